@@ -1,0 +1,27 @@
+-- A customer is a live contact with an e-mail address. HubSpot keeps the id of a contact that was merged away in the
+-- merged_ids of the one that stayed; the record itself may still be in the raw table.
+with contacts as (
+  select * from {{ ref('stg_airbyte__contacts') }}
+),
+
+merged_away as (
+  select distinct try_cast({{ trimmed('parts.value') }} as bigint) as contact_id
+  from contacts, {{ split_to_rows('contacts.merged_ids', ';', 'parts') }}
+  where try_cast({{ trimmed('parts.value') }} as bigint) <> contacts.contact_id
+)
+
+select
+  contacts.contact_id,
+  contacts.email,
+  contacts.first_name,
+  contacts.last_name,
+  contacts.lifecycle_stage,
+  contacts.created_at,
+  contacts.last_modified_at,
+  contacts.loaded_at
+from contacts
+left join merged_away on contacts.contact_id = merged_away.contact_id
+where not contacts.is_archived
+  and merged_away.contact_id is null
+  and contacts.email <> ''
+qualify row_number() over (partition by contacts.email order by contacts.contact_id) = 1

@@ -1,0 +1,22 @@
+select
+  cast(contact_id as varchar) as customer_id,
+  email,
+  first_name,
+  last_name,
+  lifecycle_stage,
+  created_at,
+  last_modified_at,
+  loaded_at
+from {{ ref('int_contacts__customers') }}
+
+union all
+
+select
+  {{ unknown_key() }},
+  'unknown',
+  'Unknown',
+  'Customer',
+  cast(null as varchar),
+  cast(null as datetime),
+  cast(null as datetime),
+  cast(null as datetime)

@@ -1,0 +1,12 @@
+select
+  id as contact_id,
+  {{ normalised_email('email') }} as email,
+  {{ trimmed('firstname') }} as first_name,
+  {{ trimmed('lastname') }} as last_name,
+  {{ trimmed('lifecyclestage') }} as lifecycle_stage,
+  createdate as created_at,
+  lastmodifieddate as last_modified_at,
+  archived as is_archived,
+  merged_ids,
+  _sluice_loaded_at as loaded_at
+from {{ source('airbyte_hubspot', 'contacts') }}

@@ -1,0 +1,21 @@
+//! AWS behind the ports: the lake on S3, messages to ourselves on SQS, the bus on EventBridge, secrets.
+//!
+//! SDK errors are classified in [`error`], once. The SDK's own retries are on; an error that leaves this crate has been
+//! retried already where that could help.
+
+mod bus;
+mod error;
+mod lake;
+mod later;
+mod secrets;
+
+pub use aws_config::SdkConfig;
+pub use bus::EventBus;
+pub use lake::S3Lake;
+pub use later::DelayQueue;
+pub use secrets::{CachedSecrets, secret_json};
+
+/// Region, credentials and HTTP client, shared by every client of a function.
+pub async fn sdk_config() -> SdkConfig {
+    aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await
+}

@@ -1,0 +1,49 @@
+//! Secrets Manager, asked once per secret and instance.
+
+use std::{cell::RefCell, collections::HashMap};
+
+use aws_sdk_secretsmanager::Client;
+use sluice_core::{Error, Result, Secret, port::Secrets};
+
+use crate::{SdkConfig, error::classify};
+
+/// Fetches on first use and remembers for the life of the instance.
+#[derive(Debug)]
+pub struct CachedSecrets {
+    client: Client,
+    known: RefCell<HashMap<String, Secret>>,
+}
+
+impl CachedSecrets {
+    pub fn new(config: &SdkConfig) -> Self {
+        CachedSecrets { client: Client::new(config), known: RefCell::default() }
+    }
+}
+
+impl Secrets for CachedSecrets {
+    async fn get(&self, name: &str) -> Result<Secret> {
+        if let Some(secret) = self.known.borrow().get(name) {
+            return Ok(secret.clone());
+        }
+        let get = self.client.get_secret_value().secret_id(name);
+        let answer = get.send().await.map_err(|e| classify(e, format!("cannot read the secret {name}")))?;
+        let value = answer
+            .secret_string()
+            .ok_or_else(|| Error::config("the secret has no text value; put its JSON in").with("secret", name))?;
+        let secret = Secret::new(value);
+        self.known.borrow_mut().insert(name.to_owned(), secret.clone());
+        Ok(secret)
+    }
+}
+
+/// Reads a secret whose value is a JSON object into a type. The error names the secret, never its content.
+pub async fn secret_json<T: for<'de> serde::Deserialize<'de>>(secrets: &impl Secrets, name: &str) -> Result<T> {
+    let secret = secrets.get(name).await?;
+    serde_json::from_str(secret.expose()).map_err(|error| {
+        // serde's message may quote the value: keep only where it stopped.
+        Error::config("the secret's JSON does not have the fields this function needs; see its README")
+            .with("secret", name)
+            .with("line", error.line())
+            .with("column", error.column())
+    })
+}

@@ -1,0 +1,138 @@
+//! The commit: the one object that makes a run's files part of a table.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
+
+/// The version this code writes. A reader refuses a higher one rather than guess.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// How a commit's rows become part of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// Add the rows.
+    Append,
+    /// Insert or update by key; with a version column only newer versions win, without one rows never change.
+    Merge,
+    /// The rows are the whole table.
+    Replace,
+}
+
+/// One data file of a commit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Full key in the lake.
+    pub path: String,
+    pub rows: u64,
+    pub bytes: u64,
+    /// The object's checksum as the store reported it (S3: the ETag).
+    pub checksum: String,
+}
+
+/// Rows of a run that broke the contract, kept beside the lake with their reasons.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    pub rows: u64,
+    pub path: String,
+}
+
+/// One entry of a table's log: what was extracted, where it lies, and where the next run starts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Commit {
+    pub format_version: u32,
+    pub lake_id: LakeId,
+    pub table: TableId,
+    pub sequence: Sequence,
+    pub run_id: RunId,
+    pub loader: Loader,
+    pub disposition: Disposition,
+    pub key: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_column: Option<String>,
+    pub schema: Schema,
+    pub schema_fingerprint: String,
+    pub files: Vec<DataFile>,
+    pub rows: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor_from: Option<Cursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor_to: Option<Cursor>,
+    /// What the source said about itself: a snapshot, a server version, an API's timestamp.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub source_facts: serde_json::Map<String, serde_json::Value>,
+    /// The event's time: "today" for this run.
+    pub scheduled_at: DateTime<Utc>,
+    pub committed_at: DateTime<Utc>,
+}
+
+impl Commit {
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec_pretty(self).map_err(|error| Error::internal("cannot encode a commit").because(error))
+    }
+
+    /// Reads a commit and checks what a reader relies on: the version, the row counts, the place of its files.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Version {
+            format_version: u32,
+        }
+        let broken = |error| Error::invalid_data("the commit object is not a valid commit").because(error);
+        let Version { format_version } = serde_json::from_slice(bytes).map_err(broken)?;
+        if format_version > FORMAT_VERSION {
+            return Err(Error::unsupported(format!(
+                "the commit has format version {format_version}, this build reads up to {FORMAT_VERSION}; deploy a newer build"
+            )));
+        }
+        let commit: Commit = serde_json::from_slice(bytes).map_err(broken)?;
+        let in_files: u64 = commit.files.iter().map(|file| file.rows).sum();
+        if in_files != commit.rows {
+            return Err(Error::invalid_data(format!(
+                "the commit says {} rows, its files hold {in_files}",
+                commit.rows
+            )));
+        }
+        let data = crate::lake::data_prefix(&commit.table);
+        if let Some(stray) = commit.files.iter().find(|file| !file.path.starts_with(&data)) {
+            return Err(Error::invalid_data(format!("the commit names a file outside {data}")).with("path", &stray.path));
+        }
+        Ok(commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_is_checked_when_it_is_read() {
+        let commit = serde_json::json!({
+            "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": 1, "run_id": "r", "loader": "copy",
+            "disposition": "merge", "key": ["id"], "schema": [{"name": "id", "type": "bigint"}],
+            "schema_fingerprint": "id:bigint", "rows": 2,
+            "files": [{"path": "raw/A/B/C/data/r/part-00000.parquet", "rows": 2, "bytes": 9, "checksum": "x"}],
+            "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
+        });
+        let bytes = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value = commit.clone();
+            change(&mut value);
+            serde_json::to_vec(&value).expect("json")
+        };
+        let read = Commit::decode(&bytes(&|_| {})).expect("a valid commit");
+        assert_eq!(Commit::decode(&read.encode().expect("json")).expect("round trip"), read);
+
+        let truncated = &bytes(&|_| {})[..80];
+        assert!(Commit::decode(truncated).is_err());
+        for (change, part) in [
+            (&(|v: &mut serde_json::Value| v["rows"] = 3.into()) as &dyn Fn(&mut serde_json::Value), "2"),
+            (&|v| v["format_version"] = 9.into(), "version 9"),
+            (&|v| v["files"][0]["path"] = "rejected/x".into(), "outside"),
+        ] {
+            let error = Commit::decode(&bytes(change)).expect_err("an invalid commit");
+            assert!(error.chain().contains(part), "{error:?} does not mention {part}");
+        }
+    }
+}

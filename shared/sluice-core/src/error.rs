@@ -1,0 +1,247 @@
+//! One error type: what kind of thing went wrong and, apart from it, whether trying again can help.
+//!
+//! `kind` is for people and alarms, `retry` is for loops. An adapter classifies its vendor's codes into both in one
+//! tested function; nothing above an adapter ever looks at an error's text.
+
+use std::{error::Error as StdError, fmt, time::Duration};
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in the words an operator filters by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A setting is missing or wrong.
+    Config,
+    /// Credentials were refused or do not suffice.
+    Auth,
+    /// Something that must exist does not.
+    NotFound,
+    /// Another run got there first; its result stands.
+    Conflict,
+    /// The other side asked us to slow down.
+    RateLimited,
+    /// The other side is away or broken.
+    Unavailable,
+    /// No answer in the time allowed.
+    Timeout,
+    /// Data that cannot be what it claims to be.
+    InvalidData,
+    /// The shape of a source or target is not what the contract says.
+    SchemaMismatch,
+    /// Understood, but not something this platform does.
+    Unsupported,
+    /// A broken assumption of our own.
+    Internal,
+}
+
+impl Kind {
+    pub const ALL: [Kind; 11] = [
+        Kind::Config,
+        Kind::Auth,
+        Kind::NotFound,
+        Kind::Conflict,
+        Kind::RateLimited,
+        Kind::Unavailable,
+        Kind::Timeout,
+        Kind::InvalidData,
+        Kind::SchemaMismatch,
+        Kind::Unsupported,
+        Kind::Internal,
+    ];
+
+    /// The stable word that alarms key on; also Lambda's `errorType`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Config => "Config",
+            Kind::Auth => "Auth",
+            Kind::NotFound => "NotFound",
+            Kind::Conflict => "Conflict",
+            Kind::RateLimited => "RateLimited",
+            Kind::Unavailable => "Unavailable",
+            Kind::Timeout => "Timeout",
+            Kind::InvalidData => "InvalidData",
+            Kind::SchemaMismatch => "SchemaMismatch",
+            Kind::Unsupported => "Unsupported",
+            Kind::Internal => "Internal",
+        }
+    }
+
+    /// The retry status of a kind when the adapter knows nothing more. No wildcard: a new kind forces the decision.
+    pub fn default_retry(self) -> Retry {
+        match self {
+            Kind::RateLimited | Kind::Unavailable | Kind::Timeout => Retry::Transient,
+            Kind::Config
+            | Kind::Auth
+            | Kind::NotFound
+            | Kind::Conflict
+            | Kind::InvalidData
+            | Kind::SchemaMismatch
+            | Kind::Unsupported
+            | Kind::Internal => Retry::Permanent,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Whether trying the same thing again can succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// Trying again can succeed.
+    Transient,
+    /// Trying again cannot succeed.
+    Permanent,
+    /// Transient, but a retry loop below has already given up: loops above must not multiply the attempts.
+    Exhausted,
+}
+
+/// What was attempted, on what, and why it failed.
+pub struct Error {
+    kind: Kind,
+    retry: Retry,
+    message: String,
+    context: Vec<(&'static str, String)>,
+    retry_after: Option<Duration>,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// `message` says what was attempted and what happened: lower case, no full stop, no values of rows or secrets.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Error { kind, retry: kind.default_retry(), message: message.into(), context: Vec::new(), retry_after: None, source: None }
+    }
+
+    pub fn config(message: impl Into<String>) -> Self {
+        Self::new(Kind::Config, message)
+    }
+
+    pub fn invalid_data(message: impl Into<String>) -> Self {
+        Self::new(Kind::InvalidData, message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unavailable, message)
+    }
+
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(Kind::Internal, message)
+    }
+
+    pub fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unsupported, message)
+    }
+
+    #[must_use]
+    pub fn with_retry(mut self, retry: Retry) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// How long the other side asked us to wait.
+    #[must_use]
+    pub fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// Adds what the operation was about: a table, a key, a statement handle. Never a row value.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+        self.context.push((key, value.to_string()));
+        self
+    }
+
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// A retry loop gave up on this error.
+    #[must_use]
+    pub fn exhausted(mut self) -> Self {
+        if self.retry == Retry::Transient {
+            self.retry = Retry::Exhausted;
+        }
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub fn retry(&self) -> Retry {
+        self.retry
+    }
+
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    pub fn is_transient(&self) -> bool {
+        self.retry == Retry::Transient
+    }
+
+    /// The whole chain on one line; logged once, at the edge.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text.push_str(": ");
+            text.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        text
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        for (i, (key, value)) in self.context.iter().enumerate() {
+            write!(f, "{}{key}={value}", if i == 0 { " (" } else { ", " })?;
+        }
+        if self.context.is_empty() { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{:?}]: {}", self.kind, self.retry, self.chain())
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_says_what_on_what_and_why() {
+        let error = Error::unavailable("cannot list the log").with("table", "DLT.A.B").because("connection refused");
+        assert_eq!(error.chain(), "cannot list the log (table=DLT.A.B): connection refused");
+    }
+
+    #[test]
+    fn giving_up_changes_only_transient_errors() {
+        assert_eq!(Error::unavailable("x").exhausted().retry(), Retry::Exhausted);
+        assert_eq!(Error::config("x").exhausted().retry(), Retry::Permanent);
+    }
+}

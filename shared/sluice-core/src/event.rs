@@ -1,0 +1,67 @@
+//! What the platform says on its bus. Delivered at least once; each announcement carries an id to dedupe by.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{LakeId, RunId, Sequence, TableId};
+
+/// An announcement: `source` and `detail_type` route it, `detail` carries it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Announcement {
+    pub source: &'static str,
+    pub detail_type: &'static str,
+    pub detail: serde_json::Value,
+}
+
+/// A commit is in the warehouse, or a channel has moved on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLoaded {
+    /// (table, sequence): a repeated announcement has the same id.
+    pub id: String,
+    pub run_id: RunId,
+    pub lake_id: LakeId,
+    pub table: TableId,
+    pub sequence: Sequence,
+    pub rows: u64,
+}
+
+/// A commit will not load without a person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadFailed {
+    pub id: String,
+    pub run_id: RunId,
+    pub table: TableId,
+    pub sequence: Sequence,
+    pub kind: String,
+    pub reason: String,
+}
+
+/// A dbt run began, or ended one way or the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DbtRun {
+    pub id: String,
+    pub run_id: RunId,
+    pub number: u64,
+    pub selectors: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+macro_rules! announce {
+    ($type:ty, $source:literal, $detail_type:literal, $name:ident) => {
+        pub fn $name(detail: &$type) -> Announcement {
+            announcement($source, $detail_type, detail)
+        }
+    };
+}
+
+announce!(TableLoaded, "sluice.warehouse", "TableLoaded", table_loaded);
+announce!(LoadFailed, "sluice.warehouse", "LoadFailed", load_failed);
+announce!(DbtRun, "sluice.dbt", "RunStarted", run_started);
+announce!(DbtRun, "sluice.dbt", "RunSucceeded", run_succeeded);
+announce!(DbtRun, "sluice.dbt", "RunFailed", run_failed);
+
+fn announcement(source: &'static str, detail_type: &'static str, detail: &impl Serialize) -> Announcement {
+    // Serialising these structs of strings and numbers cannot fail.
+    let detail = serde_json::to_value(detail).unwrap_or_default();
+    Announcement { source, detail_type, detail }
+}

@@ -1,0 +1,74 @@
+//! What an extract is asked for, what a source answers, and what the function reports.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{Cursor, DataFile, Rejected, RunId, Sequence, Table, TableId};
+
+/// The event of an extract function: a schedule's input, or a person's `--data-file`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtractRequest {
+    /// The scheduled time. It is "now" and "today" for the run, so that a replay does the same work.
+    pub time: DateTime<Utc>,
+    pub table: TableId,
+    /// Ignore the cursor and read everything again.
+    #[serde(default)]
+    pub full_refresh: bool,
+    /// Dated sources: first day to make sure of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<NaiveDate>,
+    /// Dated sources: last day to make sure of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<NaiveDate>,
+}
+
+/// One run of one extract, as its source sees it.
+#[derive(Debug, Clone, Copy)]
+pub struct ExtractRun<'a> {
+    pub request: &'a ExtractRequest,
+    pub table: &'a Table,
+    pub run_id: &'a RunId,
+    /// The sequence the commit will have, if this run is the one that wins it.
+    pub sequence: Sequence,
+    /// Where the newest commit stands; `None` on the first run and on a full refresh.
+    pub cursor: Option<&'a Cursor>,
+}
+
+/// What a source has made durable and now offers for commit.
+#[derive(Debug, Clone, Default)]
+pub struct Extracted {
+    pub files: Vec<DataFile>,
+    pub rejected: Option<Rejected>,
+    pub cursor: Option<Cursor>,
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Extracted {
+    pub fn rows(&self) -> u64 {
+        self.files.iter().map(|file| file.rows).sum()
+    }
+}
+
+/// How an extract ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Committed,
+    /// The source had nothing after the cursor: no commit, no load.
+    NothingNew,
+}
+
+/// The function's answer and the summary line of its log.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExtractSummary {
+    pub outcome: Outcome,
+    pub table: TableId,
+    pub run_id: RunId,
+    pub sequence: Option<Sequence>,
+    pub rows: u64,
+    pub rejected: u64,
+    pub files: usize,
+    pub bytes: u64,
+    pub cursor_to: Option<Cursor>,
+}

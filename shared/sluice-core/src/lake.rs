@@ -1,0 +1,118 @@
+//! The lake's layout: every key is made and read here.
+
+use crate::{RunId, Sequence, TableId, table};
+
+/// Keys of a table's log count down, so that the newest commit lists first: one LIST with one key, one GET.
+const NEWEST_FIRST: u128 = 100_000_000_000_000_000_000;
+
+pub fn log_prefix(table: &TableId) -> String {
+    format!("raw/{}/log/", table.path())
+}
+
+pub fn log_key(table: &TableId, sequence: Sequence) -> String {
+    format!("{}{}", log_prefix(table), counted_name(sequence.0))
+}
+
+pub fn data_prefix(table: &TableId) -> String {
+    format!("raw/{}/data/", table.path())
+}
+
+pub fn data_key(table: &TableId, run: &RunId, part: usize) -> String {
+    format!("{}{run}/part-{part:05}.parquet", data_prefix(table))
+}
+
+pub fn rejected_key(table: &TableId, run: &RunId) -> String {
+    format!("rejected/{}/{run}.ndjson.zst", table.path())
+}
+
+/// Where a Kafka record that failed its contract is kept, one object per record.
+pub fn dead_letter_key(topic: &str, partition: i32, offset: i64) -> String {
+    format!("dead-letter/{topic}/{partition}/{offset:020}.json")
+}
+
+/// `date` is the UTC date of the first record. The name is a function of the records alone: a retry overwrites itself.
+pub fn archive_key(topic: &str, date: chrono::NaiveDate, partition: i32, first: i64, last: i64) -> String {
+    format!("archive/{topic}/{date}/{partition}-{first}-{last}.ndjson.zst")
+}
+
+pub const DBT_LOG_PREFIX: &str = "dbt/log/";
+
+/// The claim of the n-th dbt run. Newest first, as in a table's log.
+pub fn dbt_claim_key(number: u64) -> String {
+    format!("{DBT_LOG_PREFIX}{}", counted_name(number))
+}
+
+/// The end of the n-th dbt run; no claim may follow before it exists.
+pub fn dbt_end_key(number: u64) -> String {
+    format!("dbt/ended/{number}.json")
+}
+
+pub fn dbt_artifact_key(number: u64, artifact: &str) -> String {
+    format!("dbt/artifacts/{number}/{artifact}")
+}
+
+fn counted_name(number: u64) -> String {
+    format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
+}
+
+/// The number in a key made by [`log_key`] or [`dbt_claim_key`]; `None` if the two halves disagree.
+pub fn counted_number(key: &str) -> Option<u64> {
+    let name = key.rsplit('/').next()?;
+    let number = name.strip_suffix(".json")?.split_once('-')?.1.parse().ok()?;
+    (counted_name(number) == name).then_some(number)
+}
+
+/// Which commit a key names: `None` for anything that is not a commit of a well-named table.
+pub fn parse_log_key(key: &str) -> Option<(TableId, Sequence)> {
+    let parts: Vec<&str> = key.split('/').collect();
+    let ["raw", database, schema, name, "log", _] = parts[..] else { return None };
+    let table = format!("{database}.{schema}.{name}").parse::<table::TableId>().ok()?;
+    Some((table, Sequence(counted_number(key)?)))
+}
+
+/// Decodes the key of an S3 event: form-encoded, so a space travels as `+`.
+pub fn decode_event_key(encoded: &str) -> String {
+    let mut decoded = String::with_capacity(encoded.len());
+    for (name, value) in form_urlencoded::parse(encoded.replace('=', "%3D").replace('&', "%26").as_bytes()) {
+        decoded.push_str(&name);
+        decoded.push_str(&value);
+    }
+    decoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> TableId {
+        "DLT.APPLICATION_DATA.PRODUCTS".parse().expect("a table name")
+    }
+
+    #[test]
+    fn the_newest_commit_sorts_first() {
+        let keys: Vec<String> = [1, 2, 9, 10, 11, 1_000_000].map(|n| log_key(&table(), Sequence(n))).into();
+        assert_eq!(keys[0], "raw/DLT/APPLICATION_DATA/PRODUCTS/log/99999999999999999998-1.json");
+        assert!(keys.windows(2).all(|pair| pair[0] > pair[1]), "{keys:?}");
+    }
+
+    #[test]
+    fn a_log_key_reads_back_and_nothing_else_does() {
+        let key = log_key(&table(), Sequence(42));
+        assert_eq!(parse_log_key(&key), Some((table(), Sequence(42))));
+        for other in [
+            "raw/DLT/APPLICATION_DATA/PRODUCTS/data/r/part-00000.parquet",
+            "raw/DLT/APPLICATION_DATA/PRODUCTS/log/99999999999999999998-2.json",
+            "raw/dlt/A/B/log/99999999999999999998-1.json",
+            "raw/A/B/C/log/x.json",
+            "",
+        ] {
+            assert_eq!(parse_log_key(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn event_keys_are_form_encoded() {
+        assert_eq!(decode_event_key("raw/A/a%2Bb+c%3D%26.json"), "raw/A/a+b c=&.json");
+        assert_eq!(decode_event_key("raw/A/x=1&y.json"), "raw/A/x=1&y.json");
+    }
+}

@@ -1,0 +1,27 @@
+//! The domain of Sluice: tables, commits, contracts, events, errors, and the ports to the outside world.
+//!
+//! Nothing here does I/O. Every effect is behind a trait in [`port`], whose doc comment is the contract that an
+//! implementation must keep. `sluice-pipeline` orders those effects; adapters carry them out.
+
+pub mod commit;
+pub mod contract;
+pub mod cursor;
+pub mod env;
+pub mod error;
+pub mod event;
+pub mod extract;
+pub mod lake;
+pub mod port;
+pub mod schema;
+pub mod secret;
+pub mod sources;
+pub mod table;
+
+pub use commit::{Commit, DataFile, Disposition, Rejected};
+pub use contract::{Cell, Violation};
+pub use cursor::Cursor;
+pub use error::{Error, Kind, Result, Retry};
+pub use schema::{Column, ColumnType, Schema};
+pub use secret::Secret;
+pub use sources::{Loader, Sources, Table};
+pub use table::{LakeId, RunId, Sequence, TableId};

@@ -1,0 +1,87 @@
+//! The ports: everything the pipelines ask of the outside world. An adapter keeps the contract in each doc comment.
+//!
+//! Futures are not `Send`: a Lambda instance does one invocation at a time on one thread.
+
+use std::{collections::BTreeMap, future::Future, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use crate::{Error, Result, event::Announcement};
+
+/// An object and what the store says about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The checksum the store computed on arrival.
+    pub checksum: String,
+}
+
+/// What became of a conditional put.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutIfAbsent {
+    Stored(Stored),
+    /// The key was taken. The caller reads the object: it may be its own, from an answer that was lost.
+    Exists,
+}
+
+/// The lake. Read-after-write and list-after-write consistent.
+pub trait ObjectStore {
+    /// Durable when it returns. Overwrites.
+    fn put(&self, key: &str, body: Bytes) -> impl Future<Output = Result<Stored>>;
+
+    /// Atomic: of any number of concurrent calls for one key exactly one stores.
+    fn put_if_absent(&self, key: &str, body: Bytes) -> impl Future<Output = Result<PutIfAbsent>>;
+
+    /// `None` when the key does not exist; every other failure is an error.
+    fn get(&self, key: &str) -> impl Future<Output = Result<Option<Bytes>>>;
+
+    /// The first key under the prefix in byte order.
+    fn first_key(&self, prefix: &str) -> impl Future<Output = Result<Option<String>>>;
+}
+
+/// The bus. Accepted when it returns; delivered at least once.
+pub trait Bus {
+    fn announce(&self, announcement: Announcement) -> impl Future<Output = Result<()>>;
+}
+
+/// A message to ourselves, later: how a function waits without waiting.
+pub trait Later {
+    fn send(&self, body: &serde_json::Value, delay: Duration) -> impl Future<Output = Result<()>>;
+}
+
+/// Secrets by name. Fetched on first use, never at cold start.
+pub trait Secrets {
+    fn get(&self, name: &str) -> impl Future<Output = Result<crate::Secret>>;
+}
+
+/// Time that passes. "Today" never comes from here: it is the event's `time`.
+pub trait Clock {
+    fn now(&self) -> DateTime<Utc>;
+}
+
+/// The system's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> DateTime<Utc> {
+        Utc::now()
+    }
+}
+
+/// One row of a statement's answer: column name in lower case to text, `None` for NULL.
+pub type Row = BTreeMap<String, Option<String>>;
+
+/// A warehouse that runs SQL. One call is one request; nothing carries over to the next.
+pub trait Statements {
+    /// Runs the statement to its end and returns its rows. `request` identifies one attempt: resending it after a lost
+    /// answer must not run the statement twice, where the warehouse can tell. `tag` goes into the query's tag.
+    fn execute(&self, statement: &str, request: uuid::Uuid, tag: &str) -> impl Future<Output = Result<Vec<Row>>>;
+}
+
+/// The value of a column that must be there and not NULL.
+pub fn required<'a>(row: &'a Row, column: &str) -> Result<&'a str> {
+    row.get(column)
+        .and_then(Option::as_deref)
+        .ok_or_else(|| Error::internal("the warehouse's answer lacks a column").with("column", column))
+}

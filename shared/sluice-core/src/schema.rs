@@ -1,0 +1,132 @@
+//! Columns and their types: one description for the contract, the Parquet file, the warehouse table and the docs.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize, de};
+
+use crate::{Error, Result};
+
+/// The types a raw table may have. Everything else is refused by name, never approximated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnType {
+    Bigint,
+    Text,
+    /// Exact decimal: precision up to 38, scale up to precision.
+    Decimal(u8, i8),
+    /// UTC, microseconds.
+    Timestamp,
+    Date,
+    Boolean,
+}
+
+impl FromStr for ColumnType {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "bigint" => return Ok(ColumnType::Bigint),
+            "text" => return Ok(ColumnType::Text),
+            "timestamp" => return Ok(ColumnType::Timestamp),
+            "date" => return Ok(ColumnType::Date),
+            "boolean" => return Ok(ColumnType::Boolean),
+            _ => {}
+        }
+        let decimal = text.strip_prefix("decimal(").and_then(|rest| rest.strip_suffix(')')).and_then(|inner| {
+            let (precision, scale) = inner.split_once(',')?;
+            let (precision, scale) = (precision.trim().parse::<u8>().ok()?, scale.trim().parse::<i8>().ok()?);
+            (1..=38).contains(&precision).then_some(())?;
+            (0..=precision as i8).contains(&scale).then_some(ColumnType::Decimal(precision, scale))
+        });
+        decimal.ok_or_else(|| {
+            Error::config(format!(
+                "'{text}' is not a column type; known are bigint, text, decimal(p,s), timestamp, date, boolean"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for ColumnType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ColumnType::Bigint => f.write_str("bigint"),
+            ColumnType::Text => f.write_str("text"),
+            ColumnType::Decimal(precision, scale) => write!(f, "decimal({precision},{scale})"),
+            ColumnType::Timestamp => f.write_str("timestamp"),
+            ColumnType::Date => f.write_str("date"),
+            ColumnType::Boolean => f.write_str("boolean"),
+        }
+    }
+}
+
+impl Serialize for ColumnType {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ColumnType {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// One column of a raw table, with what its contract demands of a value.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// Lower case; the warehouse's name is the same in upper case.
+    pub name: String,
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// A row without a value here is rejected.
+    #[serde(default)]
+    pub required: bool,
+    /// A number below this is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minimum: Option<i64>,
+    /// A text that is none of these is rejected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub one_of: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Personal data: never logged, masked in the warehouse.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pii: bool,
+}
+
+/// The ordered columns of a table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Schema(pub Vec<Column>);
+
+impl Schema {
+    pub fn columns(&self) -> &[Column] {
+        &self.0
+    }
+
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|column| column.name == name)
+    }
+
+    /// Names and types only: the part whose change is drift. Rendered, not hashed, so that a person can compare two.
+    pub fn fingerprint(&self) -> String {
+        let columns: Vec<String> =
+            self.0.iter().map(|column| format!("{}:{}", column.name, column.column_type)).collect();
+        columns.join(",")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_read_as_they_print() {
+        for text in ["bigint", "text", "decimal(18,10)", "timestamp", "date", "boolean"] {
+            assert_eq!(text.parse::<ColumnType>().map(|t| t.to_string()).ok().as_deref(), Some(text));
+        }
+        for bad in ["int", "decimal", "decimal(39,2)", "decimal(5,6)", "decimal(5,-1)", "TEXT", ""] {
+            assert!(bad.parse::<ColumnType>().is_err(), "{bad} was accepted");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! `platform/sources.yaml`: what is extracted, how it loads, and the contract of every raw table.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Disposition, Error, Result, Schema, TableId};
+
+/// Who brings a commit into the warehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loader {
+    /// `COPY INTO` by `load-commits`, in one transaction with the ledger.
+    Copy,
+    /// Snowpipe, told by `load-commits`.
+    Snowpipe,
+    /// Snowpipe Streaming by `stream-kafka`; such a table has no commits.
+    Streaming,
+}
+
+/// Where a table's rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Source {
+    /// A PostgreSQL table that only ever grows, read by an increasing column.
+    Postgres { schema: String, table: String, cursor: String },
+    /// The currency list of Open Exchange Rates.
+    Currencies,
+    /// Daily rates of Open Exchange Rates.
+    ExchangeRates {
+        /// The currency all rates are quoted against.
+        base: String,
+        /// The first day the platform wants rates for.
+        first_date: chrono::NaiveDate,
+    },
+    /// HubSpot CRM contacts.
+    HubspotContacts,
+    /// A Kafka topic.
+    Kafka { topic: String },
+}
+
+/// One raw table.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    pub table: TableId,
+    pub description: String,
+    pub source: Source,
+    pub loader: Loader,
+    pub disposition: Disposition,
+    #[serde(default)]
+    pub key: Vec<String>,
+    /// Which of two rows with one key wins; absent means that rows never change.
+    #[serde(default)]
+    pub version_column: Option<String>,
+    pub columns: Schema,
+}
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sources {
+    pub tables: Vec<Table>,
+}
+
+impl Sources {
+    /// Reads and checks the file; every problem is named with its table.
+    pub fn parse(yaml: &str) -> Result<Self> {
+        let sources: Sources = serde_yaml_ng::from_str(yaml)
+            .map_err(|error| Error::config("platform/sources.yaml does not parse").because(error))?;
+        let problems: Vec<String> = sources.tables.iter().flat_map(problems).collect();
+        if problems.is_empty() {
+            return Ok(sources);
+        }
+        Err(Error::config(format!("platform/sources.yaml is not usable: {}", problems.join("; "))))
+    }
+
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::config("cannot read the sources").with("path", path.display()).because(error))?;
+        Self::parse(&text)
+    }
+
+    pub fn table(&self, id: &TableId) -> Result<&Table> {
+        self.tables.iter().find(|table| table.table == *id).ok_or_else(|| {
+            Error::config("no such table in platform/sources.yaml; add an entry for it").with("table", id)
+        })
+    }
+
+    pub fn topic(&self, topic: &str) -> Result<&Table> {
+        self.tables.iter().find(|table| matches!(&table.source, Source::Kafka { topic: t } if t == topic)).ok_or_else(
+            || Error::config("no table in platform/sources.yaml takes this topic; add an entry").with("topic", topic),
+        )
+    }
+}
+
+fn problems(table: &Table) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut needed: Vec<&str> = table.key.iter().map(String::as_str).collect();
+    needed.extend(table.version_column.as_deref());
+    if let Source::Postgres { cursor, .. } = &table.source {
+        needed.push(cursor);
+    }
+    for name in needed {
+        if table.columns.position(name).is_none() {
+            problems.push(format!("{}: no column '{name}'", table.table));
+        }
+    }
+    for (i, column) in table.columns.columns().iter().enumerate() {
+        if column.name != column.name.to_lowercase() || column.name.starts_with("_sluice_") {
+            problems.push(format!("{}: column '{}' must be lower case and not begin with _sluice_", table.table, column.name));
+        }
+        if table.columns.position(&column.name) != Some(i) {
+            problems.push(format!("{}: column '{}' stands twice", table.table, column.name));
+        }
+    }
+    if table.disposition == Disposition::Merge && table.key.is_empty() {
+        problems.push(format!("{}: merge needs a key", table.table));
+    }
+    if (table.loader == Loader::Streaming) != matches!(table.source, Source::Kafka { .. }) {
+        problems.push(format!("{}: the loader 'streaming' and a kafka source belong together", table.table));
+    }
+    if table.loader == Loader::Snowpipe && table.disposition != Disposition::Append {
+        problems.push(format!("{}: Snowpipe only appends", table.table));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shipped_file_is_valid() {
+        let shipped = Sources::parse(include_str!("../../../platform/sources.yaml")).expect("valid sources");
+        assert_eq!(shipped.tables.len(), 5);
+        assert!(shipped.topic("purchases").is_ok());
+    }
+
+    #[test]
+    fn problems_name_the_table_and_the_column() {
+        let yaml = "
+tables:
+  - table: A.B.C
+    description: d
+    source: { kind: currencies }
+    loader: snowpipe
+    disposition: merge
+    key: [nope]
+    columns: [{ name: Id, type: bigint }]
+";
+        let text = Sources::parse(yaml).expect_err("three problems").to_string();
+        for part in ["A.B.C: no column 'nope'", "column 'Id' must be lower case", "Snowpipe only appends"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Kafka at both ends: the event that Lambda hands to a consumer, and a producer in pure Rust.
+//!
+//! Nothing here consumes from a broker: on AWS the event source mapping does, on one machine the poller in `local/`.
+
+mod error;
+mod event;
+mod headers;
+mod partitioner;
+mod producer;
+mod response;
+
+pub use event::{Header, KafkaEvent, PartitionRecords, Record};
+pub use partitioner::{murmur2, partition_for_key};
+pub use producer::{Message, Placed, Producer};
+pub use response::{BatchResponse, ItemFailure, ItemIdentifier};

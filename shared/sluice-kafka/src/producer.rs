@@ -1,0 +1,193 @@
+//! A producer in pure Rust: keys decide partitions as in Kafka's Java client, requests stay under the broker's limit.
+//!
+//! Delivery is at least once. The client resends a request whose answer was lost, and Kafka then holds the records
+//! twice: a consumer that cares dedupes by the event's own id.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::future;
+use rskafka::{
+    BackoffConfig,
+    client::{
+        Client, ClientBuilder,
+        partition::{Compression, PartitionClient, UnknownTopicHandling},
+    },
+    record::Record,
+};
+use sluice_core::{Error, Result};
+use tokio::sync::Mutex;
+
+use crate::{error::classify, partitioner::partition_for_key};
+
+/// Brokers refuse a batch above 1 MiB unless told otherwise.
+const REQUEST_BYTES: usize = 900_000;
+/// What the wire format adds to a record, generously.
+const RECORD_OVERHEAD: usize = 64;
+
+/// A record on its way to Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Records with one key stay in order in one partition.
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: BTreeMap<String, Bytes>,
+    pub timestamp: DateTime<Utc>,
+}
+
+/// Where a message landed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    pub partition: i32,
+    pub offset: i64,
+}
+
+/// Produces to any topic of one cluster. Connections are made on first use and kept.
+pub struct Producer {
+    client: Client,
+    topics: Mutex<HashMap<String, Partitions>>,
+    calls: AtomicU32,
+}
+
+type Partitions = Arc<Vec<PartitionClient>>;
+
+impl Producer {
+    /// `bootstrap` is `host:port`, or several joined by commas. Fails if none of them answers in time.
+    pub async fn connect(bootstrap: &str) -> Result<Self> {
+        let brokers = bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
+        let backoff = BackoffConfig {
+            init_backoff: Duration::from_millis(50),
+            max_backoff: Duration::from_secs(2),
+            deadline: Some(Duration::from_secs(20)),
+            ..BackoffConfig::default()
+        };
+        let client = ClientBuilder::new(brokers).client_id("sluice").backoff_config(backoff).build().await;
+        let client = client.map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", bootstrap))?;
+        Ok(Producer { client, topics: Mutex::default(), calls: AtomicU32::new(0) })
+    }
+
+    /// Produces the messages, each to the partition of its key; those without a key go together to one partition,
+    /// another one with each call. Returns where each landed, in the order of `messages`. On an error any of them may
+    /// have landed.
+    pub async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<Vec<Placed>> {
+        let partitions = self.partitions(topic).await?;
+        let count = partitions.len() as u32;
+        let keyless = self.calls.fetch_add(1, Ordering::Relaxed) % count;
+        let mut placed = vec![Placed { partition: 0, offset: 0 }; messages.len()];
+        let mut groups: Vec<(Vec<usize>, Vec<Message>)> = partitions.iter().map(|_| Default::default()).collect();
+        for (i, message) in messages.into_iter().enumerate() {
+            let partition = message.key.as_deref().map_or(keyless, |key| partition_for_key(key, count));
+            if let Some((places, group)) = groups.get_mut(partition as usize) {
+                places.push(i);
+                group.push(message);
+            }
+        }
+        let sends = partitions.iter().zip(groups).filter(|(_, (places, _))| !places.is_empty());
+        let sends =
+            sends.map(|(client, (places, group))| async move { Ok((client, places, send(client, group).await?)) });
+        for (client, places, offsets) in future::try_join_all(sends).await? {
+            for (place, offset) in places.into_iter().zip(offsets) {
+                placed[place] = Placed { partition: client.partition(), offset };
+            }
+        }
+        Ok(placed)
+    }
+
+    /// Produces to one partition, whatever the keys say. Returns the offsets in order.
+    pub async fn produce_to(&self, topic: &str, partition: i32, messages: Vec<Message>) -> Result<Vec<i64>> {
+        let partitions = self.partitions(topic).await?;
+        let client = partitions.iter().find(|client| client.partition() == partition).ok_or_else(|| {
+            Error::not_found("the topic has no such partition").with("topic", topic).with("partition", partition)
+        })?;
+        send(client, messages).await
+    }
+
+    async fn partitions(&self, topic: &str) -> Result<Partitions> {
+        let mut topics = self.topics.lock().await;
+        if let Some(partitions) = topics.get(topic) {
+            return Ok(Arc::clone(partitions));
+        }
+        let listed = self.client.list_topics().await.map_err(|error| classify("cannot list the topics", error))?;
+        let listed = listed.into_iter().find(|listed| listed.name == topic && !listed.partitions.is_empty());
+        let listed =
+            listed.ok_or_else(|| Error::not_found("no such topic in Kafka; create it first").with("topic", topic))?;
+        let connect = |partition: i32| async move {
+            let client = self.client.partition_client(topic, partition, UnknownTopicHandling::Retry).await;
+            client.map_err(|error| classify("cannot reach a partition's leader", error).with("topic", topic))
+        };
+        let partitions = Arc::new(future::try_join_all(listed.partitions.into_iter().map(connect)).await?);
+        topics.insert(topic.to_owned(), Arc::clone(&partitions));
+        Ok(partitions)
+    }
+}
+
+async fn send(client: &PartitionClient, messages: Vec<Message>) -> Result<Vec<i64>> {
+    let mut offsets = Vec::with_capacity(messages.len());
+    for request in requests(messages) {
+        let sent = client.produce(request, Compression::Zstd).await.map_err(|error| {
+            classify("cannot produce to Kafka", error)
+                .with("topic", client.topic())
+                .with("partition", client.partition())
+        })?;
+        offsets.extend(sent);
+    }
+    Ok(offsets)
+}
+
+/// Cuts messages into requests that a broker with default limits takes, by their size before compression.
+fn requests(messages: Vec<Message>) -> Vec<Vec<Record>> {
+    let mut requests = Vec::new();
+    let mut request = Vec::new();
+    let mut size = 0;
+    for message in messages {
+        let record = record(message);
+        let bytes = record.approximate_size() + RECORD_OVERHEAD;
+        if size + bytes > REQUEST_BYTES && !request.is_empty() {
+            requests.push(std::mem::take(&mut request));
+            size = 0;
+        }
+        size += bytes;
+        request.push(record);
+    }
+    if !request.is_empty() {
+        requests.push(request);
+    }
+    requests
+}
+
+fn record(message: Message) -> Record {
+    Record {
+        key: message.key.map(Vec::from),
+        value: message.value.map(Vec::from),
+        headers: message.headers.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        timestamp: message.timestamp,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_stay_under_the_limit_and_keep_the_order() {
+        let message = |n: u8, bytes: usize| Message {
+            key: Some(Bytes::copy_from_slice(&[n])),
+            value: Some(vec![n; bytes].into()),
+            headers: BTreeMap::new(),
+            timestamp: DateTime::UNIX_EPOCH,
+        };
+        let cut = requests(vec![message(0, 500_000), message(1, 300_000), message(2, 200_000), message(3, 2_000_000)]);
+        let keys: Vec<Vec<u8>> =
+            cut.iter().map(|r| r.iter().map(|r| r.key.as_ref().expect("a key")[0]).collect()).collect();
+        assert_eq!(keys, [vec![0, 1], vec![2], vec![3]]);
+        assert!(requests(Vec::new()).is_empty());
+    }
+}

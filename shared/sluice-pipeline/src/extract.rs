@@ -1,0 +1,87 @@
+//! The extract loop: newest commit → source → data files → commit.
+//!
+//! Before the commit's put nothing has happened; after it everything has. Two overlapping runs race for one key: one
+//! wins, the other ends in `Conflict` and its files are never loaded.
+
+use sluice_core::{
+    Commit, Error, LakeId, Result, RunId, Sequence, Table,
+    commit::FORMAT_VERSION,
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome},
+    lake,
+    port::{Clock, ObjectStore},
+};
+
+use crate::log::{self, Put};
+
+/// Something that can be read from a cursor on.
+pub trait Source {
+    /// Makes every row after the run's cursor durable as data files and says where the next run starts. May be called
+    /// again for the same cursor after any failure: files of an earlier attempt stay unreferenced.
+    fn read(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Extracted>>;
+}
+
+/// Runs one extract of one table and commits what it found.
+pub async fn run(
+    store: &impl ObjectStore,
+    clock: &impl Clock,
+    source: &mut impl Source,
+    lake_id: &LakeId,
+    table: &Table,
+    run_id: &RunId,
+    request: &ExtractRequest,
+) -> Result<ExtractSummary> {
+    let newest = log::newest_commit(store, &table.table).await?;
+    let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
+    let standing = newest.as_ref().and_then(|commit| commit.cursor_to.clone());
+    let cursor = if request.full_refresh { None } else { standing.clone() };
+    let run = ExtractRun { request, table, run_id, sequence, cursor: cursor.as_ref() };
+
+    let extracted = source.read(&run).await?;
+    if extracted.files.is_empty() && extracted.rejected.is_none() && (extracted.cursor.is_none() || extracted.cursor == standing) {
+        return Ok(summary(Outcome::NothingNew, &run, None, &extracted));
+    }
+
+    let commit = Commit {
+        format_version: FORMAT_VERSION,
+        lake_id: lake_id.clone(),
+        table: table.table.clone(),
+        sequence,
+        run_id: run_id.clone(),
+        loader: table.loader,
+        disposition: table.disposition,
+        key: table.key.clone(),
+        version_column: table.version_column.clone(),
+        schema: table.columns.clone(),
+        schema_fingerprint: table.columns.fingerprint(),
+        rows: extracted.rows(),
+        files: extracted.files.clone(),
+        rejected: extracted.rejected.clone(),
+        cursor_from: cursor.clone(),
+        cursor_to: extracted.cursor.clone().or(standing),
+        source_facts: extracted.facts.clone(),
+        scheduled_at: request.time,
+        committed_at: clock.now(),
+    };
+    let key = lake::log_key(&table.table, sequence);
+    let is_ours = |body: &[u8]| Commit::decode(body).is_ok_and(|existing| existing.run_id == *run_id);
+    match log::put_once(store, &key, commit.encode()?, is_ours).await? {
+        Put::Ours => Ok(summary(Outcome::Committed, &run, Some(sequence), &extracted)),
+        Put::Theirs => Err(Error::conflict("another run has committed first; this run's files will not be loaded")
+            .with("table", &table.table)
+            .with("sequence", sequence)),
+    }
+}
+
+fn summary(outcome: Outcome, run: &ExtractRun<'_>, sequence: Option<Sequence>, extracted: &Extracted) -> ExtractSummary {
+    ExtractSummary {
+        outcome,
+        table: run.table.table.clone(),
+        run_id: run.run_id.clone(),
+        sequence,
+        rows: extracted.rows(),
+        rejected: extracted.rejected.as_ref().map_or(0, |rejected| rejected.rows),
+        files: extracted.files.len(),
+        bytes: extracted.files.iter().map(|file| file.bytes).sum(),
+        cursor_to: extracted.cursor.clone(),
+    }
+}

@@ -1,0 +1,10 @@
+//! The loops over ports: the only place that decides the order of effects.
+//!
+//! Each module is one loop of the platform. None knows a vendor; each takes the ports it needs and nothing more, so a
+//! test can fail any call of any port and look at what was left behind.
+
+pub mod dispatch;
+pub mod extract;
+pub mod load;
+pub mod log;
+pub mod stream;

@@ -1,0 +1,1 @@
+//! Streaming: Kafka records into channels of the warehouse, exactly once.

@@ -1,0 +1,76 @@
+//! What the streaming loop asks of the outside world, beyond the platform's common ports.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sluice_core::{LakeId, Result, TableId};
+
+/// A channel: one partition's ordered way into one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Channel {
+    /// Unique for lake, cluster, topic and partition. A topic that is created anew needs another cluster id: its offsets
+    /// begin again, and the old channel would take them for records it already has.
+    pub name: String,
+    pub table: TableId,
+}
+
+impl Channel {
+    pub fn new(lake: &LakeId, cluster: &str, topic: &str, partition: i32, table: TableId) -> Self {
+        Channel { name: format!("{lake}_{cluster}_{topic}_{partition}"), table }
+    }
+}
+
+/// A channel that was just opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What the next append must show.
+    pub continuation: String,
+    /// The last offset whose row is durable in the table; `None` before the first.
+    pub committed: Option<i64>,
+    /// Rows that the warehouse has refused since the channel was made.
+    pub errors: u64,
+}
+
+/// How an append ended that the warehouse has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Taken, not yet durable.
+    Accepted { continuation: String },
+    /// Somebody has opened the channel since: nothing was taken, and earlier rows may have been dropped.
+    Stale,
+}
+
+/// What the warehouse says about a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChannelStatus {
+    pub committed: Option<i64>,
+    pub errors: u64,
+}
+
+/// Channels of the warehouse.
+pub trait Channels {
+    /// Opens the channel, making it first if need be. Ends whoever held it, and drops rows that are not yet durable.
+    fn open(&self, channel: &Channel) -> impl Future<Output = Result<Opened>>;
+
+    /// Appends rows, one JSON object per line. `last` becomes the channel's offset in the very commit that makes these
+    /// rows durable. An error leaves it open whether the rows were taken; only opening the channel again settles it.
+    fn append(&self, channel: &Channel, continuation: &str, rows: Bytes, offsets: Offsets) -> impl Future<Output = Result<Appended>>;
+
+    fn status(&self, channel: &Channel) -> impl Future<Output = Result<ChannelStatus>>;
+
+    /// The highest offset among the channel's rows in its table, that is rows whose run id begins with the channel's
+    /// name and a slash. Asked when a channel has no offset: the warehouse forgets idle channels, never rows.
+    fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+}
+
+/// First and last offset of something, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Offsets {
+    pub first: i64,
+    pub last: i64,
+}
+
+/// Waiting, so that a test does not.
+pub trait Sleep {
+    fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
+}

@@ -1,0 +1,170 @@
+//! The warehouse's foundation: databases, schemas, tables, file format, stage, pipes and the ledger.
+//!
+//! Every statement is `IF NOT EXISTS` or a merge that inserts what is absent, so the list may run any number of times.
+//! Nothing is ever replaced: a replaced table loses its rows, and a replaced pipe forgets which files it has loaded.
+
+use std::collections::BTreeSet;
+
+use sluice_core::{Column, ColumnType, LakeId, Loader, Sources, Table, TableId};
+
+use super::{OBSERVABILITY, ledger, quote};
+
+/// The one storage integration, made by whoever administers the account.
+const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
+
+/// Where dbt builds; it would make these itself, but then they would belong to its role.
+const ANALYTICS_SCHEMAS: [&str; 4] = ["STAGING", "INTERMEDIATE", "MARTS", "REPORTING"];
+
+/// What the loader adds to each row of each raw table.
+const LOADED_COLUMNS: [(&str, &str); 5] = [
+    ("_SLUICE_RUN_ID", "VARCHAR"),
+    ("_SLUICE_SEQUENCE", "NUMBER(20,0)"),
+    ("_SLUICE_LOADED_AT", "TIMESTAMP_NTZ(6)"),
+    ("_SLUICE_SOURCE_FILE", "VARCHAR"),
+    ("_SLUICE_ROW_NUMBER", "NUMBER(20,0)"),
+];
+
+/// What a streaming table has besides.
+const KAFKA_COLUMNS: [(&str, &str); 4] = [
+    ("_KAFKA_TOPIC", "VARCHAR"),
+    ("_KAFKA_PARTITION", "NUMBER(10,0)"),
+    ("_KAFKA_OFFSET", "NUMBER(20,0)"),
+    ("_KAFKA_TIMESTAMP", "TIMESTAMP_NTZ(6)"),
+];
+
+/// Everything that must exist before the first load, in the order in which it can be made.
+pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String> {
+    let mut schemas: BTreeSet<(&str, &str)> =
+        sources.tables.iter().map(|table| (table.table.database.as_str(), table.table.schema.as_str())).collect();
+    schemas.extend(ANALYTICS_SCHEMAS.map(|schema| ("ANALYTICS", schema)));
+    schemas.insert(("ADMIN", "OBSERVABILITY"));
+    let databases: BTreeSet<&str> = schemas.iter().map(|(database, _)| *database).collect();
+
+    let mut statements: Vec<String> = Vec::new();
+    statements.extend(
+        databases.iter().map(|database| format!("CREATE DATABASE IF NOT EXISTS {}", quote::identifier(database))),
+    );
+    statements.extend(schemas.iter().map(|(database, schema)| {
+        format!("CREATE SCHEMA IF NOT EXISTS {}.{}", quote::identifier(database), quote::identifier(schema))
+    }));
+    statements.extend(ledger::tables());
+    statements.push(file_format());
+    statements.push(stage(bucket));
+    statements.extend(sources.tables.iter().map(raw_table));
+    for table in &sources.tables {
+        if table.loader == Loader::Snowpipe {
+            statements.push(pipe(&table.table));
+        }
+        if table.loader != Loader::Streaming {
+            statements.push(ledger::lock_row(lake, &table.table));
+        }
+    }
+    statements
+}
+
+/// The pipe that loads a Snowpipe table.
+pub fn pipe_name(table: &TableId) -> String {
+    let pipe = quote::identifier(&format!("{}_PIPE", table.table));
+    format!("{}.{}.{pipe}", quote::identifier(&table.database), quote::identifier(&table.schema))
+}
+
+/// `FILE_FORMAT = (...)` as every statement that reads the lake says it.
+pub(crate) fn file_format_clause() -> String {
+    format!("FILE_FORMAT = (FORMAT_NAME = '{OBSERVABILITY}.SLUICE_PARQUET')")
+}
+
+/// `NAME TYPE [NOT NULL]`.
+pub(crate) fn column_definition(column: &Column) -> String {
+    let null = if column.required { " NOT NULL" } else { "" };
+    format!("{} {}{null}", quote::column(&column.name), column_type(column.column_type))
+}
+
+fn column_type(column_type: ColumnType) -> String {
+    match column_type {
+        ColumnType::Bigint => "NUMBER(19,0)".to_owned(),
+        ColumnType::Text => "VARCHAR".to_owned(),
+        ColumnType::Decimal(precision, scale) => format!("NUMBER({precision},{scale})"),
+        ColumnType::Timestamp => "TIMESTAMP_NTZ(6)".to_owned(),
+        ColumnType::Date => "DATE".to_owned(),
+        ColumnType::Boolean => "BOOLEAN".to_owned(),
+    }
+}
+
+fn raw_table(table: &Table) -> String {
+    let mut columns: Vec<String> = table.columns.columns().iter().map(column_definition).collect();
+    let kafka: &[_] = if table.loader == Loader::Streaming { &KAFKA_COLUMNS } else { &[] };
+    columns.extend(LOADED_COLUMNS.iter().chain(kafka).map(|(name, column_type)| format!("{name} {column_type}")));
+    create_table(&quote::table(&table.table), &columns)
+}
+
+/// `CREATE TABLE IF NOT EXISTS`, one column to a line.
+pub(crate) fn create_table(name: &str, columns: &[String]) -> String {
+    format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", columns.join(",\n  "))
+}
+
+/// Without logical types a timestamp arrives as a number, and with BINARY_AS_TEXT a broken text arrives as bytes.
+fn file_format() -> String {
+    format!(
+        "CREATE FILE FORMAT IF NOT EXISTS {OBSERVABILITY}.SLUICE_PARQUET \
+         TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
+    )
+}
+
+/// The lake's stage. The URL ends in a slash because Snowflake puts none between it and a file's name.
+fn stage(bucket: &str) -> String {
+    let url = quote::literal(&format!("s3://{bucket}/"));
+    format!(
+        "CREATE STAGE IF NOT EXISTS {OBSERVABILITY}.LAKE URL = {url} STORAGE_INTEGRATION = {STORAGE_INTEGRATION} {}",
+        file_format_clause()
+    )
+}
+
+fn pipe(table: &TableId) -> String {
+    format!(
+        "CREATE PIPE IF NOT EXISTS {} AS COPY INTO {}\n\
+         FROM @{OBSERVABILITY}.LAKE\n\
+         {}\n\
+         MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\n\
+         INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
+         _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER, _SLUICE_LOADED_AT = METADATA$START_SCAN_TIME)",
+        pipe_name(table),
+        quote::table(table),
+        file_format_clause()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::snapshot;
+
+    const HOSTILE: &str = r#"
+tables:
+  - table: ORDER.GROUP.TABLE
+    description: Names that only quoting keeps apart.
+    source: { kind: exchange_rates, base: USD, first_date: 2025-01-01 }
+    loader: snowpipe
+    disposition: append
+    columns:
+      - { name: "it's \"quoted\"", type: text, required: true }
+      - { name: a.b, type: "decimal(38,0)" }
+      - { name: select, type: date }
+      - { name: "🦀; drop table x --", type: boolean }
+      - { name: 'back\slash', type: bigint }
+"#;
+
+    #[test]
+    fn the_foundation_of_the_shipped_sources() {
+        let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("the shipped sources");
+        snapshot::check("foundation", &foundation(&sources, &LakeId("sluice-local".into()), "sluice-local-lake"));
+    }
+
+    #[test]
+    fn the_foundation_of_hostile_names() {
+        let sources = Sources::parse(HOSTILE).expect("hostile, but valid, sources");
+        snapshot::check(
+            "foundation_hostile",
+            &foundation(&sources, &LakeId(r"o'lake\".into()), "b'; DROP STAGE x; --"),
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! The ledger in the warehouse: what was loaded, keyed by (lake id, table, sequence), and the rows that loads lock.
+
+use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
+
+use super::{OBSERVABILITY, ddl, quote};
+
+/// How a commit stands in the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Handed to Snowpipe, not yet confirmed.
+    Submitted,
+    Loaded,
+    Failed,
+}
+
+impl Status {
+    /// The word in the ledger's STATUS column.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Status::Submitted => "submitted",
+            Status::Loaded => "loaded",
+            Status::Failed => "failed",
+        }
+    }
+}
+
+/// The entry of one commit: at most one row with STATUS, ROWS_LOADED and REASON.
+pub fn entry(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
+    format!("SELECT STATUS, ROWS_LOADED, REASON FROM {OBSERVABILITY}.LOADS WHERE {}", is_commit(lake, table, sequence))
+}
+
+/// Records a commit as handed to Snowpipe. Running it again adds nothing, whatever has become of the commit since.
+pub fn submit(commit: &Commit) -> String {
+    format!(
+        "INSERT INTO {OBSERVABILITY}.LOADS ({COLUMNS})\n\
+         SELECT {}\n\
+         WHERE NOT EXISTS (SELECT 1 FROM {OBSERVABILITY}.LOADS WHERE {})",
+        values(commit, Status::Submitted, 0),
+        is_commit(&commit.lake_id, &commit.table, commit.sequence)
+    )
+}
+
+/// Records how a submitted commit ended.
+pub fn settle(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) -> String {
+    format!(
+        "UPDATE {OBSERVABILITY}.LOADS SET STATUS = '{}', ROWS_LOADED = {rows}, REASON = {}, LOADED_AT = SYSDATE() WHERE {}",
+        status.as_str(),
+        quote::literal_or_null(reason),
+        is_commit(&commit.lake_id, &commit.table, commit.sequence)
+    )
+}
+
+/// The highest loaded sequence of each table, as TABLE_NAME and POSITION.
+pub fn positions() -> String {
+    format!(
+        "SELECT TABLE_NAME, MAX(SEQUENCE) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' GROUP BY TABLE_NAME"
+    )
+}
+
+/// How far a streaming table has come, as POSITION: such a table has no commits, but it only ever grows.
+pub fn streaming_position(table: &TableId) -> String {
+    format!("SELECT COUNT(*) AS POSITION FROM {}", quote::table(table))
+}
+
+/// The highest Kafka offset in a streaming table, as POSITION; NULL when it holds none of that partition. A channel
+/// that has lost its token is not a fresh start.
+pub fn highest_offset(table: &TableId, topic: &str, partition: i32) -> String {
+    format!(
+        "SELECT MAX(_KAFKA_OFFSET) AS POSITION FROM {} WHERE _KAFKA_TOPIC = {} AND _KAFKA_PARTITION = {partition}",
+        quote::table(table),
+        quote::literal(topic)
+    )
+}
+
+/// What became of the files that a table was given in the last day.
+pub fn copy_history(table: &TableId) -> String {
+    let name = quote::literal(&quote::table(table));
+    format!(
+        "SELECT FILE_NAME, STATUS, ROW_COUNT, FIRST_ERROR_MESSAGE FROM TABLE({}.INFORMATION_SCHEMA.COPY_HISTORY(\
+         TABLE_NAME => {name}, START_TIME => DATEADD(HOUR, -24, CURRENT_TIMESTAMP())))",
+        quote::identifier(&table.database)
+    )
+}
+
+/// Inserts the row that loads of a table lock, if it is not there.
+pub fn lock_row(lake: &LakeId, table: &TableId) -> String {
+    format!(
+        "MERGE INTO {OBSERVABILITY}.LOAD_LOCKS t\n\
+         USING (SELECT {} AS LAKE_ID, {} AS TABLE_NAME) s\n\
+         ON t.LAKE_ID = s.LAKE_ID AND t.TABLE_NAME = s.TABLE_NAME\n\
+         WHEN NOT MATCHED THEN INSERT (LAKE_ID, TABLE_NAME, LOCKED_AT) VALUES (s.LAKE_ID, s.TABLE_NAME, SYSDATE())",
+        quote::literal(&lake.0),
+        quote::literal(&table.to_string())
+    )
+}
+
+/// The ledger's own tables.
+pub(crate) fn tables() -> [String; 3] {
+    let create = |name: &str, columns: &[&str]| {
+        let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
+        ddl::create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
+    };
+    [
+        create(
+            "LOADS",
+            &[
+                "LAKE_ID VARCHAR NOT NULL",
+                "TABLE_NAME VARCHAR NOT NULL",
+                "SEQUENCE NUMBER(20,0) NOT NULL",
+                "RUN_ID VARCHAR NOT NULL",
+                "STATUS VARCHAR NOT NULL",
+                "LOADER VARCHAR NOT NULL",
+                "ROWS_LOADED NUMBER(20,0) NOT NULL",
+                "FILES NUMBER(10,0) NOT NULL",
+                "REASON VARCHAR",
+                "LOADED_AT TIMESTAMP_NTZ(6) NOT NULL",
+            ],
+        ),
+        create(
+            "LOAD_LOCKS",
+            &["LAKE_ID VARCHAR NOT NULL", "TABLE_NAME VARCHAR NOT NULL", "LOCKED_AT TIMESTAMP_NTZ(6)"],
+        ),
+        create(
+            "DBT_RUNS",
+            &[
+                "NUMBER NUMBER(20,0)",
+                "RUN_ID VARCHAR",
+                "DBT_RUN_ID VARCHAR",
+                "STATUS VARCHAR",
+                "SELECTORS VARCHAR",
+                "CAUSE VARCHAR",
+                "STARTED_AT TIMESTAMP_NTZ(6)",
+                "FINISHED_AT TIMESTAMP_NTZ(6)",
+            ],
+        ),
+    ]
+}
+
+pub(crate) const COLUMNS: &str =
+    "LAKE_ID, TABLE_NAME, SEQUENCE, RUN_ID, STATUS, LOADER, ROWS_LOADED, FILES, REASON, LOADED_AT";
+
+/// A commit's ledger row, in the order of [`COLUMNS`].
+pub(crate) fn values(commit: &Commit, status: Status, rows: u64) -> String {
+    let loader = match commit.loader {
+        Loader::Copy => "copy",
+        Loader::Snowpipe => "snowpipe",
+        Loader::Streaming => "streaming",
+    };
+    format!(
+        "{}, {}, {}, {}, '{}', '{loader}', {rows}, {}, NULL, SYSDATE()",
+        quote::literal(&commit.lake_id.0),
+        quote::literal(&commit.table.to_string()),
+        commit.sequence,
+        quote::literal(&commit.run_id.0),
+        status.as_str(),
+        commit.files.len()
+    )
+}
+
+/// The condition that a row belongs to one lake and table.
+pub(crate) fn is_table(lake: &LakeId, table: &TableId) -> String {
+    format!("LAKE_ID = {} AND TABLE_NAME = {}", quote::literal(&lake.0), quote::literal(&table.to_string()))
+}
+
+/// The condition that a row belongs to one commit.
+pub(crate) fn is_commit(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
+    format!("{} AND SEQUENCE = {sequence}", is_table(lake, table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::{load::tests::commit, snapshot};
+
+    #[test]
+    fn the_ledgers_statements() {
+        let rates = commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 2);
+        let purchases = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table name");
+        snapshot::check(
+            "ledger",
+            &[
+                lock_row(&rates.lake_id, &rates.table),
+                entry(&rates.lake_id, &rates.table, rates.sequence),
+                submit(&rates),
+                settle(&rates, Status::Loaded, 2, None),
+                settle(&rates, Status::Failed, 0, Some(r"can't read C:\x")),
+                positions(),
+                streaming_position(&purchases),
+                highest_offset(&purchases, "it's a topic", 3),
+                copy_history(&rates.table),
+            ],
+        );
+    }
+}

@@ -1,0 +1,332 @@
+//! The load of one commit: one scripting block, so one request and one transaction.
+//!
+//! The temporary table is made before the transaction, because DDL would commit it. The first statement inside updates
+//! the table's lock row, so that two deliveries of one commit stand in line; the second looks in the ledger, which the
+//! last one writes. Whatever fails in between rolls everything back and reaches the caller with its own code.
+
+use sluice_core::{Commit, Disposition, Error, Loader, Result};
+
+use super::{
+    OBSERVABILITY, ddl,
+    ledger::{self, Status},
+    quote,
+};
+
+/// What the block answers when it has loaded the commit.
+pub const LOADED: &str = "loaded";
+
+/// What the block answers when an earlier delivery had loaded it.
+pub const ALREADY_LOADED: &str = "already loaded";
+
+/// The column of the block's one row.
+pub const RESULT_COLUMN: &str = "anonymous block";
+
+/// The code that the block raises when the files hold another number of rows than the commit says.
+pub const ROWS_MISMATCH: &str = "-20001";
+
+/// The most files that one COPY takes.
+const FILES_PER_COPY: usize = 1_000;
+
+/// Temporary, so private to the request: one name does for all.
+const INCOMING: &str = "ADMIN.OBSERVABILITY.INCOMING";
+
+/// Where a row came from, as COPY tells it.
+const ORIGIN: [&str; 2] = ["_SLUICE_SOURCE_FILE", "_SLUICE_ROW_NUMBER"];
+
+/// Renders the block that loads a commit. Refuses what no block can do: a merge without a key, a table that Snowpipe or
+/// a stream loads, and a name that would end the block's quotation.
+pub fn render(commit: &Commit) -> Result<String> {
+    if commit.loader != Loader::Copy {
+        return Err(
+            Error::unsupported("only a table whose loader is copy is loaded by a block").with("table", &commit.table)
+        );
+    }
+    if commit.disposition == Disposition::Merge && commit.key.is_empty() {
+        return Err(Error::invalid_data("a merge needs a key and the commit has none").with("table", &commit.table));
+    }
+    let block = block(commit);
+    if block.contains("$$") {
+        return Err(
+            Error::unsupported("a name in the commit holds two dollar signs in a row").with("table", &commit.table)
+        );
+    }
+    Ok(format!("EXECUTE IMMEDIATE $$\n{block}$$"))
+}
+
+fn block(commit: &Commit) -> String {
+    let is_table = ledger::is_table(&commit.lake_id, &commit.table);
+    let is_commit = ledger::is_commit(&commit.lake_id, &commit.table, commit.sequence);
+    format!(
+        "DECLARE
+  rows_mismatch EXCEPTION ({ROWS_MISMATCH}, 'rows loaded differ from rows committed');
+BEGIN
+  {incoming};
+  BEGIN TRANSACTION;
+  UPDATE {OBSERVABILITY}.LOAD_LOCKS SET LOCKED_AT = SYSDATE() WHERE {is_table};
+  LET done INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {is_commit} AND STATUS = 'loaded');
+  IF (done > 0) THEN
+    ROLLBACK;
+    RETURN '{ALREADY_LOADED}';
+  END IF;
+{copies}  LET loaded INTEGER := (SELECT COUNT(*) FROM {INCOMING});
+  IF (loaded <> {rows}) THEN
+    RAISE rows_mismatch;
+  END IF;
+{apply}  INSERT INTO {OBSERVABILITY}.LOADS ({columns})
+  VALUES ({values});
+  COMMIT;
+  RETURN '{LOADED}';
+EXCEPTION
+  WHEN OTHER THEN
+    ROLLBACK;
+    RAISE;
+END;
+",
+        incoming = incoming(commit),
+        copies = copies(commit),
+        rows = commit.rows,
+        apply = apply(commit),
+        columns = ledger::COLUMNS,
+        values = ledger::values(commit, Status::Loaded, commit.rows),
+    )
+}
+
+fn incoming(commit: &Commit) -> String {
+    let mut columns: Vec<String> = commit.schema.columns().iter().map(ddl::column_definition).collect();
+    columns.push("_SLUICE_SOURCE_FILE VARCHAR".to_owned());
+    columns.push("_SLUICE_ROW_NUMBER NUMBER(20,0)".to_owned());
+    format!("CREATE OR REPLACE TEMPORARY TABLE {INCOMING} (\n    {}\n  )", columns.join(",\n    "))
+}
+
+/// FORCE, because the temporary table is new and Snowflake's memory of loaded files is not what guards.
+fn copies(commit: &Commit) -> String {
+    let mut copies = String::new();
+    for files in commit.files.chunks(FILES_PER_COPY) {
+        let files: Vec<String> = files.iter().map(|file| quote::literal(&file.path)).collect();
+        copies.push_str(&format!(
+            "  COPY INTO {INCOMING}
+  FROM @{OBSERVABILITY}.LAKE
+  FILES = ({})
+  {}
+  MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE
+  INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER)
+  ON_ERROR = ABORT_STATEMENT
+  FORCE = TRUE;
+",
+            files.join(", "),
+            ddl::file_format_clause()
+        ));
+    }
+    copies
+}
+
+fn apply(commit: &Commit) -> String {
+    match commit.disposition {
+        Disposition::Append => insert(commit, "  "),
+        Disposition::Replace => replace(commit),
+        Disposition::Merge => merge(commit),
+    }
+}
+
+/// Sequences may arrive out of order, and the rows of the highest one are the table.
+fn replace(commit: &Commit) -> String {
+    format!(
+        "  LET newer INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {} AND SEQUENCE > {} AND STATUS = 'loaded');
+  IF (newer = 0) THEN
+    DELETE FROM {};
+{}  END IF;
+",
+        ledger::is_table(&commit.lake_id, &commit.table),
+        commit.sequence,
+        quote::table(&commit.table),
+        insert(commit, "    ")
+    )
+}
+
+fn insert(commit: &Commit, indent: &str) -> String {
+    let (columns, values) = row(commit, "");
+    // Appended rows are facts, each of which counts; a replaced table has one row per key.
+    let one_per_key = match commit.disposition {
+        Disposition::Append => String::new(),
+        Disposition::Merge | Disposition::Replace if commit.key.is_empty() => String::new(),
+        Disposition::Merge | Disposition::Replace => format!("\n{indent}{}", newest_per_key(commit)),
+    };
+    format!(
+        "{indent}INSERT INTO {} ({columns})\n{indent}SELECT {values} FROM {INCOMING}{one_per_key};\n",
+        quote::table(&commit.table)
+    )
+}
+
+/// With a version column the newer version wins, and of equal versions the later load; without one a row never changes.
+fn merge(commit: &Commit) -> String {
+    let key: Vec<String> = commit.key.iter().map(|name| quote::column(name)).collect();
+    let on: Vec<String> = key.iter().map(|name| format!("t.{name} = s.{name}")).collect();
+    let (columns, values) = row(commit, "s.");
+    let update = commit.version_column.as_deref().map(quote::column).map(|version| {
+        format!(
+            "  WHEN MATCHED AND (s.{version} > t.{version} OR (s.{version} = t.{version} AND {} > t._SLUICE_SEQUENCE))
+    THEN UPDATE SET {}
+",
+            commit.sequence,
+            assignments(commit)
+        )
+    });
+    format!(
+        "  MERGE INTO {} t
+  USING (
+    SELECT * FROM {INCOMING}
+    {}
+  ) s
+  ON {}
+{}  WHEN NOT MATCHED THEN INSERT ({columns})
+    VALUES ({values});
+",
+        quote::table(&commit.table),
+        newest_per_key(commit),
+        on.join(" AND "),
+        update.unwrap_or_default()
+    )
+}
+
+/// One row per key, the same one each time. NULLS LAST, because Snowflake would rank a missing version highest.
+fn newest_per_key(commit: &Commit) -> String {
+    let key: Vec<String> = commit.key.iter().map(|name| quote::column(name)).collect();
+    let version = commit.version_column.as_deref().map(|name| format!("{} DESC NULLS LAST, ", quote::column(name)));
+    let [file, number] = ORIGIN;
+    format!(
+        "QUALIFY ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {}{file} DESC, {number} DESC) = 1",
+        key.join(", "),
+        version.unwrap_or_default()
+    )
+}
+
+/// The target's columns and, in the same order, their values.
+fn row(commit: &Commit, from: &str) -> (String, String) {
+    let mut columns: Vec<String> = commit.schema.columns().iter().map(|column| quote::column(&column.name)).collect();
+    let mut values: Vec<String> = columns.iter().map(|column| format!("{from}{column}")).collect();
+    for (column, value) in loaded_values(commit, from) {
+        columns.push(column.to_owned());
+        values.push(value);
+    }
+    (columns.join(", "), values.join(", "))
+}
+
+fn assignments(commit: &Commit) -> String {
+    let changing = commit.schema.columns().iter().filter(|column| !commit.key.contains(&column.name));
+    let mut assignments: Vec<String> =
+        changing.map(|column| quote::column(&column.name)).map(|column| format!("{column} = s.{column}")).collect();
+    assignments.extend(loaded_values(commit, "s.").map(|(column, value)| format!("{column} = {value}")));
+    assignments.join(", ")
+}
+
+fn loaded_values(commit: &Commit, from: &str) -> [(&'static str, String); 5] {
+    let [file, number] = ORIGIN;
+    [
+        ("_SLUICE_RUN_ID", quote::literal(&commit.run_id.0)),
+        ("_SLUICE_SEQUENCE", commit.sequence.to_string()),
+        ("_SLUICE_LOADED_AT", "SYSDATE()".to_owned()),
+        (file, format!("{from}{file}")),
+        (number, format!("{from}{number}")),
+    ]
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sluice_core::{Kind, Sources, Table, lake};
+
+    use super::*;
+    use crate::sql::snapshot;
+
+    /// A commit of a shipped table, with one file of one row for each of `rows`.
+    pub(crate) fn commit(table: &str, rows: u64) -> Commit {
+        let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("the shipped sources");
+        of(sources.table(&table.parse().expect("a table name")).expect("a shipped table"), rows)
+    }
+
+    fn of(table: &Table, rows: u64) -> Commit {
+        let run = sluice_core::RunId("0198c5a0-0000-7000-8000-000000000001".into());
+        let file = |part: u64| {
+            serde_json::json!({
+                "path": lake::data_key(&table.table, &run, part as usize), "rows": 1, "bytes": 1, "checksum": "x"
+            })
+        };
+        let commit = serde_json::json!({
+            "format_version": 1, "lake_id": "sluice-local", "table": table.table, "sequence": 7, "run_id": run,
+            "loader": table.loader, "disposition": table.disposition, "key": table.key,
+            "version_column": table.version_column, "schema": table.columns, "schema_fingerprint": "", "rows": rows,
+            "files": (0..rows).map(file).collect::<Vec<_>>(),
+            "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
+        });
+        serde_json::from_value(commit).expect("a valid commit")
+    }
+
+    fn check(name: &str, commit: &Commit) {
+        snapshot::check(name, &[render(commit).expect("a block")]);
+    }
+
+    #[test]
+    fn a_merge_of_rows_that_never_change_inserts_what_is_absent() {
+        check("load_products", &commit("DLT.APPLICATION_DATA.PRODUCTS", 2));
+    }
+
+    #[test]
+    fn a_merge_with_a_version_updates_only_to_a_newer_one() {
+        check("load_contacts", &commit("AIRBYTE.HUBSPOT.CONTACTS", 2));
+    }
+
+    #[test]
+    fn a_replace_yields_to_a_higher_sequence() {
+        check("load_currencies", &commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 2));
+    }
+
+    #[test]
+    fn an_append_adds_every_row() {
+        let append = Commit { disposition: Disposition::Append, ..commit("DLT.APPLICATION_DATA.PRODUCTS", 1) };
+        check("load_append", &append);
+    }
+
+    #[test]
+    fn a_commit_without_files_still_gets_its_ledger_row() {
+        let empty = commit("DLT.APPLICATION_DATA.PRODUCTS", 0);
+        assert!(!render(&empty).expect("a block").contains("COPY INTO"));
+        check("load_empty", &empty);
+    }
+
+    #[test]
+    fn hostile_names_stay_inside_their_quotes() {
+        let mut hostile = commit("AIRBYTE.HUBSPOT.CONTACTS", 1);
+        hostile.table = "ORDER.GROUP.TABLE".parse().expect("a table name");
+        hostile.lake_id.0 = r"o'lake\".into();
+        hostile.run_id.0 = "'; DROP TABLE x; --".into();
+        hostile.files[0].path = r"raw/it's/a\b/🦀.parquet".into();
+        let names = ["a.b", "it's \"quoted\"", "select", "🦀; drop table x --", "order", r"back\slash"];
+        for (column, name) in hostile.schema.0.iter_mut().zip(names) {
+            column.name = name.into();
+        }
+        hostile.key = vec!["a.b".into(), "select".into()];
+        hostile.version_column = Some("order".into());
+        check("load_hostile", &hostile);
+    }
+
+    #[test]
+    fn many_files_are_copied_a_thousand_at_a_time() {
+        let block = render(&commit("DLT.APPLICATION_DATA.PRODUCTS", 2_001)).expect("a block");
+        let copies: Vec<usize> =
+            block.split("COPY INTO").skip(1).map(|copy| copy.matches(".parquet").count()).collect();
+        assert_eq!(copies, [1_000, 1_000, 1]);
+    }
+
+    #[test]
+    fn what_no_block_can_do_is_refused() {
+        let mut keyless = commit("DLT.APPLICATION_DATA.PRODUCTS", 1);
+        keyless.key.clear();
+        assert_eq!(render(&keyless).expect_err("no key").kind(), Kind::InvalidData);
+
+        let mut dollars = commit("DLT.APPLICATION_DATA.PRODUCTS", 1);
+        dollars.schema.0[2].name = "cash$$".into();
+        assert_eq!(render(&dollars).expect_err("two dollar signs").kind(), Kind::Unsupported);
+
+        let piped = commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 1);
+        assert_eq!(render(&piped).expect_err("a pipe's table").kind(), Kind::Unsupported);
+    }
+}

@@ -1,0 +1,30 @@
+//! Every statement that the platform sends to Snowflake, as pure functions from values to text.
+//!
+//! There are no bind variables in a scripting block, so values become literals; [`quote`] is the one way to do that.
+//! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
+
+pub mod ddl;
+pub mod ledger;
+pub mod load;
+pub mod quote;
+
+/// The schema that holds the ledger, the lock rows, the lake's stage and its file format.
+pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";
+
+#[cfg(test)]
+pub(crate) mod snapshot {
+    //! Compares rendered SQL with a file, byte by byte; `UPDATE_SNAPSHOTS=1` rewrites the file instead.
+
+    use std::path::Path;
+
+    pub(crate) fn check(name: &str, statements: &[String]) {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sql/snapshots").join(name).with_extension("sql");
+        let text: Vec<String> = statements.iter().map(|statement| format!("{statement};\n")).collect();
+        let text = text.join("\n");
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            std::fs::write(&path, &text).expect("a writable snapshot");
+        }
+        let kept = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(text, kept, "the SQL of {} has changed; UPDATE_SNAPSHOTS=1 accepts it", path.display());
+    }
+}

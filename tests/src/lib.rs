@@ -1,0 +1,6 @@
+//! What the demo and the tests know about the data: a seeded generator, readers for the user's own files, and an oracle
+//! that computes the `sales` mart in plain Rust, so that the warehouse's SQL is never its own judge.
+
+pub mod formats;
+pub mod generate;
+pub mod oracle;

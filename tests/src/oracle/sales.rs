@@ -1,0 +1,178 @@
+//! The rules of `sales`, one function each.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use chrono::{DateTime, Days, NaiveDate};
+
+use super::event::{self, Event};
+use crate::generate::{Contact, Dataset, Operation, ProductChange, RATE_SCALE, RateTable, Reason, rescale};
+
+/// The member that takes the purchases of customers whom HubSpot does not know.
+pub const UNKNOWN_CUSTOMER: &str = "-1";
+/// Prices are ten-thousandths of a dollar.
+const PRICE_SCALE: u32 = 4;
+const CENTS: u32 = 2;
+/// A rate older than this is no rate.
+const RATE_LOOK_BACK_DAYS: u64 = 7;
+
+/// One row of the mart.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SalesRow {
+    pub customer_id: String,
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    /// Lower case and without spaces around it.
+    pub email: Option<String>,
+    pub total_transactions: i64,
+    pub total_items: i64,
+    /// Cents.
+    pub total_usd: i128,
+    /// Pence.
+    pub total_gbp: i128,
+    /// Microseconds since 1970 UTC.
+    pub first_purchase_at: Option<i64>,
+    pub last_purchase_at: Option<i64>,
+    /// Lines of products without a price at that moment; they add nothing to either total.
+    pub unpriced_lines: i64,
+    /// Priced lines without a rate; they are missing from `total_gbp`.
+    pub unconverted_lines: i64,
+}
+
+/// The mart and what did not get into it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sales {
+    /// In the order of `customer_id` as text.
+    pub rows: Vec<SalesRow>,
+    /// Index into the data set's purchases, and why.
+    pub rejected_purchases: Vec<(usize, Reason)>,
+    /// Records whose event id had been seen.
+    pub duplicates: usize,
+    /// Product rows that break the contract.
+    pub rejected_products: usize,
+}
+
+/// Computes the mart.
+pub fn sales(data: &Dataset) -> Sales {
+    let mut rows = customers(data);
+    let by_email = match_emails(data);
+    let (prices, rejected_products) = price_history(&data.products);
+    let mut result = Sales { rejected_products, ..Sales::default() };
+    let mut seen: HashSet<String> = HashSet::new();
+    for i in in_production_order(data) {
+        let event = match event::parse(&data.purchases[i].value) {
+            Ok(event) => event,
+            Err(reason) => {
+                result.rejected_purchases.push((i, reason));
+                continue;
+            }
+        };
+        if !seen.insert(event.event_id.clone()) {
+            result.duplicates += 1;
+            continue;
+        }
+        let customer = by_email.get(&normalise(&event.customer_email)).map_or(UNKNOWN_CUSTOMER, String::as_str);
+        if let Some(row) = rows.get_mut(customer) {
+            add(row, &event, price_at(&prices, &event), &data.rates);
+        }
+    }
+    result.rejected_purchases.sort_unstable();
+    result.rows = rows.into_values().collect();
+    result
+}
+
+/// Every live contact has a row, with purchases or not, and so has the unknown member.
+fn customers(data: &Dataset) -> BTreeMap<String, SalesRow> {
+    let unknown = SalesRow {
+        customer_id: UNKNOWN_CUSTOMER.to_owned(),
+        first_name: Some("Unknown".to_owned()),
+        last_name: Some("Customer".to_owned()),
+        email: Some("unknown".to_owned()),
+        ..SalesRow::default()
+    };
+    let rows = live(data).map(|contact| SalesRow {
+        customer_id: contact.id.to_string(),
+        first_name: contact.firstname.as_deref().map(trimmed),
+        last_name: contact.lastname.as_deref().map(trimmed),
+        email: contact.email.as_deref().map(normalise),
+        ..SalesRow::default()
+    });
+    rows.chain([unknown]).map(|row| (row.customer_id.clone(), row)).collect()
+}
+
+/// The contact that an e-mail belongs to: of several the one with the lowest id.
+fn match_emails(data: &Dataset) -> HashMap<String, String> {
+    let mut owners: HashMap<String, i64> = HashMap::new();
+    for contact in live(data) {
+        let Some(email) = contact.email.as_deref().map(normalise).filter(|email| !email.is_empty()) else { continue };
+        owners.entry(email).and_modify(|id| *id = (*id).min(contact.id)).or_insert(contact.id);
+    }
+    owners.into_iter().map(|(email, id)| (email, id.to_string())).collect()
+}
+
+fn live(data: &Dataset) -> impl Iterator<Item = &Contact> {
+    let merged: BTreeSet<i64> = data.merged_away();
+    data.contacts.iter().filter(move |contact| !contact.archived && !merged.contains(&contact.id))
+}
+
+fn normalise(email: &str) -> String {
+    trimmed(email).to_lowercase()
+}
+
+/// Only spaces: what SQL's `trim` removes.
+fn trimmed(text: &str) -> String {
+    text.trim_matches(' ').to_owned()
+}
+
+/// The first record of an event id counts, so records are taken by their time; places break ties.
+fn in_production_order(data: &Dataset) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..data.purchases.len()).collect();
+    order.sort_by_key(|i| (data.purchases[*i].timestamp_ms, *i));
+    order
+}
+
+/// Per product its changes, oldest first, of one moment the higher audit id last; and how many rows broke the contract.
+type PriceHistory<'a> = HashMap<i64, Vec<&'a ProductChange>>;
+
+fn price_history(products: &[ProductChange]) -> (PriceHistory<'_>, usize) {
+    let mut history: PriceHistory<'_> = HashMap::new();
+    let keeps_contract = |row: &&ProductChange| row.price_usd.is_none_or(|price| price >= 0);
+    for row in products.iter().filter(keeps_contract) {
+        history.entry(row.product_id).or_default().push(row);
+    }
+    for changes in history.values_mut() {
+        changes.sort_by_key(|row| (row.valid_ts, row.audit_id));
+    }
+    let kept: usize = history.values().map(Vec::len).sum();
+    (history, products.len() - kept)
+}
+
+/// What the newest change up to the purchase says; a deleted product has no price.
+fn price_at(history: &PriceHistory<'_>, event: &Event) -> Option<i128> {
+    let changes = history.get(&event.product_id)?;
+    let after = changes.partition_point(|row| row.valid_ts <= event.purchase_ts);
+    let newest = changes[..after].last().filter(|row| row.operation != Operation::Delete)?;
+    newest.price_usd
+}
+
+fn add(row: &mut SalesRow, event: &Event, price: Option<i128>, rates: &RateTable) {
+    row.total_transactions += 1;
+    row.total_items += event.quantity;
+    row.first_purchase_at = Some(row.first_purchase_at.map_or(event.purchase_ts, |at| at.min(event.purchase_ts)));
+    row.last_purchase_at = row.last_purchase_at.max(Some(event.purchase_ts));
+    let Some(price) = price else {
+        row.unpriced_lines += 1;
+        return;
+    };
+    let dollars = i128::from(event.quantity) * price;
+    row.total_usd += rescale(dollars, PRICE_SCALE, CENTS);
+    match rate_of(rates, event.purchase_ts) {
+        Some(rate) => row.total_gbp += rescale(dollars * rate, PRICE_SCALE + RATE_SCALE, CENTS),
+        None => row.unconverted_lines += 1,
+    }
+}
+
+/// Pounds per dollar on the purchase's UTC date, else on the latest earlier date within the look-back.
+fn rate_of(rates: &RateTable, purchase_ts: i64) -> Option<i128> {
+    let date: NaiveDate = DateTime::from_timestamp_micros(purchase_ts)?.date_naive();
+    (0..=RATE_LOOK_BACK_DAYS).find_map(|days| rates.get(date.checked_sub_days(Days::new(days))?, "GBP"))
+}
