@@ -8,7 +8,7 @@
   lower({{ trimmed(column) }})
 {%- endmacro %}
 
-{#- A lateral from-item: one row per part of a delimited text, in `<alias>.value`. -#}
+{#- A lateral from-item: one row per part of a delimited text, in `<alias>.value`, to be cast to varchar. -#}
 {% macro split_to_rows(column, delimiter, alias) -%}
   {{ adapter.dispatch('split_to_rows')(column, delimiter, alias) }}
 {%- endmacro %}
@@ -18,5 +18,5 @@
 {%- endmacro %}
 
 {% macro snowflake__split_to_rows(column, delimiter, alias) -%}
-  lateral split_to_table({{ column }}, '{{ delimiter }}') as {{ alias }}
+  lateral flatten(input => split({{ column }}, '{{ delimiter }}')) as {{ alias }}
 {%- endmacro %}

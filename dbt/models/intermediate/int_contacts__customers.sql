@@ -4,10 +4,15 @@ with contacts as (
   select * from {{ ref('stg_airbyte__contacts') }}
 ),
 
-merged_away as (
-  select distinct try_cast({{ trimmed('parts.value') }} as bigint) as contact_id
+merges as (
+  select
+    contacts.contact_id as kept_id,
+    try_cast({{ trimmed('cast(parts.value as varchar)') }} as bigint) as merged_id
   from contacts, {{ split_to_rows('contacts.merged_ids', ';', 'parts') }}
-  where try_cast({{ trimmed('parts.value') }} as bigint) <> contacts.contact_id
+),
+
+merged_away as (
+  select distinct merged_id from merges where merged_id <> kept_id
 )
 
 select
@@ -20,8 +25,8 @@ select
   contacts.last_modified_at,
   contacts.loaded_at
 from contacts
-left join merged_away on contacts.contact_id = merged_away.contact_id
+left join merged_away on contacts.contact_id = merged_away.merged_id
 where not contacts.is_archived
-  and merged_away.contact_id is null
+  and merged_away.merged_id is null
   and contacts.email <> ''
 qualify row_number() over (partition by contacts.email order by contacts.contact_id) = 1

@@ -7,6 +7,6 @@ select
   createdate as created_at,
   lastmodifieddate as last_modified_at,
   archived as is_archived,
-  merged_ids,
+  merged_ids as merged_ids,
   _sluice_loaded_at as loaded_at
 from {{ source('airbyte_hubspot', 'contacts') }}

@@ -1,12 +1,12 @@
 -- The producer may send an event twice: the first arrival is kept.
 select
-  event_id,
+  event_id as event_id,
   {{ normalised_email('customer_email') }} as customer_email,
-  product_id,
-  quantity,
+  product_id as product_id,
+  quantity as quantity,
   purchase_ts as purchased_at,
   cast(purchase_ts as date) as purchase_date,
-  schema_version,
+  schema_version as schema_version,
   _sluice_loaded_at as loaded_at
 from {{ source('streaming_public', 'purchases') }}
 qualify row_number() over (

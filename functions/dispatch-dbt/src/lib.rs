@@ -1,1 +1,9 @@
+//! Runs dbt when data has arrived: `TableLoaded` → what is new in the ledger → a claim → the dbt job → its end.
 
+pub mod config;
+pub mod event;
+pub mod handler;
+pub mod ledger;
+
+pub use config::Config;
+pub use handler::{Deps, handle};

@@ -1,1 +1,8 @@
+//! Streams Kafka records into the warehouse, each exactly once: Kafka event → channel per partition → `TableLoaded`.
 
+pub mod channels;
+pub mod config;
+pub mod handler;
+
+pub use config::Config;
+pub use handler::{Deps, handle};

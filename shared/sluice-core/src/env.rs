@@ -47,6 +47,11 @@ impl Env {
         }
     }
 
+    /// A typed value that must be there.
+    pub fn required_parsed<T: FromStr + Default>(&mut self, name: &str) -> T {
+        if self.required(name).is_empty() { T::default() } else { self.parsed_or(name, T::default()) }
+    }
+
     /// Notes a problem that a getter cannot see, such as a file that does not parse.
     pub fn problem(&mut self, text: impl Into<String>) {
         self.problems.push(text.into());

@@ -1,1 +1,16 @@
+//! What every function does the same way: start, read its settings, log, run, answer errors, report failed messages.
+//!
+//! With `functions/*` this is the only crate that knows Lambda.
 
+mod invocation;
+mod messages;
+mod policy;
+mod start;
+
+pub use invocation::{Invocation, run};
+pub use messages::each_message;
+pub use policy::{Action, Policy, policy};
+pub use start::{sources, start};
+
+/// What `main` returns: Lambda's own boxed error.
+pub type MainResult = std::result::Result<(), lambda_runtime::Error>;

@@ -85,3 +85,6 @@ fn summary(outcome: Outcome, run: &ExtractRun<'_>, sequence: Option<Sequence>, e
         cursor_to: extracted.cursor.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,8 @@
 
 pub mod dispatch;
 pub mod extract;
+#[cfg(test)]
+mod fakes;
 pub mod load;
 pub mod log;
 pub mod stream;

@@ -153,3 +153,6 @@ pub async fn announce_failure(bus: &impl Bus, run_id: sluice_core::RunId, at: &C
     }))
     .await
 }
+
+#[cfg(test)]
+mod tests;

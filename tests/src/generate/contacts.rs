@@ -1,15 +1,41 @@
 //! HubSpot's contacts: e-mails as people type them, shared ones, missing ones, archived and merged records.
 
-use super::dataset::{Contact, SECOND, YEAR_END, YEAR_START};
+use super::dataset::{Contact, YEAR_END, YEAR_START};
 use super::random::Random;
 
 const FIRST: [&str; 16] = [
-    "Ada", "Anne-Marie", "Björk", "Chloé", "D'Angelo", "Grace", "Ines", "José", "李", "Łukasz", "Mohan मोहन", "Noor نور",
-    "Siobhán", "\"Ace\"", "🦊 Fox", " Zoë ",
+    "Ada",
+    "Anne-Marie",
+    "Björk",
+    "Chloé",
+    "D'Angelo",
+    "Grace",
+    "Ines",
+    "José",
+    "李",
+    "Łukasz",
+    "Mohan मोहन",
+    "Noor نور",
+    "Siobhán",
+    "\"Ace\"",
+    "🦊 Fox",
+    " Zoë ",
 ];
 const LAST: [&str; 14] = [
-    "Brown", "de la Cruz", "Đặng", "García", "Hopper", "Ibn Sina", "Kowalski", "Lovelace", "Müller", "O'Brien", "Smith, Jr.",
-    "Ångström", "Петрова", "山田",
+    "Brown",
+    "de la Cruz",
+    "Đặng",
+    "García",
+    "Hopper",
+    "Ibn Sina",
+    "Kowalski",
+    "Lovelace",
+    "Müller",
+    "O'Brien",
+    "Smith, Jr.",
+    "Ångström",
+    "Петрова",
+    "山田",
 ];
 const STAGES: [&str; 4] = ["subscriber", "lead", "opportunity", "customer"];
 const MILLISECOND: i64 = 1_000;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::RateTable;
 
 /// 2025-10-30T00:00:00Z, the first moment of the data's year, in microseconds.
-pub(super) const YEAR_START: i64 = 1_761_782_400_000_000;
+pub(crate) const YEAR_START: i64 = 1_761_782_400_000_000;
 /// 2026-10-29T12:00:00Z, when the shop has produced everything, in microseconds.
 pub(super) const YEAR_END: i64 = 1_793_275_200_000_000;
 /// The timestamp of the first Kafka record in milliseconds: the shop publishes its year in one go at the end.
@@ -54,7 +54,8 @@ pub struct Dataset {
 impl Dataset {
     /// The ids of contacts that were merged into another one: they no longer exist in HubSpot.
     pub fn merged_away(&self) -> BTreeSet<i64> {
-        self.contacts.iter().flat_map(|contact| contact.merged_ids.iter().copied()).collect()
+        let merges = self.contacts.iter().flat_map(|contact| contact.merged_ids.iter().map(|id| (contact.id, *id)));
+        merges.filter(|(survivor, consumed)| survivor != consumed).map(|(_, consumed)| consumed).collect()
     }
 }
 

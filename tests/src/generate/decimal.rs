@@ -44,7 +44,8 @@ mod tests {
 
     #[test]
     fn decimals_round_half_up_and_print_without_superfluous_zeros() {
-        let cases = [("12.345", 2, 1235, "12.35"), ("0.5", 0, 1, "1"), ("-1.25", 1, -13, "-1.3"), ("7", 4, 70_000, "7")];
+        let cases =
+            [("12.345", 2, 1235, "12.35"), ("0.5", 0, 1, "1"), ("-1.25", 1, -13, "-1.3"), ("7", 4, 70_000, "7")];
         for (text, scale, value, printed) in cases {
             assert_eq!(parse_decimal(text, scale), Some(value), "{text}");
             assert_eq!(decimal_text(value, scale), printed);

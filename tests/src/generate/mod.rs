@@ -7,10 +7,13 @@ mod products;
 mod purchases;
 mod random;
 mod rates;
+#[cfg(test)]
+mod tests;
 
 pub use dataset::{Contact, Dataset, Operation, ProductChange, PurchaseRecord, Reason, Scale};
-pub use decimal::{decimal_text, parse_decimal};
+pub(crate) use dataset::{FIRST_RECORD_MS, YEAR_START};
 pub(crate) use decimal::rescale;
+pub use decimal::{decimal_text, parse_decimal};
 pub use rates::{RATE_SCALE, RateTable};
 
 use random::Random;

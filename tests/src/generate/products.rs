@@ -5,8 +5,18 @@ use super::random::Random;
 
 const ADJECTIVES: [&str; 10] =
     ["Blue", "Brushed", "Café", "Crème", "Große", "Handmade", "Little", "Nordic", "Très chic", "木の"];
-const NOUNS: [&str; 10] =
-    ["Backpack", "Desk lamp 💡", "Jalapeño", "Kettle", "Notebook", "O'Hare mug", "Ring \"Luna\"", "Sneakers", "Teapot 🫖", "Åre scarf"];
+const NOUNS: [&str; 10] = [
+    "Backpack",
+    "Desk lamp 💡",
+    "Jalapeño",
+    "Kettle",
+    "Notebook",
+    "O'Hare mug",
+    "Ring \"Luna\"",
+    "Sneakers",
+    "Teapot 🫖",
+    "Åre scarf",
+];
 const HOUR: i64 = 3600 * SECOND;
 
 /// A quarter of the rows are insertions; updates and deletions of those products are spread over the year.

@@ -7,7 +7,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::contacts::disguise;
-use super::dataset::{Contact, FIRST_RECORD_MS, Operation, ProductChange, PurchaseRecord, Reason, YEAR_END, YEAR_START};
+use super::dataset::{
+    Contact, FIRST_RECORD_MS, Operation, ProductChange, PurchaseRecord, Reason, YEAR_END, YEAR_START,
+};
 use super::random::{Popularity, Random};
 
 /// Key, value and the reason for which it is invalid.
@@ -109,7 +111,8 @@ fn event(random: &mut Random, purchase: &Purchase) -> Event {
 /// RFC 3339 as different producers write it: with `Z` or an offset, with no to nine digits of a second.
 fn timestamp(random: &mut Random, at: i64) -> String {
     let minutes = *random.pick(&[0, 0, 0, 60, -300, 330, 765]);
-    let digits = *random.pick(&[SecondsFormat::Secs, SecondsFormat::Millis, SecondsFormat::Micros, SecondsFormat::Nanos]);
+    let digits =
+        *random.pick(&[SecondsFormat::Secs, SecondsFormat::Millis, SecondsFormat::Micros, SecondsFormat::Nanos]);
     let utc = DateTime::from_timestamp_micros(at).unwrap_or_default();
     let offset = FixedOffset::east_opt(minutes * 60).map_or(utc.fixed_offset(), |offset| utc.with_timezone(&offset));
     offset.to_rfc3339_opts(digits, random.chance(50.0))

@@ -44,7 +44,10 @@ impl Random {
     /// A version 4 UUID.
     pub(super) fn uuid(&mut self) -> uuid::Uuid {
         let bits = (u128::from(self.next()) << 64) | u128::from(self.next());
-        uuid::Builder::from_u128(bits).with_version(uuid::Version::Random).with_variant(uuid::Variant::RFC4122).into_uuid()
+        uuid::Builder::from_u128(bits)
+            .with_version(uuid::Version::Random)
+            .with_variant(uuid::Variant::RFC4122)
+            .into_uuid()
     }
 
     fn unit(&mut self) -> f64 {

@@ -76,6 +76,13 @@ impl RateTable {
         self.0.keys().copied()
     }
 
+    /// Only the dates from `first` to `last`: what a platform can know that looks no further.
+    #[must_use]
+    pub fn between(mut self, first: NaiveDate, last: NaiveDate) -> Self {
+        self.0.retain(|date, _| (first..=last).contains(date));
+        self
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

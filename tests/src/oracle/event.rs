@@ -1,5 +1,7 @@
 //! One purchase record, read as the documented format demands.
 
+use std::fmt;
+
 use chrono::DateTime;
 use serde_json::Value;
 
@@ -16,28 +18,53 @@ pub struct Event {
     pub purchase_ts: i64,
 }
 
-/// Reads a record's value, or says why it is not a purchase. Fields that the format does not know are ignored.
-pub fn parse(value: &[u8]) -> Result<Event, Reason> {
-    let value: Value = serde_json::from_slice(value).map_err(|_| Reason::NotJson)?;
-    if !value.is_object() {
-        return Err(Reason::WrongType);
+/// Why a record is not a purchase, and which field says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    pub field: &'static str,
+    pub reason: Reason,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let problem = match self.reason {
+            Reason::NotJson => "is not JSON",
+            Reason::MissingField => "is missing",
+            Reason::WrongType => "has the wrong type",
+            Reason::OutOfRange => "is below 1",
+            Reason::BadTimestamp => "is not an RFC 3339 time with an offset",
+        };
+        write!(f, "{} {problem}", self.field)
     }
-    let field = |name: &str| match value.get(name) {
-        None | Some(Value::Null) => Err(Reason::MissingField),
+}
+
+/// Reads a record's value, or says why it is not a purchase. Fields that the format does not know are ignored.
+pub fn parse(value: &[u8]) -> Result<Event, Refusal> {
+    let refuse = |field, reason| Refusal { field, reason };
+    let value: Value = serde_json::from_slice(value).map_err(|_| refuse("the record", Reason::NotJson))?;
+    if !value.is_object() {
+        return Err(refuse("the record", Reason::WrongType));
+    }
+    let field = |name| match value.get(name) {
+        None | Some(Value::Null) => Err(refuse(name, Reason::MissingField)),
         Some(present) => Ok(present),
     };
-    let text = |name: &str| field(name)?.as_str().ok_or(Reason::WrongType);
-    let integer = |name: &str| field(name)?.as_i64().ok_or(Reason::WrongType);
-    let at_least_one = |name: &str| integer(name).and_then(|n| if n >= 1 { Ok(n) } else { Err(Reason::OutOfRange) });
-    let event = Event {
+    let text = |name| field(name)?.as_str().ok_or(refuse(name, Reason::WrongType));
+    let integer = |name| field(name)?.as_i64().ok_or(refuse(name, Reason::WrongType));
+    let positive = |name| match integer(name)? {
+        number if number >= 1 => Ok(number),
+        _ => Err(refuse(name, Reason::OutOfRange)),
+    };
+    let moment = |name| {
+        let time = DateTime::parse_from_rfc3339(text(name)?).map_err(|_| refuse(name, Reason::BadTimestamp))?;
+        Ok(time.timestamp_micros())
+    };
+    positive("schema_version")?;
+    Ok(Event {
         event_id: text("event_id")?.to_owned(),
         customer_email: text("customer_email")?.to_owned(),
         product_id: integer("product_id")?,
-        quantity: at_least_one("quantity")?,
-        purchase_ts: DateTime::parse_from_rfc3339(text("purchase_ts")?)
-            .map_err(|_| Reason::BadTimestamp)?
-            .timestamp_micros(),
-    };
-    at_least_one("schema_version")?;
-    Ok(event)
+        quantity: positive("quantity")?,
+        purchase_ts: moment("purchase_ts")?,
+    })
 }

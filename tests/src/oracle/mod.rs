@@ -5,7 +5,9 @@
 mod compare;
 mod event;
 mod sales;
+#[cfg(test)]
+mod tests;
 
 pub use compare::{Difference, compare, report};
-pub use event::{Event, parse};
+pub use event::{Event, Refusal, parse};
 pub use sales::{Sales, SalesRow, UNKNOWN_CUSTOMER, sales};

@@ -61,8 +61,8 @@ pub fn sales(data: &Dataset) -> Sales {
     for i in in_production_order(data) {
         let event = match event::parse(&data.purchases[i].value) {
             Ok(event) => event,
-            Err(reason) => {
-                result.rejected_purchases.push((i, reason));
+            Err(refusal) => {
+                result.rejected_purchases.push((i, refusal.reason));
                 continue;
             }
         };
@@ -118,9 +118,9 @@ fn normalise(email: &str) -> String {
     trimmed(email).to_lowercase()
 }
 
-/// Only spaces: what SQL's `trim` removes.
+/// Without the blanks, tabs and line ends around it; other white space is part of the text.
 fn trimmed(text: &str) -> String {
-    text.trim_matches(' ').to_owned()
+    text.trim_matches([' ', '\t', '\n', '\r']).to_owned()
 }
 
 /// The first record of an event id counts, so records are taken by their time; places break ties.

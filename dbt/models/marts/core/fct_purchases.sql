@@ -24,7 +24,7 @@ with matched as (
   left join {{ ref('dim_products') }} as products
     on purchases.product_id = products.product_id
     and purchases.purchased_at >= products.valid_from
-    and purchases.purchased_at < coalesce(products.valid_to, cast('9999-12-31' as datetime))
+    and purchases.purchased_at < coalesce(products.valid_to, cast('9999-12-31 23:59:59.999999' as datetime))
   left join {{ ref('int_gbp_rates__daily') }} as rates on purchases.purchase_date = rates.purchase_date
 )
 

@@ -1,1 +1,151 @@
+//! Snowflake on one machine: the endpoints that the platform uses, over one DuckDB file.
+//!
+//! It keeps the protocols' promises and their traps (202 at any time, lost answers, uncommitted rows that vanish) and
+//! knows exactly the statements that the platform renders. It is not Snowflake: what it accepts, Snowflake may refuse.
+//!
+//! One thread owns the file ([`actor`]). [`Standin::release_file`] gives it away, because DuckDB has one writer and dbt
+//! needs its turn; meanwhile statements wait and appends go to a journal.
 
+mod actor;
+mod catalogue;
+mod faults;
+mod http;
+mod journal;
+mod jwt;
+mod lake;
+mod snowpipe;
+mod statements;
+mod streaming;
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tokio::{net::TcpListener, sync::watch};
+
+/// Someone who may sign in with a key pair.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The LOGIN_NAME; its case does not count.
+    pub name: String,
+    /// The public key as PEM, or the base64 between its first and last line.
+    pub public_key: String,
+}
+
+/// Where the warehouse lives and what it may reach.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub duckdb_path: PathBuf,
+    /// The account that tokens must name.
+    pub account: String,
+    pub users: Vec<User>,
+    /// The bucket that stages may read.
+    pub lake_bucket: String,
+    pub s3_endpoint: String,
+    /// Where appends are kept while the file is away, and downloads while they are loaded.
+    pub journal_dir: PathBuf,
+    /// How long an append stays uncommitted. Snowflake takes seconds.
+    pub commit_delay: Duration,
+}
+
+/// The stand-in. Clones are handles on one warehouse.
+#[derive(Clone)]
+pub struct Standin(Arc<Shared>);
+
+struct Shared {
+    actor: actor::Actor,
+    keys: jwt::Keys,
+    lake: lake::Lake,
+    pipes: snowpipe::Pipes,
+    channels: streaming::Channels,
+    statements: http::Statements,
+    faults: faults::Faults,
+    commit_delay: Duration,
+    commit_is_due: AtomicBool,
+}
+
+impl Standin {
+    /// Opens the file, or makes it. Must be called in a Tokio runtime, which then also serves downloads.
+    pub fn open(config: Config) -> Result<Self> {
+        let conn = catalogue::open(&config.duckdb_path)
+            .with_context(|| format!("cannot open the warehouse's file {}", config.duckdb_path.display()))?;
+        let journal = journal::Journal::in_folder(&config.journal_dir.join("appends"))?;
+        Ok(Standin(Arc::new(Shared {
+            keys: jwt::Keys::new(&config.account, &config.users)?,
+            lake: lake::Lake::new(&config.lake_bucket, &config.s3_endpoint, &config.journal_dir.join("downloads"))?,
+            pipes: snowpipe::Pipes::read(&conn)?,
+            channels: streaming::Channels::read(&conn, journal)?,
+            actor: actor::Actor::start(&config.duckdb_path, conn)?,
+            statements: http::Statements::default(),
+            faults: faults::Faults::default(),
+            commit_delay: config.commit_delay,
+            commit_is_due: AtomicBool::new(false),
+        })))
+    }
+
+    /// Answers requests until `shutdown` turns true; what was appended by then is committed.
+    pub async fn serve(self, listener: TcpListener, mut shutdown: watch::Receiver<bool>) -> Result<()> {
+        let router = http::router(self.clone());
+        let stop = async move {
+            // A sender that is gone means stop, too.
+            let _ = shutdown.wait_for(|stop| *stop).await;
+        };
+        axum::serve(listener, router).with_graceful_shutdown(stop).await.context("cannot serve the warehouse")?;
+        self.commit().await
+    }
+
+    /// Gives the file away: waits for the running statement, commits what was appended, writes everything to the file
+    /// and closes it. Until [`take_back`](Self::take_back) statements wait and appends go to the journal.
+    pub async fn release_file(&self) -> Result<()> {
+        let shared = Arc::clone(&self.0);
+        self.0.actor.release(move |file| shared.channels.commit(file)).await
+    }
+
+    /// Opens the file again, adds the journal's rows, then runs the statements that have waited.
+    pub async fn take_back(&self) -> Result<()> {
+        let shared = Arc::clone(&self.0);
+        self.0.actor.take_back(move |conn| shared.channels.catch_up(conn)).await
+    }
+
+    /// Runs a query in DuckDB's own SQL; every value as DuckDB prints it. Refused while the file is away.
+    pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
+        let sql = format!("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({sql})");
+        let answer = self.0.actor.now(move |file| match file {
+            actor::File::Open(conn) => {
+                statements::query(conn, &sql).map_err(|failure| anyhow::anyhow!(failure.message))
+            }
+            actor::File::Away { .. } => Err(anyhow::anyhow!("the warehouse's file is away")),
+        });
+        Ok(answer.await??.rows)
+    }
+
+    async fn commit(&self) -> Result<()> {
+        let shared = Arc::clone(&self.0);
+        self.0.actor.now(move |file| shared.channels.commit(file)).await
+    }
+
+    /// Commits after the delay, once for all appends until then.
+    fn commit_soon(&self) {
+        if self.0.commit_is_due.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let standin = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(standin.0.commit_delay).await;
+            standin.0.commit_is_due.store(false, Ordering::Release);
+            // It fails only when the thread has ended, and then nothing can be committed any more.
+            let _ = standin.commit().await;
+        });
+    }
+}
+
+/// A value behind a mutex, also after a panic: no lock here is held across anything that leaves a value half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -54,7 +54,13 @@ pub trait Channels {
 
     /// Appends rows, one JSON object per line. `last` becomes the channel's offset in the very commit that makes these
     /// rows durable. An error leaves it open whether the rows were taken; only opening the channel again settles it.
-    fn append(&self, channel: &Channel, continuation: &str, rows: Bytes, offsets: Offsets) -> impl Future<Output = Result<Appended>>;
+    fn append(
+        &self,
+        channel: &Channel,
+        continuation: &str,
+        rows: Bytes,
+        offsets: Offsets,
+    ) -> impl Future<Output = Result<Appended>>;
 
     fn status(&self, channel: &Channel) -> impl Future<Output = Result<ChannelStatus>>;
 

@@ -107,7 +107,9 @@ mod tests {
         let text = String::from_utf8(lines).expect("text");
         assert_eq!(
             text.lines().next(),
-            Some(r#"{"topic":"t","partition":2,"offset":5,"timestamp":1000,"key":"aw==","value":"/wA=","headers":[["h","MQ=="],["h",null]]}"#)
+            Some(
+                r#"{"topic":"t","partition":2,"offset":5,"timestamp":1000,"key":"aw==","value":"/wA=","headers":[["h","MQ=="],["h",null]]}"#
+            )
         );
         assert_eq!(text.lines().count(), 2);
     }

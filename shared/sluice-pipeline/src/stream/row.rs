@@ -127,10 +127,13 @@ fn decimal(unscaled: i128, scale: i8) -> String {
 
 fn decode<'a>(schema: &Schema, value: &'a [u8]) -> Result<Vec<Field<'a>>, String> {
     let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
+    if !text.trim_ascii_start().starts_with('{') {
+        return Err("the value is not a JSON object".to_owned());
+    }
     let mut json = serde_json::Deserializer::from_str(text);
     let raw = Columns(schema).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw)).map_err(|error| {
         if error.is_data() {
-            // The only data errors are our own, and they quote no value.
+            // Of an object, the only data errors are our own, and they quote no value.
             let text = error.to_string();
             text.split(" at line ").next().unwrap_or_default().to_owned()
         } else {
@@ -163,7 +166,8 @@ fn read<'a>(column: &Column, json: &'a str) -> Option<Value<'a>> {
             (1..=9999).contains(&at.year()).then(|| Cell::Timestamp(at.timestamp_micros()))?
         }
         ColumnType::Date => {
-            let days = text()?.parse::<NaiveDate>().ok()?.signed_duration_since(NaiveDate::default()).num_days();
+            let date = text().filter(|text| text.len() == 10)?.parse::<NaiveDate>().ok()?;
+            let days = date.signed_duration_since(NaiveDate::default()).num_days();
             Cell::Date(i32::try_from(days).ok()?)
         }
     }))

@@ -1,5 +1,6 @@
 //! The ledger in the warehouse: what was loaded, keyed by (lake id, table, sequence), and the rows that loads lock.
 
+use chrono::{DateTime, Utc};
 use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
 
 use super::{OBSERVABILITY, ddl, quote};
@@ -62,13 +63,15 @@ pub fn streaming_position(table: &TableId) -> String {
     format!("SELECT COUNT(*) AS POSITION FROM {}", quote::table(table))
 }
 
-/// The highest Kafka offset in a streaming table, as POSITION; NULL when it holds none of that partition. A channel
-/// that has lost its token is not a fresh start.
-pub fn highest_offset(table: &TableId, topic: &str, partition: i32) -> String {
+/// The highest Kafka offset among a channel's rows, as POSITION; NULL when it has none. Rows carry the channel's name
+/// and a slash before their run's own part: a channel that has lost its token is not a fresh start.
+pub fn landed(table: &TableId, channel: &str) -> String {
+    let prefix = format!("{channel}/");
     format!(
-        "SELECT MAX(_KAFKA_OFFSET) AS POSITION FROM {} WHERE _KAFKA_TOPIC = {} AND _KAFKA_PARTITION = {partition}",
+        "SELECT MAX(_KAFKA_OFFSET) AS POSITION FROM {} WHERE LEFT(_SLUICE_RUN_ID, {}) = {}",
         quote::table(table),
-        quote::literal(topic)
+        prefix.chars().count(),
+        quote::literal(&prefix)
     )
 }
 
@@ -91,6 +94,47 @@ pub fn lock_row(lake: &LakeId, table: &TableId) -> String {
          WHEN NOT MATCHED THEN INSERT (LAKE_ID, TABLE_NAME, LOCKED_AT) VALUES (s.LAKE_ID, s.TABLE_NAME, SYSDATE())",
         quote::literal(&lake.0),
         quote::literal(&table.to_string())
+    )
+}
+
+/// Every sequence of a table that has come to an end, as SEQUENCE: what a sweep need not look at.
+pub fn sequences(lake: &LakeId, table: &TableId) -> String {
+    format!(
+        "SELECT SEQUENCE FROM {OBSERVABILITY}.LOADS WHERE {} AND STATUS IN ('loaded', 'failed')",
+        is_table(lake, table)
+    )
+}
+
+/// How a dbt run ended.
+#[derive(Debug)]
+pub struct DbtRun<'a> {
+    pub number: u64,
+    pub run_id: &'a str,
+    pub dbt_run_id: &'a str,
+    pub status: &'a str,
+    pub selectors: &'a str,
+    pub cause: &'a str,
+    pub started_at: DateTime<Utc>,
+    pub finished_at: DateTime<Utc>,
+}
+
+/// Records how a dbt run ended. Running it again adds nothing.
+pub fn dbt_run(run: &DbtRun<'_>) -> String {
+    let timestamp = |at: DateTime<Utc>| format!("'{}'::TIMESTAMP_NTZ(6)", at.format("%Y-%m-%d %H:%M:%S%.6f"));
+    format!(
+        "INSERT INTO {OBSERVABILITY}.DBT_RUNS \
+         (NUMBER, RUN_ID, DBT_RUN_ID, STATUS, SELECTORS, CAUSE, STARTED_AT, FINISHED_AT)\n\
+         SELECT {}, {}, {}, {}, {}, {}, {}, {}\n\
+         WHERE NOT EXISTS (SELECT 1 FROM {OBSERVABILITY}.DBT_RUNS WHERE RUN_ID = {})",
+        run.number,
+        quote::literal(run.run_id),
+        quote::literal(run.dbt_run_id),
+        quote::literal(run.status),
+        quote::literal(run.selectors),
+        quote::literal(run.cause),
+        timestamp(run.started_at),
+        timestamp(run.finished_at),
+        quote::literal(run.run_id)
     )
 }
 
@@ -185,8 +229,19 @@ mod tests {
                 settle(&rates, Status::Loaded, 2, None),
                 settle(&rates, Status::Failed, 0, Some(r"can't read C:\x")),
                 positions(),
+                sequences(&rates.lake_id, &rates.table),
+                dbt_run(&DbtRun {
+                    number: 7,
+                    run_id: "run-1",
+                    dbt_run_id: "42",
+                    status: "succeeded",
+                    selectors: "source:dlt_application_data.products+",
+                    cause: "it's loaded",
+                    started_at: DateTime::UNIX_EPOCH,
+                    finished_at: DateTime::UNIX_EPOCH,
+                }),
                 streaming_position(&purchases),
-                highest_offset(&purchases, "it's a topic", 3),
+                landed(&purchases, "sluice-local_kafka_it's_3"),
                 copy_history(&rates.table),
             ],
         );

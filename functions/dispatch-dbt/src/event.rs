@@ -1,0 +1,66 @@
+//! What may arrive on the dispatch queue, parsed once: bus events, our own messages, a schedule's wake-up.
+
+use aws_lambda_events::sqs::SqsEvent;
+use serde::Deserialize;
+use sluice_core::{Error, Result, event::TableLoaded};
+use sluice_pipeline::dispatch::Message;
+
+/// The function's event: a batch from the queue, or a schedule's request to look whether something was missed.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    Batch(SqsEvent),
+    Sweep(Sweep),
+}
+
+/// `{"sweep": true}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    pub sweep: bool,
+}
+
+impl Sweep {
+    pub fn message() -> Message {
+        Message::Wake { cause: "sweep".into() }
+    }
+}
+
+/// Reads a message's body. Of an announcement only the table and sequence are used, and only to say why we woke.
+pub fn parse(body: &str) -> Result<Message> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Body {
+        Own(Message),
+        Announcement { detail: TableLoaded },
+        Sweep(Sweep),
+    }
+    let unknown = || Error::invalid_data("the message is neither a TableLoaded event nor one of ours");
+    match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
+        Body::Own(message) => Ok(message),
+        Body::Announcement { detail } => Ok(Message::Wake { cause: format!("{} loaded", detail.id) }),
+        Body::Sweep(Sweep { sweep: true }) => Ok(Sweep::message()),
+        Body::Sweep(_) => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_message_is_known_and_others_are_named() {
+        let loaded = r#"{"version":"0","source":"sluice.warehouse","detail-type":"TableLoaded","detail":{"id":"A.B.C#3",
+            "run_id":"r","lake_id":"l","table":"A.B.C","sequence":3,"rows":5}}"#;
+        let cases = [
+            (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into() })),
+            (r#"{"dispatch":"follow","number":4}"#, Some(Message::Follow { number: 4 })),
+            (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into() })),
+            (r#"{"detail":{"id":"x"}}"#, None),
+            ("", None),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(parse(body).ok(), expected, "{body}");
+        }
+    }
+}

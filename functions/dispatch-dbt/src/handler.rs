@@ -1,0 +1,78 @@
+//! Translates the queue's messages into the dispatch loop and back.
+
+use std::sync::Arc;
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
+use sluice_core::{Result, port::SystemClock};
+use sluice_dbt::DbtCloud;
+use sluice_lambda::{Invocation, each_message};
+use sluice_pipeline::dispatch::{Dispatch, Message};
+use sluice_snowflake::{Account, SqlApi};
+use tracing::info;
+
+use crate::{
+    Config,
+    event::{self, Event, Sweep},
+    ledger::SnowflakeLedger,
+};
+
+/// What the function holds between invocations.
+pub struct Deps {
+    pub config: Config,
+    pub store: S3Lake,
+    pub bus: EventBus,
+    pub queue: DelayQueue,
+    pub secrets: CachedSecrets,
+    pub http: sluice_http::Client,
+    pub statements: SqlApi<CachedSecrets>,
+}
+
+/// Serves one batch or one sweep.
+pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
+    match event {
+        Event::Batch(batch) => {
+            Ok(each_message(batch, async |body| deps.dispatch(&event::parse(body)?, invocation).await).await)
+        }
+        Event::Sweep(_) => deps.dispatch(&Sweep::message(), invocation).await.map(|()| SqsBatchResponse::default()),
+    }
+}
+
+impl Deps {
+    /// Builds the clients. Nothing is called yet: secrets and tokens are fetched on first use.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let aws = sluice_aws::sdk_config().await;
+        let http = sluice_http::Client::new()?;
+        let account = Account::new(config.snowflake.clone(), CachedSecrets::new(&aws), http.clone());
+        Ok(Deps {
+            store: S3Lake::new(&aws, &config.lake_bucket),
+            bus: EventBus::new(&aws, &config.bus_name),
+            queue: DelayQueue::new(&aws, &config.queue_url),
+            secrets: CachedSecrets::new(&aws),
+            http,
+            statements: SqlApi::new(Arc::new(account)),
+            config,
+        })
+    }
+
+    async fn dispatch(&self, message: &Message, invocation: &Invocation) -> Result<()> {
+        let ledger = SnowflakeLedger {
+            statements: &self.statements,
+            sources: &self.config.sources,
+            tag: format!("sluice:dispatch:{}", invocation.run_id),
+        };
+        let jobs = DbtCloud::new(&self.http, &self.secrets, &self.config.dbt);
+        let dispatch = Dispatch {
+            store: &self.store,
+            ledger: &ledger,
+            jobs: &jobs,
+            bus: &self.bus,
+            later: &self.queue,
+            clock: &SystemClock,
+            policy: self.config.policy,
+        };
+        let outcome = dispatch.handle(message, &invocation.run_id).await?;
+        info!(?message, ?outcome, "dispatched");
+        Ok(())
+    }
+}

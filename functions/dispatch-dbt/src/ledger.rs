@@ -1,0 +1,59 @@
+//! The dispatch loop's ledger: what the warehouse holds, asked over the SQL API.
+
+use sluice_core::{
+    Error, Loader, Result, Sources,
+    port::{Row, Statements, required},
+};
+use sluice_pipeline::dispatch::{Claim, End, Ledger, Positions};
+use sluice_snowflake::sql::ledger;
+use uuid::Uuid;
+
+/// One invocation's view of the ledger.
+pub struct SnowflakeLedger<'a, S> {
+    pub statements: &'a S,
+    pub sources: &'a Sources,
+    pub tag: String,
+}
+
+impl<S: Statements> SnowflakeLedger<'_, S> {
+    async fn execute(&self, statement: &str) -> Result<Vec<Row>> {
+        self.statements.execute(statement, Uuid::new_v4(), &self.tag).await
+    }
+}
+
+impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
+    /// Tables with commits by the ledger's highest sequence, streaming tables by their row count. A table without rows
+    /// or loads is not there yet.
+    async fn positions(&self) -> Result<Positions> {
+        let mut positions = Positions::new();
+        for row in self.execute(&ledger::positions()).await? {
+            positions.insert(required(&row, "table_name")?.parse()?, position(&row)?);
+        }
+        for table in self.sources.tables.iter().filter(|table| table.loader == Loader::Streaming) {
+            let rows = self.execute(&ledger::streaming_position(&table.table)).await?;
+            let count = rows.first().map_or(Ok(0), position)?;
+            if count > 0 {
+                positions.insert(table.table.clone(), count);
+            }
+        }
+        Ok(positions)
+    }
+
+    async fn record(&self, claim: &Claim, end: &End) -> Result<()> {
+        let run = ledger::DbtRun {
+            number: claim.number,
+            run_id: &claim.run_id.0,
+            dbt_run_id: &end.dbt_run_id,
+            status: end.status.as_str(),
+            selectors: &claim.selectors.join(" "),
+            cause: &claim.cause,
+            started_at: claim.claimed_at,
+            finished_at: end.ended_at,
+        };
+        self.execute(&ledger::dbt_run(&run)).await.map(drop)
+    }
+}
+
+fn position(row: &Row) -> Result<u64> {
+    required(row, "position")?.parse().map_err(|_| Error::internal("a position in the ledger is no number"))
+}

@@ -1,0 +1,41 @@
+//! The function's settings, read whole at cold start.
+
+use sluice_core::{LakeId, Sources, env::Env};
+
+const DEFAULT_URL: &str = "https://openexchangerates.org/api";
+
+/// Two runs a day with this share fill a year in under a week and stay inside the smallest plan's 1,000 requests a
+/// month; the month's quota itself is asked for before each run.
+const DEFAULT_DAILY_SHARE: u64 = 35;
+
+#[derive(Debug)]
+pub struct Config {
+    /// `SLUICE_LAKE_BUCKET`
+    pub lake_bucket: String,
+    /// `SLUICE_LAKE_ID`
+    pub lake_id: LakeId,
+    /// `SLUICE_OXR_URL`
+    pub url: String,
+    /// `SLUICE_OXR_SECRET`: the name of the secret, not its value.
+    pub secret: String,
+    /// `SLUICE_OXR_DAILY_SHARE`: requests that one run may spend.
+    pub daily_share: u64,
+    pub sources: Sources,
+}
+
+impl Config {
+    pub fn read(env: &mut Env) -> Self {
+        let daily_share = env.parsed_or("SLUICE_OXR_DAILY_SHARE", DEFAULT_DAILY_SHARE);
+        if daily_share == 0 {
+            env.problem("SLUICE_OXR_DAILY_SHARE is 0, with which no run could read a rate");
+        }
+        Config {
+            lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
+            lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
+            url: env.optional("SLUICE_OXR_URL").unwrap_or_else(|| DEFAULT_URL.to_owned()),
+            secret: env.required("SLUICE_OXR_SECRET"),
+            daily_share,
+            sources: sluice_lambda::sources(env),
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! One event: find the table, read from its cursor on, commit.
+
+use serde::Deserialize;
+use sluice_aws::{CachedSecrets, S3Lake, sdk_config, secret_json};
+use sluice_core::{
+    Result, Secret,
+    extract::{ExtractRequest, ExtractSummary},
+    port::{ObjectStore, Secrets, SystemClock},
+};
+use sluice_lambda::Invocation;
+use sluice_pipeline::extract;
+use tracing::info;
+
+use crate::{
+    Config,
+    source::{Client, OpenExchangeRates},
+};
+
+/// What the function holds between invocations.
+#[derive(Debug)]
+pub struct Deps<L, K> {
+    pub config: Config,
+    pub store: L,
+    pub secrets: K,
+    pub http: sluice_http::Client,
+}
+
+impl Deps<S3Lake, CachedSecrets> {
+    pub async fn connect(config: Config) -> Result<Self> {
+        let sdk = sdk_config().await;
+        Ok(Deps {
+            store: S3Lake::new(&sdk, &config.lake_bucket),
+            secrets: CachedSecrets::new(&sdk),
+            http: sluice_http::Client::new()?,
+            config,
+        })
+    }
+}
+
+/// The secret's JSON.
+#[derive(Deserialize)]
+struct Credentials {
+    app_id: Secret,
+}
+
+/// Serves one schedule or one call by hand.
+pub async fn handle(
+    request: ExtractRequest,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Secrets>,
+) -> Result<ExtractSummary> {
+    let Deps { config, store, secrets, http } = deps;
+    let table = config.sources.table(&request.table)?;
+    let Credentials { app_id } = secret_json(secrets, &config.secret).await?;
+    let client = Client::new(http.clone(), &config.url, app_id);
+    let mut source = OpenExchangeRates { store, client, share: config.daily_share };
+    let lake = &config.lake_id;
+    let summary = extract::run(store, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    info!(
+        table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
+        rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"
+    );
+    Ok(summary)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Which days to ask for: gaps found, the newest first, within the quota.
+//!
+//! A day is missing when it has ended (UTC), lies in the wanted range and has no final rates. The newest missing day comes
+//! first, because a dashboard looks at yesterday before it looks at last year; then the provisional rates of the day
+//! under way; then the other gaps, towards the past, as far as the run's share and the month's quota go. The rest stays
+//! a gap and is found again by the next run.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Days as Step, NaiveDate, Timelike, Utc};
+use serde::{Deserialize, Serialize};
+use sluice_core::extract::ExtractRequest;
+
+use crate::source::client::Quota;
+
+/// A run from this hour (UTC) on also takes the provisional rates of the day under way. Earlier ones, such as the run
+/// just after midnight, would only repeat yesterday's last rates under today's date.
+const PROVISIONAL_FROM_HOUR: u32 = 6;
+
+/// How long a day without data is asked for again. The source fills in late by hours, not by weeks.
+const ASK_AGAIN_FOR_DAYS: i64 = 7;
+
+/// What the schedule needs on each day that is left of the month: one final day and one provisional one. Filling old gaps
+/// leaves that much of the quota alone.
+const REQUESTS_PER_DAY: u64 = 2;
+
+/// The cursor: every day that is done, as ranges, so that it stays small however long the history is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Position {
+    pub base: String,
+    pub done: DaySet,
+    /// Day to the day on which it was first asked for in vain.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unavailable: BTreeMap<NaiveDate, NaiveDate>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provisional: Option<Provisional>,
+}
+
+/// The newest provisional rates that were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provisional {
+    pub date: NaiveDate,
+    pub time: DateTime<Utc>,
+}
+
+/// A set of days, kept as sorted inclusive ranges that do not touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DaySet(Vec<(NaiveDate, NaiveDate)>);
+
+impl DaySet {
+    pub fn contains(&self, day: NaiveDate) -> bool {
+        let after = self.0.partition_point(|&(first, _)| first <= day);
+        after > 0 && self.0[after - 1].1 >= day
+    }
+
+    pub fn insert(&mut self, day: NaiveDate) {
+        if self.contains(day) {
+            return;
+        }
+        let at = self.0.partition_point(|&(first, _)| first < day);
+        let joins_before = at > 0 && self.0[at - 1].1.succ_opt() == Some(day);
+        let joins_after = at < self.0.len() && self.0[at].0.pred_opt() == Some(day);
+        match (joins_before, joins_after) {
+            (true, true) => {
+                self.0[at - 1].1 = self.0[at].1;
+                self.0.remove(at);
+            }
+            (true, false) => self.0[at - 1].1 = day,
+            (false, true) => self.0[at].0 = day,
+            (false, false) => self.0.insert(at, (day, day)),
+        }
+    }
+}
+
+/// One request that a run makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    Final(NaiveDate),
+    Provisional,
+}
+
+/// The requests that would close every gap, the most urgent first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan {
+    asks: Vec<Ask>,
+    /// How many of the first asks are the schedule's own: they may use all of the quota.
+    urgent: usize,
+}
+
+impl Plan {
+    pub fn new(position: &Position, request: &ExtractRequest, first_date: NaiveDate) -> Self {
+        let today = request.time.date_naive();
+        let yesterday = today - Step::new(1);
+        let first = request.from.map_or(first_date, |from| from.max(first_date));
+        let last = request.to.map_or(yesterday, |to| to.min(yesterday));
+        let by_hand = request.from.is_some() || request.to.is_some();
+
+        let hopeless = |day: &NaiveDate| {
+            let old = today.signed_duration_since(*day).num_days() >= ASK_AGAIN_FOR_DAYS;
+            old && !by_hand && position.unavailable.contains_key(day)
+        };
+        let newest_first = first.iter_days().take_while(|day| *day <= last).collect::<Vec<_>>().into_iter().rev();
+        let mut asks: Vec<Ask> =
+            newest_first.filter(|day| !position.done.contains(*day) && !hopeless(day)).map(Ask::Final).collect();
+
+        let mut urgent = usize::from(asks.first() == Some(&Ask::Final(yesterday)));
+        let day_under_way_wanted = request.to.is_none_or(|to| to >= today);
+        if day_under_way_wanted && request.time.hour() >= PROVISIONAL_FROM_HOUR {
+            asks.insert(urgent, Ask::Provisional);
+            urgent += 1;
+        }
+        Plan { asks, urgent }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.asks.is_empty()
+    }
+
+    /// What this run may ask, and how many requests are left over for later ones.
+    pub fn within(mut self, share: u64, quota: Quota) -> (Vec<Ask>, usize) {
+        let remaining = quota.requests_remaining.unwrap_or(u64::MAX);
+        let urgent = (self.urgent as u64).min(remaining).min(share);
+        let reserve = REQUESTS_PER_DAY * quota.days_remaining;
+        let old_gaps = (share - urgent).min((remaining - urgent).saturating_sub(reserve));
+        let allowed = if urgent == self.urgent as u64 { urgent + old_gaps } else { urgent };
+        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX).min(self.asks.len());
+        let left = self.asks.split_off(allowed).len();
+        (self.asks, left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a date")
+    }
+
+    fn request(time: &str) -> ExtractRequest {
+        let table = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES".parse().expect("a table");
+        ExtractRequest { time: time.parse().expect("a time"), table, full_refresh: false, from: None, to: None }
+    }
+
+    fn done(days: &[&str]) -> Position {
+        let mut position = Position::default();
+        days.iter().for_each(|text| position.done.insert(day(text)));
+        position
+    }
+
+    fn finals(days: &[&str]) -> Vec<Ask> {
+        days.iter().map(|text| Ask::Final(day(text))).collect()
+    }
+
+    const UNLIMITED: Quota = Quota { requests_remaining: None, days_remaining: 20 };
+
+    #[test]
+    fn days_in_any_order_become_the_fewest_ranges() {
+        let set = done(&["2026-01-03", "2026-01-01", "2026-01-05", "2026-01-02", "2026-01-04", "2026-01-03"]).done;
+        assert_eq!(set.0, [(day("2026-01-01"), day("2026-01-05"))]);
+        let set = done(&["2026-02-01", "2025-12-31", "2026-01-31", "2026-01-01"]).done;
+        assert_eq!(
+            serde_json::to_string(&set).expect("json"),
+            r#"[["2025-12-31","2026-01-01"],["2026-01-31","2026-02-01"]]"#
+        );
+        assert!(
+            set.contains(day("2026-01-01")) && !set.contains(day("2026-01-02")) && !set.contains(day("2025-12-30"))
+        );
+    }
+
+    #[test]
+    fn gaps_are_found_and_the_newest_day_comes_first() {
+        let plan = Plan::new(&done(&["2026-01-03"]), &request("2026-01-06T00:15:00Z"), day("2026-01-01"));
+        assert_eq!(plan.asks, finals(&["2026-01-05", "2026-01-04", "2026-01-02", "2026-01-01"]));
+    }
+
+    #[test]
+    fn the_day_under_way_is_never_final_and_provisional_only_later_in_the_day() {
+        let all = done(&["2026-01-01", "2026-01-02"]);
+        assert!(Plan::new(&all, &request("2026-01-03T00:15:00Z"), day("2026-01-01")).is_empty());
+        let plan = Plan::new(&all, &request("2026-01-03T09:00:00Z"), day("2026-01-01"));
+        assert_eq!(plan.asks, [Ask::Provisional]);
+    }
+
+    #[test]
+    fn a_range_by_hand_stays_inside_what_exists_and_what_is_wanted() {
+        let range = |from: &str, to: &str| {
+            let request =
+                ExtractRequest { from: Some(day(from)), to: Some(day(to)), ..request("2026-01-06T09:00:00Z") };
+            Plan::new(&Position::default(), &request, day("2026-01-02")).asks
+        };
+        assert_eq!(range("2025-12-01", "2026-01-03"), finals(&["2026-01-03", "2026-01-02"]));
+        let mut open_end = finals(&["2026-01-05"]);
+        open_end.push(Ask::Provisional);
+        assert_eq!(range("2026-01-05", "2027-01-01"), open_end);
+        assert_eq!(range("2026-02-01", "2026-01-01"), []);
+    }
+
+    #[test]
+    fn a_day_without_data_is_asked_again_for_a_week_and_then_only_by_hand() {
+        let mut position = done(&[]);
+        position.unavailable.insert(day("2026-01-01"), day("2026-01-02"));
+        let asks = |time: &str, from: Option<&str>| {
+            let request = ExtractRequest { from: from.map(day), to: from.map(day), ..request(time) };
+            Plan::new(&position, &request, day("2026-01-01")).asks.contains(&Ask::Final(day("2026-01-01")))
+        };
+        assert!(asks("2026-01-07T00:15:00Z", None));
+        assert!(!asks("2026-01-08T00:15:00Z", None));
+        assert!(asks("2026-01-08T00:15:00Z", Some("2026-01-01")));
+    }
+
+    #[test]
+    fn the_share_and_the_quota_bound_a_run_and_the_schedule_goes_before_old_gaps() {
+        let plan = || Plan::new(&Position::default(), &request("2026-01-31T09:00:00Z"), day("2026-01-01"));
+        let asked = |share: u64, remaining: Option<u64>, days: u64| {
+            let (asks, left) = plan().within(share, Quota { requests_remaining: remaining, days_remaining: days });
+            assert_eq!(asks.len() + left, 31);
+            asks
+        };
+        assert_eq!(asked(5, None, 20).len(), 5);
+        assert_eq!(asked(100, None, 0).len(), 31);
+        assert_eq!(asked(100, Some(50), 20).len(), 2 + 8);
+        assert_eq!(asked(100, Some(10), 20), [Ask::Final(day("2026-01-30")), Ask::Provisional]);
+        assert_eq!(asked(100, Some(1), 20), [Ask::Final(day("2026-01-30"))]);
+        assert_eq!(asked(100, Some(0), 20), []);
+        assert_eq!(plan().within(1, UNLIMITED).0, [Ask::Final(day("2026-01-30"))]);
+    }
+}

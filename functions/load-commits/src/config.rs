@@ -1,0 +1,33 @@
+//! The function's settings, read once at cold start.
+
+use std::time::Duration;
+
+use sluice_core::{LakeId, Sources, env::Env};
+use sluice_snowflake::SnowflakeConfig;
+
+#[derive(Debug)]
+pub struct Config {
+    pub lake_bucket: String,
+    pub lake_id: LakeId,
+    pub bus_name: String,
+    /// The function's own queue, for looking again at what Snowpipe has under way.
+    pub queue_url: String,
+    /// Snowpipe's report is asked this often.
+    pub poll: Duration,
+    pub snowflake: SnowflakeConfig,
+    pub sources: Sources,
+}
+
+impl Config {
+    pub fn read(env: &mut Env) -> Self {
+        Config {
+            lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
+            lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
+            bus_name: env.required("SLUICE_BUS_NAME"),
+            queue_url: env.required("SLUICE_LOAD_QUEUE_URL"),
+            poll: Duration::from_secs(env.parsed_or("SLUICE_LOAD_POLL_SECONDS", 30)),
+            snowflake: SnowflakeConfig::from_env(env),
+            sources: sluice_lambda::sources(env),
+        }
+    }
+}

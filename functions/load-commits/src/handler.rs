@@ -1,0 +1,112 @@
+//! Translates the queue's messages into the load loop and back.
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lambda_events::sqs::SqsBatchResponse;
+use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
+use sluice_core::{Error, Loader, Result, Sequence, port::Later};
+use sluice_lambda::{Action, Invocation, each_message, policy};
+use sluice_pipeline::{
+    load::{self, CommitRef, Loaded},
+    log,
+};
+use sluice_snowflake::{Account, Snowpipe, SqlApi};
+use tracing::info;
+
+use crate::{
+    Config,
+    event::{self, Event, Work},
+    warehouse::{Snowflake, known_sequences},
+};
+
+/// What the function holds between invocations.
+pub struct Deps {
+    pub config: Config,
+    pub store: S3Lake,
+    pub bus: EventBus,
+    pub queue: DelayQueue,
+    pub statements: SqlApi<CachedSecrets>,
+    pub pipe: Snowpipe<CachedSecrets>,
+}
+
+/// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
+pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
+    match event {
+        Event::Batch(batch) => Ok(each_message(batch, async |body| deps.message(body, invocation).await).await),
+        Event::Sweep(_) => deps.sweep(invocation).await.map(|()| SqsBatchResponse::default()),
+    }
+}
+
+impl Deps {
+    /// Builds the clients. Nothing is called yet: secrets and tokens are fetched on first use.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let aws = sluice_aws::sdk_config().await;
+        let http = sluice_http::Client::new()?;
+        let account = Arc::new(Account::new(config.snowflake.clone(), CachedSecrets::new(&aws), http));
+        Ok(Deps {
+            store: S3Lake::new(&aws, &config.lake_bucket),
+            bus: EventBus::new(&aws, &config.bus_name),
+            queue: DelayQueue::new(&aws, &config.queue_url),
+            statements: SqlApi::new(Arc::clone(&account)),
+            pipe: Snowpipe::new(account),
+            config,
+        })
+    }
+
+    async fn message(&self, body: &str, invocation: &Invocation) -> Result<()> {
+        match event::parse(body)? {
+            Work::Nothing => Ok(()),
+            Work::Sweep => self.sweep(invocation).await,
+            Work::Load(commits) => {
+                for commit in commits {
+                    self.load(&commit, invocation).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn load(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
+        self.config.sources.table(&at.table)?;
+        let warehouse = Snowflake { statements: &self.statements, pipe: &self.pipe, attempt: &invocation.run_id.0 };
+        let lake = &self.config.lake_id;
+        match load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.poll).await {
+            Ok(Loaded::Done { rows, already }) => {
+                info!(table = %at.table, sequence = at.sequence.0, rows, already, "loaded");
+                Ok(())
+            }
+            Ok(Loaded::LookAgain(wait)) => {
+                info!(table = %at.table, sequence = at.sequence.0, "Snowpipe is at it");
+                self.again(at, wait).await
+            }
+            Err(error) => {
+                if policy(error.kind()).action == Action::Acknowledge {
+                    load::announce_failure(&self.bus, invocation.run_id.clone(), at, &error).await?;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn again(&self, at: &CommitRef, wait: Duration) -> Result<()> {
+        let body = serde_json::to_value(at)
+            .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
+        self.queue.send(&body, wait).await
+    }
+
+    /// Notifications come late and may be lost: every commit that the ledger does not know is queued again.
+    async fn sweep(&self, invocation: &Invocation) -> Result<()> {
+        let lake = &self.config.lake_id;
+        for table in self.config.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
+            let Some(newest) = log::newest_commit(&self.store, &table.table).await? else { continue };
+            let known = known_sequences(&self.statements, lake, &table.table, &invocation.run_id.0).await?;
+            let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
+            for &sequence in &missing {
+                let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };
+                self.again(&at, Duration::ZERO).await?;
+            }
+            info!(table = %table.table, missing = missing.len(), "swept");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,178 @@
+//! The load loop's warehouse on Snowflake: the ledger and the load block over the SQL API, files over Snowpipe.
+
+use std::collections::BTreeMap;
+
+use sluice_core::{
+    Commit, Error, LakeId, Result, TableId,
+    port::{Row, Secrets, Statements, required},
+};
+use sluice_pipeline::load::{CommitRef, LedgerState, PipeProgress, Warehouse};
+use sluice_snowflake::{
+    Snowpipe,
+    pipe::{FileReport, FileStatus},
+    sql::{ledger, load},
+};
+use uuid::Uuid;
+
+/// Names the requests of this platform among all UUIDs derived from names.
+const NAMESPACE: Uuid = Uuid::from_u128(0x5f1c_a2b0_8d4e_4c57_9f1b_6d0e_2a77_31c9);
+
+/// One invocation's view of the warehouse.
+pub struct Snowflake<'a, S, Sec> {
+    pub statements: &'a S,
+    pub pipe: &'a Snowpipe<Sec>,
+    /// The invocation: a resent request of it runs once, a new invocation is a new attempt.
+    pub attempt: &'a str,
+}
+
+impl<S: Statements, Sec: Secrets> Snowflake<'_, S, Sec> {
+    async fn execute(&self, what: &str, at: (&LakeId, &CommitRef), statement: &str) -> Result<Vec<Row>> {
+        let (_, CommitRef { table, sequence }) = at;
+        let request = self.request(what, at);
+        let tag = format!("sluice:{what}:{table}:{sequence}:{}", self.attempt);
+        self.statements.execute(statement, request, &tag).await
+    }
+
+    fn request(&self, what: &str, (lake, at): (&LakeId, &CommitRef)) -> Uuid {
+        let name = format!("{what}/{lake}/{}/{}/{}", at.table, at.sequence, self.attempt);
+        Uuid::new_v5(&NAMESPACE, name.as_bytes())
+    }
+}
+
+fn at(commit: &Commit) -> CommitRef {
+    CommitRef { table: commit.table.clone(), sequence: commit.sequence }
+}
+
+impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
+    async fn ledger(&self, lake: &LakeId, at: &CommitRef) -> Result<LedgerState> {
+        let rows = self.execute("ledger", (lake, at), &ledger::entry(lake, &at.table, at.sequence)).await?;
+        rows.first().map_or(Ok(LedgerState::Absent), state)
+    }
+
+    async fn copy(&self, commit: &Commit) -> Result<u64> {
+        self.execute("load", (&commit.lake_id, &at(commit)), &load::render(commit)?).await?;
+        Ok(commit.rows)
+    }
+
+    async fn submit(&self, commit: &Commit) -> Result<()> {
+        self.execute("submit", (&commit.lake_id, &at(commit)), &ledger::submit(commit)).await?;
+        let request = self.request("insertFiles", (&commit.lake_id, &at(commit)));
+        self.pipe.insert_files(&commit.table, &commit.files, request).await
+    }
+
+    /// Snowpipe's own report forgets after some minutes, the copy history after two weeks.
+    async fn progress(&self, commit: &Commit) -> Result<PipeProgress> {
+        let reported = self.pipe.insert_report(&commit.table, None).await?;
+        let fates = fates(reported.files.iter().map(|file| (file.path.as_str(), fate_of_report(file))), commit);
+        let progress = progress(commit, &fates);
+        if progress != PipeProgress::Unknown {
+            return Ok(progress);
+        }
+        let statement = ledger::copy_history(&commit.table);
+        let history = self.execute("history", (&commit.lake_id, &at(commit)), &statement).await?;
+        let history: Vec<(&str, Fate)> = history.iter().map(fate_of_history).collect::<Result<_>>()?;
+        Ok(self::progress(commit, &self::fates(history, commit)))
+    }
+
+    async fn settle(&self, commit: &Commit, state: &LedgerState) -> Result<()> {
+        let statement = match state {
+            LedgerState::Loaded { rows } => ledger::settle(commit, ledger::Status::Loaded, *rows, None),
+            LedgerState::Failed { reason } => ledger::settle(commit, ledger::Status::Failed, 0, Some(reason)),
+            LedgerState::Absent | LedgerState::Submitted => {
+                return Err(Error::internal("only an end can be settled").with("table", &commit.table));
+            }
+        };
+        // The entry may be missing when the files were found loaded before anything was recorded here.
+        self.execute("submit", (&commit.lake_id, &at(commit)), &ledger::submit(commit)).await?;
+        self.execute("settle", (&commit.lake_id, &at(commit)), &statement).await.map(drop)
+    }
+}
+
+fn state(row: &Row) -> Result<LedgerState> {
+    match required(row, "status")? {
+        "submitted" => Ok(LedgerState::Submitted),
+        "loaded" => {
+            let rows = required(row, "rows_loaded")?;
+            let rows = rows.parse().map_err(|_| Error::internal("the ledger's row count is no number"))?;
+            Ok(LedgerState::Loaded { rows })
+        }
+        "failed" => {
+            let reason = row.get("reason").cloned().flatten();
+            Ok(LedgerState::Failed { reason: reason.unwrap_or_else(|| "no reason kept".into()) })
+        }
+        other => Err(Error::internal(format!("the ledger has an unknown status '{other}'"))),
+    }
+}
+
+/// What became of one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Fate {
+    Pending,
+    Loaded(u64),
+    Failed(String),
+}
+
+fn fate_of_report(file: &FileReport) -> Fate {
+    let reason = || file.first_error.clone().unwrap_or_else(|| "Snowpipe gave no reason".into());
+    match file.status {
+        FileStatus::Loaded => Fate::Loaded(file.rows_inserted),
+        FileStatus::Failed | FileStatus::Partial => Fate::Failed(reason()),
+        FileStatus::InProgress if file.complete => Fate::Failed(reason()),
+        FileStatus::InProgress => Fate::Pending,
+    }
+}
+
+fn fate_of_history(row: &Row) -> Result<(&str, Fate)> {
+    let fate = match required(row, "status")?.to_ascii_lowercase().as_str() {
+        "loaded" => {
+            let rows = required(row, "row_count")?;
+            Fate::Loaded(rows.parse().map_err(|_| Error::internal("the copy history's row count is no number"))?)
+        }
+        "load in progress" => Fate::Pending,
+        _ => Fate::Failed(row.get("first_error_message").cloned().flatten().unwrap_or_else(|| "no reason kept".into())),
+    };
+    Ok((required(row, "file_name")?, fate))
+}
+
+/// The fates of the commit's own files. A file may be told about twice: a later word, or a success, counts.
+fn fates<'a>(told: impl IntoIterator<Item = (&'a str, Fate)>, commit: &Commit) -> BTreeMap<String, Fate> {
+    let mut fates = BTreeMap::new();
+    for (told_path, fate) in told {
+        let Some(file) = commit.files.iter().find(|file| told_path.ends_with(&file.path)) else { continue };
+        if !matches!(fates.get(&file.path), Some(Fate::Loaded(_))) {
+            fates.insert(file.path.clone(), fate);
+        }
+    }
+    fates
+}
+
+/// The commit is where its files are: unknown as long as one is, pending as long as one is.
+fn progress(commit: &Commit, fates: &BTreeMap<String, Fate>) -> PipeProgress {
+    let mut rows = 0;
+    let mut pending = false;
+    for file in &commit.files {
+        match fates.get(&file.path) {
+            None => return PipeProgress::Unknown,
+            Some(Fate::Pending) => pending = true,
+            Some(Fate::Loaded(loaded)) => rows += loaded,
+            Some(Fate::Failed(reason)) => return PipeProgress::Failed { reason: format!("{}: {reason}", file.path) },
+        }
+    }
+    if pending { PipeProgress::Pending } else { PipeProgress::Loaded { rows } }
+}
+
+/// All sequences of a table that the ledger knows the end of.
+pub async fn known_sequences(
+    statements: &impl Statements,
+    lake: &LakeId,
+    table: &TableId,
+    attempt: &str,
+) -> Result<Vec<u64>> {
+    let request = Uuid::new_v5(&NAMESPACE, format!("sweep/{lake}/{table}/{attempt}").as_bytes());
+    let rows = statements.execute(&ledger::sequences(lake, table), request, &format!("sluice:sweep:{table}")).await?;
+    rows.iter()
+        .map(|row| {
+            required(row, "sequence")?.parse().map_err(|_| Error::internal("a sequence in the ledger is no number"))
+        })
+        .collect()
+}

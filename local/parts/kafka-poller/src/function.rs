@@ -1,0 +1,107 @@
+//! Invoking the function, and what its answer means for the positions.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, bail};
+use aws_sdk_lambda::{
+    Client,
+    config::{StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
+    primitives::Blob,
+};
+use sluice_kafka::BatchResponse;
+
+/// The longest that Lambda lets a function run.
+const LONGEST_INVOCATION: Duration = Duration::from_secs(900);
+
+/// One Lambda function.
+pub(crate) struct Function {
+    client: Client,
+    name: String,
+}
+
+impl Function {
+    pub fn new(aws: &aws_config::SdkConfig, name: &str) -> Self {
+        // No retries below the poller's own, and no impatience: the function answers when it is done.
+        let config = aws_sdk_lambda::config::Builder::from(aws)
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().operation_timeout(LONGEST_INVOCATION).build())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .build();
+        Function { client: Client::from_conf(config), name: name.to_owned() }
+    }
+
+    /// Invokes the function and waits. An error of the function is an error here.
+    pub async fn invoke(&self, payload: String) -> anyhow::Result<BatchResponse> {
+        let invoked = self.client.invoke().function_name(&self.name).payload(Blob::new(payload)).send().await;
+        let output = invoked.with_context(|| format!("cannot invoke {}", self.name))?;
+        let answer = output.payload().map(Blob::as_ref).unwrap_or_default();
+        if let Some(error) = output.function_error() {
+            bail!("{} failed ({error}): {}", self.name, String::from_utf8_lossy(answer));
+        }
+        parse(answer)
+    }
+}
+
+/// Nothing, null and an object without failures all mean success.
+fn parse(answer: &[u8]) -> anyhow::Result<BatchResponse> {
+    if answer.is_empty() {
+        return Ok(BatchResponse::default());
+    }
+    let response: Option<BatchResponse> = serde_json::from_slice(answer).context("the answer is no batch response")?;
+    Ok(response.unwrap_or_default())
+}
+
+/// How many of the sent records of each partition are done. A failure that names what was not sent fails the batch.
+pub(crate) fn done(
+    topic: &str,
+    sent: &BTreeMap<i32, Vec<i64>>,
+    response: &BatchResponse,
+) -> anyhow::Result<BTreeMap<i32, usize>> {
+    let mut done: BTreeMap<i32, usize> = sent.iter().map(|(partition, offsets)| (*partition, offsets.len())).collect();
+    for failure in &response.batch_item_failures {
+        let identifier = &failure.item_identifier;
+        let partition = identifier.partition.strip_prefix(topic).and_then(|rest| rest.strip_prefix('-'));
+        let partition: Option<i32> = partition.and_then(|partition| partition.parse().ok());
+        let at = partition.and_then(|partition| {
+            let before = sent.get(&partition)?.iter().position(|offset| *offset == identifier.offset)?;
+            Some((partition, before))
+        });
+        let Some((partition, before)) = at else {
+            bail!("the answer names {} at {}, which was not in the event", identifier.partition, identifier.offset);
+        };
+        done.entry(partition).and_modify(|count| *count = before.min(*count));
+    }
+    Ok(done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_failures_is_success() {
+        for answer in ["", "null", "{}", r#"{"batchItemFailures":[]}"#, r#"{"other":1}"#] {
+            assert_eq!(parse(answer.as_bytes()).expect("success"), BatchResponse::default(), "{answer}");
+        }
+        assert!(parse(b"[").is_err());
+    }
+
+    #[test]
+    fn a_partition_is_done_up_to_its_first_failure() {
+        let sent = BTreeMap::from([(0, vec![5, 7, 9]), (1, vec![1])]);
+        let mut response = BatchResponse::default();
+        response.fail("a-b", 0, 9);
+        response.fail("a-b", 0, 7);
+        assert_eq!(done("a-b", &sent, &response).expect("known offsets"), BTreeMap::from([(0, 1), (1, 1)]));
+    }
+
+    #[test]
+    fn a_failure_that_was_not_sent_fails_the_batch() {
+        let sent = BTreeMap::from([(0, vec![5])]);
+        for (topic, partition, offset) in [("t", 0, 6), ("t", 1, 5), ("u", 0, 5)] {
+            let mut response = BatchResponse::default();
+            response.fail(topic, partition, offset);
+            assert!(done("t", &sent, &response).is_err(), "{topic}-{partition} at {offset}");
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The HTTP face: routes, who may call them, and how a refusal looks.
+
+mod pipes;
+mod statements;
+mod streaming;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{DefaultBodyLimit, Json, Request, State},
+    http::{HeaderMap, StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post, put},
+};
+use chrono::Utc;
+use serde_json::json;
+
+use crate::{Standin, faults};
+pub(crate) use statements::Statements;
+
+/// The limit on a request as it travels.
+const MOST_BYTES: usize = 4 << 20;
+
+/// A request that is not carried out. `{code, message}`, as every API here says it.
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: String,
+    message: String,
+}
+
+impl Problem {
+    fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Problem { status, code: code.into(), message: message.into() }
+    }
+}
+
+impl From<anyhow::Error> for Problem {
+    fn from(error: anyhow::Error) -> Self {
+        Problem::new(500, "000603", format!("{error:#}"))
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        (self.status, Json(json!({"code": self.code, "message": self.message}))).into_response()
+    }
+}
+
+pub(crate) fn router(standin: Standin) -> Router {
+    let pipe = "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}";
+    let rows = "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}/rows";
+    Router::new()
+        .route("/api/v2/statements", post(statements::submit))
+        .route("/api/v2/statements/{handle}", get(statements::poll))
+        .route("/api/v2/statements/{handle}/cancel", post(statements::cancel))
+        .route("/v1/data/pipes/{pipe}/insertFiles", post(pipes::insert_files))
+        .route("/v1/data/pipes/{pipe}/insertReport", get(pipes::insert_report))
+        .route("/oauth/token", post(streaming::token))
+        .route("/v2/streaming/hostname", get(streaming::hostname))
+        .route(pipe, post(streaming::status))
+        .route(&format!("{pipe}/channels/{{channel}}"), put(streaming::open).delete(streaming::drop_channel))
+        .route(rows, post(streaming::append))
+        .layer(middleware::from_fn_with_state(standin.clone(), at_the_door))
+        .layer(DefaultBodyLimit::max(MOST_BYTES))
+        .route("/_standin/faults", post(order_fault))
+        .with_state(standin)
+}
+
+async fn order_fault(State(standin): State<Standin>, Json(order): Json<faults::Order>) -> StatusCode {
+    standin.0.faults.order(order);
+    StatusCode::NO_CONTENT
+}
+
+/// What every request must have, and what tests have ordered to go wrong with it.
+async fn at_the_door(State(standin): State<Standin>, request: Request, next: Next) -> Response {
+    if !request.headers().contains_key(header::USER_AGENT) {
+        return Problem::new(400, "391903", "the request has no User-Agent header").into_response();
+    }
+    if !request.headers().contains_key(header::ACCEPT) {
+        return Problem::new(400, "391902", "the request has no Accept header").into_response();
+    }
+    let path = request.uri().path().to_owned();
+    match standin.0.faults.take(&path, |fault| fault != faults::Fault::Accepted) {
+        Some(faults::Fault::Status { status }) => {
+            let code = if status == 429 { "390505" } else { "000603" };
+            Problem::new(status, code, "a fault on order").into_response()
+        }
+        Some(faults::Fault::LostAnswer) => {
+            next.run(request).await;
+            let broken = futures::stream::once(async { Err::<&str, _>(std::io::Error::other("a fault on order")) });
+            ([(header::CONTENT_LENGTH, "1")], Body::from_stream(broken)).into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// The user of a key-pair token. The client learns only 390144; the rest is for whoever reads the answer.
+fn key_pair(standin: &Standin, token: Option<&str>) -> Result<String, Problem> {
+    let checked = standin.0.keys.check(token.unwrap_or_default(), Utc::now().timestamp());
+    checked.map_err(|reason| {
+        let message = format!("JWT token is invalid. [{}] ({reason})", uuid::Uuid::new_v4());
+        Problem::new(401, "390144", message)
+    })
+}
+
+/// A scoped token, or a key-pair token where both are taken.
+fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool) -> Result<(), Problem> {
+    let token = bearer(headers);
+    if token.is_some_and(|token| standin.0.keys.check_scoped(token, Utc::now().timestamp())) {
+        return Ok(());
+    }
+    if or_key_pair && key_pair(standin, token).is_ok() {
+        return Ok(());
+    }
+    Err(Problem::new(401, "390303", "invalid OAuth access token"))
+}

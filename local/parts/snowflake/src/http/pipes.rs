@@ -1,0 +1,73 @@
+//! Snowpipe's REST API, version 1.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::HeaderMap,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Problem, bearer, key_pair};
+use crate::Standin;
+
+/// The most files that one request may name, and the longest path in bytes.
+const MOST_FILES: usize = 5_000;
+const LONGEST_PATH: usize = 1_024;
+
+#[derive(Deserialize)]
+pub(super) struct Files {
+    files: Vec<File>,
+}
+
+#[derive(Deserialize)]
+struct File {
+    path: String,
+    #[serde(default)]
+    size: u64,
+}
+
+/// Answered when the files are queued; loaded afterwards.
+pub(super) async fn insert_files(
+    State(standin): State<Standin>,
+    Path(pipe): Path<String>,
+    headers: HeaderMap,
+    Json(Files { files }): Json<Files>,
+) -> Result<Json<Value>, Problem> {
+    key_pair(&standin, bearer(&headers))?;
+    if files.len() > MOST_FILES || files.iter().any(|file| file.path.len() > LONGEST_PATH) {
+        return Err(Problem::new(400, "390142", "too many files, or a path that is too long"));
+    }
+    let files = files.into_iter().map(|file| (file.path, file.size)).collect();
+    let queued = standin.0.pipes.queue(&pipe, files).ok_or_else(|| unknown(&pipe))?;
+    for file in queued {
+        let (shared, pipe) = (Arc::clone(&standin.0), pipe.clone());
+        drop(standin.0.actor.when_open(move |conn| shared.pipes.load(conn, &shared.lake, &pipe, &file)));
+    }
+    Ok(Json(json!({"requestId": uuid::Uuid::new_v4(), "status": "success"})))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct From {
+    begin_mark: Option<String>,
+}
+
+pub(super) async fn insert_report(
+    State(standin): State<Standin>,
+    Path(pipe): Path<String>,
+    Query(from): Query<From>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, Problem> {
+    key_pair(&standin, bearer(&headers))?;
+    let after = from.begin_mark.as_deref().unwrap_or("0").parse();
+    let after = after.map_err(|_| Problem::new(400, "390142", "beginMark is not a mark of this pipe"))?;
+    let (files, mark) = standin.0.pipes.report(&pipe, after).ok_or_else(|| unknown(&pipe))?;
+    Ok(Json(json!({"pipe": pipe, "completeResult": true, "nextBeginMark": mark.to_string(), "files": files})))
+}
+
+fn unknown(pipe: &str) -> Problem {
+    Problem::new(404, "390404", format!("the specified object does not exist or not authorized: pipe {pipe}"))
+}

@@ -1,0 +1,219 @@
+//! `COPY INTO`: named Parquet files of the lake into a table, columns matched by name.
+//!
+//! Values are never bent: a file column whose type does not fit its table column is a load error, although Snowflake
+//! would convert some of them. What the platform writes must fit exactly.
+
+use std::path::Path;
+
+use duckdb::Connection;
+
+use super::{
+    Failure, Name, Session, ddl, identifier, literal,
+    tokens::{Cursor, Token, name_in, tokens},
+    translate::NOW,
+};
+use crate::catalogue::{self, Column, Kind};
+
+/// The most files that one COPY may name.
+const MOST_FILES: usize = 1_000;
+
+/// A parsed `COPY INTO`.
+#[derive(Debug, Clone)]
+pub(crate) struct Copy {
+    pub(crate) into: Name,
+    stage: Name,
+    format: Name,
+    files: Vec<String>,
+    /// Columns and the DuckDB expression over (key, read_parquet) that fills them.
+    metadata: Vec<(String, Metadata)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Metadata {
+    FileName,
+    FileRowNumber,
+    StartScanTime,
+}
+
+impl Copy {
+    /// Reads from `COPY INTO` to the end.
+    pub(crate) fn parse(mut cursor: Cursor<'_>) -> Result<Copy, Failure> {
+        cursor.expect("COPY INTO")?;
+        let into = cursor.name()?;
+        cursor.expect("FROM @")?;
+        let stage = cursor.name()?;
+        let (mut files, mut format, mut metadata, mut by_name) = (Vec::new(), None, Vec::new(), false);
+        while !cursor.rest().is_empty() {
+            if cursor.eat("FILES =") {
+                files = texts(cursor.group()?)?;
+            } else if cursor.eat("FILE_FORMAT = ( FORMAT_NAME =") {
+                format = Some(name_in(cursor.text()?)?);
+                cursor.expect(")")?;
+            } else if cursor.eat("INCLUDE_METADATA =") {
+                metadata = included(cursor.group()?)?;
+            } else if cursor.eat("MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE") {
+                by_name = true;
+            } else if !cursor.eat("ON_ERROR = ABORT_STATEMENT") && !cursor.eat("FORCE = TRUE") {
+                return Err(cursor.unexpected("an option of COPY INTO"));
+            }
+        }
+        let format = format.ok_or_else(|| Failure::unsupported("COPY INTO without FILE_FORMAT"))?;
+        if !by_name {
+            return Err(Failure::unsupported("COPY INTO without MATCH_BY_COLUMN_NAME"));
+        }
+        if files.len() > MOST_FILES {
+            return Err(Failure::syntax(format!("COPY INTO names {} files, at most 1,000 are allowed", files.len())));
+        }
+        Ok(Copy { into, stage, format, files, metadata })
+    }
+
+    /// The copy of a pipe, from the statement that made it.
+    pub(crate) fn of_pipe(definition: &str) -> Result<Copy, Failure> {
+        ddl::copy_of_pipe(&mut Cursor::new(&tokens(definition)?))
+    }
+
+    /// Loads the files that the statement names.
+    pub(super) fn run(&self, session: &Session<'_>) -> Result<(), Failure> {
+        self.load(session, &self.files).map(|_| ())
+    }
+
+    /// Loads `keys` in the caller's transaction; the number of rows that came.
+    pub(crate) fn load(&self, session: &Session<'_>, keys: &[String]) -> Result<u64, Failure> {
+        let conn = session.conn;
+        let columns = catalogue::columns(conn, &session.listed(&self.into))?
+            .ok_or_else(|| Failure::missing("Table", &self.into))?;
+        if catalogue::get(conn, Kind::FileFormat, &self.format.to_string())?.is_none() {
+            return Err(Failure::missing("File format", &self.format));
+        }
+        let url = catalogue::get(conn, Kind::Stage, &self.stage.to_string())?
+            .ok_or_else(|| Failure::missing("Stage", &self.stage))?;
+        let table = session.table(&self.into);
+        let mut rows = 0;
+        for keys in keys.chunks(crate::lake::AT_ONCE) {
+            for file in session.lake.download(&url, keys)? {
+                rows += self.load_file(conn, &table, &columns, &file.key, &file.path)?;
+            }
+        }
+        Ok(rows)
+    }
+
+    fn load_file(
+        &self,
+        conn: &Connection,
+        table: &str,
+        columns: &[Column],
+        key: &str,
+        path: &Path,
+    ) -> Result<u64, Failure> {
+        let source = format!("read_parquet({}, file_row_number = true)", literal(&path.to_string_lossy()));
+        let mut described = conn.prepare(&format!("SELECT column_name, column_type FROM (DESCRIBE FROM {source})"))?;
+        let found: Vec<(String, String)> = described
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()
+            .map_err(Failure::from)?;
+        let (mut targets, mut values) = (Vec::new(), Vec::new());
+        for column in columns {
+            let value = match self.metadata.iter().find(|(name, _)| *name == column.name) {
+                Some((_, Metadata::FileName)) => literal(key),
+                Some((_, Metadata::FileRowNumber)) => "file_row_number + 1".to_owned(),
+                Some((_, Metadata::StartScanTime)) => NOW.to_owned(),
+                None => match found.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name)) {
+                    None => continue,
+                    Some((name, file_type)) if fits(file_type, &column.data_type) => identifier(name),
+                    Some((_, file_type)) => {
+                        return Err(Failure::new(
+                            "100038",
+                            "22018",
+                            format!(
+                                "column {} of '{key}' is {file_type} and does not fit {}",
+                                column.name, column.data_type
+                            ),
+                        ));
+                    }
+                },
+            };
+            targets.push(identifier(&column.name));
+            values.push(value);
+        }
+        if targets.is_empty() {
+            return Err(Failure::unsupported(format!("'{key}', which has no column of the table")));
+        }
+        let sql = format!("INSERT INTO {table} ({}) SELECT {} FROM {source}", targets.join(", "), values.join(", "));
+        Ok(conn.execute(&sql, [])? as u64)
+    }
+}
+
+fn texts(list: &[Token]) -> Result<Vec<String>, Failure> {
+    let mut cursor = Cursor::new(list);
+    let mut texts = vec![cursor.text()?.to_owned()];
+    while cursor.eat(",") {
+        texts.push(cursor.text()?.to_owned());
+    }
+    cursor.end()?;
+    Ok(texts)
+}
+
+fn included(list: &[Token]) -> Result<Vec<(String, Metadata)>, Failure> {
+    let mut cursor = Cursor::new(list);
+    let mut included = Vec::new();
+    loop {
+        let column = cursor.identifier()?;
+        cursor.expect("=")?;
+        let metadata = match cursor.identifier()?.as_str() {
+            "METADATA$FILENAME" => Metadata::FileName,
+            "METADATA$FILE_ROW_NUMBER" => Metadata::FileRowNumber,
+            "METADATA$START_SCAN_TIME" => Metadata::StartScanTime,
+            other => return Err(Failure::unsupported(format!("the metadata {other}"))),
+        };
+        included.push((column, metadata));
+        if !cursor.eat(",") {
+            cursor.end()?;
+            return Ok(included);
+        }
+    }
+}
+
+/// Whether every value of a file's column is a value of the table's column, apart from its range.
+fn fits(file: &str, column: &str) -> bool {
+    let integer = |text: &str| matches!(text, "TINYINT" | "SMALLINT" | "INTEGER" | "BIGINT");
+    match (decimal_scale(file), decimal_scale(column)) {
+        (Some(from), Some(to)) => from <= to,
+        (None, Some(_)) => integer(file),
+        (Some(from), None) => from == 0 && column == "BIGINT",
+        (None, None) => file == column || (integer(file) && column == "BIGINT"),
+    }
+}
+
+fn decimal_scale(data_type: &str) -> Option<u8> {
+    data_type.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?.1.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_fits_only_where_nothing_is_lost() {
+        for (file, column) in [
+            ("BIGINT", "BIGINT"),
+            ("INTEGER", "BIGINT"),
+            ("INTEGER", "DECIMAL(18,4)"),
+            ("DECIMAL(18,4)", "DECIMAL(18,4)"),
+            ("DECIMAL(9,2)", "DECIMAL(18,4)"),
+            ("TIMESTAMP", "TIMESTAMP"),
+        ] {
+            assert!(fits(file, column), "{file} into {column}");
+        }
+        for (file, column) in [
+            ("DOUBLE", "DECIMAL(18,4)"),
+            ("DECIMAL(18,6)", "DECIMAL(18,4)"),
+            ("VARCHAR", "BIGINT"),
+            ("BIGINT", "VARCHAR"),
+            ("TIMESTAMP WITH TIME ZONE", "TIMESTAMP"),
+            ("TIMESTAMP_NS", "TIMESTAMP"),
+            ("BLOB", "VARCHAR"),
+        ] {
+            assert!(!fits(file, column), "{file} into {column}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! `CREATE ... IF NOT EXISTS`: tables become DuckDB tables, everything else an entry of the catalogue.
+
+use super::{
+    Copy, Failure, Name, ResultSet, Session, identifier,
+    tokens::{Cursor, Token, name},
+};
+use crate::catalogue::{self, Kind};
+
+/// Everything that follows `CREATE`.
+pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<ResultSet, Failure> {
+    let conn = session.conn;
+    if cursor.eat("DATABASE IF NOT EXISTS") {
+        let database = cursor.identifier()?;
+        cursor.end()?;
+        return answer("Database", &database, catalogue::put_new(conn, Kind::Database, &database, text)?);
+    }
+    if cursor.eat("SCHEMA IF NOT EXISTS") {
+        let database = cursor.identifier()?;
+        cursor.expect(".")?;
+        let schema = cursor.identifier()?;
+        cursor.end()?;
+        if catalogue::get(conn, Kind::Database, &database)?.is_none() {
+            return Err(Failure::missing("Database", database));
+        }
+        let of = name(&[database, schema.clone(), String::new()])?;
+        let created = !catalogue::has_schema(conn, &of)?;
+        conn.execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&of.duckdb_schema())))?;
+        return answer("Schema", &schema, created);
+    }
+    if cursor.eat("TABLE IF NOT EXISTS") {
+        let table = in_schema(session, &mut cursor)?;
+        let columns = columns(cursor.group()?)?;
+        cursor.end()?;
+        let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
+        conn.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {} ({columns})", session.table(&table)))?;
+        return answer("Table", &table.object, created);
+    }
+    if cursor.eat("FILE FORMAT IF NOT EXISTS") {
+        let format = in_schema(session, &mut cursor)?;
+        cursor.expect("TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE")?;
+        cursor.end()?;
+        let created = catalogue::put_new(conn, Kind::FileFormat, &format.to_string(), text)?;
+        return answer("File format", &format.object, created);
+    }
+    if cursor.eat("STAGE IF NOT EXISTS") {
+        let stage = in_schema(session, &mut cursor)?;
+        cursor.expect("URL =")?;
+        let url = cursor.text()?;
+        cursor.expect("STORAGE_INTEGRATION =")?;
+        cursor.identifier()?;
+        cursor.expect("FILE_FORMAT =")?;
+        cursor.group()?;
+        cursor.end()?;
+        // The URL is what a COPY needs of a stage.
+        return answer("Stage", &stage.object, catalogue::put_new(conn, Kind::Stage, &stage.to_string(), url)?);
+    }
+    if cursor.eat("PIPE IF NOT EXISTS") {
+        let pipe = in_schema(session, &mut cursor)?;
+        cursor.expect("AS")?;
+        let copy = Copy::parse(cursor)?;
+        if catalogue::columns(conn, &session.listed(&copy.into))?.is_none() {
+            return Err(Failure::missing("Table", &copy.into));
+        }
+        let created = catalogue::put_new(conn, Kind::Pipe, &pipe.to_string(), text)?;
+        if created {
+            session.pipes.add(&pipe, copy);
+        }
+        return answer("Pipe", &pipe.object, created);
+    }
+    if cursor.eat("STORAGE INTEGRATION IF NOT EXISTS") {
+        let integration = cursor.identifier()?;
+        return answer("Integration", &integration, catalogue::put_new(conn, Kind::Integration, &integration, text)?);
+    }
+    Err(Failure::unsupported("this CREATE"))
+}
+
+/// The copy in the text of a pipe.
+pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<Copy, Failure> {
+    cursor.expect("CREATE PIPE IF NOT EXISTS")?;
+    cursor.name()?;
+    cursor.expect("AS")?;
+    Copy::parse(*cursor)
+}
+
+/// `TEMPORARY TABLE`, after `CREATE OR REPLACE`: it belongs to the session.
+pub(super) fn create_temporary(session: &mut Session<'_>, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
+    let table = in_schema(session, cursor)?;
+    let columns = columns(cursor.group()?)?;
+    cursor.end()?;
+    session.temporary.insert(table.clone());
+    Ok(session
+        .conn
+        .execute_batch(&format!("CREATE OR REPLACE TEMPORARY TABLE {} ({columns})", session.table(&table)))?)
+}
+
+/// A name whose schema must be there.
+fn in_schema(session: &Session<'_>, cursor: &mut Cursor<'_>) -> Result<Name, Failure> {
+    let name = cursor.name()?;
+    if catalogue::has_schema(session.conn, &name)? {
+        return Ok(name);
+    }
+    Err(Failure::missing("Schema", format!("{}.{}", name.database, name.schema)))
+}
+
+fn columns(list: &[Token]) -> Result<String, Failure> {
+    let mut cursor = Cursor::new(list);
+    let mut columns = Vec::new();
+    loop {
+        let column = cursor.identifier()?;
+        let duckdb = column_type(&mut cursor)?;
+        let null = if cursor.eat("NOT NULL") { " NOT NULL" } else { "" };
+        columns.push(format!("{} {duckdb}{null}", identifier(&column)));
+        if !cursor.eat(",") {
+            cursor.end()?;
+            return Ok(columns.join(", "));
+        }
+    }
+}
+
+/// A type of ours in DuckDB. Whole numbers are BIGINT: 64 bits hold every number that the platform writes.
+pub(super) fn column_type(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
+    let word = cursor.identifier()?;
+    let mut arguments = Vec::new();
+    if cursor.eat("(") {
+        loop {
+            match cursor.next() {
+                Some(Token::Number(number)) => arguments.push(number.as_str()),
+                _ => return Err(cursor.unexpected("a type's argument")),
+            }
+            if !cursor.eat(",") {
+                cursor.expect(")")?;
+                break;
+            }
+        }
+    }
+    Ok(match (word.as_str(), &arguments[..]) {
+        ("NUMBER", ["19" | "20" | "10", "0"]) | ("INTEGER", []) => "BIGINT".to_owned(),
+        ("NUMBER", [precision, scale]) => format!("DECIMAL({precision},{scale})"),
+        ("VARCHAR", []) => "VARCHAR".to_owned(),
+        ("TIMESTAMP_NTZ", ["6"]) => "TIMESTAMP".to_owned(),
+        ("DATE", []) => "DATE".to_owned(),
+        ("BOOLEAN", []) => "BOOLEAN".to_owned(),
+        (word, arguments) => {
+            return Err(Failure::unsupported(format!("the type {word}({})", arguments.join(","))));
+        }
+    })
+}
+
+fn answer(kind: &str, name: &str, created: bool) -> Result<ResultSet, Failure> {
+    let text = if created {
+        format!("{kind} {name} successfully created.")
+    } else {
+        format!("{name} already exists, statement succeeded.")
+    };
+    Ok(ResultSet::message("status", text))
+}

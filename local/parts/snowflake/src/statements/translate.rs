@@ -1,0 +1,141 @@
+//! From the tokens of a query or a change of rows to DuckDB's text.
+//!
+//! The words below are the whole language. Every other word is a name and is quoted, so that nothing DuckDB would
+//! understand and Snowflake would not (or the other way round) slips through as a keyword.
+
+use super::{
+    Failure, Session,
+    tokens::{Cursor, Token, name, name_in},
+};
+
+const KEYWORDS: [&str; 40] = [
+    "SELECT",
+    "FROM",
+    "WHERE",
+    "AND",
+    "OR",
+    "NOT",
+    "IN",
+    "IS",
+    "NULL",
+    "AS",
+    "GROUP",
+    "BY",
+    "ORDER",
+    "ASC",
+    "DESC",
+    "NULLS",
+    "FIRST",
+    "LAST",
+    "LIMIT",
+    "QUALIFY",
+    "OVER",
+    "PARTITION",
+    "INSERT",
+    "INTO",
+    "VALUES",
+    "UPDATE",
+    "SET",
+    "DELETE",
+    "MERGE",
+    "USING",
+    "ON",
+    "WHEN",
+    "MATCHED",
+    "THEN",
+    "TRUE",
+    "FALSE",
+    "EXISTS",
+    "DISTINCT",
+    "BETWEEN",
+    "LIKE",
+];
+
+const FUNCTIONS: [&str; 6] = ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER"];
+
+/// The present moment as TIMESTAMP_NTZ in UTC.
+pub(super) const NOW: &str = "(now() AT TIME ZONE 'UTC')";
+
+/// A name in DuckDB, always quoted.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A text in DuckDB, where a backslash is only a backslash.
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+pub(super) fn to_duckdb(tokens: &[Token], session: &Session<'_>) -> Result<String, Failure> {
+    let mut sql: Vec<String> = Vec::new();
+    let mut cursor = Cursor::new(tokens);
+    loop {
+        let before = cursor;
+        let piece = match cursor.next() {
+            None => return Ok(sql.join(" ")),
+            Some(Token::Text(text)) => literal(text),
+            Some(Token::Number(number)) => number.clone(),
+            Some(Token::Symbol(symbol)) => match *symbol {
+                "(" | ")" | "," | "=" | "<" | ">" | "<>" | "<=" | ">=" | "!=" | "+" | "-" | "*" | "/" | "||" => {
+                    (*symbol).to_owned()
+                }
+                other => return Err(Failure::unsupported(format!("'{other}' in a statement"))),
+            },
+            Some(Token::Dollars(_)) => return Err(Failure::unsupported("a $$ text in a statement")),
+            Some(Token::Word(_) | Token::Quoted(_)) => {
+                cursor = before;
+                words(&mut cursor, session)?
+            }
+        };
+        sql.push(piece);
+    }
+}
+
+/// A keyword, a function's name, a column, a qualified column or a table.
+fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failure> {
+    if cursor.eat("SYSDATE ( )") {
+        return Ok(NOW.to_owned());
+    }
+    if cursor.eat("TABLE") {
+        return copy_history(cursor.group()?);
+    }
+    let bare = matches!(cursor.rest().first(), Some(Token::Word(_)));
+    let mut parts = vec![cursor.identifier()?];
+    while cursor.eat(".") {
+        parts.push(cursor.identifier()?);
+    }
+    match &parts[..] {
+        [word] if bare && KEYWORDS.contains(&word.as_str()) => Ok(word.clone()),
+        [word] if cursor.rest().first().is_some_and(|next| next.is("(")) => {
+            if bare && FUNCTIONS.contains(&word.as_str()) {
+                Ok(word.clone())
+            } else {
+                Err(Failure::unsupported(format!("the function {word}")))
+            }
+        }
+        [_] | [_, _] => Ok(parts.iter().map(|part| identifier(part)).collect::<Vec<_>>().join(".")),
+        _ => Ok(session.table(&name(&parts)?)),
+    }
+}
+
+/// `TABLE(<db>.INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => '..', START_TIME => DATEADD(HOUR, -n, CURRENT_TIMESTAMP())))`.
+fn copy_history(function: &[Token]) -> Result<String, Failure> {
+    let mut cursor = Cursor::new(function);
+    let database = cursor.identifier()?;
+    cursor.expect(". INFORMATION_SCHEMA . COPY_HISTORY")?;
+    let mut arguments = Cursor::new(cursor.group()?);
+    cursor.end()?;
+    arguments.expect("TABLE_NAME =>")?;
+    let table = name_in(arguments.text()?)?;
+    arguments.expect(", START_TIME => DATEADD ( HOUR , -")?;
+    let Some(Token::Number(hours)) = arguments.next() else { return Err(arguments.unexpected("a number of hours")) };
+    arguments.expect(", CURRENT_TIMESTAMP ( ) )")?;
+    arguments.end()?;
+    if table.database != database {
+        return Err(Failure::missing("Table", &table));
+    }
+    Ok(format!(
+        "(FROM \"_STANDIN\".COPY_HISTORY WHERE TABLE_PATH = {} AND LAST_LOAD_TIME >= {NOW} - INTERVAL {hours} HOUR)",
+        literal(&table.to_string())
+    ))
+}

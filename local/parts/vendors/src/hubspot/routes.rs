@@ -1,0 +1,171 @@
+//! The routes, who may call them, and the bodies of refusals.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sluice_testkit::generate::Contact;
+
+use super::record::{PROPERTIES, describe, render};
+use super::search::{self, SearchRequest};
+use super::state::HubSpotState;
+
+const MAX_SEARCH_BODY: usize = 3_000;
+const MAX_BATCH: usize = 100;
+const MAX_LIST: usize = 100;
+
+pub(super) fn router(state: HubSpotState) -> Router {
+    Router::new()
+        .route("/crm/v3/objects/contacts", get(list))
+        .route("/crm/v3/objects/contacts/search", post(search))
+        .route("/crm/v3/objects/contacts/batch/read", post(batch_read))
+        .route("/crm/v3/properties/contacts", get(properties))
+        .layer(from_fn_with_state(state.clone(), authorise))
+        .with_state(state)
+}
+
+/// HubSpot's error envelope.
+struct Refusal(StatusCode, &'static str, String);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let Refusal(status, category, message) = self;
+        let body =
+            json!({"status": "error", "message": message, "correlationId": correlation_id(), "category": category});
+        (status, Json(body)).into_response()
+    }
+}
+
+fn invalid(message: impl Into<String>) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", message.into())
+}
+
+/// A UUID that tells one answer from another.
+fn correlation_id() -> String {
+    static ANSWERS: AtomicU64 = AtomicU64::new(1);
+    format!("00000000-0000-4000-8000-{:012x}", ANSWERS.fetch_add(1, Ordering::Relaxed))
+}
+
+async fn authorise(State(state): State<HubSpotState>, request: Request, next: Next) -> Response {
+    let expected = format!("Bearer {}", state.lock().config.token);
+    let given = request.headers().get(header::AUTHORIZATION);
+    if given.is_some_and(|given| given.as_bytes() == expected.as_bytes()) {
+        return next.run(request).await;
+    }
+    let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find \
+                   more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
+    Refusal(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", message.to_owned()).into_response()
+}
+
+async fn search(State(state): State<HubSpotState>, body: String) -> Result<Json<Value>, Response> {
+    let mut account = state.lock();
+    if !account.may_search() {
+        let body = json!({
+            "status": "error", "message": "You have reached your secondly limit.", "errorType": "RATE_LIMIT",
+            "correlationId": correlation_id(), "policyName": "SECONDLY", "requestId": correlation_id(),
+        });
+        return Err((StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response());
+    }
+    if body.chars().count() > MAX_SEARCH_BODY {
+        return Err(invalid("the request's body is too long").into_response());
+    }
+    let request: SearchRequest = serde_json::from_str(&body)
+        .map_err(|error| invalid(format!("Invalid input JSON on line {}: {error}", error.line())).into_response())?;
+    search::search(&account, &request).map(Json).map_err(|message| invalid(message).into_response())
+}
+
+#[derive(Deserialize)]
+struct ListQuery {
+    #[serde(default = "ten")]
+    limit: usize,
+    after: Option<i64>,
+    #[serde(default)]
+    archived: bool,
+    #[serde(default)]
+    properties: String,
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// By id; `after` is the first id of the next page, which a client need not know.
+async fn list(State(state): State<HubSpotState>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Refusal> {
+    if !(1..=MAX_LIST).contains(&query.limit) {
+        return Err(invalid(format!("limit must be between 1 and {MAX_LIST}")));
+    }
+    let account = state.lock();
+    let wanted = |contact: &&Contact| contact.archived == query.archived && Some(contact.id) >= query.after;
+    let mut rest = account.contacts().filter(wanted);
+    let properties: Vec<String> = query.properties.split(',').map(str::to_owned).collect();
+    let page = rest.by_ref().take(query.limit.min(account.config.page_size));
+    let results: Vec<Value> = page.map(|contact| render(contact, &properties)).collect();
+    let mut answer = json!({"results": results});
+    if let Some(next) = rest.next() {
+        let after = next.id.to_string();
+        let link = format!("/crm/v3/objects/contacts?limit={}&archived={}&after={after}", query.limit, query.archived);
+        answer["paging"] = json!({"next": {"after": after, "link": link}});
+    }
+    Ok(Json(answer))
+}
+
+#[derive(Deserialize)]
+struct BatchQuery {
+    #[serde(default)]
+    archived: bool,
+}
+
+#[derive(Deserialize)]
+struct BatchRequest {
+    inputs: Vec<BatchInput>,
+    properties: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct BatchInput {
+    id: String,
+}
+
+/// Ids that a merge consumed answer with their survivor; ids that do not exist are listed in a 207.
+async fn batch_read(
+    State(state): State<HubSpotState>,
+    Query(query): Query<BatchQuery>,
+    body: String,
+) -> Result<Response, Refusal> {
+    let request: BatchRequest = serde_json::from_str(&body).map_err(|error| invalid(error.to_string()))?;
+    let distinct: HashSet<&str> = request.inputs.iter().map(|input| input.id.as_str()).collect();
+    if request.inputs.len() > MAX_BATCH || distinct.len() < request.inputs.len() {
+        return Err(invalid(format!("a batch takes at most {MAX_BATCH} inputs, each id once")));
+    }
+    let account = state.lock();
+    let (mut results, mut missing) = (Vec::new(), Vec::new());
+    for BatchInput { id } in &request.inputs {
+        let found = id.parse().ok().and_then(|id| account.find(id));
+        match found.filter(|contact| contact.archived == query.archived) {
+            Some(contact) => results.push(render(contact, &request.properties)),
+            None => missing.push(id.as_str()),
+        }
+    }
+    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let mut answer = json!({"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now});
+    if missing.is_empty() {
+        return Ok(Json(answer).into_response());
+    }
+    answer["numErrors"] = json!(1);
+    answer["errors"] = json!([{
+        "status": "error", "category": "OBJECT_NOT_FOUND", "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
+        "context": {"ids": missing}, "errors": [], "links": {},
+    }]);
+    Ok((StatusCode::MULTI_STATUS, Json(answer)).into_response())
+}
+
+async fn properties() -> Json<Value> {
+    Json(json!({"results": PROPERTIES.map(describe)}))
+}

@@ -1,0 +1,102 @@
+//! The contacts of the account, what the search's index knows of them, and the search's rate limit.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sluice_testkit::generate::Contact;
+use tokio::time::Instant;
+
+use super::HubSpotConfig;
+
+/// A handle to one account; clones share it.
+#[derive(Clone)]
+pub struct HubSpotState(Arc<Mutex<Account>>);
+
+impl HubSpotState {
+    pub fn new(config: HubSpotConfig) -> Self {
+        let account = Account { config, records: BTreeMap::new(), merged: BTreeMap::new(), searches: VecDeque::new() };
+        HubSpotState(Arc::new(Mutex::new(account)))
+    }
+
+    /// Puts contacts there that the index has long known.
+    pub fn load(&self, contacts: Vec<Contact>) {
+        let mut account = self.lock();
+        for contact in contacts {
+            account.put(contact, Duration::ZERO);
+        }
+    }
+
+    /// Creates or changes a contact. One whose `merged_ids` name others makes these vanish.
+    pub fn upsert(&self, contact: Contact) {
+        let mut account = self.lock();
+        let lag = account.config.index_lag;
+        account.put(contact, lag);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Account> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Record {
+    current: Contact,
+    /// What the index shows until `indexed_at`.
+    indexed: Option<Contact>,
+    indexed_at: Instant,
+}
+
+pub(super) struct Account {
+    pub(super) config: HubSpotConfig,
+    records: BTreeMap<i64, Record>,
+    /// From a consumed id to its survivor's.
+    merged: BTreeMap<i64, i64>,
+    searches: VecDeque<Instant>,
+}
+
+impl Account {
+    fn put(&mut self, contact: Contact, lag: Duration) {
+        let now = Instant::now();
+        for consumed in contact.merged_ids.iter().filter(|id| **id != contact.id) {
+            self.merged.insert(*consumed, contact.id);
+        }
+        let indexed = self.records.get(&contact.id).and_then(|record| record.searchable(now)).cloned();
+        self.records.insert(contact.id, Record { current: contact, indexed, indexed_at: now + lag });
+    }
+
+    /// What a search sees: never archived records, and changes only after the lag.
+    pub(super) fn searchable(&self) -> impl Iterator<Item = &Contact> {
+        let now = Instant::now();
+        let known = self.records.values().filter_map(move |record| record.searchable(now));
+        known.filter(|contact| !contact.archived && !self.merged.contains_key(&contact.id))
+    }
+
+    /// Every contact that exists, by id, archived ones included.
+    pub(super) fn contacts(&self) -> impl Iterator<Item = &Contact> {
+        self.records.values().map(|record| &record.current).filter(|contact| !self.merged.contains_key(&contact.id))
+    }
+
+    /// The contact with this id, or the one that consumed it.
+    pub(super) fn find(&self, id: i64) -> Option<&Contact> {
+        let id = self.merged.get(&id).unwrap_or(&id);
+        self.records.get(id).map(|record| &record.current)
+    }
+
+    /// Counts one search; false when the second's share is used up.
+    pub(super) fn may_search(&mut self) -> bool {
+        let Some(limit) = self.config.searches_per_second else { return true };
+        let now = Instant::now();
+        self.searches.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
+        if self.searches.len() >= limit {
+            return false;
+        }
+        self.searches.push_back(now);
+        true
+    }
+}
+
+impl Record {
+    fn searchable(&self, now: Instant) -> Option<&Contact> {
+        if now >= self.indexed_at { Some(&self.current) } else { self.indexed.as_ref() }
+    }
+}

@@ -1,0 +1,69 @@
+//! One invocation: its identity, its deadline, its span, and how its error reaches Lambda.
+
+use std::time::{Duration, SystemTime};
+
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
+use serde::{Serialize, de::DeserializeOwned};
+use sluice_core::{Error, Kind, Result, RunId};
+use tracing::Instrument;
+
+use crate::{MainResult, policy};
+
+/// What a handler may know of the invocation that it serves.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// Fresh for every invocation, also for a retry of the same event: files of two attempts never share a name.
+    pub run_id: RunId,
+    pub request_id: String,
+    deadline: SystemTime,
+}
+
+impl Invocation {
+    /// An invocation that may take this long.
+    pub fn new(request_id: impl Into<String>, time: Duration) -> Self {
+        Invocation {
+            run_id: RunId(uuid::Uuid::now_v7().to_string()),
+            request_id: request_id.into(),
+            deadline: SystemTime::now() + time,
+        }
+    }
+
+    fn of(context: &Context) -> Self {
+        let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(context.deadline);
+        Invocation { deadline, ..Self::new(&context.request_id, Duration::ZERO) }
+    }
+
+    /// What is left until Lambda ends the process, less a reserve for finishing.
+    pub fn time_left(&self, reserve: Duration) -> Duration {
+        self.deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(reserve)
+    }
+}
+
+/// Serves events until Lambda stops the process.
+pub async fn run<E: DeserializeOwned, R: Serialize>(handler: impl AsyncFn(E, &Invocation) -> Result<R>) -> MainResult {
+    let handler = &handler;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<serde_json::Value>| {
+        let invocation = Invocation::of(&event.context);
+        let span = tracing::info_span!("invocation", run_id = %invocation.run_id, request_id = invocation.request_id);
+        let answer = async {
+            let event = parse(event.payload)?;
+            // Boxed: a handler's future nests every client below it, deeper than the compiler lays out at once.
+            Box::pin(handler(event, &invocation)).await
+        };
+        answer.instrument(span.clone()).await.map_err(|error| span.in_scope(|| diagnose(&error)))
+    }))
+    .await
+}
+
+fn parse<E: DeserializeOwned>(payload: serde_json::Value) -> Result<E> {
+    serde_json::from_value(payload).map_err(|error| {
+        Error::new(Kind::InvalidData, "the event does not have the shape that this function takes").because(error)
+    })
+}
+
+/// Logs the whole chain once, with the operator's hint, and gives Lambda a stable error type.
+fn diagnose(error: &Error) -> Diagnostic {
+    let hint = policy(error.kind()).hint;
+    tracing::error!(error = error.chain(), error_kind = %error.kind(), retry = ?error.retry(), hint, "invocation failed");
+    Diagnostic { error_type: error.kind().as_str().to_owned(), error_message: error.chain() }
+}

@@ -1,0 +1,64 @@
+//! A batch of queue messages: each has its own fate.
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use futures::{StreamExt, stream};
+use sluice_core::Result;
+
+use crate::{Action, policy};
+
+/// So many messages of a batch are handled side by side; they wait for the warehouse, not for the processor.
+const SIDE_BY_SIDE: usize = 4;
+
+/// Handles every message; one that fails takes no other with it. Returns the ones to be redelivered.
+pub async fn each_message(event: SqsEvent, handle: impl AsyncFn(&str) -> Result<()>) -> SqsBatchResponse {
+    let handle = &handle;
+    let failed = stream::iter(event.records)
+        .map(async |message: SqsMessage| {
+            let id = message.message_id.unwrap_or_default();
+            let error = Box::pin(handle(message.body.as_deref().unwrap_or_default())).await.err()?;
+            let row = policy(error.kind());
+            tracing::error!(
+                message_id = id,
+                error = error.chain(),
+                error_kind = %error.kind(),
+                redelivered = row.action == Action::Redeliver,
+                hint = row.hint,
+                "a message failed"
+            );
+            (row.action == Action::Redeliver).then(|| {
+                let mut failure = BatchItemFailure::default();
+                failure.item_identifier = id;
+                failure
+            })
+        })
+        .buffer_unordered(SIDE_BY_SIDE)
+        .filter_map(async |failure| failure)
+        .collect()
+        .await;
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed;
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Error;
+
+    use super::*;
+
+    #[test]
+    fn only_messages_that_can_still_succeed_are_redelivered() {
+        let message = |id: &str, body: &str| {
+            serde_json::from_value::<SqsMessage>(serde_json::json!({"messageId": id, "body": body})).expect("a message")
+        };
+        let mut event = SqsEvent::default();
+        event.records = vec![message("1", "ok"), message("2", "away"), message("3", "broken"), message("4", "ok")];
+        let response = futures::executor::block_on(each_message(event, async |body| match body {
+            "away" => Err(Error::unavailable("the warehouse is away")),
+            "broken" => Err(Error::invalid_data("the commit is truncated")),
+            _ => Ok(()),
+        }));
+        let ids: Vec<&str> = response.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
+        assert_eq!(ids, ["2"]);
+    }
+}

@@ -1,0 +1,48 @@
+//! Cold start: telemetry, then the whole environment as one typed value, or a clear stop.
+
+use std::{fmt::Debug, path::PathBuf};
+
+use sluice_core::{Sources, env::Env};
+use tracing_subscriber::EnvFilter;
+
+use crate::policy;
+
+/// Sets up logging and reads the settings. Every problem is reported at once, before the first event.
+pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_runtime::Error> {
+    let mut env = Env::of_process();
+    let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG")).unwrap_or_else(|| "info".into());
+    let json = env.optional("AWS_LAMBDA_LOG_FORMAT").is_none_or(|format| format.eq_ignore_ascii_case("json"));
+    // The runtime's own span would repeat the request id on every line.
+    let filter = EnvFilter::new(format!("{},lambda_runtime=warn", level.to_lowercase()));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
+    if json {
+        subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+    } else {
+        subscriber.init();
+    }
+
+    let config = read(&mut env);
+    match env.finish(config) {
+        Ok(config) => {
+            tracing::info!(?config, "started");
+            Ok(config)
+        }
+        Err(error) => {
+            let hint = policy(error.kind()).hint;
+            tracing::error!(error = error.chain(), error_kind = %error.kind(), hint, "cannot start");
+            Err(error.into())
+        }
+    }
+}
+
+/// `platform/sources.yaml`, which travels in the function's zip beside the binary.
+pub fn sources(env: &mut Env) -> Sources {
+    let folder = env
+        .optional("SLUICE_PLATFORM_DIR")
+        .or_else(|| env.optional("LAMBDA_TASK_ROOT").map(|root| format!("{root}/platform")))
+        .unwrap_or_else(|| "platform".to_owned());
+    Sources::read(&PathBuf::from(folder).join("sources.yaml")).unwrap_or_else(|error| {
+        env.problem(error.chain());
+        Sources { tables: Vec::new() }
+    })
+}

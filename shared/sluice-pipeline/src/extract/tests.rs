@@ -1,0 +1,122 @@
+use std::cell::RefCell;
+
+use bytes::Bytes;
+use futures::executor::block_on;
+use serde_json::json;
+use sluice_core::{Cursor, DataFile, Kind, TableId, lake::data_key, sources::Sources};
+
+use super::*;
+use crate::fakes::{Faults, ManualClock, MemoryStore};
+
+/// A source of numbered rows; the cursor is how many have been read.
+struct Counter<'a> {
+    rows: u64,
+    store: &'a MemoryStore,
+}
+
+impl Source for Counter<'_> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        let from: u64 = run.cursor.map(|cursor| cursor.decode()).transpose()?.unwrap_or(0);
+        if from == self.rows {
+            return Ok(Extracted { cursor: run.cursor.cloned(), ..Extracted::default() });
+        }
+        let path = data_key(&run.table.table, run.run_id, 0);
+        let rows = self.rows - from;
+        let body: Vec<u64> = (from..self.rows).collect();
+        self.store.put(&path, Bytes::from(serde_json::to_vec(&body).expect("json"))).await?;
+        let file = DataFile { path, rows, bytes: 1, checksum: "c".into() };
+        Ok(Extracted { files: vec![file], cursor: Some(Cursor::encode(&self.rows)?), ..Extracted::default() })
+    }
+}
+
+fn table() -> Table {
+    let yaml = "tables: [{table: A.B.C, description: d, source: {kind: currencies}, loader: copy, disposition: append,
+        columns: [{name: n, type: bigint}]}]";
+    Sources::parse(yaml).expect("valid sources").tables.remove(0)
+}
+
+fn request() -> ExtractRequest {
+    serde_json::from_value(json!({"time": "2026-01-01T00:00:00Z", "table": "A.B.C"})).expect("a request")
+}
+
+fn extract(store: &MemoryStore, rows: u64, run_id: &str) -> Result<ExtractSummary> {
+    block_on(extract_from(store, &mut Counter { rows, store }, run_id))
+}
+
+async fn extract_from(store: &MemoryStore, source: &mut impl Source, run_id: &str) -> Result<ExtractSummary> {
+    let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
+    run(store, &ManualClock::default(), source, &lake, &table(), &run_id, &request()).await
+}
+
+/// The rows of all commits, in the order of the log.
+fn committed(store: &MemoryStore) -> Vec<u64> {
+    let id: TableId = "A.B.C".parse().expect("a table");
+    let newest = block_on(log::newest_commit(store, &id)).expect("a readable log");
+    let mut rows = Vec::new();
+    for sequence in 1..=newest.map_or(0, |commit| commit.sequence.0) {
+        for file in block_on(log::read_commit(store, &id, Sequence(sequence))).expect("a commit").files {
+            rows.extend(serde_json::from_slice::<Vec<u64>>(&store.objects.borrow()[&file.path]).expect("json"));
+        }
+    }
+    rows
+}
+
+#[test]
+fn a_run_commits_what_is_new_and_nothing_when_nothing_is() {
+    let store = MemoryStore::default();
+    assert_eq!(extract(&store, 3, "r1").expect("a run").sequence, Some(Sequence(1)));
+    assert_eq!(extract(&store, 3, "r2").expect("a run").outcome, Outcome::NothingNew);
+    assert_eq!(extract(&store, 5, "r3").expect("a run").sequence, Some(Sequence(2)));
+    assert_eq!(committed(&store), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn whichever_call_fails_running_again_commits_every_row_once() {
+    for after_acting in [false, true] {
+        let mut call = 0;
+        loop {
+            let faults = Faults::at(call, after_acting);
+            let store = MemoryStore { objects: RefCell::default(), faults };
+            let first = extract(&store, 3, "r1");
+            let struck = store.faults.calls() > call;
+            let store = MemoryStore { objects: store.objects, faults: Faults::none() };
+            extract(&store, 4, "r2").expect("the second run");
+            assert_eq!(committed(&store), [0, 1, 2, 3], "call {call}, after acting: {after_acting}, first: {first:?}");
+            if !struck {
+                break;
+            }
+            call += 1;
+        }
+        assert!(call >= 3, "the fault must have struck the list, the data and the commit");
+    }
+}
+
+#[test]
+fn of_two_overlapping_runs_one_commits_and_the_other_says_conflict() {
+    struct Overtaken<'a>(Counter<'a>);
+    impl Source for Overtaken<'_> {
+        async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+            let mut faster = Counter { rows: 2, store: self.0.store };
+            extract_from(self.0.store, &mut faster, "faster").await.expect("the other run");
+            self.0.read(run).await
+        }
+    }
+    let store = MemoryStore::default();
+    let mut source = Overtaken(Counter { rows: 2, store: &store });
+    let slower = block_on(extract_from(&store, &mut source, "slower"));
+    assert_eq!(slower.expect_err("a conflict").kind(), Kind::Conflict);
+    assert_eq!(committed(&store), [0, 1]);
+}
+
+#[test]
+fn a_lost_answer_to_the_commit_is_recognised_as_our_own() {
+    let store = MemoryStore { objects: RefCell::default(), faults: Faults::at(2, true) };
+    let error = extract(&store, 2, "r1").expect_err("the answer was lost");
+    assert_eq!(error.kind(), Kind::Unavailable);
+    let store = MemoryStore { objects: store.objects, faults: Faults::none() };
+    let commit = block_on(log::newest_commit(&store, &"A.B.C".parse().expect("a table"))).expect("a log").expect("one");
+    let again = block_on(log::put_once(&store, &lake::log_key(&commit.table, commit.sequence), Vec::new(), |body| {
+        Commit::decode(body).is_ok_and(|existing| existing.run_id == commit.run_id)
+    }));
+    assert_eq!(again.expect("a readable object"), Put::Ours);
+}

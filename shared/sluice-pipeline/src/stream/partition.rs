@@ -1,0 +1,281 @@
+//! One partition's batch: skip, keep, append, confirm.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use sluice_core::{
+    Error, Kind, Result, RunId, Sequence, Table,
+    event::{self, LoadFailed},
+    lake,
+    port::{Bus, Clock, ObjectStore},
+};
+use tracing::{debug, error, info, warn};
+
+use super::{
+    Appended, Batch, Channel, Channels, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream, record,
+    row::RowWriter,
+};
+
+/// Bytes of rows in one append, before compression: below the limit on a request as it travels (4 MB compressed)
+/// whatever the rows hold, and so far below the one on its content (16 MB).
+const APPEND_BYTES: usize = 3_800_000;
+/// Dead letters under way at once.
+const DEAD_LETTERS_AT_ONCE: usize = 16;
+/// How often the channel is asked whether the rows are durable: soon at first, since an answer in time is latency.
+const FIRST_POLL: Duration = Duration::from_millis(25);
+const SLOWEST_POLL: Duration = Duration::from_millis(500);
+/// A redelivery reaches back by the batches in flight. One that ends further back than this is another topic under the
+/// same name, or a replay: both are something that a person should know of.
+const FAR_BELOW: i64 = 100_000;
+
+/// An open channel and what is known of it.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    continuation: String,
+    committed: Option<i64>,
+    errors: u64,
+    far_below_reported: bool,
+}
+
+/// Rows of one append.
+struct Append {
+    rows: Bytes,
+    offsets: Offsets,
+}
+
+/// A batch, or what is left of it, ready to be appended.
+#[derive(Default)]
+struct Prepared {
+    appends: Vec<Append>,
+    rows: u64,
+    dead_letters: u64,
+}
+
+/// What all steps of one partition share.
+struct Work<'a> {
+    batch: &'a Batch,
+    table: &'a Table,
+    channel: Channel,
+    invocation: &'a Invocation,
+    /// The invocation's run on this channel: rows of one channel are found by the beginning of their run id.
+    run_id: RunId,
+}
+
+impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K, Z> {
+    pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
+        let (topic, partition) = (batch.topic.as_str(), batch.partition);
+        let mut undone = batch.records.first().map_or(0, |record| record.offset);
+        let outcome = async {
+            let table = self.sources.topic(topic)?;
+            let cluster = &self.settings.cluster_id;
+            let channel = Channel::new(&self.settings.lake_id, cluster, topic, partition, table.table.clone());
+            let run_id = RunId(format!("{}/{}", channel.name, invocation.run_id));
+            let work = Work { batch, table, channel, invocation, run_id };
+            let held = self.warm.borrow_mut().remove(&work.channel.name);
+            match self.advance(&work, held, &mut undone).await? {
+                Some(progress) => Ok(progress),
+                // Somebody else opened the channel. Once is a handover; the second time we are the one to give way.
+                None => self.advance(&work, None, &mut undone).await?.ok_or_else(|| {
+                    Error::conflict("another owner holds the channel").with("channel", &work.channel.name)
+                }),
+            }
+        };
+        outcome.await.map_err(|error| Failure { topic: topic.to_owned(), partition, offset: undone, error })
+    }
+
+    /// One pass over the batch. `None` means that the channel went stale: earlier appends of this pass may be lost, so
+    /// the next pass begins again from what is committed.
+    async fn advance(&self, work: &Work<'_>, held: Option<Held>, undone: &mut i64) -> Result<Option<Progress>> {
+        let mut held = match held {
+            Some(held) => held,
+            None => self.open(work).await?,
+        };
+        let records = &work.batch.records;
+        let skipped =
+            held.committed.map_or(0, |committed| records.partition_point(|record| record.offset <= committed));
+        let fresh = &records[skipped..];
+        let mut progress = Progress {
+            topic: work.batch.topic.clone(),
+            partition: work.batch.partition,
+            table: work.table.table.clone(),
+            committed: held.committed,
+            rows: 0,
+            dead_letters: 0,
+            skipped: skipped as u64,
+            refused: 0,
+        };
+        let Some(first) = fresh.first() else {
+            self.look_far_below(work, &mut held).await?;
+            self.warm.borrow_mut().insert(work.channel.name.clone(), held);
+            return Ok(Some(progress));
+        };
+        *undone = first.offset;
+
+        let prepared = self.keep(work, fresh).await?;
+        for Append { rows, offsets } in &prepared.appends {
+            match self.ports.channels.append(&work.channel, &held.continuation, rows.clone(), *offsets).await? {
+                Appended::Accepted { continuation } => held.continuation = continuation,
+                Appended::Stale => return Ok(None),
+            }
+        }
+        if let Some(Append { offsets, .. }) = prepared.appends.last() {
+            progress.refused = self.confirm(work, &mut held, offsets.last).await?;
+        }
+        progress.committed = held.committed;
+        progress.rows = prepared.rows - progress.refused.min(prepared.rows);
+        progress.dead_letters = prepared.dead_letters;
+        info!(
+            run_id = %work.run_id, table = %work.table.table, topic = progress.topic, partition = progress.partition,
+            rows = progress.rows, skipped, dead_letters = progress.dead_letters, committed = progress.committed,
+            "partition advanced"
+        );
+        if progress.refused > 0 {
+            self.report_refused(work, progress.refused, fresh).await?;
+        }
+        self.warm.borrow_mut().insert(work.channel.name.clone(), held);
+        Ok(Some(progress))
+    }
+
+    async fn open(&self, work: &Work<'_>) -> Result<Held> {
+        let opened = self.ports.channels.open(&work.channel).await?;
+        let committed = match opened.committed {
+            Some(offset) => Some(offset),
+            None => self.ports.channels.landed(&work.channel).await?,
+        };
+        debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
+        if opened.errors > 0 {
+            warn!(
+                run_id = %work.run_id, channel = work.channel.name, refused = opened.errors,
+                "the warehouse has refused rows of this channel before"
+            );
+        }
+        Ok(Held { continuation: opened.continuation, committed, errors: opened.errors, far_below_reported: false })
+    }
+
+    /// Archives the records, dead-letters those that break the contract, and renders the others. When it returns, the
+    /// channel's offset may pass all of them.
+    async fn keep(&self, work: &Work<'_>, fresh: &[Record]) -> Result<Prepared> {
+        let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
+        let archive_key = self.archive(work, fresh).await?;
+        let now = self.ports.clock.now();
+        let writer = RowWriter::new(&work.table.columns, &work.run_id.0, now, &archive_key, topic, partition);
+        let mut prepared = Prepared::default();
+        let mut rejected: Vec<(&Record, String)> = Vec::new();
+        let mut pending = String::new();
+        let mut offsets: Option<Offsets> = None;
+        for (i, record) in fresh.iter().enumerate() {
+            let before = pending.len();
+            let mut written = writer.write(record, i + 1, &mut pending);
+            if written.is_ok() && pending.len() - before > APPEND_BYTES {
+                pending.truncate(before);
+                written = Err(format!("the row is larger than {APPEND_BYTES} bytes"));
+            }
+            if let Err(reason) = written {
+                rejected.push((record, reason));
+                continue;
+            }
+            prepared.rows += 1;
+            if pending.len() > APPEND_BYTES {
+                let row = pending.split_off(before);
+                let rows = Bytes::from(std::mem::replace(&mut pending, row));
+                prepared.appends.extend(offsets.take().map(|offsets| Append { rows, offsets }));
+            }
+            offsets = Some(Offsets { first: offsets.map_or(record.offset, |o| o.first), last: record.offset });
+        }
+        if let (Some(Offsets { first, .. }), Some(last)) = (offsets, fresh.last()) {
+            // The last record may be a dead letter: the offset passes it with the rows before it.
+            let offsets = Offsets { first, last: last.offset };
+            prepared.appends.push(Append { rows: Bytes::from(pending), offsets });
+        }
+        prepared.dead_letters = rejected.len() as u64;
+        if let Some((record, reason)) = rejected.first() {
+            warn!(
+                run_id = %work.run_id, topic, partition, offset = record.offset, reason, count = rejected.len(),
+                "records break the contract and go to the dead letters; the first is shown"
+            );
+        }
+        let puts = stream::iter(rejected).map(|(record, reason)| async move {
+            let body = record::dead_letter(topic, partition, record, &reason)?;
+            self.ports.store.put(&lake::dead_letter_key(topic, partition, record.offset), body).await.map(drop)
+        });
+        puts.buffer_unordered(DEAD_LETTERS_AT_ONCE).try_collect::<()>().await?;
+        Ok(prepared)
+    }
+
+    async fn archive(&self, work: &Work<'_>, records: &[Record]) -> Result<String> {
+        let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
+        let [first, last] = [records.first(), records.last()].map(|record| record.map_or(0, |record| record.offset));
+        let key = record::archive_key(topic, partition, records, Offsets { first, last });
+        self.ports.store.put(&key, record::archive(topic, partition, records)?).await?;
+        Ok(key)
+    }
+
+    /// Waits until the rows up to `last` are durable. Returns how many rows the warehouse refused meanwhile.
+    async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<u64> {
+        let mut wait = FIRST_POLL;
+        loop {
+            let status = self.ports.channels.status(&work.channel).await?;
+            if status.committed.is_some_and(|committed| committed >= last) {
+                let refused = status.errors.saturating_sub(held.errors);
+                held.committed = status.committed;
+                held.errors = status.errors;
+                return Ok(refused);
+            }
+            let left = work.invocation.deadline - self.ports.clock.now();
+            if left.to_std().is_ok_and(|left| left > wait) {
+                self.ports.sleep.sleep(wait).await;
+                wait = (wait * 2).min(SLOWEST_POLL);
+                continue;
+            }
+            return Err(Error::new(Kind::Timeout, "the rows were appended but not committed in time")
+                .with("channel", &work.channel.name)
+                .with("appended", last)
+                .with("committed", status.committed.unwrap_or(-1)));
+        }
+    }
+
+    /// Rows that the warehouse refused will not get better by sending them again, and the offset has passed them: they
+    /// stay in the archive, and a person is told.
+    async fn report_refused(&self, work: &Work<'_>, refused: u64, fresh: &[Record]) -> Result<()> {
+        let reason =
+            format!("the warehouse refused {refused} rows of a batch; they are in the archive, not in the table");
+        self.alarm(work, fresh, reason).await
+    }
+
+    /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
+    /// reported, because a topic that was created anew looks the same.
+    async fn look_far_below(&self, work: &Work<'_>, held: &mut Held) -> Result<()> {
+        let records = &work.batch.records;
+        let Some((committed, last)) = held.committed.zip(records.last()) else { return Ok(()) };
+        if committed - last.offset <= FAR_BELOW {
+            return Ok(());
+        }
+        self.archive(work, records).await?;
+        if !held.far_below_reported {
+            let reason = format!(
+                "records up to {} were skipped, the channel has {committed}: a replay, or a topic created anew that \
+                 needs a new cluster id; the records are in the archive",
+                last.offset
+            );
+            self.alarm(work, records, reason).await?;
+            held.far_below_reported = true;
+        }
+        Ok(())
+    }
+
+    async fn alarm(&self, work: &Work<'_>, records: &[Record], reason: String) -> Result<()> {
+        let kind = Kind::InvalidData;
+        let last = records.last().map_or(0, |record| record.offset);
+        error!(run_id = %work.run_id, channel = work.channel.name, offset = last, kind = kind.as_str(), reason, "rows are missing");
+        let failed = LoadFailed {
+            id: format!("{}#{}-{}:{last}", work.table.table, work.batch.topic, work.batch.partition),
+            run_id: work.invocation.run_id.clone(),
+            table: work.table.table.clone(),
+            sequence: Sequence(last.unsigned_abs()),
+            kind: kind.as_str().to_owned(),
+            reason,
+        };
+        self.ports.bus.announce(event::load_failed(&failed)).await
+    }
+}

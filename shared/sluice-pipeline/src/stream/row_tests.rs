@@ -1,0 +1,117 @@
+use bytes::Bytes;
+use serde_json::json;
+
+use super::*;
+
+fn schema() -> Schema {
+    serde_json::from_value(json!([
+        {"name": "id", "type": "text", "required": true},
+        {"name": "count", "type": "bigint", "minimum": 1},
+        {"name": "price", "type": "decimal(20,4)"},
+        {"name": "at", "type": "timestamp"},
+        {"name": "day", "type": "date"},
+        {"name": "gift", "type": "boolean"},
+    ]))
+    .expect("a schema")
+}
+
+fn write(value: &str) -> Result<serde_json::Value, String> {
+    let schema = schema();
+    let loaded_at = DateTime::from_timestamp_micros(1_761_868_800_000_001).expect("a time");
+    let writer = RowWriter::new(&schema, "lake_c_t_0/run", loaded_at, "archive/t/x", "t", 0);
+    let record = Record {
+        offset: 7,
+        timestamp_ms: 1_761_868_800_123,
+        key: None,
+        value: Some(Bytes::copy_from_slice(value.as_bytes())),
+        headers: Vec::new(),
+    };
+    let mut rows = String::new();
+    let written = writer.write(&record, 3, &mut rows);
+    assert_eq!(rows.matches('\n').count(), usize::from(written.is_ok()), "one whole line or nothing");
+    written.map(|()| serde_json::from_str(&rows).expect("a row is JSON"))
+}
+
+#[test]
+fn a_row_has_the_contracts_columns_and_where_it_came_from() {
+    let row = write(
+        r#" {"id": "a\"\u00eb\n", "count": 9007199254740993, "price": "12.3", "at": "2025-10-31T01:02:03.1234567+01:00",
+            "day": "2024-02-29", "gift": true, "new": {"field": [1]}} "#,
+    );
+    let expected = json!({
+        "ID": "a\"ë\n", "COUNT": 9_007_199_254_740_993_i64, "PRICE": "12.3000", "AT": "2025-10-31 00:02:03.123456",
+        "DAY": "2024-02-29", "GIFT": true,
+        "_SLUICE_RUN_ID": "lake_c_t_0/run", "_SLUICE_SEQUENCE": 7, "_SLUICE_LOADED_AT": "2025-10-31 00:00:00.000001",
+        "_SLUICE_SOURCE_FILE": "archive/t/x", "_SLUICE_ROW_NUMBER": 3, "_KAFKA_TOPIC": "t", "_KAFKA_PARTITION": 0,
+        "_KAFKA_OFFSET": 7, "_KAFKA_TIMESTAMP": "2025-10-31 00:00:00.123000",
+    });
+    assert_eq!(row, Ok(expected));
+}
+
+#[test]
+fn an_absent_optional_field_is_null() {
+    let row = write(r#"{"id":"a","count":null}"#).expect("a row");
+    for column in ["COUNT", "PRICE", "AT", "DAY", "GIFT"] {
+        assert_eq!(row[column], json!(null), "{column}");
+    }
+}
+
+#[test]
+fn a_decimal_keeps_every_digit() {
+    for (text, expected) in [
+        ("0.1", "0.1000"),
+        ("-0.00005", "-0.0001"),
+        ("1234567890123456.7891", "1234567890123456.7891"),
+        ("\"0.3\"", "0.3000"),
+        ("1e2", "100.0000"),
+    ] {
+        let row = write(&format!(r#"{{"id":"a","price":{text}}}"#)).expect("a row");
+        assert_eq!(row["PRICE"], expected, "{text}");
+    }
+    assert_eq!(decimal(5, 0), "5");
+}
+
+#[test]
+fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
+    for (value, reason) in [
+        ("", "the value is not a JSON object"),
+        ("\"secret\"", "the value is not a JSON object"),
+        ("[1]", "the value is not a JSON object"),
+        ("{\"id\": secret}", "the value is not JSON (line 1, column 8)"),
+        ("{\"id\":\"a\"} {}", "the value is not JSON (line 1, column 12)"),
+        ("{\"id\":\"a", "the value is not JSON (line 1, column 8)"),
+        ("{}", "id: is required and was null"),
+        (r#"{"id":1}"#, "id: is not a text"),
+        (r#"{"id":"\ud800"}"#, "id: is not a text"),
+        (r#"{"id":"a","id":"b"}"#, "id: stands twice"),
+        (r#"{"id":"a","count":"1"}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":1.0}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":9223372036854775808}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":0}"#, "count: is below 1"),
+        (r#"{"id":"a","price":true}"#, "price: is not a decimal(20,4)"),
+        (r#"{"id":"a","price":1e16}"#, "price: does not fit decimal(20,4)"),
+        (r#"{"id":"a","at":1761868800}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","at":"2025-10-31 01:02:03"}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","at":"2025-10-31T01:02:03"}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","at":"2025-02-30T01:02:03Z"}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","at":"9999-12-31T23:59:59-01:00"}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","day":"2025-02-29"}"#, "day: is not a date"),
+        (r#"{"id":"a","gift":"true"}"#, "gift: is not a boolean"),
+    ] {
+        assert_eq!(write(value), Err(reason.to_owned()), "{value}");
+    }
+}
+
+#[test]
+fn a_tombstone_and_bytes_that_are_no_text_are_refused() {
+    let schema = schema();
+    let writer = RowWriter::new(&schema, "r", DateTime::UNIX_EPOCH, "a", "t", 0);
+    let mut record = Record { offset: 0, timestamp_ms: -1, key: None, value: None, headers: Vec::new() };
+    let mut rows = String::new();
+    assert_eq!(writer.write(&record, 1, &mut rows), Err("the record has no value".to_owned()));
+    record.value = Some(Bytes::from_static(&[b'{', 0xff, b'}']));
+    assert_eq!(writer.write(&record, 1, &mut rows), Err("the value is not UTF-8".to_owned()));
+    record.value = Some(Bytes::from_static(br#"{"id":"a"}"#));
+    assert_eq!(writer.write(&record, 1, &mut rows), Ok(()));
+    assert!(rows.contains(r#""_KAFKA_TIMESTAMP":null"#), "no timestamp is not 1969: {rows}");
+}

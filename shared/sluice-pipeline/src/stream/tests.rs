@@ -1,0 +1,195 @@
+//! What the streaming loop does at each edge, and that together it is exactly once.
+
+mod exactly_once;
+mod model;
+
+use std::time::Duration;
+
+use sluice_core::{Kind, LakeId, RunId, Sources};
+
+use self::model::{Model, run};
+use super::*;
+
+type Loop = Stream<Model, Model, Model, Model, Model>;
+
+const TABLE: &str = "STREAMING.PUBLIC.PURCHASES";
+const CHANNEL: &str = "lake_cluster_purchases_0";
+
+fn stream(model: &Model, announce_interval: Duration) -> Loop {
+    let ports = Ports {
+        store: model.clone(),
+        channels: model.clone(),
+        bus: model.clone(),
+        clock: model.clone(),
+        sleep: model.clone(),
+    };
+    let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+    let settings = Settings { lake_id: LakeId("lake".into()), cluster_id: "cluster".into(), announce_interval };
+    Stream::new(ports, sources, settings)
+}
+
+fn record(offset: i64, good: bool) -> Record {
+    let quantity = i32::from(good);
+    let value = format!(
+        r#"{{"event_id":"e{offset}","customer_email":"a@example.com","product_id":1,"quantity":{quantity},
+        "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#
+    );
+    Record { offset, timestamp_ms: 1_761_868_800_000, key: None, value: Some(value.into()), headers: Vec::new() }
+}
+
+fn batch(partition: i32, offsets: impl IntoIterator<Item = i64>) -> Batch {
+    let records = offsets.into_iter().map(|offset| record(offset, true)).collect();
+    Batch { topic: "purchases".into(), partition, records }
+}
+
+fn invocation(model: &Model, seconds: i64) -> Invocation {
+    let deadline = Clock::now(model) + chrono::TimeDelta::seconds(seconds);
+    Invocation { run_id: RunId("run".into()), deadline }
+}
+
+/// One invocation in a calm world.
+fn process(stream: &Loop, model: &Model, batches: &[Batch]) -> Result<Report> {
+    run(stream.process(batches, &invocation(model, 60)))
+}
+
+#[test]
+fn rows_land_and_what_is_committed_is_skipped_as_a_number() {
+    let model = Model::calm();
+    let warm = stream(&model, Duration::ZERO);
+    process(&warm, &model, &[batch(0, 1..=9)]).expect("processed");
+    for stream in [warm, stream(&model, Duration::ZERO)] {
+        let report = process(&stream, &model, &[batch(0, 8..=10)]).expect("processed");
+        assert_eq!(report.done[0].committed, Some(10), "10 is above 9, though \"10\" is below \"9\"");
+    }
+    assert_eq!(model.landed_in(CHANNEL), (1..=10).collect::<Vec<_>>());
+}
+
+#[test]
+fn bad_records_are_kept_with_their_reason_and_passed() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let mut mixed = batch(0, 0..4);
+    for bad in [1, 3] {
+        mixed.records[bad] = record(bad as i64, false);
+    }
+    let report = process(&stream, &model, &[mixed]).expect("processed");
+    assert_eq!((report.done[0].rows, report.done[0].dead_letters), (2, 2));
+    assert_eq!(report.done[0].committed, Some(3), "the offset passes a bad record at the end, too");
+    assert_eq!(model.landed_in(CHANNEL), [0, 2]);
+    let letter = model.object("dead-letter/purchases/0/00000000000000000001.json").expect("a dead letter");
+    let letter: serde_json::Value = serde_json::from_slice(&letter).expect("json");
+    assert_eq!(letter["reason"], "quantity: is below 1");
+    assert!(model.object("archive/purchases/2025-10-31/0-0-3.ndjson.zst").is_some());
+}
+
+#[test]
+fn a_batch_of_only_bad_records_is_done_without_an_append() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let bad = Batch { records: vec![record(0, false), record(1, false)], ..batch(0, []) };
+    for _ in 0..2 {
+        let report = process(&stream, &model, std::slice::from_ref(&bad)).expect("processed");
+        assert_eq!((report.done[0].dead_letters, report.failed.len()), (2, 0));
+    }
+    assert!(model.landed_in(CHANNEL).is_empty());
+}
+
+#[test]
+fn a_large_batch_is_appended_in_several_requests() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let report = process(&stream, &model, &[batch(0, 0..25_000)]).expect("processed");
+    assert_eq!(report.done[0].committed, Some(24_999));
+    assert_eq!(model.landed_in(CHANNEL), (0..25_000).collect::<Vec<_>>());
+    let sizes = model.append_sizes();
+    assert!(sizes.len() > 1 && sizes.iter().all(|size| *size <= 4_000_000), "{sizes:?}");
+}
+
+#[test]
+fn one_partition_that_fails_holds_up_no_other() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    process(&stream, &model, &[batch(0, 0..2)]).expect("processed");
+    model.never_commit(CHANNEL);
+    let mut batches = [batch(0, 1..5), batch(1, 0..3), batch(2, 0..1)];
+    batches[2].topic = "unknown".into();
+    let report = process(&stream, &model, &batches).expect("processed");
+    assert_eq!(report.done.iter().map(|p| p.partition).collect::<Vec<_>>(), [1]);
+    let failed: Vec<_> = report.failed.iter().map(|f| (f.partition, f.offset, f.error.kind())).collect();
+    assert_eq!(failed, [(0, 2, Kind::Timeout), (2, 0, Kind::Config)], "the first record that may not be durable");
+}
+
+#[test]
+fn a_channel_taken_over_once_is_opened_again_and_twice_is_given_up() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    process(&stream, &model, &[batch(0, 0..2)]).expect("processed");
+    model.take_over(CHANNEL, 1);
+    assert_eq!(process(&stream, &model, &[batch(0, 2..4)]).expect("processed").failed.len(), 0);
+    model.take_over(CHANNEL, 2);
+    let report = process(&stream, &model, &[batch(0, 4..6)]).expect("processed");
+    assert_eq!((report.failed[0].offset, report.failed[0].error.kind()), (4, Kind::Conflict));
+    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3]);
+}
+
+#[test]
+fn a_forgotten_channel_goes_on_from_the_rows_in_the_table() {
+    let model = Model::calm();
+    process(&stream(&model, Duration::ZERO), &model, &[batch(0, 0..5)]).expect("processed");
+    model.forget(CHANNEL);
+    process(&stream(&model, Duration::ZERO), &model, &[batch(0, 3..7)]).expect("processed");
+    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn refused_rows_raise_an_alarm_and_stop_nothing() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    model.refuse(1);
+    let report = process(&stream, &model, &[batch(0, 0..3)]).expect("processed");
+    assert_eq!((report.done[0].rows, report.done[0].refused), (2, 1));
+    process(&stream, &model, &[batch(0, 3..5)]).expect("processed");
+    assert_eq!(model.announced("LoadFailed").len(), 1, "once: the count is compared, not looked at");
+}
+
+#[test]
+fn a_batch_far_below_the_offset_is_kept_and_reported_once() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    process(&stream, &model, &[batch(0, 500_000..500_001)]).expect("processed");
+    for first in [0, 10] {
+        let report = process(&stream, &model, &[batch(0, first..first + 10)]).expect("processed");
+        assert_eq!(report.done[0].skipped, 10);
+    }
+    assert!(model.object("archive/purchases/2025-10-31/0-10-19.ndjson.zst").is_some());
+    assert_eq!(model.announced("LoadFailed").len(), 1);
+    process(&stream, &model, &[batch(0, 499_990..500_000)]).expect("a redelivery");
+    assert_eq!(model.object("archive/purchases/2025-10-31/0-499990-499999.ndjson.zst"), None);
+}
+
+#[test]
+fn a_table_is_announced_once_per_interval_with_all_rows_since() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::from_secs(60));
+    for (seconds, first) in [(0, 0), (30, 5), (29, 10), (2, 15)] {
+        model.advance(Duration::from_secs(seconds));
+        process(&stream, &model, &[batch(0, first..first + 5), batch(1, first..first + 1)]).expect("processed");
+    }
+    let announced = model.announced("TableLoaded");
+    let rows: Vec<_> = announced.iter().map(|detail| detail["rows"].as_u64()).collect();
+    assert_eq!(rows, [Some(6), Some(18)]);
+    assert_eq!(announced[1]["id"], format!("{TABLE}#purchases-0:19,purchases-1:15"));
+}
+
+#[test]
+fn an_announcement_that_fails_is_made_by_the_redelivery() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::from_secs(60));
+    model.bus_is_down(true);
+    process(&stream, &model, &[batch(0, 0..5)]).expect_err("nobody was told");
+    model.bus_is_down(false);
+    let report = process(&stream, &model, &[batch(0, 0..5)]).expect("processed");
+    assert_eq!(report.done[0].skipped, 5);
+    assert_eq!(model.announced("TableLoaded")[0]["rows"], 5);
+    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3, 4]);
+}

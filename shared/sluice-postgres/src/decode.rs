@@ -1,0 +1,230 @@
+//! One value of binary `COPY`: bytes to a cell.
+//!
+//! Three endings: the value fits its column; it is a value of PostgreSQL that no contract type can hold, such as
+//! `infinity` or `NaN`, so its row is rejected and kept; or the bytes are not a value at all, and the read stops.
+
+use chrono::{DateTime, Days, NaiveDate};
+use sluice_core::{Cell, Error, Result, contract::decimal_from_text};
+
+use crate::type_map::{Integer, Wire};
+
+/// 2000-01-01, from which PostgreSQL counts, since 1970-01-01.
+const EPOCH_DAYS: i32 = 10_957;
+const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+
+/// Years 1 to 9999, in days since 1970-01-01. PostgreSQL knows more; warehouses do not, and a single such row would
+/// stop the load of its whole commit.
+const FIRST_DAY: i32 = -719_162;
+const LAST_DAY: i32 = 2_932_896;
+const CALENDAR_RULE: &str = "is outside of the years 1 to 9999";
+
+const INEXACT_RULE: &str = "has more decimals than its column";
+const TOO_LARGE_RULE: &str = "has more than 38 digits";
+const NOT_FINITE_RULE: &str = "is not a finite number";
+const INFINITY_RULE: &str = "is infinite";
+
+/// A value that is read, or one that cannot be held.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Decoded<'a> {
+    Fits(Cell<'a>),
+    Unfit { original: String, rule: &'static str },
+}
+
+use Decoded::{Fits, Unfit};
+
+impl Wire {
+    /// Reads a value that is not NULL.
+    pub(crate) fn decode(self, bytes: &[u8]) -> Result<Decoded<'_>> {
+        Ok(match self {
+            Wire::Int2 => Fits(Cell::Bigint(i16::from_be_bytes(array(bytes)?).into())),
+            Wire::Int4 => Fits(Cell::Bigint(i32::from_be_bytes(array(bytes)?).into())),
+            Wire::Int8 => Fits(Cell::Bigint(i64::from_be_bytes(array(bytes)?))),
+            Wire::IntegerDecimal(integer, scale) => integer_decimal(integer.decode(bytes)?, scale),
+            Wire::Numeric(scale) => numeric(bytes, scale)?,
+            Wire::Float4(scale) => {
+                let value = f32::from_be_bytes(array(bytes)?);
+                float(value.to_string(), value.is_finite(), scale)
+            }
+            Wire::Float8(scale) => {
+                let value = f64::from_be_bytes(array(bytes)?);
+                float(value.to_string(), value.is_finite(), scale)
+            }
+            Wire::Text => text(bytes),
+            Wire::Timestamp => timestamp(i64::from_be_bytes(array(bytes)?)),
+            Wire::Date => date(i32::from_be_bytes(array(bytes)?)),
+            Wire::Boolean => match bytes {
+                [0] => Fits(Cell::Boolean(false)),
+                [1] => Fits(Cell::Boolean(true)),
+                _ => return Err(malformed()),
+            },
+        })
+    }
+}
+
+impl Integer {
+    fn decode(self, bytes: &[u8]) -> Result<i64> {
+        Ok(match self {
+            Integer::Two => i16::from_be_bytes(array(bytes)?).into(),
+            Integer::Four => i32::from_be_bytes(array(bytes)?).into(),
+            Integer::Eight => i64::from_be_bytes(array(bytes)?),
+        })
+    }
+}
+
+fn array<const N: usize>(bytes: &[u8]) -> Result<[u8; N]> {
+    bytes.try_into().map_err(|_| malformed())
+}
+
+fn malformed() -> Error {
+    Error::internal("a value of binary COPY does not have its type's form")
+}
+
+fn unfit<'a>(original: impl ToString, rule: &'static str) -> Decoded<'a> {
+    Unfit { original: original.to_string(), rule }
+}
+
+/// Only a server that does not check its encoding (SQL_ASCII) sends such bytes; they are kept in hexadecimal.
+fn text(bytes: &[u8]) -> Decoded<'_> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Fits(Cell::Text(text)),
+        Err(_) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            unfit(format!("\\x{hex}"), "is not UTF-8")
+        }
+    }
+}
+
+fn integer_decimal<'a>(value: i64, scale: i8) -> Decoded<'a> {
+    match i128::from(value).checked_mul(10_i128.pow(scale.unsigned_abs().into())) {
+        Some(unscaled) => Fits(Cell::Decimal(unscaled)),
+        None => unfit(value, TOO_LARGE_RULE),
+    }
+}
+
+/// `shortest` is the shortest text that is exactly this float. Decimals beyond the column's are an artefact of binary
+/// fractions and are rounded, half away from zero.
+fn float<'a>(shortest: String, is_finite: bool, scale: i8) -> Decoded<'a> {
+    if !is_finite {
+        return Unfit { original: shortest, rule: NOT_FINITE_RULE };
+    }
+    match decimal_from_text(&shortest, scale) {
+        Some(unscaled) => Fits(Cell::Decimal(unscaled)),
+        None => Unfit { original: shortest, rule: TOO_LARGE_RULE },
+    }
+}
+
+fn timestamp<'a>(since_2000: i64) -> Decoded<'a> {
+    const FIRST: i64 = FIRST_DAY as i64 * 86_400_000_000;
+    const LAST: i64 = (LAST_DAY as i64 + 1) * 86_400_000_000 - 1;
+    match since_2000.checked_add(EPOCH_MICROS) {
+        _ if since_2000 == i64::MAX => unfit("infinity", INFINITY_RULE),
+        _ if since_2000 == i64::MIN => unfit("-infinity", INFINITY_RULE),
+        Some(micros) if (FIRST..=LAST).contains(&micros) => Fits(Cell::Timestamp(micros)),
+        // As a date and time where the calendar type reaches, else as PostgreSQL's count.
+        Some(micros) => match DateTime::from_timestamp_micros(micros) {
+            Some(time) => unfit(time.to_rfc3339(), CALENDAR_RULE),
+            None => unfit(since_2000, CALENDAR_RULE),
+        },
+        None => unfit(since_2000, CALENDAR_RULE),
+    }
+}
+
+fn date<'a>(since_2000: i32) -> Decoded<'a> {
+    match since_2000.checked_add(EPOCH_DAYS) {
+        _ if since_2000 == i32::MAX => unfit("infinity", INFINITY_RULE),
+        _ if since_2000 == i32::MIN => unfit("-infinity", INFINITY_RULE),
+        Some(days) if (FIRST_DAY..=LAST_DAY).contains(&days) => Fits(Cell::Date(days)),
+        Some(days) => {
+            let distance = Days::new(days.unsigned_abs().into());
+            let epoch = NaiveDate::default();
+            let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
+            date.map_or_else(|| unfit(since_2000, CALENDAR_RULE), |date| unfit(date, CALENDAR_RULE))
+        }
+        None => unfit(since_2000, CALENDAR_RULE),
+    }
+}
+
+/// PostgreSQL's numeric: a sign, and digits of base 10,000 whose first has the weight 10,000^weight. Nothing is
+/// rounded: a value with more decimals than the column is not that column's value.
+fn numeric<'a>(bytes: &[u8], scale: i8) -> Result<Decoded<'a>> {
+    let Some((header, digits)) = bytes.split_first_chunk::<8>() else { return Err(malformed()) };
+    let field = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    let (count, weight, sign, shown_decimals) = (field(0), field(2) as i16, field(4), field(6));
+    if digits.len() != usize::from(count) * 2 {
+        return Err(malformed());
+    }
+    let negative = match sign {
+        0x0000 => false,
+        0x4000 => true,
+        0xC000 => return Ok(unfit("NaN", NOT_FINITE_RULE)),
+        0xD000 => return Ok(unfit("Infinity", NOT_FINITE_RULE)),
+        0xF000 => return Ok(unfit("-Infinity", NOT_FINITE_RULE)),
+        _ => return Err(malformed()),
+    };
+    let digits = || digits.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
+    if digits().any(|digit| digit > 9_999) {
+        return Err(malformed());
+    }
+    Ok(match unscaled(digits(), weight, scale) {
+        Ok(value) => Fits(Cell::Decimal(if negative { -value } else { value })),
+        Err(rule) => unfit(numeric_text(digits(), weight, negative, shown_decimals), rule),
+    })
+}
+
+/// The digits' value times 10^scale.
+fn unscaled(
+    digits: impl Iterator<Item = u16>,
+    weight: i16,
+    scale: i8,
+) -> std::result::Result<i128, &'static str> {
+    let mut value: i128 = 0;
+    // The power of ten of the digit at hand, once scaled.
+    let mut power = 4 * i32::from(weight) + i32::from(scale);
+    let mut trailing = 0_u32;
+    for digit in digits {
+        let (digit, step) = (i128::from(digit), power.clamp(-4, 0).unsigned_abs());
+        // Below the column's last decimal: the part of this digit that lies there must be zero.
+        let cut = 10_i128.pow(step);
+        if digit % cut != 0 {
+            return Err(INEXACT_RULE);
+        }
+        let shift = 10_i128.pow(4 - step);
+        value = value.checked_mul(shift).and_then(|v| v.checked_add(digit / cut)).ok_or(TOO_LARGE_RULE)?;
+        trailing = power.max(0).unsigned_abs();
+        power -= 4;
+    }
+    if value == 0 {
+        return Ok(0);
+    }
+    let value = 10_i128.checked_pow(trailing).and_then(|shift| value.checked_mul(shift)).ok_or(TOO_LARGE_RULE)?;
+    if value < 10_i128.pow(38) { Ok(value) } else { Err(TOO_LARGE_RULE) }
+}
+
+/// The number as PostgreSQL writes it, for the reject file.
+fn numeric_text(digits: impl Iterator<Item = u16>, weight: i16, negative: bool, shown_decimals: u16) -> String {
+    let mut whole = String::new();
+    let mut fraction = String::new();
+    // Groups of zeros between the point and the first digit.
+    for _ in (i32::from(weight) + 1)..0 {
+        fraction.push_str("0000");
+    }
+    let mut place = i32::from(weight);
+    for digit in digits {
+        let part = if place >= 0 { &mut whole } else { &mut fraction };
+        part.push_str(&format!("{digit:04}"));
+        place -= 1;
+    }
+    // And between the last digit and the point.
+    for _ in 0..=place {
+        whole.push_str("0000");
+    }
+    let whole = whole.trim_start_matches('0');
+    let decimals = usize::from(shown_decimals);
+    let fraction = format!("{fraction:0<decimals$}");
+    let sign = if negative { "-" } else { "" };
+    let whole = if whole.is_empty() { "0" } else { whole };
+    if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", &fraction[..decimals]) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! Where a read stands, and why the next one misses nothing.
+//!
+//! Rows become visible in the order of commits, not of their cursor values: a transaction may draw 5, another draws and
+//! commits 6, and 5 appears later. A cursor that says "above 6" loses 5 for good. So a position keeps two things.
+//!
+//! **What was seen.** Every row carries the transaction that inserted it (`xmin`), and every snapshot has a lowest
+//! transaction still in flight. A transaction below that had ended when the snapshot was taken: its rows were seen then
+//! or never will be. Hence the new rows are among those whose transaction is at or above the *previous snapshot's*
+//! xmin. That is more than what `pg_visible_in_snapshot` calls new, and on purpose: a snapshot lists only top-level
+//! transactions, so a row of a subtransaction (a savepoint, an exception block) that was in flight passes for visible.
+//! The price is that rows committed while an older transaction stayed open are read twice; the target inserts a row
+//! only if it is absent, so reading twice changes nothing and reading too little would be a loss.
+//!
+//! **Where to look.** Filtering by transaction needs a bound on the cursor column, or every run would scan the table.
+//! After each read the largest value read is marked, together with the next transaction number that the server would
+//! give out. Once a later snapshot's xmin has reached that number, every transaction that existed at the mark has ended
+//! and its rows have been read: nothing at or below the mark can appear any more, and the mark becomes [`high`]. A
+//! snapshot's own xmax will not do for this: it is the last *completed* transaction plus one, and a transaction above
+//! it may be in flight without being listed. A mark waits at most for the longest transaction of the cluster; until
+//! then the next run scans from the earlier one, and a mark that is waiting is not replaced, so that an always busy
+//! cluster proves one mark after another.
+//!
+//! **The look-back.** One thing precedes its transaction number: a value drawn from a sequence (a statement evaluates
+//! its default before its first write; a session may cache a block of values, or call `nextval` long before). Such a
+//! value may come below the mark by a transaction above it. The scan therefore begins a look-back of values below
+//! [`high`]; the transaction filter keeps it from reading rows twice.
+//!
+//! **Wrap-around.** `xmin` has 32 bits of a 64-bit counter. A visible row's transaction is below the snapshot's xmax,
+//! so its distance from xmax, modulo 2^32, is at most its true distance: a row can only look newer than it is, never
+//! older. Freezing changes nothing, as it leaves the number in the row (since PostgreSQL 9.4).
+//!
+//! **Another history.** Transaction numbers mean something only within one cluster, one timeline and one set of
+//! physical tables. After a restore, a failover, a migration or a newly attached partition the position is not
+//! trusted, and everything is read again.
+//!
+//! [`high`]: Position::high
+
+use serde::{Deserialize, Serialize};
+use sluice_core::{Error, Result};
+
+/// `xmin` counts modulo this.
+const XID_WRAP: u64 = 1 << 32;
+
+/// What a read saw of the server's transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// `pg_current_snapshot()` as text.
+    pub text: String,
+    /// The lowest transaction in flight: all below have ended.
+    pub xmin: u64,
+    /// One above the last transaction that had ended: none at or above is visible.
+    pub xmax: u64,
+    /// The next transaction number the server would have given out, read after the snapshot was taken.
+    pub next: u64,
+}
+
+impl Snapshot {
+    /// `age` is `age(xmin)`: how far the server's counter is ahead of xmin.
+    pub(crate) fn new(text: String, age: i32) -> Result<Self> {
+        let (xmin, xmax) = bounds(&text)?;
+        let age = u64::try_from(age)
+            .map_err(|error| Error::internal("the server's counter is behind its snapshot").because(error))?;
+        // The counter is read after the snapshot, so it cannot be below; the maximum states it for the marks.
+        Ok(Snapshot { xmin, xmax, next: (xmin + age).max(xmax), text })
+    }
+}
+
+fn bounds(snapshot: &str) -> Result<(u64, u64)> {
+    let mut parts = snapshot.splitn(3, ':').map(str::parse::<u64>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(xmin)), Some(Ok(xmax))) if xmin <= xmax => Ok((xmin, xmax)),
+        _ => Err(Error::invalid_data("a snapshot is not of the form xmin:xmax:list").with("snapshot", snapshot)),
+    }
+}
+
+/// The cursor of a PostgreSQL table, as its commit keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// No row at or below can appear any more, but for the look-back's cases. `None`: nothing is known to be complete.
+    pub high: Option<i64>,
+    /// The largest value ever read.
+    pub read_to: Option<i64>,
+    /// The snapshot of the last read.
+    pub snapshot: String,
+    /// What becomes `high` once its transactions have ended.
+    pub pending: Option<Mark>,
+    /// The cluster, timeline and tables that the numbers belong to.
+    pub source: String,
+}
+
+/// The largest value read at some time, and the transactions that may still add values below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    pub read_to: i64,
+    /// All transactions below had begun when the mark was made.
+    pub next_xid: u64,
+}
+
+/// Which rows a read must fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// All of them, and why.
+    Everything(&'static str),
+    /// Those that a position has not seen.
+    Since(Since),
+}
+
+/// The condition on a row, in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// Only cursor values above; `None` when no bound is known.
+    pub above: Option<i64>,
+    pub transactions: Option<Transactions>,
+}
+
+/// Rows whose `xmin` is at most `distance` below `xmax`, counted modulo 2^32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Transactions {
+    pub xmax: u32,
+    pub distance: u64,
+}
+
+impl Scope {
+    pub(crate) fn new(previous: Option<&Position>, now: &Snapshot, source: &str, lookback: u32) -> Result<Self> {
+        let Some(previous) = previous else { return Ok(Scope::Everything("no cursor")) };
+        let (seen_xmin, seen_xmax) = bounds(&previous.snapshot)?;
+        if previous.source != source {
+            return Ok(Scope::Everything("the cluster, its timeline or the table is another one"));
+        }
+        let Some(distance) = now.xmax.checked_sub(seen_xmin).filter(|_| now.xmax >= seen_xmax) else {
+            return Ok(Scope::Everything("the server's transaction counter went back"));
+        };
+        // Further apart than the counter's width, the numbers no longer tell anything.
+        let transactions = (distance < XID_WRAP).then_some(Transactions { xmax: now.xmax as u32, distance });
+        let above = previous.high.map(|high| high.saturating_sub(i64::from(lookback)));
+        Ok(Scope::Since(Since { above, transactions }))
+    }
+}
+
+impl Position {
+    /// The position after a read of `scope` that saw `now` and values up to `read_to`.
+    pub(crate) fn after(
+        previous: Option<&Position>,
+        scope: &Scope,
+        now: &Snapshot,
+        read_to: Option<i64>,
+        source: &str,
+    ) -> Self {
+        let previous = previous.filter(|_| matches!(scope, Scope::Since(_)));
+        let read_to = read_to.max(previous.and_then(|previous| previous.read_to));
+        let mut position = Position {
+            high: previous.and_then(|previous| previous.high),
+            read_to,
+            snapshot: now.text.clone(),
+            pending: previous.and_then(|previous| previous.pending),
+            source: source.to_owned(),
+        };
+        // Twice, because the mark that waited and the one made now may both be proven by this snapshot.
+        position.prove(now);
+        position.pending = position.pending.or(read_to.map(|read_to| Mark { read_to, next_xid: now.next }));
+        position.prove(now);
+        position
+    }
+
+    fn prove(&mut self, now: &Snapshot) {
+        if let Some(mark) = self.pending.take_if(|mark| now.xmin >= mark.next_xid) {
+            self.high = self.high.max(Some(mark.read_to));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,312 @@
+//! One read: snapshot, shape, `COPY`, rows, position.
+
+use std::{pin::pin, time::Duration};
+
+use futures::StreamExt;
+use serde_json::{Map, Value, json};
+use sluice_core::{
+    Cell, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table, extract::ExtractRun, sources::Source,
+};
+use tokio_postgres::{
+    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
+    error::SqlState,
+    types::{FromSql, Type},
+};
+
+use crate::{
+    client::Session,
+    config::PostgresConfig,
+    decode::Decoded,
+    error::classify,
+    position::{Position, Scope, Snapshot},
+    sql::{self, CursorColumn},
+    type_map::Field,
+};
+
+/// The server stops working for a reader that has gone: a Lambda lives for 15 minutes, and what is left of them after
+/// the read belongs to the last part and the commit.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(13 * 60);
+
+/// An `ALTER TABLE` that holds the table for longer than this will hold it for much longer; the next run comes anyway.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// No statement of a read waits this long for the one before it; a reader that does has died with its connection open.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a run may be told apart from its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    /// How many cursor values below the proven position each read scans again, for values that were drawn from their
+    /// sequence long before they were written. See [`crate::position`].
+    pub lookback: u32,
+}
+
+impl Default for Options {
+    /// Ten thousand: hundreds of sessions with a cached block of sequence values each, and one short index scan.
+    fn default() -> Self {
+        Options { lookback: 10_000 }
+    }
+}
+
+/// Where rows go. One call per row, in no particular order; the next row is read only when the call has returned, so a
+/// slow sink slows the server down and nothing piles up between them.
+pub trait RowSink {
+    /// A row, one cell per column of the table's contract. The sink checks the contract.
+    fn row(&mut self, row: &[Cell<'_>]) -> impl Future<Output = Result<()>>;
+
+    /// A row with values that no cell can hold. `row` has NULL in their places; `unfit` is not empty.
+    fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> impl Future<Output = Result<()>>;
+}
+
+/// A value that exists in PostgreSQL and in no contract type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit<'a> {
+    pub column: &'a str,
+    pub original: String,
+    pub rule: &'static str,
+}
+
+/// What a finished read hands to its commit.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Where the next read starts; unchanged when there was nothing to read, so that such a run commits nothing.
+    pub cursor: Option<Cursor>,
+    pub facts: Map<String, Value>,
+}
+
+/// Reads the run's table from its cursor on, in one read-only transaction, and gives every row to the sink.
+pub async fn read(
+    config: &PostgresConfig,
+    options: Options,
+    run: &ExtractRun<'_>,
+    sink: &mut impl RowSink,
+) -> Result<Read> {
+    let source = SourceTable::of(run)?;
+    let previous = run.cursor.map(Cursor::decode::<Position>).transpose()?;
+
+    let session = Session::open(config, run.run_id).await?;
+    let server = server_identity(&session).await?;
+    let begin = sql::begin(STATEMENT_TIMEOUT.as_millis(), LOCK_TIMEOUT.as_millis(), IDLE_TIMEOUT.as_millis());
+    let begun = session.client.batch_execute(&begin).await;
+    begun.map_err(|error| classify(error, "cannot begin the read"))?;
+
+    let snapshot = snapshot(&session).await?;
+    let shape = Shape::of(&session, &source).await?;
+    let identity = format!("{server}/{}", shape.tables);
+    let scope = Scope::new(previous.as_ref(), &snapshot, &identity, options.lookback)?;
+    tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
+
+    let cursor = CursorColumn { name: source.cursor, nullable: shape.cursor_nullable };
+    let copy = sql::copy(source.schema, source.table, &shape.fields, &cursor, &scope);
+    let scanned = stream(&session, &copy, &shape.fields, shape.cursor_index, sink).await?;
+
+    // The end of a COPY that failed after its last row is seen here.
+    let ended = session.client.batch_execute("COMMIT").await;
+    ended.map_err(|error| classify(error, "the read did not end well").with("table", &run.table.table))?;
+
+    let cursor = if scanned.rows == 0 {
+        run.cursor.cloned()
+    } else {
+        let read_to = scanned.largest_cursor;
+        Some(Cursor::encode(&Position::after(previous.as_ref(), &scope, &snapshot, read_to, &identity))?)
+    };
+    Ok(Read { cursor, facts: facts(&session, &snapshot, &scope, &shape, scanned.rows) })
+}
+
+/// The run's table on the source's side.
+struct SourceTable<'a> {
+    run_id: &'a RunId,
+    schema: &'a str,
+    table: &'a str,
+    cursor: &'a str,
+    contract: &'a Schema,
+}
+
+impl<'a> SourceTable<'a> {
+    fn of(run: &ExtractRun<'a>) -> Result<Self> {
+        let Table { table: id, source, columns, .. } = run.table;
+        let Source::Postgres { schema, table, cursor } = source else {
+            return Err(Error::config("the table's source in platform/sources.yaml is not postgres").with("table", id));
+        };
+        if run.request.from.is_some() || run.request.to.is_some() {
+            let refused = "a postgres table is read by its cursor, not by dates; use full_refresh to read it again";
+            return Err(Error::unsupported(refused).with("table", id));
+        }
+        let position = columns.position(cursor);
+        if position.is_none_or(|at| columns.columns()[at].column_type != ColumnType::Bigint) {
+            return Err(Error::config("the cursor of a postgres table must be a bigint column of its contract")
+                .with("table", id)
+                .with("cursor", cursor));
+        }
+        Ok(SourceTable { run_id: run.run_id, schema, table, cursor, contract: columns })
+    }
+
+    fn mismatch(&self, kind: Kind, message: impl Into<String>) -> Error {
+        Error::new(kind, message)
+            .with("source", format_args!("{}.{}", self.schema, self.table))
+            .with("run_id", self.run_id)
+    }
+}
+
+/// Asked before the transaction, as a refusal would end it. A service that does not tell leaves the tables' identity
+/// and the counter's direction as the signs of another history.
+async fn server_identity(session: &Session) -> Result<String> {
+    match session.client.query_one(sql::SERVER, &[]).await {
+        Ok(row) => row.try_get(0).map_err(|error| classify(error, "cannot read the server's identity")),
+        Err(error) => match error.code() {
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_FUNCTION) => Ok("unknown".to_owned()),
+            _ => Err(classify(error, "cannot ask for the server's identity")),
+        },
+    }
+}
+
+async fn snapshot(session: &Session) -> Result<Snapshot> {
+    let failed = |error| classify(error, "cannot take a snapshot");
+    let row = session.client.query_one(sql::SNAPSHOT, &[]).await.map_err(failed)?;
+    Snapshot::new(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)
+}
+
+/// What the source's table looks like now, held against the contract.
+struct Shape {
+    /// In the contract's order.
+    fields: Vec<Field>,
+    /// Which of the fields is the cursor.
+    cursor_index: usize,
+    cursor_nullable: bool,
+    /// The tables that hold the rows.
+    tables: String,
+    /// Columns that the contract does not know: read by nobody, but worth telling.
+    extra: Vec<String>,
+}
+
+impl Shape {
+    async fn of(session: &Session, source: &SourceTable<'_>) -> Result<Self> {
+        let failed = |error| classify(error, "cannot read the shape of the source's table");
+        let client = &session.client;
+
+        let relation = client.query_one(sql::RELATION, &[&source.schema, &source.table]).await.map_err(failed)?;
+        let Some(tables) = relation.try_get::<_, Option<String>>("tables").map_err(failed)? else {
+            return Err(source.mismatch(Kind::NotFound, "the source's table does not exist"));
+        };
+        if !relation.try_get::<_, bool>("has_transactions").map_err(failed)? {
+            let refused = "the source is a view or foreign table, whose rows do not tell when they were written";
+            return Err(source.mismatch(Kind::Unsupported, refused));
+        }
+
+        let rows = client.query(sql::COLUMNS, &[&source.schema, &source.table]).await.map_err(failed)?;
+        let mut present: Vec<(String, bool)> = Vec::with_capacity(rows.len());
+        for row in rows {
+            present.push((row.try_get("name").map_err(failed)?, row.try_get("is_required").map_err(failed)?));
+        }
+        let contract = source.contract.columns();
+        let is_present = |name: &str| present.iter().any(|(column, _)| column == name);
+        let missing: Vec<&str> = contract.iter().map(|c| c.name.as_str()).filter(|name| !is_present(name)).collect();
+        if !missing.is_empty() {
+            let message = format!("the source's table lacks columns of the contract: {}", missing.join(", "));
+            return Err(source.mismatch(Kind::SchemaMismatch, message));
+        }
+
+        let describe = sql::describe(source.schema, source.table, contract.iter().map(|column| column.name.as_str()));
+        let described = client.prepare(&describe).await.map_err(failed)?;
+        let fields = contract
+            .iter()
+            .zip(described.columns())
+            .map(|(column, found)| Field::new(column, found.type_()).map_err(|e| source.mismatch(e.kind(), e.to_string())))
+            .collect::<Result<Vec<_>>>()?;
+        let cursor_index = fields
+            .iter()
+            .position(|field| field.name == source.cursor && field.is_integer())
+            .ok_or_else(|| source.mismatch(Kind::SchemaMismatch, "the cursor column is not an integer"))?;
+        Ok(Shape {
+            fields,
+            cursor_index,
+            cursor_nullable: present.iter().any(|(name, required)| name == source.cursor && !required),
+            tables,
+            extra: present
+                .into_iter()
+                .map(|(name, _)| name)
+                .filter(|name| source.contract.position(name).is_none())
+                .collect(),
+        })
+    }
+}
+
+struct Scanned {
+    rows: u64,
+    /// Of all rows, the rejected ones too: a rejected row has been read.
+    largest_cursor: Option<i64>,
+}
+
+async fn stream(
+    session: &Session,
+    copy: &str,
+    fields: &[Field],
+    cursor_index: usize,
+    sink: &mut impl RowSink,
+) -> Result<Scanned> {
+    let failed = |error| classify(error, "the read of the source's table broke off");
+    let copied = session.client.copy_out(copy).await.map_err(failed)?;
+    // Values are decoded by our own table of types; the stream only needs to know how many there are.
+    let mut rows = pin!(BinaryCopyOutStream::new(copied, &vec![Type::BYTEA; fields.len()]));
+    let mut scanned = Scanned { rows: 0, largest_cursor: None };
+    while let Some(row) = rows.next().await {
+        let row = row.map_err(failed)?;
+        let mut cells = Vec::with_capacity(fields.len());
+        let mut unfit = Vec::new();
+        for (at, field) in fields.iter().enumerate() {
+            cells.push(match value(&row, at, field)? {
+                Decoded::Fits(cell) => cell,
+                Decoded::Unfit { original, rule } => {
+                    unfit.push(Unfit { column: &field.name, original, rule });
+                    Cell::Null
+                }
+            });
+        }
+        scanned.rows += 1;
+        if let Cell::Bigint(cursor) = cells[cursor_index] {
+            scanned.largest_cursor = scanned.largest_cursor.max(Some(cursor));
+        }
+        if unfit.is_empty() { sink.row(&cells).await? } else { sink.unfit(&cells, &unfit).await? }
+    }
+    Ok(scanned)
+}
+
+fn value<'a>(row: &'a BinaryCopyOutRow, at: usize, field: &Field) -> Result<Decoded<'a>> {
+    let raw: Option<Raw<'a>> = row.try_get(at).map_err(|error| classify(error, "cannot read a value"))?;
+    match raw {
+        None => Ok(Decoded::Fits(Cell::Null)),
+        Some(Raw(bytes)) => field.wire.decode(bytes).map_err(|error| error.with("column", &field.name)),
+    }
+}
+
+/// A value's bytes as they came.
+struct Raw<'a>(&'a [u8]);
+
+impl<'a> FromSql<'a> for Raw<'a> {
+    fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
+        Ok(Raw(raw))
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+}
+
+fn facts(session: &Session, snapshot: &Snapshot, scope: &Scope, shape: &Shape, rows: u64) -> Map<String, Value> {
+    let mut facts = Map::new();
+    facts.insert("server_version".into(), session.server_version.as_str().into());
+    facts.insert("snapshot".into(), snapshot.text.as_str().into());
+    facts.insert("in_flight".into(), (snapshot.xmin < snapshot.next).into());
+    facts.insert("rows_read".into(), rows.into());
+    facts.insert(
+        "scope".into(),
+        match scope {
+            Scope::Everything(reason) => json!({ "everything": reason }),
+            Scope::Since(since) => json!({ "above": since.above }),
+        },
+    );
+    if !shape.extra.is_empty() {
+        facts.insert("drift".into(), json!({ "columns_not_in_contract": shape.extra }));
+    }
+    facts
+}

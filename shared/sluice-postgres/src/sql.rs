@@ -1,0 +1,157 @@
+//! Every statement that the source sends, as text. Names go through [`identifier`]; numbers are numbers; there is no
+//! other way in.
+
+use crate::{
+    position::{Scope, Since},
+    type_map::Field,
+};
+
+/// Which cluster and which of its timelines: transaction numbers of another one mean nothing. Not every managed service
+/// lets a plain role ask.
+pub(crate) const SERVER: &str = "SELECT s.system_identifier::text || '/' || c.timeline_id \
+     FROM pg_catalog.pg_control_system() AS s, pg_catalog.pg_control_checkpoint() AS c";
+
+/// The table, the tables that hold its rows (partitions, inheriting tables), and whether one of those is foreign.
+pub(crate) const RELATION: &str = "\
+    WITH RECURSIVE part(oid) AS ( \
+        SELECT c.oid FROM pg_catalog.pg_class AS c \
+        JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 \
+        UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits AS i JOIN part ON i.inhparent = part.oid \
+    ) \
+    SELECT string_agg(part.oid::text, ',' ORDER BY part.oid) AS tables, \
+           bool_and(c.relkind IN ('r', 'p')) AS has_transactions \
+    FROM part JOIN pg_catalog.pg_class AS c ON c.oid = part.oid";
+
+pub(crate) const COLUMNS: &str = "\
+    SELECT a.attname::text AS name, a.attnotnull AS is_required FROM pg_catalog.pg_attribute AS a \
+    JOIN pg_catalog.pg_class AS c ON c.oid = a.attrelid JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+    WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum";
+
+/// The transaction's snapshot, and how far the server's transaction counter is ahead of the snapshot's xmin.
+pub(crate) const SNAPSHOT: &str = "\
+    SELECT s::text AS snapshot, age(pg_catalog.pg_snapshot_xmin(s)::xid) AS age FROM pg_catalog.pg_current_snapshot() AS s";
+
+/// Begins the read. Settings are local to the transaction, so that a connection from a pooler takes none of them along.
+/// Row security is off: a policy that would hide rows becomes an error instead of a silent gap. Texts of times and
+/// floats, where a contract asks for text, are those of ISO 8601 in UTC and of the shortest exact number.
+pub(crate) fn begin(statement_timeout_ms: u128, lock_timeout_ms: u128, idle_timeout_ms: u128) -> String {
+    format!(
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+         SET LOCAL statement_timeout = {statement_timeout_ms}; \
+         SET LOCAL lock_timeout = {lock_timeout_ms}; \
+         SET LOCAL idle_in_transaction_session_timeout = {idle_timeout_ms}; \
+         SET LOCAL row_security = off; \
+         SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC'; SET LOCAL extra_float_digits = 1"
+    )
+}
+
+/// A statement whose description tells the columns' types. It also takes the table's lock, for the rest of the
+/// transaction: from here on its shape stands still.
+pub(crate) fn describe<'a>(schema: &str, table: &str, columns: impl Iterator<Item = &'a str>) -> String {
+    let columns: Vec<String> = columns.map(identifier).collect();
+    format!("SELECT {} FROM {}.{}", columns.join(", "), identifier(schema), identifier(table))
+}
+
+/// The read itself. No order: the first read follows the table, later ones the index on the cursor column.
+pub(crate) fn copy(schema: &str, table: &str, fields: &[Field], cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+    let columns: Vec<String> = fields.iter().map(Field::expression).collect();
+    let condition = match scope {
+        Scope::Everything(_) => String::new(),
+        Scope::Since(since) => condition(cursor, since),
+    };
+    format!(
+        "COPY (SELECT {} FROM {}.{}{condition}) TO STDOUT (FORMAT binary)",
+        columns.join(", "),
+        identifier(schema),
+        identifier(table)
+    )
+}
+
+pub(crate) struct CursorColumn<'a> {
+    pub name: &'a str,
+    /// A row without a cursor value is above no bound; where the table allows one, it is read and rejected, not lost.
+    pub nullable: bool,
+}
+
+fn condition(cursor: &CursorColumn<'_>, since: &Since) -> String {
+    let mut terms = Vec::new();
+    if let Some(above) = since.above {
+        let name = identifier(cursor.name);
+        // In parentheses and with its type: a bare -9223372036854775808 is parsed as a sign before too large a number.
+        let above = format!("{name} > ('{above}'::bigint)");
+        terms.push(if cursor.nullable { format!("({above} OR {name} IS NULL)") } else { above });
+    }
+    if let Some(transactions) = since.transactions {
+        terms.push(format!(
+            "(({}::bigint - xmin::text::bigint) & 4294967295) <= {}",
+            transactions.xmax, transactions.distance
+        ));
+    }
+    if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
+}
+
+/// A quoted identifier. PostgreSQL takes any character but NUL, which cannot reach it in a message.
+pub(crate) fn identifier(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio_postgres::types::Type;
+
+    use super::*;
+    use crate::position::Transactions;
+
+    const HOSTILE: &str = "a\"; DROP TABLE x; --";
+
+    fn fields() -> Vec<Field> {
+        let column = |name: &str, column_type: &str| {
+            serde_json::from_value(serde_json::json!({ "name": name, "type": column_type })).unwrap()
+        };
+        vec![
+            Field::new(&column(HOSTILE, "bigint"), &Type::INT8).unwrap(),
+            Field::new(&column("π", "text"), &Type::UUID).unwrap(),
+        ]
+    }
+
+    fn rendered(scope: &Scope, nullable: bool) -> String {
+        copy("s.p", "tab\"le", &fields(), &CursorColumn { name: HOSTILE, nullable }, scope)
+    }
+
+    #[test]
+    fn hostile_names_stay_names() {
+        assert_eq!(
+            rendered(&Scope::Everything("no cursor"), false),
+            r#"COPY (SELECT "a""; DROP TABLE x; --", "π"::text FROM "s.p"."tab""le") TO STDOUT (FORMAT binary)"#
+        );
+        assert_eq!(describe("S", "t", ["a\"b"].into_iter()), r#"SELECT "a""b" FROM "S"."t""#);
+    }
+
+    #[test]
+    fn the_condition_follows_the_scope() {
+        let transactions = Some(Transactions { xmax: 7, distance: 3 });
+        let cases = [
+            (Since { above: None, transactions: None }, false, ""),
+            (
+                Since { above: Some(-5), transactions: None },
+                false,
+                r#" WHERE "a""; DROP TABLE x; --" > ('-5'::bigint)"#,
+            ),
+            (
+                Since { above: None, transactions },
+                true,
+                " WHERE ((7::bigint - xmin::text::bigint) & 4294967295) <= 3",
+            ),
+            (
+                Since { above: Some(i64::MIN), transactions },
+                true,
+                r#" WHERE ("a""; DROP TABLE x; --" > ('-9223372036854775808'::bigint) OR "a""; DROP TABLE x; --" IS NULL) AND ((7::bigint - xmin::text::bigint) & 4294967295) <= 3"#,
+            ),
+        ];
+        for (since, nullable, expected) in cases {
+            let cursor = CursorColumn { name: HOSTILE, nullable };
+            assert_eq!(condition(&cursor, &since), expected, "{since:?}");
+            assert!(rendered(&Scope::Since(since), nullable).contains(expected));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The source against a real PostgreSQL, whose URL is in `SLUICE_TEST_POSTGRES`.
+
+mod positions;
+mod support;
+mod values;

@@ -1,0 +1,202 @@
+//! A real PostgreSQL, a schema of its own per test, and a source table read the way a function reads it.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sluice_core::{
+    Cell, Cursor, Result, RunId, Secret, Sequence, Table, contract,
+    extract::{ExtractRequest, ExtractRun},
+};
+use sluice_postgres::{Options, PostgresConfig, Read, RowSink, TlsMode, Unfit, position::Position};
+use tokio_postgres::{Client, NoTls, config::Host};
+
+/// Names the variable that must hold the URL of a PostgreSQL that the tests may write to.
+const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
+
+/// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
+const LOCK: i64 = 5_702_887;
+
+pub struct Database {
+    settings: tokio_postgres::Config,
+    pub schema: String,
+    admin: Client,
+}
+
+impl Database {
+    /// A new schema, and the server to oneself until the value is dropped: a snapshot sees the transactions of the
+    /// whole server, so tests side by side would see each other's.
+    pub async fn new() -> Self {
+        let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
+            panic!("{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one")
+        });
+        let settings: tokio_postgres::Config = url.parse().expect("a PostgreSQL URL");
+        let admin = connect(&settings).await;
+        admin.execute("SELECT pg_advisory_lock($1)", &[&LOCK]).await.unwrap();
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+        let schema = format!("test_{}_{nanos}", std::process::id());
+        admin.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+        Database { settings, schema, admin }
+    }
+
+    /// A new schema with an empty `changes` table that numbers its rows.
+    pub async fn with_changes() -> (Self, Table) {
+        let database = Self::new().await;
+        database.run("CREATE TABLE $.changes (id bigserial PRIMARY KEY, name text)").await;
+        let table = database.table(
+            "changes",
+            serde_json::json!([{ "name": "id", "type": "bigint", "required": true }, { "name": "name", "type": "text" }]),
+        );
+        (database, table)
+    }
+
+    /// Runs statements, `$` standing for the test's schema.
+    pub async fn run(&self, statements: &str) {
+        on(&self.admin, &self.schema, statements).await;
+    }
+
+    /// Another connection: a transaction of its own.
+    pub async fn session(&self) -> Session {
+        Session { client: connect(&self.settings).await, schema: self.schema.clone() }
+    }
+
+    pub fn config(&self) -> PostgresConfig {
+        let Some(Host::Tcp(host)) = self.settings.get_hosts().first() else { panic!("{VARIABLE} names no TCP host") };
+        PostgresConfig {
+            host: host.clone(),
+            port: self.settings.get_ports().first().copied().unwrap_or(5432),
+            dbname: self.settings.get_dbname().unwrap_or("postgres").to_owned(),
+            username: self.settings.get_user().expect("a user in the URL").to_owned(),
+            password: Secret::new(String::from_utf8_lossy(self.settings.get_password().unwrap_or_default())),
+            sslmode: TlsMode::Disable,
+            ca_pem: None,
+        }
+    }
+
+    pub fn table(&self, name: &str, columns: serde_json::Value) -> Table {
+        let cursor = columns[0]["name"].clone();
+        serde_json::from_value(serde_json::json!({
+            "table": "A.B.C", "description": "d", "loader": "copy", "disposition": "merge", "key": [cursor],
+            "source": { "kind": "postgres", "schema": self.schema, "table": name, "cursor": cursor },
+            "columns": columns,
+        }))
+        .unwrap()
+    }
+
+    pub async fn read(&self, table: &Table, cursor: Option<&Cursor>, lookback: u32) -> Result<(Read, Sink)> {
+        read_as(&self.config(), table, cursor, lookback).await
+    }
+
+    /// Reads with no look-back: the position alone must find every row.
+    pub async fn reader<'a>(&'a self, table: &'a Table) -> Reader<'a> {
+        Reader { database: self, table, cursor: None, lookback: 0 }
+    }
+
+    pub async fn drop(self) {
+        self.run("DROP SCHEMA $ CASCADE").await;
+    }
+}
+
+/// Reads as a configuration says, into a sink that checks the contract as the writer of data files does.
+pub async fn read_as(
+    config: &PostgresConfig,
+    table: &Table,
+    cursor: Option<&Cursor>,
+    lookback: u32,
+) -> Result<(Read, Sink)> {
+    let request = ExtractRequest {
+        time: "2026-01-02T03:04:05Z".parse().unwrap(),
+        table: table.table.clone(),
+        full_refresh: false,
+        from: None,
+        to: None,
+    };
+    let run_id = RunId("test-run".into());
+    let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
+    let mut sink = Sink { table: table.clone(), rows: Vec::new(), rejected: Vec::new() };
+    let read = sluice_postgres::read(config, Options { lookback }, &run, &mut sink).await?;
+    Ok((read, sink))
+}
+
+/// One table read again and again, each time from where the last read stopped.
+pub struct Reader<'a> {
+    database: &'a Database,
+    table: &'a Table,
+    pub cursor: Option<Cursor>,
+    pub lookback: u32,
+}
+
+impl Reader<'_> {
+    /// The ids of the rows that the next read brings, in order.
+    pub async fn ids(&mut self) -> Vec<i64> {
+        let (read, sink) = self.database.read(self.table, self.cursor.as_ref(), self.lookback).await.unwrap();
+        self.cursor = read.cursor;
+        sink.ids()
+    }
+
+    pub fn position(&self) -> Position {
+        self.cursor.as_ref().expect("a cursor").decode().unwrap()
+    }
+}
+
+pub struct Session {
+    client: Client,
+    schema: String,
+}
+
+impl Session {
+    pub async fn run(&self, statements: &str) {
+        on(&self.client, &self.schema, statements).await;
+    }
+}
+
+async fn on(client: &Client, schema: &str, statements: &str) {
+    client.batch_execute(&statements.replace('$', schema)).await.unwrap_or_else(|e| panic!("{statements}: {e:?}"));
+}
+
+async fn connect(settings: &tokio_postgres::Config) -> Client {
+    let (client, connection) = settings.connect(NoTls).await.unwrap_or_else(|e| panic!("{VARIABLE}: {e:?}"));
+    tokio::spawn(connection);
+    client
+}
+
+/// Keeps what it is given, as text.
+pub struct Sink {
+    table: Table,
+    pub rows: Vec<Vec<String>>,
+    pub rejected: Vec<String>,
+}
+
+impl Sink {
+    fn ids(&self) -> Vec<i64> {
+        let mut ids: Vec<i64> = self.rows.iter().map(|row| row[0].parse().unwrap()).collect();
+        ids.sort_unstable();
+        ids
+    }
+}
+
+impl RowSink for Sink {
+    async fn row(&mut self, row: &[Cell<'_>]) -> Result<()> {
+        match contract::check(&self.table.columns, row) {
+            Ok(()) => self.rows.push(row.iter().map(as_text).collect()),
+            Err(violation) => self.rejected.push(violation.to_string()),
+        }
+        Ok(())
+    }
+
+    async fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> Result<()> {
+        let unfit: Vec<String> = unfit.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule)).collect();
+        self.rejected.push(format!("{}: {}", as_text(&row[0]), unfit.join(", ")));
+        Ok(())
+    }
+}
+
+fn as_text(cell: &Cell<'_>) -> String {
+    match cell {
+        Cell::Null => "null".into(),
+        Cell::Bigint(value) => value.to_string(),
+        Cell::Text(value) => (*value).to_owned(),
+        Cell::Decimal(value) => value.to_string(),
+        Cell::Timestamp(value) => value.to_string(),
+        Cell::Date(value) => value.to_string(),
+        Cell::Boolean(value) => value.to_string(),
+    }
+}

@@ -1,0 +1,198 @@
+//! The SQL API, version 2: a statement goes in, its rows come out, however long it takes.
+//!
+//! Any answer may be 202, so every statement can be waited for. A lost answer is asked for again with the same request
+//! id and `retry=true`, which Snowflake answers from the first run if that one has succeeded; what makes a repeated load
+//! harmless is the ledger, not this. A statement that has failed is never sent again here: its caller knows what it did.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use sluice_core::{
+    Error, Kind, Result,
+    port::{Row, Secrets, Statements},
+};
+use sluice_http::{Request, Response, RetryPolicy};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::{
+    account::Account,
+    error,
+    rows::{self, ResultSet},
+};
+
+/// How long [`Statements::execute`] waits for a statement unless told otherwise.
+const DEFAULT_WAIT: Duration = Duration::from_secs(600);
+
+/// Snowflake holds a request for 45 seconds before it answers 202.
+const HELD_FOR: Duration = Duration::from_secs(60);
+
+/// Runs statements, each in a session of its own.
+pub struct SqlApi<Sec> {
+    account: Arc<Account<Sec>>,
+    wait: Duration,
+}
+
+impl<Sec: Secrets> SqlApi<Sec> {
+    pub fn new(account: Arc<Account<Sec>>) -> Self {
+        SqlApi { account, wait: DEFAULT_WAIT }
+    }
+
+    /// How long a statement may take when its caller names no deadline.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// The same API for a caller that must be done by then: a function with so much time left.
+    pub fn until(&self, deadline: Instant) -> Until<'_, Sec> {
+        Until { api: self, deadline }
+    }
+
+    /// Runs the statement and waits for it until the deadline. A statement that is still running then goes on without
+    /// us: its transaction ends one way or the other, and the next delivery finds out which.
+    pub async fn execute_until(
+        &self,
+        statement: &str,
+        request: Uuid,
+        tag: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Row>> {
+        let answer = self.submit(statement, request, tag, deadline).await?;
+        let result = self.finish(answer, deadline).await?;
+        if result.code == "391908" {
+            return Err(error::classify(200, Some(&result.code), None, "the result is too large"));
+        }
+        let mut found = result.result_set_meta_data.rows(result.data)?;
+        for number in result.result_set_meta_data.further_partitions() {
+            let part = self.get(&result.statement_handle, Some(number), deadline).await?;
+            if part.status != 200 {
+                return Err(error::of_response(&part).with("partition", number));
+            }
+            found.extend(result.result_set_meta_data.rows(rows::partition(&part)?)?);
+        }
+        tracing::debug!(request = %request, handle = result.statement_handle, rows = found.len(), "the statement has ended");
+        Ok(found)
+    }
+
+    async fn submit(&self, statement: &str, request: Uuid, tag: &str, deadline: Instant) -> Result<Response> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            statement: &'a str,
+            warehouse: &'a str,
+            role: &'a str,
+            parameters: Parameters<'a>,
+        }
+        #[derive(Serialize)]
+        struct Parameters<'a> {
+            query_tag: &'a str,
+        }
+        let url = format!("{}/api/v2/statements", self.account.base);
+        let (warehouse, role) = (&*self.account.warehouse, &*self.account.role);
+        let body = Body { statement, warehouse, role, parameters: Parameters { query_tag: tag } };
+        let build = |token: &_, resend: bool| {
+            let request = signed(Request::post(&url), token).query("requestId", request).query("retry", resend);
+            request.timeout(HELD_FOR).json(&body)
+        };
+        self.account.send(&self.account.keys, &self.policy(deadline), build, answered).await
+    }
+
+    /// Waits until the statement has ended.
+    async fn finish(&self, mut answer: Response, deadline: Instant) -> Result<ResultSet> {
+        let mut wait = self.account.pace.poll;
+        let mut known = None;
+        loop {
+            match answer.status {
+                200 => return answer.json(),
+                202 => {}
+                // What fails while we wait may come without its handle.
+                _ => return Err(with_handle(error::of_response(&answer), known.as_deref())),
+            }
+            let handle = handle(&answer)?;
+            if Instant::now() + wait >= deadline {
+                return Err(Error::new(Kind::Timeout, "the statement is still running").with("handle", handle));
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(self.account.pace.poll_cap);
+            answer = self.get(&handle, None, deadline).await?;
+            known = Some(handle);
+        }
+    }
+
+    async fn get(&self, handle: &str, partition: Option<usize>, deadline: Instant) -> Result<Response> {
+        let url = format!("{}/api/v2/statements/{handle}", self.account.base);
+        let build = |token: &_, _| {
+            let request = signed(Request::get(&url), token);
+            Ok(match partition {
+                Some(number) => request.query("partition", number),
+                None => request,
+            }
+            .timeout(HELD_FOR))
+        };
+        self.account
+            .send(&self.account.keys, &self.policy(deadline), build, answered)
+            .await
+            .map_err(|error| with_handle(error, Some(handle)))
+    }
+
+    fn policy(&self, deadline: Instant) -> RetryPolicy {
+        RetryPolicy { total: deadline.saturating_duration_since(Instant::now()), ..self.account.pace.retry }
+    }
+}
+
+impl<Sec: Secrets> Statements for SqlApi<Sec> {
+    async fn execute(&self, statement: &str, request: Uuid, tag: &str) -> Result<Vec<Row>> {
+        self.execute_until(statement, request, tag, Instant::now() + self.wait).await
+    }
+}
+
+/// [`SqlApi`] with a deadline; see [`SqlApi::until`].
+pub struct Until<'a, Sec> {
+    api: &'a SqlApi<Sec>,
+    deadline: Instant,
+}
+
+impl<Sec: Secrets> Statements for Until<'_, Sec> {
+    async fn execute(&self, statement: &str, request: Uuid, tag: &str) -> Result<Vec<Row>> {
+        self.api.execute_until(statement, request, tag, self.deadline).await
+    }
+}
+
+/// A request with the headers that every call of the account's own API needs.
+pub(crate) fn signed(request: Request, token: &sluice_core::Secret) -> Request {
+    request
+        .bearer(token)
+        .header("x-snowflake-authorization-token-type", "KEYPAIR_JWT")
+        .header("accept", "application/json")
+}
+
+/// 422 is an answer: the statement has failed, and sending it again is not ours to decide.
+fn answered(response: &Response) -> Result<()> {
+    match response.status {
+        200 | 202 | 422 => Ok(()),
+        _ => Err(error::of_response(response)),
+    }
+}
+
+/// The statement's handle, which becomes part of an address.
+fn handle(answer: &Response) -> Result<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status {
+        statement_handle: String,
+    }
+    let Status { statement_handle } = answer.json()?;
+    if statement_handle.is_empty() || !statement_handle.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    {
+        return Err(Error::invalid_data("the warehouse's answer names a statement that is no handle"));
+    }
+    Ok(statement_handle)
+}
+
+fn with_handle(error: Error, handle: Option<&str>) -> Error {
+    match handle {
+        Some(handle) => error.with("handle", handle),
+        None => error,
+    }
+}

@@ -1,0 +1,199 @@
+//! What Snowflake's codes mean for a caller: the one place that looks at them.
+//!
+//! A code decides before an SQLSTATE, and an SQLSTATE before the HTTP status. What is unknown is permanent: to repeat
+//! what we do not understand is how a function spends its fifteen minutes.
+
+use serde::Deserialize;
+use sluice_core::{Error, Kind, Retry};
+use sluice_http::Response;
+
+use crate::sql::load::ROWS_MISMATCH;
+
+/// The longest part of a vendor's message that is kept.
+const MESSAGE_CHARS: usize = 400;
+
+/// Classifies a refusal of the SQL API, of Snowpipe, or of the token exchange.
+pub fn classify(status: u16, code: Option<&str>, sqlstate: Option<&str>, message: &str) -> Error {
+    let (kind, retry) =
+        code.and_then(by_code).or_else(|| sqlstate.and_then(by_sqlstate)).unwrap_or_else(|| by_status(status));
+    // A message about a value may quote the value; what our own block raises never does.
+    let raised = code == Some(ROWS_MISMATCH) || sqlstate == Some("P0001");
+    let text = if kind == Kind::InvalidData && !raised {
+        "a value was refused; the query history shows it".to_owned()
+    } else if message.is_empty() {
+        "the warehouse gave no reason".to_owned()
+    } else {
+        format!("the warehouse says: {}", message.chars().take(MESSAGE_CHARS).collect::<String>())
+    };
+    let mut error = Error::new(kind, text).with_retry(retry).with("status", status);
+    if let Some(code) = code {
+        error = error.with("code", code);
+    }
+    if let Some(sqlstate) = sqlstate {
+        error = error.with("sqlstate", sqlstate);
+    }
+    error
+}
+
+/// Classifies an answer by its JSON body, or by its status alone when the body is something else.
+pub(crate) fn of_response(response: &Response) -> Error {
+    #[derive(Deserialize, Default)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Refusal {
+        code: Option<serde_json::Value>,
+        sql_state: Option<String>,
+        message: Option<String>,
+    }
+    let refusal: Refusal = serde_json::from_slice(&response.body).unwrap_or_default();
+    let code = refusal.code.as_ref().map(word);
+    classify(
+        response.status,
+        code.as_deref(),
+        refusal.sql_state.as_deref(),
+        refusal.message.as_deref().unwrap_or_default(),
+    )
+}
+
+/// A code that may come as text or as a number.
+pub(crate) fn word(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn by_code(code: &str) -> Option<(Kind, Retry)> {
+    use Retry::{Exhausted, Permanent, Transient};
+    Some(match code {
+        // Tokens and users.
+        "390144" | "390303" | "390318" | "390422" => (Kind::Auth, Permanent),
+        "394300" | "394301" | "394302" | "394303" | "394304" | "394305" | "394306" | "394307" => {
+            (Kind::Auth, Permanent)
+        }
+        "003001" => (Kind::Auth, Permanent),
+        // Role, warehouse or database of the request.
+        "000606" | "390186" | "390189" | "390201" => (Kind::Config, Permanent),
+        // Objects.
+        "000709" | "002003" | "002043" | "091016" => (Kind::NotFound, Permanent),
+        "002002" => (Kind::Conflict, Permanent),
+        "000904" => (Kind::SchemaMismatch, Permanent),
+        // The statement itself: ours, so our fault.
+        "000006" | "000008" | "001003" | "002139" | "100132" | "390142" | "391902" | "391903" => {
+            (Kind::Internal, Permanent)
+        }
+        "000002" | "391908" | "391911" => (Kind::Unsupported, Permanent),
+        // Passing.
+        "000603" | "000625" => (Kind::Unavailable, Transient),
+        "390505" => (Kind::RateLimited, Transient),
+        // Ended by somebody, by a time limit or by a quota: worth another delivery, not another attempt at once.
+        "000604" => (Kind::Unavailable, Exhausted),
+        "000630" => (Kind::Timeout, Exhausted),
+        "090073" => (Kind::RateLimited, Exhausted),
+        ROWS_MISMATCH => (Kind::InvalidData, Permanent),
+        // Conversions of values.
+        _ if code.len() == 6 && code.starts_with("100") => (Kind::InvalidData, Permanent),
+        _ => return None,
+    })
+}
+
+fn by_sqlstate(sqlstate: &str) -> Option<(Kind, Retry)> {
+    Some(match sqlstate {
+        // An exception that a block declares and raises; only ours does.
+        "P0001" => (Kind::InvalidData, Retry::Permanent),
+        "42S02" | "02000" => (Kind::NotFound, Retry::Permanent),
+        "42501" => (Kind::Auth, Retry::Permanent),
+        "42601" => (Kind::Internal, Retry::Permanent),
+        "57014" => (Kind::Unavailable, Retry::Exhausted),
+        "0A000" => (Kind::Unsupported, Retry::Permanent),
+        _ if sqlstate.starts_with("22") => (Kind::InvalidData, Retry::Permanent),
+        _ => return None,
+    })
+}
+
+fn by_status(status: u16) -> (Kind, Retry) {
+    let kind = match status {
+        401 | 403 => Kind::Auth,
+        404 => Kind::NotFound,
+        408 | 504 => Kind::Timeout,
+        429 => Kind::RateLimited,
+        // The other side's TLS certificate.
+        522 => Kind::Config,
+        500..600 => Kind::Unavailable,
+        // A redirect, and none is followed: the configured address is not the API's.
+        300..=399 => Kind::Config,
+        _ => Kind::Internal,
+    };
+    (kind, kind.default_retry())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_known_refusal_has_a_kind_and_a_retry_status() {
+        use Retry::{Exhausted, Permanent, Transient};
+        let cases: [(u16, Option<&str>, Option<&str>, Kind, Retry); 41] = [
+            (401, Some("390144"), None, Kind::Auth, Permanent),
+            (401, Some("390303"), None, Kind::Auth, Permanent),
+            (401, Some("390318"), None, Kind::Auth, Permanent),
+            (403, Some("390422"), Some("08004"), Kind::Auth, Permanent),
+            (401, Some("394304"), None, Kind::Auth, Permanent),
+            (422, Some("003001"), Some("42501"), Kind::Auth, Permanent),
+            (422, Some("000606"), Some("57P03"), Kind::Config, Permanent),
+            (422, Some("390186"), None, Kind::Config, Permanent),
+            (422, Some("390201"), Some("08004"), Kind::Config, Permanent),
+            (422, Some("002003"), Some("42S02"), Kind::NotFound, Permanent),
+            (422, Some("002043"), Some("02000"), Kind::NotFound, Permanent),
+            (422, Some("000709"), Some("02000"), Kind::NotFound, Permanent),
+            (422, Some("091016"), Some("22000"), Kind::NotFound, Permanent),
+            (422, Some("002002"), Some("42710"), Kind::Conflict, Permanent),
+            (422, Some("000904"), Some("42000"), Kind::SchemaMismatch, Permanent),
+            (422, Some("001003"), Some("42000"), Kind::Internal, Permanent),
+            (422, Some("002139"), Some("42601"), Kind::Internal, Permanent),
+            (422, Some("000006"), Some("0A000"), Kind::Internal, Permanent),
+            (400, Some("390142"), None, Kind::Internal, Permanent),
+            (400, Some("391902"), None, Kind::Internal, Permanent),
+            (422, Some("000002"), Some("0A000"), Kind::Unsupported, Permanent),
+            (400, Some("391911"), None, Kind::Unsupported, Permanent),
+            (200, Some("391908"), Some("00000"), Kind::Unsupported, Permanent),
+            (422, Some("000603"), Some("XX000"), Kind::Unavailable, Transient),
+            (422, Some("000625"), Some("57014"), Kind::Unavailable, Transient),
+            (422, Some("000604"), Some("57014"), Kind::Unavailable, Exhausted),
+            (408, Some("000630"), Some("57014"), Kind::Timeout, Exhausted),
+            (422, Some("090073"), Some("22000"), Kind::RateLimited, Exhausted),
+            (429, Some("390505"), None, Kind::RateLimited, Transient),
+            (422, Some("100037"), Some("22018"), Kind::InvalidData, Permanent),
+            (422, Some("100038"), None, Kind::InvalidData, Permanent),
+            (422, Some("100051"), Some("22012"), Kind::InvalidData, Permanent),
+            (422, Some("-20001"), Some("P0001"), Kind::InvalidData, Permanent),
+            (422, Some("-20001"), None, Kind::InvalidData, Permanent),
+            (422, None, None, Kind::Internal, Permanent),
+            (422, Some("777777"), Some("99999"), Kind::Internal, Permanent),
+            (403, None, None, Kind::Auth, Permanent),
+            (404, None, None, Kind::NotFound, Permanent),
+            (408, None, None, Kind::Timeout, Transient),
+            (503, None, None, Kind::Unavailable, Transient),
+            (522, None, None, Kind::Config, Permanent),
+        ];
+        for (status, code, sqlstate, kind, retry) in cases {
+            let error = classify(status, code, sqlstate, "m");
+            assert_eq!((error.kind(), error.retry()), (kind, retry), "{status} {code:?} {sqlstate:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_about_a_value_is_withheld_and_others_are_kept() {
+        let quoting = classify(422, Some("100038"), Some("22018"), "Numeric value 's3cret' is not recognized");
+        assert!(!quoting.chain().contains("s3cret"), "{quoting}");
+        let missing = classify(422, Some("002003"), Some("42S02"), "Object 'X' does not exist or not authorized.");
+        assert!(missing.chain().contains("Object 'X'"), "{missing}");
+        let mismatch = classify(422, Some("-20001"), Some("P0001"), "rows loaded differ from rows committed");
+        assert!(mismatch.chain().contains("rows loaded differ"), "{mismatch}");
+    }
+
+    #[test]
+    fn a_body_may_hold_the_code_as_a_number_or_be_no_json_at_all() {
+        let error = of_response(&Response::new(429, r#"{"code": 390505, "message": "slow"}"#));
+        assert_eq!((error.kind(), error.retry()), (Kind::RateLimited, Retry::Transient));
+        let error = of_response(&Response::new(502, "<html>"));
+        assert_eq!((error.kind(), error.retry()), (Kind::Unavailable, Retry::Transient));
+    }
+}

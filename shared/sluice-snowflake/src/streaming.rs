@@ -1,0 +1,222 @@
+//! Snowpipe Streaming, high-performance REST: rows go straight into a table, in order, through a channel.
+//!
+//! A channel carries two tokens. The continuation token chains appends and dies when anybody opens the channel again;
+//! the offset token travels with the rows and becomes durable in the very commit that makes them durable. An append that
+//! is answered is not committed: only [`Streaming::status`] tells what is.
+
+mod rows;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use sluice_core::{Error, Kind, Result, Secret, TableId, port::Secrets};
+use sluice_http::{Request, Response};
+use uuid::Uuid;
+
+pub use rows::{Chunk, MAX_COMPRESSED_BYTES, MAX_RAW_BYTES, Split, StreamRow, split_rows};
+pub use wire::ChannelStatus;
+
+use crate::{
+    account::{Account, segment},
+    auth::{Tokens, held},
+    client::signed,
+    error,
+};
+
+/// A scoped token is renewed so long before it ends.
+const MARGIN: TimeDelta = TimeDelta::seconds(60);
+
+/// The life of a scoped token that does not say when it ends.
+const ASSUMED_LIFE: TimeDelta = TimeDelta::minutes(5);
+
+/// Channels of the default pipe of each streaming table.
+pub struct Streaming<Sec> {
+    account: Arc<Account<Sec>>,
+    scoped: Mutex<Option<Scoped>>,
+}
+
+/// Where rows go, and the token for there.
+struct Scoped {
+    host: String,
+    token: Secret,
+    renew_at: DateTime<Utc>,
+}
+
+/// A channel that was just opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// What the first append must show.
+    pub continuation: String,
+    pub status: ChannelStatus,
+}
+
+/// How an append ended that Snowflake has answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Taken, not yet durable.
+    Accepted { continuation: String },
+    /// The channel has moved on without us: nothing was taken, and rows that were not yet durable may be gone. Open it
+    /// again and go on after what is committed.
+    Stale { code: String },
+}
+
+impl<Sec: Secrets> Streaming<Sec> {
+    pub fn new(account: Arc<Account<Sec>>) -> Self {
+        Streaming { account, scoped: Mutex::new(None) }
+    }
+
+    /// Opens the channel, making it first if need be. Ends whoever held it and drops rows that are not yet durable.
+    pub async fn open(&self, table: &TableId, channel: &str) -> Result<Opened> {
+        let path = format!("/v2/streaming/{}/channels/{}", pipe_path(table), segment(channel));
+        let url = self.ingest_url(&path).await?;
+        let build = |token: &_, _| {
+            let request = scoped(Request::new(sluice_http::Method::Put, &url), token);
+            request.query("requestId", Uuid::new_v4()).json(&serde_json::json!({}))
+        };
+        let answer = self.ask(build, wire::accept).await;
+        answer.and_then(|answer| wire::opened(&answer)).map_err(|error| about(error, table, channel))
+    }
+
+    /// Appends rows, one JSON object per line. `last` becomes the channel's offset when these rows become durable.
+    ///
+    /// An error leaves it open whether the rows were taken; opening the channel again settles it. A lost answer is asked
+    /// for again with the same continuation token, which Snowflake takes once: the second time it is stale.
+    pub async fn append(
+        &self,
+        table: &TableId,
+        channel: &str,
+        continuation: &str,
+        rows: &[u8],
+        (first, last): (i64, i64),
+    ) -> Result<Appended> {
+        let body = rows::compress(rows)?;
+        if rows.len() > MAX_RAW_BYTES || body.len() > MAX_COMPRESSED_BYTES {
+            return Err(about(Error::unsupported("an append is larger than Snowflake takes"), table, channel)
+                .with("raw_bytes", rows.len())
+                .with("compressed_bytes", body.len()));
+        }
+        let path = format!("/v2/streaming/data/{}/channels/{}/rows", pipe_path(table), segment(channel));
+        let url = self.ingest_url(&path).await?;
+        let build = |token: &_, _| {
+            Ok(scoped(Request::post(&url), token)
+                .query("continuationToken", continuation)
+                .query("startOffsetToken", first)
+                .query("endOffsetToken", last)
+                .query("requestId", Uuid::new_v4())
+                .header("content-encoding", "zstd")
+                .header("x-snowflake-uncompressed-content-length", rows.len())
+                .body(body.clone(), "application/x-ndjson"))
+        };
+        let answer = self.ask(build, wire::accept_append).await;
+        answer.and_then(|answer| wire::appended(&answer)).map_err(|error| about(error, table, channel))
+    }
+
+    /// How the channels stand, by name; a channel that does not exist is absent. Names count with their case here, so
+    /// they must be as [`ChannelStatus::channel`] spells them.
+    pub async fn status(&self, table: &TableId, channels: &[&str]) -> Result<BTreeMap<String, ChannelStatus>> {
+        #[derive(Serialize)]
+        struct Names<'a> {
+            channel_names: &'a [&'a str],
+        }
+        let url = self.ingest_url(&format!("/v2/streaming/{}:bulk-channel-status", pipe_path(table))).await?;
+        let build = |token: &_, _| scoped(Request::post(&url), token).json(&Names { channel_names: channels });
+        let answer = self.ask(build, wire::accept).await;
+        answer.and_then(|answer| wire::statuses(&answer)).map_err(|error| error.with("table", table))
+    }
+
+    async fn ask(
+        &self,
+        build: impl Fn(&Secret, bool) -> Result<Request>,
+        classify: impl Fn(&Response) -> Result<()>,
+    ) -> Result<Response> {
+        let answer = self.account.send(self, &self.account.pace.retry, build, classify).await;
+        // A refusal may come with another status than 401: what we hold is in doubt all the same.
+        if answer.as_ref().is_err_and(|error| error.kind() == Kind::Auth) {
+            self.forget();
+        }
+        answer
+    }
+
+    async fn ingest_url(&self, path: &str) -> Result<String> {
+        self.token().await?;
+        let host = held(&self.scoped).as_ref().map(|scoped| scoped.host.clone());
+        // A forgotten token between the two lines takes the host with it; the caller's loop comes again.
+        let host = host.ok_or_else(|| Error::unavailable("the streaming token was dropped while it was used"))?;
+        let scheme = if self.account.base.starts_with("http://") { "http" } else { "https" };
+        Ok(format!("{scheme}://{host}{path}"))
+    }
+
+    async fn exchange(&self, now: DateTime<Utc>) -> Result<Scoped> {
+        let account = &*self.account;
+        let url = format!("{}/v2/streaming/hostname", account.base);
+        let build = |token: &_, _| Ok(signed(Request::get(&url), token));
+        let answer = account.send(&account.keys, &account.pace.retry, build, successful).await?;
+        let host = wire::hostname(&answer)?;
+
+        let url = format!("{}/oauth/token", account.base);
+        let build = |token: &Secret, _| {
+            let form = form_urlencoded::Serializer::new(String::new())
+                .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+                .append_pair("scope", &host)
+                .append_pair("assertion", token.expose())
+                .finish();
+            let request = Request::post(&url).header("accept", "application/json");
+            Ok(request.body(form, "application/x-www-form-urlencoded"))
+        };
+        let answer = account.send(&account.keys, &account.pace.retry, build, successful).await?;
+        let token = wire::token(&answer)?;
+        let ends = wire::expiry(&token).unwrap_or(now + ASSUMED_LIFE);
+        Ok(Scoped { host, token, renew_at: ends - MARGIN })
+    }
+
+    async fn token_at(&self, now: DateTime<Utc>) -> Result<Secret> {
+        let known =
+            held(&self.scoped).as_ref().filter(|scoped| now < scoped.renew_at).map(|scoped| scoped.token.clone());
+        if let Some(token) = known {
+            return Ok(token);
+        }
+        let scoped = self.exchange(now).await.map_err(|error| {
+            Error::new(error.kind(), "cannot get a token for streaming").with_retry(error.retry()).because(error)
+        })?;
+        let token = scoped.token.clone();
+        *held(&self.scoped) = Some(scoped);
+        Ok(token)
+    }
+}
+
+impl<Sec: Secrets> Tokens for Streaming<Sec> {
+    async fn token(&self) -> Result<Secret> {
+        self.token_at(Utc::now()).await
+    }
+
+    fn forget(&self) {
+        *held(&self.scoped) = None;
+    }
+}
+
+fn scoped(request: Request, token: &Secret) -> Request {
+    request.bearer(token).header("x-snowflake-authorization-token-type", "OAUTH").header("accept", "application/json")
+}
+
+fn successful(response: &Response) -> Result<()> {
+    if response.is_success() { Ok(()) } else { Err(error::of_response(response)) }
+}
+
+/// The table's default pipe, which Snowflake makes by itself.
+fn pipe_path(table: &TableId) -> String {
+    format!(
+        "databases/{}/schemas/{}/pipes/{}",
+        segment(&table.database),
+        segment(&table.schema),
+        segment(&format!("{}-STREAMING", table.table))
+    )
+}
+
+fn about(error: Error, table: &TableId, channel: &str) -> Error {
+    error.with("table", table).with("channel", channel)
+}

@@ -1,0 +1,79 @@
+//! A key pair made for one test, its secret, and the check that Snowflake would do.
+
+use std::{cell::Cell, sync::Arc};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use sluice_core::{Result, Secret, port::Secrets};
+use sluice_http::Client;
+
+use crate::{Account, Pace, SnowflakeConfig};
+
+pub(crate) struct TestKey {
+    pub(crate) pem: Secret,
+    pub(crate) public_pkcs1: Vec<u8>,
+}
+
+impl TestKey {
+    pub(crate) fn generate() -> Self {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
+        let der: Pkcs8V1Der<'_> = pair.as_der().expect("PKCS#8");
+        let body = STANDARD.encode(der.as_ref());
+        let lines: Vec<&str> =
+            body.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        TestKey { pem: Secret::new(pem), public_pkcs1: pair.public_key().as_ref().to_vec() }
+    }
+
+    /// The claims of a token that this key has signed and that has not expired.
+    pub(crate) fn verify(&self, token: &str) -> Option<serde_json::Value> {
+        let key = DecodingKey::from_rsa_der(&self.public_pkcs1);
+        jsonwebtoken::decode(token, &key, &Validation::new(Algorithm::RS256)).ok().map(|data| data.claims)
+    }
+
+    pub(crate) fn config(&self, url: Option<String>) -> SnowflakeConfig {
+        SnowflakeConfig {
+            account: "myorg-acct".into(),
+            url,
+            user: "sluice_loader".into(),
+            role: "LOADER".into(),
+            warehouse: "LOADING".into(),
+            secret: "snowflake-loader".into(),
+        }
+    }
+
+    pub(crate) fn secrets(&self) -> OneSecret {
+        let value = serde_json::json!({ "private_key": self.pem.expose() }).to_string();
+        OneSecret { value: Secret::new(value), reads: Cell::new(0) }
+    }
+
+    pub(crate) fn account(&self, url: &str) -> Arc<Account<OneSecret>> {
+        let http = Client::new().expect("a client");
+        Arc::new(Account::new(self.config(Some(url.to_owned())), self.secrets(), http).with_pace(Pace::without_waits()))
+    }
+}
+
+/// A secret store that counts.
+pub(crate) struct OneSecret {
+    value: Secret,
+    reads: Cell<usize>,
+}
+
+impl OneSecret {
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.get()
+    }
+}
+
+impl Secrets for OneSecret {
+    async fn get(&self, name: &str) -> Result<Secret> {
+        assert_eq!(name, "snowflake-loader");
+        self.reads.set(self.reads.get() + 1);
+        Ok(self.value.clone())
+    }
+}
