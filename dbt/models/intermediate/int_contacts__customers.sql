@@ -1,4 +1,5 @@
--- A customer is a live contact with an e-mail address. HubSpot keeps the id of a contact that was merged away in the
+-- A customer is a live contact. Purchases name a customer by e-mail, so each address has one owner: the contact with the
+-- lowest id among those that share it. HubSpot keeps the id of a contact that was merged away in the
 -- merged_ids of the one that stayed; the record itself may still be in the raw table.
 with contacts as (
   select * from {{ ref('stg_airbyte__contacts') }}
@@ -23,10 +24,10 @@ select
   contacts.lifecycle_stage,
   contacts.created_at,
   contacts.last_modified_at,
-  contacts.loaded_at
+  contacts.loaded_at,
+  coalesce(contacts.email, '') <> ''
+  and row_number() over (partition by contacts.email order by contacts.contact_id) = 1 as owns_email
 from contacts
 left join merged_away on contacts.contact_id = merged_away.merged_id
 where not contacts.is_archived
   and merged_away.merged_id is null
-  and contacts.email <> ''
-qualify row_number() over (partition by contacts.email order by contacts.contact_id) = 1

@@ -1,1 +1,7 @@
+//! Extracts PostgreSQL tables that only ever grow into the lake.
+//!
+//! `handler` serves one event; `sluice-postgres` knows the database; the order of effects is
+//! `sluice_pipeline::extract`'s.
 
+pub mod config;
+pub mod handler;

@@ -277,6 +277,12 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
     }
 }
 
+/// The number of the run that has been claimed and has not ended, if there is one.
+pub async fn under_way(store: &impl ObjectStore) -> Result<Option<u64>> {
+    let Some(claim) = claim::newest(store).await? else { return Ok(None) };
+    Ok(claim::end(store, claim.number).await?.is_none().then_some(claim.number))
+}
+
 fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
     positions.iter().filter(|(table, position)| covered.get(*table) != Some(*position)).map(|(table, _)| table.clone()).collect()
 }

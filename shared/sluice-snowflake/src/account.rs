@@ -61,8 +61,8 @@ impl<Sec: Secrets> Account<Sec> {
         self
     }
 
-    /// Sends what `build` makes of the token and of whether this is a resend. A 401 gets one new token, whatever attempt
-    /// it comes on; `classify` sees every other answer.
+    /// Sends what `build` makes of the token and of whether this is a resend. The first 401 gets a new token, whatever
+    /// attempt it comes on; `classify` sees every other answer.
     pub(crate) async fn send(
         &self,
         tokens: &impl Tokens,

@@ -1,8 +1,9 @@
 //! The SQL API, version 2: a statement goes in, its rows come out, however long it takes.
 //!
 //! Any answer may be 202, so every statement can be waited for. A lost answer is asked for again with the same request
-//! id and `retry=true`, which Snowflake answers from the first run if that one has succeeded; what makes a repeated load
-//! harmless is the ledger, not this. A statement that has failed is never sent again here: its caller knows what it did.
+//! id and `retry=true`, which Snowflake answers from the first run if that one has succeeded; what makes a repeated
+//! load harmless is the ledger, not this. A statement that has failed is never sent again here: only its caller knows
+//! whether that would be right.
 
 use std::{sync::Arc, time::Duration};
 
@@ -72,7 +73,7 @@ impl<Sec: Secrets> SqlApi<Sec> {
             }
             found.extend(result.result_set_meta_data.rows(rows::partition(&part)?)?);
         }
-        tracing::debug!(request = %request, handle = result.statement_handle, rows = found.len(), "the statement has ended");
+        tracing::debug!(%request, handle = result.statement_handle, rows = found.len(), "the statement has ended");
         Ok(found)
     }
 

@@ -1,8 +1,8 @@
 //! Snowpipe Streaming, high-performance REST: rows go straight into a table, in order, through a channel.
 //!
 //! A channel carries two tokens. The continuation token chains appends and dies when anybody opens the channel again;
-//! the offset token travels with the rows and becomes durable in the very commit that makes them durable. An append that
-//! is answered is not committed: only [`Streaming::status`] tells what is.
+//! the offset token travels with the rows and becomes durable in the very commit that makes them durable. An append
+//! that is answered is not committed: only [`Streaming::status`] tells what is.
 
 mod rows;
 mod wire;
@@ -84,8 +84,8 @@ impl<Sec: Secrets> Streaming<Sec> {
 
     /// Appends rows, one JSON object per line. `last` becomes the channel's offset when these rows become durable.
     ///
-    /// An error leaves it open whether the rows were taken; opening the channel again settles it. A lost answer is asked
-    /// for again with the same continuation token, which Snowflake takes once: the second time it is stale.
+    /// An error leaves it open whether the rows were taken; opening the channel again settles it. A lost answer is
+    /// asked for again with the same continuation token, which Snowflake takes once: the second time it is stale.
     pub async fn append(
         &self,
         table: &TableId,

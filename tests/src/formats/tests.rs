@@ -30,7 +30,18 @@ const PRODUCTS: &str = "\u{feff}audit_id,product_id,product_name,price_usd,opera
 1,7,Mug,9.9,INSERT,2026-01-01T01:00:00+01:00
 3,7,,,DELETE,2026-01-03
 ";
-const PURCHASE: &str = r#"{"event_id":"e","customer_email":"a@x.com","product_id":7,"quantity":1,"purchase_ts":"2026-01-02T11:00:00Z","schema_version":1}"#;
+const BAD_PRODUCTS: &str = "2,8,Cup,1,INSERT,2026-01-01
+x,8,Cup,1,INSERT,2026-01-01
+4,8,Cup,-1,INSERT,2026-01-01
+5,8,Cup,1,UPSERT,2026-01-01
+6,8
+7,8,Cup,1e3,UPDATE,2026-01-01
+8,8,Cup,1,UPDATE,soon
+";
+const PURCHASE: &str = concat!(
+    r#"{"event_id":"e","customer_email":"a@x.com","product_id":7,"quantity":1,"#,
+    r#""purchase_ts":"2026-01-02T11:00:00Z","schema_version":1}"#
+);
 
 #[test]
 fn good_files_become_a_data_set() {
@@ -61,12 +72,7 @@ fn good_files_become_a_data_set() {
 #[test]
 fn every_bad_line_is_named_with_its_file_and_number() {
     let folder = Folder::new(&[
-        (
-            "products.csv",
-            &format!(
-                "{PRODUCTS}2,8,Cup,1,INSERT,2026-01-01\nx,8,Cup,1,INSERT,2026-01-01\n4,8,Cup,-1,INSERT,2026-01-01\n5,8,Cup,1,UPSERT,2026-01-01\n6,8\n7,8,Cup,1e3,UPDATE,2026-01-01\n8,8,Cup,1,UPDATE,soon\n"
-            ),
-        ),
+        ("products.csv", &format!("{PRODUCTS}{BAD_PRODUCTS}")),
         ("contacts.csv", "email\na@x.com\n"),
         ("rates.csv", "rate_date,base_currency,target_currency,rate\n2026-01-02,EUR,GBP,0.75\n2026-01-02,USD,GBP,0\n"),
     ]);

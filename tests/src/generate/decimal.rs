@@ -1,7 +1,7 @@
 //! Exact decimals as integers, read and written independently of the platform's own reader.
 
-/// Reads a plain decimal (`-12.345`) as an integer of 10^-`scale`, rounding half away from zero. `None` when the text is
-/// anything else: no exponent, no thousands separator, at most 28 digits.
+/// Reads a plain decimal (`-12.345`) as an integer of 10^-`scale`, rounding half away from zero. `None` when the text
+/// is anything else: no exponent, no thousands separator, at most 28 digits.
 pub fn parse_decimal(text: &str, scale: u32) -> Option<i128> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));

@@ -1,4 +1,4 @@
-//! The purchase records as the shop's producer would send them: skewed, out of order, sometimes twice, sometimes broken.
+//! The purchase records as the shop's producer sends them: skewed, out of order, sometimes twice, sometimes broken.
 
 use std::collections::BTreeMap;
 

@@ -16,8 +16,8 @@ const ONE: i128 = 10_i128.pow(RATE_SCALE);
 pub struct RateTable(BTreeMap<NaiveDate, BTreeMap<String, i128>>);
 
 impl RateTable {
-    /// Reads what `tools/rates/export.py` writes: `date,currency,eur_rate`, units per euro. Every day with a dollar rate
-    /// is rebased to the dollar by [`rebase`]; the euro and the dollar themselves are added.
+    /// Reads what `tools/rates/export.py` writes: `date,currency,eur_rate`, units per euro. Every day with a dollar
+    /// rate is rebased to the dollar; the euro is added.
     pub fn from_ecb_csv(text: &str) -> Result<Self> {
         let mut days: BTreeMap<NaiveDate, BTreeMap<&str, i128>> = BTreeMap::new();
         for (i, line) in text.lines().enumerate().skip(1) {
@@ -88,7 +88,8 @@ impl RateTable {
     }
 }
 
-/// Units per dollar from units per euro, as precise as Open Exchange Rates publishes them: 6 decimals from 1 up, 10 below.
+/// Units per dollar from units per euro, as precise as Open Exchange Rates publishes them: 6 decimals from 1 up, 10
+/// below.
 fn rebase(rate: i128, dollar: i128) -> i128 {
     if rate >= dollar {
         return divide_half_up(rate * 1_000_000, dollar) * (ONE / 1_000_000);
@@ -103,7 +104,8 @@ mod tests {
 
     #[test]
     fn euro_rates_are_rebased_to_the_dollar() {
-        let csv = "date,currency,eur_rate\n2026-10-29,USD,1.113\n2026-10-29,GBP,0.83578\n2026-10-29,JPY,175.92\n2026-10-28,GBP,1\n";
+        let csv = "date,currency,eur_rate\n2026-10-29,USD,1.113\n2026-10-29,GBP,0.83578\n2026-10-29,JPY,175.92\n\
+                   2026-10-28,GBP,1\n";
         let rates = RateTable::from_ecb_csv(csv).unwrap();
         let text = |currency| decimal_text(rates.get("2026-10-29".parse().unwrap(), currency).unwrap(), RATE_SCALE);
         assert_eq!(text("USD"), "1");

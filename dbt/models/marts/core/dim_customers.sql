@@ -6,7 +6,8 @@ select
   lifecycle_stage,
   created_at,
   last_modified_at,
-  loaded_at
+  loaded_at,
+  owns_email
 from {{ ref('int_contacts__customers') }}
 
 union all
@@ -19,4 +20,5 @@ select
   cast(null as varchar),
   cast(null as datetime),
   cast(null as datetime),
-  cast(null as datetime)
+  cast(null as datetime),
+  false

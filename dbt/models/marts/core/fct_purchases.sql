@@ -20,7 +20,7 @@ with matched as (
   from {{ ref('stg_streaming__purchases') }} as purchases
   left join {{ ref('dim_customers') }} as customers
     on purchases.customer_email = customers.email
-    and customers.customer_id <> {{ unknown_key() }}
+    and customers.owns_email
   left join {{ ref('dim_products') }} as products
     on purchases.product_id = products.product_id
     and purchases.purchased_at >= products.valid_from

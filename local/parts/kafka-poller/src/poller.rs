@@ -82,12 +82,8 @@ impl Poller {
         let partitions: Vec<Arc<PartitionClient>> =
             future::try_join_all(topic.partitions.into_iter().map(connect)).await?;
         let positions = Positions::load(&config.state_path, &config.topic).await?;
-        for partition in &partitions {
-            if positions.get(partition.partition()).is_none() {
-                let earliest =
-                    partition.get_offset(OffsetAt::Earliest).await.context("cannot find the topic's beginning")?;
-                positions.set(partition.partition(), earliest);
-            }
+        for client in &partitions {
+            positions.set(client.partition(), beginning(client, positions.get(client.partition())).await?);
         }
         let function = Function::new(&config.aws, &config.function_name);
         Ok(Poller { shared: Arc::new(Shared { config, function, partitions, positions }) })
@@ -206,6 +202,24 @@ impl Poller {
         self.shared.positions.save().await?;
         debug!(records = done.values().sum::<usize>(), "a batch is done");
         Ok(if failed.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("the function failed partitions {failed:?}")) })
+    }
+}
+
+/// Where to begin in a partition: at the saved position if the topic has it, else with its first record. A position
+/// outside the topic is about another one that had its name.
+async fn beginning(client: &PartitionClient, saved: Option<i64>) -> anyhow::Result<i64> {
+    let earliest = client.get_offset(OffsetAt::Earliest).await.context("cannot ask for the topic's beginning")?;
+    let latest = client.get_offset(OffsetAt::Latest).await.context("cannot ask for the topic's end")?;
+    match saved {
+        Some(position) if (earliest..=latest).contains(&position) => Ok(position),
+        Some(position) => {
+            warn!(
+                partition = client.partition(),
+                position, earliest, latest, "the saved position is outside the topic"
+            );
+            Ok(earliest)
+        }
+        None => Ok(earliest),
     }
 }
 

@@ -29,8 +29,8 @@ pub struct ChannelStatus {
     pub rows_inserted: u64,
     #[serde(default)]
     pub rows_parsed: u64,
-    /// Rows refused in the life of the channel. It never falls, not even when the channel is opened again, so it must be
-    /// compared with what it was before.
+    /// Rows refused in the life of the channel. It never falls, not even when the channel is opened again, so it must
+    /// be compared with what it was before.
     #[serde(default, rename = "rows_error_count", alias = "rows_errors")]
     pub rows_refused: u64,
     /// May quote a value: for a kept copy, never for a log.

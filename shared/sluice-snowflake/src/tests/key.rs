@@ -1,6 +1,9 @@
 //! A key pair made for one test, its secret, and the check that Snowflake would do.
 
-use std::{cell::Cell, sync::Arc};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der},
@@ -49,7 +52,7 @@ impl TestKey {
 
     pub(crate) fn secrets(&self) -> OneSecret {
         let value = serde_json::json!({ "private_key": self.pem.expose() }).to_string();
-        OneSecret { value: Secret::new(value), reads: Cell::new(0) }
+        OneSecret { value: Secret::new(value), reads: AtomicUsize::new(0) }
     }
 
     pub(crate) fn account(&self, url: &str) -> Arc<Account<OneSecret>> {
@@ -61,19 +64,19 @@ impl TestKey {
 /// A secret store that counts.
 pub(crate) struct OneSecret {
     value: Secret,
-    reads: Cell<usize>,
+    reads: AtomicUsize,
 }
 
 impl OneSecret {
     pub(crate) fn reads(&self) -> usize {
-        self.reads.get()
+        self.reads.load(Ordering::Relaxed)
     }
 }
 
 impl Secrets for OneSecret {
     async fn get(&self, name: &str) -> Result<Secret> {
         assert_eq!(name, "snowflake-loader");
-        self.reads.set(self.reads.get() + 1);
+        self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(self.value.clone())
     }
 }

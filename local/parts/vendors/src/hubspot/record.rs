@@ -60,8 +60,8 @@ pub(super) fn render(contact: &Contact, asked: &[String]) -> Value {
 /// A property's description.
 pub(super) fn describe((name, label, kind, field): (&str, &str, &str, &str)) -> Value {
     json!({
-        "name": name, "label": label, "type": kind, "fieldType": field, "description": "", "groupName": "contactinformation",
-        "options": [], "hubspotDefined": true, "hidden": false, "archived": false,
+        "name": name, "label": label, "type": kind, "fieldType": field, "description": "",
+        "groupName": "contactinformation", "options": [], "hubspotDefined": true, "hidden": false, "archived": false,
         "modificationMetadata": {"archivable": true, "readOnlyDefinition": true, "readOnlyValue": kind == "datetime"},
     })
 }

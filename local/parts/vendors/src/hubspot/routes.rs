@@ -160,7 +160,8 @@ async fn batch_read(
     }
     answer["numErrors"] = json!(1);
     answer["errors"] = json!([{
-        "status": "error", "category": "OBJECT_NOT_FOUND", "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
+        "status": "error", "category": "OBJECT_NOT_FOUND",
+        "message": "Could not get some CONTACT objects, they may be deleted or not exist. Check that ids are valid.",
         "context": {"ids": missing}, "errors": [], "links": {},
     }]);
     Ok((StatusCode::MULTI_STATUS, Json(answer)).into_response())

@@ -1,0 +1,72 @@
+//! One event: find the table, read what is new, commit.
+
+use serde_json::Value;
+use sluice_aws::secret_json;
+use sluice_core::{
+    Cell, Result, Schema,
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
+    port::{ObjectStore, Secrets, SystemClock},
+};
+use sluice_lambda::Invocation;
+use sluice_parquet::{TableWriter, original};
+use sluice_pipeline::extract::{self, Source};
+use sluice_postgres::{Options, PostgresConfig, RowSink, Unfit};
+
+use crate::config::Config;
+
+/// What lives as long as the function's instance. No connection does: the database has few, and between two runs one
+/// would only lie idle.
+#[derive(Debug)]
+pub struct Deps<L, K> {
+    pub store: L,
+    pub secrets: K,
+    pub config: Config,
+}
+
+pub async fn handle(
+    request: ExtractRequest,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Secrets>,
+) -> Result<ExtractSummary> {
+    let Deps { store, secrets, config } = deps;
+    let table = config.sources.table(&request.table)?;
+    let database: PostgresConfig = secret_json(secrets, &config.secret).await?;
+    let mut source = PostgresTable { store, database, options: config.options };
+    extract::run(store, &SystemClock, &mut source, &config.lake_id, table, &invocation.run_id, &request).await
+}
+
+/// Rows from the database into data files of the lake.
+struct PostgresTable<'a, L> {
+    store: &'a L,
+    database: PostgresConfig,
+    options: Options,
+}
+
+impl<L: ObjectStore> Source for PostgresTable<'_, L> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        let mut rows = Rows { writer: TableWriter::new(self.store, run)?, contract: &run.table.columns };
+        let read = sluice_postgres::read(&self.database, self.options, run, &mut rows).await?;
+        let (files, rejected) = rows.writer.finish().await?;
+        Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
+    }
+}
+
+struct Rows<'a, L: ObjectStore> {
+    writer: TableWriter<'a, L>,
+    contract: &'a Schema,
+}
+
+impl<L: ObjectStore> RowSink for Rows<'_, L> {
+    async fn row(&mut self, row: &[Cell<'_>]) -> Result<()> {
+        self.writer.push(row).await
+    }
+
+    async fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> Result<()> {
+        let mut kept = original(self.contract, row);
+        for value in unfit {
+            kept.insert(value.column.to_owned(), value.original.as_str().into());
+        }
+        let reasons: Vec<String> = unfit.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
+        self.writer.reject(&Value::Object(kept), &reasons.join("; ")).await
+    }
+}

@@ -1,0 +1,8 @@
+//! The stand-in from outside: the platform's own clients and the statements that they render, over HTTP.
+
+mod file;
+mod protocol;
+mod snowpipe;
+mod statements;
+mod streaming;
+mod support;

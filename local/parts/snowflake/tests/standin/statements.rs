@@ -1,0 +1,232 @@
+//! What `sluice-snowflake` renders, run for real.
+
+use sluice_core::{Disposition, Sequence};
+use sluice_snowflake::sql::{self, ledger};
+
+use crate::support::{LAKE, Warehouse, sources, table_id};
+
+const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
+const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
+const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
+
+fn product(id: u32, name: &str) -> String {
+    format!(
+        "SELECT {id}::BIGINT AS audit_id, 1::BIGINT AS product_id, '{name}' AS product_name, \
+         1.5::DECIMAL(18,4) AS price_usd, 'INSERT' AS operation, TIMESTAMP '2026-01-01 00:00:00' AS valid_ts"
+    )
+}
+
+fn contact(id: u32, name: &str, modified: &str) -> String {
+    format!(
+        "SELECT {id}::BIGINT AS id, NULL::VARCHAR AS email, '{name}' AS firstname, NULL::VARCHAR AS lastname, \
+         NULL::VARCHAR AS lifecyclestage, TIMESTAMP '2025-01-01' AS createdate, TIMESTAMP '{modified}' AS lastmodifieddate, \
+         false AS archived, NULL::VARCHAR AS merged_ids"
+    )
+}
+
+#[tokio::test]
+async fn the_foundation_may_run_twice_and_changes_nothing_the_second_time() {
+    let warehouse = Warehouse::founded().await;
+    warehouse.load(&warehouse.commit(PRODUCTS, 1, 1, &product(1, "a"))).await.expect("a load");
+    for statement in sql::ddl::foundation(&sources(), &sluice_core::LakeId(LAKE.into()), crate::support::BUCKET) {
+        warehouse.run(&statement).await.expect("again");
+    }
+    let count = "SELECT count(*) FROM ADMIN__OBSERVABILITY.LOAD_LOCKS";
+    assert_eq!(warehouse.column(count).await, ["4"]);
+    assert_eq!(warehouse.column("SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["a"]);
+}
+
+#[tokio::test]
+async fn a_commit_is_loaded_once_with_its_origin() {
+    let warehouse = Warehouse::founded().await;
+    let rows = format!("{} UNION ALL {}", product(1, "a"), product(2, "b"));
+    let commit = warehouse.commit(PRODUCTS, 1, 2, &rows);
+    assert_eq!(warehouse.load(&commit).await.expect("a load"), "loaded");
+    assert_eq!(warehouse.load(&commit).await.expect("a second delivery"), "already loaded");
+
+    let loaded = "SELECT concat_ws(' ', PRODUCT_NAME, PRICE_USD, _SLUICE_SEQUENCE, _SLUICE_ROW_NUMBER, _SLUICE_SOURCE_FILE, \
+                  _SLUICE_LOADED_AT IS NOT NULL) FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";
+    let path = &commit.files[0].path;
+    assert_eq!(
+        warehouse.column(loaded).await,
+        [format!("a 1.5000 1 1 {path} true"), format!("b 1.5000 1 2 {path} true")]
+    );
+
+    let entry = ledger::entry(&commit.lake_id, &commit.table, commit.sequence);
+    let entry = warehouse.run(&entry).await.expect("an entry");
+    assert_eq!(entry.len(), 1);
+    assert_eq!(entry[0]["status"].as_deref(), Some("loaded"));
+    assert_eq!(entry[0]["rows_loaded"].as_deref(), Some("2"));
+    let positions = warehouse.run(&ledger::positions()).await.expect("positions");
+    assert_eq!(positions[0]["position"].as_deref(), Some("1"));
+}
+
+#[tokio::test]
+async fn rows_that_never_change_are_inserted_only_if_absent() {
+    let warehouse = Warehouse::founded().await;
+    warehouse.load(&warehouse.commit(PRODUCTS, 1, 1, &product(1, "a"))).await.expect("a load");
+    let rows = format!("{} UNION ALL {}", product(1, "changed"), product(2, "b"));
+    warehouse.load(&warehouse.commit(PRODUCTS, 2, 2, &rows)).await.expect("a load");
+    let names = "SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";
+    assert_eq!(warehouse.column(names).await, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_newer_version_wins_whatever_the_order_of_arrival() {
+    let warehouse = Warehouse::founded().await;
+    let names = "SELECT FIRSTNAME || _SLUICE_SEQUENCE FROM AIRBYTE__HUBSPOT.CONTACTS ORDER BY ID";
+    let rows = format!(
+        "{} UNION ALL {}",
+        contact(1, "older", "2026-01-02"),
+        contact(1, "newer", "2026-01-03 00:00:00.000001")
+    );
+    warehouse.load(&warehouse.commit(CONTACTS, 5, 2, &rows)).await.expect("a load");
+    assert_eq!(warehouse.column(names).await, ["newer5"]);
+    let late = format!("{} UNION ALL {}", contact(1, "late", "2026-01-01"), contact(2, "new", "2026-01-01"));
+    warehouse.load(&warehouse.commit(CONTACTS, 6, 2, &late)).await.expect("a load");
+    assert_eq!(warehouse.column(names).await, ["newer5", "new6"]);
+    let newest = format!("{} UNION ALL {}", contact(1, "newest", "2026-02-01"), contact(2, "same", "2026-01-01"));
+    warehouse.load(&warehouse.commit(CONTACTS, 7, 2, &newest)).await.expect("a load");
+    assert_eq!(warehouse.column(names).await, ["newest7", "same7"]);
+    warehouse.load(&warehouse.commit(CONTACTS, 4, 1, &contact(2, "behind", "2026-01-01"))).await.expect("a load");
+    assert_eq!(warehouse.column(names).await, ["newest7", "same7"]);
+}
+
+#[tokio::test]
+async fn a_replacement_yields_to_a_higher_sequence_and_counts_as_loaded() {
+    let warehouse = Warehouse::founded().await;
+    let codes = "SELECT CODE FROM DLT__OPEN_EXCHANGE_RATES.CURRENCIES ORDER BY CODE";
+    let list = |code: &str| format!("SELECT '{code}' AS code, 'x' AS name");
+    warehouse.load(&warehouse.commit(CURRENCIES, 2, 1, &list("EUR"))).await.expect("a load");
+    assert_eq!(warehouse.load(&warehouse.commit(CURRENCIES, 1, 1, &list("OLD"))).await.expect("a load"), "loaded");
+    assert_eq!(warehouse.column(codes).await, ["EUR"]);
+    warehouse.load(&warehouse.commit(CURRENCIES, 3, 1, &list("GBP"))).await.expect("a load");
+    assert_eq!(warehouse.column(codes).await, ["GBP"]);
+}
+
+#[tokio::test]
+async fn an_append_adds_and_an_empty_commit_only_gets_its_ledger_row() {
+    let warehouse = Warehouse::founded().await;
+    let mut commit = warehouse.commit(PRODUCTS, 1, 1, &product(1, "a"));
+    commit.disposition = Disposition::Append;
+    warehouse.load(&commit).await.expect("a load");
+    commit.sequence = Sequence(2);
+    warehouse.load(&commit).await.expect("a load");
+    (commit.sequence, commit.rows) = (Sequence(3), 0);
+    commit.files.clear();
+    assert_eq!(warehouse.load(&commit).await.expect("a load"), "loaded");
+    assert_eq!(warehouse.column("SELECT count(*) FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["2"]);
+    assert_eq!(
+        warehouse.column("SELECT ROWS_LOADED FROM ADMIN__OBSERVABILITY.LOADS ORDER BY 1").await,
+        ["0", "1", "1"]
+    );
+}
+
+#[tokio::test]
+async fn whatever_fails_in_a_block_leaves_nothing_behind() {
+    let warehouse = Warehouse::founded().await;
+    let short = warehouse.commit(PRODUCTS, 1, 2, &product(1, "a"));
+    let mut gone = warehouse.commit(PRODUCTS, 2, 1, &product(1, "a"));
+    gone.files[0].path = gone.files[0].path.replace("part-00000", "part-00001");
+    let double = warehouse.commit(PRODUCTS, 3, 1, "SELECT 1::BIGINT AS audit_id, 1.5::DOUBLE AS price_usd");
+    let null = warehouse.commit(PRODUCTS, 4, 1, "SELECT 1::BIGINT AS audit_id");
+    for (commit, code) in [(short, "-20001"), (gone, "091016"), (double, "100038"), (null, "100072")] {
+        let error = warehouse.load(&commit).await.expect_err("a failure");
+        assert!(format!("{error:?}").contains(code), "{error:?} has not the code {code}");
+    }
+    assert_eq!(warehouse.column("SELECT count(*) FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["0"]);
+    assert_eq!(warehouse.column("SELECT count(*) FROM ADMIN__OBSERVABILITY.LOADS").await, ["0"]);
+    let leftover = "SELECT count(*) FROM duckdb_tables() WHERE temporary AND table_name LIKE '%INCOMING'";
+    assert_eq!(warehouse.column(leftover).await, ["0"]);
+    warehouse.load(&warehouse.commit(PRODUCTS, 1, 1, &product(1, "a"))).await.expect("the next load");
+}
+
+#[tokio::test]
+async fn extra_columns_of_a_file_are_dropped_and_names_match_without_case() {
+    let warehouse = Warehouse::founded().await;
+    let rows = format!("SELECT * RENAME (product_name AS \"PRODUCT_Name\"), 1 AS other FROM ({})", product(1, "a"));
+    warehouse.load(&warehouse.commit(PRODUCTS, 1, 1, &rows)).await.expect("a load");
+    assert_eq!(warehouse.column("SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["a"]);
+}
+
+#[tokio::test]
+async fn hostile_names_load_like_any_others() {
+    let warehouse = Warehouse::founded().await;
+    let mut commit = warehouse.commit(CONTACTS, 1, 1, &contact(1, "x", "2026-01-01"));
+    commit.table = "ORDER.GROUP.TABLE".parse().expect("a name");
+    commit.lake_id.0 = r"o'lake\".into();
+    commit.run_id.0 = "'; DROP TABLE x; --".into();
+    commit.files[0].path = r"raw/it's/a\b.parquet".into();
+    let names = ["a.b", "it's \"quoted\"", "select", "🦀; drop table x --", "order"];
+    for (column, name) in commit.schema.0.iter_mut().zip(names) {
+        column.name = name.into();
+    }
+    (commit.key, commit.version_column) = (vec!["a.b".into()], Some("lastmodifieddate".into()));
+    let file = "SELECT 1::BIGINT AS \"a.b\", 'q' AS \"it's \"\"quoted\"\"\", TIMESTAMP '2025-01-01' AS createdate, \
+                TIMESTAMP '2026-01-01' AS lastmodifieddate, false AS archived";
+    warehouse.put(&commit.files[0].path, file);
+    let columns = "(\"A.B\" NUMBER(19,0), \"IT'S \"\"QUOTED\"\"\" VARCHAR, \"SELECT\" VARCHAR, \
+                   \"🦀; DROP TABLE X --\" VARCHAR, \"ORDER\" VARCHAR, CREATEDATE TIMESTAMP_NTZ(6), \
+                   LASTMODIFIEDDATE TIMESTAMP_NTZ(6), ARCHIVED BOOLEAN, MERGED_IDS VARCHAR, _SLUICE_RUN_ID VARCHAR, \
+                   _SLUICE_SEQUENCE NUMBER(20,0), _SLUICE_LOADED_AT TIMESTAMP_NTZ(6), _SLUICE_SOURCE_FILE VARCHAR, \
+                   _SLUICE_ROW_NUMBER NUMBER(20,0))";
+    for statement in [
+        "CREATE DATABASE IF NOT EXISTS \"ORDER\"".to_owned(),
+        "CREATE SCHEMA IF NOT EXISTS \"ORDER\".\"GROUP\"".to_owned(),
+        format!("CREATE TABLE IF NOT EXISTS \"ORDER\".\"GROUP\".\"TABLE\" {columns}"),
+    ] {
+        warehouse.run(&statement).await.expect("a table");
+    }
+    warehouse.load(&commit).await.expect("a load");
+    let row = "SELECT concat_ws(' ', \"A.B\", \"IT'S \"\"QUOTED\"\"\", _SLUICE_RUN_ID, _SLUICE_SOURCE_FILE) \
+               FROM \"ORDER__GROUP\".\"TABLE\"";
+    assert_eq!(warehouse.column(row).await, [r"1 q '; DROP TABLE x; -- raw/it's/a\b.parquet"]);
+    assert_eq!(warehouse.column("SELECT LAKE_ID FROM ADMIN__OBSERVABILITY.LOADS").await, [r"o'lake\"]);
+}
+
+#[tokio::test]
+async fn the_ledgers_other_statements_run() {
+    let warehouse = Warehouse::founded().await;
+    let rates = warehouse.commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 3, 0, "SELECT 1 AS x");
+    for _ in 0..2 {
+        warehouse.run(&ledger::submit(&rates)).await.expect("a submission");
+    }
+    let settled = ledger::settle(&rates, ledger::Status::Failed, 0, Some(r"can't read C:\x"));
+    let counts = warehouse.run(&settled).await.expect("a settlement");
+    assert_eq!(counts[0]["number of rows updated"].as_deref(), Some("1"));
+    let reason = "SELECT STATUS || REASON FROM ADMIN__OBSERVABILITY.LOADS";
+    assert_eq!(warehouse.column(reason).await, [r"failedcan't read C:\x"]);
+    let purchases = table_id("STREAMING.PUBLIC.PURCHASES");
+    let position = warehouse.run(&ledger::streaming_position(&purchases)).await.expect("a position");
+    assert_eq!(position[0]["position"].as_deref(), Some("0"));
+    let highest = warehouse.run(&ledger::highest_offset(&purchases, "it's", 0)).await.expect("an offset");
+    assert_eq!(highest[0]["position"], None);
+}
+
+#[tokio::test]
+async fn any_other_statement_is_refused_and_does_nothing() {
+    let warehouse = Warehouse::founded().await;
+    for (statement, code) in [
+        ("DROP TABLE DLT.APPLICATION_DATA.PRODUCTS", "000002"),
+        ("BEGIN TRANSACTION", "000002"),
+        ("SELECT * FROM ADMIN.OBSERVABILITY.LOADS; SELECT 1", "000002"),
+        ("SELECT FLATTEN(X) FROM ADMIN.OBSERVABILITY.LOADS", "000002"),
+        ("SELECT STATUS FROM ADMIN.OBSERVABILITY.LOADS JOIN ADMIN.OBSERVABILITY.LOAD_LOCKS", "000002"),
+        ("SELECT * FROM read_parquet('/etc/passwd')", "000002"),
+        ("CREATE OR REPLACE TABLE ADMIN.OBSERVABILITY.LOADS (A VARCHAR)", "000002"),
+        ("CREATE TABLE IF NOT EXISTS ADMIN.OBSERVABILITY.X (A VARIANT)", "000002"),
+        ("EXECUTE IMMEDIATE $$ BEGIN DROP TABLE ADMIN.OBSERVABILITY.LOADS; END; $$", "000002"),
+        ("SELECT NOPE FROM ADMIN.OBSERVABILITY.LOADS", "000904"),
+        ("SELECT STATUS FROM ADMIN.OBSERVABILITY.NOPE", "002003"),
+        ("CREATE SCHEMA IF NOT EXISTS NOPE.X", "002003"),
+        ("CREATE TABLE IF NOT EXISTS DLT.NOPE.X (A VARCHAR)", "002003"),
+        ("CREATE TABLE IF NOT EXISTS X (A VARCHAR)", "090105"),
+        ("SELECT 'open", "001003"),
+    ] {
+        let (status, body) = warehouse
+            .post("/api/v2/statements", &crate::support::token(), serde_json::json!({"statement": statement}))
+            .await;
+        assert_eq!((status, body["code"].as_str()), (422, Some(code)), "{statement}: {body}");
+    }
+    assert_eq!(warehouse.column("SELECT count(*) FROM ADMIN__OBSERVABILITY.LOADS").await, ["0"]);
+}

@@ -1,0 +1,232 @@
+//! A warehouse, a lake in memory and clients for one test.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use axum::{
+    Router,
+    extract::{Path, State},
+    http::StatusCode,
+    routing::get,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use sluice_core::{
+    Commit, Error, LakeId, Result, RunId, Secret, Sources, TableId, lake,
+    port::{Row, Secrets, Statements},
+};
+use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
+use standin_snowflake::{Config, Standin, User};
+use tokio::{net::TcpListener, sync::watch};
+use uuid::Uuid;
+
+pub const BUCKET: &str = "test-lake";
+pub const LAKE: &str = "test";
+
+type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+/// A private key as PEM and its public key as base64, made once.
+fn keys() -> &'static (String, String) {
+    static KEYS: OnceLock<(String, String)> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
+        let private: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a public key");
+        let body = STANDARD.encode(private.as_ref());
+        let lines: Vec<&str> = (0..body.len()).step_by(64).map(|i| &body[i..body.len().min(i + 64)]).collect();
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+        (pem, STANDARD.encode(public.as_ref()))
+    })
+}
+
+#[derive(Clone)]
+pub struct OneSecret;
+
+impl Secrets for OneSecret {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Ok(Secret::new(serde_json::json!({ "private_key": keys().0 }).to_string()))
+    }
+}
+
+pub struct Warehouse {
+    pub standin: Standin,
+    pub url: String,
+    pub folder: PathBuf,
+    pub http: reqwest::Client,
+    objects: Objects,
+    endpoint: String,
+    shutdown: watch::Sender<bool>,
+}
+
+impl Drop for Warehouse {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Warehouse {
+    /// An empty warehouse.
+    pub async fn empty() -> Self {
+        let folder = std::env::temp_dir().join(format!("standin-{}", Uuid::new_v4()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let objects = Objects::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+        let lake = Router::new().route("/{bucket}/{*key}", get(object)).with_state(Arc::clone(&objects));
+        tokio::spawn(async move { axum::serve(listener, lake).await });
+        let (standin, url, shutdown) = start(&folder, &endpoint).await;
+        let http = reqwest::Client::builder().user_agent("test/1").build().expect("a client");
+        Warehouse { standin, url, folder, http, objects, endpoint, shutdown }
+    }
+
+    /// With every table, stage and pipe of the shipped sources.
+    pub async fn founded() -> Self {
+        let warehouse = Warehouse::empty().await;
+        let api = warehouse.sql();
+        for statement in sql::ddl::foundation(&sources(), &LakeId(LAKE.into()), BUCKET) {
+            api.execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
+        }
+        warehouse
+    }
+
+    /// Ends the process, as far as a test can, and starts another on the same file.
+    pub async fn restart(&mut self) {
+        self.shutdown.send_replace(true);
+        self.standin.release_file().await.expect("the file is closed");
+        let (standin, url, shutdown) = start(&self.folder, &self.endpoint).await;
+        (self.standin, self.url, self.shutdown) = (standin, url, shutdown);
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.folder.join("warehouse.duckdb")
+    }
+
+    pub fn account(&self) -> Arc<Account<OneSecret>> {
+        let config = SnowflakeConfig {
+            account: "myorg-acct".into(),
+            url: Some(self.url.clone()),
+            user: "loader".into(),
+            role: "LOADER".into(),
+            warehouse: "LOADING".into(),
+            secret: "x".into(),
+        };
+        let pace =
+            Pace { poll: Duration::from_millis(1), poll_cap: Duration::from_millis(20), ..Pace::without_waits() };
+        Arc::new(Account::new(config, OneSecret, sluice_http::Client::new().expect("a client")).with_pace(pace))
+    }
+
+    pub fn sql(&self) -> SqlApi<OneSecret> {
+        SqlApi::new(self.account())
+    }
+
+    pub fn streaming(&self) -> Streaming<OneSecret> {
+        Streaming::new(self.account())
+    }
+
+    pub fn snowpipe(&self) -> Snowpipe<OneSecret> {
+        Snowpipe::new(self.account())
+    }
+
+    pub async fn run(&self, statement: &str) -> Result<Vec<Row>> {
+        self.sql().execute(statement, Uuid::new_v4(), "test").await
+    }
+
+    /// Runs the load block of a commit; what it answers.
+    pub async fn load(&self, commit: &Commit) -> Result<String> {
+        let rows = self.run(&sql::load::render(commit)?).await?;
+        let answer = rows.into_iter().next().and_then(|mut row| row.remove(sql::load::RESULT_COLUMN)).flatten();
+        answer.ok_or_else(|| Error::internal("no answer"))
+    }
+
+    /// The first column of a query's rows.
+    pub async fn column(&self, sql: &str) -> Vec<String> {
+        let rows = self.standin.query(sql).await.expect("an answer");
+        rows.into_iter().map(|mut row| row.remove(0).unwrap_or_else(|| "NULL".to_owned())).collect()
+    }
+
+    /// A POST without the platform's client; status and body.
+    pub async fn post(&self, path: &str, token: &str, body: serde_json::Value) -> (u16, serde_json::Value) {
+        let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(token).header("accept", "*/*");
+        let answer = request.json(&body).send().await.expect("an answer");
+        (answer.status().as_u16(), answer.json().await.unwrap_or_default())
+    }
+
+    pub async fn order(&self, path: &str, times: u32, fault: serde_json::Value) {
+        let mut order = serde_json::json!({"path": path, "times": times});
+        order.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
+        assert_eq!(self.post("/_standin/faults", "", order).await.0, 204);
+    }
+
+    /// Writes a query's rows as a Parquet file into the lake.
+    pub fn put(&self, key: &str, select: &str) {
+        let path = self.folder.join(Uuid::new_v4().to_string());
+        let conn = duckdb::Connection::open_in_memory().expect("a database");
+        let copy = format!("COPY ({select}) TO '{}' (FORMAT parquet, COMPRESSION zstd)", path.display());
+        conn.execute_batch(&copy).expect("a file");
+        self.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
+    }
+
+    /// A commit of a shipped table with one file of these rows.
+    pub fn commit(&self, table: &str, sequence: u64, rows: u64, select: &str) -> Commit {
+        let sources = sources();
+        let table = sources.table(&table_id(table)).expect("a shipped table");
+        let run = RunId(Uuid::now_v7().to_string());
+        let path = lake::data_key(&table.table, &run, 0);
+        self.put(&path, select);
+        let commit = serde_json::json!({
+            "format_version": 1, "lake_id": LAKE, "table": table.table, "sequence": sequence, "run_id": run,
+            "loader": table.loader, "disposition": table.disposition, "key": table.key,
+            "version_column": table.version_column, "schema": table.columns, "schema_fingerprint": "", "rows": rows,
+            "files": [{"path": path, "rows": rows, "bytes": 1, "checksum": "x"}],
+            "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
+        });
+        serde_json::from_value(commit).expect("a commit")
+    }
+}
+
+pub fn sources() -> Sources {
+    Sources::parse(include_str!("../../../../../platform/sources.yaml")).expect("the shipped sources")
+}
+
+pub fn table_id(table: &str) -> TableId {
+    table.parse().expect("a table name")
+}
+
+pub fn token() -> String {
+    let signer = Signer::new("myorg-acct", "loader", &Secret::new(keys().0.clone())).expect("a signer");
+    signer.sign(chrono::Utc::now()).expect("a token").expose().to_owned()
+}
+
+async fn start(folder: &std::path::Path, endpoint: &str) -> (Standin, String, watch::Sender<bool>) {
+    let config = Config {
+        duckdb_path: folder.join("warehouse.duckdb"),
+        account: "MYORG-ACCT".into(),
+        users: vec![User { name: "LOADER".into(), public_key: keys().1.clone() }],
+        lake_bucket: BUCKET.into(),
+        s3_endpoint: endpoint.to_owned(),
+        journal_dir: folder.join("journal"),
+        commit_delay: Duration::from_millis(20),
+    };
+    let standin = Standin::open(config).expect("a warehouse");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let (shutdown, stopped) = watch::channel(false);
+    tokio::spawn(standin.clone().serve(listener, stopped));
+    (standin, url, shutdown)
+}
+
+async fn object(
+    State(objects): State<Objects>,
+    Path((bucket, key)): Path<(String, String)>,
+) -> std::result::Result<Vec<u8>, (StatusCode, &'static str)> {
+    let found = objects.lock().expect("objects").get(&key).filter(|_| bucket == BUCKET).cloned();
+    found.ok_or((StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>"))
+}

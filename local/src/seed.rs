@@ -1,0 +1,102 @@
+//! Puts the data set into the real sources: PostgreSQL rows, Kafka records, HubSpot contacts.
+//!
+//! Seeding again adds only what is not there yet, so a demo that was killed half way goes on where it stopped.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use kafka_poller::PartitionStatus;
+use sluice_kafka::{Message, Producer, partition_for_key};
+use sluice_testkit::generate::{Dataset, ProductChange, decimal_text};
+use tokio_postgres::{Client, NoTls, Transaction};
+
+pub const TOPIC: &str = "purchases";
+pub const PARTITIONS: i32 = 3;
+
+/// So many rows go into one INSERT.
+const ROWS_PER_INSERT: usize = 1_000;
+
+/// A connection to the shop's database with the table of product changes.
+pub async fn shop(url: &str) -> Result<Client> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
+    tokio::spawn(connection);
+    client
+        .batch_execute(
+            "CREATE SCHEMA IF NOT EXISTS raw_data;
+             CREATE TABLE IF NOT EXISTS raw_data.products (
+                 audit_id bigint PRIMARY KEY,
+                 product_id bigint NOT NULL,
+                 product_name text,
+                 price_usd numeric(18, 4),
+                 operation text NOT NULL,
+                 valid_ts timestamp NOT NULL
+             )",
+        )
+        .await
+        .context("cannot create raw_data.products")?;
+    Ok(client)
+}
+
+/// Inserts the changes that are not there yet. Those that commit late are inserted first, by a transaction that is left
+/// open: the caller extracts meanwhile and then commits it.
+pub async fn products<'a>(late: &'a mut Client, shop: &mut Client, changes: &[ProductChange]) -> Result<Transaction<'a>> {
+    let (delayed, prompt): (Vec<&ProductChange>, Vec<&ProductChange>) = changes.iter().partition(|c| c.commits_late);
+    let open = late.transaction().await?;
+    insert(&open, &delayed).await?;
+    let transaction = shop.transaction().await?;
+    insert(&transaction, &prompt).await?;
+    transaction.commit().await?;
+    Ok(open)
+}
+
+async fn insert(transaction: &Transaction<'_>, changes: &[&ProductChange]) -> Result<()> {
+    for chunk in changes.chunks(ROWS_PER_INSERT) {
+        let rows: Vec<String> = chunk.iter().map(|change| values(change)).collect();
+        let statement = format!(
+            "INSERT INTO raw_data.products (audit_id, product_id, product_name, price_usd, operation, valid_ts)
+             VALUES {} ON CONFLICT (audit_id) DO NOTHING",
+            rows.join(", ")
+        );
+        transaction.batch_execute(&statement).await.context("cannot insert product changes")?;
+    }
+    Ok(())
+}
+
+fn values(change: &ProductChange) -> String {
+    let text = |value: &str| format!("'{}'", value.replace('\'', "''"));
+    format!(
+        "({}, {}, {}, {}, '{}', to_timestamp(0) AT TIME ZONE 'UTC' + interval '1 microsecond' * {})",
+        change.audit_id,
+        change.product_id,
+        change.product_name.as_deref().map_or("NULL".to_owned(), text),
+        change.price_usd.map_or("NULL".to_owned(), |price| decimal_text(price, 4)),
+        change.operation.as_str(),
+        change.valid_ts
+    )
+}
+
+/// Produces the purchases that the topic does not hold yet, each to the partition of its key. Returns how many.
+///
+/// The records of a partition are always produced in one order, so those that are missing are the ones past its end.
+pub async fn purchases(bootstrap: &str, partitions: &[PartitionStatus], data: &Dataset) -> Result<usize> {
+    let producer = Producer::connect(bootstrap).await?;
+    let count = u32::try_from(partitions.len())?;
+    let mut produced = 0;
+    for partition in partitions {
+        let number = u32::try_from(partition.partition)?;
+        let own = data.purchases.iter().filter(|record| partition_for_key(record.key.as_bytes(), count) == number);
+        let missing = own.skip(usize::try_from(partition.end_offset)?).map(message).collect::<Result<Vec<_>>>()?;
+        produced += missing.len();
+        producer.produce_to(TOPIC, partition.partition, missing).await?;
+    }
+    Ok(produced)
+}
+
+fn message(record: &sluice_testkit::generate::PurchaseRecord) -> Result<Message> {
+    Ok(Message {
+        key: Some(Bytes::from(record.key.clone())),
+        value: Some(Bytes::from(record.value.clone())),
+        headers: Default::default(),
+        timestamp: DateTime::<Utc>::from_timestamp_millis(record.timestamp_ms).context("a record's time is out of range")?,
+    })
+}

@@ -1,0 +1,127 @@
+//! Waits until the platform is done: nothing in a queue, every commit in the ledger, the topic consumed, no dbt run due.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail};
+use aws_sdk_sqs::types::QueueAttributeName;
+use kafka_poller::Poller;
+use sluice_aws::S3Lake;
+use sluice_core::{Loader, Sources, lake, port::ObjectStore};
+use sluice_pipeline::{dispatch, log};
+use standin_snowflake::Standin;
+
+/// How often the state is looked at.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Everything that the question "is it done?" needs.
+pub struct Watch<'a> {
+    pub sqs: &'a aws_sdk_sqs::Client,
+    pub stack: &'a str,
+    pub store: &'a S3Lake,
+    pub sources: &'a Sources,
+    pub warehouse: &'a Standin,
+    pub poller: &'a Poller,
+}
+
+impl Watch<'_> {
+    /// Resolves when nothing is left to do. Fails at once when a message has gone to a dead-letter queue, and with what
+    /// is still open when the deadline has passed.
+    pub async fn done(&self, deadline: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let open = self.open().await?;
+            if open.is_empty() {
+                return Ok(());
+            }
+            if start.elapsed() > deadline {
+                bail!("not done after {} s: {}", deadline.as_secs(), open.join("; "));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// What is left to do, in words.
+    async fn open(&self) -> Result<Vec<String>> {
+        for queue in ["load-dead", "dispatch-dead"] {
+            if self.messages(queue).await? > 0 {
+                bail!("a message has gone to the dead-letter queue {}-{queue}; see the function's log", self.stack);
+            }
+        }
+        let mut open = Vec::new();
+        let lag: i64 = self.poller.status().await?.iter().map(|partition| partition.lag()).sum();
+        if lag > 0 {
+            open.push(format!("{lag} Kafka records to stream"));
+        }
+        open.extend(self.unloaded().await?);
+        for queue in ["load", "dispatch"] {
+            let messages = self.messages(queue).await?;
+            if messages > 0 {
+                open.push(format!("{messages} messages in the queue {queue}"));
+            }
+        }
+        if let Some(run) = dispatch::under_way(self.store).await? {
+            open.push(format!("dbt run {run} under way"));
+        }
+        Ok(open)
+    }
+
+    /// Visible, delayed and in flight.
+    async fn messages(&self, queue: &str) -> Result<u64> {
+        let name = format!("{}-{queue}", self.stack);
+        let url = self.sqs.get_queue_url().queue_name(&name).send().await.with_context(|| format!("no queue {name}"))?;
+        let attributes = self
+            .sqs
+            .get_queue_attributes()
+            .set_queue_url(url.queue_url)
+            .attribute_names(QueueAttributeName::All)
+            .send()
+            .await
+            .with_context(|| format!("cannot look at the queue {name}"))?;
+        let count = |name: QueueAttributeName| -> u64 {
+            attributes.attributes().and_then(|all| all.get(&name)).and_then(|text| text.parse().ok()).unwrap_or(0)
+        };
+        Ok(count(QueueAttributeName::ApproximateNumberOfMessages)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesDelayed)
+            + count(QueueAttributeName::ApproximateNumberOfMessagesNotVisible))
+    }
+
+    /// Commits that the ledger does not know the end of.
+    async fn unloaded(&self) -> Result<Vec<String>> {
+        let mut open = Vec::new();
+        for table in self.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
+            let Some(newest) = self.store.first_key(&lake::log_prefix(&table.table)).await? else { continue };
+            let newest = lake::counted_number(&newest).context("the log holds an object that is no commit")?;
+            let statement = format!(
+                "SELECT SEQUENCE FROM ADMIN__OBSERVABILITY.LOADS WHERE TABLE_NAME = '{}' AND STATUS IN ('loaded', 'failed')",
+                table.table
+            );
+            // The file is with dbt just now: whatever the ledger says will be there afterwards.
+            let Ok(rows) = self.warehouse.query(&statement).await else { return Ok(vec!["dbt has the warehouse".into()]) };
+            let known: BTreeSet<u64> = rows.iter().flatten().flatten().filter_map(|text| text.parse().ok()).collect();
+            let missing = (1..=newest).filter(|sequence| !known.contains(sequence)).count();
+            if missing > 0 {
+                open.push(format!("{missing} commits of {} to load", table.table));
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// Rows of all commits of each table: committed and rejected.
+pub async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64, u64)>> {
+    let mut tables = Vec::new();
+    for table in sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
+        let newest = log::newest_commit(store, &table.table).await?.map_or(0, |commit| commit.sequence.0);
+        let (mut rows, mut rejected) = (0, 0);
+        for sequence in 1..=newest {
+            let commit = log::read_commit(store, &table.table, sluice_core::Sequence(sequence)).await?;
+            rows += commit.rows;
+            rejected += commit.rejected.map_or(0, |rejected| rejected.rows);
+        }
+        tables.push((table.table.to_string(), rows, rejected));
+    }
+    Ok(tables)
+}

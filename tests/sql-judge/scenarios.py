@@ -1,0 +1,275 @@
+"""Runs the rendered statements on an emulator of Snowflake, on sample rows, and looks at what they leave behind."""
+
+import importlib.util
+import re
+from datetime import datetime
+
+from script import BLOCK, If, Let, Raise, Return, Sql, parse_block
+
+LOADS = "ADMIN.OBSERVABILITY.LOADS"
+INCOMING = "ADMIN.OBSERVABILITY.INCOMING"
+PRODUCTS = "DLT.APPLICATION_DATA.PRODUCTS"
+CONTACTS = "AIRBYTE.HUBSPOT.CONTACTS"
+CURRENCIES = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES"
+
+# Statements that an emulator cannot run, with the reason; judge.py has parsed all of them.
+NOT_RUN = [
+    (r"CREATE PIPE ", "no emulator has pipes"),
+    (r"CREATE FILE FORMAT ", "snowduck has no file formats"),
+    (r"CREATE STAGE .*DROP STAGE", "fakesnow does not quote a stage's URL in its own catalogue"),
+    (r"CREATE (DATABASE|SCHEMA) IF NOT EXISTS \"ORDER\"", "both emulators attach databases under unquoted names"),
+    (r"SELECT .*COPY_HISTORY", "no emulator keeps a load history for table functions"),
+]
+
+# A text value, which stays as it is, or the database and schema of a raw table.
+IN_DATABASE = re.compile(r"('(?:[^'\\]|\\.|'')*')|\b(AIRBYTE|DLT|SNOWPIPE|STREAMING)\.(\w+)\b")
+
+
+def emulator():
+    return next((name for name in ("fakesnow", "snowduck") if importlib.util.find_spec(name)), "no emulator")
+
+
+def connect():
+    if emulator() == "fakesnow":
+        import fakesnow
+
+        # The patch lasts as long as the context is referenced.
+        connect.patch = fakesnow.patch()
+        connect.patch.__enter__()
+    else:
+        import snowduck
+
+        snowduck.start_patch_snowflake()
+    import snowflake.connector
+
+    return snowflake.connector.connect(user="u", password="p", account="a", database="ADMIN", schema="OBSERVABILITY")
+
+
+def literal(value):
+    if value is None:
+        return "NULL"
+    if isinstance(value, (bool, int)):
+        return str(value).upper()
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "''") + "'"
+
+
+class Raised(Exception):
+    """An exception of the block itself, uncaught."""
+
+
+class Returned(Exception):
+    """Not an error: how a RETURN leaves the block."""
+
+
+class Session:
+    def __init__(self):
+        self.connection = connect()
+        self.cursor = self.connection.cursor()
+        self.one_database = False
+
+    def run(self, text):
+        # The hostile database cannot be attached (see NOT_RUN), so its table stands in another one, under its own name.
+        text = text.replace('"ORDER"."GROUP".', "DLT.APPLICATION_DATA.")
+        if self.one_database:
+            text = IN_DATABASE.sub(lambda found: f"ADMIN.{found[2]}__{found[3]}" if found[2] else found[0], text)
+        if emulator() == "fakesnow":
+            # Its MERGE writes to a catalogue of its own, and DuckDB's transactions write to one database only. That a
+            # raised block leaves nothing behind is therefore shown by snowduck.
+            if text in ("BEGIN TRANSACTION", "COMMIT", "ROLLBACK"):
+                return []
+            # DuckDB keeps temporary tables in a catalogue of their own, and fakesnow does not translate the name.
+            text = text.replace("CREATE OR REPLACE TEMPORARY TABLE", "CREATE OR REPLACE TABLE")
+            # fakesnow does not quote this name in its own catalogue of columns.
+            text = text.replace('"IT\'S ""QUOTED"""', '"ITS ""QUOTED"""')
+        return self.cursor.execute(text).fetchall()
+
+    def use_one_database(self, statements):
+        """Makes the raw tables once more as schemas of one database: DuckDB's transactions write to one only."""
+        self.one_database = True
+        for text in statements:
+            if IN_DATABASE.match(text.split("EXISTS ")[-1]) and text.startswith(("CREATE SCHEMA", "CREATE TABLE")):
+                self.run(text)
+        self.run("USE SCHEMA ADMIN.OBSERVABILITY")
+
+    def number(self, text):
+        return int(self.run(text)[0][0] or 0)
+
+    def block(self, text, incoming):
+        """Runs a block as Snowflake would. COPY is the one step that is replaced: the given rows appear instead."""
+        block = parse_block(BLOCK.fullmatch(text)[1])
+        variables = {}
+
+        def walk(steps):
+            for step in steps:
+                if isinstance(step, Sql) and step.text.startswith("COPY INTO"):
+                    for row in incoming:
+                        self.run(f"INSERT INTO {INCOMING} VALUES ({', '.join(map(literal, row))})")
+                elif isinstance(step, Sql):
+                    self.run(step.text)
+                elif isinstance(step, Let):
+                    variables[step.name] = self.number(step.query)
+                elif isinstance(step, If):
+                    condition = re.sub(r"[a-z_]+", lambda name: str(variables[name[0]]), step.condition)
+                    if self.number(f"SELECT CASE WHEN {condition} THEN 1 ELSE 0 END"):
+                        walk(step.steps)
+                elif isinstance(step, Raise) and step.name:
+                    raise Raised(step.name)
+                elif isinstance(step, Return):
+                    raise Returned(step.value)
+
+        try:
+            walk(block.steps)
+        except Returned as returned:
+            return str(returned)
+        except Exception:
+            # The handler rolls back and raises the same again.
+            walk(block.handler)
+            raise
+        return None
+
+
+def run_all(verdict, snapshots):
+    if emulator() == "no emulator":
+        verdict.check("emulator", False, "this Python has neither fakesnow nor snowduck")
+        return
+    session = Session()
+    foundation(verdict, session, snapshots["foundation"] + snapshots["foundation_hostile"])
+    session.use_one_database(snapshots["foundation"])
+    for scenario in (products, contacts, currencies, append, empty, hostile):
+        for table in (LOADS, PRODUCTS, CONTACTS, CURRENCIES):
+            session.run(f"DELETE FROM {table}")
+        scenario(verdict, session, {name: texts[0] for name, texts in snapshots.items() if name.startswith("load_")})
+    session.run(f"DELETE FROM {LOADS}")
+    ledger(verdict, session, snapshots["ledger"])
+
+
+def try_to_run(verdict, session, name, text):
+    """A statement that an emulator is known not to run is no failure, and no success either."""
+    try:
+        session.run(text)
+    except Exception as error:
+        if any(re.match(pattern, text, re.S) for pattern, _ in NOT_RUN):
+            verdict.not_run += 1
+        else:
+            verdict.check(name, False, f"{text[:90]}: {error}")
+    else:
+        verdict.check(name, True)
+
+
+def foundation(verdict, session, statements):
+    """Twice, because every deployment runs it again."""
+    for attempt in ("first", "second"):
+        for text in statements:
+            try_to_run(verdict, session, f"foundation, {attempt} run", text)
+    locks = session.number("SELECT COUNT(*) FROM ADMIN.OBSERVABILITY.LOAD_LOCKS")
+    verdict.equal("one lock row for each table with commits", locks, 4 + 1)
+
+
+def product(audit_id, name, row_number, file="part-00000"):
+    return (audit_id, 1, name, 9, "INSERT", "2026-01-01 00:00:00", file, row_number)
+
+
+def products(verdict, session, blocks):
+    load = blocks["load_products"]
+    rows = [product(1, "a", 1), product(2, "b", 2)]
+    count = f"SELECT COUNT(*) FROM {PRODUCTS}"
+
+    try:
+        session.block(load, rows[:1])
+        verdict.check("a wrong row count", False, "the block returned")
+    except Raised as raised:
+        verdict.equal("a wrong row count is raised", str(raised), "rows_mismatch")
+    verdict.equal("a raised block leaves no rows", session.number(count), 0)
+    verdict.equal("a raised block leaves no ledger row", session.number(f"SELECT COUNT(*) FROM {LOADS}"), 0)
+
+    verdict.equal("a commit loads", session.block(load, rows), "loaded")
+    verdict.equal("a repeated delivery is a no-op", session.block(load, rows), "already loaded")
+    verdict.equal("its rows are there once", session.number(count), 2)
+    entry = session.run(f"SELECT LAKE_ID, TABLE_NAME, SEQUENCE, STATUS, LOADER, ROWS_LOADED, FILES, REASON FROM {LOADS}")
+    verdict.equal("its ledger row", entry, [("sluice-local", PRODUCTS, 7, "loaded", "copy", 2, 2, None)])
+
+    session.run(f"DELETE FROM {LOADS}")
+    changed = [product(1, "changed", 1), product(3, "c", 2)]
+    session.block(load, changed)
+    names = session.run(f"SELECT AUDIT_ID, PRODUCT_NAME FROM {PRODUCTS} ORDER BY AUDIT_ID")
+    verdict.equal("rows never change, absent ones are added", names, [(1, "a"), (2, "b"), (3, "c")])
+
+    session.run(f"DELETE FROM {LOADS}")
+    session.block(load, [product(4, "first", 1), product(4, "second", 1, "part-00001")])
+    name = session.run(f"SELECT PRODUCT_NAME, _SLUICE_SOURCE_FILE FROM {PRODUCTS} WHERE AUDIT_ID = 4")
+    verdict.equal("one row per key, the same one each time", name, [("second", "part-00001")])
+    meta = session.run(f"SELECT DISTINCT _SLUICE_SEQUENCE, LENGTH(_SLUICE_RUN_ID), _SLUICE_LOADED_AT IS NULL FROM {PRODUCTS}")
+    verdict.equal("every row says which load brought it", meta, [(7, 36, False)])
+
+
+def contact(name, modified, row_number=1):
+    return (1, "e", name, "l", None, "2026-01-01 00:00:00", modified, False, None, "f", row_number)
+
+
+def contacts(verdict, session, blocks):
+    load = blocks["load_contacts"]
+
+    def outcome(name, modified):
+        session.run(f"DELETE FROM {LOADS}")
+        session.block(load, [contact(name, modified, 1), contact("older", "2020-01-01 00:00:00", 2)])
+        return session.run(f"SELECT FIRSTNAME, LASTMODIFIEDDATE, _SLUICE_SEQUENCE FROM {CONTACTS}")
+
+    january, february = datetime(2026, 1, 1), datetime(2026, 2, 1)
+    verdict.equal("of one batch the newest version wins", outcome("a", january), [("a", january, 7)])
+    verdict.equal("a newer version updates", outcome("b", february), [("b", february, 7)])
+    verdict.equal("an older version does not", outcome("c", january), [("b", february, 7)])
+    verdict.equal("an equal version of the same load does not", outcome("d", february), [("b", february, 7)])
+    session.run(f"UPDATE {CONTACTS} SET _SLUICE_SEQUENCE = 6")
+    verdict.equal("an equal version of a later load does", outcome("e", february), [("e", february, 7)])
+    session.run(f"UPDATE {CONTACTS} SET _SLUICE_SEQUENCE = 8")
+    verdict.equal("an equal version of an earlier load does not", outcome("f", february), [("e", february, 8)])
+
+
+def currencies(verdict, session, blocks):
+    load = blocks["load_currencies"]
+    codes = f"SELECT CODE, NAME FROM {CURRENCIES} ORDER BY CODE"
+    session.block(load, [("EUR", "Euro", "f", 1), ("DEM", "Mark", "f", 2)])
+    session.run(f"DELETE FROM {LOADS}")
+    session.block(load, [("EUR", "Euro", "f", 1), ("GBP", "Pound", "f", 2)])
+    verdict.equal("the newest list is the table", session.run(codes), [("EUR", "Euro"), ("GBP", "Pound")])
+    session.run(f"UPDATE {LOADS} SET SEQUENCE = 8")
+    verdict.equal("an overtaken list is recorded", session.block(load, [("X", "x", "f", 1), ("Y", "y", "f", 2)]), "loaded")
+    verdict.equal("and changes nothing", session.run(codes), [("EUR", "Euro"), ("GBP", "Pound")])
+    verdict.equal("both are in the ledger", session.number(f"SELECT COUNT(*) FROM {LOADS}"), 2)
+
+
+def append(verdict, session, blocks):
+    for _ in range(2):
+        session.block(blocks["load_append"], [product(1, "a", 1)])
+        session.run(f"DELETE FROM {LOADS}")
+    verdict.equal("an append adds every row", session.number(f"SELECT COUNT(*) FROM {PRODUCTS}"), 2)
+
+
+def empty(verdict, session, blocks):
+    verdict.equal("an empty commit loads", session.block(blocks["load_empty"], []), "loaded")
+    verdict.equal("and has its ledger row", session.run(f"SELECT ROWS_LOADED, FILES FROM {LOADS}"), [(0, 0)])
+    verdict.equal("and no others", session.number(f"SELECT COUNT(*) FROM {PRODUCTS}"), 0)
+
+
+def hostile(verdict, session, blocks):
+    load = blocks["load_hostile"]
+    columns = re.search(r"CREATE OR REPLACE TEMPORARY TABLE \S+ (\(.*?\n  \));", load, re.S)[1]
+    columns = columns.replace("\n  )", ", _SLUICE_RUN_ID VARCHAR, _SLUICE_SEQUENCE INT, _SLUICE_LOADED_AT TIMESTAMP_NTZ(6)\n)")
+    session.run(f'CREATE OR REPLACE TABLE "ORDER"."GROUP"."TABLE" {columns}')
+    time = "2026-01-01 00:00:00"
+    row = (1, "it's", "select", "🦀", "version", time, time, True, None, "f\\", 1)
+    verdict.equal("a table of hostile names loads", session.block(load, [row]), "loaded")
+    verdict.equal("once", session.block(load, [row]), "already loaded")
+    found = session.run('SELECT "A.B", "IT\'S ""QUOTED""", "🦀; DROP TABLE X --", _SLUICE_RUN_ID FROM "ORDER"."GROUP"."TABLE"')
+    verdict.equal("and its values are unchanged", found, [(1, "it's", "🦀", "'; DROP TABLE x; --")])
+    lake = session.run(f"SELECT LAKE_ID, TABLE_NAME FROM {LOADS}")
+    verdict.equal("as are those of its ledger row", lake, [("o'lake\\", "ORDER.GROUP.TABLE")])
+
+
+def ledger(verdict, session, statements):
+    """Each statement runs, and running all of them twice leaves one entry."""
+    for _ in range(2):
+        for text in statements:
+            try_to_run(verdict, session, "ledger", text)
+    entry = session.run(f"SELECT STATUS, ROWS_LOADED, FILES, REASON FROM {LOADS}")
+    verdict.equal("a commit has one entry, settled last as failed", entry, [("failed", 0, 2, "can't read C:\\x")])
