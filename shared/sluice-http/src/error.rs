@@ -1,6 +1,6 @@
 //! What a fault of the transport, or a bare HTTP status, means.
 
-use sluice_core::{Error, Kind, Retry};
+use sluice_core::{Error, Kind, Result, Retry};
 
 use crate::{Request, Response};
 
@@ -24,6 +24,15 @@ pub fn transport(error: reqwest::Error, request: &Request) -> Error {
 pub fn by_status(response: &Response, attempted: &str) -> Error {
     let (kind, retry) = kind_of(response.status);
     Error::new(kind, attempted).with_retry(retry).with("status", response.status)
+}
+
+/// Accepts a body that is one whole JSON value. Half an object, or a page for people, under a status of success comes from
+/// something between us and the API, and passes: the error is transient.
+pub fn whole_json(response: &Response) -> Result<()> {
+    response
+        .json::<serde::de::IgnoredAny>()
+        .map(|_| ())
+        .map_err(|error| Error::unavailable("the answer is not the API's, or not all of it").because(error))
 }
 
 fn kind_of(status: u16) -> (Kind, Retry) {
@@ -72,6 +81,14 @@ mod tests {
             (200, (Kind::Internal, Permanent)),
         ] {
             assert_eq!(kind_of(status), expected, "status {status}");
+        }
+    }
+    #[test]
+    fn half_an_object_or_a_page_for_people_passes() {
+        assert!(whole_json(&Response::new(200, r#"{"a": [1, null]}"#)).is_ok());
+        for body in ["", "{\"a\": [1", "<html></html>", "{} {}"] {
+            let error = whole_json(&Response::new(200, body)).expect_err(body);
+            assert_eq!((error.kind(), error.retry()), (Kind::Unavailable, Retry::Transient), "{body}");
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use serde::Deserialize;
 use sluice_core::{Error, Kind, Result, Retry};
-use sluice_http::{Response, error::by_status};
+use sluice_http::{
+    Response,
+    error::{by_status, whole_json},
+};
 
 #[derive(Deserialize)]
 struct Refusal {
@@ -18,7 +21,7 @@ pub fn classify(response: &Response, path: &str) -> Result<()> {
         return Ok(());
     }
     if response.is_success() {
-        return complete(response, path);
+        return whole_json(response);
     }
     let message = message(response);
     let known = match (response.status, message.as_deref()) {
@@ -48,13 +51,6 @@ fn message(response: &Response) -> Option<String> {
     let message = response.json::<Refusal>().ok()?.message;
     let is_word = message.len() <= 40 && message.chars().all(|c| c.is_ascii_lowercase() || c == '_');
     is_word.then_some(message)
-}
-
-/// A 200 with half an object, or with a page for people, comes from something between us and the API, and passes.
-fn complete(response: &Response, path: &str) -> Result<()> {
-    response.json::<serde::de::IgnoredAny>().map(|_| ()).map_err(|error| {
-        Error::unavailable("the answer is not the API's, or not all of it").with("path", path).because(error)
-    })
 }
 
 #[cfg(test)]

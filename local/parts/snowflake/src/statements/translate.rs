@@ -4,7 +4,7 @@
 //! understand and Snowflake would not (or the other way round) slips through as a keyword.
 
 use super::{
-    Failure, Session,
+    Failure, Session, ddl,
     tokens::{Cursor, Token, name, name_in},
 };
 
@@ -51,7 +51,7 @@ const KEYWORDS: [&str; 40] = [
     "LIKE",
 ];
 
-const FUNCTIONS: [&str; 6] = ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER"];
+const FUNCTIONS: [&str; 7] = ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER", "LEFT"];
 
 /// The present moment as TIMESTAMP_NTZ in UTC.
 pub(super) const NOW: &str = "(now() AT TIME ZONE 'UTC')";
@@ -79,6 +79,7 @@ pub(super) fn to_duckdb(tokens: &[Token], session: &Session<'_>) -> Result<Strin
                 "(" | ")" | "," | "=" | "<" | ">" | "<>" | "<=" | ">=" | "!=" | "+" | "-" | "*" | "/" | "||" => {
                     (*symbol).to_owned()
                 }
+                "::" => format!("::{}", ddl::column_type(&mut cursor)?),
                 other => return Err(Failure::unsupported(format!("'{other}' in a statement"))),
             },
             Some(Token::Dollars(_)) => return Err(Failure::unsupported("a $$ text in a statement")),

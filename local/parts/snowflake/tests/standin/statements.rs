@@ -199,8 +199,26 @@ async fn the_ledgers_other_statements_run() {
     let purchases = table_id("STREAMING.PUBLIC.PURCHASES");
     let position = warehouse.run(&ledger::streaming_position(&purchases)).await.expect("a position");
     assert_eq!(position[0]["position"].as_deref(), Some("0"));
-    let highest = warehouse.run(&ledger::highest_offset(&purchases, "it's", 0)).await.expect("an offset");
-    assert_eq!(highest[0]["position"], None);
+    let landed = warehouse.run(&ledger::landed(&purchases, "it's a channel")).await.expect("an offset");
+    assert_eq!(landed[0]["position"], None);
+    let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table)).await.expect("sequences");
+    assert_eq!(sequences[0]["sequence"].as_deref(), Some("3"));
+    let moment = chrono::DateTime::from_timestamp(1_767_225_600, 500_000).expect("a time");
+    let run = ledger::DbtRun {
+        number: 7,
+        run_id: "run",
+        dbt_run_id: "42",
+        status: "succeeded",
+        selectors: "source:x+",
+        cause: "it's loaded",
+        started_at: moment,
+        finished_at: moment,
+    };
+    for _ in 0..2 {
+        warehouse.run(&ledger::dbt_run(&run)).await.expect("a run");
+    }
+    let started = "SELECT STARTED_AT FROM ADMIN__OBSERVABILITY.DBT_RUNS";
+    assert_eq!(warehouse.column(started).await, ["2026-01-01 00:00:00.0005"]);
 }
 
 #[tokio::test]

@@ -1,0 +1,46 @@
+# The commands of the project; CI uses these and nothing else. `make help` lists them.
+.DEFAULT_GOAL := help
+SHELL := bash
+LOCAL := target/x86_64-unknown-linux-gnu/release/sluice-local
+SCALE ?= 1
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>
+	@$(MAKE) --no-print-directory -j2 build demo-tools
+	@$(LOCAL) demo --scale $(SCALE) $(if $(DATA),--data $(DATA))
+
+up: ## start the platform and leave it running until Ctrl-C
+	@$(MAKE) --no-print-directory -j2 build demo-tools
+	@$(LOCAL) up
+
+test: ## run every test
+	@$(MAKE) --no-print-directory -j2 build test-tools
+	@tools/test
+
+build: native ## compile everything, one tree for functions, local parts and tests
+	@cargo build --release --workspace --bins
+
+check: native ## formatting, lints, the template
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets -- -D warnings
+	tools/setup sam
+	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/venv/sam/bin/sam validate --lint
+
+invoke: ## invoke one function with one event: F=<function> E=<case>
+	@tools/invoke $(F) $(E)
+
+clean: ## forget the local platform's state and data; keeps tools and compiled code
+	@$(LOCAL) reset
+
+native:
+	@tools/setup native
+
+demo-tools: native
+	@tools/setup ministack sam dbt data
+
+test-tools: native
+	@tools/setup ministack sam dbt data lambda snowduck fakesnow
+
+.PHONY: help demo up test build check invoke clean native demo-tools test-tools

@@ -1,0 +1,148 @@
+//! The three requests that reading contacts takes.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
+use sluice_core::{Error, Kind, Result, Secret};
+use sluice_http::{RateLimit, Request, RetryPolicy};
+
+use crate::{config::HubspotConfig, error::classify};
+
+/// The most that a page of the search may hold.
+pub(crate) const SEARCH_PAGE: usize = 200;
+
+/// The most that a page of the list may hold.
+const LIST_PAGE: usize = 100;
+
+/// A client of one account. Searches are spaced, lists have a far wider limit of their own.
+#[derive(Debug)]
+pub struct Client {
+    http: sluice_http::Client,
+    url: String,
+    token: Secret,
+    retries: RetryPolicy,
+    searches: RateLimit,
+}
+
+/// What a search looks for. It never pages by offset; see `read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Find {
+    /// Changed at or after this time, the oldest change first.
+    ChangedSince { millis: i64 },
+    /// Changed in exactly this millisecond and with a higher id, the lowest id first.
+    ChangedAt { millis: i64, after_id: i64 },
+}
+
+/// A page of records, and where the next one begins.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Page {
+    pub results: Vec<Record>,
+    #[serde(default)]
+    paging: Option<Paging>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Paging {
+    #[serde(default)]
+    next: Option<Next>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Next {
+    after: String,
+}
+
+/// One contact as HubSpot sends it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    pub id: String,
+    #[serde(default)]
+    pub properties: Map<String, Value>,
+    #[serde(default)]
+    pub archived: bool,
+    #[serde(default)]
+    pub archived_at: Option<String>,
+}
+
+impl Page {
+    /// The cursor of the next page; `None` on the last one.
+    pub fn next(&self) -> Option<&str> {
+        Some(self.paging.as_ref()?.next.as_ref()?.after.as_str())
+    }
+}
+
+impl Client {
+    pub fn new(http: sluice_http::Client, config: &HubspotConfig) -> Self {
+        Client {
+            http,
+            url: config.url.clone(),
+            token: config.token.clone(),
+            retries: config.retries,
+            searches: config.rate_limit(),
+        }
+    }
+
+    /// The first page of a search.
+    pub(crate) async fn search(&self, find: Find, properties: &[&str]) -> Result<Page> {
+        let filter = |property: &str, operator: &str, value: i64| json!({"propertyName": property, "operator": operator, "value": value.to_string()});
+        let (filters, sort) = match find {
+            Find::ChangedSince { millis } => (vec![filter("lastmodifieddate", "GTE", millis)], "lastmodifieddate"),
+            Find::ChangedAt { millis, after_id } => {
+                let mut at = filter("lastmodifieddate", "BETWEEN", millis);
+                at["highValue"] = json!(millis.to_string());
+                (vec![at, filter("hs_object_id", "GT", after_id)], "hs_object_id")
+            }
+        };
+        let body = json!({
+            "filterGroups": [{"filters": filters}],
+            "sorts": [{"propertyName": sort, "direction": "ASCENDING"}],
+            "properties": properties,
+            "limit": SEARCH_PAGE,
+        });
+        self.searches.acquire().await;
+        self.send(Request::post(self.path("objects/contacts/search")).json(&body)?, "search contacts").await
+    }
+
+    /// A page of the contacts that were deleted in the last 90 days.
+    pub(crate) async fn archived(&self, after: Option<&str>, properties: &[&str]) -> Result<Page> {
+        let mut request = Request::get(self.path("objects/contacts"))
+            .query("archived", true)
+            .query("limit", LIST_PAGE)
+            .query("properties", properties.join(","));
+        if let Some(after) = after {
+            request = request.query("after", after);
+        }
+        self.send(request, "list archived contacts").await
+    }
+
+    /// The names of all properties of contacts.
+    pub(crate) async fn properties(&self) -> Result<BTreeSet<String>> {
+        #[derive(Deserialize)]
+        struct Properties {
+            results: Vec<Property>,
+        }
+        #[derive(Deserialize)]
+        struct Property {
+            name: String,
+        }
+        let Properties { results } =
+            self.send(Request::get(self.path("properties/contacts")), "list the properties of contacts").await?;
+        Ok(results.into_iter().map(|property| property.name).collect())
+    }
+
+    fn path(&self, path: &str) -> String {
+        format!("{}/crm/v3/{path}", self.url)
+    }
+
+    async fn send<T: DeserializeOwned>(&self, request: Request, attempted: &str) -> Result<T> {
+        let request = request.bearer(&self.token);
+        let response = self.http.send(&request, &self.retries, |response| classify(response, attempted)).await?;
+        response.json().map_err(|error| {
+            Error::new(Kind::SchemaMismatch, "HubSpot's answer does not have its documented shape")
+                .with("attempted", attempted)
+                .because(error)
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! How to reach one HubSpot account.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use sluice_core::Secret;
+use sluice_http::{RateLimit, RetryPolicy};
+
+pub const DEFAULT_URL: &str = "https://api.hubapi.com";
+
+/// HubSpot lets an account search five times a second (four by older pages), whoever asks. One a second is left to others.
+const SEARCHES_PER_SECOND: u32 = 4;
+
+/// Waits out HubSpot's ten-second window a few times.
+const RETRIES: RetryPolicy = RetryPolicy {
+    attempts: 6,
+    total: Duration::from_secs(90),
+    base: Duration::from_millis(500),
+    cap: Duration::from_secs(5),
+};
+
+/// The value of the secret.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Credentials {
+    /// The token of a private app with the scope `crm.objects.contacts.read`.
+    pub token: Secret,
+}
+
+/// One account and how gently to treat it.
+#[derive(Debug, Clone)]
+pub struct HubspotConfig {
+    pub url: String,
+    pub token: Secret,
+    /// 0 turns the limit off, for an account that is not HubSpot's.
+    pub searches_per_second: u32,
+    pub retries: RetryPolicy,
+}
+
+impl HubspotConfig {
+    pub fn new(url: &str, credentials: Credentials) -> Self {
+        HubspotConfig {
+            url: url.trim_end_matches('/').to_owned(),
+            token: credentials.token,
+            searches_per_second: SEARCHES_PER_SECOND,
+            retries: RETRIES,
+        }
+    }
+
+    pub(crate) fn rate_limit(&self) -> RateLimit {
+        match self.searches_per_second {
+            0 => RateLimit::unlimited(),
+            n => RateLimit::new(n, Duration::from_secs(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_read_and_never_shown() {
+        let credentials: Credentials = serde_json::from_str(r#"{"token": "pat-eu1-x"}"#).expect("the secret's shape");
+        let config = HubspotConfig::new("https://h/", credentials);
+        assert_eq!((config.url.as_str(), config.token.expose()), ("https://h", "pat-eu1-x"));
+        assert!(!format!("{config:?}").contains("pat-eu1"), "{config:?}");
+    }
+}

@@ -1,0 +1,363 @@
+//! Reading against an account of its own on this machine.
+
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use axum::{
+    Json, Router,
+    extract::{Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::Value;
+use sluice_core::{Cell, Retry, Secret};
+use sluice_http::RetryPolicy;
+
+use super::*;
+use crate::{HubspotConfig, config::Credentials};
+
+#[derive(Debug, Clone)]
+struct Contact {
+    id: i64,
+    modified: String,
+    archived_at: Option<String>,
+}
+
+/// An account: `page` is the most results of one answer, `hidden` is what the index does not show yet.
+#[derive(Debug, Default)]
+struct Account {
+    contacts: Vec<Contact>,
+    page: usize,
+    hidden: BTreeSet<i64>,
+    missing_property: Option<&'static str>,
+    /// Status and body of the next answers.
+    refusals: Vec<(u16, &'static str)>,
+    /// A contact that changes after the first search.
+    changes_meanwhile: Option<Contact>,
+    searches: Vec<Value>,
+    lists: usize,
+}
+
+type Shared = Arc<Mutex<Account>>;
+
+fn lock(account: &Shared) -> MutexGuard<'_, Account> {
+    account.lock().expect("not poisoned")
+}
+
+fn millis(contact: &Contact) -> i64 {
+    DateTime::parse_from_rfc3339(&contact.modified).map_or(0, |time| time.timestamp_millis())
+}
+
+fn record(contact: &Contact) -> Value {
+    let mut record = json!({
+        "id": contact.id.to_string(), "archived": contact.archived_at.is_some(),
+        "properties": {
+            "email": format!("{}@example.com", contact.id), "createdate": "2026-01-01T00:00:00Z",
+            "lastmodifieddate": contact.modified, "hs_merged_object_ids": null,
+        },
+    });
+    if let Some(at) = &contact.archived_at {
+        record["archivedAt"] = json!(at);
+    }
+    record
+}
+
+async fn search(State(account): State<Shared>, Json(request): Json<Value>) -> Response {
+    let mut account = lock(&account);
+    account.searches.push(request.clone());
+    if let Some((status, body)) = account.refusals.pop() {
+        return (StatusCode::from_u16(status).expect("a status"), body).into_response();
+    }
+    let operand = |filter: &Value, key: &str| filter[key].as_str().and_then(|text| text.parse::<i64>().ok());
+    let filters = request["filterGroups"][0]["filters"].as_array().expect("filters").clone();
+    let holds = |contact: &Contact, filter: &Value| {
+        let low = operand(filter, "value").expect("a number");
+        match (filter["propertyName"].as_str(), filter["operator"].as_str()) {
+            (Some("lastmodifieddate"), Some("GTE")) => millis(contact) >= low,
+            (Some("lastmodifieddate"), Some("BETWEEN")) => {
+                (low..=operand(filter, "highValue").expect("a number")).contains(&millis(contact))
+            }
+            (Some("hs_object_id"), Some("GT")) => contact.id > low,
+            other => panic!("an unexpected filter: {other:?}"),
+        }
+    };
+    let shown = |c: &&Contact| c.archived_at.is_none() && !account.hidden.contains(&c.id);
+    let mut found: Vec<&Contact> =
+        account.contacts.iter().filter(shown).filter(|c| filters.iter().all(|filter| holds(c, filter))).collect();
+    match request["sorts"][0]["propertyName"].as_str() {
+        Some("hs_object_id") => found.sort_by_key(|contact| contact.id),
+        // What the sort does not tell apart comes in the order that a client would least like.
+        _ => found.sort_by_key(|contact| (millis(contact), std::cmp::Reverse(contact.id))),
+    }
+    let page = account.page.min(request["limit"].as_u64().expect("a limit") as usize);
+    let mut answer = json!({
+        "total": found.len(), "results": found.iter().take(page).map(|contact| record(contact)).collect::<Vec<_>>(),
+    });
+    if found.len() > page {
+        answer["paging"] = json!({"next": {"after": page.to_string()}});
+    }
+    if let Some(changed) = account.changes_meanwhile.take() {
+        account.contacts.retain(|contact| contact.id != changed.id);
+        account.contacts.push(changed);
+    }
+    Json(answer).into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct ListQuery {
+    archived: bool,
+    limit: usize,
+    after: Option<usize>,
+}
+
+async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> Json<Value> {
+    let mut account = lock(&account);
+    account.lists += 1;
+    let archived: Vec<&Contact> =
+        account.contacts.iter().filter(|c| c.archived_at.is_some() == query.archived).collect();
+    let start = query.after.unwrap_or_default();
+    let end = (start + query.limit.min(account.page)).min(archived.len());
+    let mut answer = json!({"results": archived[start..end].iter().map(|c| record(c)).collect::<Vec<_>>()});
+    if end < archived.len() {
+        answer["paging"] = json!({"next": {"after": end.to_string(), "link": "https://elsewhere"}});
+    }
+    Json(answer)
+}
+
+async fn properties(State(account): State<Shared>) -> Json<Value> {
+    let missing = lock(&account).missing_property;
+    let all = ["email", "createdate", "lastmodifieddate", "hs_merged_object_ids", "hs_object_id"];
+    let listed: Vec<Value> = all.iter().filter(|n| Some(**n) != missing).map(|n| json!({"name": n})).collect();
+    Json(json!({ "results": listed }))
+}
+
+struct Stage {
+    account: Shared,
+    client: Client,
+    columns: Schema,
+    limits: Limits,
+}
+
+const NO_LIMIT: Limits = Limits { contacts: usize::MAX, time: Duration::MAX };
+
+impl Stage {
+    async fn new(contacts: Vec<Contact>) -> Self {
+        let account = Shared::new(Mutex::new(Account { contacts, page: 200, ..Account::default() }));
+        let router = Router::new()
+            .route("/crm/v3/objects/contacts/search", post(search))
+            .route("/crm/v3/objects/contacts", get(list))
+            .route("/crm/v3/properties/contacts", get(properties))
+            .with_state(account.clone());
+        let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let mut config = HubspotConfig::new(&url, Credentials { token: Secret::new("pat-eu1-x") });
+        config.searches_per_second = 0;
+        config.retries = RetryPolicy::without_waits(3);
+        let columns = json!([
+            {"name": "id", "type": "bigint", "required": true},
+            {"name": "email", "type": "text"},
+            {"name": "createdate", "type": "timestamp", "required": true},
+            {"name": "lastmodifieddate", "type": "timestamp", "required": true},
+            {"name": "archived", "type": "boolean", "required": true},
+            {"name": "merged_ids", "type": "text"},
+        ]);
+        Stage {
+            account,
+            client: Client::new(sluice_http::Client::new().expect("a client"), &config),
+            columns: serde_json::from_value(columns).expect("columns"),
+            limits: NO_LIMIT,
+        }
+    }
+
+    async fn read(&self, cursor: Option<&Cursor>) -> Result<Read> {
+        let time = "2026-06-01T00:00:00Z".parse().expect("a time");
+        read(&self.client, &self.columns, cursor, time, self.limits).await
+    }
+
+    fn account(&self) -> MutexGuard<'_, Account> {
+        lock(&self.account)
+    }
+
+    fn put(&self, contact: Contact) {
+        let mut account = self.account();
+        account.contacts.retain(|known| known.id != contact.id);
+        account.contacts.push(contact);
+    }
+
+    /// How often the search was asked since the last time that somebody wanted to know.
+    fn searches(&self) -> usize {
+        std::mem::take(&mut self.account().searches).len()
+    }
+}
+
+/// A contact that was last changed so many milliseconds into the year.
+fn contact(id: i64, after_millis: i64) -> Contact {
+    let at = DateTime::from_timestamp_millis(1_767_225_600_000 + after_millis).expect("a time");
+    Contact { id, modified: at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), archived_at: None }
+}
+
+fn ids(read: &Read) -> Vec<i64> {
+    read.rows.iter().map(|row| row.id).collect()
+}
+
+fn all(last: i64) -> Vec<i64> {
+    (1..=last).collect()
+}
+
+#[tokio::test]
+async fn every_contact_is_read_once_with_one_request_per_page() {
+    let stage = Stage::new((1..=1_000).map(|id| contact(id, id * 10)).collect()).await;
+    let read = stage.read(None).await.expect("a run");
+    assert_eq!((ids(&read), read.unfit.len()), (all(1_000), 0));
+    // A page shares its last millisecond's contact with the one before: 200, then 199 new ones each.
+    assert_eq!(stage.searches(), 6);
+    assert_eq!(read.facts["searches"], 6);
+    assert_eq!(read.rows[0].cells()[1], Cell::Text("1@example.com"));
+}
+
+#[tokio::test]
+async fn a_run_after_nothing_happened_finds_nothing_and_keeps_the_cursor() {
+    let stage = Stage::new((1..=300).map(|id| contact(id, id * 1_000)).collect()).await;
+    let first = stage.read(None).await.expect("a run");
+    let second = stage.read(Some(&first.cursor)).await.expect("a run");
+    assert_eq!((second.rows.len(), &second.cursor), (0, &first.cursor));
+
+    stage.put(contact(5, 400_000));
+    let third = stage.read(Some(&second.cursor)).await.expect("a run");
+    assert_eq!(ids(&third), [5]);
+}
+
+#[tokio::test]
+async fn more_contacts_than_a_search_can_page_through_share_one_millisecond() {
+    let mut contacts: Vec<Contact> = (1..=10_450).map(|id| contact(id, 5_000)).collect();
+    contacts.extend((10_451..=10_500).map(|id| contact(id, 1_000)));
+    contacts.extend((10_501..=10_700).map(|id| contact(id, 9_000 + id)));
+    let stage = Stage::new(contacts).await;
+    let read = stage.read(None).await.expect("a run");
+    assert_eq!(ids(&read), all(10_700));
+    assert!(stage.searches() < 60, "no page is read again and again");
+}
+
+#[tokio::test]
+async fn a_contact_that_changes_while_pages_are_read_hides_no_other_one() {
+    let stage = Stage::new((1..=400).map(|id| contact(id, id * 10)).collect()).await;
+    stage.account().changes_meanwhile = Some(contact(1, 50_000));
+    let read = stage.read(None).await.expect("a run");
+    assert_eq!(ids(&read), all(400));
+    let newest = (1_767_225_600_000 + 50_000) * 1_000;
+    assert_eq!(read.rows[0].cells()[3], Cell::Timestamp(newest), "the newest version is kept");
+}
+
+#[tokio::test]
+async fn a_change_that_the_index_shows_late_is_found_by_the_next_run() {
+    let stage = Stage::new(vec![contact(1, 100_000), contact(2, 200_000)]).await;
+    stage.account().hidden.insert(1);
+    let first = stage.read(None).await.expect("a run");
+    assert_eq!(ids(&first), [2]);
+    stage.account().hidden.clear();
+    let second = stage.read(Some(&first.cursor)).await.expect("a run");
+    assert_eq!(ids(&second), [1]);
+    let third = stage.read(Some(&second.cursor)).await.expect("a run");
+    assert_eq!((third.rows.len(), third.cursor), (0, second.cursor));
+}
+
+#[tokio::test]
+async fn an_archived_contact_becomes_a_tombstone_once() {
+    let stage = Stage::new((1..=250).map(|id| contact(id, id)).collect()).await;
+    let first = stage.read(None).await.expect("a run");
+    for id in 1..=220 {
+        let archived_at = Some("2026-02-01T00:00:00.000Z".to_owned());
+        stage.put(Contact { archived_at, ..contact(id, id) });
+    }
+    let second = stage.read(Some(&first.cursor)).await.expect("a run");
+    assert_eq!(ids(&second), all(220));
+    assert_eq!(stage.account().lists, 1 + 3, "the list has pages of 100");
+    let february = 1_769_904_000_000_000;
+    assert_eq!(second.rows[0].cells()[3..5], [Cell::Timestamp(february), Cell::Boolean(true)]);
+
+    let third = stage.read(Some(&second.cursor)).await.expect("a run");
+    assert_eq!((third.rows.len(), third.cursor), (0, second.cursor));
+    let everything = stage.read(None).await.expect("a full refresh");
+    assert_eq!(ids(&everything), all(250));
+}
+
+#[tokio::test]
+async fn a_bad_record_is_set_aside_once_and_stops_nothing() {
+    let stage = Stage::new((1..=450).map(|id| contact(id, id * 10)).collect()).await;
+    stage.put(Contact { modified: "soon".into(), ..contact(7, 0) });
+    let read = stage.read(None).await.expect("a run");
+    assert_eq!(read.rows.len(), 449);
+    let [unfit] = &read.unfit[..] else { panic!("{:?}", read.unfit) };
+    assert_eq!((unfit.reason.as_str(), &unfit.original["id"]), ("lastmodifieddate: is not a timestamp", &json!("7")));
+}
+
+#[tokio::test]
+async fn a_run_that_reaches_its_limit_is_continued_by_the_next_ones() {
+    let mut stage = Stage::new((1..=1_000).map(|id| contact(id, id * 10)).collect()).await;
+    stage.put(Contact { archived_at: Some("2026-02-01T00:00:00Z".into()), ..contact(1_000, 1) });
+    for limits in [Limits { contacts: 300, ..NO_LIMIT }, Limits { time: Duration::ZERO, ..NO_LIMIT }] {
+        stage.limits = limits;
+        let (mut cursor, mut found, mut runs) = (None, Vec::new(), 0);
+        loop {
+            let read = stage.read(cursor.as_ref()).await.expect("a run");
+            found.extend(ids(&read));
+            runs += 1;
+            let stopped = read.facts["stopped_early"] == true;
+            assert_eq!(read.cursor.0["behind"] == true, stopped);
+            cursor = Some(read.cursor);
+            if !stopped {
+                break;
+            }
+        }
+        assert_eq!(found, all(1_000));
+        assert!((3..=6).contains(&runs), "{runs} runs");
+    }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_account_is_waited_out_and_the_days_is_not() {
+    let secondly = (429, r#"{"policyName": "SECONDLY"}"#);
+    let daily = (429, r#"{"policyName": "DAILY"}"#);
+    let away = (502, "<html>");
+    let stage = Stage::new(vec![contact(1, 1)]).await;
+    stage.account().refusals = vec![away, away];
+    assert_eq!(ids(&stage.read(None).await.expect("a run")), [1]);
+    assert_eq!(stage.searches(), 3);
+
+    for (refusals, searches, expected) in [
+        (vec![daily], 1, (Kind::RateLimited, Retry::Permanent)),
+        (vec![(401, "{}")], 1, (Kind::Auth, Retry::Permanent)),
+        (vec![(403, "{}")], 1, (Kind::Auth, Retry::Permanent)),
+        (vec![away; 3], 3, (Kind::Unavailable, Retry::Exhausted)),
+        (vec![(200, r#"{"total": 1}"#)], 1, (Kind::SchemaMismatch, Retry::Permanent)),
+    ] {
+        stage.account().refusals = refusals.clone();
+        let error = stage.read(None).await.expect_err("refused");
+        assert_eq!((error.kind(), error.retry()), expected, "{refusals:?}");
+        assert_eq!(stage.searches(), searches, "{refusals:?}");
+    }
+    let error = crate::error::classify(&sluice_http::Response::new(secondly.0, secondly.1), "search").expect_err("429");
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(1)));
+}
+
+#[tokio::test]
+async fn a_column_without_its_property_is_drift() {
+    let stage = Stage::new(Vec::new()).await;
+    stage.account().missing_property = Some("hs_merged_object_ids");
+    let error = stage.read(None).await.expect_err("drift");
+    assert_eq!(error.kind(), Kind::SchemaMismatch);
+    assert!(error.to_string().contains("hs_merged_object_ids"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_account_and_a_cursor_of_another_source_are_told_apart() {
+    let stage = Stage::new(Vec::new()).await;
+    assert!(stage.read(None).await.expect("a run").rows.is_empty());
+    let error = stage.read(Some(&Cursor(json!({"audit_id": 7})))).await.expect_err("not ours");
+    assert_eq!(error.kind(), Kind::InvalidData);
+}

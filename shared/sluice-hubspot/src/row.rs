@@ -1,0 +1,270 @@
+//! One record of HubSpot as one row of the table.
+//!
+//! A column takes the property of its own name, so a team adds a property by adding a column. Three columns are not plain
+//! properties: `id` and `archived` are the record's own, `merged_ids` is `hs_merged_object_ids`.
+
+use chrono::{DateTime, NaiveDate};
+use serde_json::{Map, Value};
+use sluice_core::{Cell, Column, ColumnType, Schema, contract::decimal_from_text};
+
+use crate::client::Record;
+
+/// The property that orders the changes of a contact.
+pub(crate) const MODIFIED: &str = "lastmodifieddate";
+
+/// One contact, its values in the order of the table's columns.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    pub(crate) id: i64,
+    /// What the row has as its version, in microseconds.
+    pub(crate) modified: i64,
+    pub(crate) archived: bool,
+    values: Vec<Owned>,
+}
+
+/// A record that cannot be a row of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unfit {
+    /// The record's values by column, as HubSpot wrote them.
+    pub original: Value,
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Owned {
+    Null,
+    Bigint(i64),
+    Text(String),
+    Decimal(i128),
+    Timestamp(i64),
+    Date(i32),
+    Boolean(bool),
+}
+
+impl Row {
+    /// The row as the contract and the file take it.
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        self.values
+            .iter()
+            .map(|value| match value {
+                Owned::Null => Cell::Null,
+                Owned::Bigint(value) => Cell::Bigint(*value),
+                Owned::Text(value) => Cell::Text(value),
+                Owned::Decimal(value) => Cell::Decimal(*value),
+                Owned::Timestamp(value) => Cell::Timestamp(*value),
+                Owned::Date(value) => Cell::Date(*value),
+                Owned::Boolean(value) => Cell::Boolean(*value),
+            })
+            .collect()
+    }
+
+    /// Whether this version of a contact replaces another one. A tombstone wins a draw.
+    pub(crate) fn supersedes(&self, other: &Row) -> bool {
+        (self.modified, self.archived) > (other.modified, other.archived)
+    }
+}
+
+/// The property that a column takes its values from; `None` for what every record has.
+pub(crate) fn property_of(column: &str) -> Option<&str> {
+    match column {
+        "id" | "archived" => None,
+        "merged_ids" => Some("hs_merged_object_ids"),
+        other => Some(other),
+    }
+}
+
+/// When a record was last changed, in microseconds; `None` if it does not say so readably.
+pub(crate) fn modified(record: &Record) -> Option<i64> {
+    timestamp(&text(record, MODIFIED)?)
+}
+
+/// When a record was archived, in microseconds.
+pub(crate) fn archived_at(record: &Record) -> Option<i64> {
+    timestamp(record.archived_at.as_deref()?)
+}
+
+/// Reads a record. A tombstone's version is the time of its archiving, so that it wins over the contact's last version.
+pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
+    let unfit = |column: &str, problem: &str| Unfit {
+        original: original(columns, record),
+        reason: format!("{column}: {problem}"),
+    };
+    let id = record.id.parse().map_err(|_| unfit("id", "is not a bigint"))?;
+    let changed = modified(record).ok_or_else(|| unfit(MODIFIED, "is not a timestamp"))?;
+    let version = match record.archived {
+        true => archived_at(record).ok_or_else(|| unfit("archivedAt", "is not a timestamp"))?.max(changed),
+        false => changed,
+    };
+    let mut values = Vec::with_capacity(columns.columns().len());
+    for column in columns.columns() {
+        values.push(match column.name.as_str() {
+            "id" => Owned::Bigint(id),
+            "archived" => Owned::Boolean(record.archived),
+            MODIFIED => Owned::Timestamp(version),
+            name => match property_of(name).and_then(|property| text(record, property)) {
+                None => Owned::Null,
+                Some(text) => {
+                    let problem = || unfit(name, &format!("is not a {}", column.column_type));
+                    convert(column, text).ok_or_else(problem)?
+                }
+            },
+        });
+    }
+    Ok(Row { id, modified: version, archived: record.archived, values })
+}
+
+/// A property's text. HubSpot clears a property to an empty text or to null; neither is a value.
+fn text(record: &Record, property: &str) -> Option<String> {
+    match record.properties.get(property)? {
+        Value::Null => None,
+        Value::String(text) if text.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        // Documented as text; a bare number or boolean says the same.
+        other => Some(other.to_string()),
+    }
+}
+
+fn convert(column: &Column, text: String) -> Option<Owned> {
+    Some(match column.column_type {
+        ColumnType::Text => Owned::Text(text),
+        ColumnType::Bigint => Owned::Bigint(text.parse().ok()?),
+        ColumnType::Decimal(_, scale) => Owned::Decimal(decimal_from_text(&text, scale)?),
+        ColumnType::Timestamp => Owned::Timestamp(timestamp(&text)?),
+        ColumnType::Boolean => Owned::Boolean(text.parse().ok()?),
+        ColumnType::Date => {
+            let midnight = || DateTime::from_timestamp_micros(timestamp(&text)?).map(|time| time.date_naive());
+            Owned::Date(text.parse::<NaiveDate>().ok().or_else(midnight)?.to_epoch_days())
+        }
+    })
+}
+
+/// ISO 8601 with or without a fraction, or milliseconds since 1970: HubSpot reads both and has written both.
+fn timestamp(text: &str) -> Option<i64> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.timestamp_micros());
+    }
+    text.parse::<i64>().ok()?.checked_mul(1_000)
+}
+
+fn original(columns: &Schema, record: &Record) -> Value {
+    let value = |column: &Column| match column.name.as_str() {
+        "id" => Value::from(record.id.clone()),
+        "archived" => Value::from(record.archived),
+        name => property_of(name).and_then(|property| record.properties.get(property)).cloned().unwrap_or_default(),
+    };
+    let mut values: Map<String, Value> =
+        columns.columns().iter().map(|column| (column.name.clone(), value(column))).collect();
+    if let Some(at) = &record.archived_at {
+        values.insert("archivedAt".to_owned(), Value::from(at.clone()));
+    }
+    Value::Object(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn columns() -> Schema {
+        let column = |name: &str, kind: &str| json!({"name": name, "type": kind});
+        let all = json!([
+            column("id", "bigint"),
+            column("email", "text"),
+            column("archived", "boolean"),
+            column("merged_ids", "text"),
+            column("lastmodifieddate", "timestamp"),
+            column("score", "decimal(6,2)"),
+            column("birthday", "date"),
+            column("opted_out", "boolean"),
+        ]);
+        serde_json::from_value(all).expect("columns")
+    }
+
+    fn record(change: impl Fn(&mut Value)) -> Record {
+        let mut record = json!({
+            "id": "7", "archived": false, "createdAt": "2026-01-01T00:00:00.000Z",
+            "properties": {
+                "email": "a@b.c", "hs_merged_object_ids": "3;4", "lastmodifieddate": "2026-01-02T00:00:00.5Z",
+                "score": "1.5", "birthday": "2000-02-29", "opted_out": "true",
+            },
+        });
+        change(&mut record);
+        serde_json::from_value(record).expect("a record")
+    }
+
+    const AT: i64 = 1_767_312_000_500_000;
+
+    #[test]
+    fn a_column_takes_the_property_of_its_name() {
+        let row = decode(&columns(), &record(|_| {})).expect("a row");
+        let expected = [
+            Cell::Bigint(7),
+            Cell::Text("a@b.c"),
+            Cell::Boolean(false),
+            Cell::Text("3;4"),
+            Cell::Timestamp(AT),
+            Cell::Decimal(150),
+            Cell::Date(11_016),
+            Cell::Boolean(true),
+        ];
+        assert_eq!(row.cells(), expected);
+    }
+
+    #[test]
+    fn absent_empty_and_null_properties_are_null() {
+        for empty in [json!(null), json!("")] {
+            let row = decode(&columns(), &record(|r| r["properties"]["email"] = empty.clone())).expect("a row");
+            assert_eq!(row.cells()[1], Cell::Null);
+        }
+        let row = decode(&columns(), &record(|r| drop(r["properties"].as_object_mut().map(|p| p.remove("email")))));
+        assert_eq!(row.expect("a row").cells()[1], Cell::Null);
+    }
+
+    #[test]
+    fn times_come_with_and_without_a_fraction_and_in_milliseconds() {
+        for (text, expected) in [
+            ("2026-01-02T00:00:00.500Z", Some(AT)),
+            ("2026-01-02T00:00:00Z", Some(AT - 500_000)),
+            ("2026-01-02T01:00:00+01:00", Some(AT - 500_000)),
+            ("1767312000500", Some(AT)),
+            ("yesterday", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("9223372036854775807", None),
+        ] {
+            assert_eq!(timestamp(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_tombstones_version_is_the_time_of_its_archiving() {
+        let tombstone = |at: &str| {
+            record(|r| {
+                r["archived"] = json!(true);
+                r["archivedAt"] = json!(at);
+            })
+        };
+        let row = decode(&columns(), &tombstone("2026-01-03T00:00:00Z")).expect("a row");
+        assert_eq!(row.cells()[4], Cell::Timestamp(AT + 86_399_500_000));
+        let same_time = decode(&columns(), &tombstone("2026-01-02T00:00:00Z")).expect("a row");
+        let live = decode(&columns(), &record(|_| {})).expect("a row");
+        assert!(same_time.supersedes(&live) && !live.supersedes(&same_time));
+    }
+
+    #[test]
+    fn a_value_of_another_type_makes_the_record_unfit_and_names_the_column() {
+        for (change, reason) in [
+            (&(|r: &mut Value| r["id"] = json!("x")) as &dyn Fn(&mut Value), "id: is not a bigint"),
+            (&|r| r["properties"]["lastmodifieddate"] = json!("soon"), "lastmodifieddate: is not a timestamp"),
+            (&|r| r["properties"]["lastmodifieddate"] = json!(null), "lastmodifieddate: is not a timestamp"),
+            (&|r| r["archived"] = json!(true), "archivedAt: is not a timestamp"),
+            (&|r| r["properties"]["score"] = json!("high"), "score: is not a decimal(6,2)"),
+            (&|r| r["properties"]["birthday"] = json!("29 Feb"), "birthday: is not a date"),
+            (&|r| r["properties"]["opted_out"] = json!("maybe"), "opted_out: is not a boolean"),
+        ] {
+            let unfit = decode(&columns(), &record(change)).expect_err(reason);
+            assert_eq!(unfit.reason, reason);
+            assert_eq!(unfit.original["email"], "a@b.c");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The settings of each function agree in its code, its README and the template.
+
+use std::collections::BTreeSet;
+
+use crate::project::{files, functions, read};
+
+/// Names like `SLUICE_…` in a text.
+fn names(text: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for part in text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')) {
+        if part.starts_with("SLUICE_") && part.len() > "SLUICE_".len() {
+            names.insert(part.to_owned());
+        }
+    }
+    names
+}
+
+/// What a function's code reads, by its own config and the configs of the crates it shares.
+fn read_by(function: &str) -> BTreeSet<String> {
+    let own = read(&format!("functions/{function}/src/config.rs"));
+    let mut all = names(own.split("#[cfg(test)]").next().unwrap_or_default());
+    for (marker, config) in [
+        ("SnowflakeConfig", "shared/sluice-snowflake/src/config.rs"),
+        ("DbtCloudConfig", "shared/sluice-dbt/src/client.rs"),
+        ("HubspotConfig", "shared/sluice-hubspot/src/config.rs"),
+        ("HubSpotConfig", "shared/sluice-hubspot/src/config.rs"),
+        ("PostgresConfig", "shared/sluice-postgres/src/config.rs"),
+    ] {
+        if own.contains(marker) {
+            all.extend(names(read(config).split("#[cfg(test)]").next().unwrap_or_default()));
+        }
+    }
+    all
+}
+
+/// What a function's README tells in its table.
+fn told_by(function: &str) -> BTreeSet<String> {
+    let readme = read(&format!("functions/{function}/README.md"));
+    let rows = readme.lines().filter(|line| line.starts_with("| `SLUICE_"));
+    rows.flat_map(|row| names(row.split('|').nth(1).unwrap_or_default())).collect()
+}
+
+#[test]
+fn each_readme_tells_exactly_the_variables_that_the_code_reads() {
+    for function in functions() {
+        assert_eq!(told_by(&function), read_by(&function), "functions/{function}/README.md against its config");
+    }
+}
+
+#[test]
+fn the_template_sets_no_variable_that_nobody_reads_and_none_is_missing() {
+    let template = names(&read("template.yaml"));
+    let read: BTreeSet<String> = functions().iter().flat_map(|function| read_by(function)).collect();
+    let unknown: Vec<&String> =
+        template.difference(&read).filter(|name| !["SLUICE_LOADER", "SLUICE_PROFILE"].contains(&name.as_str())).collect();
+    assert!(unknown.is_empty(), "the template sets {unknown:?}, which no function reads");
+    for function in functions() {
+        let readme = crate::project::read(&format!("functions/{function}/README.md"));
+        for row in readme.lines().filter(|line| line.starts_with("| `SLUICE_") && line.contains("| required |")) {
+            for name in names(row.split('|').nth(1).unwrap_or_default()) {
+                assert!(template.contains(&name), "{function} requires {name}, the template does not set it");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_raw_table_is_a_source_of_the_dbt_project() {
+    let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
+    let declared: String = files(".yml").iter().filter(|path| path.starts_with("dbt/models")).map(|path| read(path)).collect();
+    for table in sources.tables {
+        let id = table.table;
+        let name = format!("{}_{}", id.database, id.schema).to_lowercase();
+        assert!(declared.contains(&name), "dbt declares no source {name}");
+        for column in table.columns.columns() {
+            assert!(declared.contains(&column.name), "dbt does not know {id}.{}", column.name);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! Every event file is one that its function takes, or one that it refuses for the reason in its name.
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::project::{functions, list, read};
+
+fn parses<T: DeserializeOwned>(event: &Value) -> bool {
+    serde_json::from_value::<T>(event.clone()).is_ok()
+}
+
+#[test]
+fn every_event_file_has_its_functions_type() {
+    let mut checked = 0;
+    for function in functions() {
+        for name in list(&format!("events/{function}")) {
+            let path = format!("events/{function}/{name}");
+            let event: Value = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+            let parsed = match function.as_str() {
+                "extract-postgres" | "extract-exchange-rates" | "extract-hubspot" => {
+                    parses::<sluice_core::extract::ExtractRequest>(&event)
+                }
+                "stream-kafka" => parses::<sluice_kafka::KafkaEvent>(&event),
+                "load-commits" => parses::<load_commits::event::Event>(&event),
+                "dispatch-dbt" => parses::<dispatch_dbt::event::Event>(&event),
+                other => panic!("no event type is known for {other}"),
+            };
+            assert!(parsed, "{path} does not have its function's type");
+            checked += 1;
+        }
+    }
+    assert!(checked >= 20, "only {checked} events were found");
+}

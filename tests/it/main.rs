@@ -1,0 +1,6 @@
+//! The one integration binary: what holds for the project as a whole.
+
+mod config;
+mod events;
+mod project;
+mod tidy;

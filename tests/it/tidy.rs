@@ -1,0 +1,130 @@
+//! The rules of the house, checked by machine.
+
+use crate::project::{dependencies, files, functions, list, read, root};
+
+fn is_test(path: &str) -> bool {
+    path.starts_with("tests/") || path.contains("/tests") || path.ends_with("tests.rs") || path.ends_with("fakes.rs")
+}
+
+/// The part of a source file that is not its tests.
+fn code(path: &str) -> String {
+    let text = read(path);
+    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
+}
+
+fn shipped() -> Vec<String> {
+    let rust = files(".rs");
+    rust.into_iter().filter(|p| (p.starts_with("functions/") || p.starts_with("shared/")) && !is_test(p)).collect()
+}
+
+#[test]
+fn no_function_and_no_shared_crate_carries_duckdb_a_kafka_library_in_c_or_a_stand_in() {
+    let banned = ["duckdb", "libduckdb-sys", "rdkafka", "rdkafka-sys", "axum", "sluice-testkit"];
+    for package in functions().into_iter().chain(list("shared")) {
+        let needed = dependencies(&package);
+        let found: Vec<&String> = needed.iter().filter(|name| banned.contains(&name.as_str()) || name.starts_with("standin")).collect();
+        assert!(found.is_empty(), "{package} depends on {found:?}");
+    }
+}
+
+#[test]
+fn only_functions_and_sluice_lambda_know_lambda_and_only_sluice_aws_beside_them_the_sdk() {
+    for package in list("shared") {
+        let manifest = read(&format!("shared/{package}/Cargo.toml"));
+        let direct = |prefix: &str| manifest.lines().any(|line| line.starts_with(prefix));
+        assert!(package == "sluice-lambda" || !direct("lambda_runtime"), "{package} knows Lambda");
+        assert!(package == "sluice-lambda" || !direct("aws_lambda_events"), "{package} knows Lambda's events");
+        assert!(package == "sluice-aws" || !direct("aws-sdk") && !direct("aws-config"), "{package} knows the AWS SDK");
+    }
+}
+
+#[test]
+fn the_core_and_the_loops_reach_nothing_but_their_ports() {
+    for package in ["sluice-core", "sluice-pipeline"] {
+        for name in ["tokio", "reqwest", "hyper", "aws-config"] {
+            assert!(!dependencies(package).contains(&name.to_owned()), "{package} depends on {name}");
+        }
+    }
+    for path in shipped().iter().filter(|path| path.starts_with("shared/sluice-pipeline")) {
+        for call in ["Utc::now", "SystemTime::now", "Instant::now", "std::env", "std::fs", "std::net", "new_v4()", "now_v7()"] {
+            assert!(!code(path).contains(call), "{path} calls {call}: that belongs behind a port");
+        }
+    }
+}
+
+#[test]
+fn the_environment_is_read_in_one_place() {
+    for path in shipped().iter().filter(|path| path.as_str() != "shared/sluice-core/src/env.rs") {
+        assert!(!code(path).contains("env::var"), "{path} reads the environment itself");
+    }
+}
+
+#[test]
+fn sql_lives_where_it_belongs() {
+    let home = ["shared/sluice-postgres/", "shared/sluice-snowflake/"];
+    let verbs = ["SELECT ", "INSERT INTO ", "MERGE INTO ", "COPY INTO ", "CREATE TABLE "];
+    for path in shipped().iter().filter(|path| !home.iter().any(|home| path.starts_with(home))) {
+        for line in code(path).lines().filter(|line| !line.trim_start().starts_with("//")) {
+            assert!(!verbs.iter().any(|verb| line.contains(verb)), "{path} holds SQL: {line}");
+        }
+    }
+}
+
+#[test]
+fn functions_have_the_same_shape() {
+    let headings =
+        ["What it does", "Trigger", "Reads and writes", "Environment", "Failure behaviour", "IAM", "Run it locally"];
+    for function in functions() {
+        for file in ["Cargo.toml", "README.md", "src/main.rs", "src/lib.rs", "src/config.rs", "src/handler.rs"] {
+            assert!(root().join("functions").join(&function).join(file).exists(), "{function} lacks {file}");
+        }
+        let readme = read(&format!("functions/{function}/README.md"));
+        let found: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert_eq!(found, headings, "the README of {function}");
+        let main = read(&format!("functions/{function}/src/main.rs"));
+        assert!(main.lines().count() <= 40, "{function}: main.rs is bootstrap only");
+        assert!(!list(&format!("events/{function}")).is_empty(), "{function} has no events");
+    }
+}
+
+#[test]
+fn files_are_short_enough_to_hold_in_mind_and_named_for_what_they_hold() {
+    let vague = ["utils", "helpers", "common", "types", "misc", "manager"];
+    for path in files(".rs") {
+        let lines = code(&path).lines().count();
+        assert!(lines <= 500, "{path} has {lines} lines");
+        let stem = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
+        assert!(!vague.contains(&stem), "{path} says nothing by its name");
+    }
+}
+
+#[test]
+fn nothing_is_left_half_done() {
+    // Spelled in parts, so that this file does not find itself.
+    let marks = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["todo", "!("], ["unimplemented", "!("], ["dbg", "!("]].map(|parts| parts.concat());
+    for ending in [".rs", ".sql", ".py", ".yaml", ".yml", ".md"] {
+        for path in files(ending) {
+            let text = read(&path);
+            for mark in &marks {
+                assert!(!text.contains(mark.as_str()), "{path} holds {mark}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_stand_ins_stay_smaller_than_what_they_stand_beside() {
+    let count = |folders: &[&str]| -> usize {
+        let own = |path: &String| folders.iter().any(|folder| path.starts_with(folder));
+        files(".rs").iter().filter(|path| own(path)).map(|path| read(path).lines().count()).sum()
+    };
+    let (local, platform) = (count(&["local/"]), count(&["functions/", "shared/"]));
+    assert!(local < platform, "local/ has {local} lines, functions/ and shared/ {platform}");
+}
+
+#[test]
+fn every_module_says_what_it_is() {
+    for path in files(".rs").iter().filter(|path| !is_test(path) && !path.ends_with("main.rs")) {
+        assert!(read(path).starts_with("//!"), "{path} has no header");
+    }
+}
