@@ -1,1 +1,116 @@
-fn main() {}
+//! `sluice-local`: the platform on one machine. See `make help`.
+
+mod demo;
+mod invoke;
+mod machine;
+mod progress;
+mod report;
+mod seed;
+mod settle;
+mod stack;
+mod verify;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+
+use crate::{
+    demo::{Options, World},
+    machine::state::{Folders, Registry},
+    progress::Progress,
+    stack::Stack,
+};
+
+/// The whole platform on one machine: the real template and functions, DuckDB as the warehouse, no account.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run everything once, check the result, stop what was started.
+    Demo {
+        /// A folder with your own products.csv, contacts.csv, purchases.ndjson and, if you like, rates.csv.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        /// How much data to generate; 1 means 100,000 purchases.
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+    },
+    /// Start everything and leave it running until Ctrl-C.
+    Up {
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+    },
+    /// Forget the state of earlier runs: lake, warehouse, database, topic.
+    Reset,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(Cli::parse().command).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nsluice-local: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(task: Task) -> Result<()> {
+    let folders = Folders::find()?;
+    folders.create()?;
+    match task {
+        Task::Demo { data, scale } => with_stack(&folders, Options { data, scale }, true).await,
+        Task::Up { scale } => with_stack(&folders, Options { data: None, scale }, false).await,
+        Task::Reset => {
+            Registry::take_over(&folders).await?;
+            let state = folders.root.join(".sluice");
+            std::fs::remove_dir_all(&state).with_context(|| format!("cannot remove {}", state.display()))
+        }
+    }
+}
+
+/// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
+async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<()> {
+    let mut progress = Progress::default();
+    let interrupted = async {
+        // An error means that there are no signals here, and so nobody who interrupts.
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => anyhow::anyhow!("interrupted"),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(interrupted);
+    println!("sluice on one machine\n");
+    let starting = async {
+        let world = progress.phase("prepare the data", World::load(folders, &options)).await?;
+        let stack = Stack::start(folders, world.vendors(), &mut progress).await?;
+        anyhow::Ok((world, stack))
+    };
+    let (world, mut stack) = tokio::select! {
+        started = starting => started?,
+        error = &mut interrupted => return Err(error),
+    };
+    let outcome = if demo {
+        tokio::select! {
+            outcome = demo::run(&stack, &world, &mut progress) => outcome,
+            error = &mut interrupted => Err(error),
+        }
+    } else {
+        println!("\n  the platform is up; Ctrl-C stops it");
+        tokio::select! {
+            error = stack.failed() => Err(error),
+            _ = &mut interrupted => Ok(()),
+        }
+    };
+    stack.stop().await?;
+    if outcome.is_ok() && demo {
+        println!("\n  done in {:.0} s; everything that was started is stopped", progress.total().as_secs_f64());
+    }
+    outcome
+}

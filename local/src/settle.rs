@@ -125,3 +125,21 @@ pub async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String,
     }
     Ok(tables)
 }
+
+/// Kafka records of a topic that were kept because they broke the contract.
+pub async fn dead_letters(aws: &aws_config::SdkConfig, topic: &str) -> Result<u64> {
+    let config = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
+    let client = aws_sdk_s3::Client::from_conf(config);
+    let bucket = format!("{}-lake-{}", crate::machine::deploy::STACK, crate::machine::services::ACCOUNT);
+    let mut pages = client.list_objects_v2().bucket(bucket).prefix(format!("dead-letter/{topic}/")).into_paginator().send();
+    let mut count = 0;
+    while let Some(page) = pages.next().await {
+        count += page.context("cannot list the dead letters")?.contents().len() as u64;
+    }
+    Ok(count)
+}
+
+/// Whether the newest dbt run has failed.
+pub async fn failed_runs(store: &S3Lake) -> Result<bool> {
+    Ok(dispatch::last_status(store).await? == Some(dispatch::EndStatus::Failed))
+}

@@ -52,6 +52,9 @@ mod tests {
     fn the_look_back_has_a_default() {
         let needed = [("SLUICE_LAKE_BUCKET", "b"), ("SLUICE_LAKE_ID", "l"), ("SLUICE_POSTGRES_SECRET", "s")];
         assert_eq!(read(&needed).unwrap().options.lookback, 10_000);
-        assert_eq!(read(&[needed.as_slice(), &[("SLUICE_POSTGRES_LOOKBACK", "0")]].concat()).unwrap().options.lookback, 0);
+        assert_eq!(
+            read(&[needed.as_slice(), &[("SLUICE_POSTGRES_LOOKBACK", "0")]].concat()).unwrap().options.lookback,
+            0
+        );
     }
 }

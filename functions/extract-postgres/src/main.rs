@@ -10,8 +10,7 @@ use sluice_aws::{CachedSecrets, S3Lake};
 async fn main() -> sluice_lambda::MainResult {
     let config = sluice_lambda::start(Config::read)?;
     let sdk = sluice_aws::sdk_config().await;
-    let deps =
-        Deps { store: S3Lake::new(&sdk, &config.lake_bucket), secrets: CachedSecrets::new(&sdk), config };
+    let deps = Deps { store: S3Lake::new(&sdk, &config.lake_bucket), secrets: CachedSecrets::new(&sdk), config };
     // Boxed: one type with all layers of two SDK clients inside is more than the compiler lays out.
     sluice_lambda::run(async |request, invocation| Box::pin(handle(request, invocation, &deps)).await).await
 }

@@ -70,7 +70,9 @@ struct Shop {
 impl Shop {
     async fn new(name: &str) -> Self {
         let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
-            panic!("{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one")
+            panic!(
+                "{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one"
+            )
         });
         let settings: tokio_postgres::Config = url.parse().expect("a PostgreSQL URL");
         let (admin, connection) = settings.connect(NoTls).await.unwrap_or_else(|e| panic!("{VARIABLE}: {e:?}"));
@@ -93,7 +95,8 @@ impl Shop {
             "password": String::from_utf8_lossy(settings.get_password().unwrap_or_default()),
             "sslmode": "disable",
         });
-        let sources = include_str!("../../../platform/sources.yaml").replace("schema: raw_data", &format!("schema: {schema}"));
+        let sources =
+            include_str!("../../../platform/sources.yaml").replace("schema: raw_data", &format!("schema: {schema}"));
         let config = Config {
             lake_bucket: "lake".into(),
             lake_id: LakeId("test".into()),
@@ -189,8 +192,10 @@ async fn rows_that_break_the_contract_are_kept_and_the_rest_is_committed() {
     let text = zstd::decode_all(&shop.deps.store.0.borrow()[path][..]).unwrap();
     let lines: Vec<serde_json::Value> =
         std::str::from_utf8(&text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let kept: Vec<(i64, &str)> =
-        lines.iter().map(|line| (line["row"]["audit_id"].as_i64().unwrap(), line["reason"].as_str().unwrap())).collect();
+    let kept: Vec<(i64, &str)> = lines
+        .iter()
+        .map(|line| (line["row"]["audit_id"].as_i64().unwrap(), line["reason"].as_str().unwrap()))
+        .collect();
     assert_eq!(
         kept,
         [

@@ -2,18 +2,18 @@
 //!
 //! [`read()`] asks the search for everything changed since the cursor, then the list of archived contacts, and answers
 //! with one [`Row`] per contact and the cursor that the commit will keep. How it pages without ever losing a contact is
-//! told in `read`, what the cursor remembers in [`position`].
+//! told in `read`, what the cursor remembers in `position`.
 //!
 //! API: <https://developers.hubspot.com/docs/api/crm/search>, <https://developers.hubspot.com/docs/api/crm/contacts>
 
 mod client;
-pub mod config;
+mod config;
 mod error;
-pub mod position;
+mod position;
 mod read;
 mod row;
 
 pub use client::Client;
-pub use config::HubspotConfig;
+pub use config::{Credentials, DEFAULT_URL, HubspotConfig};
 pub use read::{Limits, Read, read};
 pub use row::{Row, Unfit};

@@ -37,7 +37,8 @@ pub struct Read {
     /// One per contact, by id.
     pub rows: Vec<Row>,
     pub unfit: Vec<Unfit>,
-    pub cursor: Cursor,
+    /// `None` as long as the account has shown nothing at all.
+    pub cursor: Option<Cursor>,
     pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -210,7 +211,7 @@ impl Run<'_> {
         Ok(Read {
             rows: self.rows.into_values().collect(),
             unfit: self.unfit.into_values().collect(),
-            cursor: Cursor::encode(&reached)?,
+            cursor: if reached == Position::default() { None } else { Some(Cursor::encode(&reached)?) },
             facts,
         })
     }

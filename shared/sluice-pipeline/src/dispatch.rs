@@ -283,6 +283,12 @@ pub async fn under_way(store: &impl ObjectStore) -> Result<Option<u64>> {
     Ok(claim::end(store, claim.number).await?.is_none().then_some(claim.number))
 }
 
+/// How the newest claimed run has ended; `None` before the first end.
+pub async fn last_status(store: &impl ObjectStore) -> Result<Option<EndStatus>> {
+    let Some(claim) = claim::newest(store).await? else { return Ok(None) };
+    Ok(claim::end(store, claim.number).await?.map(|end| end.status))
+}
+
 fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
     positions.iter().filter(|(table, position)| covered.get(*table) != Some(*position)).map(|(table, _)| table.clone()).collect()
 }

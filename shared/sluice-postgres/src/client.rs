@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use sluice_core::{Error, Result, RunId};
-use tokio::{io::{AsyncRead, AsyncWrite}, task::JoinHandle};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    task::JoinHandle,
+};
 use tokio_postgres::{Client, Config, Connection, NoTls, config::SslMode};
 
 use crate::{

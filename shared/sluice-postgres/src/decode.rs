@@ -172,11 +172,7 @@ fn numeric<'a>(bytes: &[u8], scale: i8) -> Result<Decoded<'a>> {
 }
 
 /// The digits' value times 10^scale.
-fn unscaled(
-    digits: impl Iterator<Item = u16>,
-    weight: i16,
-    scale: i8,
-) -> std::result::Result<i128, &'static str> {
+fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::result::Result<i128, &'static str> {
     let mut value: i128 = 0;
     // The power of ten of the digit at hand, once scaled.
     let mut power = 4 * i32::from(weight) + i32::from(scale);

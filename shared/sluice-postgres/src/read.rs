@@ -211,7 +211,9 @@ impl Shape {
         let fields = contract
             .iter()
             .zip(described.columns())
-            .map(|(column, found)| Field::new(column, found.type_()).map_err(|e| source.mismatch(e.kind(), e.to_string())))
+            .map(|(column, found)| {
+                Field::new(column, found.type_()).map_err(|e| source.mismatch(e.kind(), e.to_string()))
+            })
             .collect::<Result<Vec<_>>>()?;
         let cursor_index = fields
             .iter()

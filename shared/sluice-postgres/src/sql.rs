@@ -137,11 +137,7 @@ mod tests {
                 false,
                 r#" WHERE "a""; DROP TABLE x; --" > ('-5'::bigint)"#,
             ),
-            (
-                Since { above: None, transactions },
-                true,
-                " WHERE ((7::bigint - xmin::text::bigint) & 4294967295) <= 3",
-            ),
+            (Since { above: None, transactions }, true, " WHERE ((7::bigint - xmin::text::bigint) & 4294967295) <= 3"),
             (
                 Since { above: Some(i64::MIN), transactions },
                 true,

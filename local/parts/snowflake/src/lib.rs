@@ -3,7 +3,7 @@
 //! It keeps the protocols' promises and their traps (202 at any time, lost answers, uncommitted rows that vanish) and
 //! knows exactly the statements that the platform renders. It is not Snowflake: what it accepts, Snowflake may refuse.
 //!
-//! One thread owns the file ([`actor`]). [`Standin::release_file`] gives it away, because DuckDB has one writer and dbt
+//! One thread owns the file. [`Standin::release_file`] gives it away, because DuckDB has one writer and dbt
 //! needs its turn; meanwhile statements wait and appends go to a journal.
 
 mod actor;

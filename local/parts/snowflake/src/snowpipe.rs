@@ -17,7 +17,7 @@ use crate::{
     catalogue::{self, Kind},
     lake::Lake,
     lock,
-    statements::{Copy, Failure, Name, Session},
+    statements::{CopyInto, Failure, Name, Session},
 };
 
 /// How far back a report goes.
@@ -35,7 +35,7 @@ struct State {
 }
 
 struct Pipe {
-    copy: Copy,
+    copy: CopyInto,
     /// Paths that are queued or loaded, and are not taken again.
     taken: HashSet<String>,
     events: Vec<(u64, FileEvent)>,
@@ -71,7 +71,7 @@ impl Pipes {
     pub(crate) fn read(conn: &Connection) -> Result<Self> {
         let pipes = Pipes::default();
         for (name, definition) in catalogue::all(conn, Kind::Pipe)? {
-            let copy = Copy::of_pipe(&definition).map_err(|failure| anyhow::anyhow!(failure.message))?;
+            let copy = CopyInto::of_pipe(&definition).map_err(|failure| anyhow::anyhow!(failure.message))?;
             let sql = "SELECT FILE_NAME FROM \"_STANDIN\".COPY_HISTORY WHERE PIPE = ? AND STATUS = 'Loaded'";
             let taken = conn.prepare(sql)?.query_map(params![name], |row| row.get(0))?.collect::<Result<_, _>>()?;
             lock(&pipes.0).pipes.insert(name, Pipe { copy, taken, events: Vec::new() });
@@ -79,7 +79,7 @@ impl Pipes {
         Ok(pipes)
     }
 
-    pub(crate) fn add(&self, name: &Name, copy: Copy) {
+    pub(crate) fn add(&self, name: &Name, copy: CopyInto) {
         let pipe = Pipe { copy, taken: HashSet::new(), events: Vec::new() };
         lock(&self.0).pipes.insert(name.to_string(), pipe);
     }

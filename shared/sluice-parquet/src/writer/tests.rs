@@ -153,11 +153,8 @@ async fn an_empty_run_makes_no_object() {
 #[tokio::test]
 async fn a_run_of_rejects_only_makes_no_data_file() {
     let lake = Lake::default();
-    let (files, rejected) = written(&lake, &table("copy"), PART_LIMIT, async |writer| {
-        writer.push(&[Cell::Null; 6]).await
-    })
-    .await
-    .unwrap();
+    let (files, rejected) =
+        written(&lake, &table("copy"), PART_LIMIT, async |writer| writer.push(&[Cell::Null; 6]).await).await.unwrap();
     assert!(files.is_empty());
     assert_eq!(lake.keys(), [rejected.unwrap().path]);
 }
@@ -182,7 +179,15 @@ async fn a_full_part_is_put_and_the_next_one_begun() {
             .iter()
             .flat_map(|path| lake.parquet(path).0)
             .flat_map(|batch| {
-                batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().values().iter().copied().collect::<Vec<_>>()
+                batch
+                    .column(0)
+                    .as_any()
+                    .downcast_ref::<Int64Array>()
+                    .unwrap()
+                    .values()
+                    .iter()
+                    .copied()
+                    .collect::<Vec<_>>()
             })
             .collect();
         assert_eq!(ids, (0..20_000).collect::<Vec<_>>());

@@ -26,7 +26,9 @@ impl Database {
     /// whole server, so tests side by side would see each other's.
     pub async fn new() -> Self {
         let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
-            panic!("{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one")
+            panic!(
+                "{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one"
+            )
         });
         let settings: tokio_postgres::Config = url.parse().expect("a PostgreSQL URL");
         let admin = connect(&settings).await;

@@ -51,18 +51,18 @@ pub(super) async fn insert_files(
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct From {
+pub(super) struct Since {
     begin_mark: Option<String>,
 }
 
 pub(super) async fn insert_report(
     State(standin): State<Standin>,
     Path(pipe): Path<String>,
-    Query(from): Query<From>,
+    Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
     key_pair(&standin, bearer(&headers))?;
-    let after = from.begin_mark.as_deref().unwrap_or("0").parse();
+    let after = since.begin_mark.as_deref().unwrap_or("0").parse();
     let after = after.map_err(|_| Problem::new(400, "390142", "beginMark is not a mark of this pipe"))?;
     let (files, mark) = standin.0.pipes.report(&pipe, after).ok_or_else(|| unknown(&pipe))?;
     Ok(Json(json!({"pipe": pipe, "completeResult": true, "nextBeginMark": mark.to_string(), "files": files})))

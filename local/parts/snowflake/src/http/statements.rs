@@ -128,7 +128,7 @@ pub(super) async fn submit(
     key_pair(&standin, bearer(&headers))?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.starts_with("application/json") {
-        return Err(Problem::new(415, "391901", "the content type must be application/json"));
+        return Err(Problem::new(415, "390142", "the content type must be application/json"));
     }
     let body: Body = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(400, "390142", format!("the request's body is not valid: {error}")))?;
@@ -153,14 +153,13 @@ pub(super) async fn submit(
         }
     });
     let forced = standin.0.faults.take("/api/v2/statements", |fault| fault == faults::Fault::Accepted);
-    if !submission.at_once && forced.is_none() {
-        tokio::select! {
-            _ = ended => {}
-            () = standin.0.actor.gone() => {}
-            () = tokio::time::sleep(HELD_FOR) => {}
-        }
-    } else if forced.is_some() {
+    if submission.at_once || forced.is_some() {
         return Ok(running(handle, Utc::now().timestamp_millis()));
+    }
+    tokio::select! {
+        _ = ended => {}
+        () = standin.0.actor.gone() => {}
+        () = tokio::time::sleep(HELD_FOR) => {}
     }
     answer(&standin, handle, 0)
 }

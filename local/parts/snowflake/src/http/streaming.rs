@@ -127,7 +127,7 @@ fn decompressed(headers: &HeaderMap, body: Bytes) -> Result<Bytes, Problem> {
         None | Some(b"identity") => return Ok(body),
         Some(b"zstd") => Box::new(zstd::stream::read::Decoder::new(body.as_ref()).map_err(broken)?),
         Some(b"gzip") => Box::new(flate2::read::GzDecoder::new(body.as_ref())),
-        Some(_) => return Err(Problem::new(415, "391901", "the content encoding is neither zstd nor gzip")),
+        Some(_) => return Err(Problem::new(415, "390142", "the content encoding is neither zstd nor gzip")),
     };
     let mut rows = Vec::new();
     reader.take(MOST_RAW_BYTES + 1).read_to_end(&mut rows).map_err(broken)?;

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Copy, Failure, ResultSet, Session, ddl, result,
+    CopyInto, Failure, ResultSet, Session, ddl, result,
     tokens::{Cursor, Token, tokens},
     translate,
 };
@@ -32,7 +32,7 @@ enum Step<'a> {
         condition: &'a [Token],
         then: Vec<Step<'a>>,
     },
-    Copy(Copy),
+    Copy(Box<CopyInto>),
     Sql(&'a [Token]),
     Return(&'a [Token]),
     /// Without a name: the exception that is being handled, again.
@@ -137,7 +137,7 @@ fn step(statement: &[Token]) -> Result<Step<'_>, Failure> {
         }
     }
     match statement.first() {
-        Some(first) if first.is("COPY") => Ok(Step::Copy(Copy::parse(cursor)?)),
+        Some(first) if first.is("COPY") => Ok(Step::Copy(Box::new(CopyInto::parse(cursor)?))),
         Some(first) if ["UPDATE", "INSERT", "DELETE", "MERGE"].iter().any(|verb| first.is(verb)) => {
             Ok(Step::Sql(statement))
         }

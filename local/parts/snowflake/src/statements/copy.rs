@@ -19,12 +19,12 @@ const MOST_FILES: usize = 1_000;
 
 /// A parsed `COPY INTO`.
 #[derive(Debug, Clone)]
-pub(crate) struct Copy {
+pub(crate) struct CopyInto {
     pub(crate) into: Name,
     stage: Name,
     format: Name,
     files: Vec<String>,
-    /// Columns and the DuckDB expression over (key, read_parquet) that fills them.
+    /// Columns that tell where a row comes from, and what each tells.
     metadata: Vec<(String, Metadata)>,
 }
 
@@ -35,9 +35,9 @@ enum Metadata {
     StartScanTime,
 }
 
-impl Copy {
+impl CopyInto {
     /// Reads from `COPY INTO` to the end.
-    pub(crate) fn parse(mut cursor: Cursor<'_>) -> Result<Copy, Failure> {
+    pub(crate) fn parse(mut cursor: Cursor<'_>) -> Result<CopyInto, Failure> {
         cursor.expect("COPY INTO")?;
         let into = cursor.name()?;
         cursor.expect("FROM @")?;
@@ -64,11 +64,11 @@ impl Copy {
         if files.len() > MOST_FILES {
             return Err(Failure::syntax(format!("COPY INTO names {} files, at most 1,000 are allowed", files.len())));
         }
-        Ok(Copy { into, stage, format, files, metadata })
+        Ok(CopyInto { into, stage, format, files, metadata })
     }
 
     /// The copy of a pipe, from the statement that made it.
-    pub(crate) fn of_pipe(definition: &str) -> Result<Copy, Failure> {
+    pub(crate) fn of_pipe(definition: &str) -> Result<CopyInto, Failure> {
         ddl::copy_of_pipe(&mut Cursor::new(&tokens(definition)?))
     }
 

@@ -1,7 +1,7 @@
 //! `CREATE ... IF NOT EXISTS`: tables become DuckDB tables, everything else an entry of the catalogue.
 
 use super::{
-    Copy, Failure, Name, ResultSet, Session, identifier,
+    CopyInto, Failure, Name, ResultSet, Session, identifier,
     tokens::{Cursor, Token, name},
 };
 use crate::catalogue::{self, Kind};
@@ -57,7 +57,7 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) 
     if cursor.eat("PIPE IF NOT EXISTS") {
         let pipe = in_schema(session, &mut cursor)?;
         cursor.expect("AS")?;
-        let copy = Copy::parse(cursor)?;
+        let copy = CopyInto::parse(cursor)?;
         if catalogue::columns(conn, &session.listed(&copy.into))?.is_none() {
             return Err(Failure::missing("Table", &copy.into));
         }
@@ -75,11 +75,11 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) 
 }
 
 /// The copy in the text of a pipe.
-pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<Copy, Failure> {
+pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<CopyInto, Failure> {
     cursor.expect("CREATE PIPE IF NOT EXISTS")?;
     cursor.name()?;
     cursor.expect("AS")?;
-    Copy::parse(*cursor)
+    CopyInto::parse(*cursor)
 }
 
 /// `TEMPORARY TABLE`, after `CREATE OR REPLACE`: it belongs to the session.

@@ -14,7 +14,7 @@ use std::{borrow::Cow, collections::HashSet};
 
 use duckdb::Connection;
 
-pub(crate) use copy::Copy;
+pub(crate) use copy::CopyInto;
 pub(crate) use result::{ResultColumn, ResultSet, query};
 pub(crate) use tokens::Name;
 pub(crate) use translate::{identifier, literal};
@@ -113,11 +113,13 @@ impl<'a> Session<'a> {
         if cursor.eat("CREATE") {
             return ddl::create(self, cursor, text);
         }
-        let statement = tokens.strip_suffix(&[tokens::Token::Symbol(";")]).unwrap_or(&tokens);
-        self.sql(statement)
+        if tokens.first().is_some_and(|verb| verb.is("DELETE")) {
+            return Err(Failure::unsupported("DELETE outside a load block"));
+        }
+        self.sql(tokens.strip_suffix(&[tokens::Token::Symbol(";")]).unwrap_or(&tokens))
     }
 
-    /// A query or a change of rows.
+    /// A query or a change of rows, without the `;`.
     pub(crate) fn sql(&mut self, statement: &[tokens::Token]) -> Result<ResultSet, Failure> {
         let changed = |counts: &[&'static str]| Some(counts.to_vec());
         let counts = match statement.first() {

@@ -9,18 +9,35 @@ use crate::{
 
 const COUNT: &str = "SELECT count(*) FROM STREAMING__PUBLIC.PURCHASES";
 
+/// Names the file to the process that [`another_process`] is.
+const FILE: &str = "STANDIN_TEST_FILE";
+
+/// Whether another process can write to the warehouse's file. A second connection of this one would not be kept out.
+fn another_process_writes(warehouse: &Warehouse) -> bool {
+    let mut test = std::process::Command::new(std::env::current_exe().expect("this program"));
+    test.args(["--ignored", "--exact", "file::another_process"]).env(FILE, warehouse.database());
+    test.output().expect("an end").status.success()
+}
+
+#[test]
+#[ignore = "not a test: the other process of the next one"]
+fn another_process() {
+    let Some(file) = std::env::var_os(FILE) else { return };
+    let conn = duckdb::Connection::open(file).expect("the file is free");
+    conn.execute_batch("CREATE SCHEMA ANALYTICS__X; CREATE TABLE ANALYTICS__X.T AS SELECT 1 AS A").expect("a table");
+}
+
 #[tokio::test]
 async fn while_the_file_is_away_statements_wait_and_another_writer_may_use_it() {
     let warehouse = Warehouse::founded().await;
+    assert!(!another_process_writes(&warehouse), "the file has an owner");
     warehouse.standin.release_file().await.expect("released");
     let insert = json!({"statement": "INSERT INTO ADMIN.OBSERVABILITY.DBT_RUNS (NUMBER) VALUES (1)"});
     let (status, body) = warehouse.post("/api/v2/statements", &token(), insert).await;
     assert_eq!(status, 202);
     assert!(warehouse.standin.query("SELECT 1").await.is_err());
 
-    let other = duckdb::Connection::open(warehouse.database()).expect("the file is free");
-    other.execute_batch("CREATE SCHEMA ANALYTICS__X; CREATE TABLE ANALYTICS__X.T AS SELECT 1 AS A").expect("a table");
-    other.close().expect("closed");
+    assert!(another_process_writes(&warehouse), "the file is free");
 
     let url = format!("{}{}", warehouse.url, body["statementStatusUrl"].as_str().expect("an address"));
     let poll = async || {

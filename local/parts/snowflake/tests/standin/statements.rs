@@ -41,8 +41,11 @@ async fn a_commit_is_loaded_once_with_its_origin() {
     let warehouse = Warehouse::founded().await;
     let rows = format!("{} UNION ALL {}", product(1, "a"), product(2, "b"));
     let commit = warehouse.commit(PRODUCTS, 1, 2, &rows);
-    assert_eq!(warehouse.load(&commit).await.expect("a load"), "loaded");
-    assert_eq!(warehouse.load(&commit).await.expect("a second delivery"), "already loaded");
+    let (one, other) = tokio::join!(warehouse.load(&commit), warehouse.load(&commit));
+    let mut answers = [one.expect("a load"), other.expect("a second delivery")];
+    answers.sort();
+    assert_eq!(answers, ["already loaded", "loaded"]);
+    assert_eq!(warehouse.load(&commit).await.expect("a third delivery"), "already loaded");
 
     let loaded = "SELECT concat_ws(' ', PRODUCT_NAME, PRICE_USD, _SLUICE_SEQUENCE, _SLUICE_ROW_NUMBER, _SLUICE_SOURCE_FILE, \
                   _SLUICE_LOADED_AT IS NOT NULL) FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";
@@ -226,6 +229,7 @@ async fn any_other_statement_is_refused_and_does_nothing() {
     let warehouse = Warehouse::founded().await;
     for (statement, code) in [
         ("DROP TABLE DLT.APPLICATION_DATA.PRODUCTS", "000002"),
+        ("DELETE FROM ADMIN.OBSERVABILITY.LOAD_LOCKS", "000002"),
         ("BEGIN TRANSACTION", "000002"),
         ("SELECT * FROM ADMIN.OBSERVABILITY.LOADS; SELECT 1", "000002"),
         ("SELECT FLATTEN(X) FROM ADMIN.OBSERVABILITY.LOADS", "000002"),

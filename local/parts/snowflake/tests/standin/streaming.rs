@@ -1,6 +1,6 @@
 //! Rows through channels: each once, whatever happens in between.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluice_core::TableId;
 use sluice_snowflake::{
@@ -38,7 +38,8 @@ pub async fn append(streaming: &Streaming<OneSecret>, token: &str, rows: &[u8], 
 
 /// The channel's status once it has committed this offset.
 pub async fn committed(streaming: &Streaming<OneSecret>, offset: i64) -> ChannelStatus {
-    for _ in 0..2_000 {
+    let give_up = Instant::now() + Duration::from_secs(30);
+    while Instant::now() < give_up {
         let status = streaming.status(&table(), &["c"]).await.expect("statuses").remove("c").expect("the channel");
         if status.committed_offset().expect("a number") == Some(offset) {
             return status;

@@ -1,0 +1,98 @@
+//! One event: find the table, read from its cursor on, commit.
+
+use std::time::Duration;
+
+use sluice_aws::{CachedSecrets, S3Lake, sdk_config, secret_json};
+use sluice_core::{
+    Error, Result,
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
+    port::{ObjectStore, Secrets, SystemClock},
+    sources::Source as TableSource,
+};
+use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits, Read};
+use sluice_lambda::Invocation;
+use sluice_parquet::TableWriter;
+use sluice_pipeline::extract::{self, Source};
+use tracing::info;
+
+use crate::Config;
+
+/// Contacts held in memory by one run: some 100 MB, a fifth of the function's. A larger account takes several runs to
+/// read for the first time.
+const CONTACTS_PER_RUN: usize = 200_000;
+
+/// Time kept back from searching: for the archive's list, which needs ten requests per thousand contacts deleted in 90
+/// days, for the file and for the commit.
+const RESERVE: Duration = Duration::from_secs(90);
+
+/// What the function holds between invocations.
+#[derive(Debug)]
+pub struct Deps<L, K> {
+    pub config: Config,
+    pub store: L,
+    pub secrets: K,
+    pub http: sluice_http::Client,
+}
+
+impl Deps<S3Lake, CachedSecrets> {
+    pub async fn connect(config: Config) -> Result<Self> {
+        let sdk = sdk_config().await;
+        Ok(Deps {
+            store: S3Lake::new(&sdk, &config.lake_bucket),
+            secrets: CachedSecrets::new(&sdk),
+            http: sluice_http::Client::new()?,
+            config,
+        })
+    }
+}
+
+/// Serves one schedule or one call by hand.
+pub async fn handle(
+    request: ExtractRequest,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Secrets>,
+) -> Result<ExtractSummary> {
+    let Deps { config, store, secrets, http } = deps;
+    let table = config.sources.table(&request.table)?;
+    let credentials: Credentials = secret_json(secrets, &config.secret).await?;
+    let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
+    let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
+    let mut source = Contacts { store, client, limits };
+    let lake = &config.lake_id;
+    let summary = extract::run(store, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    info!(
+        table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
+        rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"
+    );
+    Ok(summary)
+}
+
+/// HubSpot as the extract loop sees it: what was read becomes data files.
+struct Contacts<'a, S> {
+    store: &'a S,
+    client: Client,
+    limits: Limits,
+}
+
+impl<S: ObjectStore> Source for Contacts<'_, S> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        if run.table.source != TableSource::HubspotContacts {
+            return Err(Error::unsupported("the table does not come from HubSpot").with("table", &run.table.table));
+        }
+        let columns = &run.table.columns;
+        let Read { rows, unfit, cursor, facts } =
+            sluice_hubspot::read(&self.client, columns, run.cursor, run.request.time, self.limits).await?;
+        let mut writer = TableWriter::new(self.store, run)?;
+        for row in &rows {
+            writer.push(&row.cells()).await?;
+        }
+        for unfit in &unfit {
+            writer.reject(&unfit.original, &unfit.reason).await?;
+        }
+        let (files, rejected) = writer.finish().await?;
+        Ok(Extracted { files, rejected, cursor, facts })
+    }
+}
+
+#[cfg(test)]
+mod tests;

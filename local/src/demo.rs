@@ -1,0 +1,154 @@
+//! `make demo`: sources, extraction, loading, streaming, dbt, and the proof that the result is right.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde_json::json;
+use sluice_core::extract::Outcome;
+use sluice_testkit::{
+    formats,
+    generate::{Dataset, RateTable, Scale, generate},
+};
+use standin_vendors::open_exchange_rates::{RatesConfig, RatesState};
+use tokio::process::Command;
+
+use crate::{
+    machine::{processes, state::Folders},
+    progress::Progress,
+    report, seed,
+    settle::{self, Watch},
+    stack::{self, OXR_APP_ID, Stack, Vendors},
+    verify,
+};
+
+/// All generated data comes from this seed.
+const SEED: u64 = 20_261_030;
+
+/// How long the platform may take from the last extract to the last dbt run.
+const SETTLE_WITHIN: Duration = Duration::from_secs(600);
+
+const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
+const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
+const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
+const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
+
+/// What to run the demo on.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The user's own files instead of generated data.
+    pub data: Option<PathBuf>,
+    pub scale: f64,
+}
+
+/// The data, and the day on which the platform sees it.
+pub struct World {
+    pub data: Dataset,
+    pub today: NaiveDate,
+}
+
+impl World {
+    /// Reads the rates, then generates or reads the rest.
+    pub async fn load(folders: &Folders, options: &Options) -> Result<Self> {
+        let published = rates(folders).await?;
+        let data = match &options.data {
+            None => generate(SEED, Scale::times(options.scale), published),
+            Some(folder) => {
+                let loaded = formats::load(folder, published).map_err(|lines| anyhow::anyhow!("{lines}"))?;
+                for line in &loaded.bad_purchases {
+                    println!("  ! {line}: will be kept in dead-letter/");
+                }
+                loaded.dataset
+            }
+        };
+        let today = data.rates.dates().next_back().context("there are no exchange rates")?;
+        Ok(World { data, today })
+    }
+
+    /// The time of a scheduled run on that day, late enough for the day's provisional rates.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.today.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
+    }
+
+    pub fn vendors(&self) -> Vendors {
+        let hubspot = stack::hubspot();
+        hubspot.load(self.data.contacts.clone());
+        let config = RatesConfig {
+            app_id: OXR_APP_ID.into(),
+            rates: self.data.rates.clone(),
+            today: self.today,
+            quota: None,
+        };
+        Vendors { hubspot, rates: RatesState::new(config) }
+    }
+}
+
+/// The European Central Bank's daily reference rates, from the package that carries them.
+async fn rates(folders: &Folders) -> Result<RateTable> {
+    let path = folders.state("ecb-rates.csv");
+    if !path.exists() {
+        let mut export = Command::new(folders.tool("data", "python"));
+        export.arg(folders.root.join("tools/rates/export.py")).arg(&path);
+        processes::run("export-rates", export, folders).await?;
+    }
+    RateTable::from_ecb_csv(&fs::read_to_string(&path)?)
+}
+
+/// Runs the whole platform once over the world's data and checks the result.
+pub async fn run(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
+    let (mut shop, mut late) = (seed::shop(&stack.shop_url).await?, seed::shop(&stack.shop_url).await?);
+    let partitions = stack.poller.status().await?;
+    let seeding = async {
+        let open = seed::products(&mut late, &mut shop, &world.data.products).await?;
+        let produced = seed::purchases(&stack.bootstrap, &partitions, &world.data).await?;
+        Ok((open, produced))
+    };
+    let (open, produced) = progress.phase("fill PostgreSQL and Kafka", seeding).await?;
+
+    let extracting = async {
+        // A crash may have lost notifications; what is in the lake is loaded in any case.
+        stack.functions.invoke("LoadCommits", &json!({"sweep": true})).await?;
+        tokio::try_join!(
+            stack.functions.extract("ExtractPostgres", PRODUCTS, world.now()),
+            async {
+                stack.functions.extract("ExtractExchangeRates", CURRENCIES, world.now()).await?;
+                stack.functions.extract("ExtractExchangeRates", RATES, world.now()).await
+            },
+            stack.functions.extract("ExtractHubspot", CONTACTS, world.now()),
+        )
+    };
+    let (products, _, _) = progress.phase("extract products, currencies, rates and contacts", extracting).await?;
+
+    let catching_up = async {
+        open.commit().await?;
+        stack.functions.extract("ExtractPostgres", PRODUCTS, world.now()).await
+    };
+    let late = progress.phase("extract products that committed late", catching_up).await?;
+    if products.outcome == Outcome::NothingNew && produced == 0 && late.outcome == Outcome::NothingNew {
+        println!("  · nothing new in the sources since the last run");
+    }
+
+    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+    let watch = Watch {
+        sqs: &sqs,
+        stack: crate::machine::deploy::STACK,
+        store: &stack.store,
+        sources: &stack.sources,
+        warehouse: &stack.warehouse,
+        poller: &stack.poller,
+    };
+    let settling = async {
+        watch.done(SETTLE_WITHIN).await?;
+        // Streamed rows are announced at most once per interval; a schedule would find the rest.
+        stack.functions.invoke("DispatchDbt", &json!({"sweep": true})).await?;
+        watch.done(SETTLE_WITHIN).await
+    };
+    progress.phase("load, stream and transform", settling).await?;
+
+    let verified = progress.phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data)).await?;
+    report::print(stack, world, &verified).await?;
+    if settle::failed_runs(&stack.store).await? {
+        bail!("the last dbt run has failed; its log is under .sluice/state/dbt");
+    }
+    Ok(())
+}

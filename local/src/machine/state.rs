@@ -1,0 +1,182 @@
+//! Where one machine keeps its state, and what it has started: `.sluice/` in the project's folder.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
+
+/// How long a process that was left behind may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// The project's folder and the paths below it.
+#[derive(Debug, Clone)]
+pub struct Folders {
+    pub root: PathBuf,
+}
+
+impl Folders {
+    /// The folder that holds `template.yaml`: the current one or one above it.
+    pub fn find() -> Result<Self> {
+        let here = std::env::current_dir()?;
+        let root = here.ancestors().find(|folder| folder.join("template.yaml").exists());
+        Ok(Folders { root: root.context("start this in the project's folder: no template.yaml here or above")?.into() })
+    }
+
+    pub fn state(&self, name: &str) -> PathBuf {
+        self.root.join(".sluice/state").join(name)
+    }
+
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join(".sluice/logs").join(format!("{name}.log"))
+    }
+
+    pub fn warehouse(&self) -> PathBuf {
+        self.root.join(".sluice/warehouse.duckdb")
+    }
+
+    /// A command of one of the tools' virtual environments.
+    pub fn tool(&self, venv: &str, command: &str) -> PathBuf {
+        self.root.join(".tools/venv").join(venv).join("bin").join(command)
+    }
+
+    pub fn create(&self) -> Result<()> {
+        for folder in [".sluice/state", ".sluice/logs"] {
+            let folder = self.root.join(folder);
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The port of every part. Kept from run to run, because the deployed functions know them.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Ports {
+    pub aws: u16,
+    pub postgres: u16,
+    pub kafka: u16,
+    pub snowflake: u16,
+    pub dbt: u16,
+    pub hubspot: u16,
+    pub rates: u16,
+}
+
+impl Ports {
+    /// Last time's ports where all of them are free, else new ones.
+    pub fn choose(folders: &Folders) -> Result<Self> {
+        let path = folders.state("ports.json");
+        let last: Option<Ports> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(ports) = last.filter(|ports| ports.all().into_iter().all(is_free)) {
+            return Ok(ports);
+        }
+        // All are held at once, so that no two are the same.
+        let held: Vec<TcpListener> =
+            (0..7).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+        let free: Vec<u16> = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<Result<_>>()?;
+        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates] = free[..] else {
+            anyhow::bail!("seven ports were asked for");
+        };
+        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates };
+        fs::write(&path, serde_json::to_vec_pretty(&ports)?)?;
+        Ok(ports)
+    }
+
+    fn all(&self) -> [u16; 7] {
+        [self.aws, self.postgres, self.kafka, self.snowflake, self.dbt, self.hubspot, self.rates]
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// A process that was started here. The start time tells it from a later one with the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    pub name: String,
+    pub pid: i32,
+    /// In clock ticks since boot, as the kernel counts.
+    pub start_time: u64,
+}
+
+impl Started {
+    pub fn of(name: &str, pid: u32) -> Result<Self> {
+        let pid = i32::try_from(pid)?;
+        let start_time = start_time(pid).with_context(|| format!("{name} ended as soon as it was started"))?;
+        Ok(Started { name: name.into(), pid, start_time })
+    }
+
+    pub fn is_alive(&self) -> bool {
+        start_time(self.pid) == Some(self.start_time)
+    }
+
+    /// Signals the process and those that it started, which share its group.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(group) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
+            // It may end between the two looks; then there is nobody left to tell.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+}
+
+/// The 22nd field of `/proc/<pid>/stat`; the second may hold spaces and ends with the last parenthesis.
+fn start_time(pid: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = fields.next()?;
+    (state != "Z").then(|| fields.nth(18)).flatten()?.parse().ok()
+}
+
+/// The list of what runs, for the next start to end if this one cannot.
+#[derive(Debug)]
+pub struct Registry {
+    path: PathBuf,
+    started: Vec<Started>,
+}
+
+impl Registry {
+    /// Ends whatever an earlier run has left behind. Only processes whose id and start time are recorded are touched.
+    pub async fn take_over(folders: &Folders) -> Result<Self> {
+        let path = folders.state("processes.json");
+        let left: Vec<Started> = read(&path).into_iter().filter(Started::is_alive).collect();
+        for process in &left {
+            println!("  ending {} (process {}), left by an earlier run", process.name, process.pid);
+            process.signal(Signal::TERM);
+        }
+        let deadline = tokio::time::Instant::now() + GRACE;
+        while left.iter().any(Started::is_alive) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        for process in &left {
+            process.signal(Signal::KILL);
+        }
+        let registry = Registry { path, started: Vec::new() };
+        registry.write()?;
+        Ok(registry)
+    }
+
+    pub fn add(&mut self, started: Started) -> Result<()> {
+        self.started.push(started);
+        self.write()
+    }
+
+    pub fn clear(&mut self) -> Result<()> {
+        self.started.clear();
+        self.write()
+    }
+
+    fn write(&self) -> Result<()> {
+        fs::write(&self.path, serde_json::to_vec_pretty(&self.started)?)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+fn read(path: &Path) -> Vec<Started> {
+    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+}

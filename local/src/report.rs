@@ -1,0 +1,129 @@
+//! What the demo prints when all is well: rows by stage, the mart, totals, memory, and where to look next.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use sluice_core::Loader;
+use standin_snowflake::Standin;
+
+use crate::{
+    demo::World,
+    settle,
+    stack::Stack,
+    verify::{SALES, Verified},
+};
+
+pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<()> {
+    rows(stack, world).await?;
+    dbt(stack).await?;
+    mart(&stack.warehouse).await?;
+    println!(
+        "\n  {} customers, {} purchases, {} USD, {} GBP: equal to the oracle's, to the cent",
+        verified.customers,
+        verified.transactions,
+        money(verified.usd_cents),
+        money(verified.gbp_cents)
+    );
+    memory();
+    let file = stack.folders().warehouse();
+    println!("\n  The warehouse is {}", file.display());
+    println!("  Try: {} -c \"import duckdb; print(duckdb.connect('{}', read_only=True).sql('from {SALES} order by total_usd desc limit 5'))\"",
+        stack.folders().tool("dbt", "python").display(), file.display());
+    Ok(())
+}
+
+/// One line per raw table: what the source holds, and what became of it at each stage.
+async fn rows(stack: &Stack, world: &World) -> Result<()> {
+    println!("\n  {:<46} {:>9} {:>10} {:>9} {:>9}", "rows", "source", "committed", "loaded", "rejected");
+    let committed = settle::committed(&stack.store, &stack.sources).await?;
+    for table in &stack.sources.tables {
+        let id = &table.table;
+        let loaded = count(&stack.warehouse, &format!("\"{}__{}\".\"{}\"", id.database, id.schema, id.table)).await?;
+        let line = committed.iter().find(|(name, _, _)| *name == id.to_string());
+        let (committed, rejected) = match line {
+            Some((_, rows, rejected)) => (rows.to_string(), *rejected),
+            None => ("-".to_owned(), settle::dead_letters(&stack.aws, crate::seed::TOPIC).await?),
+        };
+        let source = match (&table.loader, id.table.as_str()) {
+            (Loader::Streaming, _) => world.data.purchases.len().to_string(),
+            (_, "PRODUCTS") => world.data.products.len().to_string(),
+            (_, "CONTACTS") => (world.data.contacts.len() - world.data.merged_away().len()).to_string(),
+            _ => "-".to_owned(),
+        };
+        println!("  {:<46} {source:>9} {committed:>10} {loaded:>9} {rejected:>9}", id.to_string());
+    }
+    Ok(())
+}
+
+async fn dbt(stack: &Stack) -> Result<()> {
+    let runs = stack
+        .warehouse
+        .query("SELECT number, status, coalesce(nullif(selectors, ''), 'everything') FROM ADMIN__OBSERVABILITY.DBT_RUNS ORDER BY number DESC LIMIT 3")
+        .await?;
+    println!();
+    for run in runs.iter().rev() {
+        let text = |i: usize| run.get(i).cloned().flatten().unwrap_or_default();
+        println!("  dbt run {}: {} ({})", text(0), text(1), text(2));
+    }
+    Ok(())
+}
+
+async fn mart(warehouse: &Standin) -> Result<()> {
+    let top = warehouse
+        .query(&format!(
+            "SELECT customer_id, coalesce(first_name, '') || ' ' || coalesce(last_name, ''), total_transactions, total_items, total_usd, total_gbp
+             FROM {SALES} ORDER BY total_usd DESC, customer_id LIMIT 8"
+        ))
+        .await?;
+    println!("\n  {:<10} {:<28} {:>9} {:>7} {:>16} {:>16}", "customer", "name", "purchases", "items", "USD", "GBP");
+    for row in top {
+        let text = |i: usize| row.get(i).cloned().flatten().unwrap_or_default();
+        let name: String = text(1).chars().take(28).collect();
+        println!("  {:<10} {name:<28} {:>9} {:>7} {:>16} {:>16}", text(0), text(2), text(3), text(4), text(5));
+    }
+    Ok(())
+}
+
+async fn count(warehouse: &Standin, table: &str) -> Result<u64> {
+    let rows = warehouse.query(&format!("SELECT count(*) FROM {table}")).await?;
+    let text = rows.first().and_then(|row| row.first()).cloned().flatten().context("a count has no answer")?;
+    Ok(text.parse()?)
+}
+
+/// Cents with thousands separated.
+fn money(cents: i128) -> String {
+    let whole = (cents / 100).to_string();
+    let mut text = String::new();
+    for (i, digit) in whole.chars().enumerate() {
+        if i > 0 && (whole.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    format!("{text}.{:02}", cents % 100)
+}
+
+/// The peak resident memory of each function's process, by what the kernel says of processes that carry its name.
+fn memory() {
+    let mut peaks: std::collections::BTreeMap<String, u64> = Default::default();
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for process in processes {
+        let Some((name, peak)) = function_peak(&process.path()) else { continue };
+        let known = peaks.entry(name).or_default();
+        *known = peak.max(*known);
+    }
+    if !peaks.is_empty() {
+        let text: Vec<String> = peaks.iter().map(|(name, kib)| format!("{name} {} MiB", kib / 1024)).collect();
+        println!("\n  peak memory: {}", text.join(", "));
+    }
+}
+
+fn function_peak(process: &std::path::Path) -> Option<(String, u64)> {
+    let environment = fs::read(process.join("environ")).ok()?;
+    let variable = b"AWS_LAMBDA_FUNCTION_NAME=";
+    let name = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(variable.as_slice()))?;
+    let name = String::from_utf8_lossy(name).trim_start_matches("sluice-local-").to_owned();
+    let status = fs::read_to_string(process.join("status")).ok()?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some((name, peak.trim().trim_end_matches(" kB").parse().ok()?))
+}

@@ -1,0 +1,285 @@
+//! The whole platform on one machine: services, stand-ins, the deployed template, and handles on all of them.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use futures::future::BoxFuture;
+use kafka_poller::Poller;
+use serde_json::json;
+use sluice_aws::S3Lake;
+use sluice_core::{LakeId, Secret, Sources, port::Statements};
+use sluice_snowflake::{Account, SnowflakeConfig, SqlApi, sql::ddl};
+use standin_dbt_cloud::FileTurn;
+use standin_snowflake::Standin;
+use standin_vendors::{
+    hubspot::{self, HubSpotConfig, HubSpotState},
+    open_exchange_rates::{self, RatesState},
+};
+use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+
+use crate::{
+    invoke::Functions,
+    machine::{
+        deploy::{self, STACK},
+        processes::Part,
+        services::{self, ACCOUNT, REGION},
+        state::{Folders, Ports, Registry},
+    },
+    progress::Progress,
+    seed,
+};
+
+const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
+const SNOWFLAKE_USER: &str = "SLUICE_LOADER";
+pub const HUBSPOT_TOKEN: &str = "pat-local";
+pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
+const DBT_TOKEN: &str = "dbt-local";
+
+/// Lambda allows this many records in one event; the payload's size is reached first.
+const BATCH: usize = 10_000;
+const WINDOW: Duration = Duration::from_millis(200);
+
+/// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
+const COMMIT_DELAY: Duration = Duration::from_millis(50);
+
+/// Everything that runs. [`Stack::stop`] ends it; dropped without that, processes are killed.
+pub struct Stack {
+    pub sources: Sources,
+    pub functions: Functions,
+    pub store: S3Lake,
+    pub aws: SdkConfig,
+    pub warehouse: Standin,
+    pub shop_url: String,
+    pub bootstrap: String,
+    pub poller: Poller,
+    folders: Folders,
+    registry: Registry,
+    parts: Vec<Part>,
+    tasks: JoinSet<Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+/// What the stand-ins of the vendors serve.
+pub struct Vendors {
+    pub hubspot: HubSpotState,
+    pub rates: RatesState,
+}
+
+impl Stack {
+    /// Starts everything and deploys. On failure what was started is ended by its handles.
+    pub async fn start(folders: &Folders, vendors: Vendors, progress: &mut Progress) -> Result<Self> {
+        let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
+        let mut registry = Registry::take_over(folders).await?;
+        let ports = Ports::choose(folders)?;
+        let aws = sdk_config(ports.aws).await;
+        let bucket = format!("{STACK}-lake-{ACCOUNT}");
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let keys = Keys::load(folders)?;
+
+        let services = async {
+            let ministack = services::ministack(folders, &mut registry, ports.aws).await?;
+            let (postgres, shop_url) = services::postgres(folders, &mut registry, ports.postgres).await?;
+            let (kafka, bootstrap) = services::kafka(folders, &mut registry, ports.kafka).await?;
+            Ok((vec![ministack, postgres, kafka], shop_url, bootstrap))
+        };
+        let (parts, shop_url, bootstrap) = progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
+
+        let warehouse = Standin::open(standin_snowflake::Config {
+            duckdb_path: folders.warehouse(),
+            account: SNOWFLAKE_ACCOUNT.into(),
+            users: vec![standin_snowflake::User { name: SNOWFLAKE_USER.into(), public_key: keys.public.clone() }],
+            lake_bucket: bucket.clone(),
+            s3_endpoint: format!("http://127.0.0.1:{}", ports.aws),
+            journal_dir: folders.state("snowflake"),
+            commit_delay: COMMIT_DELAY,
+        })?;
+        tasks.spawn(warehouse.clone().serve(listen(ports.snowflake).await?, stopped.clone()));
+        tasks.spawn(standin_dbt_cloud::serve(
+            standin_dbt_cloud::Config {
+                dbt_bin: folders.tool("dbt", "dbt"),
+                project_dir: folders.root.join("dbt"),
+                work_dir: folders.state("dbt"),
+                duckdb_path: folders.warehouse(),
+                token: DBT_TOKEN.into(),
+                account_id: 1,
+                job_id: 1,
+                turn: Arc::new(Turn(warehouse.clone())),
+            },
+            listen(ports.dbt).await?,
+            stopped.clone(),
+        ));
+        tasks.spawn(hubspot::serve(vendors.hubspot, listen(ports.hubspot).await?, stopped.clone()));
+        tasks.spawn(open_exchange_rates::serve(vendors.rates, listen(ports.rates).await?, stopped.clone()));
+
+        let deployment = async {
+            let deployed = deploy::deploy(folders, &aws, &ports).await?;
+            put_secrets(&aws, &keys, ports.postgres).await?;
+            foundation(&sources, &keys, ports.snowflake, &bucket).await?;
+            Ok(deployed)
+        };
+        progress.phase("deploy the template with SAM", deployment).await?;
+
+        kafka_poller::create_topic(&bootstrap, seed::TOPIC, seed::PARTITIONS).await?;
+        let functions = Functions::new(&aws, STACK);
+        let poller = Poller::connect(kafka_poller::Config {
+            bootstrap: bootstrap.clone(),
+            topic: seed::TOPIC.into(),
+            function_name: functions.name("StreamKafka"),
+            aws: aws.clone(),
+            batch_size: BATCH,
+            window: WINDOW,
+            state_path: folders.state("poller.json"),
+        })
+        .await?;
+        let polling = poller.clone();
+        tasks.spawn(async move { polling.run(stopped).await });
+        Ok(Stack {
+            sources,
+            functions,
+            store: S3Lake::new(&aws, bucket),
+            aws,
+            warehouse,
+            shop_url,
+            bootstrap,
+            poller,
+            folders: folders.clone(),
+            registry,
+            parts,
+            tasks,
+            stop,
+        })
+    }
+
+    /// Ends the tasks, which write what they hold, and then the processes.
+    pub async fn stop(mut self) -> Result<()> {
+        // Nobody listens when all tasks have ended already.
+        let _ = self.stop.send(true);
+        let tasks = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(15), tasks).await.is_err() {
+            self.tasks.abort_all();
+        }
+        futures::future::join_all(self.parts.drain(..).rev().map(Part::stop)).await;
+        self.registry.clear()
+    }
+
+    /// Resolves with the error of the first task that ends before it was asked to.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error.context("a part of the platform has failed"),
+            Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),
+            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the platform has ended early"),
+        }
+    }
+
+    pub fn folders(&self) -> &Folders {
+        &self.folders
+    }
+}
+
+async fn listen(port: u16) -> Result<TcpListener> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| format!("cannot listen on port {port}"))
+}
+
+async fn sdk_config(port: u16) -> SdkConfig {
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "one-machine");
+    aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::from_static(REGION))
+        .endpoint_url(format!("http://127.0.0.1:{port}"))
+        .credentials_provider(credentials)
+        .load()
+        .await
+}
+
+/// The values that an operator puts into the stack's secrets.
+async fn put_secrets(aws: &SdkConfig, keys: &Keys, postgres: u16) -> Result<()> {
+    let shop = json!({"host": "127.0.0.1", "port": postgres, "dbname": "postgres", "username": "app", "password": "",
+        "sslmode": "disable"});
+    deploy::secret(aws, "postgres", &shop).await?;
+    deploy::secret(aws, "open-exchange-rates", &json!({"app_id": OXR_APP_ID})).await?;
+    deploy::secret(aws, "hubspot", &json!({"token": HUBSPOT_TOKEN})).await?;
+    deploy::secret(aws, "snowflake-loader", &json!({"private_key": keys.private})).await?;
+    deploy::secret(aws, "dbt", &json!({"token": DBT_TOKEN})).await
+}
+
+/// Creates databases, schemas, tables, stages and pipes, over the API that functions use.
+async fn foundation(sources: &Sources, keys: &Keys, port: u16, bucket: &str) -> Result<()> {
+    struct One(Secret);
+    impl sluice_core::port::Secrets for One {
+        async fn get(&self, _: &str) -> sluice_core::Result<Secret> {
+            Ok(self.0.clone())
+        }
+    }
+    let config = SnowflakeConfig {
+        account: SNOWFLAKE_ACCOUNT.into(),
+        url: Some(format!("http://127.0.0.1:{port}")),
+        user: SNOWFLAKE_USER.into(),
+        role: "SYSADMIN".into(),
+        warehouse: "LOADING".into(),
+        secret: "private_key".into(),
+    };
+    let secret = One(Secret::new(json!({"private_key": keys.private}).to_string()));
+    let api = SqlApi::new(Arc::new(Account::new(config, secret, sluice_http::Client::new()?)));
+    for statement in ddl::foundation(sources, &LakeId(STACK.into()), bucket) {
+        let executed = api.execute(&statement, uuid::Uuid::new_v4(), "sluice:foundation").await;
+        executed.with_context(|| format!("cannot run {}", statement.lines().next().unwrap_or_default()))?;
+    }
+    Ok(())
+}
+
+/// The loader's key pair, made once.
+struct Keys {
+    /// PKCS#8 PEM.
+    private: String,
+    /// The base64 of the public key's DER.
+    public: String,
+}
+
+impl Keys {
+    fn load(folders: &Folders) -> Result<Self> {
+        let path = folders.state("loader-key.der");
+        let pair = match std::fs::read(&path) {
+            Ok(der) => KeyPair::from_pkcs8(&der).context("the loader's key does not parse; make clean starts anew")?,
+            Err(_) => {
+                let pair = KeyPair::generate(KeySize::Rsa2048).context("cannot make a key pair")?;
+                let der: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;
+                std::fs::write(&path, der.as_ref())?;
+                pair
+            }
+        };
+        let private: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;
+        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().context("cannot encode the public key")?;
+        Ok(Keys { private: pem(private.as_ref()), public: STANDARD.encode(public.as_ref()) })
+    }
+}
+
+fn pem(der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+/// dbt and the stand-in take turns with the warehouse's file.
+struct Turn(Standin);
+
+impl FileTurn for Turn {
+    fn release_file(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.0.release_file())
+    }
+
+    fn take_back(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(self.0.take_back())
+    }
+}
+
+/// HubSpot as the demo needs it: no index lag, and its rate limit.
+pub fn hubspot() -> HubSpotState {
+    HubSpotState::new(HubSpotConfig::new(HUBSPOT_TOKEN))
+}
