@@ -3,9 +3,8 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::ErrorKind,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -169,26 +168,30 @@ fn stage_parameters(text: &str) -> Result<BTreeMap<String, String>> {
     overrides
         .iter()
         .map(|entry| {
-            let (name, value) = entry.as_str().and_then(|text| text.split_once('=')).context("an override has no '='")?;
+            let (name, value) =
+                entry.as_str().and_then(|text| text.split_once('=')).context("an override has no '='")?;
             Ok((name.to_owned(), value.to_owned()))
         })
         .collect()
 }
 
-/// A hash over everything that makes the stack what it is.
+/// A hash over everything that makes the stack what it is. Of the binaries, which are large and which only cargo
+/// writes, it takes size and time; of the rest, the content.
 fn fingerprint(layout: &Layout, endpoint: &str, parameters: &BTreeMap<String, String>) -> Result<String> {
     let mut files = vec![layout.root().join("template.yaml"), layout.root().join("samconfig.toml")];
     files_below(&layout.root().join("platform"), &mut files)?;
-    files.extend(FUNCTIONS.map(|(_, package)| layout.binary(package)));
     files.sort();
     let mut hash = Sha256::new();
     for file in files {
-        let bytes = fs::read(&file).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => anyhow::anyhow!("{} is not there: build first", file.display()),
-            _ => anyhow::Error::new(error).context(format!("reading {}", file.display())),
-        })?;
+        let bytes = fs::read(&file).with_context(|| format!("reading {}", file.display()))?;
         hash.update(format!("{} {}\n", file.display(), bytes.len()));
         hash.update(bytes);
+    }
+    for (_, package) in FUNCTIONS {
+        let file = layout.binary(package);
+        let facts = fs::metadata(&file).and_then(|facts| Ok((facts.len(), facts.modified()?)));
+        let (bytes, written) = facts.with_context(|| format!("{} is not there: build first", file.display()))?;
+        hash.update(format!("{package} {bytes} {:?}\n", written.duration_since(SystemTime::UNIX_EPOCH)?));
     }
     hash.update(endpoint);
     for (name, value) in parameters {
@@ -253,7 +256,7 @@ mod tests {
         for (file, text) in [
             (scratch.root.join("template.yaml"), "x"),
             (scratch.root.join("platform/sources.yaml"), "x"),
-            (scratch.layout().binary("load-commits"), "x"),
+            (scratch.layout().binary("load-commits"), "another size"),
         ] {
             fs::write(file, text).expect("a change");
             seen.push(of("1").expect("a hash"));

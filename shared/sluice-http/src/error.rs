@@ -18,7 +18,8 @@ pub fn transport(error: reqwest::Error, request: &Request) -> Error {
     Error::new(kind, what).with("request", request).because(error.without_url())
 }
 
-/// What a status means when a vendor says no more than HTTP does. Success is a wrong question here and reads as internal.
+/// What a status means when a vendor says no more than HTTP does. Success is a wrong question here and reads as
+/// internal.
 ///
 /// `attempted` is a phrase such as "cannot search contacts".
 pub fn by_status(response: &Response, attempted: &str) -> Error {
@@ -26,8 +27,8 @@ pub fn by_status(response: &Response, attempted: &str) -> Error {
     Error::new(kind, attempted).with_retry(retry).with("status", response.status)
 }
 
-/// Accepts a body that is one whole JSON value. Half an object, or a page for people, under a status of success comes from
-/// something between us and the API, and passes: the error is transient.
+/// Accepts a body that is one whole JSON value. Half an object, or a page for people, under a status of success comes
+/// from something between us and the API, and passes: the error is transient.
 pub fn whole_json(response: &Response) -> Result<()> {
     response
         .json::<serde::de::IgnoredAny>()

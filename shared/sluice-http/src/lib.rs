@@ -101,7 +101,8 @@ impl Client {
         retry(policy, async |_| self.attempt(request, &classify).await).await
     }
 
-    /// One attempt of a loop that changes its request from attempt to attempt: [`retry`] around this is [`Client::send`].
+    /// One attempt of a loop that changes its request from attempt to attempt: [`retry`] around this is
+    /// [`Client::send`].
     pub async fn attempt(&self, request: &Request, classify: &impl Fn(&Response) -> Result<()>) -> Result<Response> {
         let response = self.send_once(request).await?;
         match classify(&response) {

@@ -210,8 +210,8 @@ impl Response {
         })
     }
 
-    /// The wait that the other side asked for: seconds, or a date compared with the answer's own `Date`, so that a wrong
-    /// clock on this side does not matter.
+    /// The wait that the other side asked for: seconds, or a date compared with the answer's own `Date`, so that a
+    /// wrong clock on this side does not matter.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.header("retry-after")?.trim();
         if let Ok(seconds) = text.parse::<u64>() {

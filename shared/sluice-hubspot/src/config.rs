@@ -8,7 +8,8 @@ use sluice_http::{RateLimit, RetryPolicy};
 
 pub const DEFAULT_URL: &str = "https://api.hubapi.com";
 
-/// HubSpot lets an account search five times a second (four by older pages), whoever asks. One a second is left to others.
+/// HubSpot lets an account search five times a second (four by older pages), whoever asks. One a second is left to
+/// others.
 const SEARCHES_PER_SECOND: u32 = 4;
 
 /// Waits out HubSpot's ten-second window a few times.

@@ -1,7 +1,7 @@
 //! What HubSpot's answers mean.
 //!
-//! The body of a refusal may hold `category`, `policyName`, `message` and `correlationId`, each of which may be absent. The
-//! message can quote what was sent, so it is read but never repeated.
+//! The body of a refusal may hold `category`, `policyName`, `message` and `correlationId`, each of which may be absent.
+//! The message can quote what was sent, so it is read but never repeated.
 
 use std::time::Duration;
 

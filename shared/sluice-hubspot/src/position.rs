@@ -1,15 +1,15 @@
 //! The cursor: how far the changes and the archive have been read, and what was seen just before that.
 //!
-//! The search reads an index that lags behind the records, so a change may show up after a later one has been read. Each
-//! run therefore begins [`INDEX_LAG_MICROS`] before the newest change seen, and the cursor names what was already taken from
-//! that window: a run that finds nothing else has found nothing new.
+//! The search reads an index that lags behind the records, so a change may show up after a later one has been read.
+//! Each run therefore begins [`INDEX_LAG_MICROS`] before the newest change seen, and the cursor names what was already
+//! taken from that window: a run that finds nothing else has found nothing new.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk import.
-/// Two minutes are twice the longest wait that is advised, and a window of two minutes is cheap to read again.
+/// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk
+/// import. Two minutes are twice the longest wait that is advised, and a window of two minutes is cheap to read again.
 pub const INDEX_LAG_MICROS: i64 = 120 * 1_000_000;
 
 /// Records remembered in the cursor. A larger window, such as just after a bulk import, is not remembered: its contacts

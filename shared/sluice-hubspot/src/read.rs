@@ -1,11 +1,11 @@
 //! Reads contacts from a cursor on: changed ones by the search, deleted ones by the archive's list.
 //!
 //! The search pages by offset through at most 10,000 results. An offset is not safe here: the results are sorted by the
-//! time of the last change, so a contact that changes meanwhile moves to the end, all later ones move up by one, and the
-//! first of the next page is skipped for good. So every page is a search of its own, from the last time seen on: a contact
-//! that moves is met again later, nothing is skipped, and no search comes near the cap. What a page shares with the one
-//! before it (the contacts of the last millisecond) is met twice and kept once. A page that lies within one millisecond,
-//! as after an import, cannot move on by time; that millisecond is then read by ascending id.
+//! time of the last change, so a contact that changes meanwhile moves to the end, all later ones move up by one, and
+//! the first of the next page is skipped for good. So every page is a search of its own, from the last time seen on: a
+//! contact that moves is met again later, nothing is skipped, and no search comes near the cap. What a page shares with
+//! the one before it (the contacts of the last millisecond) is met twice and kept once. A page that lies within one
+//! millisecond, as after an import, cannot move on by time; that millisecond is then read by ascending id.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! One record of HubSpot as one row of the table.
 //!
-//! A column takes the property of its own name, so a team adds a property by adding a column. Three columns are not plain
-//! properties: `id` and `archived` are the record's own, `merged_ids` is `hs_merged_object_ids`.
+//! A column takes the property of its own name, so a team adds a property by adding a column. Three columns are not
+//! plain properties: `id` and `archived` are the record's own, `merged_ids` is `hs_merged_object_ids`.
 
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value};

@@ -1,9 +1,9 @@
 //! Which days to ask for: gaps found, the newest first, within the quota.
 //!
-//! A day is missing when it has ended (UTC), lies in the wanted range and has no final rates. The newest missing day comes
-//! first, because a dashboard looks at yesterday before it looks at last year; then the provisional rates of the day
-//! under way; then the other gaps, towards the past, as far as the run's share and the month's quota go. The rest stays
-//! a gap and is found again by the next run.
+//! A day is missing when it has ended (UTC), lies in the wanted range and has no final rates. The newest missing day
+//! comes first, because a dashboard looks at yesterday before it looks at last year; then the provisional rates of the
+//! day under way; then the other gaps, towards the past, as far as the run's share and the month's quota go. The rest
+//! stays a gap and is found again by the next run.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ const PROVISIONAL_FROM_HOUR: u32 = 6;
 /// How long a day without data is asked for again. The source fills in late by hours, not by weeks.
 const ASK_AGAIN_FOR_DAYS: i64 = 7;
 
-/// What the schedule needs on each day that is left of the month: one final day and one provisional one. Filling old gaps
-/// leaves that much of the quota alone.
+/// What the schedule needs on each day that is left of the month: one final day and one provisional one. Filling old
+/// gaps leaves that much of the quota alone.
 const REQUESTS_PER_DAY: u64 = 2;
 
 /// The cursor: every day that is done, as ranges, so that it stays small however long the history is.
