@@ -145,10 +145,10 @@ pub async fn run(stack: &Stack, world: &World, progress: &mut Progress) -> Resul
     };
     progress.phase("load, stream and transform", settling).await?;
 
-    let verified = progress.phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data)).await?;
-    report::print(stack, world, &verified).await?;
     if settle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under .sluice/state/dbt");
     }
-    Ok(())
+
+    let verified = progress.phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data)).await?;
+    report::print(stack, world, &verified).await
 }

@@ -14,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     demo::{Options, World},
@@ -78,11 +79,11 @@ async fn run(task: Task) -> Result<()> {
 /// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
 async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<()> {
     let mut progress = Progress::default();
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let interrupted = async {
-        // An error means that there are no signals here, and so nobody who interrupts.
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => anyhow::anyhow!("interrupted"),
-            Err(_) => std::future::pending().await,
+        tokio::select! {
+            _ = interrupt.recv() => anyhow::anyhow!("interrupted; started again, it goes on from here"),
+            _ = terminate.recv() => anyhow::anyhow!("terminated; started again, it goes on from here"),
         }
     };
     tokio::pin!(interrupted);

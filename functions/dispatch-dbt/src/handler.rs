@@ -72,7 +72,7 @@ impl Deps {
             policy: self.config.policy,
         };
         let outcome = dispatch.handle(message, &invocation.run_id).await?;
-        info!(?message, ?outcome, "dispatched");
+        info!(asked = ?message, ?outcome, "dispatched");
         Ok(())
     }
 }

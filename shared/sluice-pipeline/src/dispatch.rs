@@ -62,6 +62,9 @@ pub trait Jobs {
     fn artifact(&self, id: &str, name: &str) -> impl Future<Output = Result<Option<bytes::Bytes>>>;
 }
 
+/// A run that is cancelled again and again is given up after so many.
+const MOST_ATTEMPTS: usize = 3;
+
 /// What one invocation is about; also the body of the messages that the loop sends itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "dispatch")]
@@ -185,6 +188,11 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
                 Ok(Dispatched::UnderWay { number })
             }
             JobState::Succeeded => self.end(&claim, run, EndStatus::Succeeded, None).await,
+            // Nothing is wrong with the work: somebody or a restart has stopped it, so it is done again, whole.
+            JobState::Cancelled if attempts.len() < MOST_ATTEMPTS => {
+                self.start(&claim, attempts.len() + 1, &claim.selectors).await?;
+                Ok(Dispatched::UnderWay { number })
+            }
             JobState::Cancelled => self.end(&claim, run, EndStatus::Failed, Some("cancelled".into())).await,
             JobState::Failed { reason } if attempts.len() == 1 => match self.unfinished(&run.id).await? {
                 nodes if nodes.is_empty() => self.end(&claim, run, EndStatus::Failed, Some(reason.clone())).await,
@@ -198,7 +206,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         }
     }
 
-    async fn start(&self, claim: &Claim, attempt: u32, selectors: &[String]) -> Result<()> {
+    async fn start(&self, claim: &Claim, attempt: usize, selectors: &[String]) -> Result<()> {
         let cause = format!("{}attempt {attempt}: {}", marker(claim), claim.cause);
         let mut step = "dbt build --exclude-resource-type unit_test".to_owned();
         if !selectors.is_empty() {

@@ -14,6 +14,8 @@ use tracing::warn;
 
 const FETCH_BYTES: i32 = 4_000_000;
 const LONGEST_WAIT_MS: i32 = 250;
+/// A broker may answer at once that there is nothing, whatever wait it was asked for.
+const PAUSE_AT_THE_END: Duration = Duration::from_millis(50);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
 
 /// Fetches from `offset` on, for as long as somebody receives. Errors are waited out: a broker comes back.
@@ -21,7 +23,10 @@ pub(crate) async fn fetch(client: Arc<PartitionClient>, mut offset: i64, sender:
     while !sender.is_closed() {
         match client.fetch_records(offset, 1..FETCH_BYTES, LONGEST_WAIT_MS).await {
             Ok((records, _)) => {
-                let Some(last) = records.last() else { continue };
+                let Some(last) = records.last() else {
+                    tokio::time::sleep(PAUSE_AT_THE_END).await;
+                    continue;
+                };
                 offset = last.offset + 1;
                 if sender.send(records).await.is_err() {
                     return;

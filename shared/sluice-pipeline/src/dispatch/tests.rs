@@ -193,6 +193,20 @@ fn a_run_over_its_time_is_cancelled_and_counts_as_failed() {
 }
 
 #[test]
+fn a_run_that_somebody_cancelled_is_done_again_but_not_for_ever() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    for _ in 0..2 {
+        stage.world.finish(JobState::Cancelled);
+        assert_eq!(stage.follow(1), Dispatched::UnderWay { number: 1 });
+    }
+    stage.world.finish(JobState::Cancelled);
+    assert_eq!(stage.follow(1), Dispatched::Ended { number: 1, status: EndStatus::Failed });
+    assert_eq!(stage.world.runs.borrow().len(), MOST_ATTEMPTS);
+}
+
+#[test]
 fn whichever_call_fails_one_run_covers_the_work() {
     let mut struck = 0;
     for after_acting in [false, true] {
