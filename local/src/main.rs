@@ -64,7 +64,7 @@ async fn main() -> ExitCode {
 
 async fn run(task: Task) -> Result<()> {
     let folders = Folders::find()?;
-    folders.create()?;
+    let _lock = folders.take()?;
     match task {
         Task::Demo { data, scale } => with_stack(&folders, Options { data, scale }, true).await,
         Task::Up { scale } => with_stack(&folders, Options { data: None, scale }, false).await,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kafka_poller::PartitionStatus;
 use sluice_kafka::{Message, Producer, partition_for_key};
-use sluice_testkit::generate::{Dataset, ProductChange, decimal_text};
+use sluice_testkit::generate::{Dataset, ProductChange, PurchaseRecord, decimal_text};
 use tokio_postgres::{Client, NoTls, Transaction};
 
 pub const TOPIC: &str = "purchases";
@@ -80,23 +80,27 @@ fn values(change: &ProductChange) -> String {
 /// The records of a partition are always produced in one order, so those that are missing are the ones past its end.
 pub async fn purchases(bootstrap: &str, partitions: &[PartitionStatus], data: &Dataset) -> Result<usize> {
     let producer = Producer::connect(bootstrap).await?;
+    // The shop publishes now: a broker's retention counts from a record's time. The order in time is the data's own.
+    let newest = data.purchases.last().map_or(0, |record| record.timestamp_ms);
+    let shift = Utc::now().timestamp_millis() - newest;
     let count = u32::try_from(partitions.len())?;
     let mut produced = 0;
     for partition in partitions {
         let number = u32::try_from(partition.partition)?;
         let own = data.purchases.iter().filter(|record| partition_for_key(record.key.as_bytes(), count) == number);
-        let missing = own.skip(usize::try_from(partition.end_offset)?).map(message).collect::<Result<Vec<_>>>()?;
+        let missing = own.skip(usize::try_from(partition.end_offset)?).map(|record| message(record, shift)).collect::<Result<Vec<_>>>()?;
         produced += missing.len();
         producer.produce_to(TOPIC, partition.partition, missing).await?;
     }
     Ok(produced)
 }
 
-fn message(record: &sluice_testkit::generate::PurchaseRecord) -> Result<Message> {
+fn message(record: &PurchaseRecord, shift: i64) -> Result<Message> {
+    let timestamp = DateTime::from_timestamp_millis(record.timestamp_ms + shift);
     Ok(Message {
         key: Some(Bytes::from(record.key.clone())),
         value: Some(Bytes::from(record.value.clone())),
         headers: Default::default(),
-        timestamp: DateTime::<Utc>::from_timestamp_millis(record.timestamp_ms).context("a record's time is out of range")?,
+        timestamp: timestamp.context("a record's time is out of range")?,
     })
 }

@@ -90,7 +90,7 @@ impl Stack {
             let (kafka, bootstrap) = services::kafka(folders, &mut registry, ports.kafka).await?;
             Ok((vec![ministack, postgres, kafka], shop_url, bootstrap))
         };
-        let (parts, shop_url, bootstrap) = progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
+        let (mut parts, shop_url, bootstrap) = progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
 
         let warehouse = Standin::open(standin_snowflake::Config {
             duckdb_path: folders.warehouse(),
@@ -122,8 +122,12 @@ impl Stack {
         let deployment = async {
             let deployed = deploy::deploy(folders, &aws, &ports).await?;
             put_secrets(&aws, &keys, ports.postgres).await?;
-            foundation(&sources, &keys, ports.snowflake, &bucket).await?;
-            Ok(deployed)
+            if deployed {
+                // ministack writes what it knows, but for objects, only when it ends: a kill later must not lose the stack.
+                parts.remove(0).stop().await;
+                parts.insert(0, services::ministack(folders, &mut registry, ports.aws).await?);
+            }
+            foundation(&sources, &keys, ports.snowflake, &bucket).await
         };
         progress.phase("deploy the template with SAM", deployment).await?;
 

@@ -31,6 +31,7 @@ pub async fn deploy(folders: &Folders, aws: &SdkConfig, ports: &Ports) -> Result
         command.args(arguments).current_dir(&folders.root);
         command
             .env("SAM_CLI_TELEMETRY", "0")
+            .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")
             .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", ports.aws))
             .env("AWS_ACCESS_KEY_ID", "test")

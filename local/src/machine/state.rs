@@ -1,7 +1,7 @@
 //! Where one machine keeps its state, and what it has started: `.sluice/` in the project's folder.
 
 use std::{
-    fs,
+    fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     time::Duration,
@@ -45,12 +45,15 @@ impl Folders {
         self.root.join(".tools/venv").join(venv).join("bin").join(command)
     }
 
-    pub fn create(&self) -> Result<()> {
+    /// Makes the folders and takes them for this process. The lock ends with the handle, however the process ends.
+    pub fn take(&self) -> Result<File> {
         for folder in [".sluice/state", ".sluice/logs"] {
             let folder = self.root.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        Ok(())
+        let lock = File::create(self.root.join(".sluice/lock"))?;
+        lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
+        Ok(lock)
     }
 }
 
