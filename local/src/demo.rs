@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sluice_core::extract::Outcome;
@@ -39,6 +39,7 @@ pub struct Options {
     /// The user's own files instead of generated data.
     pub data: Option<PathBuf>,
     pub scale: f64,
+    pub replay: bool,
 }
 
 /// The data, and the day on which the platform sees it.
@@ -95,7 +96,7 @@ async fn rates(folders: &Folders) -> Result<RateTable> {
 }
 
 /// Runs the whole platform once over the world's data and checks the result.
-pub async fn run(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
+pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<()> {
     let (mut shop, mut late) = (seed::shop(&stack.shop_url).await?, seed::shop(&stack.shop_url).await?);
     let partitions = stack.poller.status().await?;
     let seeding = async {
@@ -150,5 +151,50 @@ pub async fn run(stack: &Stack, world: &World, progress: &mut Progress) -> Resul
     }
 
     let verified = progress.phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data)).await?;
+    if replay {
+        let replaying = async {
+            let before = report::counts(stack).await?;
+            replay_everything(stack, world).await?;
+            watch.done(SETTLE_WITHIN).await?;
+            let after = report::counts(stack).await?;
+            ensure!(before == after, "replaying changed the rows per table from {before:?} to {after:?}");
+            verify::sales(&stack.warehouse, &world.data).await
+        };
+        progress.phase("deliver everything again: nothing changes", replaying).await?;
+    }
     report::print(stack, world, &verified).await
+}
+
+/// Every commit's notification once more, the topic from its beginning once more, every schedule once more.
+async fn replay_everything(stack: &Stack, world: &World) -> Result<()> {
+    for (table, newest) in settle::newest_sequences(&stack.store, &stack.sources).await? {
+        for sequence in 1..=newest {
+            let body = json!({"table": table, "sequence": sequence}).to_string();
+            let message = json!({"messageId": format!("{table}#{sequence}"), "body": body});
+            let answer = stack.functions.invoke("LoadCommits", &json!({"Records": [message]})).await?;
+            let failures = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
+            ensure!(failures == 0, "the replay of {table}#{sequence} failed; see the log of LoadCommits");
+        }
+    }
+    let again = stack.folders().state("poller-replay.json");
+    drop(fs::remove_file(&again));
+    let replayed = stack.poller_from_the_beginning(again).await?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let polling = tokio::spawn({
+        let replayed = replayed.clone();
+        async move { replayed.run(stopped).await }
+    });
+    while replayed.status().await?.iter().any(|partition| partition.lag() > 0) {
+        ensure!(!polling.is_finished(), "the replay of the topic has ended early");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // The task may have ended with an error just now; what counts is that nothing is left to poll.
+    let _ = stop.send(true);
+    polling.await??;
+    for (function, table) in
+        [("ExtractPostgres", PRODUCTS), ("ExtractExchangeRates", RATES), ("ExtractHubspot", CONTACTS)]
+    {
+        stack.functions.extract(function, table, world.now()).await?;
+    }
+    stack.functions.invoke("DispatchDbt", &json!({"sweep": true})).await.map(drop)
 }

@@ -18,7 +18,10 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
     demo::{Options, World},
-    machine::state::{Folders, Registry},
+    machine::{
+        services,
+        state::{Folders, Ports, Registry},
+    },
     progress::Progress,
     stack::Stack,
 };
@@ -27,6 +30,9 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
+    /// Where state, logs and the warehouse are kept.
+    #[arg(long, global = true, default_value = ".sluice")]
+    state: PathBuf,
     #[command(subcommand)]
     command: Task,
 }
@@ -41,11 +47,19 @@ enum Task {
         /// How much data to generate; 1 means 100,000 purchases.
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
+        /// Afterwards deliver every commit again and look that nothing has changed.
+        #[arg(long)]
+        replay: bool,
     },
     /// Start everything and leave it running until Ctrl-C.
     Up {
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
+    },
+    /// Run a command with a PostgreSQL beside it, whose address is in SLUICE_TEST_POSTGRES.
+    WithPostgres {
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
     },
     /// Forget the state of earlier runs: lake, warehouse, database, topic.
     Reset,
@@ -53,7 +67,7 @@ enum Task {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Cli::parse().command).await {
+    match run(Cli::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nsluice-local: {error:#}");
@@ -62,18 +76,33 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(task: Task) -> Result<()> {
-    let folders = Folders::find()?;
+async fn run(cli: Cli) -> Result<()> {
+    let folders = Folders::find(&cli.state)?;
     let _lock = folders.take()?;
-    match task {
-        Task::Demo { data, scale } => with_stack(&folders, Options { data, scale }, true).await,
-        Task::Up { scale } => with_stack(&folders, Options { data: None, scale }, false).await,
+    match cli.command {
+        Task::Demo { data, scale, replay } => with_stack(&folders, Options { data, scale, replay }, true).await,
+        Task::Up { scale } => with_stack(&folders, Options { data: None, scale, replay: false }, false).await,
+        Task::WithPostgres { command } => with_postgres(&folders, &command).await,
         Task::Reset => {
             Registry::take_over(&folders).await?;
-            let state = folders.root.join(".sluice");
-            std::fs::remove_dir_all(&state).with_context(|| format!("cannot remove {}", state.display()))
+            std::fs::remove_dir_all(&folders.home).with_context(|| format!("cannot remove {}", folders.home.display()))
         }
     }
+}
+
+async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
+    let mut registry = Registry::take_over(folders).await?;
+    let port = Ports::choose(folders)?.postgres;
+    let (postgres, url) = services::postgres(folders, &mut registry, port).await?;
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    let mut command = tokio::process::Command::new(program);
+    command.args(arguments).env("SLUICE_TEST_POSTGRES", url).kill_on_drop(true);
+    let status = command.status().await.with_context(|| format!("cannot run {program}"));
+    postgres.stop().await;
+    registry.clear()?;
+    let status = status?;
+    anyhow::ensure!(status.success(), "{program} failed with {status}");
+    Ok(())
 }
 
 /// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
@@ -99,7 +128,7 @@ async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<(
     };
     let outcome = if demo {
         tokio::select! {
-            outcome = demo::run(&stack, &world, &mut progress) => outcome,
+            outcome = demo::run(&stack, &world, options.replay, &mut progress) => outcome,
             error = &mut interrupted => Err(error),
         }
     } else {

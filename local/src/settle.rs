@@ -110,6 +110,17 @@ impl Watch<'_> {
     }
 }
 
+/// How many commits each table has; tables without any are left out.
+pub async fn newest_sequences(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64)>> {
+    let mut newest = Vec::new();
+    for table in sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
+        if let Some(commit) = log::newest_commit(store, &table.table).await? {
+            newest.push((table.table.to_string(), commit.sequence.0));
+        }
+    }
+    Ok(newest)
+}
+
 /// Rows of all commits of each table: committed and rejected.
 pub async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64, u64)>> {
     let mut tables = Vec::new();

@@ -1,6 +1,6 @@
 //! The whole platform on one machine: services, stand-ins, the deployed template, and handles on all of them.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -133,16 +133,7 @@ impl Stack {
 
         kafka_poller::create_topic(&bootstrap, seed::TOPIC, seed::PARTITIONS).await?;
         let functions = Functions::new(&aws, STACK);
-        let poller = Poller::connect(kafka_poller::Config {
-            bootstrap: bootstrap.clone(),
-            topic: seed::TOPIC.into(),
-            function_name: functions.name("StreamKafka"),
-            aws: aws.clone(),
-            batch_size: BATCH,
-            window: WINDOW,
-            state_path: folders.state("poller.json"),
-        })
-        .await?;
+        let poller = poller(&bootstrap, &functions, &aws, folders.state("poller.json")).await?;
         let polling = poller.clone();
         tasks.spawn(async move { polling.run(stopped).await });
         Ok(Stack {
@@ -174,6 +165,11 @@ impl Stack {
         self.registry.clear()
     }
 
+    /// A second poller with positions of its own; without the file it starts at the beginning.
+    pub async fn poller_from_the_beginning(&self, state_path: PathBuf) -> Result<Poller> {
+        poller(&self.bootstrap, &self.functions, &self.aws, state_path).await
+    }
+
     /// Resolves with the error of the first task that ends before it was asked to.
     pub async fn failed(&mut self) -> anyhow::Error {
         match self.tasks.join_next().await {
@@ -186,6 +182,19 @@ impl Stack {
     pub fn folders(&self) -> &Folders {
         &self.folders
     }
+}
+
+async fn poller(bootstrap: &str, functions: &Functions, aws: &SdkConfig, state_path: PathBuf) -> Result<Poller> {
+    Poller::connect(kafka_poller::Config {
+        bootstrap: bootstrap.to_owned(),
+        topic: seed::TOPIC.into(),
+        function_name: functions.name("StreamKafka"),
+        aws: aws.clone(),
+        batch_size: BATCH,
+        window: WINDOW,
+        state_path,
+    })
+    .await
 }
 
 async fn listen(port: u16) -> Result<TcpListener> {

@@ -1,4 +1,4 @@
-//! Where one machine keeps its state, and what it has started: `.sluice/` in the project's folder.
+//! Where one machine keeps its state, and what it has started: `.sluice/` in the project's folder, unless told otherwise.
 
 use std::{
     fs::{self, File},
@@ -18,26 +18,29 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Folders {
     pub root: PathBuf,
+    /// Everything that a run leaves behind.
+    pub home: PathBuf,
 }
 
 impl Folders {
     /// The folder that holds `template.yaml`: the current one or one above it.
-    pub fn find() -> Result<Self> {
+    pub fn find(home: &Path) -> Result<Self> {
         let here = std::env::current_dir()?;
         let root = here.ancestors().find(|folder| folder.join("template.yaml").exists());
-        Ok(Folders { root: root.context("start this in the project's folder: no template.yaml here or above")?.into() })
+        let root = root.context("start this in the project's folder: no template.yaml here or above")?;
+        Ok(Folders { root: root.into(), home: root.join(home) })
     }
 
     pub fn state(&self, name: &str) -> PathBuf {
-        self.root.join(".sluice/state").join(name)
+        self.home.join("state").join(name)
     }
 
     pub fn log(&self, name: &str) -> PathBuf {
-        self.root.join(".sluice/logs").join(format!("{name}.log"))
+        self.home.join("logs").join(format!("{name}.log"))
     }
 
     pub fn warehouse(&self) -> PathBuf {
-        self.root.join(".sluice/warehouse.duckdb")
+        self.home.join("warehouse.duckdb")
     }
 
     /// A command of one of the tools' virtual environments.
@@ -47,11 +50,11 @@ impl Folders {
 
     /// Makes the folders and takes them for this process. The lock ends with the handle, however the process ends.
     pub fn take(&self) -> Result<File> {
-        for folder in [".sluice/state", ".sluice/logs"] {
-            let folder = self.root.join(folder);
+        for folder in ["state", "logs"] {
+            let folder = self.home.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let lock = File::create(self.root.join(".sluice/lock"))?;
+        let lock = File::create(self.home.join("lock"))?;
         lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
         Ok(lock)
     }
