@@ -74,12 +74,8 @@ impl World {
     pub fn vendors(&self) -> Vendors {
         let hubspot = stack::hubspot();
         hubspot.load(self.data.contacts.clone());
-        let config = RatesConfig {
-            app_id: OXR_APP_ID.into(),
-            rates: self.data.rates.clone(),
-            today: self.today,
-            quota: None,
-        };
+        let config =
+            RatesConfig { app_id: OXR_APP_ID.into(), rates: self.data.rates.clone(), today: self.today, quota: None };
         Vendors { hubspot, rates: RatesState::new(config) }
     }
 }
@@ -150,7 +146,9 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
         bail!("the last dbt run has failed; its log is under .sluice/state/dbt");
     }
 
-    let verified = progress.phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data)).await?;
+    let verified = progress
+        .phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data))
+        .await?;
     if replay {
         let replaying = async {
             let before = report::counts(stack).await?;

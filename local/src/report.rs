@@ -27,8 +27,11 @@ pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<
     memory();
     let file = stack.folders().warehouse();
     println!("\n  The warehouse is {}", file.display());
-    println!("  Try: {} -c \"import duckdb; print(duckdb.connect('{}', read_only=True).sql('from {SALES} order by total_usd desc limit 5'))\"",
-        stack.folders().tool("dbt", "python").display(), file.display());
+    println!(
+        "  Try: {} -c \"import duckdb; print(duckdb.connect('{}', read_only=True).sql('from {SALES} order by total_usd desc limit 5'))\"",
+        stack.folders().tool("dbt", "python").display(),
+        file.display()
+    );
     Ok(())
 }
 

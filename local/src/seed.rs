@@ -39,7 +39,11 @@ pub async fn shop(url: &str) -> Result<Client> {
 
 /// Inserts the changes that are not there yet. Those that commit late are inserted first, by a transaction that is left
 /// open: the caller extracts meanwhile and then commits it.
-pub async fn products<'a>(late: &'a mut Client, shop: &mut Client, changes: &[ProductChange]) -> Result<Transaction<'a>> {
+pub async fn products<'a>(
+    late: &'a mut Client,
+    shop: &mut Client,
+    changes: &[ProductChange],
+) -> Result<Transaction<'a>> {
     let (delayed, prompt): (Vec<&ProductChange>, Vec<&ProductChange>) = changes.iter().partition(|c| c.commits_late);
     let open = late.transaction().await?;
     insert(&open, &delayed).await?;
@@ -88,7 +92,10 @@ pub async fn purchases(bootstrap: &str, partitions: &[PartitionStatus], data: &D
     for partition in partitions {
         let number = u32::try_from(partition.partition)?;
         let own = data.purchases.iter().filter(|record| partition_for_key(record.key.as_bytes(), count) == number);
-        let missing = own.skip(usize::try_from(partition.end_offset)?).map(|record| message(record, shift)).collect::<Result<Vec<_>>>()?;
+        let missing = own
+            .skip(usize::try_from(partition.end_offset)?)
+            .map(|record| message(record, shift))
+            .collect::<Result<Vec<_>>>()?;
         produced += missing.len();
         producer.produce_to(TOPIC, partition.partition, missing).await?;
     }

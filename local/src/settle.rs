@@ -71,7 +71,8 @@ impl Watch<'_> {
     /// Visible, delayed and in flight.
     async fn messages(&self, queue: &str) -> Result<u64> {
         let name = format!("{}-{queue}", self.stack);
-        let url = self.sqs.get_queue_url().queue_name(&name).send().await.with_context(|| format!("no queue {name}"))?;
+        let url =
+            self.sqs.get_queue_url().queue_name(&name).send().await.with_context(|| format!("no queue {name}"))?;
         let attributes = self
             .sqs
             .get_queue_attributes()
@@ -99,7 +100,9 @@ impl Watch<'_> {
                 table.table
             );
             // The file is with dbt just now: whatever the ledger says will be there afterwards.
-            let Ok(rows) = self.warehouse.query(&statement).await else { return Ok(vec!["dbt has the warehouse".into()]) };
+            let Ok(rows) = self.warehouse.query(&statement).await else {
+                return Ok(vec!["dbt has the warehouse".into()]);
+            };
             let known: BTreeSet<u64> = rows.iter().flatten().flatten().filter_map(|text| text.parse().ok()).collect();
             let missing = (1..=newest).filter(|sequence| !known.contains(sequence)).count();
             if missing > 0 {
@@ -142,7 +145,8 @@ pub async fn dead_letters(aws: &aws_config::SdkConfig, topic: &str) -> Result<u6
     let config = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
     let client = aws_sdk_s3::Client::from_conf(config);
     let bucket = format!("{}-lake-{}", crate::machine::deploy::STACK, crate::machine::services::ACCOUNT);
-    let mut pages = client.list_objects_v2().bucket(bucket).prefix(format!("dead-letter/{topic}/")).into_paginator().send();
+    let mut pages =
+        client.list_objects_v2().bucket(bucket).prefix(format!("dead-letter/{topic}/")).into_paginator().send();
     let mut count = 0;
     while let Some(page) = pages.next().await {
         count += page.context("cannot list the dead letters")?.contents().len() as u64;

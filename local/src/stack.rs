@@ -90,7 +90,8 @@ impl Stack {
             let (kafka, bootstrap) = services::kafka(folders, &mut registry, ports.kafka).await?;
             Ok((vec![ministack, postgres, kafka], shop_url, bootstrap))
         };
-        let (mut parts, shop_url, bootstrap) = progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
+        let (mut parts, shop_url, bootstrap) =
+            progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
 
         let warehouse = Standin::open(standin_snowflake::Config {
             duckdb_path: folders.warehouse(),

@@ -51,8 +51,10 @@ fn each_readme_tells_exactly_the_variables_that_the_code_reads() {
 fn the_template_sets_no_variable_that_nobody_reads_and_none_is_missing() {
     let template = names(&read("template.yaml"));
     let read: BTreeSet<String> = functions().iter().flat_map(|function| read_by(function)).collect();
-    let unknown: Vec<&String> =
-        template.difference(&read).filter(|name| !["SLUICE_LOADER", "SLUICE_PROFILE"].contains(&name.as_str())).collect();
+    let unknown: Vec<&String> = template
+        .difference(&read)
+        .filter(|name| !["SLUICE_LOADER", "SLUICE_PROFILE"].contains(&name.as_str()))
+        .collect();
     assert!(unknown.is_empty(), "the template sets {unknown:?}, which no function reads");
     for function in functions() {
         let readme = crate::project::read(&format!("functions/{function}/README.md"));
@@ -67,7 +69,8 @@ fn the_template_sets_no_variable_that_nobody_reads_and_none_is_missing() {
 #[test]
 fn every_raw_table_is_a_source_of_the_dbt_project() {
     let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
-    let declared: String = files(".yml").iter().filter(|path| path.starts_with("dbt/models")).map(|path| read(path)).collect();
+    let declared: String =
+        files(".yml").iter().filter(|path| path.starts_with("dbt/models")).map(|path| read(path)).collect();
     for table in sources.tables {
         let id = table.table;
         let name = format!("{}_{}", id.database, id.schema).to_lowercase();

@@ -73,9 +73,8 @@ pub fn parse(body: &str) -> Result<Work> {
 }
 
 fn commit_ref(key: &str) -> Result<CommitRef> {
-    let (table, sequence) = lake::parse_log_key(key).ok_or_else(|| {
-        Error::invalid_data("the notified object is not a commit of a table's log").with("key", key)
-    })?;
+    let (table, sequence) = lake::parse_log_key(key)
+        .ok_or_else(|| Error::invalid_data("the notified object is not a commit of a table's log").with("key", key))?;
     Ok(CommitRef { table, sequence })
 }
 
@@ -86,9 +85,15 @@ mod tests {
     #[test]
     fn each_kind_of_message_is_known_and_others_are_named() {
         let key = "raw/DLT/APPLICATION_DATA/PRODUCTS/log/99999999999999999998-1.json";
-        let commit = CommitRef { table: "DLT.APPLICATION_DATA.PRODUCTS".parse().expect("a table"), sequence: sluice_core::Sequence(1) };
+        let commit = CommitRef {
+            table: "DLT.APPLICATION_DATA.PRODUCTS".parse().expect("a table"),
+            sequence: sluice_core::Sequence(1),
+        };
         let cases = [
-            (format!(r#"{{"Records":[{{"s3":{{"object":{{"key":"{key}","size":1}}}}}}]}}"#), Some(Work::Load(vec![commit.clone()]))),
+            (
+                format!(r#"{{"Records":[{{"s3":{{"object":{{"key":"{key}","size":1}}}}}}]}}"#),
+                Some(Work::Load(vec![commit.clone()])),
+            ),
             (serde_json::to_string(&commit).expect("json"), Some(Work::Load(vec![commit]))),
             (r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into(), Some(Work::Nothing)),
             (r#"{"sweep":true}"#.into(), Some(Work::Sweep)),

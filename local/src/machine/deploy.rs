@@ -52,8 +52,11 @@ fn parameters(folders: &Folders, ports: &Ports) -> Result<Vec<String>> {
     let text = fs::read_to_string(folders.root.join("samconfig.toml")).context("cannot read samconfig.toml")?;
     let config: toml::Table = toml::from_str(&text).context("samconfig.toml does not parse")?;
     let overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"].as_array();
-    let mut parameters: Vec<String> =
-        overrides.context("samconfig.toml has no local set")?.iter().filter_map(|v| v.as_str().map(str::to_owned)).collect();
+    let mut parameters: Vec<String> = overrides
+        .context("samconfig.toml has no local set")?
+        .iter()
+        .filter_map(|v| v.as_str().map(str::to_owned))
+        .collect();
     let url = |port: u16| format!("http://127.0.0.1:{port}");
     parameters.push(format!("SnowflakeUrl={}", url(ports.snowflake)));
     parameters.push(format!("DbtUrl={}", url(ports.dbt)));

@@ -27,8 +27,7 @@ impl Bus for EventBus {
             .detail(announcement.detail.to_string())
             .build();
         let attempt = format!("cannot announce {} on the bus", announcement.detail_type);
-        let answer =
-            self.client.put_events().entries(entry).send().await.map_err(|e| classify(e, attempt.clone()))?;
+        let answer = self.client.put_events().entries(entry).send().await.map_err(|e| classify(e, attempt.clone()))?;
         // The call succeeds even when the bus refuses the entry.
         match answer.entries().first().and_then(|entry| entry.error_code()) {
             None => Ok(()),

@@ -36,10 +36,14 @@ impl HttpStatus for aws_sdk_s3::config::http::HttpResponse {
 
 fn kind_of(status: u16, code: Option<&str>) -> Kind {
     match code {
-        Some("NoSuchKey" | "NoSuchBucket" | "ResourceNotFoundException" | "AWS.SimpleQueueService.NonExistentQueue") => {
+        Some(
+            "NoSuchKey" | "NoSuchBucket" | "ResourceNotFoundException" | "AWS.SimpleQueueService.NonExistentQueue",
+        ) => {
             return Kind::NotFound;
         }
-        Some("SlowDown" | "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException") => {
+        Some(
+            "SlowDown" | "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException",
+        ) => {
             return Kind::RateLimited;
         }
         _ => {}

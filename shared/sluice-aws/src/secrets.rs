@@ -1,6 +1,9 @@
 //! Secrets Manager, asked once per secret and instance.
 
-use std::{cell::RefCell, collections::HashMap};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use aws_sdk_secretsmanager::Client;
 use sluice_core::{Error, Result, Secret, port::Secrets};
@@ -11,18 +14,23 @@ use crate::{SdkConfig, error::classify};
 #[derive(Debug)]
 pub struct CachedSecrets {
     client: Client,
-    known: RefCell<HashMap<String, Secret>>,
+    known: Mutex<HashMap<String, Secret>>,
 }
 
 impl CachedSecrets {
     pub fn new(config: &SdkConfig) -> Self {
-        CachedSecrets { client: Client::new(config), known: RefCell::default() }
+        CachedSecrets { client: Client::new(config), known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
+        // Nothing that is done under the lock can panic half way.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Secrets for CachedSecrets {
     async fn get(&self, name: &str) -> Result<Secret> {
-        if let Some(secret) = self.known.borrow().get(name) {
+        if let Some(secret) = self.known().get(name) {
             return Ok(secret.clone());
         }
         let get = self.client.get_secret_value().secret_id(name);
@@ -31,7 +39,7 @@ impl Secrets for CachedSecrets {
             .secret_string()
             .ok_or_else(|| Error::config("the secret has no text value; put its JSON in").with("secret", name))?;
         let secret = Secret::new(value);
-        self.known.borrow_mut().insert(name.to_owned(), secret.clone());
+        self.known().insert(name.to_owned(), secret.clone());
         Ok(secret)
     }
 }

@@ -97,7 +97,9 @@ impl Commit {
         }
         let data = crate::lake::data_prefix(&commit.table);
         if let Some(stray) = commit.files.iter().find(|file| !file.path.starts_with(&data)) {
-            return Err(Error::invalid_data(format!("the commit names a file outside {data}")).with("path", &stray.path));
+            return Err(
+                Error::invalid_data(format!("the commit names a file outside {data}")).with("path", &stray.path)
+            );
         }
         Ok(commit)
     }

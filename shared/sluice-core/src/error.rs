@@ -112,7 +112,14 @@ pub struct Error {
 impl Error {
     /// `message` says what was attempted and what happened: lower case, no full stop, no values of rows or secrets.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Error { kind, retry: kind.default_retry(), message: message.into(), context: Vec::new(), retry_after: None, source: None }
+        Error {
+            kind,
+            retry: kind.default_retry(),
+            message: message.into(),
+            context: Vec::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     pub fn config(message: impl Into<String>) -> Self {

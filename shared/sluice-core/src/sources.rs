@@ -115,7 +115,10 @@ fn problems(table: &Table) -> Vec<String> {
     }
     for (i, column) in table.columns.columns().iter().enumerate() {
         if column.name != column.name.to_lowercase() || column.name.starts_with("_sluice_") {
-            problems.push(format!("{}: column '{}' must be lower case and not begin with _sluice_", table.table, column.name));
+            problems.push(format!(
+                "{}: column '{}' must be lower case and not begin with _sluice_",
+                table.table, column.name
+            ));
         }
         if table.columns.position(&column.name) != Some(i) {
             problems.push(format!("{}: column '{}' stands twice", table.table, column.name));

@@ -28,9 +28,7 @@ pub(crate) fn classify(attempt: &str, response: &Response) -> Result<()> {
         _ => Kind::Config,
     };
     let message = response.json::<Envelope>().ok().and_then(|envelope| envelope.status.user_message);
-    Err(Error::new(kind, attempt)
-        .with("status", response.status)
-        .with("message", message.as_deref().unwrap_or("none")))
+    Err(Error::new(kind, attempt).with("status", response.status).with("message", message.as_deref().unwrap_or("none")))
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub fn policy(kind: Kind) -> Policy {
     let (action, hint) = match kind {
         Kind::Config => (Action::Redeliver, "correct the setting that the message names and deploy again"),
         Kind::Auth => (Action::Redeliver, "check the secret, its user's grants and the network policy"),
-        Kind::NotFound => (Action::Redeliver, "check that the named object exists in this stage and that the role may see it"),
+        Kind::NotFound => {
+            (Action::Redeliver, "check that the named object exists in this stage and that the role may see it")
+        }
         Kind::Conflict => (Action::Acknowledge, "nothing to do: another run did the work"),
         Kind::RateLimited => (Action::Redeliver, "wait, or lower the schedule's frequency or the daily share"),
         Kind::Unavailable => (Action::Redeliver, "check the other system's status; the work is tried again"),

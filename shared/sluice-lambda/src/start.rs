@@ -10,7 +10,8 @@ use crate::policy;
 /// Sets up logging and reads the settings. Every problem is reported at once, before the first event.
 pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_runtime::Error> {
     let mut env = Env::of_process();
-    let level = env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG")).unwrap_or_else(|| "info".into());
+    let level =
+        env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG")).unwrap_or_else(|| "info".into());
     let json = env.optional("AWS_LAMBDA_LOG_FORMAT").is_none_or(|format| format.eq_ignore_ascii_case("json"));
     // The runtime's own span would repeat the request id on every line.
     let filter = EnvFilter::new(format!("{},lambda_runtime=warn", level.to_lowercase()));

@@ -95,9 +95,16 @@ pub enum Dispatched {
     Deferred,
     /// Somebody else claimed the run.
     Outrun,
-    Started { number: u64 },
-    UnderWay { number: u64 },
-    Ended { number: u64, status: EndStatus },
+    Started {
+        number: u64,
+    },
+    UnderWay {
+        number: u64,
+    },
+    Ended {
+        number: u64,
+        status: EndStatus,
+    },
 }
 
 /// The ports of the loop.
@@ -231,7 +238,14 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             EndStatus::Succeeded => claim.positions.clone(),
             EndStatus::Failed => claim.covered.clone(),
         };
-        let end = End { number: claim.number, status, dbt_run_id: run.id.clone(), ended_at: self.clock.now(), reason, covered };
+        let end = End {
+            number: claim.number,
+            status,
+            dbt_run_id: run.id.clone(),
+            ended_at: self.clock.now(),
+            reason,
+            covered,
+        };
         self.ledger.record(claim, &end).await?;
         let detail = announcement(claim, end.reason.clone());
         self.bus
@@ -244,7 +258,11 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         match status {
             EndStatus::Succeeded => info!(number = claim.number, "dbt run succeeded"),
             EndStatus::Failed => {
-                tracing::error!(number = claim.number, reason = end.reason.as_deref().unwrap_or_default(), "dbt run failed")
+                tracing::error!(
+                    number = claim.number,
+                    reason = end.reason.as_deref().unwrap_or_default(),
+                    "dbt run failed"
+                )
             }
         }
         self.send(&Message::Wake { cause: format!("run {} ended", claim.number) }, Duration::ZERO).await?;
@@ -298,7 +316,11 @@ pub async fn last_status(store: &impl ObjectStore) -> Result<Option<EndStatus>> 
 }
 
 fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
-    positions.iter().filter(|(table, position)| covered.get(*table) != Some(*position)).map(|(table, _)| table.clone()).collect()
+    positions
+        .iter()
+        .filter(|(table, position)| covered.get(*table) != Some(*position))
+        .map(|(table, _)| table.clone())
+        .collect()
 }
 
 /// Everything downstream of a raw table. In the dbt project a source is named after its database and schema.

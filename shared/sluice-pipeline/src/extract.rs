@@ -37,7 +37,10 @@ pub async fn run(
     let run = ExtractRun { request, table, run_id, sequence, cursor: cursor.as_ref() };
 
     let extracted = source.read(&run).await?;
-    if extracted.files.is_empty() && extracted.rejected.is_none() && (extracted.cursor.is_none() || extracted.cursor == standing) {
+    if extracted.files.is_empty()
+        && extracted.rejected.is_none()
+        && (extracted.cursor.is_none() || extracted.cursor == standing)
+    {
         return Ok(summary(Outcome::NothingNew, &run, None, &extracted));
     }
 
@@ -72,7 +75,12 @@ pub async fn run(
     }
 }
 
-fn summary(outcome: Outcome, run: &ExtractRun<'_>, sequence: Option<Sequence>, extracted: &Extracted) -> ExtractSummary {
+fn summary(
+    outcome: Outcome,
+    run: &ExtractRun<'_>,
+    sequence: Option<Sequence>,
+    extracted: &Extracted,
+) -> ExtractSummary {
     ExtractSummary {
         outcome,
         table: run.table.table.clone(),

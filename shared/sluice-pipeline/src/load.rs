@@ -28,8 +28,12 @@ pub enum LedgerState {
     Absent,
     /// Handed to Snowpipe, not yet confirmed.
     Submitted,
-    Loaded { rows: u64 },
-    Failed { reason: String },
+    Loaded {
+        rows: u64,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 /// What Snowpipe says about the files of a commit.
@@ -38,8 +42,12 @@ pub enum PipeProgress {
     /// It has never heard of some of the files.
     Unknown,
     Pending,
-    Loaded { rows: u64 },
-    Failed { reason: String },
+    Loaded {
+        rows: u64,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 /// The warehouse as the load loop sees it.
@@ -62,7 +70,10 @@ pub trait Warehouse {
 /// How one delivery ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Loaded {
-    Done { rows: u64, already: bool },
+    Done {
+        rows: u64,
+        already: bool,
+    },
     /// Snowpipe is at it: look again after this time.
     LookAgain(Duration),
 }

@@ -126,8 +126,11 @@ impl Actor {
     }
 }
 
+/// A statement that came while the file was away.
+type Waiting = Box<dyn FnOnce(&Connection) + Send>;
+
 fn work(mut file: File, messages: mpsc::Receiver<Message>) {
-    let mut waiting: VecDeque<Box<dyn FnOnce(&Connection) + Send>> = VecDeque::new();
+    let mut waiting: VecDeque<Waiting> = VecDeque::new();
     for message in messages {
         match message {
             Message::Now(job) => job(&mut file),
