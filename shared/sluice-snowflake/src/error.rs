@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn each_known_refusal_has_a_kind_and_a_retry_status() {
         use Retry::{Exhausted, Permanent, Transient};
-        let cases: [(u16, Option<&str>, Option<&str>, Kind, Retry); 41] = [
+        type Case = (u16, Option<&'static str>, Option<&'static str>, Kind, Retry);
+        let cases: [Case; 41] = [
             (401, Some("390144"), None, Kind::Auth, Permanent),
             (401, Some("390303"), None, Kind::Auth, Permanent),
             (401, Some("390318"), None, Kind::Auth, Permanent),
