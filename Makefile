@@ -13,7 +13,7 @@ demo: ## run the platform end to end on this machine; DATA=<folder> for your own
 
 up: ## start the platform and leave it running until Ctrl-C
 	@$(MAKE) --no-print-directory -j2 build demo-tools
-	@$(LOCAL) up
+	@$(LOCAL) up --scale $(SCALE)
 
 test: ## run every test
 	@$(MAKE) --no-print-directory -j2 build test-tools
@@ -34,7 +34,7 @@ invoke: ## invoke one function with one event: F=<function> E=<case>
 	@tools/invoke $(F) $(E)
 
 clean: ## forget the local platform's state and data; keeps tools and compiled code
-	@$(LOCAL) reset
+	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset; done; fi
 
 native:
 	@tools/setup native

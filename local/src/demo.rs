@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use sluice_core::extract::Outcome;
 use sluice_testkit::{
     formats,
@@ -40,6 +41,25 @@ pub struct Options {
     pub data: Option<PathBuf>,
     pub scale: f64,
     pub replay: bool,
+}
+
+impl Options {
+    /// What tells this set of data from the usual one; `None` for the usual one. Changed files are another set.
+    pub fn name(&self) -> Result<Option<String>> {
+        let Some(folder) = &self.data else {
+            return Ok((self.scale != 1.0).then(|| format!("scale-{}", self.scale)));
+        };
+        let mut hash = Sha256::new();
+        for name in ["products.csv", "contacts.csv", "purchases.ndjson", "rates.csv"] {
+            hash.update(name);
+            match fs::read(folder.join(name)) {
+                Ok(content) => hash.update(content),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error).with_context(|| format!("cannot read {name} in {}", folder.display())),
+            }
+        }
+        Ok(Some(hex::encode(&hash.finalize()[..6])))
+    }
 }
 
 /// The data, and the day on which the platform sees it.
@@ -136,14 +156,17 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
     };
     let settling = async {
         watch.done(SETTLE_WITHIN).await?;
-        // Streamed rows are announced at most once per interval; a schedule would find the rest.
-        stack.functions.invoke("DispatchDbt", &json!({"sweep": true})).await?;
-        watch.done(SETTLE_WITHIN).await
+        // A schedule finds what an event has not told. Changed models, or a failed run, are built whole.
+        let models = models(stack.folders())?;
+        let force = settle::failed_runs(&stack.store).await? || models.changed();
+        stack.functions.invoke("DispatchDbt", &json!({"sweep": true, "force": force})).await?;
+        watch.done(SETTLE_WITHIN).await?;
+        models.keep()
     };
     progress.phase("load, stream and transform", settling).await?;
 
     if settle::failed_runs(&stack.store).await? {
-        bail!("the last dbt run has failed; its log is under .sluice/state/dbt");
+        bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
 
     let verified = progress
@@ -161,6 +184,41 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
         progress.phase("deliver everything again: nothing changes", replaying).await?;
     }
     report::print(stack, world, &verified).await
+}
+
+/// The dbt project as it was built last, and as it is.
+struct Models {
+    kept: PathBuf,
+    now: String,
+}
+
+impl Models {
+    /// On a first run there is nothing to compare: everything is built anyway.
+    fn changed(&self) -> bool {
+        fs::read_to_string(&self.kept).is_ok_and(|kept| kept != self.now)
+    }
+
+    fn keep(&self) -> Result<()> {
+        fs::write(&self.kept, &self.now).with_context(|| format!("cannot write {}", self.kept.display()))
+    }
+}
+
+fn models(folders: &Folders) -> Result<Models> {
+    let mut hash = Sha256::new();
+    let mut open = vec![folders.root.join("dbt")];
+    while let Some(folder) = open.pop() {
+        let mut entries: Vec<PathBuf> = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        entries.sort();
+        for path in entries {
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                hash.update(path.to_string_lossy().as_bytes());
+                hash.update(fs::read(&path)?);
+            }
+        }
+    }
+    Ok(Models { kept: folders.state("models"), now: hex::encode(hash.finalize()) })
 }
 
 /// Every commit's notification once more, the topic from its beginning once more, every schedule once more.

@@ -14,6 +14,8 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
+use sluice_core::{LakeId, Sources};
+use sluice_snowflake::sql::ddl;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -61,6 +63,15 @@ enum Task {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
+    /// Print the SQL that an account needs before the first load; run it there as SYSADMIN.
+    Foundation {
+        /// The stack's LakeId: its name, unless set otherwise.
+        #[arg(long)]
+        lake_id: String,
+        /// The stack's output LakeBucket.
+        #[arg(long)]
+        bucket: String,
+    },
     /// Forget the state of earlier runs: lake, warehouse, database, topic.
     Reset,
 }
@@ -78,14 +89,23 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<()> {
     let folders = Folders::find(&cli.state)?;
+    if let Task::Foundation { lake_id, bucket } = &cli.command {
+        let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
+        for statement in ddl::foundation(&sources, &LakeId(lake_id.clone()), bucket) {
+            println!("{statement};\n");
+        }
+        return Ok(());
+    }
     let _lock = folders.take()?;
     match cli.command {
-        Task::Demo { data, scale, replay } => with_stack(&folders, Options { data, scale, replay }, true).await,
-        Task::Up { scale } => with_stack(&folders, Options { data: None, scale, replay: false }, false).await,
+        Task::Foundation { .. } => Ok(()),
+        Task::Demo { data, scale, replay } => with_stack(folders, Options { data, scale, replay }, true).await,
+        Task::Up { scale } => with_stack(folders, Options { data: None, scale, replay: false }, false).await,
         Task::WithPostgres { command } => with_postgres(&folders, &command).await,
         Task::Reset => {
             Registry::take_over(&folders).await?;
-            std::fs::remove_dir_all(&folders.home).with_context(|| format!("cannot remove {}", folders.home.display()))
+            std::fs::remove_dir_all(folders.base())
+                .with_context(|| format!("cannot remove {}", folders.base().display()))
         }
     }
 }
@@ -106,7 +126,11 @@ async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
 }
 
 /// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
-async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<()> {
+async fn with_stack(folders: Folders, options: Options, demo: bool) -> Result<()> {
+    let folders = match options.name()? {
+        None => folders,
+        Some(name) => folders.of_data(&name)?,
+    };
     let mut progress = Progress::default();
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let interrupted = async {
@@ -118,8 +142,8 @@ async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<(
     tokio::pin!(interrupted);
     println!("sluice on one machine\n");
     let starting = async {
-        let world = progress.phase("prepare the data", World::load(folders, &options)).await?;
-        let stack = Stack::start(folders, world.vendors(), &mut progress).await?;
+        let world = progress.phase("prepare the data", World::load(&folders, &options)).await?;
+        let stack = Stack::start(&folders, world.vendors(), &mut progress).await?;
         anyhow::Ok((world, stack))
     };
     let (world, mut stack) = tokio::select! {
@@ -127,16 +151,23 @@ async fn with_stack(folders: &Folders, options: Options, demo: bool) -> Result<(
         error = &mut interrupted => return Err(error),
     };
     let outcome = if demo {
-        tokio::select! {
+        let mut tasks = stack.take_tasks();
+        let outcome = tokio::select! {
             outcome = demo::run(&stack, &world, options.replay, &mut progress) => outcome,
+            error = stack::failed(&mut tasks) => Err(error),
             error = &mut interrupted => Err(error),
-        }
+        };
+        stack.give_back(tasks);
+        outcome
     } else {
         println!("\n  the platform is up; Ctrl-C stops it");
-        tokio::select! {
-            error = stack.failed() => Err(error),
+        let mut tasks = stack.take_tasks();
+        let outcome = tokio::select! {
+            error = stack::failed(&mut tasks) => Err(error),
             _ = &mut interrupted => Ok(()),
-        }
+        };
+        stack.give_back(tasks);
+        outcome
     };
     stack.stop().await?;
     if outcome.is_ok() && demo {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use sluice_core::Loader;
 use standin_snowflake::Standin;
 
@@ -12,6 +12,9 @@ use crate::{
     stack::Stack,
     verify::{SALES, Verified},
 };
+
+/// No function's process may need more.
+const MEMORY_LIMIT_KIB: u64 = 256 * 1024;
 
 pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<()> {
     rows(stack, world).await?;
@@ -24,7 +27,7 @@ pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<
         money(verified.usd_cents),
         money(verified.gbp_cents)
     );
-    memory();
+    memory()?;
     let file = stack.folders().warehouse();
     println!("\n  The warehouse is {}", file.display());
     println!(
@@ -117,8 +120,9 @@ fn money(cents: i128) -> String {
     format!("{text}.{:02}", cents % 100)
 }
 
-/// The peak resident memory of each function's process, by what the kernel says of processes that carry its name.
-fn memory() {
+/// The peak resident memory of each function's process, by what the kernel says of processes that carry its name. Fails
+/// when one is over the limit.
+fn memory() -> Result<()> {
     let mut peaks: std::collections::BTreeMap<String, u64> = Default::default();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
@@ -130,6 +134,8 @@ fn memory() {
         let text: Vec<String> = peaks.iter().map(|(name, kib)| format!("{name} {} MiB", kib / 1024)).collect();
         println!("\n  peak memory: {}", text.join(", "));
     }
+    let over = peaks.iter().find(|(_, kib)| **kib > MEMORY_LIMIT_KIB);
+    over.map_or(Ok(()), |(name, kib)| bail!("{name} took {} MiB, more than a function may", kib / 1024))
 }
 
 fn function_peak(process: &std::path::Path) -> Option<(String, u64)> {

@@ -171,17 +171,26 @@ impl Stack {
         poller(&self.bootstrap, &self.functions, &self.aws, state_path).await
     }
 
-    /// Resolves with the error of the first task that ends before it was asked to.
-    pub async fn failed(&mut self) -> anyhow::Error {
-        match self.tasks.join_next().await {
-            Some(Ok(Err(error))) => error.context("a part of the platform has failed"),
-            Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),
-            Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the platform has ended early"),
-        }
+    /// The stand-ins and the poller, to be watched by [`failed`] while somebody else uses the stack.
+    pub fn take_tasks(&mut self) -> JoinSet<Result<()>> {
+        std::mem::take(&mut self.tasks)
+    }
+
+    pub fn give_back(&mut self, tasks: JoinSet<Result<()>>) {
+        self.tasks = tasks;
     }
 
     pub fn folders(&self) -> &Folders {
         &self.folders
+    }
+}
+
+/// Resolves with the error of the first task that ends before it was asked to.
+pub async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
+    match tasks.join_next().await {
+        Some(Ok(Err(error))) => error.context("a part of the platform has failed"),
+        Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),
+        Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the platform has ended early"),
     }
 }
 

@@ -13,16 +13,18 @@ pub enum Event {
     Sweep(Sweep),
 }
 
-/// `{"sweep": true}`.
+/// `{"sweep": true}`, or with `"force": true` to build everything although no data is new.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     pub sweep: bool,
+    #[serde(default)]
+    pub force: bool,
 }
 
 impl Sweep {
-    pub fn message() -> Message {
-        Message::Wake { cause: "sweep".into() }
+    pub fn message(&self) -> Message {
+        Message::Wake { cause: "sweep".into(), force: self.force, revive: true }
     }
 }
 
@@ -38,8 +40,10 @@ pub fn parse(body: &str) -> Result<Message> {
     let unknown = || Error::invalid_data("the message is neither a TableLoaded event nor one of ours");
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Own(message) => Ok(message),
-        Body::Announcement { detail } => Ok(Message::Wake { cause: format!("{} loaded", detail.id) }),
-        Body::Sweep(Sweep { sweep: true }) => Ok(Sweep::message()),
+        Body::Announcement { detail } => {
+            Ok(Message::Wake { cause: format!("{} loaded", detail.id), force: false, revive: false })
+        }
+        Body::Sweep(sweep) if sweep.sweep => Ok(sweep.message()),
         Body::Sweep(_) => Err(unknown()),
     }
 }
@@ -53,9 +57,9 @@ mod tests {
         let loaded = r#"{"version":"0","source":"sluice.warehouse","detail-type":"TableLoaded","detail":{"id":"A.B.C#3",
             "run_id":"r","lake_id":"l","table":"A.B.C","sequence":3,"rows":5}}"#;
         let cases = [
-            (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into() })),
+            (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into(), force: false, revive: false })),
             (r#"{"dispatch":"follow","number":4}"#, Some(Message::Follow { number: 4 })),
-            (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into() })),
+            (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into(), force: false, revive: true })),
             (r#"{"detail":{"id":"x"}}"#, None),
             ("", None),
         ];

@@ -1,6 +1,6 @@
 //! Translates the queue's messages into the dispatch loop and back.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
@@ -9,13 +9,17 @@ use sluice_dbt::DbtCloud;
 use sluice_lambda::{Invocation, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
 use sluice_snowflake::{Account, SqlApi};
+use tokio::time::Instant;
 use tracing::info;
 
 use crate::{
     Config,
-    event::{self, Event, Sweep},
+    event::{self, Event},
     ledger::SnowflakeLedger,
 };
+
+/// Kept of an invocation's time for answering.
+const RESERVE: Duration = Duration::from_secs(5);
 
 /// What the function holds between invocations.
 pub struct Deps {
@@ -34,7 +38,7 @@ pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Resul
         Event::Batch(batch) => {
             Ok(each_message(batch, async |body| deps.dispatch(&event::parse(body)?, invocation).await).await)
         }
-        Event::Sweep(_) => deps.dispatch(&Sweep::message(), invocation).await.map(|()| SqsBatchResponse::default()),
+        Event::Sweep(sweep) => deps.dispatch(&sweep.message(), invocation).await.map(|()| SqsBatchResponse::default()),
     }
 }
 
@@ -56,8 +60,9 @@ impl Deps {
     }
 
     async fn dispatch(&self, message: &Message, invocation: &Invocation) -> Result<()> {
+        let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
         let ledger = SnowflakeLedger {
-            statements: &self.statements,
+            statements: &statements,
             sources: &self.config.sources,
             tag: format!("sluice:dispatch:{}", invocation.run_id),
         };

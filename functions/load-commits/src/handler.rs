@@ -1,23 +1,35 @@
 //! Translates the queue's messages into the load loop and back.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
-use sluice_core::{Error, Loader, Result, Sequence, port::Later};
+use sluice_core::{
+    Error, Loader, Result, Sequence, TableId,
+    port::{Later, Statements},
+};
 use sluice_lambda::{Action, Invocation, each_message, policy};
 use sluice_pipeline::{
     load::{self, CommitRef, Loaded},
     log,
 };
-use sluice_snowflake::{Account, Snowpipe, SqlApi};
+use sluice_snowflake::{Account, Snowpipe, SqlApi, sql::ledger};
+use tokio::time::Instant;
 use tracing::info;
+use uuid::Uuid;
 
 use crate::{
     Config,
     event::{self, Event, Work},
     warehouse::{Snowflake, known_sequences},
 };
+
+/// Kept of an invocation's time for announcing and answering.
+const RESERVE: Duration = Duration::from_secs(5);
 
 /// What the function holds between invocations.
 pub struct Deps {
@@ -27,6 +39,8 @@ pub struct Deps {
     pub queue: DelayQueue,
     pub statements: SqlApi<CachedSecrets>,
     pub pipe: Snowpipe<CachedSecrets>,
+    /// Tables whose lock row is known to be there.
+    lockable: Mutex<BTreeSet<TableId>>,
 }
 
 /// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
@@ -49,6 +63,7 @@ impl Deps {
             queue: DelayQueue::new(&aws, &config.queue_url),
             statements: SqlApi::new(Arc::clone(&account)),
             pipe: Snowpipe::new(account),
+            lockable: Mutex::default(),
             config,
         })
     }
@@ -67,8 +82,11 @@ impl Deps {
     }
 
     async fn load(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
-        self.config.sources.table(&at.table)?;
-        let warehouse = Snowflake { statements: &self.statements, pipe: &self.pipe, attempt: &invocation.run_id.0 };
+        let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
+        if self.config.sources.table(&at.table)?.loader == Loader::Copy {
+            self.lock_row(&statements, at).await?;
+        }
+        let warehouse = Snowflake { statements: &statements, pipe: &self.pipe, attempt: &invocation.run_id.0 };
         let lake = &self.config.lake_id;
         match load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.poll).await {
             Ok(Loaded::Done { rows, already }) => {
@@ -86,6 +104,23 @@ impl Deps {
                 Err(error)
             }
         }
+    }
+
+    /// Deliveries of one table stand in line at its lock row. Without the row none would wait, so it is made sure of once
+    /// per instance.
+    async fn lock_row(&self, statements: &impl Statements, at: &CommitRef) -> Result<()> {
+        if self.lockable().contains(&at.table) {
+            return Ok(());
+        }
+        let statement = ledger::lock_row(&self.config.lake_id, &at.table);
+        statements.execute(&statement, Uuid::new_v4(), &format!("sluice:lock:{}", at.table)).await?;
+        self.lockable().insert(at.table.clone());
+        Ok(())
+    }
+
+    fn lockable(&self) -> MutexGuard<'_, BTreeSet<TableId>> {
+        // Nothing that is done under the lock can panic half way.
+        self.lockable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn again(&self, at: &CommitRef, wait: Duration) -> Result<()> {

@@ -18,17 +18,31 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub struct Folders {
     pub root: PathBuf,
-    /// Everything that a run leaves behind.
-    pub home: PathBuf,
+    /// What all runs share: the lock, the ports, the list of what was started.
+    base: PathBuf,
+    /// Everything else that a run leaves behind. Each set of data has its own: they must not mix.
+    home: PathBuf,
 }
 
 impl Folders {
     /// The folder that holds `template.yaml`: the current one or one above it.
-    pub fn find(home: &Path) -> Result<Self> {
+    pub fn find(base: &Path) -> Result<Self> {
         let here = std::env::current_dir()?;
         let root = here.ancestors().find(|folder| folder.join("template.yaml").exists());
         let root = root.context("start this in the project's folder: no template.yaml here or above")?;
-        Ok(Folders { root: root.into(), home: root.join(home) })
+        let base = root.join(base);
+        Ok(Folders { root: root.into(), home: base.clone(), base })
+    }
+
+    /// The folders for another set of data than the usual one.
+    pub fn of_data(mut self, name: &str) -> Result<Self> {
+        self.home = self.base.join("data").join(name);
+        self.create()?;
+        Ok(self)
+    }
+
+    pub fn base(&self) -> &Path {
+        &self.base
     }
 
     pub fn state(&self, name: &str) -> PathBuf {
@@ -50,13 +64,18 @@ impl Folders {
 
     /// Makes the folders and takes them for this process. The lock ends with the handle, however the process ends.
     pub fn take(&self) -> Result<File> {
+        self.create()?;
+        let lock = File::create(self.base.join("lock"))?;
+        lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
+        Ok(lock)
+    }
+
+    fn create(&self) -> Result<()> {
         for folder in ["state", "logs"] {
             let folder = self.home.join(folder);
             fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let lock = File::create(self.home.join("lock"))?;
-        lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
-        Ok(lock)
+        Ok(())
     }
 }
 
@@ -75,7 +94,7 @@ pub struct Ports {
 impl Ports {
     /// Last time's ports where all of them are free, else new ones.
     pub fn choose(folders: &Folders) -> Result<Self> {
-        let path = folders.state("ports.json");
+        let path = folders.base.join("ports.json");
         let last: Option<Ports> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         if let Some(ports) = last.filter(|ports| ports.all().into_iter().all(is_free)) {
             return Ok(ports);
@@ -149,7 +168,7 @@ pub struct Registry {
 impl Registry {
     /// Ends whatever an earlier run has left behind. Only processes whose id and start time are recorded are touched.
     pub async fn take_over(folders: &Folders) -> Result<Self> {
-        let path = folders.state("processes.json");
+        let path = folders.base.join("processes.json");
         let left: Vec<Started> = read(&path).into_iter().filter(Started::is_alive).collect();
         for process in &left {
             println!("  ending {} (process {}), left by an earlier run", process.name, process.pid);

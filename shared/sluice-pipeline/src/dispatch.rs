@@ -62,6 +62,9 @@ pub trait Jobs {
     fn artifact(&self, id: &str, name: &str) -> impl Future<Output = Result<Option<bytes::Bytes>>>;
 }
 
+/// From a claim to the job's start: longer than the trigger's own time limit.
+const START_WITHIN: Duration = Duration::from_secs(75);
+
 /// A run that is cancelled again and again is given up after so many.
 const MOST_ATTEMPTS: usize = 3;
 
@@ -70,7 +73,15 @@ const MOST_ATTEMPTS: usize = 3;
 #[serde(rename_all = "snake_case", tag = "dispatch")]
 pub enum Message {
     /// Something may have been loaded.
-    Wake { cause: String },
+    Wake {
+        cause: String,
+        /// Build everything, whatever was covered or tried: somebody has changed the models.
+        #[serde(default)]
+        force: bool,
+        /// The run under way may have lost its chain of messages: follow it anew.
+        #[serde(default)]
+        revive: bool,
+    },
     /// Look at the run of this claim.
     Follow { number: u64 },
 }
@@ -121,17 +132,18 @@ pub struct Dispatch<'a, S, L, J, B, Q, C> {
 impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
     pub async fn handle(&self, message: &Message, run_id: &RunId) -> Result<Dispatched> {
         match message {
-            Message::Wake { cause } => self.wake(cause, run_id).await,
-            Message::Follow { number } => self.follow(*number).await,
+            Message::Wake { cause, force, revive } => self.wake(cause, *force, *revive, run_id).await,
+            Message::Follow { number } => self.follow(*number, true).await,
         }
     }
 
-    async fn wake(&self, cause: &str, run_id: &RunId) -> Result<Dispatched> {
+    async fn wake(&self, cause: &str, force: bool, revive: bool, run_id: &RunId) -> Result<Dispatched> {
         let newest = claim::newest(self.store).await?;
         let last = match &newest {
             None => None,
             Some(claim) => match claim::end(self.store, claim.number).await? {
-                None => return self.follow(claim.number).await,
+                // The run has its own chain of messages; another one for every event would only be more of the same.
+                None => return self.follow(claim.number, revive).await,
                 Some(end) => Some((claim, end)),
             },
         };
@@ -141,13 +153,13 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             Some((claim, end)) => (end.covered.clone(), claim.positions.clone(), claim.number + 1),
         };
         let changed = changed(&covered, &positions);
-        if changed.is_empty() || positions == attempted {
+        if !force && (changed.is_empty() || positions == attempted) {
             return Ok(Dispatched::NothingToDo);
         }
         if let Some((claim, _)) = &last {
             let age = (self.clock.now() - claim.claimed_at).to_std().unwrap_or_default();
             if let Some(wait) = self.policy.min_interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
-                self.send(&Message::Wake { cause: cause.to_owned() }, wait).await?;
+                self.send(&Message::Wake { cause: cause.to_owned(), force, revive: false }, wait).await?;
                 return Ok(Dispatched::Deferred);
             }
         }
@@ -157,7 +169,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             claimed_at: self.clock.now(),
             cause: cause.to_owned(),
             // The first run builds everything: models without a source are in nobody's selection.
-            selectors: if covered.is_empty() { Vec::new() } else { changed.iter().map(selector).collect() },
+            selectors: if force || covered.is_empty() { Vec::new() } else { changed.iter().map(selector).collect() },
             positions,
             covered,
         };
@@ -170,7 +182,8 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
     }
 
     /// Looks at the run of a claim and does whatever comes next.
-    async fn follow(&self, number: u64) -> Result<Dispatched> {
+    /// Looks again later only where `chain` says that this is the run's own chain of messages.
+    async fn follow(&self, number: u64, chain: bool) -> Result<Dispatched> {
         if let Some(end) = claim::end(self.store, number).await? {
             return Ok(Dispatched::Ended { number, status: end.status });
         }
@@ -179,11 +192,18 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         let recent = self.jobs.recent().await?;
         let mut attempts: Vec<&JobRun> = recent.iter().filter(|run| run.cause.starts_with(&marker)).collect();
         attempts.reverse();
+        let age = (self.clock.now() - claim.claimed_at).to_std().unwrap_or_default();
         let Some(run) = attempts.last().copied() else {
+            if age < START_WITHIN {
+                // Whoever has claimed is about to start it, or has died and is replaced when this time is over.
+                if chain {
+                    self.send(&Message::Follow { number }, START_WITHIN - age).await?;
+                }
+                return Ok(Dispatched::UnderWay { number });
+            }
             self.start(&claim, 1, &claim.selectors).await?;
             return Ok(Dispatched::Started { number });
         };
-        let age = (self.clock.now() - claim.claimed_at).to_std().unwrap_or_default();
         match &run.state {
             JobState::UnderWay if age > self.policy.limit => {
                 self.jobs.cancel(&run.id).await?;
@@ -191,7 +211,9 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
                 self.end(&claim, run, EndStatus::Failed, Some(reason)).await
             }
             JobState::UnderWay => {
-                self.send(&Message::Follow { number }, self.policy.poll).await?;
+                if chain {
+                    self.send(&Message::Follow { number }, self.policy.poll).await?;
+                }
                 Ok(Dispatched::UnderWay { number })
             }
             JobState::Succeeded => self.end(&claim, run, EndStatus::Succeeded, None).await,
@@ -265,7 +287,8 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
                 )
             }
         }
-        self.send(&Message::Wake { cause: format!("run {} ended", claim.number) }, Duration::ZERO).await?;
+        let wake = Message::Wake { cause: format!("run {} ended", claim.number), force: false, revive: false };
+        self.send(&wake, Duration::ZERO).await?;
         Ok(Dispatched::Ended { number: claim.number, status })
     }
 

@@ -66,6 +66,11 @@ impl Jobs for World {
     }
 }
 
+/// What a schedule sends: it revives a run whose messages were lost.
+fn wake() -> Message {
+    Message::Wake { cause: "test".into(), force: false, revive: true }
+}
+
 #[derive(Default)]
 struct Stage {
     world: World,
@@ -93,7 +98,7 @@ impl Stage {
     }
 
     fn wake(&self) -> Dispatched {
-        self.send(&Message::Wake { cause: "test".into() }).expect("a wake-up")
+        self.send(&wake()).expect("a wake-up")
     }
 
     fn follow(&self, number: u64) -> Dispatched {
@@ -183,6 +188,32 @@ fn a_failed_run_is_retried_once_from_what_failed_and_then_left_until_new_data_co
 }
 
 #[test]
+fn a_claim_that_is_being_started_is_not_started_twice() {
+    let stage = Stage { world: World { faults: Faults::at(1, false), ..World::default() }, ..Stage::default() };
+    stage.world.load("A.B.C", 1);
+    assert!(stage.send(&wake()).is_err(), "the trigger fails after the claim");
+    assert_eq!(stage.wake(), Dispatched::UnderWay { number: 1 });
+    assert_eq!(stage.world.runs.borrow().len(), 0);
+    stage.clock.advance(START_WITHIN);
+    assert_eq!(stage.follow(1), Dispatched::Started { number: 1 });
+    assert_eq!(stage.world.runs.borrow().len(), 1);
+}
+
+#[test]
+fn changed_models_are_built_whole_when_somebody_says_so() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    stage.world.finish(JobState::Succeeded);
+    stage.follow(1);
+    stage.clock.advance(POLICY.min_interval);
+    assert_eq!(stage.wake(), Dispatched::NothingToDo);
+    let forced = Message::Wake { cause: "test".into(), force: true, revive: false };
+    assert_eq!(stage.send(&forced).expect("a wake-up"), Dispatched::Started { number: 2 });
+    assert!(!stage.steps()[1].contains("--select"), "{:?}", stage.steps());
+}
+
+#[test]
 fn a_run_over_its_time_is_cancelled_and_counts_as_failed() {
     let stage = Stage::default();
     stage.world.load("A.B.C", 1);
@@ -224,9 +255,10 @@ fn whichever_call_fails_one_run_covers_the_work() {
                 let mut ended = false;
                 for _ in 0..12 {
                     // A failed message is delivered again; a schedule wakes us in any case.
-                    let outcome = stage.send(&Message::Wake { cause: "test".into() });
+                    let outcome = stage.send(&wake());
                     struck += usize::from(outcome.is_err());
                     stage.world.finish(JobState::Succeeded);
+                    stage.clock.advance(START_WITHIN);
                     ended |= matches!(outcome, Ok(Dispatched::NothingToDo));
                 }
                 let context = format!("port {port}, call {call}, after acting: {after_acting}");

@@ -51,10 +51,11 @@ pub fn settle(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) 
     )
 }
 
-/// The highest loaded sequence of each table, as TABLE_NAME and POSITION.
+/// How many commits of each table are loaded, as TABLE_NAME and POSITION: loads may come out of order, so the highest
+/// sequence would not tell of each.
 pub fn positions() -> String {
     format!(
-        "SELECT TABLE_NAME, MAX(SEQUENCE) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' GROUP BY TABLE_NAME"
+        "SELECT TABLE_NAME, COUNT(*) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' GROUP BY TABLE_NAME"
     )
 }
 
@@ -75,12 +76,12 @@ pub fn landed(table: &TableId, channel: &str) -> String {
     )
 }
 
-/// What became of the files that a table was given in the last day.
+/// What became of the files that a table was given in the last two weeks, as long as Snowflake remembers.
 pub fn copy_history(table: &TableId) -> String {
     let name = quote::literal(&quote::table(table));
     format!(
         "SELECT FILE_NAME, STATUS, ROW_COUNT, FIRST_ERROR_MESSAGE FROM TABLE({}.INFORMATION_SCHEMA.COPY_HISTORY(\
-         TABLE_NAME => {name}, START_TIME => DATEADD(HOUR, -24, CURRENT_TIMESTAMP())))",
+         TABLE_NAME => {name}, START_TIME => DATEADD(HOUR, -336, CURRENT_TIMESTAMP())))",
         quote::identifier(&table.database)
     )
 }

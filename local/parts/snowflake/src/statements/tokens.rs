@@ -226,7 +226,7 @@ pub(crate) fn name(parts: &[String]) -> Result<Name, Failure> {
         [_] | [_, _] => Err(Failure::new(
             "090105",
             "22000",
-            format!("cannot resolve '{}': this session does not have a current database", parts.join(".")),
+            format!("cannot resolve '{}': there is no current database", parts.join(".")),
         )),
         _ => Err(Failure::unsupported(format!("the name '{}'", parts.join(".")))),
     }
