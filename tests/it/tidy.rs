@@ -104,8 +104,16 @@ fn files_are_short_enough_to_hold_in_mind_and_named_for_what_they_hold() {
 #[test]
 fn nothing_is_left_half_done() {
     // Spelled in parts, so that this file does not find itself.
-    let marks = [["TO", "DO"], ["FIX", "ME"], ["todo", "!("], ["unimplemented", "!("], ["dbg", "!("]]
-        .map(|parts| parts.concat());
+    let marks = [
+        ["TO", "DO"],
+        ["FIX", "ME"],
+        ["XX", "X"],
+        ["HA", "CK"],
+        ["todo", "!("],
+        ["unimplemented", "!("],
+        ["dbg", "!("],
+    ]
+    .map(|parts| parts.concat());
     for ending in [".rs", ".sql", ".py", ".yaml", ".yml", ".md"] {
         for path in files(ending) {
             let text = read(&path);

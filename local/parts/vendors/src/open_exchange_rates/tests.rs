@@ -56,7 +56,7 @@ async fn refusals_have_the_vendors_bodies() {
         (format!("historical/2026-10-26.json?{id}"), 400, "not_available"),
         (format!("historical/soon.json?{id}"), 400, "not_available"),
         (format!("latest.json?{id}&base=GBP"), 429, "not_allowed"),
-        (format!("latest.json?{id}&base=XXX"), 400, "invalid_base"),
+        (format!("latest.json?{id}&base=ZZZ"), 400, "invalid_base"),
         (format!("time-series.json?{id}"), 404, "not_found"),
     ];
     for (path, status, message) in cases {
