@@ -16,6 +16,9 @@ use standin_snowflake::Standin;
 /// How often the state is looked at.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// When nothing has changed for this long, nothing will: the longest pause by design is a delayed message of a minute.
+const STALLED_AFTER: Duration = Duration::from_secs(120);
+
 /// Everything that the question "is it done?" needs.
 pub struct Watch<'a> {
     pub sqs: &'a aws_sdk_sqs::Client,
@@ -28,9 +31,10 @@ pub struct Watch<'a> {
 
 impl Watch<'_> {
     /// Resolves when nothing is left to do. Fails at once when a message has gone to a dead-letter queue, and with what
-    /// is still open when the deadline has passed.
+    /// is still open when nothing moves any more or the deadline has passed.
     pub async fn done(&self, deadline: Duration) -> Result<()> {
         let start = Instant::now();
+        let (mut last, mut last_change) = (Vec::new(), start);
         loop {
             let open = self.open().await?;
             if open.is_empty() {
@@ -38,6 +42,17 @@ impl Watch<'_> {
             }
             if start.elapsed() > deadline {
                 bail!("not done after {} s: {}", deadline.as_secs(), open.join("; "));
+            }
+            let transforming = open.iter().any(|item| item.contains("dbt"));
+            if open != last || transforming {
+                (last, last_change) = (open, Instant::now());
+            } else if last_change.elapsed() > STALLED_AFTER {
+                bail!(
+                    "nothing has moved for {} s, still open: {}; the functions' logs are in ministack.log (`make clean` \
+                     forgets the kept state)",
+                    STALLED_AFTER.as_secs(),
+                    open.join("; ")
+                );
             }
             tokio::time::sleep(LOOK).await;
         }
