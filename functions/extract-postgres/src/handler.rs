@@ -4,7 +4,7 @@ use serde_json::Value;
 use sluice_aws::secret_json;
 use sluice_core::{
     Cell, Result, Schema,
-    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{ObjectStore, Secrets, SystemClock},
 };
 use sluice_lambda::Invocation;
@@ -43,11 +43,17 @@ struct PostgresTable<'a, L> {
 }
 
 impl<L: ObjectStore> Source for PostgresTable<'_, L> {
+    const STARTS_FROM_A_VALUE: bool = true;
+
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
         let mut rows = Rows { writer: TableWriter::new(self.store, run)?, contract: &run.table.columns };
         let read = sluice_postgres::read(&self.database, self.options, run, &mut rows).await?;
         let (files, rejected) = rows.writer.finish().await?;
         Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
+    }
+
+    async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
+        sluice_postgres::plan(&self.database, self.options, run).await
     }
 }
 

@@ -21,6 +21,12 @@ pub struct ExtractRequest {
     /// Dated sources: last day to make sure of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<NaiveDate>,
+    /// Sources with a cursor column: read every row from this value on, whatever the newest commit has seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_cursor: Option<String>,
+    /// Say what a run would read; write nothing and commit nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }
 
 /// One run of one extract, as its source sees it.
@@ -50,6 +56,17 @@ impl Extracted {
     }
 }
 
+/// What a run would read, as far as its source can tell without reading it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// `None` when the source cannot count without reading.
+    #[serde(default)]
+    pub rows: Option<u64>,
+    /// The source's own words on what it would read: a range of values, days, a table's size.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
 /// How an extract ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -57,6 +74,8 @@ pub enum Outcome {
     Committed,
     /// The source had nothing after the cursor: no commit, no load.
     NothingNew,
+    /// A dry run: nothing was written; `plan` says what a run would read.
+    DryRun,
 }
 
 /// The function's answer and the summary line of its log.
@@ -71,4 +90,7 @@ pub struct ExtractSummary {
     pub files: usize,
     pub bytes: u64,
     pub cursor_to: Option<Cursor>,
+    /// Only of a dry run. `rows` above is then its count, or 0 where the source cannot count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Plan>,
 }

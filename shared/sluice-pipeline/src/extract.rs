@@ -6,7 +6,7 @@
 use sluice_core::{
     Commit, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
-    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome},
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
     lake,
     port::{Clock, ObjectStore},
 };
@@ -15,26 +15,46 @@ use crate::log::{self, Put};
 
 /// Something that can be read from a cursor on.
 pub trait Source {
+    /// Whether the source has a cursor column that a request may start from (`from_cursor`).
+    const STARTS_FROM_A_VALUE: bool = false;
+
     /// Makes every row after the run's cursor durable as data files and says where the next run starts. May be called
     /// again for the same cursor after any failure: files of an earlier attempt stay unreferenced.
     fn read(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Extracted>>;
+
+    /// Says what `read` would find, and has no effect. A source that cannot count without reading says so by a plan
+    /// without a count.
+    fn plan(&mut self, _: &ExtractRun<'_>) -> impl Future<Output = Result<Plan>> {
+        std::future::ready(Ok(Plan::default()))
+    }
 }
 
 /// Runs one extract of one table and commits what it found.
-pub async fn run(
+pub async fn run<S: Source>(
     store: &impl ObjectStore,
     clock: &impl Clock,
-    source: &mut impl Source,
+    source: &mut S,
     lake_id: &LakeId,
     table: &Table,
     run_id: &RunId,
     request: &ExtractRequest,
 ) -> Result<ExtractSummary> {
+    if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh) {
+        let refused = "from_cursor is for tables with a cursor column, and not together with full_refresh";
+        return Err(Error::unsupported(refused).with("table", &table.table));
+    }
     let newest = log::newest_commit(store, &table.table).await?;
     let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
     let standing = newest.as_ref().and_then(|commit| commit.cursor_to.clone());
     let cursor = if request.full_refresh { None } else { standing.clone() };
     let run = ExtractRun { request, table, run_id, sequence, cursor: cursor.as_ref() };
+
+    if request.dry_run {
+        let plan = source.plan(&run).await?;
+        let rows = plan.rows.unwrap_or_default();
+        let nothing = summary(Outcome::DryRun, &run, None, &Extracted::default());
+        return Ok(ExtractSummary { rows, plan: Some(plan), ..nothing });
+    }
 
     let extracted = source.read(&run).await?;
     if extracted.files.is_empty()
@@ -91,6 +111,7 @@ fn summary(
         files: extracted.files.len(),
         bytes: extracted.files.iter().map(|file| file.bytes).sum(),
         cursor_to: extracted.cursor.clone(),
+        plan: None,
     }
 }
 

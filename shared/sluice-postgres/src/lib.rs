@@ -15,4 +15,4 @@ mod tls;
 mod type_map;
 
 pub use config::{PostgresConfig, TlsMode};
-pub use read::{Options, Read, RowSink, Unfit, read};
+pub use read::{Options, Read, RowSink, Unfit, plan, read};

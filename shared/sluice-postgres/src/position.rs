@@ -103,6 +103,8 @@ pub(crate) enum Scope {
     Everything(&'static str),
     /// Those that a position has not seen.
     Since(Since),
+    /// All from this value on, as the request said, and, with a position, those that it has not seen.
+    From(i64, Option<Since>),
 }
 
 /// The condition on a row, in numbers.
@@ -121,6 +123,16 @@ pub(crate) struct Transactions {
 }
 
 impl Scope {
+    /// The scope when the request names the value to start from. A position that can be trusted still counts: rows below
+    /// the value that it has not seen are read too, or moving on would lose them.
+    pub(crate) fn starting_at(self, from: i64) -> Self {
+        match self {
+            Scope::Everything(_) => Scope::From(from, None),
+            Scope::Since(since) | Scope::From(_, Some(since)) => Scope::From(from, Some(since)),
+            Scope::From(_, None) => Scope::From(from, None),
+        }
+    }
+
     pub(crate) fn new(previous: Option<&Position>, now: &Snapshot, source: &str, lookback: u32) -> Result<Self> {
         let Some(previous) = previous else { return Ok(Scope::Everything("no cursor")) };
         let (seen_xmin, seen_xmax) = bounds(&previous.snapshot)?;
@@ -146,7 +158,7 @@ impl Position {
         read_to: Option<i64>,
         source: &str,
     ) -> Self {
-        let previous = previous.filter(|_| matches!(scope, Scope::Since(_)));
+        let previous = previous.filter(|_| matches!(scope, Scope::Since(_) | Scope::From(_, Some(_))));
         let read_to = read_to.max(previous.and_then(|previous| previous.read_to));
         let mut position = Position {
             high: previous.and_then(|previous| previous.high),

@@ -5,7 +5,9 @@ use std::{pin::pin, time::Duration};
 use futures::StreamExt;
 use serde_json::{Map, Value, json};
 use sluice_core::{
-    Cell, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table, extract::ExtractRun, sources::Source,
+    Cell, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table,
+    extract::{ExtractRun, Plan},
+    sources::Source,
 };
 use tokio_postgres::{
     binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
@@ -82,35 +84,98 @@ pub async fn read(
     sink: &mut impl RowSink,
 ) -> Result<Read> {
     let source = SourceTable::of(run)?;
-    let previous = run.cursor.map(Cursor::decode::<Position>).transpose()?;
-
-    let session = Session::open(config, run.run_id).await?;
-    let server = server_identity(&session).await?;
-    let begin = sql::begin(STATEMENT_TIMEOUT.as_millis(), LOCK_TIMEOUT.as_millis(), IDLE_TIMEOUT.as_millis());
-    let begun = session.client.batch_execute(&begin).await;
-    begun.map_err(|error| classify(error, "cannot begin the read"))?;
-
-    let snapshot = snapshot(&session).await?;
-    let shape = Shape::of(&session, &source).await?;
-    let identity = format!("{server}/{}", shape.tables);
-    let scope = Scope::new(previous.as_ref(), &snapshot, &identity, options.lookback)?;
-    tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
-
-    let cursor = CursorColumn { name: source.cursor, nullable: shape.cursor_nullable };
-    let copy = sql::copy(source.schema, source.table, &shape.fields, &cursor, &scope);
-    let scanned = stream(&session, &copy, &shape.fields, shape.cursor_index, sink).await?;
-
-    // The end of a COPY that failed after its last row is seen here.
-    let ended = session.client.batch_execute("COMMIT").await;
-    ended.map_err(|error| classify(error, "the read did not end well").with("table", &run.table.table))?;
+    let reading = Reading::begin(config, options, run, &source).await?;
+    let Reading { session, shape, snapshot, scope, .. } = &reading;
+    let copy = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope);
+    let scanned = stream(session, &copy, &shape.fields, shape.cursor_index, sink).await?;
+    reading.end(run).await?;
 
     let cursor = if scanned.rows == 0 {
         run.cursor.cloned()
     } else {
-        let read_to = scanned.largest_cursor;
-        Some(Cursor::encode(&Position::after(previous.as_ref(), &scope, &snapshot, read_to, &identity))?)
+        let (previous, read_to) = (reading.previous.as_ref(), scanned.largest_cursor);
+        Some(Cursor::encode(&Position::after(previous, scope, snapshot, read_to, &reading.identity))?)
     };
-    Ok(Read { cursor, facts: facts(&session, &snapshot, &scope, &shape, scanned.rows) })
+    let mut facts = reading.facts();
+    facts.insert("rows_read".into(), scanned.rows.into());
+    Ok(Read { cursor, facts })
+}
+
+/// Counts what [`read`] would give to its sink, in a transaction of the same kind, and tells the range of the cursor's
+/// values. Nothing is copied out.
+pub async fn plan(config: &PostgresConfig, options: Options, run: &ExtractRun<'_>) -> Result<Plan> {
+    let source = SourceTable::of(run)?;
+    let reading = Reading::begin(config, options, run, &source).await?;
+    let count = sql::count(source.schema, source.table, &reading.shape.cursor(&source), &reading.scope);
+    let failed = |error| classify(error, "cannot count the rows of the source's table");
+    let row = reading.session.client.query_one(&count, &[]).await.map_err(failed)?;
+    let rows: i64 = row.try_get(0).map_err(failed)?;
+    let (first, last): (Option<i64>, Option<i64>) = (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+    reading.end(run).await?;
+    let mut facts = reading.facts();
+    facts.insert("cursor_range".into(), json!({ "first": first, "last": last }));
+    Ok(Plan { rows: u64::try_from(rows).ok(), facts })
+}
+
+/// A transaction under way: what it sees, and which of it is to be read.
+struct Reading {
+    session: Session,
+    snapshot: Snapshot,
+    shape: Shape,
+    previous: Option<Position>,
+    identity: String,
+    scope: Scope,
+}
+
+impl Reading {
+    async fn begin(
+        config: &PostgresConfig,
+        options: Options,
+        run: &ExtractRun<'_>,
+        source: &SourceTable<'_>,
+    ) -> Result<Self> {
+        let previous = run.cursor.map(Cursor::decode::<Position>).transpose()?;
+        let session = Session::open(config, run.run_id).await?;
+        let server = server_identity(&session).await?;
+        let begin = sql::begin(STATEMENT_TIMEOUT.as_millis(), LOCK_TIMEOUT.as_millis(), IDLE_TIMEOUT.as_millis());
+        let begun = session.client.batch_execute(&begin).await;
+        begun.map_err(|error| classify(error, "cannot begin the read"))?;
+
+        let snapshot = snapshot(&session).await?;
+        let shape = Shape::of(&session, source).await?;
+        let identity = format!("{server}/{}", shape.tables);
+        let scope = Scope::new(previous.as_ref(), &snapshot, &identity, options.lookback)?;
+        let scope = match source.from {
+            Some(from) => scope.starting_at(from),
+            None => scope,
+        };
+        tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
+        Ok(Reading { session, snapshot, shape, previous, identity, scope })
+    }
+
+    /// The end of a statement that failed after its last row is seen here.
+    async fn end(&self, run: &ExtractRun<'_>) -> Result<()> {
+        let ended = self.session.client.batch_execute("COMMIT").await;
+        ended.map_err(|error| classify(error, "the read did not end well").with("table", &run.table.table))
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        let Reading { session, snapshot, shape, scope, .. } = self;
+        let mut facts = Map::new();
+        facts.insert("server_version".into(), session.server_version.as_str().into());
+        facts.insert("snapshot".into(), snapshot.text.as_str().into());
+        facts.insert("in_flight".into(), (snapshot.xmin < snapshot.next).into());
+        let scope = match scope {
+            Scope::Everything(reason) => json!({ "everything": reason }),
+            Scope::Since(since) => json!({ "above": since.above }),
+            Scope::From(from, since) => json!({ "from": from, "above": since.and_then(|since| since.above) }),
+        };
+        facts.insert("scope".into(), scope);
+        if !shape.extra.is_empty() {
+            facts.insert("drift".into(), json!({ "columns_not_in_contract": shape.extra }));
+        }
+        facts
+    }
 }
 
 /// The run's table on the source's side.
@@ -119,6 +184,8 @@ struct SourceTable<'a> {
     schema: &'a str,
     table: &'a str,
     cursor: &'a str,
+    /// The value that the request wants the read to start from.
+    from: Option<i64>,
     contract: &'a Schema,
 }
 
@@ -138,7 +205,10 @@ impl<'a> SourceTable<'a> {
                 .with("table", id)
                 .with("cursor", cursor));
         }
-        Ok(SourceTable { run_id: run.run_id, schema, table, cursor, contract: columns })
+        let from = run.request.from_cursor.as_deref().map(str::parse).transpose().map_err(|error| {
+            Error::config("from_cursor of a postgres table must be a whole number").with("table", id).because(error)
+        })?;
+        Ok(SourceTable { run_id: run.run_id, schema, table, cursor, from, contract: columns })
     }
 
     fn mismatch(&self, kind: Kind, message: impl Into<String>) -> Error {
@@ -180,6 +250,10 @@ struct Shape {
 }
 
 impl Shape {
+    fn cursor<'a>(&self, source: &SourceTable<'a>) -> CursorColumn<'a> {
+        CursorColumn { name: source.cursor, nullable: self.cursor_nullable }
+    }
+
     async fn of(session: &Session, source: &SourceTable<'_>) -> Result<Self> {
         let failed = |error| classify(error, "cannot read the shape of the source's table");
         let client = &session.client;
@@ -292,23 +366,4 @@ impl<'a> FromSql<'a> for Raw<'a> {
     fn accepts(_: &Type) -> bool {
         true
     }
-}
-
-fn facts(session: &Session, snapshot: &Snapshot, scope: &Scope, shape: &Shape, rows: u64) -> Map<String, Value> {
-    let mut facts = Map::new();
-    facts.insert("server_version".into(), session.server_version.as_str().into());
-    facts.insert("snapshot".into(), snapshot.text.as_str().into());
-    facts.insert("in_flight".into(), (snapshot.xmin < snapshot.next).into());
-    facts.insert("rows_read".into(), rows.into());
-    facts.insert(
-        "scope".into(),
-        match scope {
-            Scope::Everything(reason) => json!({ "everything": reason }),
-            Scope::Since(since) => json!({ "above": since.above }),
-        },
-    );
-    if !shape.extra.is_empty() {
-        facts.insert("drift".into(), json!({ "columns_not_in_contract": shape.extra }));
-    }
-    facts
 }

@@ -2,7 +2,7 @@
 //! other way in.
 
 use crate::{
-    position::{Scope, Since},
+    position::{Scope, Since, Transactions},
     type_map::Field,
 };
 
@@ -55,15 +55,23 @@ pub(crate) fn describe<'a>(schema: &str, table: &str, columns: impl Iterator<Ite
 /// The read itself. No order: the first read follows the table, later ones the index on the cursor column.
 pub(crate) fn copy(schema: &str, table: &str, fields: &[Field], cursor: &CursorColumn<'_>, scope: &Scope) -> String {
     let columns: Vec<String> = fields.iter().map(Field::expression).collect();
-    let condition = match scope {
-        Scope::Everything(_) => String::new(),
-        Scope::Since(since) => condition(cursor, since),
-    };
     format!(
-        "COPY (SELECT {} FROM {}.{}{condition}) TO STDOUT (FORMAT binary)",
+        "COPY (SELECT {} FROM {}.{}{}) TO STDOUT (FORMAT binary)",
         columns.join(", "),
         identifier(schema),
-        identifier(table)
+        identifier(table),
+        condition(cursor, scope)
+    )
+}
+
+/// What a read would fetch: how many rows, and the range of their cursor values.
+pub(crate) fn count(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+    let name = identifier(cursor.name);
+    format!(
+        "SELECT count(*), min({name})::bigint, max({name})::bigint FROM {}.{}{}",
+        identifier(schema),
+        identifier(table),
+        condition(cursor, scope)
     )
 }
 
@@ -73,21 +81,43 @@ pub(crate) struct CursorColumn<'a> {
     pub nullable: bool,
 }
 
-fn condition(cursor: &CursorColumn<'_>, since: &Since) -> String {
-    let mut terms = Vec::new();
-    if let Some(above) = since.above {
-        let name = identifier(cursor.name);
-        // In parentheses and with its type: a bare -9223372036854775808 is parsed as a sign before too large a number.
-        let above = format!("{name} > ('{above}'::bigint)");
-        terms.push(if cursor.nullable { format!("({above} OR {name} IS NULL)") } else { above });
-    }
-    if let Some(transactions) = since.transactions {
-        terms.push(format!(
-            "(({}::bigint - xmin::text::bigint) & 4294967295) <= {}",
-            transactions.xmax, transactions.distance
-        ));
-    }
+fn condition(cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+    let terms = match scope {
+        Scope::Everything(_) => Vec::new(),
+        Scope::Since(since) => [above(cursor, since), inserted_since(since)].into_iter().flatten().collect(),
+        Scope::From(from, since) => starting_at(cursor, *from, since.as_ref()),
+    };
     if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
+}
+
+fn starting_at(cursor: &CursorColumn<'_>, from: i64, since: Option<&Since>) -> Vec<String> {
+    let from = compared(cursor, ">=", from);
+    match since {
+        None => vec![from],
+        Some(since) => match (above(cursor, since), inserted_since(since)) {
+            (None, None) => vec![],
+            (None, Some(unseen)) => vec![format!("({from} OR {unseen})")],
+            (Some(above), None) => vec![format!("({from} OR {above})")],
+            (Some(above), Some(unseen)) => vec![format!("({from} OR ({above} AND {unseen}))")],
+        },
+    }
+}
+
+fn above(cursor: &CursorColumn<'_>, since: &Since) -> Option<String> {
+    since.above.map(|value| compared(cursor, ">", value))
+}
+
+fn compared(cursor: &CursorColumn<'_>, operator: &str, value: i64) -> String {
+    let name = identifier(cursor.name);
+    // In parentheses and with its type: a bare -9223372036854775808 is parsed as a sign before too large a number.
+    let compared = format!("{name} {operator} ('{value}'::bigint)");
+    if cursor.nullable { format!("({compared} OR {name} IS NULL)") } else { compared }
+}
+
+fn inserted_since(since: &Since) -> Option<String> {
+    since.transactions.map(|Transactions { xmax, distance }| {
+        format!("(({xmax}::bigint - xmin::text::bigint) & 4294967295) <= {distance}")
+    })
 }
 
 /// A quoted identifier. PostgreSQL takes any character but NUL, which cannot reach it in a message.
@@ -100,7 +130,6 @@ mod tests {
     use tokio_postgres::types::Type;
 
     use super::*;
-    use crate::position::Transactions;
 
     const HOSTILE: &str = "a\"; DROP TABLE x; --";
 
@@ -146,8 +175,30 @@ mod tests {
         ];
         for (since, nullable, expected) in cases {
             let cursor = CursorColumn { name: HOSTILE, nullable };
-            assert_eq!(condition(&cursor, &since), expected, "{since:?}");
+            assert_eq!(condition(&cursor, &Scope::Since(since)), expected, "{since:?}");
             assert!(rendered(&Scope::Since(since), nullable).contains(expected));
+        }
+    }
+
+    #[test]
+    fn a_value_to_start_from_widens_what_a_position_would_read_and_never_narrows_it() {
+        let transactions = Some(Transactions { xmax: 7, distance: 3 });
+        let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";
+        let from = "\"id\" >= ('5'::bigint)";
+        let above = "\"id\" > ('9'::bigint)";
+        let cursor = CursorColumn { name: "id", nullable: false };
+        let cases = [
+            (None, format!(" WHERE {from}")),
+            (Some(Since { above: None, transactions: None }), String::new()),
+            (Some(Since { above: None, transactions }), format!(" WHERE ({from} OR {unseen})")),
+            (Some(Since { above: Some(9), transactions: None }), format!(" WHERE ({from} OR {above})")),
+            (Some(Since { above: Some(9), transactions }), format!(" WHERE ({from} OR ({above} AND {unseen}))")),
+        ];
+        for (since, expected) in cases {
+            let scope = Scope::From(5, since);
+            assert_eq!(condition(&cursor, &scope), expected);
+            let count = format!("SELECT count(*), min(\"id\")::bigint, max(\"id\")::bigint FROM \"s\".\"t\"{expected}");
+            assert_eq!(super::count("s", "t", &cursor, &scope), count);
         }
     }
 }

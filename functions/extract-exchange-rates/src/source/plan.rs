@@ -141,7 +141,15 @@ mod tests {
 
     fn request(time: &str) -> ExtractRequest {
         let table = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES".parse().expect("a table");
-        ExtractRequest { time: time.parse().expect("a time"), table, full_refresh: false, from: None, to: None }
+        ExtractRequest {
+            time: time.parse().expect("a time"),
+            table,
+            full_refresh: false,
+            from: None,
+            to: None,
+            from_cursor: None,
+            dry_run: false,
+        }
     }
 
     fn done(days: &[&str]) -> Position {

@@ -40,7 +40,15 @@ impl Stage {
         let day = |text: &str| text.parse().ok();
         let (from, to) = range.split_once("..").map_or((None, None), |(from, to)| (day(from), day(to)));
         let table = table.parse().expect("a table");
-        let request = ExtractRequest { time: time.parse().expect("a time"), table, full_refresh: false, from, to };
+        let request = ExtractRequest {
+            time: time.parse().expect("a time"),
+            table,
+            full_refresh: false,
+            from,
+            to,
+            from_cursor: None,
+            dry_run: false,
+        };
         let table = self.sources.table(&request.table).expect("a known table");
         let run_id = RunId("r".into());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence(1), cursor };

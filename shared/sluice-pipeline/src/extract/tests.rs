@@ -27,6 +27,11 @@ impl Source for Counter<'_> {
         let file = DataFile { path, rows, bytes: 1, checksum: "c".into() };
         Ok(Extracted { files: vec![file], cursor: Some(Cursor::encode(&self.rows)?), ..Extracted::default() })
     }
+
+    async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
+        let from: u64 = run.cursor.map(|cursor| cursor.decode()).transpose()?.unwrap_or(0);
+        Ok(Plan { rows: Some(self.rows - from), ..Plan::default() })
+    }
 }
 
 fn table() -> Table {
@@ -44,8 +49,17 @@ fn extract(store: &MemoryStore, rows: u64, run_id: &str) -> Result<ExtractSummar
 }
 
 async fn extract_from(store: &MemoryStore, source: &mut impl Source, run_id: &str) -> Result<ExtractSummary> {
+    run_request(store, source, run_id, &request()).await
+}
+
+async fn run_request(
+    store: &MemoryStore,
+    source: &mut impl Source,
+    run_id: &str,
+    request: &ExtractRequest,
+) -> Result<ExtractSummary> {
     let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
-    run(store, &ManualClock::default(), source, &lake, &table(), &run_id, &request()).await
+    run(store, &ManualClock::default(), source, &lake, &table(), &run_id, request).await
 }
 
 /// The rows of all commits, in the order of the log.
@@ -68,6 +82,27 @@ fn a_run_commits_what_is_new_and_nothing_when_nothing_is() {
     assert_eq!(extract(&store, 3, "r2").expect("a run").outcome, Outcome::NothingNew);
     assert_eq!(extract(&store, 5, "r3").expect("a run").sequence, Some(Sequence(2)));
     assert_eq!(committed(&store), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_dry_run_writes_nothing_and_says_what_a_run_would_read() {
+    let store = MemoryStore::default();
+    extract(&store, 3, "r1").expect("a run");
+    let before = store.objects.borrow().clone();
+    let dry = ExtractRequest { dry_run: true, ..request() };
+    let summary = block_on(run_request(&store, &mut Counter { rows: 5, store: &store }, "dry", &dry)).expect("a plan");
+    assert_eq!((summary.outcome, summary.rows, summary.sequence), (Outcome::DryRun, 2, None));
+    assert_eq!(summary.plan.and_then(|plan| plan.rows), Some(2));
+    assert_eq!(*store.objects.borrow(), before);
+}
+
+#[test]
+fn a_value_to_start_from_is_refused_by_sources_without_one() {
+    let store = MemoryStore::default();
+    let from = ExtractRequest { from_cursor: Some("7".into()), ..request() };
+    let refused = block_on(run_request(&store, &mut Counter { rows: 5, store: &store }, "r", &from));
+    assert_eq!(refused.expect_err("no cursor column").kind(), Kind::Unsupported);
+    assert!(store.objects.borrow().is_empty());
 }
 
 #[test]

@@ -110,6 +110,8 @@ pub async fn read_as(
         full_refresh: false,
         from: None,
         to: None,
+        from_cursor: None,
+        dry_run: false,
     };
     let run_id = RunId("test-run".into());
     let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
