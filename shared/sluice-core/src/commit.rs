@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
+use crate::{Change, Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
 
 /// The version this code writes. A reader refuses a higher one rather than guess.
 pub const FORMAT_VERSION: u32 = 1;
@@ -64,6 +64,9 @@ pub struct Commit {
     /// What the source said about itself: a snapshot, a server version, an API's timestamp.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub source_facts: serde_json::Map<String, serde_json::Value>,
+    /// How the source differed from its contract when this was read, and what was done about it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Change>,
     /// The event's time: "today" for this run.
     pub scheduled_at: DateTime<Utc>,
     pub committed_at: DateTime<Utc>,

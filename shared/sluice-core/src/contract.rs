@@ -104,15 +104,7 @@ mod tests {
     use super::*;
 
     fn column(name: &str, column_type: &str) -> Column {
-        Column {
-            name: name.into(),
-            column_type: column_type.parse().expect("a known type"),
-            required: false,
-            minimum: None,
-            one_of: Vec::new(),
-            description: None,
-            pii: false,
-        }
+        Column::optional(name, column_type.parse().expect("a known type"))
     }
 
     #[test]

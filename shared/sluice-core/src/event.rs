@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LakeId, RunId, Sequence, TableId};
+use crate::{Change, LakeId, RunId, Sequence, TableId, drift::Severity};
 
 /// An announcement: `source` and `detail_type` route it, `detail` carries it.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,17 @@ pub struct LoadFailed {
     pub reason: String,
 }
 
+/// A source is not what its contract says, or not what it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftDetected {
+    /// The table and what has changed: a repeated announcement has the same id.
+    pub id: String,
+    pub run_id: RunId,
+    pub table: TableId,
+    pub severity: Severity,
+    pub changes: Vec<Change>,
+}
+
 /// A dbt run began, or ended one way or the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DbtRun {
@@ -56,6 +67,7 @@ macro_rules! announce {
 
 announce!(TableLoaded, "sluice.warehouse", "TableLoaded", table_loaded);
 announce!(LoadFailed, "sluice.warehouse", "LoadFailed", load_failed);
+announce!(DriftDetected, "sluice.warehouse", "DriftDetected", drift_detected);
 announce!(DbtRun, "sluice.dbt", "RunStarted", run_started);
 announce!(DbtRun, "sluice.dbt", "RunSucceeded", run_succeeded);
 announce!(DbtRun, "sluice.dbt", "RunFailed", run_failed);

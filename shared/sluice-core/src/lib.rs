@@ -6,6 +6,7 @@
 pub mod commit;
 pub mod contract;
 pub mod cursor;
+pub mod drift;
 pub mod env;
 pub mod error;
 pub mod event;
@@ -20,6 +21,7 @@ pub mod table;
 pub use commit::{Commit, DataFile, Disposition, Rejected};
 pub use contract::{Cell, Violation};
 pub use cursor::Cursor;
+pub use drift::{Change, Mode};
 pub use error::{Error, Kind, Result, Retry};
 pub use schema::{Column, ColumnType, Schema};
 pub use secret::Secret;

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize, de};
 
-use crate::{Error, Result};
+use crate::{Error, Mode, Result};
 
 /// The types a raw table may have. Everything else is refused by name, never approximated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,9 +89,28 @@ pub struct Column {
     pub one_of: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
+    /// What happens when the source changes this column; absent means the table's own mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Mode>,
     /// Personal data: never logged, masked in the warehouse.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pii: bool,
+}
+
+impl Column {
+    /// A column that demands nothing of its values.
+    pub fn optional(name: &str, column_type: ColumnType) -> Self {
+        Column {
+            name: name.to_owned(),
+            column_type,
+            required: false,
+            minimum: None,
+            one_of: Vec::new(),
+            description: None,
+            contract: None,
+            pii: false,
+        }
+    }
 }
 
 /// The ordered columns of a table.

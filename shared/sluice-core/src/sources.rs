@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disposition, Error, Result, Schema, TableId};
+use crate::{Disposition, Error, Mode, Result, Schema, TableId};
 
 /// Who brings a commit into the warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Table {
     /// Which of two rows with one key wins; absent means that rows never change.
     #[serde(default)]
     pub version_column: Option<String>,
+    /// What happens when the source's shape changes; a column may say otherwise for itself.
+    #[serde(default)]
+    pub contract: Mode,
     pub columns: Schema,
 }
 
@@ -123,6 +126,14 @@ fn problems(table: &Table) -> Vec<String> {
         if table.columns.position(&column.name) != Some(i) {
             problems.push(format!("{}: column '{}' stands twice", table.table, column.name));
         }
+    }
+    for column in table.columns.columns().iter().filter(|column| table.key.contains(&column.name) && !column.required) {
+        problems.push(format!("{}: column '{}' is in the key and must be required", table.table, column.name));
+    }
+    // Whatever a person types into a CRM may be personal data: a property is read when somebody has named it.
+    if table.source == Source::HubspotContacts && table.contract == Mode::Evolve {
+        problems
+            .push(format!("{}: HubSpot's properties are an allow-list, the contract cannot be evolve", table.table));
     }
     if table.disposition == Disposition::Merge && table.key.is_empty() {
         problems.push(format!("{}: merge needs a key", table.table));

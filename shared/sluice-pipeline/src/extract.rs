@@ -82,6 +82,7 @@ pub async fn run<S: Source>(
         cursor_from: cursor.clone(),
         cursor_to: extracted.cursor.clone().or(standing),
         source_facts: extracted.facts.clone(),
+        drift: Vec::new(),
         scheduled_at: request.time,
         committed_at: clock.now(),
     };

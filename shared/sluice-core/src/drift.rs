@@ -1,0 +1,380 @@
+//! What a source looks like now, held against its table's contract: pure, before anything is read or written.
+//!
+//! A change of a source's shape is one of five things, and the contract's [`Mode`] says what follows from it. What every
+//! row would break stops the run in every mode: to reject a whole table row by row would move the cursor past it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Column, ColumnType, Commit, Error, Kind, Schema, Table, sources::Source};
+
+/// The key of a commit's source facts that keeps the columns as the source showed them.
+pub const OBSERVED_FACT: &str = "observed_columns";
+
+/// What a contract does about a change of its source. docs/contracts.md has the table of cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A change stops the run before anything is written, until a person has changed the contract or the source.
+    Freeze,
+    /// New columns are extracted and the raw table gets them; numbers may grow. Nothing is ever taken away.
+    Evolve,
+    /// The contract stands: new columns are left out, and rows that do not fit it are rejected and kept.
+    #[default]
+    Reject,
+}
+
+/// A column as its source shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observed {
+    pub name: String,
+    /// The source's own name of the type, with its length or precision.
+    pub source_type: String,
+    /// The contract type that such a column gets when it is new.
+    pub becomes: ColumnType,
+    /// How much fits, for telling a wider type of the same kind from a narrower one: digits or characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u32>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nullable: bool,
+    /// Whether the source can read it as its contract's type. True for a column that the contract does not know.
+    #[serde(skip, default = "readable")]
+    pub readable: bool,
+}
+
+fn readable() -> bool {
+    true
+}
+
+/// What has changed about a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChangeKind {
+    New,
+    Dropped,
+    Widened,
+    Narrowed,
+    /// Another type altogether.
+    Changed,
+    /// Values may be missing now.
+    Nullable,
+}
+
+/// What the run does about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The contract holds all the same.
+    Fits,
+    /// The column is left out.
+    Ignored,
+    /// The commit carries the change and the raw table follows.
+    Evolved,
+    /// The column is null from here on; the raw table keeps it and what it holds.
+    Nulled,
+    /// Rows whose value does not fit go to the reject file.
+    Rejected,
+    /// The run stops.
+    Failed,
+}
+
+/// How much a person should care.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    Info,
+    Warning,
+    Error,
+}
+
+/// One difference between a source and its contract, or between a source and what it was at the newest commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub column: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    pub action: Action,
+    /// Of a dropped column the new one that it was probably renamed to, and the other way round.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub likely_pair: Option<String>,
+}
+
+impl Change {
+    pub fn severity(&self) -> Severity {
+        match self.action {
+            Action::Fits => Severity::Info,
+            Action::Ignored | Action::Evolved | Action::Nulled | Action::Rejected => Severity::Warning,
+            Action::Failed => Severity::Error,
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ChangeKind::New => "is new",
+            ChangeKind::Dropped => "is gone",
+            ChangeKind::Widened => "is wider",
+            ChangeKind::Narrowed => "is narrower",
+            ChangeKind::Changed => "has another type",
+            ChangeKind::Nullable => "may be null",
+        };
+        write!(f, "'{}' {kind}", self.column)?;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => write!(f, " ({from} to {to})")?,
+            (Some(one), None) | (None, Some(one)) => write!(f, " ({one})")?,
+            (None, None) => {}
+        }
+        match &self.likely_pair {
+            Some(pair) => write!(f, ", probably renamed: '{pair}'"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The outcome of [`compare`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drift {
+    pub changes: Vec<Change>,
+    /// What the run reads and commits: the contract, less what is gone, plus what has evolved.
+    pub schema: Schema,
+}
+
+impl Drift {
+    /// The changes that the newest commit does not tell of yet.
+    pub fn news(&self, newest: Option<&Commit>) -> Vec<&Change> {
+        let known = newest.map_or(&[][..], |commit| &commit.drift);
+        self.changes.iter().filter(|change| !known.contains(change)).collect()
+    }
+
+    /// Fails when a change is one that the contract does not let pass, naming each.
+    pub fn permit(&self, table: &Table) -> crate::Result<()> {
+        let failed = self.changes.iter().filter(|change| change.action == Action::Failed);
+        let failed: Vec<String> = failed.map(Change::to_string).collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let message = format!(
+            "the source has changed in a way that its contract forbids: {}; nothing was written; change the source back, \
+             or change the contract in platform/sources.yaml",
+            failed.join("; ")
+        );
+        Err(Error::new(Kind::SchemaMismatch, message).with("table", &table.table))
+    }
+}
+
+/// Holds what a source shows against the contract and against what the newest commit knew.
+pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drift {
+    let before = newest.and_then(observed).unwrap_or_default();
+    let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()) };
+    let compared = Compared { table, newest, before: &before, now };
+    for column in table.columns.columns() {
+        compared.contracted(column, &mut drift);
+    }
+    for found in now.iter().filter(|found| table.columns.position(&found.name).is_none()) {
+        compared.unlisted(found, &mut drift);
+    }
+    compared.gone_again(&mut drift);
+    pair::mark(&mut drift.changes);
+    drift
+}
+
+/// The columns as the commit's source showed them; `None` for a source that shows none.
+pub fn observed(commit: &Commit) -> Option<Vec<Observed>> {
+    let fact = commit.source_facts.get(OBSERVED_FACT)?;
+    // What another version wrote is as good as nothing: the next commit writes it anew.
+    serde_json::from_value(fact.clone()).ok()
+}
+
+struct Compared<'a> {
+    table: &'a Table,
+    newest: Option<&'a Commit>,
+    before: &'a [Observed],
+    now: &'a [Observed],
+}
+
+impl Compared<'_> {
+    /// A column that the contract names.
+    fn contracted(&self, column: &Column, drift: &mut Drift) {
+        let mode = column.contract.unwrap_or(self.table.contract);
+        let wanted = column.column_type;
+        let change = |kind, from: String, to: Option<&Observed>, action| Change {
+            kind,
+            column: column.name.clone(),
+            from: Some(from),
+            to: to.map(|found| found.source_type.clone()),
+            action,
+            likely_pair: None,
+        };
+        let before = self.before.iter().find(|before| before.name == column.name);
+        let Some(found) = self.now.iter().find(|found| found.name == column.name) else {
+            let stops = mode == Mode::Freeze || is_needed(self.table, column);
+            let action = if stops { Action::Failed } else { Action::Nulled };
+            let from = before.map_or_else(|| wanted.to_string(), |before| before.source_type.clone());
+            drift.changes.push(change(ChangeKind::Dropped, from, None, action));
+            return;
+        };
+        let mut kept = column.clone();
+        if !found.readable {
+            let kind = before.map_or(ChangeKind::Changed, |before| direction(before, found));
+            let from = before.map_or_else(|| wanted.to_string(), |before| before.source_type.clone());
+            drift.changes.push(change(kind, from, Some(found), Action::Failed));
+        } else if let Some(wider) = wider(wanted, found.becomes) {
+            let action = match (mode, wider) {
+                (Mode::Freeze, _) => Action::Failed,
+                (Mode::Evolve, Wider::Digits(evolved)) => {
+                    kept.column_type = evolved;
+                    Action::Evolved
+                }
+                // No warehouse changes the decimals of a number in place, and to round would be to lose.
+                (Mode::Evolve, Wider::Decimals) | (Mode::Reject, _) => Action::Rejected,
+            };
+            drift.changes.push(change(ChangeKind::Widened, wanted.to_string(), Some(found), action));
+        } else if let Some(before) = before.filter(|before| before.source_type != found.source_type) {
+            let kind = direction(before, found);
+            drift.changes.push(change(kind, before.source_type.clone(), Some(found), Action::Fits));
+        }
+        if column.required && found.nullable && before.is_some_and(|before| !before.nullable) {
+            let from = found.source_type.clone();
+            drift.changes.push(change(ChangeKind::Nullable, from, Some(found), Action::Rejected));
+        }
+        drift.schema.0.push(kept);
+    }
+
+    /// A column that the source has and the contract does not name.
+    fn unlisted(&self, found: &Observed, drift: &mut Drift) {
+        let change = |kind, from, action| Change {
+            kind,
+            column: found.name.clone(),
+            from,
+            to: Some(found.source_type.clone()),
+            action,
+            likely_pair: None,
+        };
+        match self.table.contract {
+            Mode::Freeze => drift.changes.push(change(ChangeKind::New, None, Action::Failed)),
+            Mode::Evolve if is_usable(&found.name) => {
+                let evolved = self
+                    .newest
+                    .and_then(|commit| commit.schema.columns().iter().find(|column| column.name == found.name));
+                match evolved.map_or(Some(found.becomes), |evolved| grown(evolved.column_type, found.becomes)) {
+                    Some(column_type) => {
+                        drift.changes.push(change(ChangeKind::New, None, Action::Evolved));
+                        drift.schema.0.push(Column::optional(&found.name, column_type));
+                    }
+                    None => {
+                        let from = evolved.map(|evolved| evolved.column_type.to_string());
+                        drift.changes.push(change(ChangeKind::Changed, from, Action::Failed));
+                    }
+                }
+            }
+            Mode::Evolve => drift.changes.push(change(ChangeKind::New, None, Action::Ignored)),
+            // A column that was there when the contract was written was left out on purpose.
+            Mode::Reject => {
+                let appeared = !self.before.is_empty() && !self.before.iter().any(|before| before.name == found.name);
+                let new = change(ChangeKind::New, None, Action::Ignored);
+                let told = self.newest.is_some_and(|commit| {
+                    commit.drift.iter().any(|known| known.kind == ChangeKind::New && known.column == found.name)
+                });
+                if appeared || told {
+                    drift.changes.push(new);
+                }
+            }
+        }
+    }
+
+    /// A column that had evolved and has gone since. Told once: the next commit's schema does not have it.
+    fn gone_again(&self, drift: &mut Drift) {
+        if self.table.contract != Mode::Evolve {
+            return;
+        }
+        for column in self.newest.iter().flat_map(|commit| commit.schema.columns()) {
+            let is_there = self.now.iter().any(|found| found.name == column.name);
+            if !is_there && self.table.columns.position(&column.name).is_none() {
+                drift.changes.push(Change {
+                    kind: ChangeKind::Dropped,
+                    column: column.name.clone(),
+                    from: Some(column.column_type.to_string()),
+                    to: None,
+                    action: Action::Nulled,
+                    likely_pair: None,
+                });
+            }
+        }
+    }
+}
+
+/// A column without which no row keeps the contract, or the platform cannot tell rows apart.
+fn is_needed(table: &Table, column: &Column) -> bool {
+    let is_cursor = matches!(&table.source, Source::Postgres { cursor, .. } if *cursor == column.name);
+    column.required
+        || is_cursor
+        || table.key.contains(&column.name)
+        || table.version_column.as_ref() == Some(&column.name)
+}
+
+/// Whether a source's name can be a raw table's column as it is; see `Sources::parse`.
+fn is_usable(name: &str) -> bool {
+    name == name.to_lowercase() && !name.starts_with("_sluice_") && !name.starts_with("_kafka_") && !name.contains("$$")
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wider {
+    /// More digits before the point: this type holds both.
+    Digits(ColumnType),
+    /// More digits after it.
+    Decimals,
+}
+
+/// Whether the source's decimals hold what the contract's cannot.
+fn wider(wanted: ColumnType, found: ColumnType) -> Option<Wider> {
+    let (ColumnType::Decimal(precision, scale), ColumnType::Decimal(found_precision, found_scale)) = (wanted, found)
+    else {
+        return None;
+    };
+    let whole = i16::from(precision) - i16::from(scale);
+    let found_whole = i16::from(found_precision) - i16::from(found_scale);
+    if found_scale > scale {
+        return Some(Wider::Decimals);
+    }
+    if found_whole <= whole {
+        return None;
+    }
+    let needed = u8::try_from(found_whole + i16::from(scale)).ok().filter(|precision| *precision <= 38);
+    Some(needed.map_or(Wider::Decimals, |precision| Wider::Digits(ColumnType::Decimal(precision, scale))))
+}
+
+/// The type of a raw column that holds what it held and what its source shows now; `None` if no such type is reached in
+/// place.
+fn grown(held: ColumnType, found: ColumnType) -> Option<ColumnType> {
+    match wider(held, found) {
+        Some(Wider::Digits(both)) => Some(both),
+        Some(Wider::Decimals) => None,
+        None if held == found || held == ColumnType::Text => Some(held),
+        None => matches!((held, found), (ColumnType::Decimal(..), ColumnType::Decimal(..))).then_some(held),
+    }
+}
+
+/// How a type has changed that was one and is another.
+fn direction(before: &Observed, now: &Observed) -> ChangeKind {
+    if let (ColumnType::Decimal(..), ColumnType::Decimal(..)) = (before.becomes, now.becomes) {
+        let grows = wider(before.becomes, now.becomes).is_some();
+        return if grows { ChangeKind::Widened } else { ChangeKind::Narrowed };
+    }
+    if before.becomes != now.becomes {
+        return ChangeKind::Changed;
+    }
+    match (before.capacity, now.capacity) {
+        (Some(before), Some(now)) if before < now => ChangeKind::Widened,
+        (Some(before), Some(now)) if before > now => ChangeKind::Narrowed,
+        _ => ChangeKind::Changed,
+    }
+}
+
+mod pair;
+#[cfg(test)]
+mod tests;
