@@ -1,13 +1,16 @@
 //! The three requests that reading contacts takes.
 
-use std::collections::BTreeSet;
-
+use chrono::DateTime;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
 use sluice_core::{Error, Kind, Result, Secret};
-use sluice_http::{RateLimit, Request, RetryPolicy};
+use sluice_http::{RateLimit, Request, Response, RetryPolicy};
 
-use crate::{config::HubspotConfig, error::classify};
+use crate::{
+    config::HubspotConfig,
+    error::classify,
+    properties::{Account, Property},
+};
 
 /// The most that a page of the search may hold.
 pub(crate) const SEARCH_PAGE: usize = 200;
@@ -15,7 +18,8 @@ pub(crate) const SEARCH_PAGE: usize = 200;
 /// The most that a page of the list may hold.
 const LIST_PAGE: usize = 100;
 
-/// A client of one account. Searches are spaced, lists have a far wider limit of their own.
+/// A client of one account. Searches have a limit per second of their own; all else shares the token's limit per ten
+/// seconds.
 #[derive(Debug)]
 pub struct Client {
     http: sluice_http::Client,
@@ -23,6 +27,7 @@ pub struct Client {
     token: Secret,
     retries: RetryPolicy,
     searches: RateLimit,
+    others: RateLimit,
 }
 
 /// What a search looks for. It never pages by offset; see `read`.
@@ -80,7 +85,8 @@ impl Client {
             url: config.url.clone(),
             token: config.token.clone(),
             retries: config.retries,
-            searches: config.rate_limit(),
+            searches: config.search_limit(),
+            others: config.other_limit(),
         }
     }
 
@@ -102,7 +108,11 @@ impl Client {
             "limit": SEARCH_PAGE,
         });
         self.searches.acquire().await;
-        self.send(Request::post(self.path("objects/contacts/search")).json(&body)?, "search contacts").await
+        let attempted = "search contacts";
+        decode(
+            &self.send(Request::post(self.path("objects/contacts/search")).json(&body)?, attempted).await?,
+            attempted,
+        )
     }
 
     /// A page of the contacts that were deleted in the last 90 days.
@@ -114,35 +124,45 @@ impl Client {
         if let Some(after) = after {
             request = request.query("after", after);
         }
-        self.send(request, "list archived contacts").await
+        self.others.acquire().await;
+        let attempted = "list archived contacts";
+        decode(&self.send(request, attempted).await?, attempted)
     }
 
-    /// The names of all properties of contacts.
-    pub(crate) async fn properties(&self) -> Result<BTreeSet<String>> {
+    /// The properties of contacts, and what the answer says about the account.
+    pub(crate) async fn account(&self) -> Result<Account> {
         #[derive(Deserialize)]
         struct Properties {
             results: Vec<Property>,
         }
-        #[derive(Deserialize)]
-        struct Property {
-            name: String,
-        }
-        let Properties { results } =
-            self.send(Request::get(self.path("properties/contacts")), "list the properties of contacts").await?;
-        Ok(results.into_iter().map(|property| property.name).collect())
+        self.others.acquire().await;
+        let attempted = "list the properties of contacts";
+        let response = self.send(Request::get(self.path("properties/contacts")), attempted).await?;
+        let Properties { results } = decode(&response, attempted)?;
+        let date = response.header("date").and_then(|date| DateTime::parse_from_rfc2822(date).ok());
+        Ok(Account {
+            properties: results.into_iter().map(|property| (property.name.clone(), property)).collect(),
+            now: date.map(|date| date.timestamp_micros()),
+            requests_left_today: response
+                .header("x-hubspot-ratelimit-daily-remaining")
+                .and_then(|number| number.parse().ok()),
+        })
     }
 
     fn path(&self, path: &str) -> String {
         format!("{}/crm/v3/{path}", self.url)
     }
 
-    async fn send<T: DeserializeOwned>(&self, request: Request, attempted: &str) -> Result<T> {
+    async fn send(&self, request: Request, attempted: &str) -> Result<Response> {
         let request = request.bearer(&self.token);
-        let response = self.http.send(&request, &self.retries, |response| classify(response, attempted)).await?;
-        response.json().map_err(|error| {
-            Error::new(Kind::SchemaMismatch, "HubSpot's answer does not have its documented shape")
-                .with("attempted", attempted)
-                .because(error)
-        })
+        self.http.send(&request, &self.retries, |response| classify(response, attempted)).await
     }
+}
+
+fn decode<T: DeserializeOwned>(response: &Response, attempted: &str) -> Result<T> {
+    response.json().map_err(|error| {
+        Error::new(Kind::SchemaMismatch, "HubSpot's answer does not have its documented shape")
+            .with("attempted", attempted)
+            .because(error)
+    })
 }

@@ -12,6 +12,10 @@ pub const DEFAULT_URL: &str = "https://api.hubapi.com";
 /// others.
 const SEARCHES_PER_SECOND: u32 = 4;
 
+/// A private app of the smallest plan may send 100 requests in ten seconds, searches not counted. Ten are left to whoever
+/// shares the token.
+const REQUESTS_PER_TEN_SECONDS: u32 = 90;
+
 /// Waits out HubSpot's ten-second window a few times.
 const RETRIES: RetryPolicy = RetryPolicy {
     attempts: 6,
@@ -34,6 +38,8 @@ pub struct HubspotConfig {
     pub token: Secret,
     /// 0 turns the limit off, for an account that is not HubSpot's.
     pub searches_per_second: u32,
+    /// Everything but searches; 0 turns the limit off.
+    pub requests_per_ten_seconds: u32,
     pub retries: RetryPolicy,
 }
 
@@ -43,16 +49,22 @@ impl HubspotConfig {
             url: url.trim_end_matches('/').to_owned(),
             token: credentials.token,
             searches_per_second: SEARCHES_PER_SECOND,
+            requests_per_ten_seconds: REQUESTS_PER_TEN_SECONDS,
             retries: RETRIES,
         }
     }
 
-    pub(crate) fn rate_limit(&self) -> RateLimit {
-        match self.searches_per_second {
-            0 => RateLimit::unlimited(),
-            n => RateLimit::new(n, Duration::from_secs(1)),
-        }
+    pub(crate) fn search_limit(&self) -> RateLimit {
+        limit(self.searches_per_second, Duration::from_secs(1))
     }
+
+    pub(crate) fn other_limit(&self) -> RateLimit {
+        limit(self.requests_per_ten_seconds, Duration::from_secs(10))
+    }
+}
+
+fn limit(requests: u32, window: Duration) -> RateLimit {
+    if requests == 0 { RateLimit::unlimited() } else { RateLimit::new(requests, window) }
 }
 
 #[cfg(test)]

@@ -28,14 +28,35 @@ pub struct Position {
     /// to there is older than the index's lag.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub behind: bool,
+    /// With `behind`: the millisecond at which the last run stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<i64>,
+    /// With `from`: the last run stopped inside that millisecond, after this id, because very many contacts share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<i64>,
+    /// A reading of the archive that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
+}
+
+/// How far the archive's list has been read by a run that could not finish it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// The list's own cursor.
+    pub after: String,
+    /// When the first page was asked for, in microseconds of HubSpot's clock.
+    pub started: i64,
+    /// What `archived` will be.
+    pub found: Mark,
 }
 
 impl Position {
     /// The time from which the next run searches, in milliseconds as HubSpot's search counts.
     pub fn search_from_millis(&self) -> i64 {
         let Some(at) = self.changed.at else { return 0 };
-        let from = if self.behind { at } else { at - INDEX_LAG_MICROS };
-        from.div_euclid(1_000).max(0)
+        let from = |micros: i64| micros.div_euclid(1_000).max(0);
+        if self.behind { self.from.unwrap_or(from(at)) } else { from(at - INDEX_LAG_MICROS) }
     }
 }
 
@@ -69,6 +90,15 @@ impl Mark {
     pub fn note(&mut self, id: i64, micros: i64) {
         self.at = self.at.max(Some(micros));
         self.seen.entry(micros).or_default().insert(id);
+    }
+
+    /// Moves the mark back to `limit` if it lies beyond, but not behind `standing`. Nothing later than the moment at which
+    /// reading began has surely been seen; and a record that claims to be from the future must not carry the window past
+    /// changes that are still to come.
+    #[must_use]
+    pub fn held_at(mut self, limit: i64, standing: &Mark) -> Self {
+        self.at = self.at.map(|at| at.min(limit)).max(standing.at);
+        self
     }
 
     /// Forgets what lies before the window.
@@ -122,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mark_is_held_at_the_limit_and_never_goes_back() {
+        let mark = |minutes: i64| {
+            let mut mark = Mark::default();
+            mark.note(1, minutes * MINUTE);
+            mark
+        };
+        for (found, limit, standing, expected) in [(10, 20, 5, 10), (10, 7, 5, 7), (10, 3, 5, 5)] {
+            let held = mark(found).held_at(limit * MINUTE, &mark(standing));
+            assert_eq!(held.at, Some(expected * MINUTE), "{found} {limit} {standing}");
+            assert!(!held.is_new(1, found * MINUTE), "what has been taken stays known");
+        }
+        assert_eq!(Mark::default().held_at(MINUTE, &Mark::default()).at, None);
+    }
+
+    #[test]
     fn the_cursor_reads_as_it_was_written_and_stays_small() {
         let mut position = Position::default();
         for (id, minutes) in [(7, 1), (9, 10), (8, 10), (5, 9)] {
@@ -147,5 +192,7 @@ mod tests {
         assert_eq!(position.search_from_millis(), 8 * 60_000);
         position.behind = true;
         assert_eq!(position.search_from_millis(), 10 * 60_000);
+        position.from = Some(9 * 60_000);
+        assert_eq!(position.search_from_millis(), 9 * 60_000, "inside the window of the run before");
     }
 }

@@ -6,6 +6,8 @@
 //! contact that moves is met again later, nothing is skipped, and no search comes near the cap. What a page shares with
 //! the one before it (the contacts of the last millisecond) is met twice and kept once. A page that lies within one
 //! millisecond, as after an import, cannot move on by time; that millisecond is then read by ascending id.
+//!
+//! Times are HubSpot's, so they are measured against HubSpot's clock: the `Date` of the run's first answer.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +15,13 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde_json::json;
-use sluice_core::{Cursor, Error, Kind, Result, Schema};
+use serde_json::{Map, Value};
+use sluice_core::{Cursor, Error, Kind, Result, Retry, Schema};
 
 use crate::{
     client::{Client, Find, Page, Record},
-    position::{INDEX_LAG_MICROS, Position},
-    row::{Row, Unfit, archived_at, decode, modified, property_of},
+    position::{INDEX_LAG_MICROS, Position, Sweep},
+    row::{Row, Unfit, archived_at, consumed, decode, modified},
 };
 
 /// What one run may take. A run that reaches a limit commits what it has, and the next one goes on from there.
@@ -42,7 +44,10 @@ pub struct Read {
     pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Reads what is new after the cursor. `time` is the run's "now".
+/// Time that the archive's list may take beyond [`Limits::time`].
+const SWEEP_TIME: Duration = Duration::from_secs(45);
+
+/// Reads what is new after the cursor. `time` is the run's "now" where HubSpot does not tell its own.
 pub async fn read(
     client: &Client,
     columns: &Schema,
@@ -51,42 +56,47 @@ pub async fn read(
     limits: Limits,
 ) -> Result<Read> {
     let standing: Position = cursor.map(Cursor::decode).transpose()?.unwrap_or_default();
-    let properties: Vec<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
-    check_properties(client, &properties).await?;
-
+    let account = client.account().await?;
     let mut run = Run {
         client,
         columns,
-        properties,
-        reached: standing.clone(),
+        properties: account.wanted(columns)?,
+        now: account.now.unwrap_or_else(|| time.timestamp_micros()),
+        start: Instant::now(),
+        limits,
+        reached: Position { behind: false, from: None, within: None, ..standing.clone() },
         standing,
         rows: BTreeMap::new(),
         unfit: BTreeMap::new(),
         searches: 0,
         lists: 0,
     };
-    let complete = run.changed(limits).await?;
-    if complete {
-        run.archived().await?;
-    }
-    run.finish(complete, time)
+    let end = run.all().await?;
+    run.finish(end, account.facts(columns))
 }
 
-/// A property that does not exist is left out of every answer without a word: a column of nulls, not an error.
-async fn check_properties(client: &Client, wanted: &[&str]) -> Result<()> {
-    let existing = client.properties().await?;
-    match wanted.iter().find(|name| !existing.contains(**name)) {
-        None => Ok(()),
-        Some(missing) => {
-            Err(Error::new(Kind::SchemaMismatch, "contacts have no such property").with("property", missing))
-        }
-    }
+/// How far a run came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Everything has been read.
+    Complete,
+    /// Not all changes; why.
+    Changes(&'static str),
+    /// All changes, not all of the archive; why.
+    Archive(&'static str),
 }
+
+/// A limit of the run itself, as against one of HubSpot's.
+const OWN_LIMIT: &str = "the run's limit";
 
 struct Run<'a> {
     client: &'a Client,
     columns: &'a Schema,
     properties: Vec<&'a str>,
+    /// HubSpot's clock when the run began, in microseconds.
+    now: i64,
+    start: Instant,
+    limits: Limits,
     /// Where the last commit stands: what is new is measured against it.
     standing: Position,
     /// Where this run stands.
@@ -99,44 +109,90 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Searches to the end, or to a limit; says which.
-    async fn changed(&mut self, limits: Limits) -> Result<bool> {
-        let start = Instant::now();
+    async fn all(&mut self) -> Result<End> {
+        match self.changed().await {
+            Ok(true) => {}
+            Ok(false) => return Ok(End::Changes(OWN_LIMIT)),
+            // What has been read is a whole beginning, since changes come in the order of time: it is kept, or the next
+            // run would ask for the same pages again.
+            Err(error) if passes(&error) && self.has_found() => {
+                tracing::warn!(error = error.chain(), "stopping early; the changes so far are kept");
+                return Ok(End::Changes(error.kind().as_str()));
+            }
+            Err(error) => return Err(error),
+        }
+        match self.archived().await {
+            Ok(true) => Ok(End::Complete),
+            Ok(false) => Ok(End::Archive(OWN_LIMIT)),
+            Err(error) if passes(&error) && (self.has_found() || self.lists > 0) => {
+                tracing::warn!(error = error.chain(), "stopping early; the archive is read on by the next run");
+                Ok(End::Archive(error.kind().as_str()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Searches to the end, or to a limit; says whether it was the end.
+    async fn changed(&mut self) -> Result<bool> {
         let mut millis = self.standing.search_from_millis();
+        if let Some(after_id) = self.standing.within {
+            if !self.one_millisecond(millis, after_id).await? {
+                return Ok(false);
+            }
+            millis += 1;
+        }
         loop {
+            self.reached.from = Some(millis);
             let page = self.search(Find::ChangedSince { millis }).await?;
             if page.next().is_none() {
                 return Ok(true);
             }
-            let last = page.results.iter().filter_map(modified).max().map(|micros| micros.div_euclid(1_000));
-            match last {
-                Some(last) if last > millis => millis = last,
-                Some(_) => {
-                    self.one_millisecond(millis).await?;
-                    millis += 1;
+            let times = || page.results.iter().filter_map(modified).map(|micros| micros.div_euclid(1_000));
+            match times().min().zip(times().max()) {
+                Some((first, last)) if first < last => millis = last,
+                Some((_, last)) => {
+                    if !self.one_millisecond(last, 0).await? {
+                        return Ok(false);
+                    }
+                    millis = last + 1;
                 }
                 None => return Err(Error::new(Kind::SchemaMismatch, "no contact of a page says when it was changed")),
             }
-            if self.rows.len() >= limits.contacts || start.elapsed() >= limits.time {
+            self.reached.from = Some(millis);
+            if self.is_over() {
                 return Ok(false);
             }
         }
     }
 
-    /// Reads all that changed in one millisecond.
-    async fn one_millisecond(&mut self, millis: i64) -> Result<()> {
-        let mut after_id = 0;
+    /// Reads all that changed in one millisecond, or as much as the run may take; says whether it was all.
+    async fn one_millisecond(&mut self, millis: i64, mut after_id: i64) -> Result<bool> {
+        self.reached.from = Some(millis);
         loop {
+            self.reached.within = (after_id > 0).then_some(after_id);
             let page = self.search(Find::ChangedAt { millis, after_id }).await?;
             if page.next().is_none() {
-                return Ok(());
+                self.reached.within = None;
+                return Ok(true);
             }
             let highest = page.results.iter().filter_map(|record| record.id.parse().ok()).max();
             match highest {
                 Some(highest) if highest > after_id => after_id = highest,
                 _ => return Err(Error::new(Kind::SchemaMismatch, "a page of contacts does not go on by id")),
             }
+            if self.is_over() {
+                self.reached.within = Some(after_id);
+                return Ok(false);
+            }
         }
+    }
+
+    fn has_found(&self) -> bool {
+        !self.rows.is_empty() || !self.unfit.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        self.rows.len() >= self.limits.contacts || self.start.elapsed() >= self.limits.time
     }
 
     async fn search(&mut self, find: Find) -> Result<Page> {
@@ -158,11 +214,31 @@ impl Run<'_> {
         self.take(record);
     }
 
-    /// The whole list, every time: it is not sorted by the time of archiving. It holds 90 days.
-    async fn archived(&mut self) -> Result<()> {
-        let mut after: Option<String> = None;
+    /// The whole list, from where the last run left it: it is not sorted by the time of archiving, so the mark moves only
+    /// when all of it has been read. Says whether it has. It holds 90 days.
+    async fn archived(&mut self) -> Result<bool> {
+        let fresh = Sweep { after: String::new(), started: self.now, found: self.standing.archived.clone() };
+        let mut sweep = self.standing.sweep.clone().unwrap_or_else(|| fresh.clone());
+        let mut end = self.sweep(&mut sweep).await;
+        let refused = |error: &Error| matches!(error.kind(), Kind::InvalidData | Kind::NotFound);
+        if self.lists == 0 && self.standing.sweep.is_some() && end.as_ref().is_err_and(refused) {
+            // The list no longer knows where the last run left it.
+            sweep = fresh;
+            end = self.sweep(&mut sweep).await;
+        }
+        if matches!(end, Ok(true)) {
+            self.reached.archived = sweep.found.held_at(sweep.started, &self.standing.archived);
+            self.reached.sweep = None;
+        } else if !sweep.after.is_empty() {
+            self.reached.sweep = Some(Sweep { found: sweep.found.trimmed(), ..sweep });
+        }
+        end
+    }
+
+    async fn sweep(&mut self, sweep: &mut Sweep) -> Result<bool> {
         loop {
-            let page = self.client.archived(after.as_deref(), &self.properties).await?;
+            let after = (!sweep.after.is_empty()).then_some(sweep.after.as_str());
+            let page = self.client.archived(after, &self.properties).await?;
             self.lists += 1;
             for record in &page.results {
                 // The list holds archived records only, whatever the field says.
@@ -171,43 +247,59 @@ impl Run<'_> {
                     if !self.standing.archived.is_new(id, micros) {
                         continue;
                     }
-                    self.reached.archived.note(id, micros);
+                    sweep.found.note(id, micros);
                 }
                 self.take(&record);
             }
-            let next = page.next().map(str::to_owned);
-            if next.is_none() {
-                return Ok(());
-            }
-            if next == after {
+            let Some(next) = page.next() else { return Ok(true) };
+            if next == sweep.after {
                 return Err(Error::new(Kind::SchemaMismatch, "the list of archived contacts does not go on"));
             }
-            after = next;
+            sweep.after = next.to_owned();
+            if self.start.elapsed() >= self.limits.time.saturating_add(SWEEP_TIME) {
+                return Ok(false);
+            }
         }
     }
 
-    /// Keeps the newest version of a contact, or the reason why it is none.
+    /// Keeps the newest version of a contact, or the reason why it is none, and buries what it has consumed.
     fn take(&mut self, record: &Record) {
         match decode(self.columns, record) {
             Err(unfit) => drop(self.unfit.insert(record.id.clone(), unfit)),
             Ok(row) => {
-                if self.rows.get(&row.id).is_none_or(|known| row.supersedes(known)) {
-                    self.rows.insert(row.id, row);
+                for tombstone in consumed(self.columns, record, &row) {
+                    self.keep(tombstone);
                 }
+                self.keep(row);
             }
         }
     }
 
-    fn finish(self, complete: bool, time: DateTime<Utc>) -> Result<Read> {
+    fn keep(&mut self, row: Row) {
+        if self.rows.get(&row.id).is_none_or(|known| row.supersedes(known)) {
+            self.rows.insert(row.id, row);
+        }
+    }
+
+    fn finish(self, end: End, mut facts: Map<String, Value>) -> Result<Read> {
+        let Position { changed, archived, from, within, sweep, .. } = self.reached;
         // Only what is older than the index's lag is surely all there; nearer to now the window is read again as usual.
-        let settled = self.reached.changed.at.is_some_and(|at| at < time.timestamp_micros() - INDEX_LAG_MICROS);
+        let settled = from.is_some_and(|millis| millis.saturating_mul(1_000) < self.now - INDEX_LAG_MICROS);
+        let behind = matches!(end, End::Changes(_)) && settled;
         let reached = Position {
-            changed: self.reached.changed.trimmed(),
-            archived: self.reached.archived.trimmed(),
-            behind: !complete && settled,
+            changed: changed.held_at(self.now, &self.standing.changed).trimmed(),
+            archived: archived.trimmed(),
+            behind,
+            from: from.filter(|_| behind),
+            within: within.filter(|_| behind),
+            sweep,
         };
-        let facts = json!({ "searches": self.searches, "archive_pages": self.lists, "stopped_early": !complete });
-        let serde_json::Value::Object(facts) = facts else { return Err(Error::internal("facts are an object")) };
+        facts.insert("searches".into(), self.searches.into());
+        facts.insert("archive_pages".into(), self.lists.into());
+        facts.insert("stopped_early".into(), (end != End::Complete).into());
+        if let End::Changes(why) | End::Archive(why) = end {
+            facts.insert("stopped_by".into(), why.into());
+        }
         Ok(Read {
             rows: self.rows.into_values().collect(),
             unfit: self.unfit.into_values().collect(),
@@ -215,6 +307,11 @@ impl Run<'_> {
             facts,
         })
     }
+}
+
+/// Whether what ended a run is over by itself some time: what has been read is then worth keeping.
+fn passes(error: &Error) -> bool {
+    error.kind() == Kind::RateLimited || error.retry() == Retry::Exhausted
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::client::Record;
 /// The property that orders the changes of a contact.
 pub(crate) const MODIFIED: &str = "lastmodifieddate";
 
+/// The property in which a contact lists the records that merges made part of it.
+pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
+
 /// One contact, its values in the order of the table's columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
@@ -68,7 +71,7 @@ impl Row {
 pub(crate) fn property_of(column: &str) -> Option<&str> {
     match column {
         "id" | "archived" => None,
-        "merged_ids" => Some("hs_merged_object_ids"),
+        "merged_ids" => Some(MERGED_IDS),
         other => Some(other),
     }
 }
@@ -111,6 +114,28 @@ pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
         });
     }
     Ok(Row { id, modified: version, archived: record.archived, values })
+}
+
+/// The tombstones of the records that merges made part of this one. HubSpot shows such a record nowhere any more, so its
+/// last row would stay as if it were alive. A tombstone's version is the survivor's, which the merge has moved past every
+/// version of the record. A column that must have a value takes the survivor's; all others are null.
+pub(crate) fn consumed(columns: &Schema, record: &Record, survivor: &Row) -> Vec<Row> {
+    let ids = text(record, MERGED_IDS).unwrap_or_default();
+    let mut ids: Vec<i64> = ids.split(';').filter_map(|id| id.trim().parse().ok()).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids.retain(|id| *id != survivor.id);
+    let tombstone = |id: i64| {
+        let value = |(column, value): (&Column, &Owned)| match column.name.as_str() {
+            "id" => Owned::Bigint(id),
+            "archived" => Owned::Boolean(true),
+            name if name == MODIFIED || column.required => value.clone(),
+            _ => Owned::Null,
+        };
+        let values = columns.columns().iter().zip(&survivor.values).map(value).collect();
+        Row { id, modified: survivor.modified, archived: true, values }
+    };
+    ids.into_iter().map(tombstone).collect()
 }
 
 /// A property's text. HubSpot clears a property to an empty text or to null; neither is a value.
@@ -249,6 +274,26 @@ mod tests {
         let same_time = decode(&columns(), &tombstone("2026-01-02T00:00:00Z")).expect("a row");
         let live = decode(&columns(), &record(|_| {})).expect("a row");
         assert!(same_time.supersedes(&live) && !live.supersedes(&same_time));
+    }
+
+    #[test]
+    fn a_survivor_buries_what_it_consumed_and_never_itself() {
+        let columns = columns();
+        let record = record(|r| r["properties"]["hs_merged_object_ids"] = json!("3; 4;7;x;;4"));
+        let survivor = decode(&columns, &record).expect("a row");
+        let buried = consumed(&columns, &record, &survivor);
+        assert_eq!(buried.iter().map(|row| row.id).collect::<Vec<_>>(), [3, 4]);
+        let expected = [
+            Cell::Bigint(3),
+            Cell::Null,
+            Cell::Boolean(true),
+            Cell::Null,
+            Cell::Timestamp(AT),
+            Cell::Null,
+            Cell::Null,
+            Cell::Null,
+        ];
+        assert_eq!(buried[0].cells(), expected);
     }
 
     #[test]

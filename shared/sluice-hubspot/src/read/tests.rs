@@ -13,12 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use sluice_core::{Cell, Retry, Secret};
 use sluice_http::RetryPolicy;
 
 use super::*;
 use crate::{HubspotConfig, config::Credentials};
+
+mod portal;
 
 #[derive(Debug, Clone)]
 struct Contact {
@@ -36,6 +38,10 @@ struct Account {
     missing_property: Option<&'static str>,
     /// Status and body of the next answers.
     refusals: Vec<(u16, &'static str)>,
+    /// From this search on, counted from 1, every answer is this refusal.
+    refuse_from: Option<(usize, (u16, &'static str))>,
+    /// After so many pages of the archive the next one is refused.
+    lists_until: Option<usize>,
     /// A contact that changes after the first search.
     changes_meanwhile: Option<Contact>,
     searches: Vec<Value>,
@@ -69,7 +75,8 @@ fn record(contact: &Contact) -> Value {
 async fn search(State(account): State<Shared>, Json(request): Json<Value>) -> Response {
     let mut account = lock(&account);
     account.searches.push(request.clone());
-    if let Some((status, body)) = account.refusals.pop() {
+    let late = account.refuse_from.filter(|(from, _)| account.searches.len() >= *from).map(|(_, refusal)| refusal);
+    if let Some((status, body)) = account.refusals.pop().or(late) {
         return (StatusCode::from_u16(status).expect("a status"), body).into_response();
     }
     let operand = |filter: &Value, key: &str| filter[key].as_str().and_then(|text| text.parse::<i64>().ok());
@@ -114,8 +121,11 @@ struct ListQuery {
     after: Option<usize>,
 }
 
-async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> Json<Value> {
+async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> Response {
     let mut account = lock(&account);
+    if account.lists_until.is_some_and(|pages| account.lists >= pages) {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     account.lists += 1;
     let archived: Vec<&Contact> =
         account.contacts.iter().filter(|c| c.archived_at.is_some() == query.archived).collect();
@@ -125,7 +135,7 @@ async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> 
     if end < archived.len() {
         answer["paging"] = json!({"next": {"after": end.to_string(), "link": "https://elsewhere"}});
     }
-    Json(answer)
+    Json(answer).into_response()
 }
 
 async fn properties(State(account): State<Shared>) -> Json<Value> {
@@ -157,6 +167,7 @@ impl Stage {
         tokio::spawn(async move { axum::serve(listener, router).await });
         let mut config = HubspotConfig::new(&url, Credentials { token: Secret::new("pat-eu1-x") });
         config.searches_per_second = 0;
+        config.requests_per_ten_seconds = 0;
         config.retries = RetryPolicy::without_waits(3);
         let columns = json!([
             {"name": "id", "type": "bigint", "required": true},
@@ -340,6 +351,59 @@ async fn what_passes_is_tried_again_and_what_does_not_ends_the_run() {
         assert_eq!((error.kind(), error.retry()), expected, "{refusals:?}");
         assert_eq!(stage.searches(), searches, "{refusals:?}");
     }
+}
+
+#[tokio::test]
+async fn changes_read_before_hubspot_stopped_answering_are_kept_and_not_asked_for_again() {
+    let stage = Stage::new((1..=1_000).map(|id| contact(id, id * 10)).collect()).await;
+    for (fault, word) in [((429, r#"{"policyName": "DAILY"}"#), "RateLimited"), ((502, "<html>"), "Unavailable")] {
+        stage.account().refuse_from = Some((3, fault));
+        let first = stage.read(None).await.expect("two pages");
+        assert_eq!((ids(&first), first.facts["stopped_by"].as_str()), (all(399), Some(word)));
+        stage.account().refuse_from = None;
+        stage.searches();
+        let second = stage.read(first.cursor.as_ref()).await.expect("the rest");
+        assert_eq!(ids(&second), (400..=1_000).collect::<Vec<_>>());
+        assert_eq!(stage.searches(), 4, "no page is asked for again");
+    }
+}
+
+#[tokio::test]
+async fn the_archive_is_read_on_by_the_next_run_when_hubspot_stops_answering() {
+    let archived = |id| Contact { archived_at: Some("2026-02-01T00:00:00.000Z".into()), ..contact(id, id) };
+    let stage = Stage::new((1..=250).map(archived).collect()).await;
+    stage.account().lists_until = Some(2);
+    let first = stage.read(None).await.expect("two pages of the archive");
+    assert_eq!((ids(&first), first.facts["archive_pages"].as_u64()), (all(200), Some(2)));
+    stage.account().lists_until = None;
+    let second = stage.read(first.cursor.as_ref()).await.expect("the rest");
+    assert_eq!((ids(&second), second.facts["archive_pages"].as_u64()), ((201..=250).collect(), Some(1)));
+    let third = stage.read(second.cursor.as_ref()).await.expect("nothing");
+    assert_eq!((third.rows.len(), third.cursor), (0, second.cursor));
+}
+
+#[tokio::test]
+async fn a_change_from_the_future_does_not_carry_the_cursor_past_the_present() {
+    let stage = Stage::new(vec![contact(1, 1_000)]).await;
+    let future = Contact { modified: "2099-01-01T00:00:00Z".into(), ..contact(2, 0) };
+    stage.put(future);
+    let first = stage.read(None).await.expect("a run");
+    assert_eq!(ids(&first), [1, 2]);
+    let now = chrono::Utc::now() + chrono::TimeDelta::seconds(5);
+    stage.put(Contact { modified: now.to_rfc3339(), ..contact(3, 0) });
+    let second = stage.read(first.cursor.as_ref()).await.expect("a run");
+    assert_eq!(ids(&second), [3], "found although a later time has been seen, and nothing is taken twice");
+}
+
+#[tokio::test]
+async fn no_page_is_asked_for_twice() {
+    let stage = Stage::new((1..=2_000).map(|id| contact(id, id / 300)).collect()).await;
+    stage.read(None).await.expect("a run");
+    let asked = std::mem::take(&mut stage.account().searches);
+    let distinct: BTreeSet<String> = asked.iter().map(Value::to_string).collect();
+    assert_eq!(distinct.len(), asked.len());
+    // Seven milliseconds of 300 contacts: a page that shows the millisecond and two that read it by id.
+    assert!(asked.len() <= 7 * 3 + 1, "{} searches", asked.len());
 }
 
 #[tokio::test]

@@ -1,0 +1,146 @@
+//! The account's properties against the table's columns: what is missing, what is of another type, what nobody takes.
+//!
+//! The columns are an allow-list: a property without a column is never asked for, and one that comes anyhow is dropped.
+//! It is counted, so that a report can say what the account has beyond the contract.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use sluice_core::{ColumnType, Error, Kind, Result, Schema};
+
+use crate::row::{MERGED_IDS, property_of};
+
+/// Names of unmapped properties that a commit's facts hold; the count is always whole.
+const NAMED: usize = 100;
+
+/// One property of contacts.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Property {
+    pub name: String,
+    #[serde(rename = "type", default)]
+    pub kind: String,
+    /// False for the properties that the account's owner has made.
+    #[serde(default)]
+    pub hubspot_defined: bool,
+}
+
+/// What the first answer of a run says about the account.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Account {
+    pub properties: BTreeMap<String, Property>,
+    /// HubSpot's own clock, in microseconds: what is measured against HubSpot's times is not measured with another.
+    pub now: Option<i64>,
+    pub requests_left_today: Option<u64>,
+}
+
+impl Account {
+    /// The properties to ask for. One that does not exist would be left out of every answer without a word: a column of
+    /// nulls, not an error.
+    pub fn wanted<'a>(&self, columns: &'a Schema) -> Result<Vec<&'a str>> {
+        let mut wanted: Vec<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        if let Some(missing) = wanted.iter().find(|name| !self.properties.contains_key(**name)) {
+            return Err(Error::new(Kind::SchemaMismatch, "contacts have no such property").with("property", missing));
+        }
+        // Merges are followed whether or not the table has a column for them.
+        if !wanted.contains(&MERGED_IDS) && self.properties.contains_key(MERGED_IDS) {
+            wanted.push(MERGED_IDS);
+        }
+        Ok(wanted)
+    }
+
+    /// What a commit tells about the account's properties.
+    pub fn facts(&self, columns: &Schema) -> Map<String, Value> {
+        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        let unmapped: Vec<&Property> =
+            self.properties.values().filter(|property| !mapped.contains(property.name.as_str())).collect();
+        let custom: Vec<&str> = unmapped
+            .iter()
+            .filter(|property| !property.hubspot_defined)
+            .map(|property| property.name.as_str())
+            .collect();
+        let drift: Vec<Value> = columns
+            .columns()
+            .iter()
+            .filter_map(|column| {
+                let property = self.properties.get(property_of(&column.name)?)?;
+                let fits = fits(column.column_type, &property.kind);
+                (!fits).then(|| json!({
+                    "column": column.name, "contract": column.column_type.to_string(), "property_type": property.kind,
+                }))
+            })
+            .collect();
+        let mut facts = Map::new();
+        facts.insert("properties".into(), self.properties.len().into());
+        facts.insert("properties_mapped".into(), mapped.len().into());
+        facts.insert("properties_unmapped".into(), unmapped.len().into());
+        facts.insert("properties_unmapped_custom".into(), json!(custom.iter().take(NAMED).collect::<Vec<_>>()));
+        if !drift.is_empty() {
+            facts.insert("property_type_drift".into(), drift.into());
+        }
+        if let Some(left) = self.requests_left_today {
+            facts.insert("requests_left_today".into(), left.into());
+        }
+        facts
+    }
+}
+
+/// Whether the values of such a property can be values of the column. A text takes everything; a type that is not in
+/// HubSpot's list is judged by the values.
+fn fits(column: ColumnType, property: &str) -> bool {
+    match property {
+        "bool" => matches!(column, ColumnType::Boolean | ColumnType::Text),
+        "date" => matches!(column, ColumnType::Date | ColumnType::Timestamp | ColumnType::Text),
+        "datetime" => matches!(column, ColumnType::Timestamp | ColumnType::Date | ColumnType::Text),
+        "number" => matches!(column, ColumnType::Bigint | ColumnType::Decimal(..) | ColumnType::Text),
+        "string" | "enumeration" | "phone_number" => column == ColumnType::Text,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(properties: &[(&str, &str, bool)]) -> Account {
+        let property = |&(name, kind, hubspot_defined): &(&str, &str, bool)| {
+            (name.to_owned(), Property { name: name.into(), kind: kind.into(), hubspot_defined })
+        };
+        Account { properties: properties.iter().map(property).collect(), ..Account::default() }
+    }
+
+    fn columns(columns: Value) -> Schema {
+        serde_json::from_value(columns).expect("columns")
+    }
+
+    #[test]
+    fn what_the_account_has_beyond_the_contract_is_counted_and_its_own_names_are_told() {
+        let account = account(&[
+            ("email", "string", true),
+            ("score", "string", true),
+            ("hs_persona", "enumeration", true),
+            ("shoe_size", "number", false),
+        ]);
+        let columns = columns(json!([
+            {"name": "id", "type": "bigint"}, {"name": "email", "type": "text"}, {"name": "score", "type": "bigint"},
+        ]));
+        let facts = account.facts(&columns);
+        assert_eq!((&facts["properties"], &facts["properties_mapped"]), (&json!(4), &json!(2)));
+        assert_eq!(facts["properties_unmapped"], 2);
+        assert_eq!(facts["properties_unmapped_custom"], json!(["shoe_size"]));
+        let drift = json!([{"column": "score", "contract": "bigint", "property_type": "string"}]);
+        assert_eq!(facts["property_type_drift"], drift);
+        assert_eq!(account.wanted(&columns).expect("all exist"), ["email", "score"], "nothing else is asked for");
+    }
+
+    #[test]
+    fn merges_are_asked_for_even_without_a_column() {
+        let account = account(&[("email", "string", true), (MERGED_IDS, "enumeration", true)]);
+        let without = columns(json!([{"name": "email", "type": "text"}]));
+        assert_eq!(account.wanted(&without).expect("all exist"), ["email", MERGED_IDS]);
+        let with = columns(json!([{"name": "merged_ids", "type": "text"}]));
+        assert_eq!(account.wanted(&with).expect("all exist"), [MERGED_IDS]);
+        assert!(account.facts(&with).get("property_type_drift").is_none());
+    }
+}
