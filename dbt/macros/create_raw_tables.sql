@@ -1,5 +1,5 @@
 {#-
-  Creates every raw table empty from the sources' columns, where it does not exist:
+  Creates every raw table empty from the sources' columns, and the ledger of loads, where they do not exist:
 
     dbt run-operation create_raw_tables
 
@@ -29,4 +29,11 @@
     {% do run_query('create table if not exists ' ~ relation ~ ' (' ~ columns | join(', ') ~ ')') %}
     {% do log('created ' ~ relation, info=true) %}
   {% endfor %}
+  {% set observability = api.Relation.create(
+    database=target.database if target.type == 'duckdb' else 'ADMIN',
+    schema=('ADMIN__' if target.type == 'duckdb' else '') ~ 'OBSERVABILITY',
+  ) %}
+  {% if target.type == 'snowflake' %}{% do run_query('create database if not exists ADMIN') %}{% endif %}
+  {% do run_query('create schema if not exists ' ~ observability) %}
+  {% do run_query('create table if not exists ' ~ observability ~ '.LOADS (TABLE_NAME varchar, STATUS varchar, LOADED_AT datetime)') %}
 {% endmacro %}

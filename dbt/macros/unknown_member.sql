@@ -2,3 +2,8 @@
 {% macro unknown_key() -%}
   '-1'
 {%- endmacro %}
+
+{#- The end of what has no end yet. -#}
+{% macro end_of_time() -%}
+  cast('9999-12-31 23:59:59.999999' as datetime)
+{%- endmacro %}

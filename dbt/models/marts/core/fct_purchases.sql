@@ -1,6 +1,20 @@
--- One row per purchase, priced and converted. Built whole every time: a contact, a product change or a rate that arrives
--- late changes lines of the past.
-with matched as (
+-- One row per purchase, priced and converted. Days are built whole; a run builds those on which anything would differ from
+-- what is there (macros/affected_days.sql): a contact, a product change or a rate that arrives late changes lines of the past.
+{{
+  config(
+    materialized='incremental',
+    incremental_strategy='replace',
+    unique_key=['purchase_date', 'event_id'],
+    on_schema_change='fail',
+  )
+}}
+
+with
+{% if is_incremental() %}
+{{ affected_days(this) }},
+{% endif %}
+
+matched as (
   select
     purchases.event_id,
     coalesce(customers.customer_id, {{ unknown_key() }}) as customer_id,
@@ -24,8 +38,11 @@ with matched as (
   left join {{ ref('dim_products') }} as products
     on purchases.product_id = products.product_id
     and purchases.purchased_at >= products.valid_from
-    and purchases.purchased_at < coalesce(products.valid_to, cast('9999-12-31 23:59:59.999999' as datetime))
+    and purchases.purchased_at < coalesce(products.valid_to, {{ end_of_time() }})
   left join {{ ref('int_gbp_rates__daily') }} as rates on purchases.purchase_date = rates.purchase_date
+{% if is_incremental() %}
+  where purchases.purchase_date in (select affected_days.purchase_date from affected_days)
+{% endif %}
 )
 
 select

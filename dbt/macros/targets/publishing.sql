@@ -1,0 +1,64 @@
+{#- What publishing needs and the two warehouses do differently. -#}
+
+{#- Snowflake ends a transaction at each DDL statement; on DuckDB everything is one transaction. -#}
+{% macro run_in_publishing_order(before, within, after) %}
+  {{ adapter.dispatch('run_in_publishing_order')(before, within, after) }}
+{% endmacro %}
+
+{% macro duckdb__run_in_publishing_order(before, within, after) %}
+  {#- dbt begins the transaction, or goes on with the one in which it has read. -#}
+  {% for change in before + within + after %}
+    {% call statement('publish', auto_begin=true) %}{{ change }}{% endcall %}
+  {% endfor %}
+  {% do adapter.commit() %}
+{% endmacro %}
+
+{% macro snowflake__run_in_publishing_order(before, within, after) %}
+  {% set transaction = ['begin'] + within + ['commit'] if within else [] %}
+  {% for statement in before + transaction + after %}{% do run_query(statement) %}{% endfor %}
+{% endmacro %}
+
+{% macro create_published_table(source_relation, target_relation) %}
+  {{ return(adapter.dispatch('create_published_table')(source_relation, target_relation)) }}
+{% endmacro %}
+
+{% macro duckdb__create_published_table(source_relation, target_relation) %}
+  {{ return('create or replace table ' ~ target_relation ~ ' as select * from ' ~ source_relation) }}
+{% endmacro %}
+
+{% macro snowflake__create_published_table(source_relation, target_relation) %}
+  {{ return('create or replace table ' ~ target_relation ~ ' copy grants as select * from ' ~ source_relation) }}
+{% endmacro %}
+
+{#- Comments and grants of what was published. A role that is not named loses its right to read. -#}
+{% macro publish_access(nodes) %}
+  {{ adapter.dispatch('publish_access')(nodes) }}
+{% endmacro %}
+
+{% macro duckdb__publish_access(nodes) %}
+{% endmacro %}
+
+{% macro snowflake__publish_access(nodes) %}
+  {#- The emulator knows neither grants nor comments on columns. -#}
+  {% if target.name == 'emulator' %}{{ return('') }}{% endif %}
+  {% for node in nodes %}
+    {% set relation = published_relation(node) %}
+    {% do alter_relation_comment(relation, node.description) %}
+    {% do alter_column_comment(relation, node.columns) %}
+    {% set readers = node.config.get('meta', {}).get('readers') %}
+    {% if readers %}{% do apply_grants(relation, {'select': readers}, should_revoke=true) %}{% endif %}
+  {% endfor %}
+{% endmacro %}
+
+{#- A text as a literal. In Snowflake a backslash begins an escape. -#}
+{% macro text_literal(text) %}
+  {{ return(adapter.dispatch('text_literal')(text)) }}
+{% endmacro %}
+
+{% macro duckdb__text_literal(text) %}
+  {{ return("'" ~ text | replace("'", "''") ~ "'") }}
+{% endmacro %}
+
+{% macro snowflake__text_literal(text) %}
+  {{ return("'" ~ text | replace("\\", "\\\\") | replace("'", "''") ~ "'") }}
+{% endmacro %}
