@@ -1,5 +1,7 @@
 //! One event: find the table, read from its cursor on, commit.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 use sluice_aws::{CachedSecrets, S3Lake, sdk_config, secret_json};
 use sluice_core::{
@@ -15,6 +17,9 @@ use crate::{
     Config,
     source::{Client, OpenExchangeRates},
 };
+
+/// Time kept back from asking: for the requests that are under way then, for the file and for the commit.
+const RESERVE: Duration = Duration::from_secs(50);
 
 /// What the function holds between invocations.
 #[derive(Debug)]
@@ -53,7 +58,8 @@ pub async fn handle(
     let table = config.sources.table(&request.table)?;
     let Credentials { app_id } = secret_json(secrets, &config.secret).await?;
     let client = Client::new(http.clone(), &config.url, app_id);
-    let mut source = OpenExchangeRates { store, client, share: config.daily_share };
+    let time = invocation.time_left(RESERVE);
+    let mut source = OpenExchangeRates { store, client, share: config.daily_share, time };
     let lake = &config.lake_id;
     let summary = extract::run(store, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
     info!(

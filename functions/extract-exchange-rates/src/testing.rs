@@ -1,7 +1,6 @@
-//! An Open Exchange Rates and a lake of our own, in memory.
+//! An Open Exchange Rates of our own, in memory.
 
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -13,13 +12,8 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri},
     response::{IntoResponse, Response},
 };
-use bytes::Bytes;
 use chrono::NaiveDate;
 use serde_json::json;
-use sluice_core::{
-    Result, Secret,
-    port::{ObjectStore, PutIfAbsent, Secrets, Stored},
-};
 
 /// The one app id that the API knows.
 pub const APP_ID: &str = "0123";
@@ -34,6 +28,12 @@ pub struct Api {
     /// Unix seconds of `latest.json`.
     pub latest: i64,
     pub remaining: i64,
+    /// What the account's plan says about other bases.
+    pub other_bases: Option<bool>,
+    /// The base of all rates; `USD` when empty.
+    pub base: String,
+    /// The account's status; `active` when empty.
+    pub status: String,
 }
 
 pub type Shared = Arc<Mutex<Api>>;
@@ -52,9 +52,10 @@ async fn answer(State(api): State<Shared>, uri: Uri, headers: HeaderMap) -> Resp
     if let Some((status, body)) = api.faults.get(&path) {
         return (StatusCode::from_u16(*status).expect("a status"), body.clone()).into_response();
     }
+    let base = if api.base.is_empty() { "USD" } else { &api.base };
     let rates = |timestamp: i64| {
         format!(
-            r#"{{"disclaimer":"d","license":"l","timestamp":{timestamp},"base":"USD",
+            r#"{{"disclaimer":"d","license":"l","timestamp":{timestamp},"base":"{base}",
                 "rates":{{"BTC":0.000035538428,"EUR":0.0778595876,"IDR":16234.5,"USD":1}}}}"#
         )
         .into_response()
@@ -64,7 +65,10 @@ async fn answer(State(api): State<Shared>, uri: Uri, headers: HeaderMap) -> Resp
     }
     if path == "usage.json" {
         let usage = json!({"requests": 1, "requests_remaining": api.remaining, "days_remaining": 0});
-        return json!({"status": 200, "data": {"status": "active", "usage": usage}}).to_string().into_response();
+        let status = if api.status.is_empty() { "active" } else { &api.status };
+        let plan = json!({"features": {"base": api.other_bases}});
+        let data = json!({"status": status, "plan": plan, "usage": usage});
+        return json!({"status": 200, "data": data}).to_string().into_response();
     }
     if path == "latest.json" {
         return rates(api.latest);
@@ -79,31 +83,6 @@ async fn answer(State(api): State<Shared>, uri: Uri, headers: HeaderMap) -> Resp
     }
 }
 
-#[derive(Debug, Default)]
-pub struct Memory(RefCell<BTreeMap<String, Bytes>>);
-
-impl ObjectStore for Memory {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.0.borrow_mut().insert(key.to_owned(), body);
-        Ok(Stored { checksum: "c".into() })
-    }
-
-    async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
-        if self.0.borrow().contains_key(key) {
-            return Ok(PutIfAbsent::Exists);
-        }
-        self.put(key, body).await.map(PutIfAbsent::Stored)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.0.borrow().get(key).cloned())
-    }
-
-    async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
-        Ok(self.0.borrow().keys().find(|key| key.starts_with(prefix)).cloned())
-    }
-}
-
 /// Starts the API on a port of its own; the address is what the configuration takes.
 pub async fn serve() -> (String, Shared) {
     let api = Shared::new(Mutex::new(Api { remaining: -1, ..Api::default() }));
@@ -112,14 +91,4 @@ pub async fn serve() -> (String, Shared) {
     let url = format!("http://{}/api/", listener.local_addr().expect("an address"));
     tokio::spawn(async move { axum::serve(listener, router).await });
     (url, api)
-}
-
-/// One secret under every name.
-#[derive(Debug)]
-pub struct OneSecret(pub &'static str);
-
-impl Secrets for OneSecret {
-    async fn get(&self, _: &str) -> Result<Secret> {
-        Ok(Secret::new(self.0))
-    }
 }

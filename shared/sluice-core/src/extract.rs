@@ -93,4 +93,7 @@ pub struct ExtractSummary {
     /// Only of a dry run. `rows` above is then its count, or 0 where the source cannot count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// What the source said about itself and about what remains to be read; as in the commit.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub facts: serde_json::Map<String, serde_json::Value>,
 }

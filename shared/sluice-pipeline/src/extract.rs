@@ -113,6 +113,7 @@ fn summary(
         bytes: extracted.files.iter().map(|file| file.bytes).sum(),
         cursor_to: extracted.cursor.clone(),
         plan: None,
+        facts: extracted.facts.clone(),
     }
 }
 

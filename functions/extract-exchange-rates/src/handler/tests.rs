@@ -1,13 +1,13 @@
 //! The shipped events, from handler to commit.
 
-use std::time::Duration;
-
 use sluice_core::{Kind, LakeId, Sources, extract::Outcome};
 
-use super::*;
-use crate::testing::{Memory, OneSecret, serve};
+use sluice_testkit::lake::{MemoryLake, OneSecret};
 
-async fn deps(secret: &'static str) -> Deps<Memory, OneSecret> {
+use super::*;
+use crate::testing::serve;
+
+async fn deps(secret: &'static str) -> Deps<MemoryLake, OneSecret> {
     let (url, _) = serve().await;
     let config = Config {
         lake_bucket: "lake".into(),
@@ -18,12 +18,12 @@ async fn deps(secret: &'static str) -> Deps<Memory, OneSecret> {
         sources: Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources"),
     };
     let http = sluice_http::Client::new().expect("a client");
-    Deps { config, store: Memory::default(), secrets: OneSecret(secret), http }
+    Deps { config, store: MemoryLake::default(), secrets: OneSecret(secret), http }
 }
 
-async fn run(deps: &Deps<Memory, OneSecret>, event: &str) -> Result<ExtractSummary> {
+async fn run(deps: &Deps<MemoryLake, OneSecret>, event: &str) -> Result<ExtractSummary> {
     let request = serde_json::from_str(event).expect("an event of the function's shape");
-    handle(request, &Invocation::new("request", Duration::from_secs(60)), deps).await
+    handle(request, &Invocation::new("request", Duration::from_secs(300)), deps).await
 }
 
 const SECRET: &str = r#"{"app_id": "0123"}"#;
@@ -55,4 +55,35 @@ async fn an_unknown_table_or_a_secret_without_its_field_is_a_matter_of_configura
     }
     let error = run(&deps(r#"{"app_id": "9999"}"#).await, FINAL).await.expect_err("refused");
     assert_eq!(error.kind(), Kind::Auth);
+}
+
+#[tokio::test]
+async fn a_full_refresh_of_a_range_reads_its_days_again_and_leaves_a_cursor_that_knows_all_days() {
+    let deps = deps(SECRET).await;
+    run(&deps, FINAL).await.expect("the whole year");
+    let refresh = FINAL.replacen('{', r#"{ "full_refresh": true, "from": "2026-10-01", "to": "2026-10-14","#, 1);
+    let refreshed = run(&deps, &refresh).await.expect("a commit");
+    assert_eq!((refreshed.outcome, refreshed.rows), (Outcome::Committed, 14 * 4));
+    assert_eq!(refreshed.facts["requests_left_to_make"], 0);
+    let done = &refreshed.cursor_to.as_ref().expect("a cursor").0["done"];
+    assert_eq!(*done, serde_json::json!([["2025-10-30", "2026-10-29"]]));
+    let next = run(&deps, FINAL).await.expect("a run");
+    assert_eq!((next.outcome, next.rows), (Outcome::NothingNew, 0));
+}
+
+#[tokio::test]
+async fn a_full_refresh_beyond_the_share_is_finished_by_the_runs_after_it() {
+    let mut deps = deps(SECRET).await;
+    run(&deps, FINAL).await.expect("the whole year");
+    deps.config.daily_share = 5;
+    let refresh = FINAL.replacen('{', r#"{ "full_refresh": true, "from": "2026-10-01", "to": "2026-10-14","#, 1);
+    let mut summary = run(&deps, &refresh).await.expect("a commit");
+    let mut left = vec![summary.facts["requests_left_to_make"].as_u64()];
+    while summary.facts["requests_left_to_make"] != 0 {
+        summary = run(&deps, FINAL).await.expect("a commit");
+        assert_eq!(summary.outcome, Outcome::Committed);
+        left.push(summary.facts["requests_left_to_make"].as_u64());
+    }
+    assert_eq!(left, [Some(9), Some(4), Some(0)]);
+    assert_eq!(run(&deps, FINAL).await.expect("a run").outcome, Outcome::NothingNew);
 }

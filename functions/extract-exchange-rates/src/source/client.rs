@@ -11,7 +11,10 @@ use sluice_http::{Request, Response, RetryPolicy};
 use crate::source::error::{classify, is_not_available};
 
 /// The base that every plan has; only a paid plan may name another one, and naming this one is an error on some.
-const DEFAULT_BASE: &str = "USD";
+pub const DEFAULT_BASE: &str = "USD";
+
+/// The account's status after repeated over-use.
+const RESTRICTED: &str = "access_restricted";
 
 /// Four attempts ride out a restart. The whole stays far below the function's time, whatever each of a run's requests
 /// meets, because a run stops at the first one that is used up.
@@ -49,6 +52,14 @@ impl Rates {
     }
 }
 
+/// What the account may do, and what is left of its month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Account {
+    pub quota: Quota,
+    /// Whether the plan has other bases than the US dollar; `None` if it does not say.
+    pub other_bases: Option<bool>,
+}
+
 /// What is left of the month's quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -73,13 +84,21 @@ impl Client {
         self.get("currencies.json", None).await
     }
 
-    /// Asking for the quota is free of quota.
-    pub async fn quota(&self) -> Result<Quota> {
+    /// Asking for the account is free of quota.
+    pub async fn account(&self) -> Result<Account> {
         let Usage { data } = self.get("usage.json", None).await?;
-        Ok(Quota {
-            // Unlimited plans answer -1.
-            requests_remaining: u64::try_from(data.usage.requests_remaining).ok(),
-            days_remaining: data.usage.days_remaining,
+        if data.status == RESTRICTED {
+            return Err(
+                Error::new(Kind::Auth, "the account is restricted; see its dashboard").with("path", "usage.json")
+            );
+        }
+        Ok(Account {
+            quota: Quota {
+                // Unlimited plans answer -1.
+                requests_remaining: u64::try_from(data.usage.requests_remaining).ok(),
+                days_remaining: data.usage.days_remaining,
+            },
+            other_bases: data.plan.features.base,
         })
     }
 
@@ -137,7 +156,22 @@ struct Usage {
 
 #[derive(Deserialize)]
 struct UsageData {
+    #[serde(default)]
+    status: String,
+    #[serde(default)]
+    plan: UsagePlan,
     usage: UsageNumbers,
+}
+
+#[derive(Default, Deserialize)]
+struct UsagePlan {
+    #[serde(default)]
+    features: UsageFeatures,
+}
+
+#[derive(Default, Deserialize)]
+struct UsageFeatures {
+    base: Option<bool>,
 }
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! What the API's answers mean.
 //!
-//! A refusal is `{error: true, status, message, description}` with the same status in HTTP. `429 not_allowed` is not a
-//! throttle: the plan lacks the feature, and asking again cannot help.
+//! A refusal is `{error: true, status, message, description}` with the same status in HTTP. `not_allowed`, under 403 or
+//! 429, is not a throttle: the plan lacks the feature, and asking again cannot help.
 
 use serde::Deserialize;
 use sluice_core::{Error, Kind, Result, Retry};
@@ -30,7 +30,10 @@ pub fn classify(response: &Response, path: &str) -> Result<()> {
         }
         (403, Some("access_restricted")) => Some((Kind::Auth, "the account is restricted; see its dashboard")),
         (429, Some("access_restricted")) => Some((Kind::RateLimited, "the account is restricted for over-use")),
-        (429, Some("not_allowed")) => Some((Kind::Auth, "the plan does not include this request")),
+        (403 | 429, Some("not_allowed")) => Some((
+            Kind::Auth,
+            "the plan does not include this request; another base than USD takes a Developer plan or above",
+        )),
         (400, Some("invalid_base")) => Some((Kind::Config, "the API does not know the table's base currency")),
         _ => None,
     };
@@ -73,6 +76,7 @@ mod tests {
             (refusal(401, "invalid_app_id"), Some((Kind::Auth, Permanent))),
             (refusal(403, "access_restricted"), Some((Kind::Auth, Permanent))),
             (refusal(404, "not_found"), Some((Kind::NotFound, Permanent))),
+            (refusal(403, "not_allowed"), Some((Kind::Auth, Permanent))),
             (refusal(429, "not_allowed"), Some((Kind::Auth, Permanent))),
             (refusal(429, "access_restricted"), Some((Kind::RateLimited, Permanent))),
             (refusal(429, "too_many_requests"), Some((Kind::RateLimited, Transient))),

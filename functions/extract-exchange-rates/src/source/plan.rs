@@ -5,7 +5,7 @@
 //! day under way; then the other gaps, towards the past, as far as the run's share and the month's quota go. The rest
 //! stays a gap and is found again by the next run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days as Step, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,41 @@ pub struct Position {
     pub unavailable: BTreeMap<NaiveDate, NaiveDate>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provisional: Option<Provisional>,
+    /// The currencies of the newest final day that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<Codes>,
+}
+
+impl Position {
+    /// Forgets that the days of a range are done: they are read again.
+    pub fn forget(&mut self, from: Option<NaiveDate>, to: Option<NaiveDate>) {
+        let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
+        self.done.remove(from, to);
+        self.unavailable.retain(|day, _| *day < from || *day > to);
+    }
+}
+
+/// The target currencies of one day, as one text that keeps a commit readable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codes {
+    pub day: NaiveDate,
+    listed: String,
+}
+
+impl Codes {
+    pub fn new<'a>(day: NaiveDate, codes: impl Iterator<Item = &'a str>) -> Self {
+        Codes { day, listed: codes.collect::<Vec<_>>().join(",") }
+    }
+
+    /// The currencies that `newer` has and this day has not, and the other way about.
+    pub fn changes<'a>(&'a self, newer: &'a Codes) -> (Vec<&'a str>, Vec<&'a str>) {
+        let (old, new) = (self.set(), newer.set());
+        (new.difference(&old).copied().collect(), old.difference(&new).copied().collect())
+    }
+
+    fn set(&self) -> BTreeSet<&str> {
+        self.listed.split(',').filter(|code| !code.is_empty()).collect()
+    }
 }
 
 /// The newest provisional rates that were taken.
@@ -71,6 +106,22 @@ impl DaySet {
             (false, true) => self.0[at].0 = day,
             (false, false) => self.0.insert(at, (day, day)),
         }
+    }
+
+    /// Takes every day of an inclusive range out.
+    fn remove(&mut self, from: NaiveDate, to: NaiveDate) {
+        if from > to {
+            return;
+        }
+        let before = |&(first, last): &(NaiveDate, NaiveDate)| {
+            let end = from.pred_opt().map(|day| day.min(last))?;
+            (first <= end).then_some((first, end))
+        };
+        let behind = |&(first, last): &(NaiveDate, NaiveDate)| {
+            let begin = to.succ_opt().map(|day| day.max(first))?;
+            (begin <= last).then_some((begin, last))
+        };
+        self.0 = self.0.iter().flat_map(|range| [before(range), behind(range)]).flatten().collect();
     }
 }
 
@@ -176,6 +227,35 @@ mod tests {
         assert!(
             set.contains(day("2026-01-01")) && !set.contains(day("2026-01-02")) && !set.contains(day("2025-12-30"))
         );
+    }
+
+    #[test]
+    fn a_forgotten_range_is_a_gap_again_and_nothing_else_is() {
+        let month = || {
+            let mut position = Position::default();
+            day("2026-01-01").iter_days().take(31).for_each(|day| position.done.insert(day));
+            position
+        };
+        for (from, to, left) in [
+            (Some("2026-01-10"), Some("2026-01-12"), r#"[["2026-01-01","2026-01-09"],["2026-01-13","2026-01-31"]]"#),
+            (Some("2026-01-30"), None, r#"[["2026-01-01","2026-01-29"]]"#),
+            (None, Some("2026-01-01"), r#"[["2026-01-02","2026-01-31"]]"#),
+            (Some("2025-01-01"), Some("2027-01-01"), "[]"),
+            (Some("2026-01-20"), Some("2026-01-10"), r#"[["2026-01-01","2026-01-31"]]"#),
+            (Some("2026-02-01"), Some("2026-02-10"), r#"[["2026-01-01","2026-01-31"]]"#),
+        ] {
+            let mut position = month();
+            position.forget(from.map(day), to.map(day));
+            assert_eq!(serde_json::to_string(&position.done).expect("json"), left, "{from:?} {to:?}");
+        }
+    }
+
+    #[test]
+    fn currencies_that_appear_and_vanish_are_named() {
+        let codes = |text: &str, codes: &[&str]| Codes::new(day(text), codes.iter().copied());
+        let (old, new) = (codes("2026-01-01", &["EUR", "HRK", "USD"]), codes("2026-01-02", &["EUR", "SLE", "USD"]));
+        assert_eq!(old.changes(&new), (vec!["SLE"], vec!["HRK"]));
+        assert_eq!(old.changes(&old), (vec![], vec![]));
     }
 
     #[test]

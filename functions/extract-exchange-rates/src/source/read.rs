@@ -1,25 +1,33 @@
 //! From the API's answers to rows of the table.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use std::time::{Duration, Instant};
+
+use chrono::NaiveDate;
 use futures::{StreamExt, stream};
 use serde_json::json;
 use sluice_core::{
     Cell, ColumnType, Cursor, Error, Kind, Result, Retry, Schema,
     contract::decimal_from_text,
-    extract::{ExtractRun, Extracted},
+    extract::{ExtractRequest, ExtractRun, Extracted},
     port::ObjectStore,
     sources::Source as TableSource,
 };
 use sluice_parquet::TableWriter;
-use sluice_pipeline::extract::Source;
+use sluice_pipeline::{extract::Source, log};
 
 use crate::source::{
-    client::{Client, Rates},
-    plan::{Ask, Plan, Position, Provisional},
+    client::{Account, Client, DEFAULT_BASE, Rates},
+    plan::{Ask, Codes, Plan, Position, Provisional},
 };
 
 /// Requests under way at one time: a year is filled in seconds, and the API sees no flood.
 const CONCURRENT_REQUESTS: usize = 4;
+
+/// Days that one run may leave out because their answers cannot be read.
+const MAX_UNREADABLE: usize = 3;
+
+/// What ended a run early when it was no error.
+const OUT_OF_TIME: &str = "the run's time";
 
 /// The source of both tables.
 #[derive(Debug)]
@@ -28,6 +36,8 @@ pub struct OpenExchangeRates<'a, S> {
     pub client: Client,
     /// Requests that one run may spend.
     pub share: u64,
+    /// For how long it may begin to ask.
+    pub time: Duration,
 }
 
 impl<S: ObjectStore> Source for OpenExchangeRates<'_, S> {
@@ -65,16 +75,19 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
     }
 
     async fn rates(&self, run: &ExtractRun<'_>, base: &str, first_date: NaiveDate) -> Result<Extracted> {
-        let standing: Option<Position> = run.cursor.map(Cursor::decode).transpose()?;
-        // Days done against another base say nothing about this one.
-        let mut position = standing
-            .filter(|position| position.base == base)
-            .unwrap_or_else(|| Position { base: base.to_owned(), ..Position::default() });
+        let mut position = self.standing(run, base).await?;
         let plan = Plan::new(&position, run.request, first_date);
         if plan.is_empty() {
             return Ok(Extracted { cursor: run.cursor.cloned(), ..Extracted::default() });
         }
-        let quota = self.client.quota().await?;
+        let Account { quota, other_bases } = self.client.account().await?;
+        if base != DEFAULT_BASE && other_bases == Some(false) {
+            return Err(Error::new(
+                Kind::Auth,
+                "the plan has no other base than USD; take USD as the table's base and divide in a model, or a larger plan",
+            )
+            .with("base", base));
+        }
         let (asks, left) = plan.within(self.share, quota);
         if asks.is_empty() {
             return Err(Error::new(Kind::RateLimited, "the month's quota of requests is used up")
@@ -82,35 +95,62 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
                 .with("requests_left_to_make", left));
         }
 
-        let mut day_writer =
-            DayWriter { writer: TableWriter::new(self.store, run)?, columns: &run.table.columns, days: 0 };
-        let stopped_by = self.ask_all(&asks, base, run.request.time, &mut position, &mut day_writer).await?;
+        let writer = TableWriter::new(self.store, run)?;
+        let mut progress = Progress {
+            writer: DayWriter { writer, columns: &run.table.columns, days: 0 },
+            today: run.request.time.date_naive(),
+            codes_before: position.codes.clone(),
+            answers: 0,
+            unreadable: 0,
+        };
+        let stopped_by = self.ask_all(&asks, base, &mut position, &mut progress).await?;
 
-        let DayWriter { writer, days, .. } = day_writer;
-        let (files, rejected) = writer.finish().await?;
-        let mut facts = serde_json::Map::new();
-        facts.insert("days".into(), days.into());
+        let mut facts = progress.facts(&position);
         facts.insert("requests_planned".into(), asks.len().into());
-        facts.insert("requests_left_to_make".into(), left.into());
+        facts.insert("requests_left_to_make".into(), (left + asks.len() - progress.answers).into());
         facts.insert("quota_remaining_before".into(), quota.requests_remaining.into());
-        if let Some(kind) = stopped_by {
-            facts.insert("stopped_by".into(), kind.as_str().into());
+        if let Some(why) = stopped_by {
+            facts.insert("stopped_by".into(), why.into());
         }
+        let (files, rejected) = progress.writer.writer.finish().await?;
         Ok(Extracted { files, rejected, cursor: Some(Cursor::encode(&position)?), facts })
     }
 
-    /// Asks and writes, in the plan's order. Days cost quota: when the API goes away after some have arrived, those are
-    /// kept, and the rest stays a gap for the next run. Returns what ended the run early.
+    /// Where the run starts. A full refresh of a range forgets that range and no other day.
+    async fn standing(&self, run: &ExtractRun<'_>, base: &str) -> Result<Position> {
+        let ExtractRequest { full_refresh, from, to, .. } = *run.request;
+        let ranged_refresh = full_refresh && (from.is_some() || to.is_some());
+        let cursor = match run.cursor {
+            None if ranged_refresh => {
+                log::newest_commit(self.store, &run.table.table).await?.and_then(|commit| commit.cursor_to)
+            }
+            cursor => cursor.cloned(),
+        };
+        let standing: Option<Position> = cursor.as_ref().map(Cursor::decode).transpose()?;
+        // Days done against another base say nothing about this one.
+        let mut position = standing
+            .filter(|position| position.base == base)
+            .unwrap_or_else(|| Position { base: base.to_owned(), ..Position::default() });
+        if ranged_refresh {
+            position.forget(from, to);
+        }
+        Ok(position)
+    }
+
+    /// Asks and writes, in the plan's order, as long as the run's time allows. Days cost quota: whatever ends the run
+    /// early, those that have arrived are kept, and the rest stays a gap for the next run. Returns what ended it.
     async fn ask_all<W: ObjectStore>(
         &self,
         asks: &[Ask],
         base: &str,
-        time: DateTime<Utc>,
         position: &mut Position,
-        writer: &mut DayWriter<'_, W>,
-    ) -> Result<Option<Kind>> {
-        let mut answers = stream::iter(asks)
-            .map(|ask| async move {
+        progress: &mut Progress<'_, W>,
+    ) -> Result<Option<&'static str>> {
+        let start = Instant::now();
+        // A request that is under way is waited for; the time bounds which ones begin.
+        let in_time = asks.iter().enumerate().take_while(|(i, _)| *i == 0 || start.elapsed() < self.time);
+        let mut answers = stream::iter(in_time)
+            .map(|(_, ask)| async move {
                 let rates = match ask {
                     Ask::Final(day) => self.client.historical(*day, base).await,
                     Ask::Provisional => self.client.latest(base).await,
@@ -118,40 +158,95 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
                 (*ask, rates)
             })
             .buffered(CONCURRENT_REQUESTS);
+        let mut first_unreadable = None;
         while let Some((ask, rates)) = answers.next().await {
-            let rates = match rates {
-                Ok(rates) => rates,
-                Err(error) if error.retry() == Retry::Exhausted && writer.days > 0 => {
-                    tracing::warn!(
-                        error = error.chain(),
-                        days = writer.days,
-                        "stopping early; the days so far are kept"
-                    );
-                    return Ok(Some(error.kind()));
+            let error = match rates {
+                Ok(rates) => {
+                    progress.take(ask, rates, position).await?;
+                    continue;
                 }
-                Err(error) => return Err(error),
+                Err(error) => error,
             };
-            match (ask, rates) {
-                (Ask::Final(day), Some(rates)) => {
-                    writer.write(day, "final", &rates).await?;
-                    position.unavailable.remove(&day);
-                    position.done.insert(day);
+            // One day that cannot be read must not keep the others out. Several are a change of the API.
+            let about_one_day = matches!(error.kind(), Kind::SchemaMismatch | Kind::InvalidData);
+            if about_one_day && progress.unreadable < MAX_UNREADABLE {
+                tracing::warn!(error = error.chain(), "a day cannot be read and stays a gap");
+                progress.unreadable += 1;
+                first_unreadable.get_or_insert(error);
+                continue;
+            }
+            if progress.writer.days == 0 {
+                return Err(error);
+            }
+            tracing::warn!(
+                error = error.chain(),
+                days = progress.writer.days,
+                "stopping early; the days so far are kept"
+            );
+            return Ok(Some(error.kind().as_str()));
+        }
+        drop(answers);
+        match first_unreadable {
+            Some(error) if progress.writer.days == 0 => Err(error),
+            _ if progress.answers + progress.unreadable < asks.len() => Ok(Some(OUT_OF_TIME)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What a run has got so far.
+struct Progress<'a, S: ObjectStore> {
+    writer: DayWriter<'a, S>,
+    today: NaiveDate,
+    codes_before: Option<Codes>,
+    /// Requests that were answered with rates, or with there being none.
+    answers: usize,
+    unreadable: usize,
+}
+
+impl<S: ObjectStore> Progress<'_, S> {
+    async fn take(&mut self, ask: Ask, rates: Option<Rates>, position: &mut Position) -> Result<()> {
+        self.answers += 1;
+        match (ask, rates) {
+            (Ask::Final(day), Some(rates)) => {
+                self.writer.write(day, "final", &rates).await?;
+                position.unavailable.remove(&day);
+                position.done.insert(day);
+                if position.codes.as_ref().is_none_or(|codes| codes.day < day) {
+                    position.codes = Some(Codes::new(day, rates.rates.keys().map(String::as_str)));
                 }
-                (Ask::Final(day), None) => {
-                    position.unavailable.entry(day).or_insert(time.date_naive());
+            }
+            (Ask::Final(day), None) => {
+                position.unavailable.entry(day).or_insert(self.today);
+            }
+            (Ask::Provisional, Some(rates)) => {
+                let time = rates.time()?;
+                let provisional = Provisional { date: time.date_naive(), time };
+                if !position.done.contains(provisional.date) && position.provisional != Some(provisional) {
+                    self.writer.write(provisional.date, "provisional", &rates).await?;
+                    position.provisional = Some(provisional);
                 }
-                (Ask::Provisional, Some(rates)) => {
-                    let time = rates.time()?;
-                    let provisional = Provisional { date: time.date_naive(), time };
-                    if !position.done.contains(provisional.date) && position.provisional != Some(provisional) {
-                        writer.write(provisional.date, "provisional", &rates).await?;
-                        position.provisional = Some(provisional);
-                    }
+            }
+            (Ask::Provisional, None) => {}
+        }
+        Ok(())
+    }
+
+    fn facts(&self, position: &Position) -> serde_json::Map<String, serde_json::Value> {
+        let mut facts = serde_json::Map::new();
+        facts.insert("days".into(), self.writer.days.into());
+        if self.unreadable > 0 {
+            facts.insert("days_unreadable".into(), self.unreadable.into());
+        }
+        if let (Some(before), Some(now)) = (&self.codes_before, &position.codes) {
+            let (appeared, vanished) = before.changes(now);
+            for (name, codes) in [("currencies_appeared", appeared), ("currencies_vanished", vanished)] {
+                if !codes.is_empty() {
+                    facts.insert(name.into(), codes.into());
                 }
-                (Ask::Provisional, None) => {}
             }
         }
-        Ok(None)
+        facts
     }
 }
 

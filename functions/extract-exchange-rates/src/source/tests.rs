@@ -9,16 +9,18 @@ use sluice_core::{
 };
 use sluice_http::RetryPolicy;
 use sluice_pipeline::extract::Source;
+use sluice_testkit::lake::MemoryLake;
 
 use super::*;
-use crate::testing::{APP_ID, Api, Memory, Shared, serve};
+use crate::testing::{APP_ID, Api, Shared, serve};
 
 struct Stage {
     api: Shared,
     url: String,
-    store: Memory,
+    store: MemoryLake,
     sources: Sources,
     share: u64,
+    time: Duration,
 }
 
 const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
@@ -28,7 +30,7 @@ impl Stage {
     async fn new() -> Self {
         let (url, api) = serve().await;
         let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
-        Stage { api, url, store: Memory::default(), sources, share: 1_000 }
+        Stage { api, url, store: MemoryLake::default(), sources, share: 1_000, time: Duration::MAX }
     }
 
     fn api(&self) -> std::sync::MutexGuard<'_, Api> {
@@ -54,7 +56,7 @@ impl Stage {
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence(1), cursor };
         let http = sluice_http::Client::new().expect("a client");
         let client = Client::new(http, &self.url, Secret::new(APP_ID)).with_retries(RetryPolicy::without_waits(2));
-        OpenExchangeRates { store: &self.store, client, share: self.share }.read(&run).await
+        OpenExchangeRates { store: &self.store, client, share: self.share, time: self.time }.read(&run).await
     }
 
     fn asked(&self, prefix: &str) -> Vec<String> {
@@ -187,4 +189,94 @@ async fn a_refusal_or_another_shape_fails_the_run_and_a_bad_rate_only_its_row() 
             Err(error) => assert_eq!(Some(error.kind()), expected, "{fault:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_run_whose_time_is_over_commits_what_it_has_and_the_next_one_goes_on() {
+    let mut stage = Stage::new().await;
+    stage.time = Duration::ZERO;
+    let first = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+    assert_eq!((first.rows(), &first.facts["requests_left_to_make"]), (4, &json!(3)));
+    assert_eq!(first.facts["stopped_by"], "the run's time");
+    stage.time = Duration::MAX;
+    let rest = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", first.cursor.as_ref()).await.expect("a run");
+    assert_eq!((rest.rows(), &rest.facts["requests_left_to_make"]), (3 * 4, &json!(0)));
+    assert_eq!(stage.asked("historical/").len(), 4, "no day is asked for twice");
+}
+
+#[tokio::test]
+async fn days_that_have_arrived_are_kept_when_the_account_is_cut_off() {
+    for body in [r#"{"message": "access_restricted"}"#, r#"{"message": "invalid_app_id"}"#] {
+        let stage = Stage::new().await;
+        let status = if body.contains("app_id") { 401 } else { 429 };
+        stage.api().faults.insert("historical/2026-01-02.json".into(), (status, body.into()));
+        let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("two days");
+        assert_eq!(part.cursor.as_ref().expect("a cursor").0["done"], json!([["2026-01-03", "2026-01-04"]]));
+        let error = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", part.cursor.as_ref()).await;
+        assert_eq!(error.expect_err("nothing arrived").retry(), Retry::Permanent);
+    }
+}
+
+#[tokio::test]
+async fn a_day_that_cannot_be_read_keeps_no_other_one_out() {
+    let stage = Stage::new().await;
+    let broken = (200, r#"{"rates": []}"#.to_owned());
+    stage.api().faults.insert("historical/2026-01-03.json".into(), broken.clone());
+    let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("three days");
+    assert_eq!((part.rows(), &part.facts["days_unreadable"]), (3 * 4, &json!(1)));
+    let cursor = part.cursor.expect("a cursor");
+    assert_eq!(cursor.0["done"], json!([["2026-01-01", "2026-01-02"], ["2026-01-04", "2026-01-04"]]));
+    let error = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", Some(&cursor)).await.expect_err("the gap");
+    assert_eq!(error.kind(), Kind::SchemaMismatch);
+
+    let days = (1..=20).map(|day| (format!("historical/2026-01-{day:02}.json"), broken.clone()));
+    stage.api().faults.extend(days);
+    stage.api().paths.clear();
+    stage.run(RATES, "2026-01-21T00:15:00Z", "2026-01-01..", None).await.expect_err("another API");
+    let asked = stage.asked("historical/").len();
+    assert!(asked <= 3 + 4 + 1, "a changed API does not cost the whole share: {asked} requests");
+}
+
+#[tokio::test]
+async fn another_base_is_refused_before_it_costs_anything_unless_the_plan_has_it() {
+    let mut stage = Stage::new().await;
+    let yaml = include_str!("../../../../platform/sources.yaml").replace("base: USD", "base: EUR");
+    stage.sources = Sources::parse(&yaml).expect("valid sources");
+    stage.api().other_bases = Some(false);
+    let error = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", None).await.expect_err("refused");
+    assert_eq!((error.kind(), error.retry()), (Kind::Auth, Retry::Permanent));
+    assert!(error.to_string().contains("USD"), "{error}");
+    assert_eq!(stage.asked("historical/").len(), 0);
+
+    stage.api().other_bases = Some(true);
+    stage.api().base = "EUR".into();
+    let extracted = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", None).await.expect("a larger plan");
+    assert_eq!(extracted.rows(), 4);
+
+    stage.sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+    stage.api().base = "USD".into();
+    let cursor = extracted.cursor.as_ref();
+    let again = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", cursor).await.expect("a run");
+    assert_eq!(again.rows(), 4, "days done against another base are not done against this one");
+}
+
+#[tokio::test]
+async fn a_currency_that_appears_or_vanishes_changes_rows_and_is_told() {
+    let stage = Stage::new().await;
+    let first = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+    assert!(!first.facts.contains_key("currencies_appeared"));
+    let body = r#"{"timestamp": 1767398399, "base": "USD", "rates": {"EUR": 0.9, "SLE": 22.7, "USD": 1}}"#;
+    stage.api().faults.insert("historical/2026-01-02.json".into(), (200, body.into()));
+    let second = stage.run(RATES, "2026-01-03T00:15:00Z", "2026-01-01..", first.cursor.as_ref()).await.expect("a run");
+    assert_eq!((second.rows(), second.rejected.is_none()), (3, true));
+    assert_eq!(second.facts["currencies_appeared"], json!(["SLE"]));
+    assert_eq!(second.facts["currencies_vanished"], json!(["BTC", "IDR"]));
+}
+
+#[tokio::test]
+async fn a_restricted_account_fails_before_it_asks_for_rates() {
+    let stage = Stage::new().await;
+    stage.api().status = "access_restricted".into();
+    let error = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", None).await.expect_err("restricted");
+    assert_eq!((error.kind(), stage.asked("historical/").len()), (Kind::Auth, 0));
 }
