@@ -6,7 +6,7 @@ with contacts as (
 ),
 
 -- Numbers up to the count of separators give the parts: both warehouses split a text in this way alike.
-merges as (
+replaced as (
   select
     contacts.contact_id as kept_id,
     try_cast({{ trimmed("split_part(contacts.merged_ids, ';', numbers.n + 1)") }} as bigint) as merged_id
@@ -17,7 +17,7 @@ merges as (
 ),
 
 merged_away as (
-  select distinct merged_id from merges where merged_id <> kept_id
+  select distinct merged_id from replaced where merged_id <> kept_id
 )
 
 select
