@@ -33,6 +33,14 @@ check: native ## formatting, lints, the template
 invoke: ## invoke one function with one event: F=<function> E=<case>
 	@tools/invoke $(F) $(E)
 
+dbt-snowflake: ## build the dbt project on DuckDB and, with the Snowflake adapter, on an emulator; compare every row
+	@tools/setup dbt snowduck
+	@.tools/venv/dbt/bin/python -W ignore::DeprecationWarning tests/dbt/test_two_warehouses.py
+
+dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
+	@tools/setup dbt
+	@tools/dbt-docs
+
 clean: ## forget the local platform's state and data; keeps tools and compiled code
 	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset; done; fi
 
@@ -43,6 +51,6 @@ demo-tools: native
 	@tools/setup ministack sam dbt data
 
 test-tools: native
-	@tools/setup ministack sam dbt data lambda snowduck fakesnow
+	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest
 
-.PHONY: help demo up test build check invoke clean native demo-tools test-tools
+.PHONY: help demo up test build check invoke dbt-snowflake dbt-docs clean native demo-tools test-tools

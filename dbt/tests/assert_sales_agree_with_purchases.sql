@@ -21,7 +21,11 @@ by_purchase as (
   from {{ ref('fct_purchases') }}
 )
 
-select *
+select
+  by_customer.usd as usd_by_customer,
+  by_purchase.usd as usd_by_purchase,
+  by_customer.gbp as gbp_by_customer,
+  by_purchase.gbp as gbp_by_purchase
 from by_customer
 cross join by_purchase
 where by_customer.transactions <> by_purchase.transactions

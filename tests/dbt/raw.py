@@ -127,7 +127,7 @@ def _rates(random: Random) -> list[Row]:
         if 4 <= offset <= 13 or random.random() < 0.3:
             continue
         for kind in random.choice([["final"], ["provisional"], ["provisional", "final"], ["final", "final"]]):
-            for target, rate in (("GBP", random.randrange(7_000_000_000, 8_000_000_000)), ("EUR", 9_100_000_000)):
+            for target, rate in (("GBP", random.choice([7_123_456_789, 7_500_000_000])), ("EUR", 9_100_000_000)):
                 rows.append(
                     {
                         "rate_date": day,

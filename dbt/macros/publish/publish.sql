@@ -88,6 +88,7 @@
     select {{ day }} from (select {{ names }} from {{ source_relation }} except select {{ names }} from {{ target_relation }}) as gained
     union
     select {{ day }} from (select {{ names }} from {{ target_relation }} except select {{ names }} from {{ source_relation }}) as lost
+    order by 1
   {% endset %}
   {% set literals = [] %}
   {% for row in run_query(query) %}{% do literals.append("cast('" ~ row[0] ~ "' as date)") %}{% endfor %}

@@ -15,7 +15,9 @@
 
 {% macro snowflake__run_in_publishing_order(before, within, after) %}
   {% set transaction = ['begin'] + within + ['commit'] if within else [] %}
-  {% for statement in before + transaction + after %}{% do run_query(statement) %}{% endfor %}
+  {% for change in before + transaction + after %}
+    {% call statement('publish', auto_begin=false) %}{{ change }}{% endcall %}
+  {% endfor %}
 {% endmacro %}
 
 {% macro create_published_table(source_relation, target_relation) %}

@@ -5,15 +5,19 @@ with contacts as (
   select * from {{ ref('stg_airbyte__contacts') }}
 ),
 
-merges as (
+-- Numbers up to the count of separators give the parts: both warehouses split a text in this way alike.
+replaced as (
   select
     contacts.contact_id as kept_id,
-    try_cast({{ trimmed('cast(parts.value as varchar)') }} as bigint) as merged_id
-  from contacts, {{ split_to_rows('contacts.merged_ids', ';', 'parts') }}
+    try_cast({{ trimmed("split_part(contacts.merged_ids, ';', numbers.n + 1)") }} as bigint) as merged_id
+  from contacts
+  join ({{ whole_numbers(3) }}) as numbers
+    on length(contacts.merged_ids) - length(replace(contacts.merged_ids, ';', '')) >= numbers.n
+  where contacts.merged_ids <> ''
 ),
 
 merged_away as (
-  select distinct merged_id from merges where merged_id <> kept_id
+  select distinct merged_id from replaced where merged_id <> kept_id
 )
 
 select
