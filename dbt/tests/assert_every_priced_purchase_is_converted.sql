@@ -1,5 +1,4 @@
 -- A priced purchase for which no rate of its day or of the days before is known: its line_gbp is null and total_gbp is
 -- too low until the rate arrives.
-{% set severity = var('missing_rate_severity') %}
-{{ config(severity=severity if severity in ['error', 'warn'] else 'warn' if target.type == 'duckdb' else 'error') }}
+{{ config(severity=severity_by_target('missing_rate_severity')) }}
 select event_id, purchase_date from {{ ref('fct_purchases') }} where is_unconverted
