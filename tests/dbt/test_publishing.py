@@ -1,6 +1,7 @@
 """A reader sees the numbers of the last build in which nothing was wrong, all of them or none; and what is built for a
 change stays apart and can be dropped."""
 
+import shutil
 import unittest
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ BREAK_SALES = ("models/marts/sales/sales.sql", "sum(line_usd) as usd", "2 * sum(
 
 
 class Publishing(unittest.TestCase):
+    built: Project
+
     @classmethod
     def setUpClass(cls) -> None:
         cls.built = cls.enterClassContext(scratch_project())
@@ -112,6 +115,44 @@ class Publishing(unittest.TestCase):
         self.assert_reader_sees_the_old_numbers()
         self.project.succeed(*BUILD, "--empty", "--select", "dim_currencies")
         self.assert_reader_sees_the_old_numbers()
+
+    def test_a_stale_source_blocks_and_a_commit_without_rows_counts_as_fresh(self) -> None:
+        entry = "insert into ADMIN__OBSERVABILITY.LOADS values ('AIRBYTE.HUBSPOT.CONTACTS', 'loaded', {})"
+        with self.project.connection() as connection:
+            connection.execute(entry.format("(now() at time zone 'UTC') - interval 26 hours"))
+        strict = (*BUILD, "--vars", "{stale_source_severity: error}")
+        self.assertEqual(failures(self.project.dbt(*strict)), ["assert_no_source_is_stale"])
+        self.assert_reader_sees_the_old_numbers()
+        with self.project.connection() as connection:
+            connection.execute(entry.format("now() at time zone 'UTC'"))
+        self.project.succeed(*strict)
+        self.assert_everything_is_published()
+
+    def test_a_mart_that_lost_most_of_its_rows_is_not_published(self) -> None:
+        with self.project.connection() as connection:
+            connection.execute("insert into ANALYTICS__MARTS.dim_customers select many.* from ANALYTICS__MARTS.dim_customers as many, range(100)")
+        self.assertIn("not_shrunk_dim_customers_", failures(self.project.dbt(*BUILD)))
+        self.assert_reader_sees_the_old_numbers()
+        self.project.succeed(*BUILD, "--vars", "{marts_may_shrink: true}")
+        self.assert_everything_is_published()
+
+    def test_slim_ci_builds_what_changed_and_what_depends_on_it(self) -> None:
+        kept = self.built.folder / "kept"
+        kept.mkdir(exist_ok=True)
+        self.built.succeed("parse", SLUICE_RELATIONS="published")
+        shutil.copy(self.built.folder / "target/manifest.json", kept)
+        self.project.change("models/marts/core/dim_currencies.sql", "'CHF')", "'CHF', 'SEK')")
+        slim = (*BUILD, "--select", "state:modified+", "--defer", "--state", str(kept))
+        result = self.project.succeed(*slim, SLUICE_SCHEMA_PREFIX="CI_PR_3_")
+        built = {node.node.name for node in result if node.node.resource_type == "model"}
+        self.assertEqual(built, {"dim_currencies", "rpt_exchange_rates", "rpt_gbp_exchange_rates"})
+        # What did not change is read where production has published it.
+        self.assertNotEqual(self.project.rows("select * from ANALYTICS__CI_PR_3_REPORTING.rpt_exchange_rates"), [])
+        self.assert_reader_sees_the_old_numbers()
+
+    def test_slim_ci_without_a_manifest_fails(self) -> None:
+        slim = (*BUILD, "--select", "state:modified+", "--defer", "--state", str(self.project.folder / "nothing"))
+        self.assertFalse(self.project.dbt(*slim).success)
 
     def test_nobody_builds_under_the_published_names(self) -> None:
         self.assertFalse(self.project.dbt(*BUILD, SLUICE_RELATIONS="published").success)
