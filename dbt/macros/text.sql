@@ -7,3 +7,9 @@
 {% macro normalised_email(column) -%}
   lower({{ trimmed(column) }})
 {%- endmacro %}
+
+{#- An e-mail of which a reader learns no more than its first character and its domain. -#}
+{% macro masked_email(column) -%}
+  left({{ column }}, 1) || '***'
+  || case when {{ column }} like '%@%' then '@' || split_part({{ column }}, '@', 2) else '' end
+{%- endmacro %}

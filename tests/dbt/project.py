@@ -24,11 +24,11 @@ class Project:
         self.source = source
         self.warehouse = folder / "warehouse.duckdb"
 
-    def copy(self) -> "Project":
-        """The same warehouse, and models that a test may change."""
-        source = self.folder / "models-to-break"
-        shutil.copytree(self.source, source, ignore=shutil.ignore_patterns("target", "logs"), dirs_exist_ok=True)
-        return Project(self.folder, source)
+    def copy(self, folder: Path) -> "Project":
+        """The warehouse as it is now, and models that a test may change, in a folder of their own."""
+        shutil.copytree(self.source, folder / "models", ignore=shutil.ignore_patterns("target", "logs"))
+        shutil.copy(self.warehouse, folder)
+        return Project(folder, folder / "models")
 
     def change(self, path: str, old: str, new: str) -> None:
         file = self.source / path

@@ -2,7 +2,7 @@ select
   customer_id,
   first_name,
   last_name,
-  email,
+  {{ masked_email('email') }} as email,
   total_transactions,
   total_items,
   total_usd,
