@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sluice_aws::{CachedSecrets, S3Lake, sdk_config, secret_json};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, secret_json};
 use sluice_core::{
     Result, Secret,
     extract::{ExtractRequest, ExtractSummary},
-    port::{ObjectStore, Secrets, SystemClock},
+    port::{Bus, ObjectStore, Secrets, SystemClock},
 };
 use sluice_lambda::Invocation;
 use sluice_pipeline::extract;
@@ -23,18 +23,20 @@ const RESERVE: Duration = Duration::from_secs(50);
 
 /// What the function holds between invocations.
 #[derive(Debug)]
-pub struct Deps<L, K> {
+pub struct Deps<L, B, K> {
     pub config: Config,
     pub store: L,
+    pub bus: B,
     pub secrets: K,
     pub http: sluice_http::Client,
 }
 
-impl Deps<S3Lake, CachedSecrets> {
+impl Deps<S3Lake, EventBus, CachedSecrets> {
     pub async fn connect(config: Config) -> Result<Self> {
         let sdk = sdk_config().await;
         Ok(Deps {
             store: S3Lake::new(&sdk, &config.lake_bucket),
+            bus: EventBus::new(&sdk, &config.bus_name),
             secrets: CachedSecrets::new(&sdk),
             http: sluice_http::Client::new()?,
             config,
@@ -52,16 +54,17 @@ struct Credentials {
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
 ) -> Result<ExtractSummary> {
-    let Deps { config, store, secrets, http } = deps;
+    let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
     let Credentials { app_id } = secret_json(secrets, &config.secret).await?;
     let client = Client::new(http.clone(), &config.url, app_id);
     let time = invocation.time_left(RESERVE);
     let mut source = OpenExchangeRates { store, client, share: config.daily_share, time };
     let lake = &config.lake_id;
-    let summary = extract::run(store, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    let summary =
+        extract::run(store, bus, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
     info!(
         table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
         rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"

@@ -9,6 +9,8 @@ pub struct Config {
     pub lake_bucket: String,
     /// `SLUICE_LAKE_ID`
     pub lake_id: LakeId,
+    /// `SLUICE_BUS_NAME`
+    pub bus_name: String,
     /// `SLUICE_HUBSPOT_URL`
     pub url: String,
     /// `SLUICE_HUBSPOT_SECRET`: the name of the secret, not its value.
@@ -21,6 +23,7 @@ impl Config {
         Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
+            bus_name: env.required("SLUICE_BUS_NAME"),
             url: env.optional("SLUICE_HUBSPOT_URL").unwrap_or_else(|| DEFAULT_URL.to_owned()),
             secret: env.required("SLUICE_HUBSPOT_SECRET"),
             sources: sluice_lambda::sources(env),

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sluice_aws::{CachedSecrets, S3Lake, sdk_config, secret_json};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, secret_json};
 use sluice_core::{
     Error, Result,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
-    port::{ObjectStore, Secrets, SystemClock},
+    port::{Bus, ObjectStore, Secrets, SystemClock},
     sources::Source as TableSource,
 };
 use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits, Read};
@@ -27,18 +27,20 @@ const RESERVE: Duration = Duration::from_secs(90);
 
 /// What the function holds between invocations.
 #[derive(Debug)]
-pub struct Deps<L, K> {
+pub struct Deps<L, B, K> {
     pub config: Config,
     pub store: L,
+    pub bus: B,
     pub secrets: K,
     pub http: sluice_http::Client,
 }
 
-impl Deps<S3Lake, CachedSecrets> {
+impl Deps<S3Lake, EventBus, CachedSecrets> {
     pub async fn connect(config: Config) -> Result<Self> {
         let sdk = sdk_config().await;
         Ok(Deps {
             store: S3Lake::new(&sdk, &config.lake_bucket),
+            bus: EventBus::new(&sdk, &config.bus_name),
             secrets: CachedSecrets::new(&sdk),
             http: sluice_http::Client::new()?,
             config,
@@ -50,16 +52,17 @@ impl Deps<S3Lake, CachedSecrets> {
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
 ) -> Result<ExtractSummary> {
-    let Deps { config, store, secrets, http } = deps;
+    let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
     let credentials: Credentials = secret_json(secrets, &config.secret).await?;
     let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
     let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
     let mut source = Contacts { store, client, limits };
     let lake = &config.lake_id;
-    let summary = extract::run(store, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    let summary =
+        extract::run(store, bus, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
     info!(
         table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
         rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"

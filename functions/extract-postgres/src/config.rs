@@ -9,6 +9,8 @@ pub struct Config {
     pub lake_bucket: String,
     /// `SLUICE_LAKE_ID`
     pub lake_id: LakeId,
+    /// `SLUICE_BUS_NAME`
+    pub bus_name: String,
     /// `SLUICE_POSTGRES_SECRET`: the name of the secret, not its value.
     pub secret: String,
     /// `SLUICE_POSTGRES_LOOKBACK`: cursor values below the proven position that each run scans again.
@@ -21,6 +23,7 @@ impl Config {
         Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
+            bus_name: env.required("SLUICE_BUS_NAME"),
             secret: env.required("SLUICE_POSTGRES_SECRET"),
             options: Options { lookback: env.parsed_or("SLUICE_POSTGRES_LOOKBACK", Options::default().lookback) },
             sources: sluice_lambda::sources(env),
@@ -50,7 +53,12 @@ mod tests {
 
     #[test]
     fn the_look_back_has_a_default() {
-        let needed = [("SLUICE_LAKE_BUCKET", "b"), ("SLUICE_LAKE_ID", "l"), ("SLUICE_POSTGRES_SECRET", "s")];
+        let needed = [
+            ("SLUICE_LAKE_BUCKET", "b"),
+            ("SLUICE_LAKE_ID", "l"),
+            ("SLUICE_BUS_NAME", "n"),
+            ("SLUICE_POSTGRES_SECRET", "s"),
+        ];
         assert_eq!(read(&needed).unwrap().options.lookback, 10_000);
         assert_eq!(
             read(&[needed.as_slice(), &[("SLUICE_POSTGRES_LOOKBACK", "0")]].concat()).unwrap().options.lookback,

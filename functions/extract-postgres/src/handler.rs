@@ -4,8 +4,9 @@ use serde_json::Value;
 use sluice_aws::secret_json;
 use sluice_core::{
     Cell, Result, Schema,
+    drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
-    port::{ObjectStore, Secrets, SystemClock},
+    port::{Bus, ObjectStore, Secrets, SystemClock},
 };
 use sluice_lambda::Invocation;
 use sluice_parquet::{TableWriter, original};
@@ -17,8 +18,9 @@ use crate::config::Config;
 /// What lives as long as the function's instance. No connection does: the database has few, and between two runs one
 /// would only lie idle.
 #[derive(Debug)]
-pub struct Deps<L, K> {
+pub struct Deps<L, B, K> {
     pub store: L,
+    pub bus: B,
     pub secrets: K,
     pub config: Config,
 }
@@ -26,13 +28,13 @@ pub struct Deps<L, K> {
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
 ) -> Result<ExtractSummary> {
-    let Deps { store, secrets, config } = deps;
+    let Deps { store, bus, secrets, config } = deps;
     let table = config.sources.table(&request.table)?;
     let database: PostgresConfig = secret_json(secrets, &config.secret).await?;
     let mut source = PostgresTable { store, database, options: config.options };
-    extract::run(store, &SystemClock, &mut source, &config.lake_id, table, &invocation.run_id, &request).await
+    extract::run(store, bus, &SystemClock, &mut source, &config.lake_id, table, &invocation.run_id, &request).await
 }
 
 /// Rows from the database into data files of the lake.
@@ -54,6 +56,10 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
 
     async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
         sluice_postgres::plan(&self.database, self.options, run).await
+    }
+
+    async fn observe(&mut self, run: &ExtractRun<'_>) -> Result<Option<Vec<Observed>>> {
+        sluice_postgres::observe(&self.database, run).await
     }
 }
 

@@ -4,13 +4,18 @@ use extract_postgres::{
     config::Config,
     handler::{Deps, handle},
 };
-use sluice_aws::{CachedSecrets, S3Lake};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> sluice_lambda::MainResult {
     let config = sluice_lambda::start(Config::read)?;
     let sdk = sluice_aws::sdk_config().await;
-    let deps = Deps { store: S3Lake::new(&sdk, &config.lake_bucket), secrets: CachedSecrets::new(&sdk), config };
+    let deps = Deps {
+        store: S3Lake::new(&sdk, &config.lake_bucket),
+        bus: EventBus::new(&sdk, &config.bus_name),
+        secrets: CachedSecrets::new(&sdk),
+        config,
+    };
     // Boxed: one type with all layers of two SDK clients inside is more than the compiler lays out.
     sluice_lambda::run(async |request, invocation| Box::pin(handle(request, invocation, &deps)).await).await
 }

@@ -11,8 +11,9 @@ use extract_postgres::{
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sluice_core::{
     Commit, Error, Kind, LakeId, Result, Secret, Sources,
+    event::Announcement,
     extract::{ExtractRequest, ExtractSummary, Outcome},
-    port::{ObjectStore, PutIfAbsent, Secrets, Stored},
+    port::{Bus, ObjectStore, PutIfAbsent, Secrets, Stored},
 };
 use sluice_lambda::Invocation;
 use sluice_postgres::Options;
@@ -52,6 +53,17 @@ impl ObjectStore for Lake {
     }
 }
 
+/// A bus that remembers.
+#[derive(Default)]
+struct Announced(RefCell<Vec<Announcement>>);
+
+impl Bus for Announced {
+    async fn announce(&self, announcement: Announcement) -> Result<()> {
+        self.0.borrow_mut().push(announcement);
+        Ok(())
+    }
+}
+
 struct OneSecret(serde_json::Value);
 
 impl Secrets for OneSecret {
@@ -64,7 +76,7 @@ impl Secrets for OneSecret {
 struct Shop {
     admin: Client,
     schema: String,
-    deps: Deps<Lake, OneSecret>,
+    deps: Deps<Lake, Announced, OneSecret>,
 }
 
 impl Shop {
@@ -100,11 +112,16 @@ impl Shop {
         let config = Config {
             lake_bucket: "lake".into(),
             lake_id: LakeId("test".into()),
+            bus_name: "bus".into(),
             secret: "postgres".into(),
             options: Options::default(),
             sources: Sources::parse(&sources).unwrap(),
         };
-        Shop { admin, schema, deps: Deps { store: Lake::default(), secrets: OneSecret(secret), config } }
+        Shop {
+            admin,
+            schema,
+            deps: Deps { store: Lake::default(), bus: Announced::default(), secrets: OneSecret(secret), config },
+        }
     }
 
     async fn insert(&self, rows: &str) {
@@ -231,5 +248,140 @@ async fn dates_and_tables_of_other_sources_are_refused_by_name() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(part), "{error}");
     }
+    shop.close().await;
+}
+
+/// What the newest commit tells of drift: kind, column, action.
+fn drift(shop: &Shop) -> Vec<String> {
+    let word = |value: serde_json::Value| value.as_str().unwrap().to_owned();
+    let commits = shop.commits();
+    let newest = commits.iter().max_by_key(|commit| commit.sequence).unwrap();
+    let changes = newest.drift.iter().map(|change| {
+        let kind = word(serde_json::to_value(change.kind).unwrap());
+        let action = word(serde_json::to_value(change.action).unwrap());
+        format!("{} {kind} {action}", change.column)
+    });
+    changes.collect()
+}
+
+impl Shop {
+    async fn alter(&self, change: &str) {
+        self.admin.batch_execute(&format!("ALTER TABLE {}.products {change}", self.schema)).await.unwrap();
+    }
+
+    fn contract(&mut self, mode: &str) {
+        let tables = &mut self.deps.config.sources.tables;
+        let products = tables.iter_mut().find(|table| table.table.table == "PRODUCTS").unwrap();
+        products.contract = serde_json::from_value(mode.into()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_evolving_table_takes_new_columns_and_every_type_becomes_its_counterpart() {
+    let mut shop = Shop::new("evolve").await;
+    shop.contract("evolve");
+    shop.insert("(1, 'Mug', 1, 'INSERT', '2026-01-01')").await;
+    shop.handle(SCHEDULED).await.unwrap();
+    shop.alter(
+        "ADD stock int4, ADD weight numeric(6,3), ADD born date, ADD note varchar(9), ADD ratio float8, ADD \"Odd\" int",
+    )
+    .await;
+    shop.admin
+        .batch_execute(&format!(
+            "INSERT INTO {}.products (product_id, operation, valid_ts, stock, weight, born, note, ratio) \
+             VALUES (2, 'INSERT', '2026-01-02', 7, 1.250, '2026-01-03', 'new', 0.1)",
+            shop.schema
+        ))
+        .await
+        .unwrap();
+    assert_eq!(shop.handle(SCHEDULED).await.unwrap().rows, 1);
+    let commits = shop.commits();
+    let newest = commits.iter().max_by_key(|commit| commit.sequence).unwrap();
+    assert!(
+        newest.schema.fingerprint().ends_with("stock:bigint,weight:decimal(6,3),born:date,note:text,ratio:text"),
+        "{}",
+        newest.schema.fingerprint()
+    );
+    assert_eq!(
+        drift(&shop),
+        [
+            "stock new evolved",
+            "weight new evolved",
+            "born new evolved",
+            "note new evolved",
+            "ratio new evolved",
+            "Odd new ignored"
+        ]
+    );
+    let told = shop.deps.bus.0.borrow();
+    assert_eq!((told.len(), told[0].detail_type), (1, "DriftDetected"));
+    drop(told);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_frozen_table_stops_at_any_change_and_goes_on_when_it_is_undone() {
+    let mut shop = Shop::new("freeze").await;
+    shop.contract("freeze");
+    shop.insert("(1, 'Mug', 1, 'INSERT', '2026-01-01')").await;
+    shop.handle(SCHEDULED).await.unwrap();
+    for (change, undo, named) in [
+        ("ADD stock int", "DROP stock", "'stock' is new (integer)"),
+        ("RENAME product_name TO title", "RENAME title TO product_name", "probably renamed: 'title'"),
+        ("ALTER price_usd TYPE numeric(20,4)", "ALTER price_usd TYPE float", "'price_usd' is wider"),
+        ("ALTER product_id TYPE text", "ALTER product_id TYPE bigint USING product_id::bigint", "another type"),
+    ] {
+        shop.alter(change).await;
+        let before = shop.deps.store.0.borrow().clone();
+        let error = shop.handle(SCHEDULED).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::SchemaMismatch, "{change}");
+        assert!(error.to_string().contains(named), "{change}: {error}");
+        assert_eq!(*shop.deps.store.0.borrow(), before, "{change}: something was written");
+        shop.alter(undo).await;
+    }
+    shop.insert("(2, 'Cup', 1, 'INSERT', '2026-01-01')").await;
+    // A change of type rewrites the table: its rows count as written anew, and the merge finds them there already.
+    assert_eq!(shop.handle(SCHEDULED).await.unwrap().rows, 2);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_rejecting_table_reads_on_without_what_has_gone_and_rejects_what_does_not_fit() {
+    let shop = Shop::new("reject").await;
+    shop.alter("ALTER price_usd TYPE numeric(18,4)").await;
+    shop.insert("(1, 'Mug', 1, 'INSERT', '2026-01-01')").await;
+    shop.handle(SCHEDULED).await.unwrap();
+    shop.alter("DROP product_name, ADD stock int, ALTER price_usd TYPE numeric(20,5), ALTER product_id TYPE int4")
+        .await;
+    shop.admin
+        .batch_execute(&format!(
+            "INSERT INTO {}.products (product_id, price_usd, operation, valid_ts) \
+             VALUES (2, 1.5, 'INSERT', '2026-01-02'), (3, 1.00001, 'INSERT', '2026-01-02'), \
+                    (4, 100000000000000, 'INSERT', '2026-01-02')",
+            shop.schema
+        ))
+        .await
+        .unwrap();
+    let summary = shop.handle(SCHEDULED).await.unwrap();
+    // The row of the first run is read again: a change of type has rewritten it.
+    assert_eq!((summary.rows, summary.rejected), (2, 2));
+    assert_eq!(
+        drift(&shop),
+        ["product_id narrowed fits", "product_name dropped nulled", "price_usd widened rejected", "stock new ignored"]
+    );
+    assert_eq!(shop.handle(SCHEDULED).await.unwrap().outcome, Outcome::NothingNew);
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_row_whose_key_is_null_is_rejected_and_a_key_that_may_be_null_is_told() {
+    let shop = Shop::new("null_key").await;
+    shop.insert("(1, 'Mug', 1, 'INSERT', '2026-01-01')").await;
+    shop.handle(SCHEDULED).await.unwrap();
+    shop.alter("DROP CONSTRAINT products_pkey, ALTER audit_id DROP NOT NULL, ALTER audit_id DROP DEFAULT").await;
+    shop.insert("(2, 'Cup', 1, 'INSERT', '2026-01-01')").await;
+    let summary = shop.handle(SCHEDULED).await.unwrap();
+    assert_eq!((summary.rows, summary.rejected), (0, 1));
+    assert_eq!(drift(&shop), ["audit_id nullable rejected"]);
     shop.close().await;
 }

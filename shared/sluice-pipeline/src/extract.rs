@@ -2,16 +2,21 @@
 //!
 //! Before the commit's put nothing has happened; after it everything has. Two overlapping runs race for one key: one
 //! wins, the other ends in `Conflict` and its files are never loaded.
+//!
+//! A source that can show its columns is held against the table's contract first; see [`sluice_core::drift`].
 
 use sluice_core::{
-    Commit, Error, LakeId, Result, RunId, Sequence, Table,
+    Commit, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
+    drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
     lake,
-    port::{Clock, ObjectStore},
+    port::{Bus, Clock, ObjectStore},
 };
 
 use crate::log::{self, Put};
+
+mod contract;
 
 /// Something that can be read from a cursor on.
 pub trait Source {
@@ -27,11 +32,18 @@ pub trait Source {
     fn plan(&mut self, _: &ExtractRun<'_>) -> impl Future<Output = Result<Plan>> {
         std::future::ready(Ok(Plan::default()))
     }
+
+    /// The columns as the source shows them now; `None` for one whose shape its API fixes. Without effect.
+    fn observe(&mut self, _: &ExtractRun<'_>) -> impl Future<Output = Result<Option<Vec<Observed>>>> {
+        std::future::ready(Ok(None))
+    }
 }
 
 /// Runs one extract of one table and commits what it found.
+#[allow(clippy::too_many_arguments, reason = "four ports and what they are asked for")]
 pub async fn run<S: Source>(
     store: &impl ObjectStore,
+    bus: &impl Bus,
     clock: &impl Clock,
     source: &mut S,
     lake_id: &LakeId,
@@ -56,14 +68,31 @@ pub async fn run<S: Source>(
         return Ok(ExtractSummary { rows, plan: Some(plan), ..nothing });
     }
 
-    let extracted = source.read(&run).await?;
+    let held = match source.observe(&run).await? {
+        Some(observed) => Some(contract::hold(bus, table, newest.as_ref(), observed, run_id).await?),
+        None => None,
+    };
+    let table = held.as_ref().map_or(table, |held| &held.table);
+    let run = ExtractRun { table, ..run };
+
+    let mut extracted = source.read(&run).await?;
+    // An empty commit would empty a table that is replaced whole.
+    let tells_of_drift = table.disposition != Disposition::Replace && held.as_ref().is_some_and(|held| held.is_news);
     if extracted.files.is_empty()
+        && !tells_of_drift
         && extracted.rejected.is_none()
         && (extracted.cursor.is_none() || extracted.cursor == standing)
     {
         return Ok(summary(Outcome::NothingNew, &run, None, &extracted));
     }
 
+    let drift = match &held {
+        Some(held) => {
+            held.remember(&mut extracted.facts)?;
+            held.drift.changes.clone()
+        }
+        None => Vec::new(),
+    };
     let commit = Commit {
         format_version: FORMAT_VERSION,
         lake_id: lake_id.clone(),
@@ -82,7 +111,7 @@ pub async fn run<S: Source>(
         cursor_from: cursor.clone(),
         cursor_to: extracted.cursor.clone().or(standing),
         source_facts: extracted.facts.clone(),
-        drift: Vec::new(),
+        drift,
         scheduled_at: request.time,
         committed_at: clock.now(),
     };

@@ -8,6 +8,7 @@ mod client;
 pub mod config;
 mod decode;
 mod error;
+mod observe;
 pub mod position;
 mod read;
 mod sql;
@@ -15,4 +16,5 @@ mod tls;
 mod type_map;
 
 pub use config::{PostgresConfig, TlsMode};
+pub use observe::observe;
 pub use read::{Options, Read, RowSink, Unfit, plan, read};

@@ -15,7 +15,8 @@ use std::{
 use bytes::Bytes;
 use sluice_core::{
     Result, Secret,
-    port::{ObjectStore, PutIfAbsent, Secrets, Stored},
+    event::Announcement,
+    port::{Bus, ObjectStore, PutIfAbsent, Secrets, Stored},
 };
 
 pub use loaded::Row;
@@ -29,6 +30,17 @@ pub enum Death {
     AtCall { call: usize, after_acting: bool },
     /// After it has been woken so many times: between any two steps, also while it talks to its source.
     AfterWakings(usize),
+}
+
+/// A bus that remembers.
+#[derive(Debug, Default)]
+pub struct MemoryBus(pub RefCell<Vec<Announcement>>);
+
+impl Bus for MemoryBus {
+    async fn announce(&self, announcement: Announcement) -> Result<()> {
+        self.0.borrow_mut().push(announcement);
+        Ok(())
+    }
 }
 
 /// One run's view of the lake. Runs made by [`MemoryLake::run`] share the objects.

@@ -2,26 +2,27 @@
 
 use sluice_core::{Kind, LakeId, Sources, extract::Outcome};
 
-use sluice_testkit::lake::{MemoryLake, OneSecret};
+use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
 
 use super::*;
 use crate::testing::serve;
 
-async fn deps(secret: &'static str) -> Deps<MemoryLake, OneSecret> {
+async fn deps(secret: &'static str) -> Deps<MemoryLake, MemoryBus, OneSecret> {
     let (url, _) = serve().await;
     let config = Config {
         lake_bucket: "lake".into(),
         lake_id: LakeId("test".into()),
+        bus_name: "bus".into(),
         url,
         secret: "open-exchange-rates".into(),
         daily_share: 400,
         sources: Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources"),
     };
     let http = sluice_http::Client::new().expect("a client");
-    Deps { config, store: MemoryLake::default(), secrets: OneSecret(secret), http }
+    Deps { config, store: MemoryLake::default(), bus: MemoryBus::default(), secrets: OneSecret(secret), http }
 }
 
-async fn run(deps: &Deps<MemoryLake, OneSecret>, event: &str) -> Result<ExtractSummary> {
+async fn run(deps: &Deps<MemoryLake, MemoryBus, OneSecret>, event: &str) -> Result<ExtractSummary> {
     let request = serde_json::from_str(event).expect("an event of the function's shape");
     handle(request, &Invocation::new("request", Duration::from_secs(300)), deps).await
 }

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sluice_core::{
     Kind, LakeId, Secret, Sources,
+    event::Announcement,
     extract::Outcome,
     port::{PutIfAbsent, Stored},
 };
@@ -69,6 +70,17 @@ impl ObjectStore for Memory {
     }
 }
 
+/// A bus that remembers.
+#[derive(Debug, Default)]
+struct Announced(RefCell<Vec<Announcement>>);
+
+impl Bus for Announced {
+    async fn announce(&self, announcement: Announcement) -> Result<()> {
+        self.0.borrow_mut().push(announcement);
+        Ok(())
+    }
+}
+
 #[derive(Debug)]
 struct OneSecret(&'static str);
 
@@ -78,7 +90,7 @@ impl Secrets for OneSecret {
     }
 }
 
-async fn deps(secret: &'static str) -> (Deps<Memory, OneSecret>, Contacts) {
+async fn deps(secret: &'static str) -> (Deps<Memory, Announced, OneSecret>, Contacts) {
     let contacts = Contacts::new(Mutex::new(vec![contact(1, "2026-01-01T00:00:00Z"), contact(2, "some day")]));
     let router = Router::new()
         .route("/crm/v3/objects/contacts/search", post(search))
@@ -91,15 +103,16 @@ async fn deps(secret: &'static str) -> (Deps<Memory, OneSecret>, Contacts) {
     let config = Config {
         lake_bucket: "lake".into(),
         lake_id: LakeId("test".into()),
+        bus_name: "bus".into(),
         url,
         secret: "hubspot".into(),
         sources: Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources"),
     };
     let http = sluice_http::Client::new().expect("a client");
-    (Deps { config, store: Memory::default(), secrets: OneSecret(secret), http }, contacts)
+    (Deps { config, store: Memory::default(), bus: Announced::default(), secrets: OneSecret(secret), http }, contacts)
 }
 
-async fn run(deps: &Deps<Memory, OneSecret>, event: &str) -> Result<ExtractSummary> {
+async fn run(deps: &Deps<Memory, Announced, OneSecret>, event: &str) -> Result<ExtractSummary> {
     let request = serde_json::from_str(event).expect("an event of the function's shape");
     handle(request, &Invocation::new("request", Duration::from_secs(300)), deps).await
 }

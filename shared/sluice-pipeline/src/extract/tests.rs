@@ -6,7 +6,7 @@ use serde_json::json;
 use sluice_core::{Cursor, DataFile, Kind, TableId, lake::data_key, sources::Sources};
 
 use super::*;
-use crate::fakes::{Faults, ManualClock, MemoryStore};
+use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryStore};
 
 /// A source of numbered rows; the cursor is how many have been read.
 struct Counter<'a> {
@@ -59,7 +59,7 @@ async fn run_request(
     request: &ExtractRequest,
 ) -> Result<ExtractSummary> {
     let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
-    run(store, &ManualClock::default(), source, &lake, &table(), &run_id, request).await
+    run(store, &MemoryBus::default(), &ManualClock::default(), source, &lake, &table(), &run_id, request).await
 }
 
 /// The rows of all commits, in the order of the log.
@@ -155,3 +155,5 @@ fn a_lost_answer_to_the_commit_is_recognised_as_our_own() {
     }));
     assert_eq!(again.expect("a readable object"), Put::Ours);
 }
+
+mod drift;

@@ -1,0 +1,66 @@
+//! The contract's word on a source that has changed: announced before the commit records it, and before a run that it
+//! forbids stops.
+
+use sluice_core::{
+    Commit, Error, Result, RunId, Table,
+    drift::{self, Drift, OBSERVED_FACT, Observed},
+    event::{self, DriftDetected},
+    port::Bus,
+};
+use uuid::Uuid;
+
+/// Names the announcements of drift among all UUIDs derived from names.
+const NAMESPACE: Uuid = Uuid::from_u128(0x0b6b_3f5d_7c1a_4f0e_9a43_5d2c_80e1_44b7);
+
+/// What a run goes on with.
+pub(super) struct Held {
+    /// The table as this run reads and commits it.
+    pub table: Table,
+    pub drift: Drift,
+    /// Whether the newest commit does not tell of it yet, so that this run must commit even without rows.
+    pub is_news: bool,
+    observed: Vec<Observed>,
+}
+
+impl Held {
+    /// Keeps what was observed for the next run to compare with.
+    pub fn remember(&self, facts: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
+        let observed = serde_json::to_value(&self.observed)
+            .map_err(|error| Error::internal("cannot encode what a source shows").because(error))?;
+        facts.insert(OBSERVED_FACT.to_owned(), observed);
+        Ok(())
+    }
+}
+
+/// Compares, announces what is new, and fails if the contract forbids it. A run that dies after the announcement is
+/// followed by one that makes the same announcement with the same id.
+pub(super) async fn hold(
+    bus: &impl Bus,
+    table: &Table,
+    newest: Option<&Commit>,
+    observed: Vec<Observed>,
+    run_id: &RunId,
+) -> Result<Held> {
+    let drift = drift::compare(table, newest, &observed);
+    let news = drift.news(newest);
+    if let Some(severity) = news.iter().map(|change| change.severity()).max() {
+        let id = serde_json::to_vec(&drift.changes)
+            .map(|changes| format!("{}#drift-{}", table.table, Uuid::new_v5(&NAMESPACE, &changes)))
+            .map_err(|error| Error::internal("cannot encode drift").because(error))?;
+        for change in &news {
+            tracing::warn!(table = %table.table, change = %change, action = ?change.action, "the source has changed");
+        }
+        bus.announce(event::drift_detected(&DriftDetected {
+            id,
+            run_id: run_id.clone(),
+            table: table.table.clone(),
+            severity,
+            changes: drift.changes.clone(),
+        }))
+        .await?;
+    }
+    drift.permit(table)?;
+    let is_news = !news.is_empty();
+    let table = Table { columns: drift.schema.clone(), ..table.clone() };
+    Ok(Held { table, drift, is_news, observed })
+}

@@ -1,0 +1,156 @@
+//! A source that changes its shape between runs: what is announced, what is committed, what stops.
+
+use sluice_core::drift::{Action, ChangeKind};
+
+use super::*;
+
+/// Numbered rows from a source that shows these columns.
+struct Shown<'a> {
+    rows: Counter<'a>,
+    columns: Vec<Observed>,
+    /// The columns that the loop asked for, by fingerprint.
+    read: Vec<String>,
+}
+
+impl Source for Shown<'_> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        self.read.push(run.table.columns.fingerprint());
+        self.rows.read(run).await
+    }
+
+    async fn observe(&mut self, _: &ExtractRun<'_>) -> Result<Option<Vec<Observed>>> {
+        Ok(Some(self.columns.clone()))
+    }
+}
+
+fn shown(names: &str) -> Vec<Observed> {
+    let column = |name: &str| {
+        serde_json::from_value(json!({"name": name, "source_type": "int8", "becomes": "bigint"})).expect("a column")
+    };
+    names.split_whitespace().map(column).collect()
+}
+
+fn of(contract: &str) -> Table {
+    let mut table = table();
+    table.contract = serde_json::from_value(contract.into()).expect("a mode");
+    table
+}
+
+struct World {
+    store: MemoryStore,
+    bus: MemoryBus,
+    table: Table,
+}
+
+impl World {
+    fn new(contract: &str) -> Self {
+        World { store: MemoryStore::default(), bus: MemoryBus::default(), table: of(contract) }
+    }
+
+    /// One run that finds `rows` rows in all, and the columns that it read.
+    fn run(&self, rows: u64, columns: &str, run_id: &str) -> (Result<ExtractSummary>, Vec<String>) {
+        let counter = Counter { rows, store: &self.store };
+        let mut source = Shown { rows: counter, columns: shown(columns), read: Vec::new() };
+        let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
+        let (store, bus) = (&self.store, &self.bus);
+        let request = request();
+        let clock = ManualClock::default();
+        let summary = block_on(run(store, bus, &clock, &mut source, &lake, &self.table, &run_id, &request));
+        (summary, source.read)
+    }
+
+    fn newest(&self) -> Commit {
+        block_on(log::newest_commit(&self.store, &self.table.table)).expect("a log").expect("a commit")
+    }
+
+    fn announced(&self) -> Vec<serde_json::Value> {
+        self.bus.announced.borrow().iter().map(|announcement| announcement.detail.clone()).collect()
+    }
+}
+
+#[test]
+fn drift_is_announced_once_and_stays_in_every_commit_as_long_as_it_lasts() {
+    let world = World::new("evolve");
+    world.run(1, "n", "r1").0.expect("a run");
+    assert!(world.announced().is_empty());
+
+    let (_, read) = world.run(2, "n extra", "r2");
+    assert_eq!(read, ["n:bigint,extra:bigint"]);
+    let commit = world.newest();
+    assert_eq!(commit.schema.fingerprint(), "n:bigint,extra:bigint");
+    let told: Vec<_> = commit.drift.iter().map(|c| (c.kind, c.column.as_str(), c.action)).collect();
+    assert_eq!(told, [(ChangeKind::New, "extra", Action::Evolved)]);
+    let announced = world.announced();
+    assert_eq!((announced.len(), &announced[0]["severity"]), (1, &"warning".into()));
+    assert_eq!(announced[0]["changes"], serde_json::to_value(&commit.drift).expect("json"));
+
+    world.run(3, "n extra", "r3").0.expect("a run");
+    assert_eq!(world.newest().drift, commit.drift);
+    assert_eq!(world.announced().len(), 1, "it is no news any more");
+}
+
+#[test]
+fn drift_is_committed_even_when_there_are_no_rows_and_then_no_more() {
+    let world = World::new("reject");
+    world.run(1, "n", "r1").0.expect("a run");
+    let (summary, read) = world.run(1, "n extra", "r2");
+    let summary = summary.expect("a run");
+    assert_eq!((summary.outcome, summary.rows, read), (Outcome::Committed, 0, vec!["n:bigint".to_owned()]));
+    assert_eq!(world.newest().cursor_to, Some(Cursor(json!(1))));
+    assert_eq!(world.run(1, "n extra", "r3").0.expect("a run").outcome, Outcome::NothingNew);
+    assert_eq!(world.announced().len(), 1);
+}
+
+#[test]
+fn an_empty_commit_never_tells_of_drift_where_it_would_empty_the_table() {
+    let mut world = World::new("reject");
+    world.table.disposition = Disposition::Replace;
+    world.run(1, "n", "r1").0.expect("a run");
+    assert_eq!(world.run(1, "n extra", "r2").0.expect("a run").outcome, Outcome::NothingNew);
+}
+
+#[test]
+fn a_frozen_table_stops_before_anything_is_written_and_says_so_each_time_with_one_id() {
+    let world = World::new("freeze");
+    world.run(1, "n", "r1").0.expect("a run");
+    let before = world.store.objects.borrow().clone();
+    for run in ["r2", "r3"] {
+        let (refused, read) = world.run(2, "n extra", run);
+        assert_eq!(refused.expect_err("frozen").kind(), Kind::SchemaMismatch);
+        assert!(read.is_empty(), "nothing may be read");
+    }
+    assert_eq!(*world.store.objects.borrow(), before);
+    let announced = world.announced();
+    assert_eq!(announced.len(), 2);
+    assert_eq!(announced[0]["id"], announced[1]["id"]);
+    assert_eq!(announced[0]["severity"], "error");
+    world.run(2, "n", "r4").0.expect("a run, since the source is as before");
+}
+
+#[test]
+fn whichever_call_fails_drift_is_announced_before_it_is_committed() {
+    for after_acting in [false, true] {
+        for call in 0..6 {
+            let mut world = World::new("evolve");
+            world.run(1, "n", "r1").0.expect("a run");
+            world.store.faults = Faults::at(world.store.faults.calls() + call, after_acting);
+            world.bus.faults = Faults::at(call / 3, after_acting);
+            let _ = world.run(2, "n extra", "r2");
+            if !world.newest_or_first().drift.is_empty() {
+                assert!(!world.announced().is_empty(), "call {call}, after acting: {after_acting}");
+            }
+            world.store.faults = Faults::none();
+            world.bus.faults = Faults::none();
+            world.run(3, "n extra", "r3").0.expect("a run");
+            assert!(!world.announced().is_empty(), "call {call}, after acting: {after_acting}");
+            assert_eq!(world.newest().drift.len(), 1);
+        }
+    }
+}
+
+impl World {
+    fn newest_or_first(&mut self) -> Commit {
+        self.store.faults = Faults::none();
+        self.newest()
+    }
+}
