@@ -81,6 +81,7 @@ pub async fn run<S: Source>(
         rejected: extracted.rejected.clone(),
         cursor_from: cursor.clone(),
         cursor_to: extracted.cursor.clone().or(standing),
+        reset: None,
         source_facts: extracted.facts.clone(),
         drift: Vec::new(),
         scheduled_at: request.time,
