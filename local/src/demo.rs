@@ -111,8 +111,8 @@ async fn rates(folders: &Folders) -> Result<RateTable> {
     RateTable::from_ecb_csv(&fs::read_to_string(&path)?)
 }
 
-/// Runs the whole platform once over the world's data and checks the result.
-pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<()> {
+/// Puts the world's data into the sources and runs the whole platform once, until nothing is left to do.
+pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
     let (mut shop, mut late) = (seed::shop(&stack.shop_url).await?, seed::shop(&stack.shop_url).await?);
     let partitions = stack.poller.status().await?;
     let seeding = async {
@@ -146,14 +146,7 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
     }
 
     let sqs = aws_sdk_sqs::Client::new(&stack.aws);
-    let watch = Watch {
-        sqs: &sqs,
-        stack: crate::machine::deploy::STACK,
-        store: &stack.store,
-        sources: &stack.sources,
-        warehouse: &stack.warehouse,
-        poller: &stack.poller,
-    };
+    let watch = watch(stack, &sqs);
     let settling = async {
         watch.done(SETTLE_WITHIN).await?;
         // A schedule finds what an event has not told. Changed models, or a failed run, are built whole.
@@ -168,11 +161,29 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
     if settle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
+    Ok(())
+}
 
+fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
+    Watch {
+        sqs,
+        stack: crate::machine::deploy::STACK,
+        store: &stack.store,
+        sources: &stack.sources,
+        warehouse: &stack.warehouse,
+        poller: &stack.poller,
+    }
+}
+
+/// Runs the whole platform once over the world's data and checks the result.
+pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<()> {
+    fill(stack, world, progress).await?;
     let verified = progress
         .phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data))
         .await?;
     if replay {
+        let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+        let watch = watch(stack, &sqs);
         let replaying = async {
             let before = report::counts(stack).await?;
             replay_everything(stack, world).await?;

@@ -53,10 +53,17 @@ enum Task {
         #[arg(long)]
         replay: bool,
     },
-    /// Start everything and leave it running until Ctrl-C.
+    /// Start everything, fill it as the demo does, and leave it running until Ctrl-C.
     Up {
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
+    },
+    /// Start and fill everything, run a command beside it, and stop.
+    WithStack {
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
     },
     /// Run a command with a PostgreSQL beside it, whose address is in SLUICE_TEST_POSTGRES.
     WithPostgres {
@@ -99,8 +106,13 @@ async fn run(cli: Cli) -> Result<()> {
     let _lock = folders.take()?;
     match cli.command {
         Task::Foundation { .. } => Ok(()),
-        Task::Demo { data, scale, replay } => with_stack(folders, Options { data, scale, replay }, true).await,
-        Task::Up { scale } => with_stack(folders, Options { data: None, scale, replay: false }, false).await,
+        Task::Demo { data, scale, replay } => with_stack(folders, Options { data, scale, replay }, &Work::Demo).await,
+        Task::Up { scale } => {
+            with_stack(folders, Options { data: None, scale, replay: false }, &Work::Up(cli.state)).await
+        }
+        Task::WithStack { scale, command } => {
+            with_stack(folders, Options { data: None, scale, replay: false }, &Work::Command(command)).await
+        }
         Task::WithPostgres { command } => with_postgres(&folders, &command).await,
         Task::Reset => {
             Registry::take_over(&folders).await?;
@@ -114,19 +126,54 @@ async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
     let mut registry = Registry::take_over(folders).await?;
     let port = Ports::choose(folders)?.postgres;
     let (postgres, url) = services::postgres(folders, &mut registry, port).await?;
-    let (program, arguments) = command.split_first().context("no command was given")?;
-    let mut command = tokio::process::Command::new(program);
-    command.args(arguments).env("SLUICE_TEST_POSTGRES", url).kill_on_drop(true);
-    let status = command.status().await.with_context(|| format!("cannot run {program}"));
+    let outcome = run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await;
     postgres.stop().await;
     registry.clear()?;
-    let status = status?;
+    outcome
+}
+
+/// Runs a command to its end; a status other than success is an error.
+async fn run_command(
+    command: &[String],
+    prepare: impl FnOnce(&mut tokio::process::Command) -> &mut tokio::process::Command,
+) -> Result<()> {
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    let mut command = tokio::process::Command::new(program);
+    let status = prepare(command.args(arguments).kill_on_drop(true)).status().await;
+    let status = status.with_context(|| format!("cannot run {program}"))?;
     anyhow::ensure!(status.success(), "{program} failed with {status}");
     Ok(())
 }
 
+/// What is done with the running stack.
+enum Work {
+    /// Fill it, check the result, report.
+    Demo,
+    /// Fill it, say where everything is, wait. Holds the state folder as it was named.
+    Up(PathBuf),
+    /// Fill it and run this.
+    Command(Vec<String>),
+}
+
+impl Work {
+    async fn run(&self, stack: &Stack, world: &World, options: &Options, progress: &mut Progress) -> Result<()> {
+        match self {
+            Work::Demo => demo::run(stack, world, options.replay, progress).await,
+            Work::Up(state) => {
+                demo::fill(stack, world, progress).await?;
+                report::addresses(stack, state);
+                std::future::pending().await
+            }
+            Work::Command(command) => {
+                demo::fill(stack, world, progress).await?;
+                run_command(command, |command| command).await
+            }
+        }
+    }
+}
+
 /// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
-async fn with_stack(folders: Folders, options: Options, demo: bool) -> Result<()> {
+async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<()> {
     let folders = match options.name()? {
         None => folders,
         Some(name) => folders.of_data(&name)?,
@@ -150,27 +197,16 @@ async fn with_stack(folders: Folders, options: Options, demo: bool) -> Result<()
         started = starting => started?,
         error = &mut interrupted => return Err(error),
     };
-    let outcome = if demo {
-        let mut tasks = stack.take_tasks();
-        let outcome = tokio::select! {
-            outcome = demo::run(&stack, &world, options.replay, &mut progress) => outcome,
-            error = stack::failed(&mut tasks) => Err(error),
-            error = &mut interrupted => Err(error),
-        };
-        stack.give_back(tasks);
-        outcome
-    } else {
-        println!("\n  the platform is up; Ctrl-C stops it");
-        let mut tasks = stack.take_tasks();
-        let outcome = tokio::select! {
-            error = stack::failed(&mut tasks) => Err(error),
-            _ = &mut interrupted => Ok(()),
-        };
-        stack.give_back(tasks);
-        outcome
+    let mut tasks = stack.take_tasks();
+    let outcome = tokio::select! {
+        outcome = work.run(&stack, &world, &options, &mut progress) => outcome,
+        error = stack::failed(&mut tasks) => Err(error),
+        // An interruption is how a platform that was left running ends.
+        error = &mut interrupted => if matches!(work, Work::Up(_)) { Ok(()) } else { Err(error) },
     };
+    stack.give_back(tasks);
     stack.stop().await?;
-    if outcome.is_ok() && demo {
+    if outcome.is_ok() && matches!(work, Work::Demo) {
         println!("\n  done in {:.0} s; everything that was started is stopped", progress.total().as_secs_f64());
     }
     outcome

@@ -38,6 +38,29 @@ pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<
     Ok(())
 }
 
+/// Where everything is, and what to do there.
+pub fn addresses(stack: &Stack, state: &std::path::Path) {
+    let ports = stack.ports;
+    println!("\n  the platform is up; Ctrl-C stops it\n");
+    for (what, port, note) in [
+        ("AWS", ports.aws, "stack sluice-local, region us-east-1, credentials test/test"),
+        ("Snowflake", ports.snowflake, "stand-in: SQL API, Snowpipe, Snowpipe Streaming"),
+        ("dbt Cloud", ports.dbt, "stand-in in front of dbt Core"),
+        ("HubSpot", ports.hubspot, "stand-in"),
+        ("Open Exchange Rates", ports.rates, "stand-in"),
+    ] {
+        println!("  {what:<20} http://127.0.0.1:{port:<6} {note}");
+    }
+    println!("  {:<20} {}", "PostgreSQL", stack.shop_url);
+    println!("  {:<20} {}, topic {}", "Kafka", stack.bootstrap, crate::seed::TOPIC);
+    let usual = state == std::path::Path::new(".sluice");
+    let option = if usual { String::new() } else { format!(" --state {}", state.display()) };
+    println!("\n  in another terminal:");
+    for command in ["status", "run products --wait", "runs", "doctor", "--help"] {
+        println!("    tools/sluice{option} {command}");
+    }
+}
+
 /// Rows of every raw table.
 pub async fn counts(stack: &Stack) -> Result<Vec<(String, u64)>> {
     let mut counts = Vec::new();

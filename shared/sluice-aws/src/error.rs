@@ -4,7 +4,7 @@ use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use sluice_core::{Error, Kind};
 
 /// Classifies an SDK error of any service. `attempt` says what was tried, lower case.
-pub(crate) fn classify<E, R>(error: SdkError<E, R>, attempt: String) -> Error
+pub fn classify<E, R>(error: SdkError<E, R>, attempt: String) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     R: HttpStatus + std::fmt::Debug + Send + Sync + 'static,
@@ -24,7 +24,8 @@ where
     classified.because(aws_sdk_s3::error::DisplayErrorContext(error).to_string()).exhausted()
 }
 
-pub(crate) trait HttpStatus {
+/// An answer that has an HTTP status.
+pub trait HttpStatus {
     fn status(&self) -> u16;
 }
 

@@ -11,6 +11,7 @@ mod secrets;
 
 pub use aws_config::SdkConfig;
 pub use bus::EventBus;
+pub use error::{HttpStatus, classify};
 pub use lake::S3Lake;
 pub use later::DelayQueue;
 pub use secrets::{CachedSecrets, secret_json};

@@ -38,6 +38,16 @@ pub struct Rejected {
     pub path: String,
 }
 
+/// An operator has moved a table's cursor: why the commit has no rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// The commit whose cursor this one takes over; 0 means none, as before the first commit.
+    pub to: Sequence,
+    /// Who asked for it, as the cloud knows them.
+    pub by: String,
+    pub reason: String,
+}
+
 /// One entry of a table's log: what was extracted, where it lies, and where the next run starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Commit {
@@ -61,6 +71,9 @@ pub struct Commit {
     pub cursor_from: Option<Cursor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_to: Option<Cursor>,
+    /// Set when the commit only moves the cursor. It has no files then, and loading it changes no row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reset: Option<Reset>,
     /// What the source said about itself: a snapshot, a server version, an API's timestamp.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub source_facts: serde_json::Map<String, serde_json::Value>,
@@ -97,6 +110,9 @@ impl Commit {
                 "the commit says {} rows, its files hold {in_files}",
                 commit.rows
             )));
+        }
+        if commit.reset.is_some() && !commit.files.is_empty() {
+            return Err(Error::invalid_data("the commit is a reset and names files all the same"));
         }
         let data = crate::lake::data_prefix(&commit.table);
         if let Some(stray) = commit.files.iter().find(|file| !file.path.starts_with(&data)) {
@@ -135,6 +151,7 @@ mod tests {
             (&(|v: &mut serde_json::Value| v["rows"] = 3.into()) as &dyn Fn(&mut serde_json::Value), "2"),
             (&|v| v["format_version"] = 9.into(), "version 9"),
             (&|v| v["files"][0]["path"] = "rejected/x".into(), "outside"),
+            (&|v| v["reset"] = serde_json::json!({"to": 1, "by": "b", "reason": "r"}), "a reset"),
         ] {
             let error = Commit::decode(&bytes(change)).expect_err("an invalid commit");
             assert!(error.chain().contains(part), "{error:?} does not mention {part}");

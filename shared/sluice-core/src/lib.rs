@@ -18,7 +18,7 @@ pub mod secret;
 pub mod sources;
 pub mod table;
 
-pub use commit::{Commit, DataFile, Disposition, Rejected};
+pub use commit::{Commit, DataFile, Disposition, Rejected, Reset};
 pub use contract::{Cell, Violation};
 pub use cursor::Cursor;
 pub use drift::{Change, Mode};

@@ -110,6 +110,7 @@ pub async fn run<S: Source>(
         rejected: extracted.rejected.clone(),
         cursor_from: cursor.clone(),
         cursor_to: extracted.cursor.clone().or(standing),
+        reset: None,
         source_facts: extracted.facts.clone(),
         drift,
         scheduled_at: request.time,

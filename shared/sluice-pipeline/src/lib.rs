@@ -9,4 +9,5 @@ pub mod extract;
 mod fakes;
 pub mod load;
 pub mod log;
+pub mod reset;
 pub mod stream;

@@ -107,7 +107,9 @@ pub async fn commit(
             }
         },
     };
-    if let Loaded::Done { rows, .. } = outcome {
+    // A reset brings no rows: nobody downstream has anything to do.
+    if let (Loaded::Done { rows, .. }, None) = (&outcome, &commit.reset) {
+        let rows = *rows;
         bus.announce(event::table_loaded(&TableLoaded {
             id: format!("{}#{}", at.table, at.sequence),
             run_id: commit.run_id.clone(),

@@ -25,6 +25,9 @@ impl Status {
     }
 }
 
+/// The word in the ledger's LOADER column for a commit that only moves a cursor.
+const RESET: &str = "reset";
+
 /// The entry of one commit: at most one row with STATUS, ROWS_LOADED and REASON.
 pub fn entry(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
     format!("SELECT STATUS, ROWS_LOADED, REASON FROM {OBSERVABILITY}.LOADS WHERE {}", is_commit(lake, table, sequence))
@@ -52,10 +55,11 @@ pub fn settle(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) 
 }
 
 /// How many commits of each table are loaded, as TABLE_NAME and POSITION: loads may come out of order, so the highest
-/// sequence would not tell of each.
+/// sequence would not tell of each. A reset brings no rows, so it moves nothing on.
 pub fn positions() -> String {
     format!(
-        "SELECT TABLE_NAME, COUNT(*) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' GROUP BY TABLE_NAME"
+        "SELECT TABLE_NAME, COUNT(*) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' \
+         AND LOADER <> '{RESET}' GROUP BY TABLE_NAME"
     )
 }
 
@@ -186,10 +190,11 @@ pub(crate) const COLUMNS: &str =
 
 /// A commit's ledger row, in the order of [`COLUMNS`].
 pub(crate) fn values(commit: &Commit, status: Status, rows: u64) -> String {
-    let loader = match commit.loader {
-        Loader::Copy => "copy",
-        Loader::Snowpipe => "snowpipe",
-        Loader::Streaming => "streaming",
+    let loader = match (&commit.reset, commit.loader) {
+        (Some(_), _) => RESET,
+        (None, Loader::Copy) => "copy",
+        (None, Loader::Snowpipe) => "snowpipe",
+        (None, Loader::Streaming) => "streaming",
     };
     format!(
         "{}, {}, {}, {}, '{}', '{loader}', {rows}, {}, NULL, SYSDATE()",

@@ -120,7 +120,11 @@ fn copies(commit: &Commit) -> String {
     copies
 }
 
+/// A reset has no rows, and none is what it must change: an empty replacement would empty the table.
 fn apply(commit: &Commit) -> String {
+    if commit.reset.is_some() {
+        return String::new();
+    }
     match commit.disposition {
         Disposition::Append => insert(commit, "  "),
         Disposition::Replace => replace(commit),
@@ -290,6 +294,14 @@ pub(crate) mod tests {
         let empty = commit("DLT.APPLICATION_DATA.PRODUCTS", 0);
         assert!(!render(&empty).expect("a block").contains("COPY INTO"));
         check("load_empty", &empty);
+    }
+
+    #[test]
+    fn a_reset_writes_its_ledger_row_and_touches_no_table() {
+        let reset = sluice_core::Reset { to: sluice_core::Sequence(3), by: "b".into(), reason: "r".into() };
+        let reset = Commit { reset: Some(reset), ..commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 0) };
+        assert!(!render(&reset).expect("a block").contains("OPEN_EXCHANGE_RATES.CURRENCIES ("));
+        check("load_reset", &reset);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 pub mod ddl;
 pub mod ledger;
 pub mod load;
+pub mod observe;
 pub mod quote;
 
 /// The schema that holds the ledger, the lock rows, the lake's stage and its file format.

@@ -8,7 +8,7 @@ use super::{
     tokens::{Cursor, Token, name, name_in},
 };
 
-const KEYWORDS: [&str; 40] = [
+const KEYWORDS: [&str; 41] = [
     "SELECT",
     "FROM",
     "WHERE",
@@ -49,9 +49,11 @@ const KEYWORDS: [&str; 40] = [
     "DISTINCT",
     "BETWEEN",
     "LIKE",
+    "WITHIN",
 ];
 
-const FUNCTIONS: [&str; 7] = ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER", "LEFT"];
+const FUNCTIONS: [&str; 9] =
+    ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER", "LEFT", "DATEDIFF", "PERCENTILE_CONT"];
 
 /// The present moment as TIMESTAMP_NTZ in UTC.
 pub(super) const NOW: &str = "(now() AT TIME ZONE 'UTC')";

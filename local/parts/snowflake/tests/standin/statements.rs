@@ -1,7 +1,7 @@
 //! What `sluice-snowflake` renders, run for real.
 
 use sluice_core::{Disposition, Sequence};
-use sluice_snowflake::sql::{self, ledger};
+use sluice_snowflake::sql::{self, ledger, observe};
 
 use crate::support::{LAKE, Warehouse, sources, table_id};
 
@@ -123,6 +123,56 @@ async fn an_append_adds_and_an_empty_commit_only_gets_its_ledger_row() {
         warehouse.column("SELECT ROWS_LOADED FROM ADMIN__OBSERVABILITY.LOADS ORDER BY 1").await,
         ["0", "1", "1"]
     );
+}
+
+#[tokio::test]
+async fn a_reset_is_in_the_ledger_and_moves_neither_rows_nor_positions() {
+    let warehouse = Warehouse::founded().await;
+    let list = "SELECT 'EUR' AS code, 'x' AS name";
+    warehouse.load(&warehouse.commit(CURRENCIES, 1, 1, list)).await.expect("a load");
+    let mut reset = warehouse.commit(CURRENCIES, 2, 1, list);
+    reset.files.clear();
+    reset.rows = 0;
+    reset.reset = Some(sluice_core::Reset { to: Sequence(0), by: "b".into(), reason: "r".into() });
+    assert_eq!(warehouse.load(&reset).await.expect("a load"), "loaded");
+    assert_eq!(warehouse.column("SELECT CODE FROM DLT__OPEN_EXCHANGE_RATES.CURRENCIES").await, ["EUR"]);
+    let positions = warehouse.run(&ledger::positions()).await.expect("positions");
+    assert_eq!(positions[0]["position"].as_deref(), Some("1"));
+    let states = warehouse.run(&observe::load_states(&reset.lake_id)).await.expect("states");
+    assert_eq!(states[0]["commits"].as_deref(), Some("2"), "the ledger knows the reset: {states:?}");
+    let recent = warehouse.run(&observe::recent_loads(&reset.lake_id, Some(&reset.table), 1)).await.expect("loads");
+    assert_eq!(recent[0]["sequence"].as_deref(), Some("2"));
+    assert!(warehouse.run(&observe::failures(&reset.lake_id)).await.expect("failures").is_empty());
+    assert!(warehouse.run(&observe::dbt_runs(3)).await.expect("runs").is_empty());
+}
+
+#[tokio::test]
+async fn a_streams_progress_and_latency_are_those_of_its_rows() {
+    let warehouse = Warehouse::founded().await;
+    let table = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table");
+    let none = warehouse.run(&observe::latency(&table)).await.expect("an answer");
+    assert_eq!(none[0]["p50"], None);
+    let insert = "INSERT INTO STREAMING.PUBLIC.PURCHASES (EVENT_ID, CUSTOMER_EMAIL, PRODUCT_ID, QUANTITY, PURCHASE_TS,
+        SCHEMA_VERSION, _SLUICE_RUN_ID, _SLUICE_SEQUENCE, _SLUICE_LOADED_AT, _KAFKA_TOPIC, _KAFKA_PARTITION, _KAFKA_OFFSET,
+        _KAFKA_TIMESTAMP) VALUES ";
+    let row = |offset: u32, milliseconds: u32| {
+        format!(
+            "('e', 'c', 1, 1, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6), 1, 'r', 0,
+             '2026-01-01 00:00:0{}.{:03}'::TIMESTAMP_NTZ(6), 'purchases', 1, {offset}, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6))",
+            milliseconds / 1000,
+            milliseconds % 1000
+        )
+    };
+    let rows = [row(7, 100), row(9, 300), row(8, 2_500)].join(", ");
+    warehouse.run(&format!("{insert}{rows}")).await.expect("rows");
+    let partitions = warehouse.run(&observe::partitions(&table)).await.expect("partitions");
+    assert_eq!(partitions.len(), 1);
+    let value = |column: &str| partitions[0][column].as_deref();
+    assert_eq!((value("topic"), value("number")), (Some("purchases"), Some("1")));
+    assert_eq!((value("row_count"), value("highest")), (Some("3"), Some("9")));
+    assert_eq!(value("newest_row"), Some("2026-01-01T00:00:02.500000Z"));
+    let latency = warehouse.run(&observe::latency(&table)).await.expect("latencies");
+    assert_eq!((latency[0]["p50"].as_deref(), latency[0]["p99"].as_deref()), (Some("300"), Some("2456")));
 }
 
 #[tokio::test]

@@ -1,0 +1,203 @@
+//! The command line: what may be asked, and the help for it.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::{Args, Parser, Subcommand};
+
+/// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
+///
+/// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub target: Target,
+    /// Print JSON for programs instead of text for people.
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: Task,
+}
+
+/// Which platform.
+#[derive(Debug, Clone, Args)]
+pub struct Target {
+    /// A deployed CloudFormation stack; credentials and region come from the environment as usual. Without it, the
+    /// platform that `make up` has started on this machine.
+    #[arg(long, global = true, value_name = "NAME")]
+    pub stack: Option<String>,
+    /// The sources file that the stack was deployed with [default: platform/sources.yaml of this checkout].
+    #[arg(long, global = true, value_name = "FILE")]
+    pub sources: Option<PathBuf>,
+    /// Where the platform on this machine keeps its state.
+    #[arg(long, global = true, value_name = "FOLDER", default_value = ".sluice")]
+    pub state: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// How every table stands: newest commit, what is loaded and what is not, drift, streams, dbt.
+    Status,
+    /// Recent commits and what became of them, newest first.
+    Runs(RunsArgs),
+    /// Run the extract of one table now.
+    Run(RunArgs),
+    /// Fill days of a dated table (exchange rates), as far as the source's quota goes; call it again to go on.
+    Backfill(BackfillArgs),
+    /// Stop the schedules of a table, or of all; for a streaming table, its event source.
+    Pause(SwitchArgs),
+    /// Start them again.
+    Resume(SwitchArgs),
+    /// Move a table's cursor to that of an earlier commit, by one more commit. Nothing is deleted.
+    Reset(ResetArgs),
+    /// Load a commit again that failed to load.
+    Retry(RetryArgs),
+    /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
+    Doctor,
+}
+
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// Only this table; the end of its name will do.
+    #[arg(long)]
+    pub table: Option<String>,
+    /// How many.
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub limit: u16,
+}
+
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do, in any case.
+    pub table: String,
+    /// Stay until the commit is loaded.
+    #[arg(long)]
+    pub wait: bool,
+    /// Ignore the cursor and read everything again.
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Read from here on, whatever the newest commit has seen: a value of the cursor column, or for dated tables a day.
+    #[arg(long, value_name = "VALUE", conflicts_with = "full_refresh")]
+    pub from: Option<String>,
+    /// Say what a run would read; write nothing.
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
+    /// Run as if it were this time (RFC 3339) [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<DateTime<Utc>>,
+    /// With --wait: how long at most, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, requires = "wait")]
+    pub timeout: u64,
+}
+
+#[derive(Debug, Args)]
+pub struct BackfillArgs {
+    /// A table with one set of rows per day.
+    pub table: String,
+    /// First day, YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    pub from: NaiveDate,
+    /// Last day, YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    pub to: NaiveDate,
+    /// Say which days are missing; fetch none.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Run as if it were this time (RFC 3339) [default: now].
+    #[arg(long, value_name = "TIME")]
+    pub time: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct SwitchArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    pub table: Option<String>,
+    /// Every schedule of the stack, the sweeps too, and the stream.
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ResetArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    pub table: String,
+    /// The commit whose cursor to take over; 0 is the time before the first.
+    #[arg(long, value_name = "SEQUENCE")]
+    pub to: u64,
+    /// Why: kept in the commit with your name.
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
+    pub reason: String,
+    /// Show what would change; change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    pub table: String,
+    /// The commit that failed to load.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub sequence: u64,
+}
+
+fn not_blank(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() { Err("a reason is not blank".to_owned()) } else { Ok(text.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    fn parse(line: &str) -> Result<Cli, ErrorKind> {
+        Cli::try_parse_from(std::iter::once("sluice").chain(line.split(' '))).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_command_line_is_well_made() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_people_type_is_understood() {
+        let cli = parse("run products --wait --stack sluice-dev --json").expect("a run");
+        assert_eq!((cli.target.stack.as_deref(), cli.json), (Some("sluice-dev"), true));
+        assert!(matches!(cli.command, Task::Run(RunArgs { wait: true, full_refresh: false, timeout: 900, .. })));
+        let cli = parse("backfill rates --from 2026-01-01 --to 2026-01-31 --dry-run").expect("a backfill");
+        assert!(matches!(cli.command, Task::Backfill(BackfillArgs { dry_run: true, .. })));
+        assert!(matches!(parse("pause --all").expect("a pause").command, Task::Pause(SwitchArgs { all: true, .. })));
+        let cli = parse("--state .other reset products --to 0 --reason mistake").expect("a reset");
+        assert_eq!(cli.target.state, PathBuf::from(".other"));
+        assert!(matches!(cli.command, Task::Reset(ResetArgs { to: 0, yes: false, .. })));
+        assert!(matches!(parse("runs --limit 3").expect("runs").command, Task::Runs(RunsArgs { limit: 3, .. })));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_anything_is_called() {
+        for (line, kind) in [
+            ("pause", ErrorKind::MissingRequiredArgument),
+            ("pause products --all", ErrorKind::ArgumentConflict),
+            ("run products --wait --dry-run", ErrorKind::ArgumentConflict),
+            ("run products --from 7 --full-refresh", ErrorKind::ArgumentConflict),
+            ("run products --timeout 5", ErrorKind::MissingRequiredArgument),
+            ("reset products --to 1", ErrorKind::MissingRequiredArgument),
+            ("reset products --to -1 --reason x", ErrorKind::UnknownArgument),
+            ("retry products --sequence 0", ErrorKind::ValueValidation),
+            ("runs --limit 0", ErrorKind::ValueValidation),
+            ("backfill rates --from 2026-13-01 --to 2026-01-02", ErrorKind::ValueValidation),
+            ("levitate", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(parse(line).expect_err(line), kind, "{line}");
+        }
+        let blank = Cli::try_parse_from(["sluice", "reset", "products", "--to", "1", "--reason", " "]);
+        assert_eq!(blank.expect_err("a blank reason").kind(), ErrorKind::ValueValidation);
+    }
+}

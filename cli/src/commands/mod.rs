@@ -1,0 +1,44 @@
+//! The commands, one file each: gather, then print what was gathered.
+
+mod backfill;
+mod doctor;
+mod ledger;
+mod reset;
+mod retry;
+mod run;
+mod runs;
+mod status;
+mod switch;
+
+use crate::{
+    args::{Cli, Task},
+    failure::Outcome,
+    platform::Platform,
+    progress::Progress,
+};
+
+/// What every command needs beside its own arguments.
+pub struct Context<'a> {
+    pub platform: Platform,
+    pub progress: &'a Progress,
+    pub json: bool,
+}
+
+pub async fn run(cli: Cli, progress: &Progress) -> Outcome {
+    if let Task::Doctor = cli.command {
+        return doctor::run(&cli.target, progress, cli.json).await;
+    }
+    let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;
+    let context = Context { platform, progress, json: cli.json };
+    match cli.command {
+        Task::Status => status::run(&context).await,
+        Task::Runs(args) => runs::run(&context, &args).await,
+        Task::Run(args) => run::run(&context, &args).await,
+        Task::Backfill(args) => backfill::run(&context, &args).await,
+        Task::Pause(args) => switch::run(&context, &args, false).await,
+        Task::Resume(args) => switch::run(&context, &args, true).await,
+        Task::Reset(args) => reset::run(&context, &args).await,
+        Task::Retry(args) => retry::run(&context, &args).await,
+        Task::Doctor => Ok(()),
+    }
+}

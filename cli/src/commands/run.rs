@@ -1,0 +1,209 @@
+//! `sluice run`: one extract of one table, now, and if asked its load.
+
+use std::time::Duration;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sluice_core::{Error, Kind, Sequence, Table, TableId, sources::Source};
+use tokio::time::Instant;
+
+use crate::{
+    args::RunArgs,
+    commands::{Context, ledger},
+    failure::{Failure, Outcome},
+    output::{self, WIDTH, shortened, thousands},
+    platform::{Warehouse, extractor},
+};
+
+/// How often the ledger is asked.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What came of it.
+#[derive(Debug, Serialize)]
+struct Answer {
+    table: TableId,
+    /// The function's own summary.
+    extract: Value,
+    /// With `--wait`, when a commit was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    load: Option<Load>,
+}
+
+#[derive(Debug, Serialize)]
+struct Load {
+    status: String,
+    rows: u64,
+    seconds: f64,
+}
+
+pub async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
+    let platform = &context.platform;
+    let table = platform.table(&args.table)?;
+    let function = extractor(table).ok_or_else(|| {
+        Failure::usage(format!("{} streams; nothing has to be run", table.table)).hint("`sluice status` shows its lag")
+    })?;
+    let event = request(table, args, args.time.unwrap_or_else(Utc::now))?;
+    let text = format!("{function} is at {}", table.table);
+    let extract = context.progress.spin(text, platform.invoke(function, &event)).await?;
+    let committed = extract["sequence"].as_u64().map(Sequence);
+    let load = match committed.filter(|_| args.wait) {
+        None => None,
+        Some(sequence) => {
+            let warehouse = platform.warehouse().await?;
+            let text = format!("waiting until {} #{sequence} is loaded", table.table);
+            let limit = Duration::from_secs(args.timeout);
+            Some(context.progress.spin(text, loaded(&warehouse, &table.table, sequence, limit)).await?)
+        }
+    };
+    output::print(context.json, &Answer { table: table.table.clone(), extract, load }, render)
+}
+
+/// The extract's event. Options that were not given are left out.
+pub fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Outcome<Value> {
+    let mut event = json!({"time": time, "table": table.table});
+    if args.full_refresh {
+        event["full_refresh"] = true.into();
+    }
+    if args.dry_run {
+        event["dry_run"] = true.into();
+    }
+    match (&args.from, &table.source) {
+        (None, _) => {}
+        (Some(day), Source::ExchangeRates { .. }) => {
+            let day: NaiveDate = day.parse().map_err(|_| {
+                Failure::usage(format!("'{day}' is no day")).hint("this table has a row per day: --from YYYY-MM-DD")
+            })?;
+            event["from"] = json!(day);
+        }
+        (Some(_), Source::Currencies) => {
+            return Err(Failure::usage("this table is read whole each time, so --from means nothing"));
+        }
+        (Some(value), _) => event["from_cursor"] = json!(value),
+    }
+    Ok(event)
+}
+
+/// Asks the ledger until the commit has come to an end.
+async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limit: Duration) -> Outcome<Load> {
+    let start = Instant::now();
+    loop {
+        if let Some(entry) = ledger::entry(warehouse, table, sequence).await? {
+            match entry.status.as_str() {
+                "loaded" => {
+                    let seconds = start.elapsed().as_secs_f64();
+                    return Ok(Load { status: entry.status, rows: entry.rows, seconds });
+                }
+                "failed" => {
+                    let reason = entry.reason.unwrap_or_else(|| "no reason kept".into());
+                    return Err(Failure::from(
+                        Error::invalid_data(format!("the load failed: {reason}"))
+                            .with("table", table)
+                            .with("sequence", sequence),
+                    )
+                    .hint(format!("mend it, then `sluice retry {table} --sequence {sequence}`")));
+                }
+                _ => {}
+            }
+        }
+        if start.elapsed() > limit {
+            return Err(Failure::from(
+                Error::new(Kind::Timeout, "the commit is in the lake and not yet loaded")
+                    .with("table", table)
+                    .with("sequence", sequence),
+            )
+            .hint("`sluice status` goes on looking; `sluice doctor` shows dead letters"));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn render(answer: &Answer) -> String {
+    let extract = &answer.extract;
+    let count = |name: &str| thousands(extract[name].as_u64().unwrap_or_default());
+    let mut lines = vec![match extract["outcome"].as_str() {
+        Some("committed") => format!(
+            "{} #{}: {} rows in {} files committed, {} rejected",
+            answer.table,
+            extract["sequence"],
+            count("rows"),
+            extract["files"],
+            count("rejected")
+        ),
+        Some("nothing_new") => format!("{}: nothing new in the source", answer.table),
+        Some("dry_run") => format!("{}: a run would read {}", answer.table, planned(&extract["plan"])),
+        other => format!("{}: {}", answer.table, other.unwrap_or("no outcome told")),
+    }];
+    if !extract["cursor_to"].is_null() {
+        lines.push(shortened(&format!("  cursor  {}", extract["cursor_to"]), WIDTH));
+    }
+    if let Some(load) = &answer.load {
+        lines.push(format!("  {}  {} rows after {:.1} s", load.status, thousands(load.rows), load.seconds));
+    }
+    lines.join("\n")
+}
+
+/// What a dry run told, in the source's own words.
+fn planned(plan: &Value) -> String {
+    let rows = plan["rows"]
+        .as_u64()
+        .map_or_else(|| "an unknown number of rows".to_owned(), |n| format!("{} rows", thousands(n)));
+    let facts = plan["facts"].as_object().filter(|facts| !facts.is_empty());
+    let facts = facts.map(|facts| format!("\n  {}", Value::Object(facts.clone())));
+    format!("{rows}{}", facts.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Sources;
+
+    use super::*;
+
+    fn args() -> RunArgs {
+        RunArgs {
+            table: String::new(),
+            wait: false,
+            full_refresh: false,
+            from: None,
+            dry_run: false,
+            time: None,
+            timeout: 1,
+        }
+    }
+
+    fn event(table: &str, args: &RunArgs) -> Outcome<Value> {
+        let sources = Sources::parse(include_str!("../../../platform/sources.yaml")).expect("valid sources");
+        let table = sources.table(&table.parse().expect("a name")).expect("a table");
+        request(table, args, DateTime::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn the_event_holds_what_was_asked_and_nothing_else() {
+        let products = "DLT.APPLICATION_DATA.PRODUCTS";
+        let plain = event(products, &args()).expect("an event");
+        assert_eq!(plain, json!({"time": "1970-01-01T00:00:00Z", "table": products}));
+        let from = RunArgs { from: Some("17".into()), dry_run: true, ..args() };
+        let from = event(products, &from).expect("an event");
+        assert_eq!((&from["from_cursor"], &from["dry_run"]), (&json!("17"), &json!(true)));
+        let rates = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
+        let day = RunArgs { from: Some("2026-01-02".into()), ..args() };
+        assert_eq!(event(rates, &day).expect("an event")["from"], "2026-01-02");
+        let no_day = RunArgs { from: Some("17".into()), ..args() };
+        assert_eq!(event(rates, &no_day).expect_err("no day").exit_code(), 2);
+        assert_eq!(event("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", &day).expect_err("no cursor").exit_code(), 2);
+    }
+
+    #[test]
+    fn each_outcome_has_its_line() {
+        let text = |extract: Value| render(&Answer { table: "A.B.C".parse().expect("a table"), extract, load: None });
+        let committed = json!({"outcome": "committed", "sequence": 4, "rows": 1234, "files": 1, "rejected": 2,
+            "cursor_to": {"audit_id": 9}});
+        assert_eq!(
+            text(committed),
+            "A.B.C #4: 1,234 rows in 1 files committed, 2 rejected\n  cursor  {\"audit_id\":9}"
+        );
+        assert_eq!(text(json!({"outcome": "nothing_new"})), "A.B.C: nothing new in the source");
+        let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
+        assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");
+    }
+}

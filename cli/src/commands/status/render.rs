@@ -1,0 +1,270 @@
+//! The status as text that fits a terminal: a line per table, then what deserves a sentence.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{DbtRun, Status, StreamStatus, TableStatus};
+use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
+
+pub fn status(status: &Status) -> String {
+    let now = status.at;
+    let mut parts = vec![format!("{}, {}", status.platform, now.format("%Y-%m-%d %H:%M:%S UTC"))];
+    parts.push(tables(&status.tables, now));
+    let notes: Vec<String> = status.tables.iter().flat_map(|table| notes(table, now)).collect();
+    if !notes.is_empty() {
+        parts.push(notes.join("\n"));
+    }
+    for table in &status.tables {
+        if let Some(stream) = &table.stream {
+            parts.push(streaming(table, stream, now));
+        }
+    }
+    parts.push(dbt(status.dbt.as_ref(), now));
+    parts.join("\n\n")
+}
+
+fn tables(tables: &[TableStatus], now: DateTime<Utc>) -> String {
+    let columns = [
+        ("TABLE", Side::Left),
+        ("COMMIT", Side::Right),
+        ("AGE", Side::Right),
+        ("ROWS", Side::Right),
+        ("REJ", Side::Right),
+        ("LOADED", Side::Right),
+        ("PENDING", Side::Right),
+        ("RUNS", Side::Left),
+    ];
+    let row = |table: &TableStatus| {
+        let commit = table.commit.as_ref();
+        let of_commit = |text: &dyn Fn(&super::NewestCommit) -> String| commit.map_or_else(|| "-".to_owned(), text);
+        let load = table.load.as_ref();
+        vec![
+            table.table.to_string(),
+            of_commit(&|commit| format!("#{}", commit.sequence)),
+            of_commit(&|commit| age(now, commit.committed_at)),
+            of_commit(&|commit| if commit.reset.is_some() { "reset".into() } else { thousands(commit.rows) }),
+            of_commit(&|commit| thousands(commit.rejected)),
+            load.and_then(|load| load.newest).map_or_else(|| "-".to_owned(), |newest| format!("#{newest}")),
+            load.map_or_else(|| "-".to_owned(), |load| load.pending.to_string()),
+            match table.paused {
+                None => "-".to_owned(),
+                Some(true) => "paused".to_owned(),
+                Some(false) => "on".to_owned(),
+            },
+        ]
+    };
+    output::table(&columns, &tables.iter().filter(|table| table.stream.is_none()).map(row).collect::<Vec<_>>())
+}
+
+/// Cursor, reset, drift and failure: a line each.
+fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |what: &str, text: String| {
+        notes.push(shortened(&format!("{what:<8}  {}: {text}", table.table.table), WIDTH));
+    };
+    if let Some(commit) = &table.commit {
+        if let Some(cursor) = &commit.cursor {
+            note("cursor", cursor.0.to_string());
+        }
+        if let Some(reset) = &commit.reset {
+            note("reset", format!("to #{} by {}: {}", reset.to, reset.by, reset.reason));
+        }
+        for change in &commit.drift {
+            note("drift", change.to_string());
+        }
+    }
+    if let Some(failure) = table.load.as_ref().and_then(|load| load.last_failure.as_ref()) {
+        let when = failure.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
+        let reason = failure.reason.as_deref().unwrap_or("no reason kept");
+        note("failed", format!("#{}{when}: {reason}", failure.sequence));
+    }
+    notes
+}
+
+fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> String {
+    let columns = [
+        ("STREAM", Side::Left),
+        ("TOPIC", Side::Left),
+        ("PART", Side::Right),
+        ("COMMITTED", Side::Right),
+        ("ROWS", Side::Right),
+        ("REFUSED", Side::Right),
+        ("EVENT", Side::Right),
+        ("ROW", Side::Right),
+    ];
+    let ago = |at: Option<DateTime<Utc>>| at.map_or_else(|| "-".to_owned(), |at| age(now, at));
+    let rows: Vec<Vec<String>> = stream
+        .partitions
+        .iter()
+        .map(|partition| {
+            let highest = i64::try_from(partition.highest_offset).ok();
+            vec![
+                table.table.to_string(),
+                partition.topic.clone(),
+                partition.partition.to_string(),
+                partition.committed_offset.or(highest).map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+                thousands(partition.rows),
+                partition.refused.map_or_else(|| "-".to_owned(), thousands),
+                ago(partition.newest_event),
+                ago(partition.newest_row),
+            ]
+        })
+        .collect();
+    let mut text = match rows.is_empty() {
+        true => format!("{}: no rows yet", table.table),
+        false => output::table(&columns, &rows),
+    };
+    if let Some(latency) = stream.latency_ms {
+        let time = |ms: u64| duration(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
+        text.push_str(&format!(
+            "\nnewest rows, event to append: p50 {}, p95 {}, p99 {}",
+            time(latency.p50),
+            time(latency.p95),
+            time(latency.p99)
+        ));
+    }
+    if table.paused == Some(true) {
+        text.push_str("\npaused: its event source is off");
+    }
+    text
+}
+
+fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
+    let Some(run) = run else { return "dbt: no run yet".to_owned() };
+    let when = run.finished_at.or(run.started_at).map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
+    let selectors = if run.selectors.is_empty() { "everything" } else { &run.selectors };
+    shortened(&format!("dbt: run {} {}{when} ({selectors})", run.number, run.status), WIDTH)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use serde_json::json;
+    use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table};
+
+    use super::*;
+    use crate::commands::{
+        ledger::LoadFailure,
+        status::{
+            LoadState, NewestCommit,
+            stream::{Latency, Partition},
+        },
+    };
+
+    pub(in super::super) fn table() -> Table {
+        let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+        sources.tables[0].clone()
+    }
+
+    pub(in super::super) fn commit(sequence: u64) -> Commit {
+        serde_json::from_value(json!({
+            "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": sequence, "run_id": "r", "loader": "copy",
+            "disposition": "merge", "key": ["id"], "schema": [{"name": "id", "type": "bigint"}],
+            "schema_fingerprint": "id:bigint", "rows": 0, "files": [],
+            "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
+        }))
+        .expect("a commit")
+    }
+
+    fn at(minute: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minute)
+    }
+
+    fn change() -> Change {
+        let change = json!({"kind": "new", "column": "colour", "to": "text", "action": "evolved"});
+        serde_json::from_value(change).expect("a change")
+    }
+
+    /// The longest names and the largest numbers that are likely.
+    fn full() -> Status {
+        let commit = NewestCommit {
+            sequence: 12_345,
+            run_id: RunId("r".into()),
+            committed_at: at(0),
+            rows: 123_456_789,
+            rejected: 1_234,
+            cursor: Some(Cursor(json!({"done": ["x".repeat(200)]}))),
+            reset: Some(Reset { to: Sequence(3), by: "arn:aws:iam::1:user/u".into(), reason: "a mistake".into() }),
+            drift: vec![change()],
+        };
+        let failure = LoadFailure { sequence: 7, reason: Some("rows differ\nfrom".into()), at: Some(at(60)) };
+        let load = LoadState { newest: Some(12_340), pending: 5, failed: 1, last_failure: Some(failure) };
+        let partition = Partition {
+            topic: "purchases".into(),
+            partition: 2,
+            rows: 123_456_789,
+            highest_offset: 987_654_321,
+            committed_offset: Some(987_654_322),
+            refused: Some(3),
+            newest_event: Some(at(119)),
+            newest_row: None,
+        };
+        let latency = Some(Latency { p50: 240, p95: 1_900, p99: 61_000 });
+        Status {
+            platform: "sluice-prod in us-east-1".into(),
+            at: at(120),
+            tables: vec![
+                TableStatus {
+                    table: "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES".parse().expect("a table"),
+                    paused: Some(true),
+                    commit: Some(commit),
+                    load: Some(load),
+                    stream: None,
+                },
+                TableStatus {
+                    table: "STREAMING.PUBLIC.PURCHASES".parse().expect("a table"),
+                    paused: None,
+                    commit: None,
+                    load: None,
+                    stream: Some(StreamStatus { partitions: vec![partition], latency_ms: latency }),
+                },
+            ],
+            dbt: Some(DbtRun {
+                number: 3,
+                status: "succeeded".into(),
+                selectors: "source:a+ ".repeat(30),
+                started_at: None,
+                finished_at: Some(at(118)),
+            }),
+        }
+    }
+
+    #[test]
+    fn the_status_fits_a_hundred_columns_whatever_it_holds() {
+        let mut read = full();
+        if let Some(commit) = &mut read.tables[0].commit {
+            commit.reset = None;
+        }
+        let text = format!("{}\n{}", status(&full()), status(&read));
+        assert!(text.contains("  123,456,789  1,234  "), "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());
+        }
+    }
+
+    #[test]
+    fn everything_that_needs_a_person_is_told() {
+        let text = status(&full());
+        for part in [
+            "sluice-prod in us-east-1, 1970-01-01 02:00:00 UTC",
+            "#12345   2h  reset  1,234  #12340        5  paused",
+            "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
+            "drift     EXCHANGE_RATES: 'colour' is new (text)",
+            "reset     EXCHANGE_RATES: to #3 by arn:aws:iam::1:user/u: a mistake",
+            "987654322  123,456,789        3     1m    -",
+            "p50 240ms, p95 1.9s, p99 1m",
+            "dbt: run 3 succeeded 2m ago (source:a+",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_empty_platform_is_told_as_such() {
+        let mut empty = full();
+        empty.dbt = None;
+        empty.tables[0].commit = None;
+        empty.tables[0].load = Some(LoadState { newest: None, pending: 0, failed: 0, last_failure: None });
+        empty.tables[1].stream = Some(StreamStatus { partitions: Vec::new(), latency_ms: None });
+        let text = status(&empty);
+        assert!(text.contains("dbt: no run yet") && text.contains("PURCHASES: no rows yet"), "{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! `sluice pause` and `sluice resume`: schedules and the stream's event source, off and on.
+
+use serde::Serialize;
+use sluice_core::{Error, Loader, TableId};
+
+use crate::{
+    args::SwitchArgs,
+    commands::Context,
+    failure::{Failure, Outcome},
+    mappings::Mapping,
+    output::{self, Side},
+    schedules::{Schedule, Schedules},
+};
+
+/// What was done.
+#[derive(Debug, Serialize)]
+struct Switched {
+    enabled: bool,
+    changed: usize,
+    items: Vec<Item>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Item {
+    /// `schedule` or `event source`.
+    what: &'static str,
+    name: String,
+    /// What it serves.
+    serves: String,
+    was_enabled: bool,
+    changed: bool,
+}
+
+pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Outcome {
+    let platform = &context.platform;
+    let table = args.table.as_deref().map(|name| platform.table(name)).transpose()?;
+    let word = if enabled { "resuming" } else { "pausing" };
+    let spinner = context.progress.spinner(word);
+    let mut items = Vec::new();
+    if table.is_none_or(|table| table.loader != Loader::Streaming) {
+        let schedules = Schedules::of(&platform.place.aws, &platform.stack)?;
+        for schedule in chosen(schedules.list().await?, table.map(|table| &table.table)) {
+            if schedule.enabled != enabled {
+                schedules.switch(&schedule.name, enabled).await?;
+            }
+            items.push(item(schedule, enabled));
+        }
+    }
+    if table.is_none_or(|table| table.loader == Loader::Streaming) {
+        items.extend(stream(context, enabled, table.is_some()).await?);
+    }
+    spinner.finish_and_clear();
+    if items.is_empty() {
+        return Err(Failure::from(Error::not_found("the stack has no schedule for this table"))
+            .hint("add one in template.yaml beside the others"));
+    }
+    let changed = items.iter().filter(|item| item.changed).count();
+    output::print(context.json, &Switched { enabled, changed, items }, render)
+}
+
+/// The mapping of the stream. Missing, it is an error only where a streaming table was asked for by name.
+async fn stream(context: &Context<'_>, enabled: bool, asked_for: bool) -> Outcome<Option<Item>> {
+    let platform = &context.platform;
+    let Some(mapping) = Mapping::of(&platform.place.aws, &platform.stack) else {
+        if !asked_for {
+            return Ok(None);
+        }
+        let hint = match platform.place.is_local {
+            true => "on one machine the poller inside `make up` takes its place, as long as that runs",
+            false => "deploy with EnableKafka=true, or switch your own event source",
+        };
+        return Err(Failure::from(Error::not_found("this stack has no event source for the stream")).hint(hint));
+    };
+    let was_enabled = mapping.enabled().await?;
+    if was_enabled != enabled {
+        mapping.switch(enabled).await?;
+    }
+    Ok(Some(Item {
+        what: "event source",
+        name: "StreamKafkaSource".into(),
+        serves: "all streaming tables".into(),
+        was_enabled,
+        changed: was_enabled != enabled,
+    }))
+}
+
+/// Those of a table, or all.
+fn chosen(schedules: Vec<Schedule>, table: Option<&TableId>) -> Vec<Schedule> {
+    schedules.into_iter().filter(|schedule| table.is_none() || schedule.table.as_ref() == table).collect()
+}
+
+fn item(schedule: Schedule, enabled: bool) -> Item {
+    Item {
+        what: "schedule",
+        serves: schedule.table.map_or_else(|| "all tables".to_owned(), |table| table.to_string()),
+        name: schedule.name,
+        was_enabled: schedule.enabled,
+        changed: schedule.enabled != enabled,
+    }
+}
+
+fn render(switched: &Switched) -> String {
+    let word = |enabled| if enabled { "on" } else { "off" };
+    let rows: Vec<Vec<String>> = switched
+        .items
+        .iter()
+        .map(|item| {
+            let state = match item.changed {
+                true => format!("{} → {}", word(item.was_enabled), word(switched.enabled)),
+                false => format!("{} already", word(switched.enabled)),
+            };
+            vec![item.serves.clone(), format!("{} {}", item.what, item.name), state]
+        })
+        .collect();
+    let table = output::table(&[("SERVES", Side::Left), ("WHAT", Side::Left), ("STATE", Side::Left)], &rows);
+    let end = match (switched.changed, switched.enabled) {
+        (0, _) => "nothing to change",
+        (_, true) => "runs that were missed are not made up for: the next one reads from where the last one stopped",
+        (_, false) => "what is under way goes on; `sluice resume` starts it again, and so may a deployment",
+    };
+    format!("{table}\n\n{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(name: &str, table: Option<&str>, enabled: bool) -> Schedule {
+        let table = table.map(|table| table.parse().expect("a table"));
+        Schedule { name: name.into(), table, expression: "rate(1 hour)".into(), enabled }
+    }
+
+    #[test]
+    fn a_table_has_its_own_schedules_and_all_means_all() {
+        let all =
+            vec![schedule("a", Some("A.B.C"), true), schedule("b", Some("A.B.D"), true), schedule("s", None, true)];
+        let table: TableId = "A.B.C".parse().expect("a table");
+        let names = |chosen: Vec<Schedule>| chosen.into_iter().map(|s| s.name).collect::<Vec<_>>();
+        assert_eq!(names(chosen(all.clone(), Some(&table))), ["a"]);
+        assert_eq!(names(chosen(all, None)), ["a", "b", "s"]);
+    }
+
+    #[test]
+    fn what_was_changed_and_what_was_so_already_are_told_apart() {
+        let items = vec![item(schedule("a", Some("A.B.C"), true), false), item(schedule("s", None, false), false)];
+        let changed = items.iter().filter(|item| item.changed).count();
+        let text = render(&Switched { enabled: false, changed, items });
+        assert!(text.contains("schedule a  on → off") && text.contains("off already"), "{text}");
+        assert!(render(&Switched { enabled: true, changed: 0, items: Vec::new() }).contains("nothing to change"));
+    }
+}

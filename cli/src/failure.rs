@@ -1,0 +1,90 @@
+//! Why a command did not do what was asked, and what to do about it.
+
+use sluice_core::{Error, Kind};
+
+pub type Outcome<T = ()> = Result<T, Failure>;
+
+/// An error with a hint for whoever sits at the terminal.
+#[derive(Debug)]
+pub struct Failure {
+    error: Error,
+    hint: Option<String>,
+    usage: bool,
+}
+
+impl Failure {
+    /// The caller asked for something that makes no sense, whatever the state of the platform.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Failure { error: Error::config(message), hint: None, usage: true }
+    }
+
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.error.kind()
+    }
+
+    pub fn exit_code(&self) -> u8 {
+        if self.usage { 2 } else { 1 }
+    }
+
+    pub fn message(&self) -> String {
+        self.error.chain()
+    }
+
+    fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref().or_else(|| usual_hint(self.error.kind()))
+    }
+
+    pub fn text(&self) -> String {
+        let hint = self.hint_text().map(|hint| format!("\n  hint: {hint}"));
+        format!("sluice: {}{}", self.message(), hint.unwrap_or_default())
+    }
+
+    pub fn json(&self) -> String {
+        let kind = if self.usage { "Usage" } else { self.error.kind().as_str() };
+        serde_json::json!({"error": {"kind": kind, "message": self.message(), "hint": self.hint_text()}}).to_string()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { error, hint: None, usage: false }
+    }
+}
+
+/// What helps most often. A kind without an entry needs a hint of its own, or has none.
+fn usual_hint(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Auth => Some("check the credentials (`aws sts get-caller-identity`) and what they are allowed to do"),
+        Kind::Conflict => Some("look with `sluice status`, then try again"),
+        Kind::RateLimited => Some("wait and call again; nothing is lost"),
+        Kind::Unavailable | Kind::Timeout => Some("try again; `sluice doctor` looks at each part"),
+        Kind::NotFound => Some("`sluice status` shows which tables and commits there are"),
+        Kind::SchemaMismatch | Kind::InvalidData => {
+            Some("compare the table's entry in platform/sources.yaml with the source")
+        }
+        Kind::Config | Kind::Unsupported | Kind::Internal => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_and_what_to_do_and_tells_its_kinds_apart() {
+        let away = Failure::from(Error::unavailable("cannot list the log").because("connection refused"));
+        assert_eq!(away.exit_code(), 1);
+        assert!(away.text().starts_with("sluice: cannot list the log: connection refused\n  hint: try again"));
+        let wrong = Failure::usage("no such table").hint("look at the list");
+        assert_eq!(wrong.exit_code(), 2);
+        let json: serde_json::Value = serde_json::from_str(&wrong.json()).expect("JSON");
+        assert_eq!(json["error"]["kind"], "Usage");
+        assert_eq!(json["error"]["hint"], "look at the list");
+    }
+}

@@ -1,0 +1,31 @@
+//! `sluice`: looks after a deployed platform, or after the one on this machine. See docs/cli.md.
+
+mod args;
+mod commands;
+mod failure;
+mod mappings;
+mod output;
+mod place;
+mod platform;
+mod progress;
+mod schedules;
+mod stack;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::{args::Cli, progress::Progress};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let json = cli.json;
+    match commands::run(cli, &Progress::new(json)).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", if json { failure.json() } else { failure.text() });
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Where the platform is: in an AWS account, or on this machine.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use serde::Deserialize;
+use sluice_core::{Error, Sources};
+
+use crate::{
+    args::Target,
+    failure::{Failure, Outcome},
+};
+
+/// The stack that one machine deploys.
+const LOCAL_STACK: &str = "sluice-local";
+/// The region of the stack on this machine.
+const LOCAL_REGION: &str = "us-east-1";
+/// A port on this machine answers at once, or nobody listens.
+const KNOCK: Duration = Duration::from_secs(1);
+
+/// How to reach the platform.
+#[derive(Debug)]
+pub struct Place {
+    pub aws: SdkConfig,
+    pub stack: String,
+    pub is_local: bool,
+    pub sources: Sources,
+}
+
+/// What `sluice-local` leaves of its ports.
+#[derive(Debug, Deserialize)]
+struct Ports {
+    aws: u16,
+}
+
+impl Place {
+    pub async fn find(target: &Target) -> Outcome<Self> {
+        let root = root();
+        let sources = read_sources(target, root.as_deref())?;
+        match &target.stack {
+            Some(stack) => Ok(Place { aws: deployed().await?, stack: stack.clone(), is_local: false, sources }),
+            None => {
+                let aws = local(&base(root.as_deref(), &target.state)?).await?;
+                Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources })
+            }
+        }
+    }
+
+    /// The place in words.
+    pub fn title(&self) -> String {
+        let region = self.aws.region().map(ToString::to_string).unwrap_or_default();
+        if self.is_local { format!("{} on this machine", self.stack) } else { format!("{} in {region}", self.stack) }
+    }
+}
+
+/// The checkout: the folder with the template, here or above.
+fn root() -> Option<PathBuf> {
+    let here = std::env::current_dir().ok()?;
+    here.ancestors().find(|folder| folder.join("template.yaml").exists()).map(Path::to_owned)
+}
+
+fn read_sources(target: &Target, root: Option<&Path>) -> Outcome<Sources> {
+    let file = match (&target.sources, root) {
+        (Some(file), _) => file.clone(),
+        (None, Some(root)) => root.join("platform/sources.yaml"),
+        (None, None) => {
+            return Err(Failure::usage("no platform/sources.yaml here or above")
+                .hint("call this in a checkout, or name the file with --sources"));
+        }
+    };
+    Ok(Sources::read(&file)?)
+}
+
+fn base(root: Option<&Path>, state: &Path) -> Outcome<PathBuf> {
+    let root = root.ok_or_else(|| {
+        Failure::usage("the platform on this machine is looked for in its checkout, and this folder is in none")
+            .hint("go there, or name a deployed stack with --stack")
+    })?;
+    Ok(root.join(state))
+}
+
+async fn local(base: &Path) -> Outcome<SdkConfig> {
+    let not_there = || {
+        Failure::from(Error::unavailable("the platform on this machine is not running"))
+            .hint("start it with `make up` in another terminal, or name a deployed stack with --stack")
+    };
+    let ports = fs::read(base.join("ports.json")).map_err(|_| not_there())?;
+    let Ports { aws } = serde_json::from_slice(&ports)
+        .map_err(|error| Error::invalid_data("the local platform's ports.json does not parse").because(error))?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, aws));
+    TcpStream::connect_timeout(&address, KNOCK).map_err(|_| not_there())?;
+    let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "one-machine");
+    Ok(aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::from_static(LOCAL_REGION))
+        .endpoint_url(format!("http://{address}"))
+        .credentials_provider(credentials)
+        .load()
+        .await)
+}
+
+async fn deployed() -> Outcome<SdkConfig> {
+    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+    if aws.region().is_none() {
+        return Err(Failure::usage("no AWS region is set").hint("set AWS_REGION, or a region in the profile"));
+    }
+    Ok(aws)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Kind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_platform_that_does_not_run_is_said_to_be_away() {
+        let folder = std::env::temp_dir().join(format!("sluice-place-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        let none = local(&folder).await.expect_err("nothing runs");
+        assert_eq!(none.kind(), Kind::Unavailable);
+        assert!(none.text().contains("make up"), "{}", none.text());
+
+        // A port that was free a moment ago: its listener is gone.
+        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port");
+        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {}}}"#, port.port())).expect("a file");
+        assert_eq!(local(&folder).await.expect_err("nobody listens").kind(), Kind::Unavailable);
+
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let port = listener.local_addr().expect("an address").port();
+        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {port}, "kafka": 1}}"#)).expect("a file");
+        assert_eq!(local(&folder).await.expect("a platform").region().map(Region::as_ref), Some("us-east-1"));
+        fs::remove_dir_all(&folder).expect("removed");
+    }
+}

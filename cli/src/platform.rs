@@ -1,0 +1,181 @@
+//! The platform as the commands use it: tables by name, functions, the lake, the warehouse.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_sdk_lambda::primitives::Blob;
+use serde_json::Value;
+use sluice_aws::{CachedSecrets, S3Lake, classify};
+use sluice_core::{
+    Error, Kind, LakeId, Table, TableId,
+    env::Env,
+    port::{Row, Statements},
+    sources::Source,
+};
+use sluice_snowflake::{Account, SnowflakeConfig, SqlApi};
+use uuid::Uuid;
+
+use crate::{
+    args::Target,
+    failure::{Failure, Outcome},
+    place::Place,
+    stack::Stack,
+};
+
+/// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
+const LOADER: &str = "LoadCommits";
+
+/// A platform that has been found.
+pub struct Platform {
+    pub place: Place,
+    pub stack: Stack,
+    lambda: aws_sdk_lambda::Client,
+}
+
+/// The warehouse and the lake's name in its ledger.
+pub struct Warehouse {
+    pub lake_id: LakeId,
+    pub account: Arc<Account<CachedSecrets>>,
+    statements: SqlApi<CachedSecrets>,
+}
+
+impl Platform {
+    pub async fn open(target: &Target) -> Outcome<Self> {
+        let place = Place::find(target).await?;
+        let stack = Stack::describe(&place.aws, &place.stack).await?;
+        let lambda = aws_sdk_lambda::Client::new(&place.aws);
+        Ok(Platform { place, stack, lambda })
+    }
+
+    pub fn store(&self) -> Outcome<S3Lake> {
+        Ok(S3Lake::new(&self.place.aws, self.stack.output("LakeBucket")?))
+    }
+
+    /// The settings that a function was deployed with.
+    pub async fn environment(&self, function: &str) -> Outcome<BTreeMap<String, String>> {
+        let name = self.stack.resource(function)?;
+        let get = self.lambda.get_function_configuration().function_name(name).send().await;
+        let found = get.map_err(|error| classify(error, format!("cannot read the settings of {name}")))?;
+        let variables = found.environment().and_then(|environment| environment.variables()).cloned();
+        Ok(variables.unwrap_or_default().into_iter().collect())
+    }
+
+    pub async fn lake_id(&self) -> Outcome<LakeId> {
+        lake_id(&self.environment(LOADER).await?)
+    }
+
+    pub async fn warehouse(&self) -> Outcome<Warehouse> {
+        let settings = self.environment(LOADER).await?;
+        let lake_id = lake_id(&settings)?;
+        let mut env = Env::of(settings);
+        let config = SnowflakeConfig::from_env(&mut env);
+        let config = env.finish(config)?;
+        let secrets = CachedSecrets::new(&self.place.aws);
+        let account = Arc::new(Account::new(config, secrets, sluice_http::Client::new()?));
+        Ok(Warehouse { lake_id, statements: SqlApi::new(Arc::clone(&account)), account })
+    }
+
+    /// Invokes a function and waits for its answer. Its own error comes back with its kind.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Outcome<Value> {
+        let name = self.stack.resource(function)?;
+        let invoke = self.lambda.invoke().function_name(name).payload(Blob::new(event.to_string()));
+        let answer = invoke.send().await.map_err(|error| classify(error, format!("cannot invoke {name}")))?;
+        let body = answer.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
+        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+        match answer.function_error() {
+            None => Ok(body),
+            Some(_) => Err(of_function(name, &body)),
+        }
+    }
+
+    /// The table of that name, or the one whose name ends so, in any case.
+    pub fn table(&self, name: &str) -> Outcome<&Table> {
+        find_table(&self.place.sources.tables, name)
+    }
+}
+
+impl Warehouse {
+    /// Runs a statement that only reads. Each is a new request.
+    pub async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
+        Ok(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}")).await?)
+    }
+}
+
+fn lake_id(settings: &BTreeMap<String, String>) -> Outcome<LakeId> {
+    let id = settings.get("SLUICE_LAKE_ID").cloned();
+    Ok(LakeId(id.ok_or_else(|| Error::not_found("LoadCommits has no SLUICE_LAKE_ID; deploy the template again"))?))
+}
+
+/// A function's failure, as its runtime reports it.
+fn of_function(name: &str, body: &Value) -> Failure {
+    let part = |name: &str| body[name].as_str().unwrap_or("unknown").to_owned();
+    let word = part("errorType");
+    let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::Internal);
+    let failure = Failure::from(Error::new(kind, format!("{name} failed with {word}: {}", part("errorMessage"))));
+    match kind {
+        Kind::Config | Kind::Internal | Kind::Unsupported => failure.hint(format!("its log is /aws/lambda/{name}")),
+        _ => failure,
+    }
+}
+
+fn find_table<'a>(tables: &'a [Table], name: &str) -> Outcome<&'a Table> {
+    let wanted = name.to_uppercase();
+    let fits = |id: &TableId| {
+        let full = id.to_string();
+        full == wanted || full.strip_suffix(&wanted).is_some_and(|before| before.ends_with(['.', '_']))
+    };
+    let names = |tables: &[&Table]| tables.iter().map(|table| table.table.to_string()).collect::<Vec<_>>().join(", ");
+    let exact = tables.iter().find(|table| table.table.to_string() == wanted);
+    let found: Vec<&Table> = match exact {
+        Some(table) => vec![table],
+        None => tables.iter().filter(|table| fits(&table.table)).collect(),
+    };
+    match found[..] {
+        [table] => Ok(table),
+        [] => Err(Failure::usage(format!("no table of platform/sources.yaml is called '{name}'"))
+            .hint(format!("there are {}", names(&tables.iter().collect::<Vec<_>>())))),
+        _ => Err(Failure::usage(format!("'{name}' is the end of several names"))
+            .hint(format!("say which: {}", names(&found)))),
+    }
+}
+
+/// The function that extracts a table; `None` for one that streams.
+pub fn extractor(table: &Table) -> Option<&'static str> {
+    match table.source {
+        Source::Postgres { .. } => Some("ExtractPostgres"),
+        Source::Currencies | Source::ExchangeRates { .. } => Some("ExtractExchangeRates"),
+        Source::HubspotContacts => Some("ExtractHubspot"),
+        Source::Kafka { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Sources;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_found_by_the_end_of_its_name_and_never_guessed() {
+        let sources = Sources::parse(include_str!("../../platform/sources.yaml")).expect("valid sources");
+        let found = |name: &str| find_table(&sources.tables, name).map(|table| table.table.to_string()).ok();
+        assert_eq!(found("products").as_deref(), Some("DLT.APPLICATION_DATA.PRODUCTS"));
+        assert_eq!(found("hubspot.contacts").as_deref(), Some("AIRBYTE.HUBSPOT.CONTACTS"));
+        assert_eq!(found("rates").as_deref(), Some("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES"));
+        assert_eq!(found("DLT.OPEN_EXCHANGE_RATES.CURRENCIES").is_some(), true);
+        for none in ["ducts", "", "orders"] {
+            let failure = find_table(&sources.tables, none).expect_err("no table");
+            assert_eq!(failure.exit_code(), 2, "{none}");
+        }
+        let mut twice = sources.tables.clone();
+        twice.push(Table { table: "X.Y.PRODUCTS".parse().expect("a name"), ..twice[0].clone() });
+        assert!(find_table(&twice, "products").expect_err("two").text().contains("X.Y.PRODUCTS"));
+    }
+
+    #[test]
+    fn a_functions_error_keeps_its_kind() {
+        let body = serde_json::json!({"errorType": "RateLimited", "errorMessage": "the quota is used up"});
+        let failure = of_function("f", &body);
+        assert_eq!((failure.kind(), failure.exit_code()), (Kind::RateLimited, 1));
+        assert_eq!(of_function("f", &Value::Null).kind(), Kind::Internal);
+    }
+}

@@ -1,0 +1,101 @@
+//! What a person asks of the warehouse: how loads, streams and dbt runs stand. Nothing here changes anything.
+
+use sluice_core::{LakeId, TableId};
+
+use super::{OBSERVABILITY, quote};
+
+/// Latencies are those of so many rows, the newest ones.
+const RECENT_ROWS: u32 = 10_000;
+
+/// The ledger by table and status: TABLE_NAME, STATUS, COMMITS, NEWEST (a sequence), LATEST (a time).
+pub fn load_states(lake: &LakeId) -> String {
+    format!(
+        "SELECT TABLE_NAME, STATUS, COUNT(*) AS COMMITS, MAX(SEQUENCE) AS NEWEST, MAX(LOADED_AT) AS LATEST\n\
+         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} GROUP BY TABLE_NAME, STATUS",
+        quote::literal(&lake.0)
+    )
+}
+
+/// The newest failed commit of each table: TABLE_NAME, SEQUENCE, REASON, LOADED_AT.
+pub fn failures(lake: &LakeId) -> String {
+    format!(
+        "SELECT TABLE_NAME, SEQUENCE, REASON, LOADED_AT\n\
+         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} AND STATUS = 'failed'\n\
+         QUALIFY ROW_NUMBER() OVER (PARTITION BY TABLE_NAME ORDER BY SEQUENCE DESC) = 1",
+        quote::literal(&lake.0)
+    )
+}
+
+/// The ledger's newest entries: TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT.
+pub fn recent_loads(lake: &LakeId, table: Option<&TableId>, limit: usize) -> String {
+    let of_table =
+        table.map_or_else(String::new, |table| format!(" AND TABLE_NAME = {}", quote::literal(&table.to_string())));
+    format!(
+        "SELECT TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT\n\
+         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {}{of_table}\n\
+         ORDER BY LOADED_AT DESC LIMIT {limit}",
+        quote::literal(&lake.0)
+    )
+}
+
+/// The last dbt runs, newest first: NUMBER, STATUS, SELECTORS, CAUSE, STARTED_AT, FINISHED_AT.
+pub fn dbt_runs(limit: usize) -> String {
+    format!(
+        "SELECT NUMBER, STATUS, SELECTORS, CAUSE, STARTED_AT, FINISHED_AT\n\
+         FROM {OBSERVABILITY}.DBT_RUNS ORDER BY NUMBER DESC LIMIT {limit}"
+    )
+}
+
+/// How far each partition of a streaming table has come: TOPIC, NUMBER, ROW_COUNT, HIGHEST (an offset), NEWEST_EVENT and
+/// NEWEST_ROW (times).
+pub fn partitions(table: &TableId) -> String {
+    format!(
+        "SELECT _KAFKA_TOPIC AS TOPIC, _KAFKA_PARTITION AS NUMBER, COUNT(*) AS ROW_COUNT, MAX(_KAFKA_OFFSET) AS HIGHEST,\n\
+         MAX(_KAFKA_TIMESTAMP) AS NEWEST_EVENT, MAX(_SLUICE_LOADED_AT) AS NEWEST_ROW\n\
+         FROM {} GROUP BY _KAFKA_TOPIC, _KAFKA_PARTITION ORDER BY NUMBER",
+        quote::table(table)
+    )
+}
+
+/// How long the newest rows took from the record's time to the append: P50, P95 and P99 in milliseconds, NULL without rows.
+/// The warehouse's own commit of the append comes on top.
+pub fn latency(table: &TableId) -> String {
+    let percentile = |share: &str, name: &str| {
+        format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY LATENCY)::NUMBER(20,0) AS {name}")
+    };
+    format!(
+        "SELECT {}, {}, {}\n\
+         FROM (SELECT DATEDIFF('MILLISECOND', _KAFKA_TIMESTAMP, _SLUICE_LOADED_AT) AS LATENCY FROM {} \
+         ORDER BY _SLUICE_LOADED_AT DESC LIMIT {RECENT_ROWS}) AS RECENT",
+        percentile("0.5", "P50"),
+        percentile("0.95", "P95"),
+        percentile("0.99", "P99"),
+        quote::table(table)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::snapshot;
+
+    #[test]
+    fn what_a_person_asks() {
+        let (lake, hostile) = (LakeId("sluice-local".into()), LakeId(r"o'lake\".into()));
+        let products = "DLT.APPLICATION_DATA.PRODUCTS".parse().expect("a table name");
+        let purchases = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table name");
+        snapshot::check(
+            "observe",
+            &[
+                load_states(&lake),
+                load_states(&hostile),
+                failures(&lake),
+                recent_loads(&lake, None, 20),
+                recent_loads(&lake, Some(&products), 5),
+                dbt_runs(1),
+                partitions(&purchases),
+                latency(&purchases),
+            ],
+        );
+    }
+}
