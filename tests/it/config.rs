@@ -24,6 +24,7 @@ fn read_by(function: &str) -> BTreeSet<String> {
         ("DbtCloudConfig", "shared/sluice-dbt/src/client.rs"),
         ("HubspotConfig", "shared/sluice-hubspot/src/config.rs"),
         ("HubSpotConfig", "shared/sluice-hubspot/src/config.rs"),
+        ("KafkaConfig", "shared/sluice-kafka/src/config.rs"),
         ("PostgresConfig", "shared/sluice-postgres/src/config.rs"),
     ] {
         if own.contains(marker) {

@@ -21,6 +21,7 @@ fn every_event_file_has_its_functions_type() {
                     parses::<sluice_core::extract::ExtractRequest>(&event)
                 }
                 "stream-kafka" => parses::<sluice_kafka::KafkaEvent>(&event),
+                "collect-events" => parses::<collect_events::event::Event>(&event),
                 "load-commits" => parses::<load_commits::event::Event>(&event),
                 "dispatch-dbt" => parses::<dispatch_dbt::event::Event>(&event),
                 other => panic!("no event type is known for {other}"),

@@ -10,16 +10,37 @@ use sluice_core::{Error, Result, Secret, port::Secrets};
 
 use crate::{SdkConfig, error::classify};
 
+/// Fetches every time; for whoever watches a secret change.
+#[derive(Debug)]
+pub struct FreshSecrets(Client);
+
+impl FreshSecrets {
+    pub fn new(config: &SdkConfig) -> Self {
+        FreshSecrets(Client::new(config))
+    }
+}
+
+impl Secrets for FreshSecrets {
+    async fn get(&self, name: &str) -> Result<Secret> {
+        let get = self.0.get_secret_value().secret_id(name);
+        let answer = get.send().await.map_err(|e| classify(e, format!("cannot read the secret {name}")))?;
+        let value = answer
+            .secret_string()
+            .ok_or_else(|| Error::config("the secret has no text value; put its JSON in").with("secret", name))?;
+        Ok(Secret::new(value))
+    }
+}
+
 /// Fetches on first use and remembers for the life of the instance.
 #[derive(Debug)]
 pub struct CachedSecrets {
-    client: Client,
+    fresh: FreshSecrets,
     known: Mutex<HashMap<String, Secret>>,
 }
 
 impl CachedSecrets {
     pub fn new(config: &SdkConfig) -> Self {
-        CachedSecrets { client: Client::new(config), known: Mutex::default() }
+        CachedSecrets { fresh: FreshSecrets::new(config), known: Mutex::default() }
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<String, Secret>> {
@@ -33,12 +54,7 @@ impl Secrets for CachedSecrets {
         if let Some(secret) = self.known().get(name) {
             return Ok(secret.clone());
         }
-        let get = self.client.get_secret_value().secret_id(name);
-        let answer = get.send().await.map_err(|e| classify(e, format!("cannot read the secret {name}")))?;
-        let value = answer
-            .secret_string()
-            .ok_or_else(|| Error::config("the secret has no text value; put its JSON in").with("secret", name))?;
-        let secret = Secret::new(value);
+        let secret = self.fresh.get(name).await?;
         self.known().insert(name.to_owned(), secret.clone());
         Ok(secret)
     }

@@ -2,13 +2,16 @@
 //!
 //! Nothing here consumes from a broker: on AWS the event source mapping does, on one machine the poller in `local/`.
 
+mod config;
 mod error;
 mod event;
 mod headers;
 mod partitioner;
 mod producer;
 mod response;
+mod security;
 
+pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
 pub use event::{Header, KafkaEvent, PartitionRecords, Record};
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{Message, Placed, Producer};

@@ -26,10 +26,17 @@ use rskafka::{
 use sluice_core::{Error, Result};
 use tokio::sync::Mutex;
 
-use crate::{error::classify, partitioner::partition_for_key};
+use crate::{
+    config::{Credentials, KafkaConfig},
+    error::classify,
+    partitioner::partition_for_key,
+    security,
+};
 
 /// Brokers refuse a batch above 1 MiB unless told otherwise.
 const REQUEST_BYTES: usize = 900_000;
+/// How long connections and requests are tried when nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// What the wire format adds to a record, generously.
 const RECORD_OVERHEAD: usize = 64;
 
@@ -60,17 +67,33 @@ pub struct Producer {
 type Partitions = Arc<Vec<PartitionClient>>;
 
 impl Producer {
-    /// `bootstrap` is `host:port`, or several joined by commas. Fails if none of them answers in time.
+    /// To a cluster in plain text. `bootstrap` is `host:port`, or several joined by commas.
     pub async fn connect(bootstrap: &str) -> Result<Self> {
-        let brokers = bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
+        let config = KafkaConfig { bootstrap: bootstrap.to_owned(), ..KafkaConfig::default() };
+        Self::connect_with(&config, &Credentials::default(), PATIENCE).await
+    }
+
+    /// Fails if none of the brokers answers in time. `patience` is also how long a request is tried again before it
+    /// fails.
+    pub async fn connect_with(config: &KafkaConfig, credentials: &Credentials, patience: Duration) -> Result<Self> {
+        let brokers = config.bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(2),
-            deadline: Some(Duration::from_secs(20)),
+            deadline: Some(patience),
             ..BackoffConfig::default()
         };
-        let client = ClientBuilder::new(brokers).client_id("sluice").backoff_config(backoff).build().await;
-        let client = client.map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", bootstrap))?;
+        let mut builder = ClientBuilder::new(brokers).client_id("sluice").backoff_config(backoff);
+        if let Some(tls) = security::tls(config, credentials)? {
+            builder = builder.tls_config(tls);
+        }
+        if let Some(sasl) = security::sasl(config, credentials)? {
+            builder = builder.sasl_config(sasl);
+        }
+        let client = builder
+            .build()
+            .await
+            .map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", &config.bootstrap))?;
         Ok(Producer { client, topics: Mutex::default(), calls: AtomicU32::new(0) })
     }
 

@@ -10,7 +10,7 @@ mod start;
 pub use invocation::{Invocation, run};
 pub use messages::each_message;
 pub use policy::{Action, Policy, policy};
-pub use start::{sources, start};
+pub use start::{platform_dir, sources, start};
 
 /// What `main` returns: Lambda's own boxed error.
 pub type MainResult = std::result::Result<(), lambda_runtime::Error>;

@@ -36,13 +36,18 @@ pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_run
     }
 }
 
-/// `platform/sources.yaml`, which travels in the function's zip beside the binary.
-pub fn sources(env: &mut Env) -> Sources {
+/// The folder `platform/`, which travels in the function's zip beside the binary.
+pub fn platform_dir(env: &mut Env) -> PathBuf {
     let folder = env
         .optional("SLUICE_PLATFORM_DIR")
         .or_else(|| env.optional("LAMBDA_TASK_ROOT").map(|root| format!("{root}/platform")))
         .unwrap_or_else(|| "platform".to_owned());
-    Sources::read(&PathBuf::from(folder).join("sources.yaml")).unwrap_or_else(|error| {
+    PathBuf::from(folder)
+}
+
+/// `platform/sources.yaml`.
+pub fn sources(env: &mut Env) -> Sources {
+    Sources::read(&platform_dir(env).join("sources.yaml")).unwrap_or_else(|error| {
         env.problem(error.chain());
         Sources { tables: Vec::new() }
     })

@@ -32,6 +32,7 @@ use tracing::warn;
 
 pub use port::{Appended, Channel, ChannelStatus, Channels, Offsets, Opened, Sleep};
 pub use record::{Batch, Record};
+pub use row::check;
 
 /// The adapters that the loop works with.
 #[derive(Debug, Clone)]

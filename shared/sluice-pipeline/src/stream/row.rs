@@ -71,6 +71,14 @@ impl<'a> RowWriter<'a> {
     }
 }
 
+/// Whether a record with this value would become a row. For whoever takes records before they are in the topic: by the
+/// very code that judges them after. The error says why not, without its values.
+pub fn check(schema: &Schema, value: &[u8]) -> Result<(), String> {
+    let fields = decode(schema, value)?;
+    let cells: Vec<Cell<'_>> = fields.iter().map(Field::cell).collect();
+    contract::check(schema, &cells).map_err(|violation| violation.to_string())
+}
+
 /// UTC with six digits, the warehouse's default input form for a timestamp without zone.
 fn timestamp(at: DateTime<Utc>) -> String {
     let mut text = at.to_rfc3339_opts(SecondsFormat::Micros, true);

@@ -1,0 +1,196 @@
+//! From a request to its answer.
+
+use std::{cell::RefCell, time::Instant};
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+use sluice_core::port::{Later, Secrets};
+use tracing::{error, info};
+
+use crate::{
+    auth::Guard,
+    body::{self, Format, Limits},
+    catalogue::Catalogue,
+    check::{self, Valid},
+    cors::Origins,
+    delivery::{Delivery, Log, Reach},
+    event::{Request, Response},
+    problem::{Problem, rejected},
+    rate::Bucket,
+};
+
+/// Most rejected events that an answer tells of.
+const REJECTED_TOLD: usize = 100;
+/// When to try again while neither Kafka nor the spool takes anything.
+const RETRY_AFTER_SECONDS: &str = "10";
+
+/// What the addresses are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route<'a> {
+    Health,
+    Document,
+    Events { topic: &'a str },
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        match path {
+            "/health" => Some(Route::Health),
+            "/openapi.json" => Some(Route::Document),
+            _ => {
+                let topic = path.strip_prefix("/v1/events/")?;
+                (!topic.is_empty() && !topic.contains('/')).then_some(Route::Events { topic })
+            }
+        }
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Route::Health | Route::Document => "GET, HEAD, OPTIONS",
+            Route::Events { .. } => "POST, OPTIONS",
+        }
+    }
+}
+
+/// Everything that an answer needs.
+pub struct Collector<K, Q, S> {
+    pub catalogue: Catalogue,
+    pub origins: Origins,
+    pub limits: Limits,
+    pub bucket: RefCell<Bucket>,
+    pub guard: Guard<S>,
+    pub delivery: Delivery<K, Q>,
+    /// The OpenAPI document.
+    pub document: Value,
+}
+
+impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
+    /// Answers any request. `time` becomes the time of the records.
+    pub async fn answer(&self, request: &Request, time: DateTime<Utc>, now: Instant) -> Response {
+        let id = &request.request_context.request_id;
+        let origin = request.header("origin");
+        let response = match self.route(request, origin, time, now).await {
+            Ok(response) => response,
+            Err(problem) => {
+                let (status, detail) = (problem.status(), problem.detail().to_owned());
+                if status >= 500 {
+                    error!(status, detail, path = request.raw_path, "a request could not be served");
+                } else {
+                    info!(status, detail, path = request.raw_path, "a request was refused");
+                }
+                problem.response(id)
+            }
+        };
+        self.origins.open(origin, response).with("x-request-id", id).with("x-content-type-options", "nosniff")
+    }
+
+    async fn route(
+        &self,
+        request: &Request,
+        origin: Option<&str>,
+        time: DateTime<Utc>,
+        now: Instant,
+    ) -> Result<Response, Problem> {
+        let route = Route::of(&request.raw_path)
+            .ok_or_else(|| Problem::new(404, "Not found", "there is nothing at this address; see /openapi.json"))?;
+        match (request.method(), route) {
+            ("OPTIONS", _) => self.options(request, origin, route),
+            ("GET", Route::Health) => Ok(self.health()),
+            ("GET", Route::Document) => Ok(Response::json(200, &self.document)),
+            ("HEAD", Route::Health | Route::Document) => Ok(Response { body: String::new(), ..self.health() }),
+            ("POST", Route::Events { topic }) => self.collect(request, topic, time, now).await,
+            _ => Err(Problem::new(405, "Method not allowed", "this address does not take the method")
+                .header("allow", route.methods())),
+        }
+    }
+
+    fn options(&self, request: &Request, origin: Option<&str>, route: Route<'_>) -> Result<Response, Problem> {
+        if origin.is_none() || request.header("access-control-request-method").is_none() {
+            return Ok(Response::empty(204).with("allow", route.methods()));
+        }
+        self.known_origin(origin)?;
+        Ok(self.origins.preflight(route.methods()))
+    }
+
+    /// Alive; and what the last request has seen of Kafka. It asks nobody: anybody may ask it.
+    fn health(&self) -> Response {
+        let kafka = match self.delivery.reach() {
+            Reach::Untried => "untried",
+            Reach::Reached => "reached",
+            Reach::Away { .. } => "away",
+        };
+        Response::json(200, &json!({"status": "ok", "kafka": kafka}))
+    }
+
+    fn known_origin(&self, origin: Option<&str>) -> Result<(), Problem> {
+        if self.origins.allow(origin) {
+            return Ok(());
+        }
+        Err(Problem::new(403, "Forbidden", "pages of this origin may not send events"))
+    }
+
+    async fn collect(
+        &self,
+        request: &Request,
+        topic: &str,
+        time: DateTime<Utc>,
+        now: Instant,
+    ) -> Result<Response, Problem> {
+        self.known_origin(request.header("origin"))?;
+        let caller = self.guard.admit(request, topic, now).await?;
+        let topic =
+            self.catalogue.get(topic).ok_or_else(|| Problem::new(404, "Not found", "there is no such topic"))?;
+        let partial = partial(&request.raw_query_string)?;
+        let format = Format::of(request)?;
+        let text = body::text(request, self.limits)?;
+        let events = body::events(&text, format, self.limits)?;
+        self.bucket.borrow_mut().take(events.len(), now).map_err(|wait| {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            Problem::new(429, "Too many requests", "events come faster than this instance takes them")
+                .header("retry-after", seconds.max(1).to_string())
+        })?;
+
+        let mut ids: Vec<Option<String>> = Vec::with_capacity(events.len());
+        let (mut valid, mut faulty): (Vec<Valid>, Vec<Value>) = (Vec::new(), Vec::new());
+        for (index, event) in events.iter().enumerate() {
+            match check::check(topic, event, || uuid::Uuid::now_v7().to_string()) {
+                Ok(event) => {
+                    ids.push(Some(event.id.clone()));
+                    valid.push(event);
+                }
+                Err(faults) => {
+                    ids.push(None);
+                    faulty.push(rejected(index, &faults));
+                }
+            }
+        }
+        let (accepted, refused) = (valid.len(), faulty.len());
+        faulty.truncate(REJECTED_TOLD);
+        if accepted == 0 || refused > 0 && !partial {
+            let detail = format!("{refused} of {} events break the topic's contract; none was accepted", events.len());
+            return Err(Problem::bad_request(detail).member("rejected", faulty));
+        }
+        let via = self.delivery.deliver(&topic.name, valid, time, now).await.map_err(|error| {
+            error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the spool");
+            Problem::new(503, "Service unavailable", "the events could not be kept; send them again with these ids")
+                .header("retry-after", RETRY_AFTER_SECONDS)
+                .member("event_ids", json!(ids))
+        })?;
+        info!(topic = topic.name, caller, accepted, refused, via = via.as_str(), "events accepted");
+        let mut body = json!({"accepted": accepted, "event_ids": ids, "via": via.as_str()});
+        if refused > 0 {
+            body["rejected"] = Value::from(faulty);
+        }
+        Ok(Response::json(202, &body))
+    }
+}
+
+/// `?partial=true`: the good events of a batch are accepted beside bad ones.
+fn partial(query: &str) -> Result<bool, Problem> {
+    let mut partial = false;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "partial") {
+        partial =
+            value.parse().map_err(|_| Problem::bad_request(format!("the query's {name} must be true or false")))?;
+    }
+    Ok(partial)
+}

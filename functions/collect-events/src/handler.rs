@@ -1,0 +1,94 @@
+//! Translates Lambda's events: a request goes to the collector, a batch of the spool goes to Kafka.
+
+use std::{cell::RefCell, time::Instant};
+
+use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
+use chrono::Utc;
+use futures::{StreamExt, stream};
+use sluice_aws::{CachedSecrets, DelayQueue, FreshSecrets};
+use sluice_core::{
+    Result,
+    port::{Later, Secrets},
+};
+use sluice_lambda::{Invocation, policy};
+use tracing::error;
+
+use crate::{
+    Config,
+    auth::Guard,
+    collector::Collector,
+    delivery::{Broker, Delivery, Log},
+    event::{Answer, Event},
+    openapi,
+    rate::Bucket,
+    spool::Spooled,
+};
+
+/// So many messages of the spool are on their way to Kafka at once.
+const SIDE_BY_SIDE: usize = 4;
+
+/// What the function holds between invocations.
+pub type Deps = Collector<Broker<CachedSecrets>, DelayQueue, FreshSecrets>;
+
+impl Deps {
+    /// Builds the clients. Nothing is called yet: secrets are fetched and Kafka is connected on first use.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let aws = sluice_aws::sdk_config().await;
+        let broker = Broker::new(config.kafka, CachedSecrets::new(&aws), config.kafka_patience);
+        Ok(Collector {
+            document: openapi::document(&config.catalogue, config.limits)?,
+            catalogue: config.catalogue,
+            origins: config.origins,
+            limits: config.limits,
+            bucket: RefCell::new(Bucket::new(config.rate, config.burst, Instant::now())),
+            guard: Guard::new(FreshSecrets::new(&aws), config.secret),
+            delivery: Delivery::new(broker, DelayQueue::new(&aws, config.spool_url)),
+        })
+    }
+}
+
+/// Serves one event.
+pub async fn handle<K: Log, Q: Later, S: Secrets>(
+    event: Event,
+    invocation: &Invocation,
+    deps: &Collector<K, Q, S>,
+) -> Result<Answer> {
+    match event {
+        Event::Http(mut request) => {
+            if request.request_context.request_id.is_empty() {
+                request.request_context.request_id = invocation.request_id.clone();
+            }
+            Ok(Answer::Http(deps.answer(&request, Utc::now(), Instant::now()).await))
+        }
+        Event::Spool(batch) => Ok(Answer::Spool(drain(batch, deps).await)),
+    }
+}
+
+/// Whatever fails stays in the queue and ends among the dead letters at last, to be looked at and sent back: the events
+/// were accepted, so no kind of error may acknowledge them.
+async fn drain<K: Log, Q: Later, S: Secrets>(batch: SqsEvent, deps: &Collector<K, Q, S>) -> SqsBatchResponse {
+    let failed = stream::iter(batch.records)
+        .map(async |message: SqsMessage| {
+            let id = message.message_id.unwrap_or_default();
+            let sent = async {
+                let spooled = Spooled::parse(message.body.as_deref().unwrap_or_default())?;
+                let topic = spooled.topic.clone();
+                deps.delivery.drain(&topic, spooled.into_records(&deps.catalogue)?).await
+            };
+            let error = Box::pin(sent).await.err()?;
+            error!(
+                message_id = id, error = error.chain(), error_kind = %error.kind(), hint = policy(error.kind()).hint,
+                "a message of the spool stays there"
+            );
+            let mut failure = BatchItemFailure::default();
+            failure.item_identifier = id;
+            Some(failure)
+        })
+        .buffer_unordered(SIDE_BY_SIDE)
+        .filter_map(async |failure| failure)
+        .collect()
+        .await;
+    let mut response = SqsBatchResponse::default();
+    response.batch_item_failures = failed;
+    response
+}

@@ -1,0 +1,22 @@
+//! Events from browsers and servers into Kafka: HTTP → checked against the contract → topic, by way of a queue while
+//! Kafka is away.
+
+pub mod auth;
+pub mod body;
+pub mod catalogue;
+pub mod check;
+pub mod collector;
+pub mod config;
+pub mod cors;
+pub mod delivery;
+pub mod event;
+pub mod handler;
+pub mod openapi;
+pub mod problem;
+pub mod rate;
+pub mod spool;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use handler::{Deps, handle};

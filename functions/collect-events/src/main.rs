@@ -1,0 +1,9 @@
+use collect_events::{Config, Deps, handle};
+use sluice_lambda::{MainResult, run, start};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> MainResult {
+    let config = start(Config::read)?;
+    let deps = Deps::connect(config).await?;
+    run(async |event, invocation| handle(event, invocation, &deps).await).await
+}

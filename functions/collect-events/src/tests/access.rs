@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der},
+    rsa::{KeyPair, KeySize},
+};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, jwk::Jwk};
+use serde_json::{Value, json};
+
+use super::world::{KEY, World, json_of, purchase, request};
+use crate::event::{Request, Response};
+
+const SECRET: &str = "a shared secret of thirty-two by";
+
+fn send(world: &World, headers: &[(&str, &str)]) -> Response {
+    let mut all = vec![("content-type", "application/json")];
+    all.extend(headers);
+    let request = request("POST", "/v1/events/purchases", &all);
+    world.answer(&Request { body: Some(purchase(1).to_string()), ..request })
+}
+
+fn status(world: &World, headers: &[(&str, &str)]) -> u16 {
+    send(world, headers).status_code
+}
+
+#[test]
+fn only_known_keys_for_this_topic_are_let_in() {
+    let world = World::new();
+    for (headers, expected) in [
+        (vec![], 401),
+        (vec![("x-api-key", "guess")], 401),
+        (vec![("x-api-key", "")], 401),
+        (vec![("authorization", "Basic abc")], 401),
+        (vec![("x-api-key", "key-for-another-topic")], 403),
+        (vec![("x-api-key", KEY)], 202),
+        (vec![("x-api-key", "key-that-replaces-it")], 202),
+    ] {
+        let response = send(&world, &headers);
+        assert_eq!(response.status_code, expected, "{headers:?}");
+        assert_eq!(response.headers.contains_key("www-authenticate"), expected == 401);
+    }
+    assert_eq!(world.records().len(), 2);
+    let unknown = request("POST", "/v1/events/clicks", &[("x-api-key", KEY)]);
+    assert_eq!(world.answer(&unknown).status_code, 404);
+    let nameless = request("POST", "/v1/events/clicks", &[]);
+    assert_eq!(world.answer(&nameless).status_code, 401, "who may not send learns nothing of topics");
+}
+
+#[test]
+fn a_replaced_key_works_soon_and_a_removed_one_stops() {
+    let world = World::new();
+    assert_eq!(status(&world, &[("x-api-key", KEY)]), 202);
+    *world.vault.0.borrow_mut() = Some(json!({"api_keys": {"new": {"key": "brand-new"}}}));
+    assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 401, "not asked again at once");
+    world.pass(Duration::from_secs(31));
+    assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 202);
+    assert_eq!(status(&world, &[("x-api-key", KEY)]), 401);
+    // Without the secret's keeper, what is known still counts.
+    *world.vault.0.borrow_mut() = None;
+    world.pass(Duration::from_secs(3_600));
+    assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 202);
+}
+
+#[test]
+fn without_the_secret_nobody_is_let_in_and_everybody_may_try_again() {
+    for broken in [None, Some(json!({"api_keys": {"a": {"key": ""}}})), Some(json!({"keys": []}))] {
+        let world = World::new();
+        *world.vault.0.borrow_mut() = broken;
+        let response = send(&world, &[("x-api-key", "")]);
+        assert_eq!(response.status_code, 503);
+        assert!(response.headers.contains_key("retry-after"));
+    }
+}
+
+fn claims(world: &World) -> Value {
+    *world.vault.0.borrow_mut() = Some(json!({"jwt": {
+        "issuer": "https://login.example", "audience": "events", "hs256_secret": SECRET,
+    }}));
+    let exp = jsonwebtoken::get_current_timestamp() + 600;
+    json!({"iss": "https://login.example", "aud": "events", "sub": "session", "exp": exp, "scope": "openid events:write"})
+}
+
+fn bearer(header: &Header, claims: &Value, key: &EncodingKey) -> String {
+    format!("Bearer {}", jsonwebtoken::encode(header, claims, key).expect("a token"))
+}
+
+#[test]
+fn a_token_must_be_signed_fresh_meant_for_us_and_allow_writing() {
+    let world = World::new();
+    let good = claims(&world);
+    let key = EncodingKey::from_secret(SECRET.as_bytes());
+    let header = Header::new(Algorithm::HS256);
+    let changed = |name: &str, value: Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        bearer(&header, &claims, &key)
+    };
+    let without_end = {
+        let mut claims = good.clone();
+        claims.as_object_mut().expect("claims").remove("exp");
+        bearer(&header, &claims, &key)
+    };
+    let later = jsonwebtoken::get_current_timestamp() + 600;
+    let wrong_key = EncodingKey::from_secret(b"another secret of thirty-two byt");
+    for (token, expected) in [
+        (bearer(&header, &good, &key), 202),
+        (changed("scope", json!("events:write:purchases")), 202),
+        (changed("scope", json!("events:write:clicks")), 403),
+        (changed("scope", json!("")), 403),
+        (changed("exp", json!(1)), 401),
+        (without_end, 401),
+        (changed("nbf", json!(later)), 401),
+        (changed("iss", json!("https://other.example")), 401),
+        (changed("aud", json!("other")), 401),
+        (bearer(&header, &good, &wrong_key), 401),
+        (bearer(&Header::new(Algorithm::HS512), &good, &key), 401),
+        ("Bearer x.y.z".to_owned(), 401),
+    ] {
+        assert_eq!(status(&world, &[("authorization", &token)]), expected, "{token}");
+    }
+}
+
+#[test]
+fn a_token_of_an_identity_provider_is_checked_with_its_published_key() {
+    let world = World::new();
+    let mut good = claims(&world);
+    let pair = KeyPair::generate(KeySize::Rsa2048).expect("a pair");
+    let der: Pkcs8V1Der<'_> = pair.as_der().expect("an encoding");
+    // The encoder takes PKCS#1, which is what PKCS#8 wraps behind 26 bytes at this size.
+    let key = EncodingKey::from_rsa_der(&der.as_ref()[26..]);
+    let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).expect("a public key");
+    jwk.common.key_id = Some("k1".into());
+    *world.vault.0.borrow_mut() = Some(json!({"jwt": {"audience": "events", "jwks": {"keys": [jwk]}}}));
+    good["iss"] = json!("https://anybody.example");
+    let named = |kid: Option<&str>| {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = kid.map(str::to_owned);
+        header
+    };
+    // The public key taken for a shared secret: the classic forgery.
+    let public = serde_json::to_vec(&jwk).expect("JSON");
+    let forged = bearer(&Header::new(Algorithm::HS256), &good, &EncodingKey::from_secret(&public));
+    for (token, expected) in [
+        (bearer(&named(Some("k1")), &good, &key), 202),
+        (bearer(&named(None), &good, &key), 202),
+        (bearer(&named(Some("k2")), &good, &key), 401),
+        (forged, 401),
+    ] {
+        assert_eq!(status(&world, &[("authorization", &token)]), expected, "{token}");
+    }
+}
+
+#[test]
+fn a_shared_secret_that_can_be_guessed_is_not_used() {
+    let world = World::new();
+    let good = claims(&world);
+    *world.vault.0.borrow_mut() = Some(json!({"jwt": {"hs256_secret": "short"}}));
+    let token = bearer(&Header::new(Algorithm::HS256), &good, &EncodingKey::from_secret(b"short"));
+    assert_eq!(status(&world, &[("authorization", &token)]), 503);
+}
+
+#[test]
+fn pages_of_listed_origins_may_send_and_read_the_answer() {
+    let world = World::new();
+    let preflight = |origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "POST")];
+        world.answer(&request("OPTIONS", "/v1/events/purchases", &headers))
+    };
+    let allowed = preflight("https://shop.example");
+    assert_eq!(allowed.status_code, 204);
+    assert_eq!(allowed.headers["access-control-allow-origin"], "https://shop.example");
+    assert!(allowed.headers["access-control-allow-methods"].contains("POST"));
+    for header in ["content-type", "x-api-key", "authorization"] {
+        assert!(allowed.headers["access-control-allow-headers"].contains(header));
+    }
+    let refused = preflight("https://evil.example");
+    assert_eq!(refused.status_code, 403);
+    assert!(!refused.headers.contains_key("access-control-allow-origin"));
+
+    let sent = send(&world, &[("x-api-key", KEY), ("origin", "https://evil.example")]);
+    assert_eq!(sent.status_code, 403);
+    assert!(world.records().is_empty());
+    let refused = send(&world, &[("x-api-key", "guess"), ("origin", "https://shop.example")]);
+    assert_eq!(refused.status_code, 401);
+    assert_eq!(refused.headers["access-control-allow-origin"], "https://shop.example", "errors are readable too");
+    assert_eq!(json_of(&refused)["title"], "Unauthorized");
+}

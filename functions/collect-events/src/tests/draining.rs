@@ -1,0 +1,85 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::{World, json_of, purchase, request};
+
+#[test]
+fn while_kafka_is_away_events_wait_in_the_spool_and_then_go_the_usual_way() {
+    let world = World::new();
+    world.kafka.0.away.set(true);
+    let response = world.post(&json!([purchase(1), purchase(2)]));
+    assert_eq!((response.status_code, &json_of(&response)["via"]), (202, &json!("spool")));
+    assert_eq!(json_of(&world.answer(&request("GET", "/health", &[])))["kafka"], "away");
+    assert!(world.records().is_empty());
+
+    let kept = world.spool.messages.borrow().clone();
+    assert_eq!(world.drain(), ["0"], "it stays in the queue while Kafka is away");
+    world.kafka.0.away.set(false);
+    assert!(world.deliver(kept.iter().map(String::as_str)).is_empty());
+    let expected: Vec<(Option<String>, Value)> =
+        [1, 2].map(|n| (Some(format!("c{n}@example.com")), purchase(n))).to_vec();
+    assert_eq!(world.records(), expected);
+}
+
+#[test]
+fn no_request_waits_for_a_kafka_that_has_just_been_away() {
+    let world = World::new();
+    world.kafka.0.away.set(true);
+    for n in 0..5 {
+        assert_eq!(world.post(&purchase(n)).status_code, 202);
+    }
+    assert_eq!(world.kafka.0.asked.get(), 1);
+    world.kafka.0.away.set(false);
+    world.pass(Duration::from_secs(10));
+    assert_eq!(json_of(&world.post(&purchase(6)))["via"], "kafka");
+    assert!(world.drain().is_empty());
+    assert_eq!(world.records().len(), 6);
+}
+
+#[test]
+fn with_neither_kafka_nor_spool_nothing_is_promised() {
+    let world = World::new();
+    world.kafka.0.away.set(true);
+    world.spool.away.set(true);
+    let response = world.post(&purchase(1));
+    assert_eq!(response.status_code, 503);
+    assert!(response.headers["retry-after"].parse::<u32>().is_ok());
+    assert_eq!(json_of(&response)["event_ids"], json!([purchase(1)["event_id"]]));
+    world.spool.away.set(false);
+    assert_eq!(world.post(&purchase(1)).status_code, 202);
+}
+
+#[test]
+fn a_large_batch_is_split_into_messages_that_the_queue_takes() {
+    let world = World::new();
+    world.kafka.0.away.set(true);
+    let batch: Vec<Value> = (0..6)
+        .map(|n| {
+            let mut event = purchase(n);
+            event["note"] = json!("\"".repeat(20_000));
+            event
+        })
+        .collect();
+    assert_eq!(world.post(&Value::from(batch.clone())).status_code, 202);
+    assert!(world.spool.messages.borrow().len() > 1);
+    assert!(world.spool.messages.borrow().iter().all(|message| message.len() <= 262_144));
+    world.kafka.0.away.set(false);
+    assert!(world.drain().is_empty());
+    let values: Vec<Value> = world.records().into_iter().map(|(_, value)| value).collect();
+    assert_eq!(values, batch);
+}
+
+#[test]
+fn a_message_that_cannot_be_drained_stays_and_takes_no_other_with_it() {
+    let world = World::new();
+    world.kafka.0.away.set(true);
+    world.post(&purchase(1));
+    world.kafka.0.away.set(false);
+    let good = world.spool.messages.borrow()[0].clone();
+    let gone = good.replace("\"purchases\"", "\"gone\"");
+    let mut stay = world.deliver(["{\"broken", &good, &gone].into_iter());
+    stay.sort();
+    assert_eq!(stay, ["0", "2"]);
+    assert_eq!(world.records().len(), 1);
+}

@@ -1,0 +1,202 @@
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::world::{World, json_of, post, purchase, request};
+use crate::event::Request;
+
+#[test]
+fn an_event_goes_to_its_topic_keyed_by_its_customer_and_as_it_was_written() {
+    let world = World::new();
+    let body = purchase(1).to_string().replace("\"quantity\":1", "\"quantity\": 1, \"discount\": 0.10");
+    let response = world.answer(&post(&body));
+    assert_eq!(response.status_code, 202);
+    let expected = json!({"accepted": 1, "event_ids": ["00000000-0000-4000-8000-000000000001"], "via": "kafka"});
+    assert_eq!(json_of(&response), expected);
+    let records = world.kafka.0.records.borrow();
+    assert_eq!(records[0].1.value.as_deref(), Some(body.as_bytes()));
+    assert_eq!(records[0].1.key.as_deref(), Some(b"c1@example.com".as_slice()));
+}
+
+#[test]
+fn an_event_without_an_id_gets_one_that_the_answer_names() {
+    let world = World::new();
+    let mut event = purchase(1);
+    event.as_object_mut().expect("an object").remove("event_id");
+    let response = json_of(&world.post(&event));
+    let id = response["event_ids"][0].as_str().expect("an id");
+    assert!(uuid::Uuid::parse_str(id).is_ok());
+    assert_eq!(world.records()[0].1["event_id"], id);
+    assert_eq!(world.records()[0].1["customer_email"], "c1@example.com");
+}
+
+#[test]
+fn a_batch_is_taken_as_an_array_or_as_lines_in_order() {
+    let world = World::new();
+    assert_eq!(world.post(&json!([purchase(1), purchase(2)])).status_code, 202);
+    let lines = format!("{}\n\n{}\n", purchase(3), purchase(4));
+    let mut request = post(&lines);
+    request.headers.insert("content-type".into(), "application/x-ndjson".into());
+    assert_eq!(json_of(&world.answer(&request))["accepted"], 2);
+    let keys: Vec<Option<String>> = world.records().into_iter().map(|(key, _)| key).collect();
+    assert_eq!(keys, [1, 2, 3, 4].map(|n| Some(format!("c{n}@example.com"))));
+}
+
+fn with(field: &str, value: Value) -> Value {
+    let mut event = purchase(9);
+    event[field] = value;
+    event
+}
+
+/// Every way to break the contract: the pointer names the field, and nothing of the batch is accepted.
+#[test]
+fn a_bad_batch_is_refused_whole_and_each_bad_field_is_named() {
+    let missing = |field: &str| {
+        let mut event = purchase(9);
+        event.as_object_mut().expect("an object").remove(field);
+        event
+    };
+    for (event, pointers) in [
+        (missing("customer_email"), vec!["/customer_email"]),
+        (missing("quantity"), vec!["/quantity"]),
+        (json!({}), vec!["/customer_email", "/product_id", "/quantity", "/purchase_ts", "/schema_version"]),
+        (with("event_id", json!("no-uuid")), vec!["/event_id"]),
+        (with("event_id", Value::Null), vec!["/event_id"]),
+        (with("quantity", json!(0)), vec!["/quantity"]),
+        (with("quantity", json!("1")), vec!["/quantity"]),
+        (with("quantity", json!(1.5)), vec!["/quantity"]),
+        // A JSON schema takes this for an integer, the stream does not.
+        (with("quantity", json!(1.0)), vec!["/quantity"]),
+        (with("product_id", json!(9_223_372_036_854_775_808_u64)), vec!["/product_id"]),
+        (with("purchase_ts", json!("2025-10-31 00:00:00")), vec!["/purchase_ts"]),
+        (with("purchase_ts", json!(1_761_868_800)), vec!["/purchase_ts"]),
+        (with("purchase_ts", json!("9999-12-31T23:59:59-01:00")), vec!["/purchase_ts"]),
+        (with("customer_email", json!({"a": 1})), vec!["/customer_email"]),
+        (with("note", json!("x".repeat(100_000))), vec![""]),
+        (json!("text"), vec![""]),
+        (json!([]), vec![""]),
+    ] {
+        let world = World::new();
+        let response = world.post(&json!([purchase(1), event, purchase(2)]));
+        assert_eq!(response.status_code, 400, "{event}");
+        assert_eq!(response.headers["content-type"], "application/problem+json");
+        let problem = json_of(&response);
+        assert_eq!(problem["rejected"][0]["event"], 1, "{event}");
+        let mut told: Vec<&str> = Vec::new();
+        for error in problem["rejected"][0]["errors"].as_array().expect("errors") {
+            told.push(error["pointer"].as_str().expect("a pointer"));
+        }
+        assert_eq!(told, pointers, "{event}");
+        assert!(!response.body.contains("no-uuid"), "a value is quoted: {}", response.body);
+        assert!(world.records().is_empty(), "{event}");
+    }
+    let twice = purchase(1).to_string().replacen('{', "{\"quantity\":5,", 1);
+    let problem = json_of(&World::new().answer(&post(&twice)));
+    assert_eq!(problem["rejected"][0]["errors"][0]["pointer"], "/quantity", "a field that stands twice");
+}
+
+#[test]
+fn with_partial_the_good_events_are_accepted_and_the_bad_ones_named() {
+    let world = World::new();
+    let body = json!([purchase(1), with("quantity", json!(0)), purchase(2)]).to_string();
+    let partial = |value: &str, body: &str| {
+        let request = Request { raw_query_string: format!("partial={value}"), ..post(body) };
+        world.answer(&request)
+    };
+    let response = partial("true", &body);
+    assert_eq!(response.status_code, 202);
+    let answer = json_of(&response);
+    assert_eq!(answer["accepted"], 2);
+    assert_eq!(answer["event_ids"][1], Value::Null);
+    assert_eq!(answer["rejected"][0]["event"], 1);
+    assert_eq!(world.records().len(), 2);
+    assert_eq!(partial("false", &body).status_code, 400);
+    assert_eq!(partial("yes", &purchase(3).to_string()).status_code, 400);
+    assert_eq!(partial("true", "[{}]").status_code, 400, "nothing is left to accept");
+    assert_eq!(world.records().len(), 2);
+}
+
+#[test]
+fn bodies_that_cannot_be_read_have_their_own_answers() {
+    let world = World::new();
+    let mut wrong_type = post(&purchase(1).to_string());
+    wrong_type.headers.insert("content-type".into(), "text/plain".into());
+    let batch: Vec<Value> = (0..51).map(purchase).collect();
+    for (request, status) in [
+        (post("{\"a\":"), 400),
+        (post(""), 400),
+        (post("[]"), 400),
+        (wrong_type, 415),
+        (post(&"x".repeat(300_001)), 413),
+        (post(&Value::from(batch).to_string()), 413),
+    ] {
+        let response = world.answer(&request);
+        assert_eq!(response.status_code, status, "{:.40?}", request.body);
+        let problem = json_of(&response);
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["instance"], "urn:request:r-1");
+        assert_eq!(response.headers["x-request-id"], "r-1");
+    }
+}
+
+#[test]
+fn too_many_events_wait_for_as_long_as_the_answer_says() {
+    let world = World::new();
+    let batch: Value = (0..50).map(purchase).collect();
+    for _ in 0..4 {
+        assert_eq!(world.post(&batch).status_code, 202);
+    }
+    let response = world.post(&batch);
+    assert_eq!((response.status_code, response.headers["retry-after"].as_str()), (429, "1"));
+    world.pass(Duration::from_secs(1));
+    assert_eq!(world.post(&batch).status_code, 202);
+    assert_eq!(world.records().len(), 250);
+}
+
+#[test]
+fn the_other_addresses_answer_and_wrong_methods_are_named() {
+    let world = World::new();
+    let answer = |method: &str, path: &str| world.answer(&request(method, path, &[]));
+    assert_eq!(json_of(&answer("GET", "/health")), json!({"status": "ok", "kafka": "untried"}));
+    assert_eq!((answer("HEAD", "/health").status_code, answer("HEAD", "/health").body), (200, String::new()));
+    for path in ["/", "/v1/events", "/v1/events/", "/v1/events/a/b", "/V1/events/purchases"] {
+        assert_eq!(answer("POST", path).status_code, 404, "{path}");
+    }
+    for (method, path, allow) in [
+        ("GET", "/v1/events/purchases", "POST, OPTIONS"),
+        ("DELETE", "/v1/events/purchases", "POST, OPTIONS"),
+        ("TRACE", "/health", "GET, HEAD, OPTIONS"),
+        ("POST", "/openapi.json", "GET, HEAD, OPTIONS"),
+    ] {
+        let response = answer(method, path);
+        assert_eq!((response.status_code, response.headers["allow"].as_str()), (405, allow), "{method} {path}");
+    }
+    let options = answer("OPTIONS", "/v1/events/purchases");
+    assert_eq!((options.status_code, options.headers["allow"].as_str()), (204, "POST, OPTIONS"));
+}
+
+#[test]
+fn the_document_has_a_path_and_a_schema_for_every_topic_and_no_open_end() {
+    let world = World::new();
+    let document = json_of(&world.answer(&request("GET", "/openapi.json", &[])));
+    assert_eq!(document["openapi"], "3.1.0");
+    let topics: Vec<String> = world.collector.catalogue.topics().map(|topic| topic.name.clone()).collect();
+    assert!(topics.contains(&"purchases".to_owned()));
+    for topic in &topics {
+        let post = &document["paths"][format!("/v1/events/{topic}")]["post"];
+        let body = &post["requestBody"]["content"]["application/json"]["schema"]["oneOf"];
+        assert_eq!(body[0]["$ref"], format!("#/components/schemas/{topic}"));
+        assert_eq!(body[1]["$ref"], format!("#/components/schemas/{topic}Batch"));
+        let batch = &document["components"]["schemas"][format!("{topic}Batch")];
+        assert_eq!((&batch["items"]["$ref"], &batch["maxItems"]), (&body[0]["$ref"], &json!(50)));
+        let required = document["components"]["schemas"][topic.as_str()]["required"].as_array().expect("required");
+        assert!(!required.contains(&json!("event_id")) && !required.is_empty());
+        // The document in the repository points to the same file.
+        assert!(include_str!("../../openapi.yaml").contains(&format!("platform/schemas/{topic}.json")), "{topic}");
+    }
+    let text = document.to_string();
+    for reference in text.split("\"$ref\":\"").skip(1) {
+        let pointer = reference.split('"').next().and_then(|r| r.strip_prefix('#')).expect("within the document");
+        assert!(document.pointer(pointer).is_some(), "{pointer} leads nowhere");
+    }
+}

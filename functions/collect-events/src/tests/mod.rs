@@ -1,0 +1,6 @@
+//! The function through its handler, with Kafka, the spool and the secrets as ports that can fail.
+
+mod access;
+mod draining;
+mod events;
+mod world;
