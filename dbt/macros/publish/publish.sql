@@ -84,12 +84,7 @@
 
 {#- The days on which the two tables differ, as literals. -#}
 {% macro changed_days(source_relation, target_relation, day, names) %}
-  {% set query %}
-    select {{ day }} from (select {{ names }} from {{ source_relation }} except select {{ names }} from {{ target_relation }}) as gained
-    union
-    select {{ day }} from (select {{ names }} from {{ target_relation }} except select {{ names }} from {{ source_relation }}) as lost
-    order by 1
-  {% endset %}
+  {% set query = query_of_changed_days(source_relation, target_relation, day, names) %}
   {% set literals = [] %}
   {% for row in run_query(query) %}{% do literals.append("cast('" ~ row[0] ~ "' as date)") %}{% endfor %}
   {{ return(literals) }}
