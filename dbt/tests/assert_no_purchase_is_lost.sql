@@ -1,5 +1,5 @@
 -- Every purchase that arrived is in the fact table, once, and no other is.
-select arrivals.event_id as arrived, lines.event_id as kept
+select arrivals.event_id as arrived, built.event_id as kept
 from (select distinct event_id from {{ source('streaming_public', 'purchases') }}) as arrivals
-full outer join {{ ref('fct_purchases') }} as lines on arrivals.event_id = lines.event_id
-where arrivals.event_id is null or lines.event_id is null
+full outer join {{ ref('fct_purchases') }} as built on arrivals.event_id = built.event_id
+where arrivals.event_id is null or built.event_id is null
