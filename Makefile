@@ -30,6 +30,11 @@ check: native ## formatting, lints, the template
 	tools/setup sam
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/venv/sam/bin/sam validate --lint
 
+bench: ## measure against the limit and peers: P=P1 (P5, P6, ...) for one, none for all
+	@tools/setup ministack data bench bench-ingestr
+	@cargo build --release --package extract-postgres
+	@.tools/venv/bench/bin/python bench/run.py $(P)
+
 invoke: ## invoke one function with one event: F=<function> E=<case>
 	@tools/invoke $(F) $(E)
 
@@ -53,4 +58,4 @@ demo-tools: native
 test-tools: native
 	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest
 
-.PHONY: help demo up test build check invoke dbt-snowflake dbt-docs clean native demo-tools test-tools
+.PHONY: help demo up test build check bench invoke dbt-snowflake dbt-docs clean native demo-tools test-tools
