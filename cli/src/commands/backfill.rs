@@ -40,7 +40,7 @@ struct Answer {
     fetched: usize,
     /// Days that are still missing.
     missing: Vec<NaiveDate>,
-    /// Why it stopped before the end.
+    /// Why it stopped before every missing day was asked for.
     stopped_by: Option<String>,
     dry_run: bool,
 }
@@ -113,9 +113,6 @@ pub async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
         in_vain.extend(answer.missing.iter().filter(|day| (chunk.0..=chunk.1).contains(day)));
     }
     bar.finish_and_clear();
-    if answer.stopped_by.is_none() && !answer.missing.is_empty() {
-        answer.stopped_by = Some("the source has nothing for the days that are missing".into());
-    }
     output::print(context.json, &answer, render)
 }
 
@@ -130,7 +127,7 @@ impl Look {
     fn of(wanted: &[NaiveDate], cursor: &Value, facts: &Map<String, Value>) -> Self {
         let left = facts.get("requests_left_to_make").and_then(Value::as_u64).filter(|left| *left > 0);
         let stopped_by = match (facts.get("stopped_by").and_then(Value::as_str), left) {
-            (Some(kind), _) => Some(format!("the source answered {kind}")),
+            (Some(kind), _) => Some(format!("the run ended early: {kind}")),
             (None, Some(left)) => Some(format!("the share of one run is used up with {left} requests left")),
             (None, None) => None,
         };
@@ -174,6 +171,8 @@ fn render(answer: &Answer) -> String {
     if let Some(why) = &answer.stopped_by {
         lines.push(output::shortened(&format!("  stopped  {why}"), output::WIDTH));
         lines.push("  call again, tomorrow if the quota is used up: it goes on with what is missing".to_owned());
+    } else if !answer.dry_run && !answer.missing.is_empty() {
+        lines.push("  the source has nothing for them".to_owned());
     }
     lines.join("\n")
 }
