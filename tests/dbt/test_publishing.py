@@ -90,7 +90,7 @@ class Publishing(unittest.TestCase):
 
     def test_publishing_is_all_or_nothing(self) -> None:
         # The last statement of the transaction fails: views come after the tables.
-        self.project.change("macros/publish/publish.sql", "return('create or replace view ", "return('create or replace vieuw ")
+        self.project.change("macros/targets/publishing.sql", "return('create or replace view ", "return('create or replace vieuw ")
         self.assertFalse(self.project.dbt(*BUILD).success)
         self.assertNotEqual(self.sales(AUDIT), self.old)
         self.assert_reader_sees_the_old_numbers()

@@ -50,7 +50,8 @@
   {% endfor %}
   {% set after = [] %}
   {% for node in views %}
-    {% do after.append(publish_view(node, state[node.unique_id].query)) %}
+    {#- The query that was tested, on the published tables. -#}
+    {% do after.append(create_published_view(node, state[node.unique_id].query | replace(audit_suffix(), ''))) %}
   {% endfor %}
   {% do run_in_publishing_order(before, within, after) %}
   {% do publish_access(tables + views) %}
@@ -88,11 +89,6 @@
   {% set literals = [] %}
   {% for row in run_query(query) %}{% do literals.append("cast('" ~ row[0] ~ "' as date)") %}{% endfor %}
   {{ return(literals) }}
-{% endmacro %}
-
-{#- A view as readers get it: the query that was tested, on the published tables. -#}
-{% macro publish_view(node, query) %}
-  {{ return('create or replace view ' ~ published_relation(node) ~ ' as ' ~ query | replace(audit_suffix(), '')) }}
 {% endmacro %}
 
 {% macro column_signature(columns) %}

@@ -60,7 +60,27 @@
   {{ return(query) }}
 {% endmacro %}
 
-{#- Comments and grants of what was published. A role that is not named loses its right to read. -#}
+{% macro create_published_view(node, query) %}
+  {{ return(adapter.dispatch('create_published_view')(node, query)) }}
+{% endmacro %}
+
+{% macro duckdb__create_published_view(node, query) %}
+  {{ return('create or replace view ' ~ published_relation(node) ~ ' as ' ~ query) }}
+{% endmacro %}
+
+{#- Comments of a view are given when it is made. -#}
+{% macro snowflake__create_published_view(node, query) %}
+  {% set columns = [] %}
+  {% for column in node.columns.values() %}
+    {% do columns.append(column.name ~ ' comment ' ~ text_literal(column.description)) %}
+  {% endfor %}
+  {{ return(
+    'create or replace view ' ~ published_relation(node) ~ ' (' ~ columns | join(', ') ~ ') copy grants comment = '
+    ~ text_literal(node.description) ~ ' as ' ~ query
+  ) }}
+{% endmacro %}
+
+{#- Comments of tables, and who may read. A role that is not named loses its right to. -#}
 {% macro publish_access(nodes) %}
   {{ adapter.dispatch('publish_access')(nodes) }}
 {% endmacro %}
@@ -69,14 +89,17 @@
 {% endmacro %}
 
 {% macro snowflake__publish_access(nodes) %}
-  {#- The emulator knows neither grants nor comments on columns. -#}
-  {% if target.name == 'emulator' %}{{ return('') }}{% endif %}
   {% for node in nodes %}
     {% set relation = published_relation(node) %}
-    {% do alter_relation_comment(relation, node.description) %}
-    {% do alter_column_comment(relation, node.columns) %}
+    {% if relation.type == 'table' %}
+      {% do run_query(alter_relation_comment(relation, node.description)) %}
+      {% do run_query(alter_column_comment(relation, node.columns)) %}
+    {% endif %}
     {% set readers = node.config.get('meta', {}).get('readers') %}
-    {% if readers %}{% do apply_grants(relation, {'select': readers}, should_revoke=true) %}{% endif %}
+    {#- The emulator knows no grants. -#}
+    {% if readers and target.name != 'emulator' %}
+      {% do apply_grants(relation, {'select': readers}, should_revoke=true) %}
+    {% endif %}
   {% endfor %}
 {% endmacro %}
 
