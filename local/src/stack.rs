@@ -204,6 +204,9 @@ async fn poller(bootstrap: &str, functions: &Functions, aws: &SdkConfig, state_p
         aws: aws.clone(),
         batch_size: BATCH,
         window: WINDOW,
+        starting_position: kafka_poller::StartingPosition::TrimHorizon,
+        // Bad records are the function's to put aside, so a batch is never given up.
+        failures: kafka_poller::FailurePolicy::default(),
         state_path,
     })
     .await

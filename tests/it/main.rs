@@ -3,4 +3,5 @@
 mod config;
 mod events;
 mod project;
+mod schemas;
 mod tidy;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use jsonschema::Validator;
 use serde_json::Value;
-use sluice_core::{Error, Result, Schema, Sources, sources::Source};
+use sluice_core::{
+    Error, Result, Schema, Sources,
+    sources::{Format, Source},
+};
 
 /// The field that tells one event from another. A topic whose table has no such column takes no events over HTTP:
 /// nothing could tell a repeated request from a second event.
@@ -40,7 +43,7 @@ impl Catalogue {
     pub fn read(sources: &Sources, platform: &Path) -> Result<Self> {
         let mut topics = BTreeMap::new();
         for table in &sources.tables {
-            let Source::Kafka { topic: name, .. } = &table.source else { continue };
+            let Source::Kafka { topic: name, format: Format::Json } = &table.source else { continue };
             if table.columns.position(EVENT_ID).is_none() {
                 continue;
             }

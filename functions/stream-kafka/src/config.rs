@@ -1,8 +1,13 @@
 //! The function's settings, read once at cold start.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use sluice_core::{LakeId, Sources, env::Env};
+use sluice_core::{
+    LakeId, Sources,
+    env::Env,
+    sources::{Format, Source},
+};
+use sluice_kafka::{RegistryConfig, avro::ReaderSchema};
 use sluice_snowflake::SnowflakeConfig;
 
 #[derive(Debug)]
@@ -19,10 +24,21 @@ pub struct Config {
     pub partial_batch_response: bool,
     pub snowflake: SnowflakeConfig,
     pub sources: Sources,
+    /// The schemas of the topics in Avro.
+    pub schemas: BTreeMap<String, ReaderSchema>,
+    /// Where the schemas of Avro's producers are. Needed with the first topic in Avro.
+    pub registry: Option<RegistryConfig>,
 }
 
 impl Config {
     pub fn read(env: &mut Env) -> Self {
+        let sources = sluice_lambda::sources(env);
+        let schemas = schemas(env, &sources);
+        let secret = env.optional("SLUICE_SCHEMA_REGISTRY_SECRET");
+        let registry = env.optional("SLUICE_SCHEMA_REGISTRY_URL").map(|url| RegistryConfig { url, secret });
+        if let (Some(topic), None) = (schemas.keys().next(), &registry) {
+            env.problem(format!("SLUICE_SCHEMA_REGISTRY_URL is not set, and the topic {topic} is in Avro"));
+        }
         Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
@@ -31,7 +47,24 @@ impl Config {
             announce_interval: Duration::from_secs(env.parsed_or("SLUICE_ANNOUNCE_INTERVAL_SECONDS", 60)),
             partial_batch_response: env.parsed_or("SLUICE_PARTIAL_BATCH_RESPONSE", false),
             snowflake: SnowflakeConfig::from_env(env),
-            sources: sluice_lambda::sources(env),
+            sources,
+            schemas,
+            registry,
         }
     }
+}
+
+/// Reads the schema file of every topic in Avro.
+fn schemas(env: &mut Env, sources: &Sources) -> BTreeMap<String, ReaderSchema> {
+    let mut schemas = BTreeMap::new();
+    for table in &sources.tables {
+        let Source::Kafka { topic, format: Format::Avro } = &table.source else { continue };
+        let name = format!("{topic}.{}", Format::Avro.extension());
+        match sluice_lambda::schema_file(env, &name).map(|text| ReaderSchema::parse(&text)) {
+            Some(Ok(schema)) => drop(schemas.insert(topic.clone(), schema)),
+            Some(Err(error)) => env.problem(format!("platform/schemas/{name}: {}", error.chain())),
+            None => {}
+        }
+    }
+    schemas
 }

@@ -4,25 +4,33 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use sluice_aws::{CachedSecrets, EventBus, S3Lake};
-use sluice_core::{Result, port::SystemClock};
-use sluice_kafka::{BatchResponse, KafkaEvent, PartitionRecords};
+use sluice_core::{LakeId, Result, port::SystemClock};
+use sluice_kafka::{BatchResponse, KafkaEvent, PartitionRecords, Registry};
 use sluice_lambda::{Invocation, policy};
 use sluice_pipeline::stream::{self, Batch, Ports, Record, Report, Settings, Sleep, Stream};
 use sluice_snowflake::{Account, SqlApi, Streaming};
 use tracing::{error, info};
 
-use crate::{Config, channels::SnowflakeChannels};
+use crate::{Config, channels::SnowflakeChannels, figures::figures, formats::Formats};
 
 /// Kept for the answer: reporting the partitions that were not confirmed in time.
 const RESERVE: Duration = Duration::from_secs(5);
 /// The one question that goes to the warehouse itself must leave most of an invocation for the rows.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(60);
 
-type Loop = Stream<S3Lake, SnowflakeChannels<CachedSecrets, SqlApi<CachedSecrets>>, EventBus, SystemClock, TokioSleep>;
+type Loop = Stream<
+    S3Lake,
+    SnowflakeChannels<CachedSecrets, SqlApi<CachedSecrets>>,
+    Formats<CachedSecrets>,
+    EventBus,
+    SystemClock,
+    TokioSleep,
+>;
 
 /// What the function holds between invocations.
 pub struct Deps {
     stream: Loop,
+    lake_id: LakeId,
     partial_batch_response: bool,
 }
 
@@ -30,33 +38,49 @@ impl Deps {
     pub async fn connect(config: Config) -> Result<Self> {
         let sdk = sluice_aws::sdk_config().await;
         let http = sluice_http::Client::new()?;
+        let registry = config.registry.map(|registry| Registry::new(registry, http.clone(), CachedSecrets::new(&sdk)));
         let account = Arc::new(Account::new(config.snowflake, CachedSecrets::new(&sdk), http));
         let statements = SqlApi::new(Arc::clone(&account)).with_wait(LONGEST_STATEMENT);
         let ports = Ports {
             store: S3Lake::new(&sdk, config.lake_bucket),
             channels: SnowflakeChannels::new(Streaming::new(account), statements),
+            formats: Formats::new(config.schemas, registry),
             bus: EventBus::new(&sdk, config.bus_name),
             clock: SystemClock,
             sleep: TokioSleep,
         };
         let settings = Settings {
-            lake_id: config.lake_id,
+            lake_id: config.lake_id.clone(),
             cluster_id: config.cluster_id,
             announce_interval: config.announce_interval,
+            append_bytes: stream::APPEND_BYTES,
         };
         let stream = Stream::new(ports, config.sources, settings);
-        Ok(Deps { stream, partial_batch_response: config.partial_batch_response })
+        Ok(Deps { stream, lake_id: config.lake_id, partial_batch_response: config.partial_batch_response })
     }
 }
 
 /// Serves one event.
 pub async fn handle(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> Result<BatchResponse> {
-    let batches: Vec<Batch> = event.into_partitions()?.into_iter().map(batch).collect();
+    let batches = batches(event)?;
     let invocation =
         stream::Invocation { run_id: invocation.run_id.clone(), deadline: Utc::now() + invocation.time_left(RESERVE) };
     let report = deps.stream.process(&batches, &invocation).await?;
-    let rows: u64 = report.done.iter().map(|progress| progress.rows).sum();
-    info!(partitions = batches.len(), failed = report.failed.len(), rows, "batch served");
+    for (topic, figures) in figures(&batches, &report) {
+        let percentile = |percent| figures.latency.percentile(percent);
+        info!(
+            topic,
+            rows = figures.rows,
+            dead_letters = figures.dead_letters,
+            skipped = figures.skipped,
+            failed_partitions = figures.failed_partitions,
+            latency_p50_ms = percentile(50),
+            latency_p95_ms = percentile(95),
+            latency_p99_ms = percentile(99),
+            "batch served"
+        );
+        figures.metrics(&deps.lake_id, topic, &invocation.run_id).emit();
+    }
     answer(report, deps.partial_batch_response)
 }
 
@@ -80,6 +104,11 @@ fn answer(report: Report, partial_batch_response: bool) -> Result<BatchResponse>
         None => Ok(BatchResponse::default()),
         Some(failure) => Err(failure.error),
     }
+}
+
+/// The event's records as the loop takes them.
+pub fn batches(event: KafkaEvent) -> Result<Vec<Batch>> {
+    Ok(event.into_partitions()?.into_iter().map(batch).collect())
 }
 
 fn batch(partition: PartitionRecords) -> Batch {
@@ -115,8 +144,7 @@ mod tests {
     use super::*;
 
     fn read(event: &str) -> Vec<Batch> {
-        let event: KafkaEvent = serde_json::from_str(event).expect("a Kafka event");
-        event.into_partitions().expect("readable records").into_iter().map(batch).collect()
+        KafkaEvent::parse(event).and_then(batches).expect("readable records")
     }
 
     #[test]
@@ -135,6 +163,21 @@ mod tests {
             [(0, vec![50, 51, 52, 53, 54, 55])]
         );
         assert_eq!(shapes(include_str!("../../../events/stream-kafka/self-managed.json")), [(0, vec![0, 1])]);
+        let several = read(include_str!("../../../events/stream-kafka/self-managed-several-topics.json"));
+        let shape: Vec<(&str, i32, Vec<(i64, bool, bool)>)> = several
+            .iter()
+            .map(|batch| {
+                let record = |record: &Record| (record.offset, record.key.is_some(), record.value.is_some());
+                (batch.topic.as_str(), batch.partition, batch.records.iter().map(record).collect())
+            })
+            .collect();
+        assert_eq!(
+            shape,
+            [
+                ("purchases", 0, vec![(10, false, false), (14, false, true)]),
+                ("shop-orders-eu", 3, vec![(7, true, true)]),
+            ]
+        );
         let headers =
             &read(include_str!("../../../events/stream-kafka/msk-headers-decimal-strings.json"))[0].records[0].headers;
         assert_eq!(headers[0], ("trace".to_owned(), Some(bytes::Bytes::from_static("t-ë".as_bytes()))));
@@ -151,6 +194,7 @@ mod tests {
             dead_letters: 0,
             skipped: 0,
             refused: 0,
+            queryable_at: None,
         });
         let failed = failed.iter().map(|partition| Failure {
             topic: "t".into(),

@@ -2,6 +2,8 @@
 
 pub mod channels;
 pub mod config;
+pub mod figures;
+pub mod formats;
 pub mod handler;
 
 pub use config::Config;

@@ -1,9 +1,15 @@
-use sluice_lambda::{MainResult, run, start};
+use sluice_kafka::KafkaEvent;
+use sluice_lambda::{MainResult, run_on_text, start};
 use stream_kafka::{Config, Deps, handle};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> MainResult {
     let config = start(Config::read)?;
     let deps = Deps::connect(config).await?;
-    run(async |event, invocation| handle(event, invocation, &deps).await).await
+    run_on_text(async |text, invocation| {
+        let event = KafkaEvent::parse(&text)?;
+        drop(text);
+        handle(event, invocation, &deps).await
+    })
+    .await
 }

@@ -36,7 +36,32 @@ pub enum Source {
     /// HubSpot CRM contacts.
     HubspotContacts,
     /// A Kafka topic.
-    Kafka { topic: String },
+    Kafka {
+        topic: String,
+        #[serde(default)]
+        format: Format,
+    },
+}
+
+/// How a topic's values are written. The schema is `platform/schemas/<topic>`, with this extension.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// JSON text; a JSON Schema describes it.
+    #[default]
+    Json,
+    /// Avro in the Confluent wire format, its writers' schemas in a schema registry.
+    Avro,
+}
+
+impl Format {
+    /// The extension of a schema file.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Avro => "avsc",
+        }
+    }
 }
 
 /// One raw table.
@@ -98,9 +123,12 @@ impl Sources {
     }
 
     pub fn topic(&self, topic: &str) -> Result<&Table> {
-        self.tables.iter().find(|table| matches!(&table.source, Source::Kafka { topic: t } if t == topic)).ok_or_else(
-            || Error::config("no table in platform/sources.yaml takes this topic; add an entry").with("topic", topic),
-        )
+        self.tables
+            .iter()
+            .find(|table| matches!(&table.source, Source::Kafka { topic: t, .. } if t == topic))
+            .ok_or_else(|| {
+                Error::config("no table in platform/sources.yaml takes this topic; add an entry").with("topic", topic)
+            })
     }
 }
 

@@ -1,45 +1,34 @@
-//! The Kafka event of Lambda, for MSK and for a cluster of one's own.
+//! The event that Lambda makes of Kafka records, read leniently: MSK and self-managed shapes, missing and null fields.
 //!
-//! Own types instead of a library's, because events in the wild are looser than their documentation: keys, values,
-//! headers and bootstrap servers may be absent or null, and header bytes come signed, unsigned or as text. An event
-//! that cannot be read is retried for ever, so everything that can be read is.
+//! An event is megabytes of base64, so it is read in one pass: each key and value is decoded from where it stands in
+//! the text into a buffer that all records share.
 
-use std::collections::BTreeMap;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+};
 
-use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use serde::Deserialize;
+use base64_simd::{Out, STANDARD};
+use bytes::{Bytes, BytesMut};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
+};
 use sluice_core::{Error, Result};
 
 use crate::headers;
 
 /// What Kafka says when a record has no timestamp.
 const NO_TIMESTAMP: i64 = -1;
+/// Keys and values are decoded into buffers of this size.
+const BUFFER_BYTES: usize = 1 << 20;
 
-/// The event as it arrives. [`KafkaEvent::into_partitions`] makes it usable.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The event. [`KafkaEvent::into_partitions`] hands its records out.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaEvent {
     event_source: String,
-    #[serde(default)]
-    records: Option<BTreeMap<String, Option<Vec<RawRecord>>>>,
-}
-
-#[derive(Debug, Clone, Deserialize)]
-struct RawRecord {
-    #[serde(default)]
-    topic: Option<String>,
-    #[serde(default)]
-    partition: Option<i32>,
-    offset: i64,
-    #[serde(default)]
-    timestamp: Option<i64>,
-    #[serde(default)]
-    key: Option<String>,
-    #[serde(default)]
-    value: Option<String>,
-    #[serde(default)]
-    headers: serde_json::Value,
+    partitions: Vec<PartitionRecords>,
 }
 
 /// A header. Kafka allows the same name twice, and a value of null.
@@ -52,8 +41,6 @@ pub struct Header {
 /// One record, with its bytes as the producer sent them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    pub topic: String,
-    pub partition: i32,
     pub offset: i64,
     /// Milliseconds since 1970-01-01 UTC; negative when the record has none.
     pub timestamp_ms: i64,
@@ -72,119 +59,204 @@ pub struct PartitionRecords {
 }
 
 impl KafkaEvent {
-    /// Groups the records by topic and partition, in order of offset, each offset once. Partitions without a record
-    /// do not appear.
+    /// Reads an event's text.
+    pub fn parse(text: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            let reason = if error.is_data() { error.to_string() } else { "it is not JSON".to_owned() };
+            Error::invalid_data("the event does not have the shape of a Kafka event").with("reason", reason)
+        })
+    }
+
+    /// The records by topic and partition, in order of offset, each offset once. Partitions without a record do not
+    /// appear.
     pub fn into_partitions(self) -> Result<Vec<PartitionRecords>> {
         if !matches!(self.event_source.as_str(), "aws:kafka" | "SelfManagedKafka" | "aws:SelfManagedKafka") {
             return Err(Error::invalid_data("the event does not come from Kafka").with("source", self.event_source));
         }
-        let mut groups: BTreeMap<(String, i32), Vec<Record>> = BTreeMap::new();
-        for (name, records) in self.records.unwrap_or_default() {
-            for raw in records.unwrap_or_default() {
-                let record = raw.decode(&name)?;
-                groups.entry((record.topic.clone(), record.partition)).or_default().push(record);
-            }
-        }
-        let ordered = |((topic, partition), mut records): (_, Vec<Record>)| {
-            records.sort_by_key(|record| record.offset);
-            records.dedup_by_key(|record| record.offset);
-            PartitionRecords { topic, partition, records }
-        };
-        Ok(groups.into_iter().map(ordered).collect())
+        Ok(self.partitions)
     }
 }
 
-impl RawRecord {
+impl<'de> Deserialize<'de> for KafkaEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Raw {
+            event_source: String,
+            #[serde(default)]
+            records: Groups,
+        }
+        let raw = Raw::deserialize(deserializer)?;
+        Ok(KafkaEvent { event_source: raw.event_source, partitions: raw.records.0 })
+    }
+}
+
+/// The event's `records`: lists of records under `<topic>-<partition>`, or null.
+#[derive(Default)]
+struct Groups(Vec<PartitionRecords>);
+
+impl<'de> Deserialize<'de> for Groups {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Collector::default()).map(Groups)
+    }
+}
+
+/// Takes records as they are met.
+#[derive(Default)]
+struct Collector {
+    partitions: Vec<PartitionRecords>,
+    places: BTreeMap<(String, i32), usize>,
+    /// Where the last record went: the next one mostly goes there, too.
+    last: usize,
+    buffer: BytesMut,
+}
+
+impl Collector {
     /// `group` is the key that the record stands under, `<topic>-<partition>`: what the record does not say, it says.
-    fn decode(self, group: &str) -> Result<Record> {
-        let offset = self.offset;
-        let broken = |what| Error::invalid_data(what).with("group", group).with("offset", offset);
-        let (topic, partition) = match (self.topic, self.partition) {
-            (Some(topic), Some(partition)) => (topic, partition),
+    fn take<E: de::Error>(&mut self, group: &str, raw: RawRecord<'_>) -> Result<(), E> {
+        let offset = raw.offset;
+        let broken = |what| E::custom(format_args!("{what} (group={group}, offset={offset})"));
+        let (topic, partition) = match (&raw.topic, raw.partition) {
+            (Some(Text(topic)), Some(partition)) => (topic.as_ref(), partition),
             (topic, partition) => {
                 // A topic's name may hold dashes, so the partition is what follows the last one.
-                let named = group.rsplit_once('-').and_then(|(topic, n)| Some((topic.to_owned(), n.parse().ok()?)));
+                let named = group.rsplit_once('-').and_then(|(topic, n)| Some((topic, n.parse().ok()?)));
                 let (named_topic, named_partition) =
                     named.ok_or_else(|| broken("a record of the Kafka event names no topic and partition"))?;
-                (topic.unwrap_or(named_topic), partition.unwrap_or(named_partition))
+                (topic.as_ref().map_or(named_topic, |Text(topic)| topic.as_ref()), partition.unwrap_or(named_partition))
             }
         };
-        let bytes = |text: Option<String>, what| match text.map(|text| STANDARD.decode(text)).transpose() {
-            Ok(bytes) => Ok(bytes.map(Bytes::from)),
-            Err(error) => Err(broken(what).because(error)),
-        };
-        Ok(Record {
-            topic,
-            partition,
+        let record = Record {
             offset,
-            timestamp_ms: self.timestamp.unwrap_or(NO_TIMESTAMP),
-            key: bytes(self.key, "the key of a record in the Kafka event is not base64")?,
-            value: bytes(self.value, "the value of a record in the Kafka event is not base64")?,
-            headers: headers::decode(self.headers),
-        })
+            timestamp_ms: raw.timestamp.unwrap_or(NO_TIMESTAMP),
+            key: self.decode(raw.key).ok_or_else(|| broken("the key of a record in the Kafka event is not base64"))?,
+            value: self
+                .decode(raw.value)
+                .ok_or_else(|| broken("the value of a record in the Kafka event is not base64"))?,
+            headers: headers::decode(raw.headers),
+        };
+        let place = self.place(topic, partition);
+        if let Some(group) = self.partitions.get_mut(place) {
+            group.records.push(record);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, topic: &str, partition: i32) -> usize {
+        let fits = |group: &PartitionRecords| group.partition == partition && group.topic == topic;
+        if !self.partitions.get(self.last).is_some_and(fits) {
+            self.last = match self.places.entry((topic.to_owned(), partition)) {
+                Entry::Occupied(place) => *place.get(),
+                Entry::Vacant(place) => {
+                    self.partitions.push(PartitionRecords { topic: topic.to_owned(), partition, records: Vec::new() });
+                    *place.insert(self.partitions.len() - 1)
+                }
+            };
+        }
+        self.last
+    }
+
+    /// The outer `None` means that the text is not base64.
+    fn decode(&mut self, text: Option<Text<'_>>) -> Option<Option<Bytes>> {
+        let Some(Text(text)) = text else { return Some(None) };
+        let most = STANDARD.estimated_decoded_length(text.len());
+        if self.buffer.capacity() < most {
+            self.buffer = BytesMut::with_capacity(BUFFER_BYTES.max(most));
+        }
+        self.buffer.resize(most, 0);
+        let decoded = STANDARD.decode(text.as_bytes(), Out::from_slice(&mut self.buffer)).ok()?.len();
+        self.buffer.truncate(decoded);
+        Some(Some(self.buffer.split().freeze()))
+    }
+
+    fn finish(mut self) -> Vec<PartitionRecords> {
+        for group in &mut self.partitions {
+            if !group.records.is_sorted_by(|a, b| a.offset < b.offset) {
+                group.records.sort_by_key(|record| record.offset);
+                group.records.dedup_by_key(|record| record.offset);
+            }
+        }
+        self.partitions.sort_by(|a, b| (&a.topic, a.partition).cmp(&(&b.topic, b.partition)));
+        self.partitions
     }
 }
+
+impl<'de> Visitor<'de> for Collector {
+    type Value = Vec<PartitionRecords>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("lists of Kafka records by topic and partition")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+        while let Some(name) = map.next_key::<Text<'de>>()? {
+            map.next_value_seed(Group { name: &name.0, into: &mut self })?;
+        }
+        Ok(self.finish())
+    }
+}
+
+/// One list of records, or null.
+struct Group<'a> {
+    name: &'a str,
+    into: &'a mut Collector,
+}
+
+impl<'de> DeserializeSeed<'de> for Group<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Group<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of Kafka records")
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while let Some(record) = seq.next_element::<RawRecord<'de>>()? {
+            self.into.take(self.name, record)?;
+        }
+        Ok(())
+    }
+}
+
+/// A record as it stands in the event. What it says of schemas and the kind of its timestamp is not needed.
+#[derive(Deserialize)]
+struct RawRecord<'a> {
+    #[serde(borrow, default)]
+    topic: Option<Text<'a>>,
+    #[serde(default)]
+    partition: Option<i32>,
+    offset: i64,
+    #[serde(default)]
+    timestamp: Option<i64>,
+    #[serde(rename = "timestampType", default)]
+    _timestamp_type: IgnoredAny,
+    #[serde(borrow, default)]
+    key: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    value: Option<Text<'a>>,
+    #[serde(default)]
+    headers: serde_json::Value,
+}
+
+/// Text, borrowed from the event where it holds no escape.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn partitions(event: serde_json::Value) -> Vec<PartitionRecords> {
-        serde_json::from_value::<KafkaEvent>(event).expect("a Kafka event").into_partitions().expect("readable records")
-    }
-
-    #[test]
-    fn records_are_grouped_by_partition_and_ordered_by_offset() {
-        let record = |partition: i32, offset: i64| json!({"topic": "a-b", "partition": partition, "offset": offset, "timestamp": 7});
-        let groups = partitions(json!({
-            "eventSource": "aws:kafka", "eventSourceArn": "arn", "bootstrapServers": null,
-            "records": {"a-b-1": [record(1, 9)], "a-b-0": [record(0, 10), record(0, 9), record(0, 10)]}
-        }));
-        let offsets: Vec<(i32, Vec<i64>)> =
-            groups.iter().map(|group| (group.partition, group.records.iter().map(|r| r.offset).collect())).collect();
-        assert_eq!(offsets, [(0, vec![9, 10]), (1, vec![9])]);
-    }
-
-    #[test]
-    fn a_record_may_leave_out_all_but_its_offset() {
-        let groups =
-            partitions(json!({"eventSource": "SelfManagedKafka", "records": {"shop-events-12": [{"offset": 3}]}}));
-        let record = Record {
-            topic: "shop-events".into(),
-            partition: 12,
-            offset: 3,
-            timestamp_ms: -1,
-            key: None,
-            value: None,
-            headers: Vec::new(),
-        };
-        assert_eq!(groups, [PartitionRecords { topic: "shop-events".into(), partition: 12, records: vec![record] }]);
-    }
-
-    #[test]
-    fn keys_and_values_are_bytes_and_null_is_not_empty() {
-        let groups = partitions(json!({"eventSource": "aws:kafka", "records": {"t-0": [
-            {"topic": "t", "partition": 0, "offset": 0, "key": null, "value": ""},
-            {"topic": "t", "partition": 0, "offset": 1, "key": "/wA=", "value": null},
-        ]}}));
-        let record = &groups[0].records;
-        assert_eq!((&record[0].key, record[0].value.as_deref()), (&None, Some(&b""[..])));
-        assert_eq!((record[1].key.as_deref(), &record[1].value), (Some(&[255, 0][..]), &None));
-    }
-
-    #[test]
-    fn an_event_without_records_has_no_partitions() {
-        for records in [json!(null), json!({}), json!({"t-0": []}), json!({"t-0": null})] {
-            assert_eq!(partitions(json!({"eventSource": "aws:kafka", "records": records})), []);
-        }
-        assert_eq!(partitions(json!({"eventSource": "aws:kafka"})), []);
-    }
-
-    #[test]
-    fn an_event_of_another_service_is_refused() {
-        let event: KafkaEvent = serde_json::from_value(json!({"eventSource": "aws:sqs"})).expect("parses");
-        assert!(event.into_partitions().expect_err("not Kafka").to_string().contains("aws:sqs"));
-    }
-}
+#[path = "event_tests.rs"]
+mod tests;

@@ -1,13 +1,17 @@
 //! Kafka at both ends: the event that Lambda hands to a consumer, and a producer in pure Rust.
 //!
+//! [`avro`] and [`Registry`] read what producers with a schema registry write.
+//!
 //! Nothing here consumes from a broker: on AWS the event source mapping does, on one machine the poller in `local/`.
 
+pub mod avro;
 mod config;
 mod error;
 mod event;
 mod headers;
 mod partitioner;
 mod producer;
+mod registry;
 mod response;
 mod security;
 
@@ -15,4 +19,5 @@ pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
 pub use event::{Header, KafkaEvent, PartitionRecords, Record};
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{Message, Placed, Producer};
+pub use registry::{Registry, RegistryConfig};
 pub use response::{BatchResponse, ItemFailure, ItemIdentifier};

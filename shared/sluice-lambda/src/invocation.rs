@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use sluice_core::{Error, Kind, Result, RunId};
 use tracing::Instrument;
 
@@ -42,21 +43,29 @@ impl Invocation {
 /// Serves events until Lambda stops the process.
 pub async fn run<E: DeserializeOwned, R: Serialize>(handler: impl AsyncFn(E, &Invocation) -> Result<R>) -> MainResult {
     let handler = &handler;
-    lambda_runtime::run(service_fn(async move |event: LambdaEvent<serde_json::Value>| {
+    run_on_text(async move |text: Box<str>, invocation: &Invocation| {
+        let event = parse(&text)?;
+        drop(text);
+        handler(event, invocation).await
+    })
+    .await
+}
+
+/// [`run`] for a function that reads the event's text itself, because its events are megabytes long.
+pub async fn run_on_text<R: Serialize>(handler: impl AsyncFn(Box<str>, &Invocation) -> Result<R>) -> MainResult {
+    let handler = &handler;
+    lambda_runtime::run(service_fn(async move |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation::of(&event.context);
         let span = tracing::info_span!("invocation", run_id = %invocation.run_id, request_id = invocation.request_id);
-        let answer = async {
-            let event = parse(event.payload)?;
-            // Boxed: a handler's future nests every client below it, deeper than the compiler lays out at once.
-            Box::pin(handler(event, &invocation)).await
-        };
+        // Boxed: a handler's future nests every client below it, deeper than the compiler lays out at once.
+        let answer = Box::pin(handler(event.payload.into(), &invocation));
         answer.instrument(span.clone()).await.map_err(|error| span.in_scope(|| diagnose(&error)))
     }))
     .await
 }
 
-fn parse<E: DeserializeOwned>(payload: serde_json::Value) -> Result<E> {
-    serde_json::from_value(payload).map_err(|error| {
+fn parse<E: DeserializeOwned>(text: &str) -> Result<E> {
+    serde_json::from_str(text).map_err(|error| {
         Error::new(Kind::InvalidData, "the event does not have the shape that this function takes").because(error)
     })
 }

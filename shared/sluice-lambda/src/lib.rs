@@ -4,13 +4,15 @@
 
 mod invocation;
 mod messages;
+mod metrics;
 mod policy;
 mod start;
 
-pub use invocation::{Invocation, run};
+pub use invocation::{Invocation, run, run_on_text};
 pub use messages::each_message;
+pub use metrics::{Distribution, Metrics, Unit};
 pub use policy::{Action, Policy, policy};
-pub use start::{platform_dir, sources, start};
+pub use start::{platform_dir, schema_file, sources, start};
 
 /// What `main` returns: Lambda's own boxed error.
 pub type MainResult = std::result::Result<(), lambda_runtime::Error>;

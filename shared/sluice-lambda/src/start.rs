@@ -52,3 +52,10 @@ pub fn sources(env: &mut Env) -> Sources {
         Sources { tables: Vec::new() }
     })
 }
+
+/// A file of `platform/schemas`, which travels with the sources.
+pub fn schema_file(env: &mut Env, name: &str) -> Option<String> {
+    let path = platform_dir(env).join("schemas").join(name);
+    let text = std::fs::read_to_string(&path);
+    text.inspect_err(|error| env.problem(format!("cannot read the schema {}: {error}", path.display()))).ok()
+}

@@ -9,9 +9,11 @@
 //! in the dead-letter folder too.
 
 mod partition;
+mod plain;
 mod port;
 mod record;
 mod row;
+mod stamp;
 #[cfg(test)]
 mod tests;
 
@@ -30,15 +32,16 @@ use sluice_core::{
 };
 use tracing::warn;
 
-pub use port::{Appended, Channel, ChannelStatus, Channels, Offsets, Opened, Sleep};
+pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Offsets, Opened, Sleep};
 pub use record::{Batch, Record};
 pub use row::check;
 
 /// The adapters that the loop works with.
 #[derive(Debug, Clone)]
-pub struct Ports<O, C, B, K, Z> {
+pub struct Ports<O, C, D, B, K, Z> {
     pub store: O,
     pub channels: C,
+    pub formats: D,
     pub bus: B,
     pub clock: K,
     pub sleep: Z,
@@ -52,7 +55,13 @@ pub struct Settings {
     pub cluster_id: String,
     /// At least this long between two announcements of one table.
     pub announce_interval: Duration,
+    /// The most bytes of rows in one append; [`APPEND_BYTES`] but in tests.
+    pub append_bytes: usize,
 }
+
+/// Bytes of rows in one append, before compression: below the limit on a request as it travels (4 MB compressed)
+/// whatever the rows hold, and so far below the one on its content (16 MB).
+pub const APPEND_BYTES: usize = 3_800_000;
 
 /// What the loop must know about one invocation.
 #[derive(Debug, Clone)]
@@ -76,6 +85,8 @@ pub struct Progress {
     pub skipped: u64,
     /// Rows that the warehouse took and then refused; they are in the archive.
     pub refused: u64,
+    /// When the rows of this batch were seen to be durable; `None` if it brought none.
+    pub queryable_at: Option<DateTime<Utc>>,
 }
 
 /// A partition that is not done.
@@ -96,8 +107,8 @@ pub struct Report {
 }
 
 /// The loop and what a warm function remembers between invocations. All of it can be lost at any time.
-pub struct Stream<O, C, B, K, Z> {
-    ports: Ports<O, C, B, K, Z>,
+pub struct Stream<O, C, D, B, K, Z> {
+    ports: Ports<O, C, D, B, K, Z>,
     sources: Sources,
     settings: Settings,
     /// Channels that were open and quiet after the last invocation, by name. One in use is not here: if its partition
@@ -114,8 +125,8 @@ struct Announced {
     rows: u64,
 }
 
-impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K, Z> {
-    pub fn new(ports: Ports<O, C, B, K, Z>, sources: Sources, settings: Settings) -> Self {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<O, C, D, B, K, Z> {
+    pub fn new(ports: Ports<O, C, D, B, K, Z>, sources: Sources, settings: Settings) -> Self {
         Stream { ports, sources, settings, warm: RefCell::default(), announced: RefCell::default() }
     }
 

@@ -113,11 +113,11 @@ mod tests {
         let waiting = [Waiting { partition: 0, records: &some }, Waiting { partition: 1, records: &none }];
         let event = build("127.0.0.1:9092", "shop-events", &waiting, 100);
         assert_eq!(event.taken, [2, 0]);
-        let parsed: KafkaEvent = serde_json::from_str(&event.payload).expect("a Kafka event");
+        let parsed = KafkaEvent::parse(&event.payload).expect("a Kafka event");
         let partitions = parsed.into_partitions().expect("readable");
         assert_eq!(partitions.len(), 1, "a partition without records is not in the event");
         let record = &partitions[0].records[1];
-        assert_eq!((record.topic.as_str(), record.partition, record.offset), ("shop-events", 0, 1));
+        assert_eq!((partitions[0].topic.as_str(), partitions[0].partition, record.offset), ("shop-events", 0, 1));
         assert_eq!(record.timestamp_ms, 1_761_868_800_123);
         assert_eq!((record.key.as_deref(), record.value.as_deref()), (Some(&b"k"[..]), Some(&b"vvv"[..])));
         assert_eq!(record.headers[0].value.as_deref(), Some("ë".as_bytes()));

@@ -1,10 +1,12 @@
 //! What a Kafka event source mapping does on AWS, on one machine: polls a topic and invokes a function with batches.
 //!
 //! Kept from the real one: MSK-shaped events of several partitions, the limits on records and payload, order within a
-//! partition, positions that move only after the function has answered, partial batch responses, retries for ever.
+//! partition, positions that move only after the function has answered, partial batch responses, retries for ever or as often
+//! as configured, halved batches, where a new consumer begins.
 //! Left out: consumer groups. One process polls all partitions and keeps the positions in a file.
 
 mod event;
+mod failures;
 mod fetch;
 mod function;
 mod poller;
@@ -13,6 +15,7 @@ mod positions;
 use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context;
+use chrono::{DateTime, Utc};
 use rskafka::{
     BackoffConfig,
     client::{Client, ClientBuilder, error::Error as ClientError, error::ProtocolError},
@@ -20,6 +23,7 @@ use rskafka::{
 use tokio::sync::watch;
 
 pub use aws_config::SdkConfig;
+pub use failures::FailurePolicy;
 pub use poller::{PartitionStatus, Poller};
 
 /// What to poll, whom to invoke, and how.
@@ -35,8 +39,23 @@ pub struct Config {
     pub batch_size: usize,
     /// How long a batch that is not full waits for more.
     pub window: Duration,
-    /// The file with the position of each partition. Absent: from the beginning of the topic.
+    /// Where a partition begins that the file says nothing about.
+    pub starting_position: StartingPosition,
+    pub failures: FailurePolicy,
+    /// The file with the position of each partition.
     pub state_path: PathBuf,
+}
+
+/// Where a new consumer begins, in the mapping's own words.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum StartingPosition {
+    /// With the first record that the topic still has.
+    #[default]
+    TrimHorizon,
+    /// With the first record that is produced from now on.
+    Latest,
+    /// With the first record that is not older.
+    AtTimestamp(DateTime<Utc>),
 }
 
 /// Polls until `shutdown` turns true; a batch under way is finished or given up, never half counted.

@@ -17,11 +17,12 @@ use tokio::{
     task::JoinSet,
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
-    Config,
+    Config, StartingPosition,
     event::{self, Waiting},
+    failures::{Failures, Next},
     fetch::fetch,
     function::{self, Function},
     positions::Positions,
@@ -83,7 +84,10 @@ impl Poller {
             future::try_join_all(topic.partitions.into_iter().map(connect)).await?;
         let positions = Positions::load(&config.state_path, &config.topic).await?;
         for client in &partitions {
-            positions.set(client.partition(), beginning(client, positions.get(client.partition())).await?);
+            positions.set(
+                client.partition(),
+                beginning(client, positions.get(client.partition()), config.starting_position).await?,
+            );
         }
         let function = Function::new(&config.aws, &config.function_name);
         Ok(Poller { shared: Arc::new(Shared { config, function, partitions, positions }) })
@@ -123,18 +127,29 @@ impl Poller {
     }
 
     async fn poll(&self, partitions: &mut [Partition]) -> anyhow::Result<()> {
+        let Config { failures, batch_size, .. } = &self.shared.config;
+        let mut failures = Failures::new(*failures, *batch_size);
         let mut wait = FIRST_RETRY;
         loop {
             self.gather(partitions).await;
-            match self.deliver(partitions).await? {
-                Ok(()) => wait = FIRST_RETRY,
-                Err(error) => {
-                    let retry_in_ms = wait.as_millis() as u64;
-                    warn!(error = format!("{error:#}"), retry_in_ms, "a batch is not done, it will be sent again");
-                    tokio::time::sleep(wait).await;
-                    wait = (wait * 2).min(SLOWEST_RETRY);
-                }
+            let Delivered { sent, done, error } = self.deliver(partitions, failures.limit()).await?;
+            if done > 0 || error.is_none() {
+                failures.advanced();
+                wait = FIRST_RETRY;
             }
+            let Some(cause) = error else { continue };
+            let cause = format!("{cause:#}");
+            let total: usize = sent.values().map(Vec::len).sum();
+            if done == 0 && failures.failed(total) == Next::GiveUp {
+                error!(error = cause, offsets = ?sent, "records are given up after as many retries as are configured");
+                self.advance(partitions, |partition| sent.get(&partition).map_or(0, Vec::len)).await?;
+                failures.advanced();
+                continue;
+            }
+            let retry_in_ms = wait.as_millis() as u64;
+            warn!(error = cause, retry_in_ms, "a batch is not done, it will be sent again");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(SLOWEST_RETRY);
         }
     }
 
@@ -173,41 +188,59 @@ impl Poller {
         }
     }
 
-    /// Sends one batch. The inner error is the function's: nothing, or not everything, is done.
-    async fn deliver(&self, partitions: &mut [Partition]) -> anyhow::Result<anyhow::Result<()>> {
-        let Config { bootstrap, topic, batch_size, .. } = &self.shared.config;
+    /// Sends one batch of at most so many records and moves the positions past what is done.
+    async fn deliver(&self, partitions: &mut [Partition], most: usize) -> anyhow::Result<Delivered> {
+        let Config { bootstrap, topic, .. } = &self.shared.config;
         let waiting: Vec<Waiting<'_>> =
             partitions.iter().map(|p| Waiting { partition: p.number, records: &p.waiting }).collect();
-        let event = event::build(bootstrap, topic, &waiting, *batch_size);
+        let event = event::build(bootstrap, topic, &waiting, most);
         let sent: BTreeMap<i32, Vec<i64>> = waiting
             .iter()
             .zip(&event.taken)
+            .filter(|(_, taken)| **taken > 0)
             .map(|(w, taken)| (w.partition, w.records.iter().take(*taken).map(|record| record.offset).collect()))
             .collect();
         let answer = self.shared.function.invoke(event.payload).await;
         let done = match answer.and_then(|response| function::done(topic, &sent, &response)) {
             Ok(done) => done,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => return Ok(Delivered { sent, done: 0, error: Some(error) }),
         };
-        let mut failed = Vec::new();
+        self.advance(partitions, |partition| done.get(&partition).copied().unwrap_or_default()).await?;
+        let failed: Vec<i32> = sent
+            .iter()
+            .filter(|(p, sent)| done.get(p).is_none_or(|done| *done < sent.len()))
+            .map(|(p, _)| *p)
+            .collect();
+        let error = (!failed.is_empty()).then(|| anyhow::anyhow!("the function failed partitions {failed:?}"));
+        let done = done.values().sum();
+        debug!(records = done, "records are done");
+        Ok(Delivered { sent, done, error })
+    }
+
+    /// Moves the positions past so many waiting records of each partition.
+    async fn advance(&self, partitions: &mut [Partition], count: impl Fn(i32) -> usize) -> anyhow::Result<()> {
         for partition in partitions {
-            let count = done.get(&partition.number).copied().unwrap_or_default();
-            if let Some(last) = partition.waiting.drain(..count).next_back() {
+            if let Some(last) = partition.waiting.drain(..count(partition.number)).next_back() {
                 self.shared.positions.set(partition.number, last.offset + 1);
             }
-            if sent.get(&partition.number).is_some_and(|sent| sent.len() > count) {
-                failed.push(partition.number);
-            }
         }
-        self.shared.positions.save().await?;
-        debug!(records = done.values().sum::<usize>(), "a batch is done");
-        Ok(if failed.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("the function failed partitions {failed:?}")) })
+        self.shared.positions.save().await
     }
 }
 
-/// Where to begin in a partition: at the saved position if the topic has it, else with its first record. A position
-/// outside the topic is about another one that had its name.
-async fn beginning(client: &PartitionClient, saved: Option<i64>) -> anyhow::Result<i64> {
+/// What became of one event.
+struct Delivered {
+    /// The offsets that were in it.
+    sent: BTreeMap<i32, Vec<i64>>,
+    /// How many of them are done.
+    done: usize,
+    /// The function's: nothing, or not everything, is done.
+    error: Option<anyhow::Error>,
+}
+
+/// Where to begin in a partition: at the saved position if the topic has it, else where the configuration says. A
+/// position outside the topic is about another one that had its name.
+async fn beginning(client: &PartitionClient, saved: Option<i64>, start: StartingPosition) -> anyhow::Result<i64> {
     let earliest = client.get_offset(OffsetAt::Earliest).await.context("cannot ask for the topic's beginning")?;
     let latest = client.get_offset(OffsetAt::Latest).await.context("cannot ask for the topic's end")?;
     match saved {
@@ -219,7 +252,16 @@ async fn beginning(client: &PartitionClient, saved: Option<i64>) -> anyhow::Resu
             );
             Ok(earliest)
         }
-        None => Ok(earliest),
+        None => match start {
+            StartingPosition::TrimHorizon => Ok(earliest),
+            StartingPosition::Latest => Ok(latest),
+            StartingPosition::AtTimestamp(at) => {
+                let offset = client.get_offset(OffsetAt::Timestamp(at)).await;
+                let offset = offset.with_context(|| format!("cannot ask for the topic's offset at {at}"))?;
+                // A broker says -1 when every record is older.
+                Ok(if offset < 0 { latest } else { offset })
+            }
+        },
     }
 }
 

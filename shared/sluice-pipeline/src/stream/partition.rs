@@ -9,17 +9,17 @@ use sluice_core::{
     event::{self, LoadFailed},
     lake,
     port::{Bus, Clock, ObjectStore},
+    sources::{Format, Source},
 };
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Appended, Batch, Channel, Channels, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream, record,
+    Appended, Batch, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream, record,
     row::RowWriter,
 };
 
-/// Bytes of rows in one append, before compression: below the limit on a request as it travels (4 MB compressed)
-/// whatever the rows hold, and so far below the one on its content (16 MB).
-const APPEND_BYTES: usize = 3_800_000;
+/// What a row takes with the columns that all of them have: the room for a batch is made at once.
+const USUAL_ROW_BYTES: usize = 600;
 /// Dead letters under way at once.
 const DEAD_LETTERS_AT_ONCE: usize = 16;
 /// How often the channel is asked whether the rows are durable: soon at first, since an answer in time is latency.
@@ -62,7 +62,7 @@ struct Work<'a> {
     run_id: RunId,
 }
 
-impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K, Z> {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<O, C, D, B, K, Z> {
     pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
         let (topic, partition) = (batch.topic.as_str(), batch.partition);
         let mut undone = batch.records.first().map_or(0, |record| record.offset);
@@ -104,6 +104,7 @@ impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K,
             dead_letters: 0,
             skipped: skipped as u64,
             refused: 0,
+            queryable_at: None,
         };
         let Some(first) = fresh.first() else {
             self.look_far_below(work, &mut held).await?;
@@ -121,6 +122,7 @@ impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K,
         }
         if let Some(Append { offsets, .. }) = prepared.appends.last() {
             progress.refused = self.confirm(work, &mut held, offsets.last).await?;
+            progress.queryable_at = Some(self.ports.clock.now());
         }
         progress.committed = held.committed;
         progress.rows = prepared.rows - progress.refused.min(prepared.rows);
@@ -158,25 +160,28 @@ impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K,
     async fn keep(&self, work: &Work<'_>, fresh: &[Record]) -> Result<Prepared> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let archive_key = self.archive(work, fresh).await?;
-        let now = self.ports.clock.now();
+        let (now, most) = (self.ports.clock.now(), self.settings.append_bytes);
         let writer = RowWriter::new(&work.table.columns, &work.run_id.0, now, &archive_key, topic, partition);
         let mut prepared = Prepared::default();
         let mut rejected: Vec<(&Record, String)> = Vec::new();
-        let mut pending = String::new();
+        let mut pending = String::with_capacity(most.min(fresh.len() * USUAL_ROW_BYTES));
         let mut offsets: Option<Offsets> = None;
         for (i, record) in fresh.iter().enumerate() {
             let before = pending.len();
-            let mut written = writer.write(record, i + 1, &mut pending);
-            if written.is_ok() && pending.len() - before > APPEND_BYTES {
+            let mut written = match self.json(work, record).await? {
+                Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
+                Err(reason) => Err(reason),
+            };
+            if written.is_ok() && pending.len() - before > most {
                 pending.truncate(before);
-                written = Err(format!("the row is larger than {APPEND_BYTES} bytes"));
+                written = Err(format!("the row is larger than {most} bytes"));
             }
             if let Err(reason) = written {
                 rejected.push((record, reason));
                 continue;
             }
             prepared.rows += 1;
-            if pending.len() > APPEND_BYTES {
+            if pending.len() > most {
                 let row = pending.split_off(before);
                 let rows = Bytes::from(std::mem::replace(&mut pending, row));
                 prepared.appends.extend(offsets.take().map(|offsets| Append { rows, offsets }));
@@ -201,6 +206,17 @@ impl<O: ObjectStore, C: Channels, B: Bus, K: Clock, Z: Sleep> Stream<O, C, B, K,
         });
         puts.buffer_unordered(DEAD_LETTERS_AT_ONCE).try_collect::<()>().await?;
         Ok(prepared)
+    }
+
+    /// The record's value as JSON, in which the contract judges it. The inner error is the reason for a dead letter.
+    async fn json(&self, work: &Work<'_>, record: &Record) -> Result<Result<Option<Bytes>, String>> {
+        match (&work.table.source, &record.value) {
+            (Source::Kafka { format: Format::Avro, .. }, Some(value)) => {
+                let decoded = self.ports.formats.decode(&work.batch.topic, value).await?;
+                Ok(decoded.map(Some))
+            }
+            (_, value) => Ok(Ok(value.clone())),
+        }
     }
 
     async fn archive(&self, work: &Work<'_>, records: &[Record]) -> Result<String> {

@@ -69,6 +69,13 @@ pub trait Channels {
     fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
 }
 
+/// Formats other than JSON.
+pub trait Decode {
+    /// The JSON object that a value stands for. The inner error is the reason why the record is bad; the outer one means
+    /// that it cannot be told now, and the record must be delivered again.
+    fn decode(&self, topic: &str, value: &Bytes) -> impl Future<Output = Result<Result<Bytes, String>>>;
+}
+
 /// First and last offset of something, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offsets {

@@ -10,21 +10,37 @@ use sluice_core::{Kind, LakeId, RunId, Sources};
 use self::model::{Model, run};
 use super::*;
 
-type Loop = Stream<Model, Model, Model, Model, Model>;
+type Loop = Stream<Model, Model, Model, Model, Model, Model>;
 
 const TABLE: &str = "STREAMING.PUBLIC.PURCHASES";
 const CHANNEL: &str = "lake_cluster_purchases_0";
 
 fn stream(model: &Model, announce_interval: Duration) -> Loop {
+    let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+    stream_of(model, announce_interval, sources, "cluster")
+}
+
+fn stream_of(model: &Model, announce_interval: Duration, sources: Sources, cluster: &str) -> Loop {
+    stream_with(model, announce_interval, sources, cluster, APPEND_BYTES)
+}
+
+fn stream_with(
+    model: &Model,
+    announce_interval: Duration,
+    sources: Sources,
+    cluster: &str,
+    append_bytes: usize,
+) -> Loop {
     let ports = Ports {
         store: model.clone(),
         channels: model.clone(),
+        formats: model.clone(),
         bus: model.clone(),
         clock: model.clone(),
         sleep: model.clone(),
     };
-    let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
-    let settings = Settings { lake_id: LakeId("lake".into()), cluster_id: "cluster".into(), announce_interval };
+    let cluster_id = cluster.to_owned();
+    let settings = Settings { lake_id: LakeId("lake".into()), cluster_id, announce_interval, append_bytes };
     Stream::new(ports, sources, settings)
 }
 
@@ -145,7 +161,7 @@ fn a_forgotten_channel_goes_on_from_the_rows_in_the_table() {
 fn refused_rows_raise_an_alarm_and_stop_nothing() {
     let model = Model::calm();
     let stream = stream(&model, Duration::ZERO);
-    model.refuse(1);
+    model.refuse(CHANNEL, 1);
     let report = process(&stream, &model, &[batch(0, 0..3)]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].refused), (2, 1));
     process(&stream, &model, &[batch(0, 3..5)]).expect("processed");
@@ -192,4 +208,73 @@ fn an_announcement_that_fails_is_made_by_the_redelivery() {
     assert_eq!(report.done[0].skipped, 5);
     assert_eq!(model.announced("TableLoaded")[0]["rows"], 5);
     assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3, 4]);
+}
+
+/// A topic whose values are the model's format: JSON after one byte.
+const OTHER_FORMAT: &str = "
+tables:
+  - table: STREAMING.PUBLIC.ORDERS
+    description: d
+    source: { kind: kafka, topic: orders, format: avro }
+    loader: streaming
+    disposition: append
+    key: [id]
+    columns: [{ name: id, type: bigint, required: true, minimum: 1 }]
+";
+
+#[test]
+fn a_topic_in_another_format_is_decoded_and_kept_as_it_was_received() {
+    let model = Model::calm();
+    let sources = Sources::parse(OTHER_FORMAT).expect("valid sources");
+    let stream = stream_of(&model, Duration::ZERO, sources, "cluster");
+    let record = |offset, value: Option<&'static str>| Record { value: value.map(Into::into), ..record(offset, true) };
+    let values = [Some(r#"!{"id":1}"#), Some(r#"{"id":2}"#), None, Some(r#"!{"id":0}"#), Some(r#"!{"id":5}"#)];
+    let records = values.into_iter().enumerate().map(|(offset, value)| record(offset as i64, value)).collect();
+    let batch = Batch { topic: "orders".into(), partition: 0, records };
+
+    model.decoder_is_down(true);
+    let report = process(&stream, &model, std::slice::from_ref(&batch)).expect("processed");
+    assert_eq!((report.failed[0].offset, report.failed[0].error.kind()), (0, Kind::Unavailable));
+    assert!(model.objects("dead-letter/").is_empty(), "a record that could not be read is not a bad record");
+
+    model.decoder_is_down(false);
+    let report = process(&stream, &model, &[batch]).expect("processed");
+    assert_eq!((report.done[0].rows, report.done[0].dead_letters), (2, 3));
+    assert_eq!(model.landed_in("lake_cluster_orders_0"), [0, 4]);
+    let reasons: Vec<(String, serde_json::Value)> = model
+        .objects("dead-letter/orders/0/")
+        .iter()
+        .map(|(_, body)| serde_json::from_slice::<serde_json::Value>(body).expect("json"))
+        .map(|letter| (letter["reason"].as_str().expect("a reason").to_owned(), letter["value"].clone()))
+        .collect();
+    let expected = [
+        ("the value is not of the model's format".to_owned(), serde_json::json!("eyJpZCI6Mn0=")),
+        ("the record has no value".to_owned(), serde_json::json!(null)),
+        ("id: is below 1".to_owned(), serde_json::json!("IXsiaWQiOjB9")),
+    ];
+    assert_eq!(reasons, expected);
+}
+
+#[test]
+fn rows_that_cannot_be_compressed_stay_below_the_limit_of_a_request() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let mut random = model::Random::new(7);
+    let mut noise = |bytes: usize| (0..bytes).map(|_| char::from(b'#' + random.below(56) as u8)).collect::<String>();
+    let records = (0..40).map(|offset| {
+        let value = format!(
+            r#"{{"event_id":"e{offset}","customer_email":"{}","product_id":1,"quantity":1,
+            "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#,
+            noise(150_000 * (1 + offset as usize % 5))
+        );
+        Record { value: Some(value.into()), ..record(offset, true) }
+    });
+    let batch = Batch { records: records.collect(), ..batch(0, []) };
+    let report = process(&stream, &model, &[batch]).expect("processed");
+    assert_eq!((report.done[0].rows, report.done[0].committed), (40, Some(39)));
+    assert_eq!(model.landed_in(CHANNEL), (0..40).collect::<Vec<_>>());
+    for packed in model.packed_sizes() {
+        assert!(packed <= 4_000_000, "{packed}");
+    }
+    assert!(model.packed_sizes().len() >= 5, "the rows are as large packed as they are: {:?}", model.packed_sizes());
 }

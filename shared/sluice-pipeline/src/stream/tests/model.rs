@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     future::poll_fn,
     pin::pin,
     rc::Rc,
@@ -61,7 +61,11 @@ struct World {
     objects: BTreeMap<String, Bytes>,
     announcements: Vec<Announcement>,
     append_sizes: Vec<usize>,
-    refused: Option<i64>,
+    /// The same as they would travel.
+    packed_sizes: Vec<usize>,
+    /// Channel and offset of rows that the warehouse takes and then refuses.
+    refused: BTreeSet<(String, i64)>,
+    decoder_is_down: bool,
     bus_is_down: bool,
 }
 
@@ -86,7 +90,9 @@ impl Model {
             objects: BTreeMap::new(),
             announcements: Vec::new(),
             append_sizes: Vec::new(),
-            refused: None,
+            packed_sizes: Vec::new(),
+            refused: BTreeSet::new(),
+            decoder_is_down: false,
             bus_is_down: false,
         })))
     }
@@ -124,6 +130,10 @@ impl Model {
         self.0.borrow().append_sizes.clone()
     }
 
+    pub fn packed_sizes(&self) -> Vec<usize> {
+        self.0.borrow().packed_sizes.clone()
+    }
+
     pub fn never_commit(&self, channel: &str) {
         self.with(channel, |state| state.never_commits = true);
     }
@@ -139,8 +149,12 @@ impl Model {
     }
 
     /// The warehouse will take the row of this offset and then refuse it.
-    pub fn refuse(&self, offset: i64) {
-        self.0.borrow_mut().refused = Some(offset);
+    pub fn refuse(&self, channel: &str, offset: i64) {
+        self.0.borrow_mut().refused.insert((channel.to_owned(), offset));
+    }
+
+    pub fn decoder_is_down(&self, down: bool) {
+        self.0.borrow_mut().decoder_is_down = down;
     }
 
     pub fn bus_is_down(&self, down: bool) {
@@ -156,7 +170,7 @@ impl Model {
                 if world.trouble == 0 { state.waiting.len() } else { world.random.below(state.waiting.len() + 1) };
             for (mut offsets, committed) in state.waiting.drain(..count) {
                 let taken = offsets.len();
-                offsets.retain(|offset| world.refused != Some(*offset));
+                offsets.retain(|offset| !world.refused.contains(&(name.clone(), *offset)));
                 state.errors += (taken - offsets.len()) as u64;
                 state.committed = Some(committed);
                 world.table.entry(name.clone()).or_default().extend(offsets);
@@ -222,6 +236,7 @@ impl Channels for Model {
     async fn append(&self, channel: &Channel, continuation: &str, rows: Bytes, offsets: Offsets) -> Result<Appended> {
         self.call(|world| {
             world.append_sizes.push(rows.len());
+            world.packed_sizes.push(zstd::bulk::compress(&rows, 1).expect("compresses").len());
             let state = world.channels.entry(channel.name.clone()).or_default();
             if state.take_overs > 0 {
                 state.take_overs -= 1;
@@ -256,6 +271,20 @@ impl Channels for Model {
 
     async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
         self.call(|world| world.table.get(&channel.name).and_then(|offsets| offsets.iter().max().copied())).await
+    }
+}
+
+impl Decode for Model {
+    async fn decode(&self, _: &str, value: &Bytes) -> Result<Result<Bytes, String>> {
+        // The model's format is JSON after one byte.
+        let json = value.strip_prefix(b"!").map(Bytes::copy_from_slice);
+        let decoded = self.call(|world| {
+            if world.decoder_is_down {
+                return Err(Error::unavailable("the decoder is down"));
+            }
+            Ok(json.ok_or_else(|| "the value is not of the model's format".to_owned()))
+        });
+        decoded.await?
     }
 }
 
