@@ -1,17 +1,18 @@
 //! One event: find the table, read what is new, commit.
 
+use arrow_array::ArrayRef;
 use serde_json::Value;
 use sluice_aws::secret_json;
 use sluice_core::{
-    Cell, Result, Schema,
+    Result, Schema,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{Bus, ObjectStore, Secrets, SystemClock},
 };
 use sluice_lambda::Invocation;
-use sluice_parquet::{TableWriter, original};
+use sluice_parquet::{BatchWriter, RejectedRow, batch_writer, original};
 use sluice_pipeline::extract::{self, Source};
-use sluice_postgres::{Options, PostgresConfig, RowSink, Unfit};
+use sluice_postgres::{BatchSink, Options, PostgresConfig, UnfitRow};
 
 use crate::config::Config;
 
@@ -48,9 +49,10 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
     const STARTS_FROM_A_VALUE: bool = true;
 
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
-        let mut rows = Rows { writer: TableWriter::new(self.store, run)?, contract: &run.table.columns };
-        let read = sluice_postgres::read(&self.database, self.options, run, &mut rows).await?;
-        let (files, rejected) = rows.writer.finish().await?;
+        let (writer, upload) = batch_writer(self.store, run)?;
+        let rows = Rows { writer, contract: run.table.columns.clone() };
+        let read = sluice_postgres::read(&self.database, self.options, run, rows);
+        let ((read, ()), files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
     }
 
@@ -63,22 +65,29 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
     }
 }
 
-struct Rows<'a, L: ObjectStore> {
-    writer: TableWriter<'a, L>,
-    contract: &'a Schema,
+struct Rows {
+    writer: BatchWriter,
+    contract: Schema,
 }
 
-impl<L: ObjectStore> RowSink for Rows<'_, L> {
-    async fn row(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        self.writer.push(row).await
+impl BatchSink for Rows {
+    type Done = ();
+
+    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
+        self.writer.write(columns, unfit.iter().map(|unfit| rejected(&self.contract, unfit)).collect())
     }
 
-    async fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> Result<()> {
-        let mut kept = original(self.contract, row);
-        for value in unfit {
-            kept.insert(value.column.to_owned(), value.original.as_str().into());
-        }
-        let reasons: Vec<String> = unfit.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
-        self.writer.reject(&Value::Object(kept), &reasons.join("; ")).await
+    fn finish(self) -> Result<()> {
+        self.writer.finish()
     }
+}
+
+/// The row as the source had it, with the values that no cell could hold.
+fn rejected(contract: &Schema, unfit: &UnfitRow<'_>) -> RejectedRow {
+    let mut kept = original(contract, &unfit.cells);
+    for value in &unfit.values {
+        kept.insert(value.column.to_owned(), value.original.as_str().into());
+    }
+    let reasons: Vec<String> = unfit.values.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
+    RejectedRow { row: unfit.row, original: Value::Object(kept), reason: reasons.join("; ") }
 }

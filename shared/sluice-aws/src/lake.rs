@@ -4,17 +4,22 @@ use aws_sdk_s3::{
     Client,
     config::{RequestChecksumCalculation, ResponseChecksumValidation},
     primitives::ByteStream,
+    types::{CompletedMultipartUpload, CompletedPart},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::future::join;
 use sluice_core::{
     Error, Kind, Result,
-    port::{ObjectStore, PutIfAbsent, Stored},
+    port::{Content, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::{SdkConfig, error::classify};
 
 /// A put that met another one under way is sent again this often; S3 answers 409 only while the other one lasts.
 const CONFLICT_ATTEMPTS: usize = 5;
+
+/// The least that S3 takes as a part which is not the last. Two are in memory at a time: one on its way, one being made.
+const PART_BYTES: usize = 5 * 1024 * 1024;
 
 /// One bucket. Addressed by path, so that an endpoint without wildcard DNS serves too.
 #[derive(Debug, Clone)]
@@ -33,9 +38,57 @@ impl S3Lake {
         S3Lake { client: Client::from_conf(config), bucket: bucket.into() }
     }
 
+    /// Sends one part while the next is being made, and ends the upload.
+    async fn send_parts(&self, key: &str, upload: &str, first: Part, content: &mut impl Content) -> Result<Stored> {
+        let mut sent = Vec::new();
+        let mut current = first;
+        for number in 1.. {
+            let send = self.client.upload_part().bucket(&self.bucket).key(key).upload_id(upload);
+            let send = send.part_number(number).body(ByteStream::from(current.body)).send();
+            let (answer, next) = if current.is_last {
+                (send.await, None)
+            } else {
+                let (answer, next) = join(send, part(content)).await;
+                (answer, Some(next?))
+            };
+            let answer = answer.map_err(|e| classify(e, format!("cannot upload part {number} of {key}")))?;
+            let etag = answer.e_tag().unwrap_or_default();
+            sent.push(CompletedPart::builder().part_number(number).e_tag(etag).build());
+            match next {
+                Some(next) if !(next.is_last && next.body.is_empty()) => current = next,
+                _ => break,
+            }
+        }
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(sent)).build();
+        let end = self.client.complete_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        let ended = end.multipart_upload(parts).send().await;
+        let ended = ended.map_err(|e| classify(e, format!("cannot complete the upload of {key}")))?;
+        Ok(Self::stored(ended.e_tag()))
+    }
+
     fn stored(etag: Option<&str>) -> Stored {
         Stored { checksum: etag.unwrap_or_default().trim_matches('"').to_owned() }
     }
+}
+
+/// A part of an upload, at least as long as S3 demands unless it is the last.
+struct Part {
+    body: Bytes,
+    is_last: bool,
+}
+
+async fn part(content: &mut impl Content) -> Result<Part> {
+    let mut body = BytesMut::new();
+    while let Some(piece) = content.next().await? {
+        if body.is_empty() {
+            body.reserve(PART_BYTES + piece.len());
+        }
+        body.extend_from_slice(&piece);
+        if body.len() >= PART_BYTES {
+            return Ok(Part { body: body.freeze(), is_last: false });
+        }
+    }
+    Ok(Part { body: body.freeze(), is_last: true })
 }
 
 impl ObjectStore for S3Lake {
@@ -43,6 +96,27 @@ impl ObjectStore for S3Lake {
         let put = self.client.put_object().bucket(&self.bucket).key(key).body(ByteStream::from(body));
         let answer = put.send().await.map_err(|e| classify(e, format!("cannot put {key} into the lake")))?;
         Ok(Self::stored(answer.e_tag()))
+    }
+
+    async fn put_content(&self, key: &str, content: &mut impl Content) -> Result<Stored> {
+        let first = part(content).await?;
+        if first.is_last {
+            return self.put(key, first.body).await;
+        }
+        let begin = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        let begun = begin.send().await.map_err(|e| classify(e, format!("cannot begin the upload of {key}")))?;
+        let upload = begun.upload_id().unwrap_or_default();
+        let failed = match self.send_parts(key, upload, first, content).await {
+            Ok(stored) => return Ok(stored),
+            Err(failed) => failed,
+        };
+        let abort = self.client.abort_multipart_upload().bucket(&self.bucket).key(key).upload_id(upload);
+        if let Err(error) = abort.send().await {
+            // The parts stay until the bucket's lifecycle rule ends the upload; what failed first is what matters.
+            let error = classify(error, format!("cannot abort the upload of {key}"));
+            tracing::warn!(error = %error.chain(), "an upload stays unfinished");
+        }
+        Err(failed)
     }
 
     async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
@@ -83,3 +157,6 @@ impl ObjectStore for S3Lake {
         Ok(answer.contents().first().and_then(|object| object.key()).map(str::to_owned))
     }
 }
+
+#[cfg(test)]
+mod tests;

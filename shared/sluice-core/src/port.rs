@@ -24,10 +24,23 @@ pub enum PutIfAbsent {
     Exists,
 }
 
+/// An object's content that is still being made while it is put.
+pub trait Content {
+    /// The next piece, of any length; `None` after the last. An error ends the put that asked for it.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Bytes>>>;
+}
+
 /// The lake. Read-after-write and list-after-write consistent.
 pub trait ObjectStore {
     /// Durable when it returns. Overwrites.
     fn put(&self, key: &str, body: Bytes) -> impl Future<Output = Result<Stored>>;
+
+    /// Puts an object while its content is being made. Nothing is seen under the key before all of it is durable, and
+    /// nothing ever when the content or a part of the put fails. A store with uploads in parts sends what it has got
+    /// and holds a bounded number of parts; one without holds the object.
+    fn put_content(&self, key: &str, content: &mut impl Content) -> impl Future<Output = Result<Stored>> {
+        put_collected(self, key, content)
+    }
 
     /// Atomic: of any number of concurrent calls for one key exactly one stores.
     fn put_if_absent(&self, key: &str, body: Bytes) -> impl Future<Output = Result<PutIfAbsent>>;
@@ -37,6 +50,14 @@ pub trait ObjectStore {
 
     /// The first key under the prefix in byte order.
     fn first_key(&self, prefix: &str) -> impl Future<Output = Result<Option<String>>>;
+}
+
+async fn put_collected<S: ObjectStore + ?Sized>(store: &S, key: &str, content: &mut impl Content) -> Result<Stored> {
+    let mut body = Vec::new();
+    while let Some(piece) = content.next().await? {
+        body.extend_from_slice(&piece);
+    }
+    store.put(key, Bytes::from(body)).await
 }
 
 /// The bus. Accepted when it returns; delivered at least once.

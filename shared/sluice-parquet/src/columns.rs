@@ -1,15 +1,14 @@
-//! Arrow builders, one per column of the contract, and the constants that every row of a run shares.
+//! Rows into Arrow arrays: one builder per column of the contract.
 
-use std::{iter::repeat_n, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
-    ArrayRef, Int64Array, RecordBatch, StringArray,
+    ArrayRef,
     builder::{
         BooleanBuilder, Date32Builder, Decimal128Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
     },
 };
-use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use sluice_core::{Cell, Column, ColumnType, Error, Loader, Result, extract::ExtractRun};
+use sluice_core::{Cell, Column, ColumnType, Error, Result, Schema};
 
 /// A batch is handed to the encoder at this many rows: enough for the encoder to work in long loops, small enough that
 /// its arrays stay in the cache of one core.
@@ -18,42 +17,17 @@ const BATCH_ROWS: usize = 8 * 1024;
 /// Or at this much text, so that a table of long documents is bounded by its bytes and not by its row count.
 const BATCH_TEXT_BYTES: usize = 4 * 1024 * 1024;
 
-/// What Snowpipe cannot add to a row by itself, so the file carries it.
-struct Constants {
-    run_id: String,
-    sequence: i64,
-}
-
 /// The batch under way.
 pub(crate) struct Columns {
-    schema: SchemaRef,
     builders: Vec<Builder>,
-    constants: Option<Constants>,
     rows: usize,
     text_bytes: usize,
 }
 
 impl Columns {
-    pub(crate) fn new(run: &ExtractRun<'_>) -> Result<Self> {
-        let columns = run.table.columns.columns();
-        let mut fields: Vec<Field> = columns.iter().map(field).collect();
-        let builders = columns.iter().map(Builder::new).collect::<Result<_>>()?;
-        let constants = match run.table.loader {
-            Loader::Snowpipe => {
-                fields.push(Field::new("_sluice_run_id", DataType::Utf8, false));
-                fields.push(Field::new("_sluice_sequence", DataType::Int64, false));
-                let sequence = i64::try_from(run.sequence.0)
-                    .map_err(|error| Error::internal("a sequence does not fit its column").because(error))?;
-                Some(Constants { run_id: run.run_id.0.clone(), sequence })
-            }
-            Loader::Copy | Loader::Streaming => None,
-        };
-        let schema = Arc::new(ArrowSchema::new(fields));
-        Ok(Columns { schema, builders, constants, rows: 0, text_bytes: 0 })
-    }
-
-    pub(crate) fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+    pub(crate) fn new(contract: &Schema) -> Result<Self> {
+        let builders = contract.columns().iter().map(Builder::new).collect::<Result<_>>()?;
+        Ok(Columns { builders, rows: 0, text_bytes: 0 })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -77,30 +51,11 @@ impl Columns {
     }
 
     /// Takes the batch and starts the next one.
-    pub(crate) fn take(&mut self) -> Result<RecordBatch> {
-        let mut arrays: Vec<ArrayRef> = self.builders.iter_mut().map(Builder::finish).collect();
-        if let Some(Constants { run_id, sequence }) = &self.constants {
-            arrays.push(Arc::new(StringArray::from_iter_values(repeat_n(run_id, self.rows))));
-            arrays.push(Arc::new(Int64Array::from_iter_values(repeat_n(*sequence, self.rows))));
-        }
+    pub(crate) fn take(&mut self) -> Vec<ArrayRef> {
         self.rows = 0;
         self.text_bytes = 0;
-        RecordBatch::try_new(self.schema.clone(), arrays)
-            .map_err(|error| Error::internal("cannot form a batch of rows").because(error))
+        self.builders.iter_mut().map(Builder::finish).collect()
     }
-}
-
-/// A required column is required in the file too: the contract has been checked before a row gets here.
-fn field(column: &Column) -> Field {
-    let data_type = match column.column_type {
-        ColumnType::Bigint => DataType::Int64,
-        ColumnType::Text => DataType::Utf8,
-        ColumnType::Decimal(precision, scale) => DataType::Decimal128(precision, scale),
-        ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, None),
-        ColumnType::Date => DataType::Date32,
-        ColumnType::Boolean => DataType::Boolean,
-    };
-    Field::new(&column.name, data_type, !column.required)
 }
 
 enum Builder {

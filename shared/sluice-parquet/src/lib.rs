@@ -1,14 +1,20 @@
 //! Rows in, Parquet files in the lake out, with every row that breaks its contract kept aside.
 //!
-//! [`TableWriter`] takes one row at a time as [`Cell`](sluice_core::Cell)s, checks it against the table's contract,
-//! gathers rows into Arrow batches, encodes them as zstd Parquet and puts each full part into the lake. Memory is
-//! bounded by one batch and one part, however many rows come. Nothing it puts is part of the table before the commit
-//! names it.
+//! [`TableWriter`] takes one row at a time as [`Cell`](sluice_core::Cell)s, for sources that answer in pages.
+//! [`batch_writer`] takes whole columns, for sources that stream: encoding and upload overlap with the reading. Both
+//! check the table's contract and encode zstd Parquet with one encoder. Memory is bounded however many rows come.
+//! Nothing they put is part of the table before the commit names it.
 
+mod check;
 mod columns;
+mod dictionary;
+mod encoder;
+mod layout;
 mod original;
 mod rejects;
+mod stream;
 mod writer;
 
 pub use original::original;
+pub use stream::{BatchWriter, RejectedRow, Upload, batch_writer};
 pub use writer::TableWriter;

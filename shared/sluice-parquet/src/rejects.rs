@@ -5,7 +5,7 @@ use std::io::Write;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use sluice_core::{Error, Rejected, Result, RunId, TableId, lake, port::ObjectStore};
+use sluice_core::{Error, Result};
 use zstd::stream::write::Encoder;
 
 /// zstd's own default: rejects are few, so neither speed nor size matters much.
@@ -15,17 +15,22 @@ const ZSTD_LEVEL: i32 = 3;
 /// and there but a contract that does not describe its source, and a commit of the few rest would hide it.
 const MAX_COMPRESSED_BYTES: usize = 32 * 1024 * 1024;
 
+/// The whole file.
+pub(crate) struct RejectedRows {
+    pub rows: u64,
+    pub body: Bytes,
+}
+
 pub(crate) struct RejectFile {
-    path: String,
     rejected_at: String,
     rows: u64,
     encoder: Option<Encoder<'static, Vec<u8>>>,
 }
 
 impl RejectFile {
-    pub(crate) fn new(table: &TableId, run: &RunId, time: DateTime<Utc>) -> Self {
+    pub(crate) fn new(time: DateTime<Utc>) -> Self {
         let rejected_at = time.to_rfc3339_opts(SecondsFormat::AutoSi, true);
-        RejectFile { path: lake::rejected_key(table, run), rejected_at, rows: 0, encoder: None }
+        RejectFile { rejected_at, rows: 0, encoder: None }
     }
 
     pub(crate) fn add(&mut self, row: &Value, reason: &str) -> Result<()> {
@@ -46,11 +51,10 @@ impl RejectFile {
         Ok(())
     }
 
-    /// Durable when it returns; no object when nothing was rejected.
-    pub(crate) async fn finish(self, store: &impl ObjectStore) -> Result<Option<Rejected>> {
+    /// `None` when nothing was rejected.
+    pub(crate) fn finish(self) -> Result<Option<RejectedRows>> {
         let Some(encoder) = self.encoder else { return Ok(None) };
         let body = encoder.finish().map_err(|error| Error::internal("cannot end the reject file").because(error))?;
-        store.put(&self.path, Bytes::from(body)).await?;
-        Ok(Some(Rejected { rows: self.rows, path: self.path }))
+        Ok(Some(RejectedRows { rows: self.rows, body: Bytes::from(body) }))
     }
 }

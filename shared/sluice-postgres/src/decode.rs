@@ -113,13 +113,87 @@ fn float<'a>(shortest: String, is_finite: bool, scale: i8) -> Decoded<'a> {
     }
 }
 
+const FIRST_MICROS: i64 = FIRST_DAY as i64 * 86_400_000_000;
+const LAST_MICROS: i64 = (LAST_DAY as i64 + 1) * 86_400_000_000 - 1;
+
+/// Since 1970, if it is a time that a column holds.
+pub(crate) fn timestamp_micros(since_2000: i64) -> Option<i64> {
+    since_2000.checked_add(EPOCH_MICROS).filter(|micros| (FIRST_MICROS..=LAST_MICROS).contains(micros))
+}
+
+/// Since 1970, if it is a day that a column holds.
+pub(crate) fn date_days(since_2000: i32) -> Option<i32> {
+    since_2000.checked_add(EPOCH_DAYS).filter(|days| (FIRST_DAY..=LAST_DAY).contains(days))
+}
+
+const POWERS: [i64; 16] = {
+    let mut powers = [1; 16];
+    let mut at = 1;
+    while at < 16 {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+/// The float's value at the scale, where it is a number of at most fifteen digits with no more decimals than the scale.
+/// Two numbers of up to fifteen digits are never the same float, so the one found here is also the shortest exact text.
+pub(crate) fn plain_double(value: f64, scale: i8) -> Option<i64> {
+    let power = *POWERS.get(usize::from(scale.unsigned_abs()))? as f64;
+    let unscaled = (value * power).round();
+    (unscaled.abs() < 1e15 && unscaled / power == value).then_some(unscaled as i64)
+}
+
+/// The same for the narrow float, which tells numbers of six digits apart.
+pub(crate) fn plain_float(value: f32, scale: i8) -> Option<i64> {
+    // The largest power of ten that is exact in this type.
+    let power = *POWERS.get(usize::from(scale.unsigned_abs())).filter(|power| **power <= 10_000_000_000)? as f32;
+    let unscaled = (value * power).round();
+    (unscaled.abs() < 1e6 && unscaled / power == value).then_some(unscaled as i64)
+}
+
+/// A numeric of up to four groups of digits whose value at the scale fits 64 bits: nearly every one. `None` for the
+/// others, and for those that are not exact at the scale.
+pub(crate) fn short_numeric(bytes: &[u8], scale: i8) -> Option<i64> {
+    let (header, digits) = bytes.split_first_chunk::<8>()?;
+    let count = usize::from(u16::from_be_bytes([header[0], header[1]]));
+    let weight = i32::from(i16::from_be_bytes([header[2], header[3]]));
+    let negative = match [header[4], header[5]] {
+        [0x00, 0x00] => false,
+        [0x40, 0x00] => true,
+        _ => return None,
+    };
+    if count > 4 || digits.len() != count * 2 {
+        return None;
+    }
+    let mut value = 0_i64;
+    let mut power = 4 * weight + i32::from(scale);
+    for digit in digits.chunks_exact(2) {
+        let digit = i64::from(u16::from_be_bytes([digit[0], digit[1]]));
+        if digit > 9_999 {
+            return None;
+        }
+        value += match power {
+            0..=14 => digit * POWERS[power as usize],
+            -3..=-1 => {
+                let cut = POWERS[power.unsigned_abs() as usize];
+                if digit % cut != 0 {
+                    return None;
+                }
+                digit / cut
+            }
+            _ => return None,
+        };
+        power -= 4;
+    }
+    Some(if negative { -value } else { value })
+}
+
 fn timestamp<'a>(since_2000: i64) -> Decoded<'a> {
-    const FIRST: i64 = FIRST_DAY as i64 * 86_400_000_000;
-    const LAST: i64 = (LAST_DAY as i64 + 1) * 86_400_000_000 - 1;
     match since_2000.checked_add(EPOCH_MICROS) {
         _ if since_2000 == i64::MAX => unfit("infinity", INFINITY_RULE),
         _ if since_2000 == i64::MIN => unfit("-infinity", INFINITY_RULE),
-        Some(micros) if (FIRST..=LAST).contains(&micros) => Fits(Cell::Timestamp(micros)),
+        Some(micros) if (FIRST_MICROS..=LAST_MICROS).contains(&micros) => Fits(Cell::Timestamp(micros)),
         // As a date and time where the calendar type reaches, else as PostgreSQL's count.
         Some(micros) => match DateTime::from_timestamp_micros(micros) {
             Some(time) => unfit(time.to_rfc3339(), CALENDAR_RULE),

@@ -1,11 +1,13 @@
 //! PostgreSQL as a source: one table that only ever grows, read from a cursor on.
 //!
-//! [`read()`] opens one connection, takes one snapshot, streams what is new through binary `COPY` into a [`RowSink`]
+//! [`read()`] opens one connection, takes one snapshot, streams what is new through binary `COPY` into a [`BatchSink`]
 //! and answers with the cursor that the commit will keep. What "new" means while other transactions are in flight, and
 //! why no row is ever missed, is told in [`position`].
 
 mod client;
+mod columns;
 pub mod config;
+mod copy;
 mod decode;
 mod error;
 mod observe;
@@ -17,4 +19,4 @@ mod type_map;
 
 pub use config::{PostgresConfig, TlsMode};
 pub use observe::observe;
-pub use read::{Options, Read, RowSink, Unfit, plan, read};
+pub use read::{BatchSink, Options, Read, Unfit, UnfitRow, plan, read};

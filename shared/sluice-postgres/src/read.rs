@@ -1,24 +1,20 @@
 //! One read: snapshot, shape, `COPY`, rows, position.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
-use futures::StreamExt;
+use arrow_array::ArrayRef;
 use serde_json::{Map, Value, json};
 use sluice_core::{
     Cell, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table,
     extract::{ExtractRun, Plan},
     sources::Source,
 };
-use tokio_postgres::{
-    binary_copy::{BinaryCopyOutRow, BinaryCopyOutStream},
-    error::SqlState,
-    types::{FromSql, Type},
-};
+use tokio_postgres::error::SqlState;
 
 use crate::{
     client::Session,
     config::PostgresConfig,
-    decode::Decoded,
+    copy,
     error::classify,
     position::{Position, Scope, Snapshot},
     sql::{self, CursorColumn},
@@ -50,14 +46,29 @@ impl Default for Options {
     }
 }
 
-/// Where rows go. One call per row, in no particular order; the next row is read only when the call has returned, so a
-/// slow sink slows the server down and nothing piles up between them.
-pub trait RowSink {
-    /// A row, one cell per column of the table's contract. The sink checks the contract.
-    fn row(&mut self, row: &[Cell<'_>]) -> impl Future<Output = Result<()>>;
+/// Where rows go, in batches and in no particular order. It lives on a thread of its own and may block: the connection is
+/// read only as fast as the sink takes batches, so that nothing piles up between them.
+pub trait BatchSink: Send + 'static {
+    /// What is left of a sink at its end.
+    type Done: Send + 'static;
 
-    /// A row with values that no cell can hold. `row` has NULL in their places; `unfit` is not empty.
-    fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> impl Future<Output = Result<()>>;
+    /// Takes one array per column of the table's contract. The rows in `unfit`, in order, are to be left out and kept
+    /// elsewhere: their values in the arrays are placeholders. The sink checks the contract of the others.
+    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()>;
+
+    /// Called after the last row, and not at all when the read has failed.
+    fn finish(self) -> Result<Self::Done>;
+}
+
+/// A row with values that no column can hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnfitRow<'a> {
+    /// Its place in the batch.
+    pub row: usize,
+    /// One cell per column, NULL where the value does not fit.
+    pub cells: Vec<Cell<'a>>,
+    /// Never empty.
+    pub values: Vec<Unfit<'a>>,
 }
 
 /// A value that exists in PostgreSQL and in no contract type.
@@ -77,17 +88,17 @@ pub struct Read {
 }
 
 /// Reads the run's table from its cursor on, in one read-only transaction, and gives every row to the sink.
-pub async fn read(
+pub async fn read<S: BatchSink>(
     config: &PostgresConfig,
     options: Options,
     run: &ExtractRun<'_>,
-    sink: &mut impl RowSink,
-) -> Result<Read> {
+    sink: S,
+) -> Result<(Read, S::Done)> {
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
     let Reading { session, shape, snapshot, scope, .. } = &reading;
-    let copy = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope);
-    let scanned = stream(session, &copy, &shape.fields, shape.cursor_index, sink).await?;
+    let statement = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope);
+    let scanned = copy::stream(session, &statement, &shape.fields, shape.cursor_index, sink).await?;
     reading.end(run).await?;
 
     let cursor = if scanned.rows == 0 {
@@ -98,7 +109,7 @@ pub async fn read(
     };
     let mut facts = reading.facts();
     facts.insert("rows_read".into(), scanned.rows.into());
-    Ok(Read { cursor, facts })
+    Ok((Read { cursor, facts }, scanned.done))
 }
 
 /// Counts what [`read`] would give to its sink, in a transaction of the same kind, and tells the range of the cursor's
@@ -304,66 +315,5 @@ impl Shape {
                 .filter(|name| source.contract.position(name).is_none())
                 .collect(),
         })
-    }
-}
-
-struct Scanned {
-    rows: u64,
-    /// Of all rows, the rejected ones too: a rejected row has been read.
-    largest_cursor: Option<i64>,
-}
-
-async fn stream(
-    session: &Session,
-    copy: &str,
-    fields: &[Field],
-    cursor_index: usize,
-    sink: &mut impl RowSink,
-) -> Result<Scanned> {
-    let failed = |error| classify(error, "the read of the source's table broke off");
-    let copied = session.client.copy_out(copy).await.map_err(failed)?;
-    // Values are decoded by our own table of types; the stream only needs to know how many there are.
-    let mut rows = pin!(BinaryCopyOutStream::new(copied, &vec![Type::BYTEA; fields.len()]));
-    let mut scanned = Scanned { rows: 0, largest_cursor: None };
-    while let Some(row) = rows.next().await {
-        let row = row.map_err(failed)?;
-        let mut cells = Vec::with_capacity(fields.len());
-        let mut unfit = Vec::new();
-        for (at, field) in fields.iter().enumerate() {
-            cells.push(match value(&row, at, field)? {
-                Decoded::Fits(cell) => cell,
-                Decoded::Unfit { original, rule } => {
-                    unfit.push(Unfit { column: &field.name, original, rule });
-                    Cell::Null
-                }
-            });
-        }
-        scanned.rows += 1;
-        if let Cell::Bigint(cursor) = cells[cursor_index] {
-            scanned.largest_cursor = scanned.largest_cursor.max(Some(cursor));
-        }
-        if unfit.is_empty() { sink.row(&cells).await? } else { sink.unfit(&cells, &unfit).await? }
-    }
-    Ok(scanned)
-}
-
-fn value<'a>(row: &'a BinaryCopyOutRow, at: usize, field: &Field) -> Result<Decoded<'a>> {
-    let raw: Option<Raw<'a>> = row.try_get(at).map_err(|error| classify(error, "cannot read a value"))?;
-    match raw {
-        None => Ok(Decoded::Fits(Cell::Null)),
-        Some(Raw(bytes)) => field.wire.decode(bytes).map_err(|error| error.with("column", &field.name)),
-    }
-}
-
-/// A value's bytes as they came.
-struct Raw<'a>(&'a [u8]);
-
-impl<'a> FromSql<'a> for Raw<'a> {
-    fn from_sql(_: &Type, raw: &'a [u8]) -> std::result::Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        Ok(Raw(raw))
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
     }
 }

@@ -34,6 +34,7 @@ pub(crate) enum Integer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub name: String,
+    pub column_type: ColumnType,
     pub wire: Wire,
     /// What the server turns the value into before it sends it.
     cast: Option<&'static str>,
@@ -80,7 +81,7 @@ impl Field {
                 ),
             )
         })?;
-        Ok(Field { name: column.name.clone(), wire, cast })
+        Ok(Field { name: column.name.clone(), column_type: column.column_type, wire, cast })
     }
 
     /// What to select.

@@ -11,6 +11,7 @@ use sluice_core::{
 };
 
 use super::*;
+use crate::encoder::ROW_GROUP_ROWS;
 
 #[derive(Default)]
 struct Lake(RefCell<BTreeMap<String, Bytes>>);
@@ -71,7 +72,7 @@ fn table(loader: &str) -> Table {
 async fn written(
     lake: &Lake,
     table: &Table,
-    limit: PartLimit,
+    limit: FileLimit,
     body: impl AsyncFnOnce(&mut TableWriter<'_, Lake>) -> Result<()>,
 ) -> Result<(Vec<DataFile>, Option<Rejected>)> {
     let request: ExtractRequest =
@@ -79,7 +80,7 @@ async fn written(
     let run_id = RunId("run-1".into());
     let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence(7), cursor: None };
     let mut writer = TableWriter::new(lake, &run)?;
-    writer.limit = limit;
+    writer.encoder.set_limit(limit);
     body(&mut writer).await?;
     writer.finish().await
 }
@@ -92,7 +93,7 @@ fn row(id: i64) -> [Cell<'static>; 6] {
 async fn rows_read_back_as_they_were_written() {
     let lake = Lake::default();
     let largest = 10_i128.pow(18) - 1;
-    let (files, rejected) = written(&lake, &table("copy"), PART_LIMIT, async |writer| {
+    let (files, rejected) = written(&lake, &table("copy"), FILE_LIMIT, async |writer| {
         let full = [Cell::Text("Ünï"), Cell::Decimal(largest), Cell::Timestamp(-1), Cell::Date(20_000)];
         writer.push(&[Cell::Bigint(i64::MIN), full[0], full[1], full[2], full[3], Cell::Boolean(true)]).await?;
         writer.push(&[Cell::Bigint(2), Cell::Null, Cell::Null, Cell::Null, Cell::Null, Cell::Null]).await
@@ -122,7 +123,7 @@ async fn rows_read_back_as_they_were_written() {
 #[tokio::test]
 async fn a_row_that_breaks_the_contract_is_kept_with_its_reason() {
     let lake = Lake::default();
-    let (files, rejected) = written(&lake, &table("copy"), PART_LIMIT, async |writer| {
+    let (files, rejected) = written(&lake, &table("copy"), FILE_LIMIT, async |writer| {
         writer.push(&row(1)).await?;
         writer.push(&[Cell::Bigint(2), Cell::Text("c"), Cell::Null, Cell::Null, Cell::Null, Cell::Null]).await?;
         writer.push(&[Cell::Bigint(3), Cell::Null, Cell::Decimal(-10_000), Cell::Null, Cell::Null, Cell::Null]).await?;
@@ -145,7 +146,7 @@ async fn a_row_that_breaks_the_contract_is_kept_with_its_reason() {
 #[tokio::test]
 async fn an_empty_run_makes_no_object() {
     let lake = Lake::default();
-    let made = written(&lake, &table("copy"), PART_LIMIT, async |_| Ok(())).await.unwrap();
+    let made = written(&lake, &table("copy"), FILE_LIMIT, async |_| Ok(())).await.unwrap();
     assert_eq!(made, (vec![], None));
     assert!(lake.keys().is_empty());
 }
@@ -154,14 +155,14 @@ async fn an_empty_run_makes_no_object() {
 async fn a_run_of_rejects_only_makes_no_data_file() {
     let lake = Lake::default();
     let (files, rejected) =
-        written(&lake, &table("copy"), PART_LIMIT, async |writer| writer.push(&[Cell::Null; 6]).await).await.unwrap();
+        written(&lake, &table("copy"), FILE_LIMIT, async |writer| writer.push(&[Cell::Null; 6]).await).await.unwrap();
     assert!(files.is_empty());
     assert_eq!(lake.keys(), [rejected.unwrap().path]);
 }
 
 #[tokio::test]
 async fn a_full_part_is_put_and_the_next_one_begun() {
-    for limit in [PartLimit { bytes: usize::MAX, rows: 8_192 }, PartLimit { bytes: 1, rows: u64::MAX }] {
+    for limit in [FileLimit { bytes: usize::MAX, rows: 8_192 }, FileLimit { bytes: 1, rows: u64::MAX }] {
         let lake = Lake::default();
         let (files, _) = written(&lake, &table("copy"), limit, async |writer| {
             for id in 0..20_000 {
@@ -197,7 +198,7 @@ async fn a_full_part_is_put_and_the_next_one_begun() {
 #[tokio::test]
 async fn row_groups_are_bounded() {
     let lake = Lake::default();
-    let (files, _) = written(&lake, &table("copy"), PART_LIMIT, async |writer| {
+    let (files, _) = written(&lake, &table("copy"), FILE_LIMIT, async |writer| {
         for id in 0..ROW_GROUP_ROWS as i64 + 1 {
             writer.push(&row(id)).await?;
         }
@@ -214,7 +215,7 @@ async fn a_batch_of_long_texts_is_encoded_by_its_bytes() {
     let mut table = table("copy");
     table.columns.0[1].one_of.clear();
     let long = "x".repeat(5 * 1024 * 1024);
-    let (files, _) = written(&lake, &table, PartLimit { bytes: 1, rows: u64::MAX }, async |writer| {
+    let (files, _) = written(&lake, &table, FileLimit { bytes: 1, rows: u64::MAX }, async |writer| {
         for id in 0..3 {
             let [id, _, rest @ ..] = row(id);
             writer.push(&[id, Cell::Text(&long), rest[0], rest[1], rest[2], rest[3]]).await?;
@@ -229,7 +230,7 @@ async fn a_batch_of_long_texts_is_encoded_by_its_bytes() {
 #[tokio::test]
 async fn files_for_snowpipe_carry_run_and_sequence() {
     let lake = Lake::default();
-    let (files, _) = written(&lake, &table("snowpipe"), PART_LIMIT, async |writer| {
+    let (files, _) = written(&lake, &table("snowpipe"), FILE_LIMIT, async |writer| {
         writer.push(&row(1)).await?;
         writer.push(&row(2)).await
     })
@@ -244,7 +245,7 @@ async fn files_for_snowpipe_carry_run_and_sequence() {
 #[tokio::test]
 async fn a_row_of_the_wrong_width_is_an_error_and_not_a_reject() {
     let lake = Lake::default();
-    let error = written(&lake, &table("copy"), PART_LIMIT, async |writer| writer.push(&[Cell::Null]).await).await;
+    let error = written(&lake, &table("copy"), FILE_LIMIT, async |writer| writer.push(&[Cell::Null]).await).await;
     assert!(error.unwrap_err().to_string().contains("number of cells"));
     assert!(lake.keys().is_empty());
 }

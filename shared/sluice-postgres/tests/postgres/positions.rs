@@ -174,6 +174,66 @@ async fn a_cursor_of_another_history_is_not_trusted() {
     database.drop().await;
 }
 
+#[tokio::test]
+async fn a_transaction_open_across_many_runs_and_far_below_the_look_back_is_read_when_it_ends() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    reader.lookback = 10;
+    let (old, older) = (database.session().await, database.session().await);
+    older.run("BEGIN; INSERT INTO $.changes (name) VALUES ('older')").await;
+    old.run("BEGIN; INSERT INTO $.changes (name) VALUES ('old')").await;
+    let mut seen = BTreeSet::new();
+    for _ in 0..6 {
+        database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 100)").await;
+        seen.extend(reader.ids().await);
+        assert_eq!(reader.position().high, None, "nothing is complete while the first rows may still come");
+    }
+    assert_eq!(seen, (3..=602).collect());
+    old.run("COMMIT").await;
+    assert!(reader.ids().await.contains(&2), "six hundred values below the newest, sixty times the look-back");
+    for _ in 0..3 {
+        database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 100)").await;
+        reader.ids().await;
+    }
+    older.run("COMMIT").await;
+    assert!(reader.ids().await.contains(&1));
+    database.run("INSERT INTO $.changes (name) VALUES ('last')").await;
+    assert_eq!(reader.ids().await, [903]);
+    assert_eq!(reader.position().high, Some(903));
+    database.drop().await;
+}
+
+/// Every transaction inserts a pair of rows. A read while many of them commit must never bring half a pair.
+#[tokio::test]
+async fn a_read_sees_whole_transactions_only() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    let writer = database.session().await;
+    let writing = async {
+        for pair in 0..400 {
+            writer.run(&format!("BEGIN; INSERT INTO $.changes (name) VALUES ('{pair}')")).await;
+            writer.run(&format!("INSERT INTO $.changes (name) VALUES ('{pair}'); COMMIT")).await;
+        }
+    };
+    let reading = async {
+        let mut halves = 0_usize;
+        for _ in 0..40 {
+            let (read, sink) = database.read(&table, None, 0).await.unwrap();
+            drop(read);
+            let mut pairs = std::collections::BTreeMap::<String, usize>::new();
+            for row in sink.rows {
+                *pairs.entry(row[1].clone()).or_default() += 1;
+            }
+            halves += pairs.values().filter(|count| **count != 2).count();
+        }
+        halves
+    };
+    let ((), halves) = futures::future::join(writing, reading).await;
+    assert_eq!(halves, 0);
+    assert_eq!(reader.ids().await.len(), 800);
+    database.drop().await;
+}
+
 /// Many transactions, opened, written to in and out of savepoints, committed and rolled back in every order, with reads
 /// between: in the end every row of the table has been read, though no read looks back.
 #[tokio::test]

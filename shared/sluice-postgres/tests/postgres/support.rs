@@ -2,11 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use arrow_array::{
+    Array, ArrayRef,
+    cast::AsArray,
+    types::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType},
+};
+use arrow_schema::DataType;
 use sluice_core::{
     Cell, Cursor, Result, RunId, Secret, Sequence, Table, contract,
-    extract::{ExtractRequest, ExtractRun},
+    extract::{ExtractRequest, ExtractRun, Plan},
 };
-use sluice_postgres::{Options, PostgresConfig, Read, RowSink, TlsMode, Unfit, position::Position};
+use sluice_postgres::{BatchSink, Options, PostgresConfig, Read, TlsMode, UnfitRow, position::Position};
 use tokio_postgres::{Client, NoTls, config::Host};
 
 /// Names the variable that must hold the URL of a PostgreSQL that the tests may write to.
@@ -104,20 +110,22 @@ pub async fn read_as(
     cursor: Option<&Cursor>,
     lookback: u32,
 ) -> Result<(Read, Sink)> {
-    let request = ExtractRequest {
+    let run_id = RunId("test-run".into());
+    let request = request(table, None);
+    let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
+    sluice_postgres::read(config, Options { lookback }, &run, Sink::new(table)).await
+}
+
+fn request(table: &Table, from_cursor: Option<&str>) -> ExtractRequest {
+    ExtractRequest {
         time: "2026-01-02T03:04:05Z".parse().unwrap(),
         table: table.table.clone(),
         full_refresh: false,
         from: None,
         to: None,
-        from_cursor: None,
+        from_cursor: from_cursor.map(str::to_owned),
         dry_run: false,
-    };
-    let run_id = RunId("test-run".into());
-    let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-    let mut sink = Sink { table: table.clone(), rows: Vec::new(), rejected: Vec::new() };
-    let read = sluice_postgres::read(config, Options { lookback }, &run, &mut sink).await?;
-    Ok((read, sink))
+    }
 }
 
 /// One table read again and again, each time from where the last read stopped.
@@ -134,6 +142,25 @@ impl Reader<'_> {
         let (read, sink) = self.database.read(self.table, self.cursor.as_ref(), self.lookback).await.unwrap();
         self.cursor = read.cursor;
         sink.ids()
+    }
+
+    /// The same, every row from a value on being asked for.
+    pub async fn ids_from(&mut self, from: &str) -> Result<Vec<i64>> {
+        let (run_id, request) = (RunId("test-run".into()), request(self.table, Some(from)));
+        let (table, cursor) = (self.table, self.cursor.as_ref());
+        let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
+        let (options, sink) = (Options { lookback: self.lookback }, Sink::new(table));
+        let (read, sink) = sluice_postgres::read(&self.database.config(), options, &run, sink).await?;
+        self.cursor = read.cursor;
+        Ok(sink.ids())
+    }
+
+    /// What the next read would bring.
+    pub async fn plan(&self, from: Option<&str>) -> Plan {
+        let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
+        let (table, cursor) = (self.table, self.cursor.as_ref());
+        let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
+        sluice_postgres::plan(&self.database.config(), Options { lookback: self.lookback }, &run).await.unwrap()
     }
 
     pub fn position(&self) -> Position {
@@ -170,6 +197,10 @@ pub struct Sink {
 }
 
 impl Sink {
+    fn new(table: &Table) -> Self {
+        Sink { table: table.clone(), rows: Vec::new(), rejected: Vec::new() }
+    }
+
     fn ids(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.rows.iter().map(|row| row[0].parse().unwrap()).collect();
         ids.sort_unstable();
@@ -177,19 +208,43 @@ impl Sink {
     }
 }
 
-impl RowSink for Sink {
-    async fn row(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        match contract::check(&self.table.columns, row) {
-            Ok(()) => self.rows.push(row.iter().map(as_text).collect()),
-            Err(violation) => self.rejected.push(violation.to_string()),
+impl BatchSink for Sink {
+    type Done = Sink;
+
+    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
+        for row in 0..columns[0].len() {
+            if let Some(unfit) = unfit.iter().find(|unfit| unfit.row == row) {
+                let values = unfit.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
+                let values: Vec<String> = values.collect();
+                self.rejected.push(format!("{}: {}", as_text(&unfit.cells[0]), values.join(", ")));
+                continue;
+            }
+            let cells: Vec<Cell<'_>> = columns.iter().map(|column| cell(column, row)).collect();
+            match contract::check(&self.table.columns, &cells) {
+                Ok(()) => self.rows.push(cells.iter().map(as_text).collect()),
+                Err(violation) => self.rejected.push(violation.to_string()),
+            }
         }
         Ok(())
     }
 
-    async fn unfit(&mut self, row: &[Cell<'_>], unfit: &[Unfit<'_>]) -> Result<()> {
-        let unfit: Vec<String> = unfit.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule)).collect();
-        self.rejected.push(format!("{}: {}", as_text(&row[0]), unfit.join(", ")));
-        Ok(())
+    fn finish(self) -> Result<Sink> {
+        Ok(self)
+    }
+}
+
+fn cell(column: &ArrayRef, row: usize) -> Cell<'_> {
+    if column.is_null(row) {
+        return Cell::Null;
+    }
+    match column.data_type() {
+        DataType::Int64 => Cell::Bigint(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row)),
+        DataType::Decimal128(..) => Cell::Decimal(column.as_primitive::<Decimal128Type>().value(row)),
+        DataType::Timestamp(..) => Cell::Timestamp(column.as_primitive::<TimestampMicrosecondType>().value(row)),
+        DataType::Date32 => Cell::Date(column.as_primitive::<Date32Type>().value(row)),
+        DataType::Boolean => Cell::Boolean(column.as_boolean().value(row)),
+        other => panic!("no column becomes a {other}"),
     }
 }
 

@@ -1,0 +1,173 @@
+//! Uploads in parts against a server that answers as S3 does and remembers what it was asked.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region, retry::RetryConfig};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::*;
+
+#[derive(Default)]
+struct Seen {
+    /// Method and query of each request, in order.
+    requests: Vec<String>,
+    parts: BTreeMap<i32, Vec<u8>>,
+    object: Option<Vec<u8>>,
+    /// This request fails, by the part of it that must occur.
+    failing: Option<&'static str>,
+}
+
+async fn serve(mut stream: TcpStream, seen: Arc<Mutex<Seen>>) {
+    let mut buffer = Vec::new();
+    loop {
+        let head = loop {
+            if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break at + 4;
+            }
+            if stream.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&buffer[..head]).to_lowercase();
+        let first = String::from_utf8_lossy(&buffer[..head]).lines().next().unwrap().to_owned();
+        let length =
+            text.lines().find_map(|line| line.strip_prefix("content-length: ")?.trim().parse().ok()).unwrap_or(0);
+        while buffer.len() < head + length {
+            if stream.read_buf(&mut buffer).await.unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let body = buffer[head..head + length].to_vec();
+        buffer.drain(..head + length);
+        let (status, etag, answer) = answer(&first, body, &mut seen.lock().unwrap());
+        let head = format!("HTTP/1.1 {status} X\r\netag: \"{etag}\"\r\ncontent-length: {}\r\n\r\n", answer.len());
+        stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+    }
+}
+
+fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) {
+    let mut words = first.split(' ');
+    let (method, target) = (words.next().unwrap(), words.next().unwrap());
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    let request = format!("{method} {query}");
+    let fails = seen.failing.is_some_and(|part| request.contains(part));
+    seen.requests.push(request);
+    if fails {
+        return (403, String::new(), "<Error><Code>AccessDenied</Code></Error>".into());
+    }
+    let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse::<i32>().ok());
+    match (method, number) {
+        ("POST", _) if query.starts_with("uploads") => {
+            let id = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
+            (200, String::new(), id.into())
+        }
+        ("PUT", Some(number)) => {
+            seen.parts.insert(number, body);
+            (200, format!("part{number}"), String::new())
+        }
+        ("PUT", None) => {
+            seen.object = Some(body);
+            (200, "whole".into(), String::new())
+        }
+        ("POST", _) => {
+            let listed = String::from_utf8(body).unwrap();
+            for number in seen.parts.keys() {
+                assert!(listed.contains(&format!("part{number}")), "{listed}");
+            }
+            seen.object = Some(seen.parts.values().flatten().copied().collect());
+            let done = "<CompleteMultipartUploadResult><ETag>\"made\"</ETag></CompleteMultipartUploadResult>";
+            (200, String::new(), done.into())
+        }
+        _ => (204, String::new(), String::new()),
+    }
+}
+
+/// Pieces of one megabyte, each filled with its number; may fail instead of the piece after the last.
+struct Pieces {
+    next: u8,
+    last: u8,
+    fails: bool,
+}
+
+impl Content for Pieces {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.next == self.last {
+            return if self.fails { Err(Error::unavailable("the source broke off")) } else { Ok(None) };
+        }
+        self.next += 1;
+        Ok(Some(Bytes::from(vec![self.next; 1024 * 1024])))
+    }
+}
+
+async fn put(pieces: Pieces, failing: Option<&'static str>) -> (Result<Stored>, Arc<Mutex<Seen>>) {
+    let seen = Arc::new(Mutex::new(Seen { failing, ..Seen::default() }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = seen.clone();
+    let server = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream, served.clone()));
+        }
+    });
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("a", "b", None, None, "test"))
+        .endpoint_url(format!("http://{address}"))
+        .retry_config(RetryConfig::disabled())
+        .load()
+        .await;
+    let mut pieces = pieces;
+    let stored = S3Lake::new(&config, "lake").put_content("key", &mut pieces).await;
+    server.abort();
+    (stored, seen)
+}
+
+fn pieces(last: u8) -> Pieces {
+    Pieces { next: 0, last, fails: false }
+}
+
+fn megabytes(count: u8) -> Vec<u8> {
+    (1..=count).flat_map(|piece| vec![piece; 1024 * 1024]).collect()
+}
+
+#[tokio::test]
+async fn a_small_object_is_one_put() {
+    for count in [0, 1, 4] {
+        let (stored, seen) = put(pieces(count), None).await;
+        assert_eq!(stored.unwrap().checksum, "whole");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.requests.len(), 1, "{:?}", seen.requests);
+        assert!(seen.object.as_deref() == Some(&megabytes(count)[..]));
+    }
+}
+
+#[tokio::test]
+async fn a_large_object_is_uploaded_in_parts_of_at_least_five_mebibytes() {
+    for (count, sizes) in [(6, vec![5, 1]), (10, vec![5, 5]), (13, vec![5, 5, 3])] {
+        let (stored, seen) = put(pieces(count), None).await;
+        assert_eq!(stored.unwrap().checksum, "made");
+        let seen = seen.lock().unwrap();
+        assert_eq!(seen.parts.values().map(|part| part.len() >> 20).collect::<Vec<_>>(), sizes);
+        assert!(seen.object.as_deref() == Some(&megabytes(count)[..]), "{count} MiB arrive whole and in order");
+        assert!(!seen.requests.iter().any(|request| request.starts_with("DELETE")), "{:?}", seen.requests);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_that_fails_is_aborted_and_says_why() {
+    let broken = Pieces { next: 0, last: 12, fails: true };
+    let cases = [(broken, None, Kind::Unavailable), (pieces(12), Some("partNumber=2"), Kind::Auth)];
+    for (pieces, failing, kind) in cases {
+        let (stored, seen) = put(pieces, failing).await;
+        assert_eq!(stored.unwrap_err().kind(), kind);
+        let seen = seen.lock().unwrap();
+        assert!(seen.requests.last().unwrap().starts_with("DELETE"), "{:?}", seen.requests);
+        assert!(seen.object.is_none());
+    }
+}

@@ -1,0 +1,138 @@
+//! The contract, checked column by column on a whole batch.
+//!
+//! It is the same contract as [`contract::check`] states for one row: this module only finds the rows that may break
+//! it, in long loops over a column's values, and each of those is then judged and named by that function.
+
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray,
+    cast::AsArray,
+    types::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType},
+};
+use arrow_select::filter::filter;
+use sluice_core::{Cell, Column, ColumnType, Error, Result, Schema};
+
+/// The rows that break the rules of some column, in order; mostly none.
+pub(crate) fn suspects(contract: &Schema, columns: &[ArrayRef]) -> Result<Vec<usize>> {
+    let mut rows = Vec::new();
+    for (column, values) in contract.columns().iter().zip(columns) {
+        suspects_of(column, &Values::of(column, values)?, &mut rows);
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    Ok(rows)
+}
+
+fn suspects_of(column: &Column, values: &Values<'_>, rows: &mut Vec<usize>) {
+    if column.required && values.nulls() > 0 {
+        rows.extend((0..values.len()).filter(|row| values.is_null(*row)));
+    }
+    match values {
+        Values::Bigint(array) => {
+            if let Some(minimum) = column.minimum {
+                below(array.values(), minimum, rows);
+            }
+        }
+        Values::Decimal(array, precision, scale) => {
+            let limit = 10_i128.pow(u32::from(*precision));
+            // Values of nulls are zero or were never read: they may be suspected, and are then found innocent.
+            let least =
+                column.minimum.map(|minimum| i128::from(minimum) * 10_i128.pow(u32::from(scale.unsigned_abs())));
+            below(array.values(), least.unwrap_or(1 - limit).max(1 - limit), rows);
+            rows.extend(array.values().iter().enumerate().filter(|(_, value)| **value >= limit).map(|(row, _)| row));
+        }
+        Values::Text(array) if !column.one_of.is_empty() => {
+            let allowed = |text: &str| column.one_of.iter().any(|option| option == text);
+            rows.extend((0..array.len()).filter(|row| array.is_valid(*row) && !allowed(array.value(*row))));
+        }
+        Values::Text(_) | Values::Timestamp(_) | Values::Date(_) | Values::Boolean(_) => {}
+    }
+}
+
+fn below<T: Copy + PartialOrd>(values: &[T], minimum: T, rows: &mut Vec<usize>) {
+    // Without a branch per value first: nearly always no value is below.
+    if values.iter().fold(false, |found, value| found | (*value < minimum)) {
+        rows.extend(values.iter().enumerate().filter(|(_, value)| **value < minimum).map(|(row, _)| row));
+    }
+}
+
+/// The row's cells, as a source would have given them one by one.
+pub(crate) fn row<'a>(contract: &Schema, columns: &'a [ArrayRef], row: usize) -> Result<Vec<Cell<'a>>> {
+    let cells = contract.columns().iter().zip(columns);
+    cells.map(|(column, values)| Values::of(column, values).map(|values| values.cell(row))).collect()
+}
+
+/// The batch without these rows.
+pub(crate) fn without(columns: &[ArrayRef], rows: impl Iterator<Item = usize>) -> Result<Vec<ArrayRef>> {
+    let mut keep = vec![true; columns.first().map_or(0, |column| column.len())];
+    for row in rows {
+        keep[row] = false;
+    }
+    let keep = BooleanArray::from(keep);
+    let failed = |error| Error::internal("cannot take rejected rows out of a batch").because(error);
+    columns.iter().map(|column| filter(column, &keep).map_err(failed)).collect()
+}
+
+/// A column's values under their type.
+enum Values<'a> {
+    Bigint(&'a Int64Array),
+    Text(&'a StringArray),
+    Decimal(&'a Decimal128Array, u8, i8),
+    Timestamp(&'a TimestampMicrosecondArray),
+    Date(&'a Date32Array),
+    Boolean(&'a BooleanArray),
+}
+
+impl<'a> Values<'a> {
+    fn of(column: &Column, values: &'a ArrayRef) -> Result<Self> {
+        let found = match column.column_type {
+            ColumnType::Bigint => values.as_primitive_opt::<Int64Type>().map(Values::Bigint),
+            ColumnType::Text => values.as_string_opt::<i32>().map(Values::Text),
+            ColumnType::Decimal(precision, scale) => {
+                values.as_primitive_opt::<Decimal128Type>().map(|array| Values::Decimal(array, precision, scale))
+            }
+            ColumnType::Timestamp => values.as_primitive_opt::<TimestampMicrosecondType>().map(Values::Timestamp),
+            ColumnType::Date => values.as_primitive_opt::<Date32Type>().map(Values::Date),
+            ColumnType::Boolean => values.as_boolean_opt().map(Values::Boolean),
+        };
+        found.ok_or_else(|| {
+            Error::internal("a source made an array of another type than its column").with("column", &column.name)
+        })
+    }
+
+    fn array(&self) -> &dyn Array {
+        match self {
+            Values::Bigint(array) => array,
+            Values::Text(array) => array,
+            Values::Decimal(array, ..) => array,
+            Values::Timestamp(array) => array,
+            Values::Date(array) => array,
+            Values::Boolean(array) => array,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.array().len()
+    }
+
+    fn nulls(&self) -> usize {
+        self.array().null_count()
+    }
+
+    fn is_null(&self, row: usize) -> bool {
+        self.array().is_null(row)
+    }
+
+    fn cell(&self, row: usize) -> Cell<'a> {
+        if self.is_null(row) {
+            return Cell::Null;
+        }
+        match self {
+            Values::Bigint(array) => Cell::Bigint(array.value(row)),
+            Values::Text(array) => Cell::Text(array.value(row)),
+            Values::Decimal(array, ..) => Cell::Decimal(array.value(row)),
+            Values::Timestamp(array) => Cell::Timestamp(array.value(row)),
+            Values::Date(array) => Cell::Date(array.value(row)),
+            Values::Boolean(array) => Cell::Boolean(array.value(row)),
+        }
+    }
+}

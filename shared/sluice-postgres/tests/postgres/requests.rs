@@ -1,0 +1,64 @@
+//! What a request may ask for beside the next read: a value to start from, a count without a read.
+
+use serde_json::json;
+use sluice_core::Kind;
+
+use crate::support::Database;
+
+#[tokio::test]
+async fn a_first_read_may_start_at_a_value() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 10)").await;
+    assert_eq!(reader.plan(Some("8")).await.rows, Some(3));
+    assert_eq!(reader.ids_from("8").await.unwrap(), [8, 9, 10]);
+    database.run("INSERT INTO $.changes (name) VALUES ('k')").await;
+    assert_eq!(reader.ids().await, [11], "the next read goes on as after any other");
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_value_to_start_from_reads_again_and_loses_nothing_that_was_in_flight() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    let late = database.session().await;
+    late.run("BEGIN; INSERT INTO $.changes (name) VALUES ('late')").await;
+    database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 9)").await;
+    assert_eq!(reader.ids().await, (2..=10).collect::<Vec<i64>>());
+    late.run("COMMIT").await;
+    let again = reader.ids_from("9").await.unwrap();
+    assert!(again.contains(&1), "the late row lies below the value and had not been seen: {again:?}");
+    assert!(again.contains(&9) && again.contains(&10), "{again:?}");
+    database.run("INSERT INTO $.changes (name) VALUES ('k')").await;
+    assert!(reader.ids().await.contains(&11));
+    assert!(reader.ids().await.is_empty());
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_value_that_is_no_number_is_refused() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    for from in ["", "x", "1.5", "9223372036854775808", "1; DROP TABLE x"] {
+        assert_eq!(reader.ids_from(from).await.unwrap_err().kind(), Kind::Config, "{from}");
+    }
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_plan_counts_what_a_read_would_bring_and_moves_nothing() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    let empty = reader.plan(None).await;
+    assert_eq!((empty.rows, &empty.facts["cursor_range"]), (Some(0), &json!({ "first": null, "last": null })));
+    database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 10)").await;
+    let first = reader.plan(None).await;
+    assert_eq!((first.rows, &first.facts["cursor_range"]), (Some(10), &json!({ "first": 1, "last": 10 })));
+    assert_eq!(reader.ids().await.len(), 10);
+    assert_eq!(reader.plan(None).await.rows, Some(0));
+    database.run("INSERT INTO $.changes (name) VALUES ('k')").await;
+    let second = reader.plan(None).await;
+    assert_eq!((second.rows, &second.facts["cursor_range"]), (Some(1), &json!({ "first": 11, "last": 11 })));
+    assert_eq!(reader.ids().await, [11]);
+    database.drop().await;
+}
