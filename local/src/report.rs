@@ -99,12 +99,21 @@ async fn rows(stack: &Stack, world: &World) -> Result<()> {
 async fn dbt(stack: &Stack) -> Result<()> {
     let runs = stack
         .warehouse
-        .query("SELECT number, status, coalesce(nullif(selectors, ''), 'everything') FROM ADMIN__OBSERVABILITY.DBT_RUNS ORDER BY number DESC LIMIT 3")
+        .query("SELECT number, status, coalesce(nullif(selectors, ''), 'everything'), models, tests, round(seconds)::BIGINT \
+                FROM ADMIN__OBSERVABILITY.DBT_RUNS ORDER BY number DESC LIMIT 3")
         .await?;
     println!();
     for run in runs.iter().rev() {
         let text = |i: usize| run.get(i).cloned().flatten().unwrap_or_default();
-        println!("  dbt run {}: {} ({})", text(0), text(1), text(2));
+        println!(
+            "  dbt run {}: {} ({}), {} models, {} tests, {} s",
+            text(0),
+            text(1),
+            text(2),
+            text(3),
+            text(4),
+            text(5)
+        );
     }
     Ok(())
 }

@@ -113,6 +113,7 @@ impl Stack {
                 token: DBT_TOKEN.into(),
                 account_id: 1,
                 job_id: 1,
+                requests_per_minute: standin_dbt_cloud::REQUESTS_PER_MINUTE,
                 turn: Arc::new(Turn(warehouse.clone())),
             },
             listen(ports.dbt).await?,

@@ -22,6 +22,7 @@ fn read_by(function: &str) -> BTreeSet<String> {
     for (marker, config) in [
         ("SnowflakeConfig", "shared/sluice-snowflake/src/config.rs"),
         ("DbtCloudConfig", "shared/sluice-dbt/src/client.rs"),
+        ("DbtProjectConfig", "shared/sluice-dbt/src/project.rs"),
         ("HubspotConfig", "shared/sluice-hubspot/src/config.rs"),
         ("HubSpotConfig", "shared/sluice-hubspot/src/config.rs"),
         ("KafkaConfig", "shared/sluice-kafka/src/config.rs"),

@@ -23,7 +23,7 @@ SNAPSHOTS = Path(__file__).parents[2] / "shared/sluice-snowflake/src/sql/snapsho
 
 # What a renderer may produce. Anything else that happens to parse (a stray word parses as a column) is a failure.
 KNOWN = (
-    exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Insert, exp.Merge, exp.Rollback, exp.Select, exp.Transaction,
+    exp.Alter, exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Insert, exp.Merge, exp.Rollback, exp.Select, exp.Transaction,
     exp.Update,
 )  # fmt: skip
 
@@ -33,6 +33,18 @@ OPAQUE = [
     (BLOCK, lambda found: parse_block(found[1]).sql()),
     # A pipe is a name and a COPY, and only the COPY has a grammar.
     (re.compile(r"CREATE PIPE IF NOT EXISTS \S+ AS (COPY INTO .*)", re.S), lambda found: [found[1]]),
+]
+
+# A text as it is quoted.
+TEXT = r"('(?:[^'\\]|\\.|'')*')"
+
+OPAQUE += [
+    # Statements whose grammar is Snowflake's alone: their texts are judged as texts.
+    (re.compile(rf"EXECUTE DBT PROJECT [A-Z.]+ ARGS = {TEXT}", re.S), lambda found: [f"SELECT {found[1]}"]),
+    (
+        re.compile(rf"COPY FILES INTO {TEXT} FROM {TEXT} FILES = \({TEXT}\)", re.S),
+        lambda found: [f"SELECT {found[1]}, {found[2]}, {found[3]}"],
+    ),
 ]
 
 # What must come back out of the hostile snapshots, unchanged, after an independent tokenizer has read it.

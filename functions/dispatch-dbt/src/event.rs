@@ -1,6 +1,7 @@
-//! What may arrive on the dispatch queue, parsed once: bus events, our own messages, a schedule's wake-up.
+//! What may arrive on the dispatch queue, parsed once: bus events, our own messages, schedules' and people's wishes.
 
 use aws_lambda_events::sqs::SqsEvent;
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use sluice_core::{Error, Result, event::TableLoaded};
 use sluice_pipeline::dispatch::Message;
@@ -28,6 +29,22 @@ impl Sweep {
     }
 }
 
+/// `{"full_refresh": true}`, from a schedule with its own time: a message that is delivered twice is known by that.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FullRefresh {
+    full_refresh: bool,
+    #[serde(default)]
+    at: Option<DateTime<Utc>>,
+}
+
+/// `{"cancel": 7}`: stop run 7.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Cancel {
+    cancel: u64,
+}
+
 /// Reads a message's body. Of an announcement only the table and sequence are used, and only to say why we woke.
 pub fn parse(body: &str) -> Result<Message> {
     #[derive(Deserialize)]
@@ -36,15 +53,19 @@ pub fn parse(body: &str) -> Result<Message> {
         Own(Message),
         Announcement { detail: TableLoaded },
         Sweep(Sweep),
+        FullRefresh(FullRefresh),
+        Cancel(Cancel),
     }
-    let unknown = || Error::invalid_data("the message is neither a TableLoaded event nor one of ours");
+    let unknown = || Error::invalid_data("the message is neither a TableLoaded event nor a wish nor one of ours");
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Own(message) => Ok(message),
         Body::Announcement { detail } => {
             Ok(Message::Wake { cause: format!("{} loaded", detail.id), force: false, revive: false })
         }
         Body::Sweep(sweep) if sweep.sweep => Ok(sweep.message()),
-        Body::Sweep(_) => Err(unknown()),
+        Body::FullRefresh(wish) if wish.full_refresh => Ok(Message::FullRefresh { at: wish.at }),
+        Body::Sweep(_) | Body::FullRefresh(_) => Err(unknown()),
+        Body::Cancel(Cancel { cancel }) => Ok(Message::Cancel { number: cancel }),
     }
 }
 
@@ -60,6 +81,17 @@ mod tests {
             (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into(), force: false, revive: false })),
             (r#"{"dispatch":"follow","number":4}"#, Some(Message::Follow { number: 4 })),
             (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into(), force: false, revive: true })),
+            (r#"{"full_refresh":true}"#, Some(Message::FullRefresh { at: None })),
+            (
+                r#"{"full_refresh":true,"at":"1970-01-01T00:00:00Z"}"#,
+                Some(Message::FullRefresh { at: Some(DateTime::UNIX_EPOCH) }),
+            ),
+            (r#"{"dispatch":"full_refresh","at":null}"#, Some(Message::FullRefresh { at: None })),
+            (r#"{"cancel":7}"#, Some(Message::Cancel { number: 7 })),
+            (r#"{"dispatch":"cancel","number":7}"#, Some(Message::Cancel { number: 7 })),
+            (r#"{"full_refresh":false}"#, None),
+            (r#"{"cancel":"everything"}"#, None),
+            (r#"{"sweep":false}"#, None),
             (r#"{"detail":{"id":"x"}}"#, None),
             ("", None),
         ];

@@ -4,22 +4,26 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
-use sluice_core::{Result, port::SystemClock};
-use sluice_dbt::DbtCloud;
+use sluice_core::{Result, RunId, port::SystemClock};
 use sluice_lambda::{Invocation, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
 use sluice_snowflake::{Account, SqlApi};
 use tokio::time::Instant;
 use tracing::info;
+use uuid::Uuid;
 
 use crate::{
     Config,
     event::{self, Event},
+    jobs::Dbt,
     ledger::SnowflakeLedger,
 };
 
 /// Kept of an invocation's time for answering.
 const RESERVE: Duration = Duration::from_secs(5);
+
+/// The longest that a question about dbt runs in Snowflake may take.
+const STATEMENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the function holds between invocations.
 pub struct Deps {
@@ -54,7 +58,7 @@ impl Deps {
             queue: DelayQueue::new(&aws, &config.queue_url),
             secrets: CachedSecrets::new(&aws),
             http,
-            statements: SqlApi::new(Arc::new(account)),
+            statements: SqlApi::new(Arc::new(account)).with_wait(STATEMENT_WITHIN),
             config,
         })
     }
@@ -66,7 +70,7 @@ impl Deps {
             sources: &self.config.sources,
             tag: format!("sluice:dispatch:{}", invocation.run_id),
         };
-        let jobs = DbtCloud::new(&self.http, &self.secrets, &self.config.dbt);
+        let jobs = Dbt::of(self);
         let dispatch = Dispatch {
             store: &self.store,
             ledger: &ledger,
@@ -76,8 +80,10 @@ impl Deps {
             clock: &SystemClock,
             policy: self.config.policy,
         };
-        let outcome = dispatch.handle(message, &invocation.run_id).await?;
-        info!(asked = ?message, ?outcome, "dispatched");
+        // The messages of a batch are handled side by side: with one id for all, each would take another's claim for its own.
+        let run_id = RunId(Uuid::now_v7().to_string());
+        let outcome = dispatch.handle(message, &run_id).await?;
+        info!(asked = ?message, dispatch_id = %run_id, ?outcome, "dispatched");
         Ok(())
     }
 }

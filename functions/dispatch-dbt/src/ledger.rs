@@ -40,6 +40,8 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
     }
 
     async fn record(&self, claim: &Claim, end: &End) -> Result<()> {
+        let report = &end.report;
+        let failed = report.failed_nodes();
         let run = ledger::DbtRun {
             number: claim.number,
             run_id: &claim.run_id.0,
@@ -47,6 +49,17 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
             status: end.status.as_str(),
             selectors: &claim.selectors.join(" "),
             cause: &claim.cause,
+            reason: end.reason.as_deref(),
+            full_refresh: claim.full_refresh,
+            attempts: report.attempts,
+            models: report.models,
+            tests: report.tests,
+            skipped: report.skipped,
+            rows: report.rows,
+            failures: failed.len() as u64,
+            failed: &failed.join(" "),
+            seconds: report.seconds,
+            credits: report.credits,
             started_at: claim.claimed_at,
             finished_at: end.ended_at,
         };

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod event;
 pub mod handler;
+pub mod jobs;
 pub mod ledger;
 
 pub use config::Config;

@@ -52,9 +52,24 @@ pub struct DbtRun {
     pub id: String,
     pub run_id: RunId,
     pub number: u64,
+    #[serde(default)]
+    pub cause: String,
+    /// Empty means everything.
     pub selectors: Vec<String>,
+    #[serde(default)]
+    pub full_refresh: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What the run did; zero and empty until it has ended.
+    #[serde(default)]
+    pub models: u64,
+    #[serde(default)]
+    pub rows: u64,
+    #[serde(default)]
+    pub seconds: u64,
+    /// The nodes that failed, by name and never with their message: that may quote a row.
+    #[serde(default)]
+    pub failed: Vec<String>,
 }
 
 macro_rules! announce {

@@ -47,15 +47,33 @@ pub fn dbt_end_key(number: u64) -> String {
     format!("dbt/ended/{number}.json")
 }
 
-pub fn dbt_artifact_key(number: u64, artifact: &str) -> String {
-    format!("dbt/artifacts/{number}/{artifact}")
+/// Every start of the n-th dbt run after the first, which its claim is. Newest first.
+pub fn dbt_start_prefix(number: u64) -> String {
+    format!("dbt/starts/{number}/")
 }
+
+pub fn dbt_start_key(number: u64, start: u64) -> String {
+    format!("{}{}", dbt_start_prefix(number), counted_name(start))
+}
+
+/// That the n-th dbt run is to be stopped, and why.
+pub fn dbt_stop_key(number: u64) -> String {
+    format!("dbt/stops/{number}.json")
+}
+
+/// What dbt left behind, in one folder for each start, as `dbt --state` wants it.
+pub fn dbt_artifact_key(run: &RunId, start: u64, artifact: &str) -> String {
+    format!("dbt/artifacts/{run}/{start}/{artifact}")
+}
+
+/// The manifest of the newest run that succeeded: what a change is compared with.
+pub const DBT_MANIFEST_KEY: &str = "dbt/artifacts/manifest.json";
 
 fn counted_name(number: u64) -> String {
     format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
 }
 
-/// The number in a key made by [`log_key`] or [`dbt_claim_key`]; `None` if the two halves disagree.
+/// The number in a key made by [`log_key`], [`dbt_claim_key`] or [`dbt_start_key`]; `None` if the two halves disagree.
 pub fn counted_number(key: &str) -> Option<u64> {
     let name = key.rsplit('/').next()?;
     let number = name.strip_suffix(".json")?.split_once('-')?.1.parse().ok()?;

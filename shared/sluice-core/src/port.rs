@@ -100,6 +100,37 @@ pub trait Statements {
     fn execute(&self, statement: &str, request: uuid::Uuid, tag: &str) -> impl Future<Output = Result<Vec<Row>>>;
 }
 
+/// How a statement that was handed in stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    UnderWay,
+    Ended(Vec<Row>),
+    Failed {
+        reason: String,
+    },
+    /// Ended by somebody or by a time limit.
+    Cancelled,
+}
+
+/// A warehouse that takes statements which run for longer than a function may wait.
+pub trait Submissions {
+    /// Hands a statement in and gives its handle. Not idempotent, whatever `request` is. The warehouse ends the
+    /// statement by itself after `limit`.
+    fn submit(
+        &self,
+        statement: &str,
+        request: uuid::Uuid,
+        tag: &str,
+        limit: Duration,
+    ) -> impl Future<Output = Result<String>>;
+
+    /// Of a long answer only the first rows are given.
+    fn look(&self, handle: &str) -> impl Future<Output = Result<Progress>>;
+
+    /// Asks for the end of a statement; one that has ended is left as it is.
+    fn cancel(&self, handle: &str) -> impl Future<Output = Result<()>>;
+}
+
 /// The value of a column that must be there and not NULL.
 pub fn required<'a>(row: &'a Row, column: &str) -> Result<&'a str> {
     row.get(column)

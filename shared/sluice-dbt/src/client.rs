@@ -119,7 +119,7 @@ impl<S: Secrets> Jobs for DbtCloud<'_, S> {
         Ok(JobRun { cause: cause.to_owned(), ..data.into() })
     }
 
-    async fn recent(&self) -> Result<Vec<JobRun>> {
+    async fn recent(&self, cause: &str) -> Result<Vec<JobRun>> {
         let request = Request::get(self.url("runs/"))
             .query("job_definition_id", self.config.job_id)
             .query("order_by", "-id")
@@ -127,7 +127,7 @@ impl<S: Secrets> Jobs for DbtCloud<'_, S> {
             .query("include_related", "trigger");
         let response = self.send("cannot list the dbt job's runs", request, &RetryPolicy::default()).await?;
         let Envelope::<Vec<Run>> { data } = response.json()?;
-        Ok(data.into_iter().map(JobRun::from).collect())
+        Ok(data.into_iter().map(JobRun::from).filter(|run| run.cause.starts_with(cause)).collect())
     }
 
     async fn cancel(&self, id: &str) -> Result<()> {
@@ -144,3 +144,6 @@ impl<S: Secrets> Jobs for DbtCloud<'_, S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,30 +5,34 @@
 //! `dbt/log/`, and an end, put if absent under `dbt/ended/`; no claim follows a claim that has not ended. The loop never
 //! waits: it sends itself a message and looks again.
 //!
-//! A trigger of a dbt job is not idempotent, so a run's cause carries the claim's number and attempt, and the recent runs
-//! are searched for it before anything is started: a function that died between claim and trigger is completed by the
-//! next message.
+//! A trigger of a dbt job is not idempotent. So the right to trigger is an object too: the claim for the first time, one
+//! under `dbt/starts/` for each further one, put if absent. The cause of the job's run names the start, and the recent
+//! runs are searched for it before a next start is made: a function that died between a start and its trigger is
+//! replaced by the next message, and of two that want to retry the same failure one does.
 
 mod claim;
+mod follow;
+mod results;
+mod steps;
 
 use std::{collections::BTreeMap, time::Duration};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Result, RunId, TableId,
-    event::{self, DbtRun},
-    lake,
     port::{Bus, Clock, Later, ObjectStore},
 };
-use tracing::{info, warn};
+use tracing::info;
 
 pub use claim::{Claim, End, EndStatus, Positions};
+pub use results::{Failure, NodeTime, Report};
 
 /// Which rows of each table the warehouse holds: a number that changes with every load. Never a time.
 pub trait Ledger {
     fn positions(&self) -> impl Future<Output = Result<Positions>>;
 
-    /// Keeps how a run ended where people and monitors look.
+    /// Keeps how a run ended where people and monitors look. Recording a run again adds nothing.
     fn record(&self, claim: &Claim, end: &End) -> impl Future<Output = Result<()>>;
 }
 
@@ -53,20 +57,15 @@ pub trait Jobs {
     /// Starts the job with these steps. Not idempotent.
     fn start(&self, cause: &str, steps: &[String]) -> impl Future<Output = Result<JobRun>>;
 
-    /// The newest runs of the job, newest first.
-    fn recent(&self) -> impl Future<Output = Result<Vec<JobRun>>>;
+    /// The runs of the job whose cause begins so, as far as they are recent, newest first.
+    fn recent(&self, cause: &str) -> impl Future<Output = Result<Vec<JobRun>>>;
 
+    /// Asks for the end of a run; one that has ended is left as it is.
     fn cancel(&self, id: &str) -> impl Future<Output = Result<()>>;
 
     /// A file the run left behind; `None` if it left none of that name.
     fn artifact(&self, id: &str, name: &str) -> impl Future<Output = Result<Option<bytes::Bytes>>>;
 }
-
-/// From a claim to the job's start: longer than the trigger's own time limit.
-const START_WITHIN: Duration = Duration::from_secs(75);
-
-/// A run that is cancelled again and again is given up after so many.
-const MOST_ATTEMPTS: usize = 3;
 
 /// What one invocation is about; also the body of the messages that the loop sends itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,8 +81,16 @@ pub enum Message {
         #[serde(default)]
         revive: bool,
     },
+    /// Build everything, incremental models anew.
+    FullRefresh {
+        /// When it was wished for: a full refresh that was claimed since then is the one. `None` means now.
+        #[serde(default)]
+        at: Option<DateTime<Utc>>,
+    },
     /// Look at the run of this claim.
     Follow { number: u64 },
+    /// Stop the run of this claim and do not repeat it.
+    Cancel { number: u64 },
 }
 
 /// The loop's settings.
@@ -93,8 +100,10 @@ pub struct Policy {
     pub min_interval: Duration,
     /// How often a run under way is looked at.
     pub poll: Duration,
-    /// A run that takes longer is cancelled and counts as failed.
+    /// A run of the dbt job that takes longer is cancelled and counts as failed.
     pub limit: Duration,
+    /// What the warehouse that dbt runs on costs, in credits.
+    pub credits_per_hour: f64,
 }
 
 /// What an invocation found or did; for the log and for tests.
@@ -102,7 +111,7 @@ pub struct Policy {
 pub enum Dispatched {
     /// Everything the warehouse holds is covered, or was tried in vain and has not changed since.
     NothingToDo,
-    /// There is work, but the last claim is too young: woken again later.
+    /// There is work, but not yet: woken again later.
     Deferred,
     /// Somebody else claimed the run.
     Outrun,
@@ -129,200 +138,125 @@ pub struct Dispatch<'a, S, L, J, B, Q, C> {
     pub policy: Policy,
 }
 
+/// Why a run is wanted.
+struct Wish {
+    cause: String,
+    force: bool,
+    revive: bool,
+    /// The wish for a full refresh, by its time.
+    full_refresh: Option<DateTime<Utc>>,
+}
+
 impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
+    /// Handles one message. `run_id` is the message's own: it tells our claims from those of a message handled beside it.
     pub async fn handle(&self, message: &Message, run_id: &RunId) -> Result<Dispatched> {
         match message {
-            Message::Wake { cause, force, revive } => self.wake(cause, *force, *revive, run_id).await,
-            Message::Follow { number } => self.follow(*number, true).await,
+            Message::Wake { cause, force, revive } => {
+                let wish = Wish { cause: cause.clone(), force: *force, revive: *revive, full_refresh: None };
+                self.wake(&wish, run_id).await
+            }
+            Message::FullRefresh { at } => {
+                let at = at.unwrap_or_else(|| self.clock.now());
+                let cause = "full refresh".to_owned();
+                self.wake(&Wish { cause, force: true, revive: true, full_refresh: Some(at) }, run_id).await
+            }
+            Message::Follow { number } => self.follow(*number, true, run_id).await,
+            Message::Cancel { number } => self.cancel(*number, run_id).await,
         }
     }
 
-    async fn wake(&self, cause: &str, force: bool, revive: bool, run_id: &RunId) -> Result<Dispatched> {
+    async fn wake(&self, wish: &Wish, run_id: &RunId) -> Result<Dispatched> {
         let newest = claim::newest(self.store).await?;
         let last = match &newest {
             None => None,
             Some(claim) => match claim::end(self.store, claim.number).await? {
-                // The run has its own chain of messages; another one for every event would only be more of the same.
-                None => return self.follow(claim.number, revive).await,
+                None => return self.wake_during(claim, wish, run_id).await,
                 Some(end) => Some((claim, end)),
             },
         };
+        if newest.as_ref().is_some_and(|claim| wish.is_met_by(claim)) {
+            return Ok(Dispatched::NothingToDo);
+        }
         let positions = self.ledger.positions().await?;
         let (covered, attempted, number) = match &last {
             None => (Positions::new(), Positions::new(), 1),
             Some((claim, end)) => (end.covered.clone(), claim.positions.clone(), claim.number + 1),
         };
         let changed = changed(&covered, &positions);
-        if !force && (changed.is_empty() || positions == attempted) {
+        let nothing_new = changed.is_empty() || positions == attempted;
+        if positions.is_empty() && wish.full_refresh.is_some() || nothing_new && !wish.force {
             return Ok(Dispatched::NothingToDo);
         }
         if let Some((claim, _)) = &last {
-            let age = (self.clock.now() - claim.claimed_at).to_std().unwrap_or_default();
+            let age = self.since(claim.claimed_at);
             if let Some(wait) = self.policy.min_interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
-                self.send(&Message::Wake { cause: cause.to_owned(), force, revive: false }, wait).await?;
+                self.send(&wish.again(), wait).await?;
                 return Ok(Dispatched::Deferred);
             }
         }
+        let now = self.clock.now();
         let claim = Claim {
             number,
             run_id: run_id.clone(),
-            claimed_at: self.clock.now(),
-            cause: cause.to_owned(),
+            claimed_at: now,
+            cause: wish.cause.clone(),
             // The first run builds everything: models without a source are in nobody's selection.
-            selectors: if force || covered.is_empty() { Vec::new() } else { changed.iter().map(selector).collect() },
+            selectors: if wish.force || covered.is_empty() {
+                Vec::new()
+            } else {
+                changed.iter().map(selector).collect()
+            },
+            full_refresh: wish.full_refresh.is_some(),
+            full_refresh_at: wish.full_refresh.map(|_| now).or_else(|| newest.and_then(|claim| claim.full_refresh_at)),
             positions,
             covered,
         };
         if !claim::put(self.store, &claim).await? {
+            // Events are found in the ledger by whoever has claimed; a wish that is not an event has to come again.
+            if wish.force {
+                self.send(&wish.again(), self.policy.poll).await?;
+            }
             return Ok(Dispatched::Outrun);
         }
-        info!(number, selectors = claim.selectors.join(" "), cause, "claimed a dbt run");
-        self.start(&claim, 1, &claim.selectors).await?;
+        info!(number, dbt_claim = %claim.run_id, selectors = claim.selectors.join(" "), wish.cause, "claimed a dbt run");
+        self.start(&claim, &claim.first_start()).await?;
         Ok(Dispatched::Started { number })
     }
 
-    /// Looks at the run of a claim and does whatever comes next.
-    /// Looks again later only where `chain` says that this is the run's own chain of messages.
-    async fn follow(&self, number: u64, chain: bool) -> Result<Dispatched> {
-        if let Some(end) = claim::end(self.store, number).await? {
-            return Ok(Dispatched::Ended { number, status: end.status });
+    /// A run is under way. What was loaded meanwhile is found when it ends; a wish that the ledger does not know waits.
+    async fn wake_during(&self, claim: &Claim, wish: &Wish, run_id: &RunId) -> Result<Dispatched> {
+        // A full refresh that is under way is the one, whoever wished for it.
+        let met = wish.full_refresh.is_some() && claim.full_refresh;
+        if wish.force && !met {
+            self.send(&wish.again(), self.policy.poll).await?;
         }
-        let claim = claim::read(self.store, number).await?;
-        let marker = marker(&claim);
-        let recent = self.jobs.recent().await?;
-        let mut attempts: Vec<&JobRun> = recent.iter().filter(|run| run.cause.starts_with(&marker)).collect();
-        attempts.reverse();
-        let age = (self.clock.now() - claim.claimed_at).to_std().unwrap_or_default();
-        let Some(run) = attempts.last().copied() else {
-            if age < START_WITHIN {
-                // Whoever has claimed is about to start it, or has died and is replaced when this time is over.
-                if chain {
-                    self.send(&Message::Follow { number }, START_WITHIN - age).await?;
-                }
-                return Ok(Dispatched::UnderWay { number });
-            }
-            self.start(&claim, 1, &claim.selectors).await?;
-            return Ok(Dispatched::Started { number });
-        };
-        match &run.state {
-            JobState::UnderWay if age > self.policy.limit => {
-                self.jobs.cancel(&run.id).await?;
-                let reason = format!("cancelled after {} minutes", self.policy.limit.as_secs() / 60);
-                self.end(&claim, run, EndStatus::Failed, Some(reason)).await
-            }
-            JobState::UnderWay => {
-                if chain {
-                    self.send(&Message::Follow { number }, self.policy.poll).await?;
-                }
-                Ok(Dispatched::UnderWay { number })
-            }
-            JobState::Succeeded => self.end(&claim, run, EndStatus::Succeeded, None).await,
-            // Nothing is wrong with the work: somebody or a restart has stopped it, so it is done again, whole.
-            JobState::Cancelled if attempts.len() < MOST_ATTEMPTS => {
-                self.start(&claim, attempts.len() + 1, &claim.selectors).await?;
-                Ok(Dispatched::UnderWay { number })
-            }
-            JobState::Cancelled => self.end(&claim, run, EndStatus::Failed, Some("cancelled".into())).await,
-            JobState::Failed { reason } if attempts.len() == 1 => match self.unfinished(&run.id).await? {
-                nodes if nodes.is_empty() => self.end(&claim, run, EndStatus::Failed, Some(reason.clone())).await,
-                nodes => {
-                    warn!(number, nodes = nodes.join(" "), "retrying a dbt run once from what failed");
-                    self.start(&claim, 2, &nodes).await?;
-                    Ok(Dispatched::UnderWay { number })
-                }
-            },
-            JobState::Failed { reason } => self.end(&claim, run, EndStatus::Failed, Some(reason.clone())).await,
-        }
+        // The run has its own chain of messages; another one for every event would only be more of the same.
+        self.follow(claim.number, wish.revive, run_id).await
     }
 
-    async fn start(&self, claim: &Claim, attempt: usize, selectors: &[String]) -> Result<()> {
-        let cause = format!("{}attempt {attempt}: {}", marker(claim), claim.cause);
-        let mut step = "dbt build --exclude-resource-type unit_test".to_owned();
-        if !selectors.is_empty() {
-            step.push_str(" --select ");
-            step.push_str(&selectors.join(" "));
-        }
-        let run = self.jobs.start(&cause, &[step]).await?;
-        info!(number = claim.number, attempt, dbt_run_id = run.id, "dbt run started");
-        self.bus.announce(event::run_started(&announcement(claim, None))).await?;
-        self.send(&Message::Follow { number: claim.number }, self.policy.poll).await
-    }
-
-    /// Keeps what the run left, ends the claim, says so, and looks for work that came meanwhile. Each step may be done
-    /// twice: the end is put if absent, and a second announcement has the first one's id.
-    async fn end(&self, claim: &Claim, run: &JobRun, status: EndStatus, reason: Option<String>) -> Result<Dispatched> {
-        for name in ["manifest.json", "run_results.json"] {
-            if let Some(body) = self.jobs.artifact(&run.id, name).await? {
-                self.store.put(&lake::dbt_artifact_key(claim.number, name), body).await?;
-            }
-        }
-        let covered = match status {
-            EndStatus::Succeeded => claim.positions.clone(),
-            EndStatus::Failed => claim.covered.clone(),
-        };
-        let end = End {
-            number: claim.number,
-            status,
-            dbt_run_id: run.id.clone(),
-            ended_at: self.clock.now(),
-            reason,
-            covered,
-        };
-        self.ledger.record(claim, &end).await?;
-        let detail = announcement(claim, end.reason.clone());
-        self.bus
-            .announce(match status {
-                EndStatus::Succeeded => event::run_succeeded(&detail),
-                EndStatus::Failed => event::run_failed(&detail),
-            })
-            .await?;
-        claim::put_end(self.store, &end).await?;
-        match status {
-            EndStatus::Succeeded => info!(number = claim.number, "dbt run succeeded"),
-            EndStatus::Failed => {
-                tracing::error!(
-                    number = claim.number,
-                    reason = end.reason.as_deref().unwrap_or_default(),
-                    "dbt run failed"
-                )
-            }
-        }
-        let wake = Message::Wake { cause: format!("run {} ended", claim.number), force: false, revive: false };
-        self.send(&wake, Duration::ZERO).await?;
-        Ok(Dispatched::Ended { number: claim.number, status })
-    }
-
-    /// The models and tests of a failed run that did not finish, as selectors; whatever hangs on a failed model was
-    /// skipped and is listed itself.
-    async fn unfinished(&self, id: &str) -> Result<Vec<String>> {
-        #[derive(Deserialize)]
-        struct RunResults {
-            results: Vec<NodeResult>,
-        }
-        #[derive(Deserialize)]
-        struct NodeResult {
-            unique_id: String,
-            status: String,
-        }
-        let Some(body) = self.jobs.artifact(id, "run_results.json").await? else { return Ok(Vec::new()) };
-        let results: RunResults = serde_json::from_slice(&body).map_err(|error| {
-            Error::invalid_data("run_results.json of a dbt run does not parse").with("dbt_run_id", id).because(error)
-        })?;
-        let mut nodes: Vec<String> = results
-            .results
-            .iter()
-            .filter(|node| matches!(node.status.as_str(), "error" | "fail" | "skipped" | "runtime error"))
-            .filter_map(|node| node.unique_id.split('.').nth(2).map(str::to_owned))
-            .collect();
-        nodes.sort();
-        nodes.dedup();
-        Ok(nodes)
+    fn since(&self, then: DateTime<Utc>) -> Duration {
+        (self.clock.now() - then).to_std().unwrap_or_default()
     }
 
     async fn send(&self, message: &Message, delay: Duration) -> Result<()> {
         let body = serde_json::to_value(message)
             .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
         self.later.send(&body, delay).await
+    }
+}
+
+impl Wish {
+    /// The message that brings the wish back. Its time stays, so that a doubled one is known.
+    fn again(&self) -> Message {
+        match self.full_refresh {
+            Some(at) => Message::FullRefresh { at: Some(at) },
+            None => Message::Wake { cause: self.cause.clone(), force: self.force, revive: false },
+        }
+    }
+
+    /// Whether the full refresh that is wished for has been claimed.
+    fn is_met_by(&self, claim: &Claim) -> bool {
+        self.full_refresh.is_some_and(|wished| claim.full_refresh_at.is_some_and(|claimed| claimed >= wished))
     }
 }
 
@@ -349,21 +283,6 @@ fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
 /// Everything downstream of a raw table. In the dbt project a source is named after its database and schema.
 fn selector(table: &TableId) -> String {
     format!("source:{}_{}.{}+", table.database, table.schema, table.table).to_lowercase()
-}
-
-/// How a claim finds its own runs again. The run id tells it from the same number in another lake.
-fn marker(claim: &Claim) -> String {
-    format!("sluice dispatch {} ({}) ", claim.number, claim.run_id)
-}
-
-fn announcement(claim: &Claim, reason: Option<String>) -> DbtRun {
-    DbtRun {
-        id: format!("dbt#{}", claim.number),
-        run_id: claim.run_id.clone(),
-        number: claim.number,
-        selectors: claim.selectors.clone(),
-        reason,
-    }
 }
 
 #[cfg(test)]

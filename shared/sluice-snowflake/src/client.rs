@@ -39,6 +39,10 @@ impl<Sec: Secrets> SqlApi<Sec> {
         SqlApi { account, wait: DEFAULT_WAIT }
     }
 
+    pub(crate) fn account(&self) -> &Account<Sec> {
+        &self.account
+    }
+
     /// How long a statement may take when its caller names no deadline.
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
@@ -169,7 +173,7 @@ pub(crate) fn signed(request: Request, token: &sluice_core::Secret) -> Request {
 }
 
 /// 422 is an answer: the statement has failed, and sending it again is not ours to decide.
-fn answered(response: &Response) -> Result<()> {
+pub(crate) fn answered(response: &Response) -> Result<()> {
     match response.status {
         200 | 202 | 422 => Ok(()),
         _ => Err(error::of_response(response)),
@@ -177,7 +181,7 @@ fn answered(response: &Response) -> Result<()> {
 }
 
 /// The statement's handle, which becomes part of an address.
-fn handle(answer: &Response) -> Result<String> {
+pub(crate) fn handle(answer: &Response) -> Result<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Status {

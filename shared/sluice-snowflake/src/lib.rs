@@ -9,6 +9,7 @@ mod client;
 mod config;
 mod error;
 mod rows;
+mod submit;
 
 pub mod pipe;
 pub mod sql;

@@ -1,7 +1,7 @@
 //! A stand-in for dbt Cloud: the part of its Admin API v2 that the platform uses, in front of dbt Core on this machine.
 //!
 //! Kept from the real one: paths with their trailing slash, the token, the envelope, the run's states, steps given by the
-//! trigger, cancelling, artifacts by step, causes told only when asked for. Runs execute one after another, as the runs of
+//! trigger, cancelling, artifacts by step, causes told only when asked for, the limit on requests. Runs execute one after another, as the runs of
 //! one job do. Before a run the warehouse file is asked for, and given back after it: DuckDB lets one process open it.
 //!
 //! API: <https://docs.getdbt.com/dbt-cloud/api-v2>.
@@ -24,6 +24,9 @@ use tokio::{net::TcpListener, sync::watch};
 use crate::book::Book;
 pub use crate::turn::FileTurn;
 
+/// What an account may ask of the Admin API.
+pub const REQUESTS_PER_MINUTE: usize = 5_000;
+
 /// The account with its one job, and where dbt runs.
 #[derive(Clone)]
 pub struct Config {
@@ -39,6 +42,8 @@ pub struct Config {
     pub token: String,
     pub account_id: u64,
     pub job_id: u64,
+    /// More are answered 429; [`REQUESTS_PER_MINUTE`] is the real one's limit.
+    pub requests_per_minute: usize,
     /// Whoever has the warehouse file open between runs.
     pub turn: Arc<dyn FileTurn>,
 }

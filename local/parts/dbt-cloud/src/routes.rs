@@ -1,6 +1,10 @@
 //! The API's paths.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Json, Router,
@@ -30,6 +34,8 @@ const MAX_LIMIT: usize = 100;
 struct Server {
     config: Arc<Config>,
     book: Arc<Book>,
+    /// When the requests of the last minute came.
+    recent: Arc<Mutex<VecDeque<Instant>>>,
 }
 
 pub(crate) fn router(config: Arc<Config>, book: Arc<Book>) -> Router {
@@ -40,7 +46,7 @@ pub(crate) fn router(config: Arc<Config>, book: Arc<Book>) -> Router {
         .route("/runs/{run}/cancel/", post(cancel))
         .route("/runs/{run}/artifacts/", get(artifacts))
         .route("/runs/{run}/artifacts/{name}", get(artifact));
-    let server = Server { config, book };
+    let server = Server { config, book, recent: Arc::default() };
     Router::new()
         .nest("/api/v2/accounts/{account}", account)
         .fallback(async || ApiError::not_found())
@@ -54,6 +60,9 @@ async fn authorised(State(server): State<Server>, request: Request, next: Next) 
     let token = presented.and_then(|value| value.strip_prefix("Token ").or_else(|| value.strip_prefix("Bearer ")));
     if token != Some(server.config.token.as_str()) {
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "Invalid token"));
+    }
+    if !server.admits(Instant::now()) {
+        return Err(ApiError::new(StatusCode::TOO_MANY_REQUESTS, "Request was throttled"));
     }
     Ok(next.run(request).await)
 }
@@ -184,6 +193,17 @@ async fn artifact(
 }
 
 impl Server {
+    /// Whether the last minute has room for one more request. One that is refused does not count.
+    fn admits(&self, now: Instant) -> bool {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|at| now.duration_since(*at) < Duration::from_secs(60));
+        let room = recent.len() < self.config.requests_per_minute;
+        if room {
+            recent.push_back(now);
+        }
+        room
+    }
+
     fn check_account(&self, account: u64) -> Result<(), ApiError> {
         if account == self.config.account_id { Ok(()) } else { Err(ApiError::not_found()) }
     }

@@ -62,10 +62,15 @@ impl Stage {
 
     async fn at(dir: PathBuf) -> Self {
         let turn = Arc::new(CountedTurn::default());
-        Stage::with_turn(dir, Arc::clone(&turn) as Arc<dyn FileTurn>, turn).await
+        Stage::with_turn(dir, Arc::clone(&turn) as Arc<dyn FileTurn>, turn, REQUESTS_PER_MINUTE).await
     }
 
-    async fn with_turn(dir: PathBuf, file_turn: Arc<dyn FileTurn>, turn: Arc<CountedTurn>) -> Self {
+    async fn with_turn(
+        dir: PathBuf,
+        file_turn: Arc<dyn FileTurn>,
+        turn: Arc<CountedTurn>,
+        requests_per_minute: usize,
+    ) -> Self {
         fs::create_dir_all(&dir).unwrap();
         let config = Config {
             dbt_bin: FAKE_DBT.into(),
@@ -75,6 +80,7 @@ impl Stage {
             token: "t0ken".into(),
             account_id: 1,
             job_id: 2,
+            requests_per_minute,
             turn: file_turn,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -237,11 +243,22 @@ async fn runs_are_listed_newest_first_with_causes_only_when_asked_for() {
 #[tokio::test]
 async fn a_file_that_is_not_released_is_an_error_of_the_run() {
     let dir = std::env::temp_dir().join(format!("dbt-cloud-{}-refused", std::process::id()));
-    let stage = Stage::with_turn(dir, Arc::new(RefusedTurn), Arc::default()).await;
+    let stage = Stage::with_turn(dir, Arc::new(RefusedTurn), Arc::default(), REQUESTS_PER_MINUTE).await;
     let id = stage.start(&["dbt build"]).await;
     let run = stage.ended(id).await;
     assert_eq!(run["status"], json!(20));
     assert_eq!(run["status_message"], json!("the warehouse file was not released: a transaction is open"));
+    clean_up(&stage.stop().await);
+}
+
+#[tokio::test]
+async fn more_requests_than_an_account_may_send_are_refused() {
+    let dir = std::env::temp_dir().join(format!("dbt-cloud-{}-throttled", std::process::id()));
+    let stage = Stage::with_turn(dir, Arc::new(RefusedTurn), Arc::default(), 2).await;
+    for expected in [200, 200, 429, 429] {
+        let (status, answer) = stage.call(Method::GET, "runs/", None).await;
+        assert_eq!((status, &answer["status"]["is_success"]), (expected, &json!(expected == 200)), "{answer}");
+    }
     clean_up(&stage.stop().await);
 }
 

@@ -3,10 +3,15 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::Sequence;
+use sluice_core::{Sequence, lake, port::Later};
 
-use super::*;
+use super::{
+    follow::{MOST_ATTEMPTS, START_WITHIN},
+    *,
+};
 use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryQueue, MemoryStore};
+
+mod storm;
 
 /// The warehouse and dbt in one: what is loaded, and what the runs have seen of it.
 #[derive(Default)]
@@ -50,8 +55,10 @@ impl Jobs for World {
         })
     }
 
-    async fn recent(&self) -> Result<Vec<JobRun>> {
-        self.faults.call(|| self.runs.borrow().iter().rev().map(|(run, _)| run.clone()).collect())
+    async fn recent(&self, cause: &str) -> Result<Vec<JobRun>> {
+        let runs = self.runs.borrow();
+        let found = runs.iter().rev().map(|(run, _)| run).filter(|run| run.cause.starts_with(cause));
+        self.faults.call(|| found.cloned().collect())
     }
 
     async fn cancel(&self, _: &str) -> Result<()> {
@@ -61,7 +68,8 @@ impl Jobs for World {
     async fn artifact(&self, _: &str, name: &str) -> Result<Option<Bytes>> {
         self.faults.call(|| {
             let results = self.run_results.borrow();
-            results.as_ref().filter(|_| name == "run_results.json").map(|r| Bytes::from(r.to_string()))
+            let manifest = (name == "manifest.json").then(|| Bytes::from_static(b"{}"));
+            results.as_ref().filter(|_| name == "run_results.json").map(|r| Bytes::from(r.to_string())).or(manifest)
         })
     }
 }
@@ -80,8 +88,12 @@ struct Stage {
     clock: ManualClock,
 }
 
-const POLICY: Policy =
-    Policy { min_interval: Duration::from_secs(900), poll: Duration::from_secs(30), limit: Duration::from_secs(3600) };
+const POLICY: Policy = Policy {
+    min_interval: Duration::from_secs(900),
+    poll: Duration::from_secs(30),
+    limit: Duration::from_secs(3600),
+    credits_per_hour: 1.0,
+};
 
 impl Stage {
     fn send(&self, message: &Message) -> Result<Dispatched> {
@@ -188,6 +200,185 @@ fn a_failed_run_is_retried_once_from_what_failed_and_then_left_until_new_data_co
 }
 
 #[test]
+fn a_run_that_left_no_results_is_retried_whole_and_one_without_failed_nodes_is_not() {
+    for (results, runs) in [
+        (None, 2),
+        (Some(json!({"results": [{"unique_id": "model.sluice.sales", "status": "success"}]})), 1),
+        (Some(json!({"results": []})), 1),
+    ] {
+        let stage = Stage::default();
+        stage.world.load("A.B.C", 1);
+        stage.wake();
+        *stage.world.run_results.borrow_mut() = results;
+        for _ in 0..2 {
+            stage.world.finish(JobState::Failed { reason: "no connection".into() });
+            stage.follow(1);
+        }
+        assert_eq!(stage.steps(), vec!["dbt build --exclude-resource-type unit_test"; runs]);
+        assert_eq!(stage.follow(1), Dispatched::Ended { number: 1, status: EndStatus::Failed });
+    }
+}
+
+#[test]
+fn an_end_tells_what_was_done_and_the_artifacts_are_kept() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    let node = |id: &str, status: &str, rows: u64| {
+        json!({"unique_id": id, "status": status, "execution_time": 1.5,
+        "message": "why", "adapter_response": {"rows_affected": rows}})
+    };
+    let first = [node("model.sluice.dim_products", "success", 3), node("model.sluice.sales", "error", 0)];
+    *stage.world.run_results.borrow_mut() = Some(json!({"elapsed_time": 3.0, "results": first}));
+    stage.world.finish(JobState::Failed { reason: "broken".into() });
+    stage.follow(1);
+    assert!(
+        !stage.store.objects.borrow().contains_key(lake::DBT_MANIFEST_KEY),
+        "a failed run is nothing to compare with"
+    );
+    *stage.world.run_results.borrow_mut() =
+        Some(json!({"elapsed_time": 2.0, "results": [node("model.sluice.sales", "success", 40)]}));
+    stage.world.finish(JobState::Succeeded);
+    stage.follow(1);
+
+    let objects = stage.store.objects.borrow();
+    let ended: serde_json::Value = serde_json::from_slice(&objects[&lake::dbt_end_key(1)]).expect("the end");
+    let run_id = RunId(ended["run_id"].as_str().expect("a run id").to_owned());
+    assert_eq!((ended["status"].as_str(), ended["cause"].as_str()), (Some("succeeded"), Some("test")));
+    assert_eq!((&ended["models"], &ended["rows"], &ended["attempts"]), (&json!(2), &json!(43), &json!(2)));
+    assert_eq!((&ended["seconds"], &ended["failures"]), (&json!(5.0), &json!([])));
+    assert_eq!(ended["dbt_run_ids"], json!(["1", "2"]));
+    assert_eq!(
+        ended["nodes"][0],
+        json!({"node": "model.sluice.dim_products", "status": "success", "seconds": 1.5, "rows": 3})
+    );
+    for start in [1, 2] {
+        assert!(objects.contains_key(&lake::dbt_artifact_key(&run_id, start, "run_results.json")), "start {start}");
+    }
+    assert_eq!(objects[lake::DBT_MANIFEST_KEY], "{}");
+    let said = stage.bus.announced.borrow().last().cloned().expect("an announcement");
+    assert_eq!(
+        (said.detail_type, &said.detail["models"], &said.detail["rows"]),
+        ("RunSucceeded", &json!(2), &json!(43))
+    );
+}
+
+#[test]
+fn an_end_of_an_earlier_version_is_still_read() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    let end = json!({"number": 1, "status": "succeeded", "dbt_run_id": "1", "ended_at": "2026-01-01T00:00:00Z",
+                     "covered": {"A.B.C": 1}});
+    stage.store.objects.borrow_mut().insert(lake::dbt_end_key(1), Bytes::from(end.to_string()));
+    stage.clock.advance(POLICY.min_interval);
+    assert_eq!(stage.wake(), Dispatched::NothingToDo);
+}
+
+#[test]
+fn a_full_refresh_waits_its_turn_and_a_doubled_wish_makes_one() {
+    let stage = Stage::default();
+    let wish = Message::FullRefresh { at: Some(DateTime::UNIX_EPOCH) };
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::NothingToDo, "nothing is loaded");
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 1 });
+    let (later, _) = stage.queue.sent.borrow().iter().rev().nth(1).cloned().expect("the wish again");
+    assert_eq!(serde_json::from_value::<Message>(later).expect("a message"), wish);
+
+    stage.world.finish(JobState::Succeeded);
+    stage.follow(1);
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::Deferred);
+    stage.clock.advance(POLICY.min_interval);
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::Started { number: 2 });
+    assert_eq!(stage.steps()[1], "dbt build --exclude-resource-type unit_test --full-refresh");
+    let sent = stage.queue.sent.borrow().len();
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 2 });
+    assert_eq!(stage.queue.sent.borrow().len(), sent + 1, "the wish is met: only the run is followed");
+
+    *stage.world.run_results.borrow_mut() = Some(json!({"results": [{"unique_id": "model.s.a", "status": "error"}]}));
+    stage.world.finish(JobState::Failed { reason: "broken".into() });
+    stage.follow(2);
+    assert!(stage.steps()[2].ends_with("--full-refresh --select a"), "{:?}", stage.steps());
+    stage.world.finish(JobState::Succeeded);
+    stage.follow(2);
+    stage.clock.advance(POLICY.min_interval);
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::NothingToDo);
+    let next = Message::FullRefresh { at: Some(stage.clock.now()) };
+    assert_eq!(stage.send(&next).expect("a wish"), Dispatched::Started { number: 3 });
+}
+
+#[test]
+fn a_forced_run_that_is_wished_for_during_another_comes_after_it() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    let forced = Message::Wake { cause: "models".into(), force: true, revive: true };
+    stage.send(&forced).expect("a wish");
+    let again = stage.queue.sent.borrow().iter().any(|(body, _)| body["force"] == json!(true));
+    assert!(again, "the wish must not get lost: {:?}", stage.queue.sent.borrow());
+}
+
+#[test]
+fn a_run_that_is_cancelled_on_request_is_neither_repeated_nor_retried() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    stage.wake();
+    let cancelled = Dispatched::Ended { number: 1, status: EndStatus::Cancelled };
+    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a wish"), cancelled);
+    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a wish"), cancelled);
+    assert!(stage.send(&Message::Cancel { number: 2 }).is_err(), "there is no run 2");
+    let said = stage.bus.announced.borrow().last().cloned().expect("an announcement");
+    assert_eq!((said.detail_type, said.detail["reason"].as_str()), ("RunFailed", Some("cancelled on request")));
+    stage.clock.advance(POLICY.min_interval);
+    assert_eq!(stage.wake(), Dispatched::NothingToDo);
+    stage.world.load("A.B.C", 2);
+    assert_eq!(stage.wake(), Dispatched::Started { number: 2 });
+    assert_eq!(stage.world.runs.borrow().len(), 2);
+}
+
+#[test]
+fn a_claim_that_is_cancelled_before_its_run_exists_ends_without_one() {
+    let stage = Stage { world: World { faults: Faults::at(1, false), ..World::default() }, ..Stage::default() };
+    stage.world.load("A.B.C", 1);
+    assert!(stage.send(&wake()).is_err(), "the trigger fails after the claim");
+    let wish = Message::Cancel { number: 1 };
+    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 1 }, "the trigger may be on its way");
+    stage.clock.advance(START_WITHIN);
+    assert_eq!(stage.follow(1), Dispatched::Ended { number: 1, status: EndStatus::Cancelled });
+    assert_eq!(stage.world.runs.borrow().len(), 0);
+}
+
+/// A queue on which time passes.
+struct SlowQueue<'a>(&'a Stage);
+
+impl Later for SlowQueue<'_> {
+    async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
+        self.0.clock.advance(START_WITHIN);
+        self.0.queue.send(body, delay).await
+    }
+}
+
+#[test]
+fn whoever_is_too_slow_to_trigger_leaves_it_to_the_next_start() {
+    let stage = Stage::default();
+    stage.world.load("A.B.C", 1);
+    let slow = Dispatch {
+        store: &stage.store,
+        ledger: &stage.world,
+        jobs: &stage.world,
+        bus: &stage.bus,
+        later: &SlowQueue(&stage),
+        clock: &stage.clock,
+        policy: POLICY,
+    };
+    block_on(slow.handle(&wake(), &RunId("slow".into()))).expect("a claim");
+    assert_eq!(stage.world.runs.borrow().len(), 0, "somebody else may have started it by now");
+    assert_eq!(stage.follow(1), Dispatched::Started { number: 1 });
+    assert_eq!(stage.world.runs.borrow().len(), 1);
+}
+
+#[test]
 fn a_claim_that_is_being_started_is_not_started_twice() {
     let stage = Stage { world: World { faults: Faults::at(1, false), ..World::default() }, ..Stage::default() };
     stage.world.load("A.B.C", 1);
@@ -234,7 +425,7 @@ fn a_run_that_somebody_cancelled_is_done_again_but_not_for_ever() {
     }
     stage.world.finish(JobState::Cancelled);
     assert_eq!(stage.follow(1), Dispatched::Ended { number: 1, status: EndStatus::Failed });
-    assert_eq!(stage.world.runs.borrow().len(), MOST_ATTEMPTS);
+    assert_eq!(stage.world.runs.borrow().len(), MOST_ATTEMPTS as usize);
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
         format!("CREATE SCHEMA IF NOT EXISTS {}.{}", quote::identifier(database), quote::identifier(schema))
     }));
     statements.extend(ledger::tables());
+    statements.extend(ledger::added_columns());
     statements.push(file_format());
     statements.push(stage(bucket));
     statements.extend(sources.tables.iter().map(raw_table));

@@ -119,6 +119,18 @@ pub struct DbtRun<'a> {
     pub status: &'a str,
     pub selectors: &'a str,
     pub cause: &'a str,
+    pub reason: Option<&'a str>,
+    pub full_refresh: bool,
+    pub attempts: u32,
+    pub models: u64,
+    pub tests: u64,
+    pub skipped: u64,
+    pub rows: u64,
+    /// The names of the failed nodes, separated by spaces.
+    pub failed: &'a str,
+    pub failures: u64,
+    pub seconds: f64,
+    pub credits: f64,
     pub started_at: DateTime<Utc>,
     pub finished_at: DateTime<Utc>,
 }
@@ -126,21 +138,56 @@ pub struct DbtRun<'a> {
 /// Records how a dbt run ended. Running it again adds nothing.
 pub fn dbt_run(run: &DbtRun<'_>) -> String {
     let timestamp = |at: DateTime<Utc>| format!("'{}'::TIMESTAMP_NTZ(6)", at.format("%Y-%m-%d %H:%M:%S%.6f"));
+    let values = [
+        ("NUMBER", run.number.to_string()),
+        ("RUN_ID", quote::literal(run.run_id)),
+        ("DBT_RUN_ID", quote::literal(run.dbt_run_id)),
+        ("STATUS", quote::literal(run.status)),
+        ("SELECTORS", quote::literal(run.selectors)),
+        ("CAUSE", quote::literal(run.cause)),
+        ("STARTED_AT", timestamp(run.started_at)),
+        ("FINISHED_AT", timestamp(run.finished_at)),
+        ("REASON", quote::literal_or_null(run.reason)),
+        ("FULL_REFRESH", if run.full_refresh { "TRUE" } else { "FALSE" }.to_owned()),
+        ("ATTEMPTS", run.attempts.to_string()),
+        ("MODELS", run.models.to_string()),
+        ("TESTS", run.tests.to_string()),
+        ("SKIPPED", run.skipped.to_string()),
+        ("ROWS_AFFECTED", run.rows.to_string()),
+        ("FAILURES", run.failures.to_string()),
+        ("FAILED_NODES", quote::literal(run.failed)),
+        ("SECONDS", format!("{:.3}", run.seconds)),
+        ("CREDITS", format!("{:.6}", run.credits)),
+    ];
+    let (columns, values): (Vec<&str>, Vec<String>) = values.into_iter().unzip();
     format!(
-        "INSERT INTO {OBSERVABILITY}.DBT_RUNS \
-         (NUMBER, RUN_ID, DBT_RUN_ID, STATUS, SELECTORS, CAUSE, STARTED_AT, FINISHED_AT)\n\
-         SELECT {}, {}, {}, {}, {}, {}, {}, {}\n\
+        "INSERT INTO {OBSERVABILITY}.DBT_RUNS ({})\nSELECT {}\n\
          WHERE NOT EXISTS (SELECT 1 FROM {OBSERVABILITY}.DBT_RUNS WHERE RUN_ID = {})",
-        run.number,
-        quote::literal(run.run_id),
-        quote::literal(run.dbt_run_id),
-        quote::literal(run.status),
-        quote::literal(run.selectors),
-        quote::literal(run.cause),
-        timestamp(run.started_at),
-        timestamp(run.finished_at),
+        columns.join(", "),
+        values.join(", "),
         quote::literal(run.run_id)
     )
+}
+
+/// What a run's row holds of its work. A warehouse whose table is older gets these added.
+const WORK_COLUMNS: [&str; 11] = [
+    "REASON VARCHAR",
+    "FULL_REFRESH BOOLEAN",
+    "ATTEMPTS NUMBER(10,0)",
+    "MODELS NUMBER(10,0)",
+    "TESTS NUMBER(10,0)",
+    "SKIPPED NUMBER(10,0)",
+    "ROWS_AFFECTED NUMBER(20,0)",
+    "FAILURES NUMBER(10,0)",
+    "FAILED_NODES VARCHAR",
+    "SECONDS NUMBER(14,3)",
+    "CREDITS NUMBER(14,6)",
+];
+
+/// Adds the columns that a ledger made by an earlier version lacks.
+pub(crate) fn added_columns() -> Vec<String> {
+    let add = |column: &&str| format!("ALTER TABLE {OBSERVABILITY}.DBT_RUNS ADD COLUMN IF NOT EXISTS {column}");
+    WORK_COLUMNS.iter().map(add).collect()
 }
 
 /// The ledger's own tables.
@@ -172,15 +219,19 @@ pub(crate) fn tables() -> [String; 3] {
         create(
             "DBT_RUNS",
             &[
-                "NUMBER NUMBER(20,0)",
-                "RUN_ID VARCHAR",
-                "DBT_RUN_ID VARCHAR",
-                "STATUS VARCHAR",
-                "SELECTORS VARCHAR",
-                "CAUSE VARCHAR",
-                "STARTED_AT TIMESTAMP_NTZ(6)",
-                "FINISHED_AT TIMESTAMP_NTZ(6)",
-            ],
+                &[
+                    "NUMBER NUMBER(20,0)",
+                    "RUN_ID VARCHAR",
+                    "DBT_RUN_ID VARCHAR",
+                    "STATUS VARCHAR",
+                    "SELECTORS VARCHAR",
+                    "CAUSE VARCHAR",
+                    "STARTED_AT TIMESTAMP_NTZ(6)",
+                    "FINISHED_AT TIMESTAMP_NTZ(6)",
+                ][..],
+                &WORK_COLUMNS[..],
+            ]
+            .concat(),
         ),
     ]
 }
@@ -243,6 +294,17 @@ mod tests {
                     status: "succeeded",
                     selectors: "source:dlt_application_data.products+",
                     cause: "it's loaded",
+                    reason: Some(r"can't build C:\x"),
+                    full_refresh: true,
+                    attempts: 2,
+                    models: 21,
+                    tests: 84,
+                    skipped: 3,
+                    rows: 1_000_000,
+                    failed: "model.sluice.sales test.sluice.unique_sales.0123abcdef",
+                    failures: 2,
+                    seconds: 61.25,
+                    credits: 0.017_013_9,
                     started_at: DateTime::UNIX_EPOCH,
                     finished_at: DateTime::UNIX_EPOCH,
                 }),

@@ -5,3 +5,4 @@ pub(crate) mod key;
 mod pipe;
 mod sql_api;
 mod streaming;
+mod submit;

@@ -74,6 +74,18 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) 
     Err(Failure::unsupported("this CREATE"))
 }
 
+/// `<table> ADD COLUMN IF NOT EXISTS <column> <type>`, after `ALTER TABLE`.
+pub(super) fn add_column(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    let table = in_schema(session, &mut cursor)?;
+    cursor.expect("ADD COLUMN IF NOT EXISTS")?;
+    let column = identifier(&cursor.identifier()?);
+    let duckdb = column_type(&mut cursor)?;
+    cursor.end()?;
+    let table = session.table(&table);
+    session.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {duckdb}"))?;
+    Ok(ResultSet::message("status", "Statement executed successfully.".to_owned()))
+}
+
 /// The copy in the text of a pipe.
 pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<CopyInto, Failure> {
     cursor.expect("CREATE PIPE IF NOT EXISTS")?;

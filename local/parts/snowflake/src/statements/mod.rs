@@ -113,6 +113,9 @@ impl<'a> Session<'a> {
         if cursor.eat("CREATE") {
             return ddl::create(self, cursor, text);
         }
+        if cursor.eat("ALTER TABLE") {
+            return ddl::add_column(self, cursor);
+        }
         if tokens.first().is_some_and(|verb| verb.is("DELETE")) {
             return Err(Failure::unsupported("DELETE outside a load block"));
         }

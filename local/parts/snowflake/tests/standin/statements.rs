@@ -264,6 +264,17 @@ async fn the_ledgers_other_statements_run() {
         status: "succeeded",
         selectors: "source:x+",
         cause: "it's loaded",
+        reason: None,
+        full_refresh: false,
+        attempts: 1,
+        models: 21,
+        tests: 84,
+        skipped: 0,
+        rows: 1_000_000,
+        failed: "",
+        failures: 0,
+        seconds: 61.25,
+        credits: 0.017_013_9,
         started_at: moment,
         finished_at: moment,
     };
@@ -272,6 +283,21 @@ async fn the_ledgers_other_statements_run() {
     }
     let started = "SELECT STARTED_AT FROM ADMIN__OBSERVABILITY.DBT_RUNS";
     assert_eq!(warehouse.column(started).await, ["2026-01-01 00:00:00.0005"]);
+    let work = "SELECT MODELS || ' ' || ROWS_AFFECTED || ' ' || SECONDS || ' ' || CREDITS || ' ' || FULL_REFRESH \
+                FROM ADMIN__OBSERVABILITY.DBT_RUNS WHERE REASON IS NULL";
+    assert_eq!(warehouse.column(work).await, ["21 1000000 61.250 0.017014 false"]);
+}
+
+#[tokio::test]
+async fn a_ledger_of_an_earlier_version_gets_its_columns() {
+    let warehouse = Warehouse::founded().await;
+    let add = "ALTER TABLE ADMIN.OBSERVABILITY.DBT_RUNS ADD COLUMN IF NOT EXISTS";
+    for _ in 0..2 {
+        warehouse.run(&format!("{add} LATER NUMBER(10,0)")).await.expect("a column");
+    }
+    let listed = "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'DBT_RUNS' AND column_name = 'LATER'";
+    assert_eq!(warehouse.column(listed).await, ["1"]);
+    assert!(warehouse.run("ALTER TABLE ADMIN.OBSERVABILITY.DBT_RUNS DROP COLUMN LATER").await.is_err());
 }
 
 #[tokio::test]

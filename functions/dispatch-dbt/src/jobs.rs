@@ -1,0 +1,57 @@
+//! The dispatch loop's jobs: whichever runner the settings name, behind one port.
+
+use sluice_aws::{CachedSecrets, S3Lake};
+use sluice_core::Result;
+use sluice_dbt::{DbtCloud, DbtProject};
+use sluice_pipeline::dispatch::{JobRun, Jobs};
+use sluice_snowflake::SqlApi;
+
+use crate::{Deps, config::Runner};
+
+/// One invocation's way to dbt.
+pub enum Dbt<'a> {
+    Cloud(DbtCloud<'a, CachedSecrets>),
+    Snowflake(DbtProject<'a, SqlApi<CachedSecrets>, S3Lake>),
+}
+
+impl<'a> Dbt<'a> {
+    pub fn of(deps: &'a Deps) -> Self {
+        match &deps.config.runner {
+            Runner::Cloud(config) => Dbt::Cloud(DbtCloud::new(&deps.http, &deps.secrets, config)),
+            Runner::Snowflake(config) => {
+                let limit = deps.config.policy.limit;
+                Dbt::Snowflake(DbtProject::new(&deps.statements, &deps.store, config, limit))
+            }
+        }
+    }
+}
+
+impl Jobs for Dbt<'_> {
+    async fn start(&self, cause: &str, steps: &[String]) -> Result<JobRun> {
+        match self {
+            Dbt::Cloud(jobs) => jobs.start(cause, steps).await,
+            Dbt::Snowflake(jobs) => jobs.start(cause, steps).await,
+        }
+    }
+
+    async fn recent(&self, cause: &str) -> Result<Vec<JobRun>> {
+        match self {
+            Dbt::Cloud(jobs) => jobs.recent(cause).await,
+            Dbt::Snowflake(jobs) => jobs.recent(cause).await,
+        }
+    }
+
+    async fn cancel(&self, id: &str) -> Result<()> {
+        match self {
+            Dbt::Cloud(jobs) => jobs.cancel(id).await,
+            Dbt::Snowflake(jobs) => jobs.cancel(id).await,
+        }
+    }
+
+    async fn artifact(&self, id: &str, name: &str) -> Result<Option<bytes::Bytes>> {
+        match self {
+            Dbt::Cloud(jobs) => jobs.artifact(id, name).await,
+            Dbt::Snowflake(jobs) => jobs.artifact(id, name).await,
+        }
+    }
+}
