@@ -4,6 +4,7 @@
 //! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
 
 pub mod ddl;
+pub mod evolve;
 pub mod ledger;
 pub mod load;
 pub mod observe;

@@ -113,7 +113,11 @@ impl<'a> Session<'a> {
         if cursor.eat("CREATE") {
             return ddl::create(self, cursor, text);
         }
-        if tokens.first().is_some_and(|verb| verb.is("DELETE")) {
+        if cursor.eat("ALTER TABLE") {
+            return ddl::alter(self, cursor);
+        }
+        // Outside a load block only a failed commit's entry in the ledger is ever deleted.
+        if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {
             return Err(Failure::unsupported("DELETE outside a load block"));
         }
         self.sql(tokens.strip_suffix(&[tokens::Token::Symbol(";")]).unwrap_or(&tokens))
