@@ -2,6 +2,8 @@
 
 mod config;
 mod events;
+mod faults;
 mod project;
 mod schemas;
+mod sources;
 mod tidy;

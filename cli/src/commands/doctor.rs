@@ -166,7 +166,7 @@ async fn dead_letters(platform: &Platform, output: &str, what: &str) -> Outcome<
 
 /// Whether each table is as fresh as its schedules say.
 async fn tables(platform: &Platform) -> Outcome<Vec<Check>> {
-    let schedules = Schedules::of(&platform.place.aws, &platform.stack)?.list().await?;
+    let schedules = Schedules::of(&platform.place.aws, &platform.stack, &platform.place.sources)?.list().await?;
     let store = platform.store()?;
     let mut checks = Vec::new();
     for table in platform.place.sources.tables.iter().filter(|table| crate::platform::extractor(table).is_some()) {
@@ -183,9 +183,11 @@ fn freshness(table: &str, schedules: &[&Schedule], age: Option<TimeDelta>) -> Ch
     let interval = schedules.iter().filter(|schedule| schedule.enabled).filter_map(|s| interval(&s.expression)).min();
     let told = age.map_or_else(|| "no commit yet".to_owned(), |age| format!("newest commit {} ago", duration(age)));
     match (interval, age) {
-        (None, _) if schedules.is_empty() => {
-            Check::warning(what, format!("{told}; no schedule"), "add one in template.yaml beside the others")
-        }
+        (None, _) if schedules.is_empty() => Check::warning(
+            what,
+            format!("{told}; no schedule"),
+            "give it a `schedule` in platform/sources.yaml and deploy",
+        ),
         (None, _) => Check::warning(what, format!("{told}; paused"), format!("sluice resume {table}")),
         (Some(_), None) => Check::warning(what, told, format!("sluice run {table} --wait")),
         // A run that finds nothing new makes no commit, so an old commit may only mean a quiet source.
@@ -265,6 +267,7 @@ mod tests {
             table: None,
             expression: expression.into(),
             enabled,
+            shared: false,
         };
         let (hourly, weekly) = (schedule("rate(1 hour)", true), schedule("cron(0 1 ? * MON *)", true));
         let off = schedule("rate(1 hour)", false);

@@ -38,10 +38,10 @@ pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Out
     let spinner = context.progress.spinner(word);
     let mut items = Vec::new();
     if table.is_none_or(|table| table.loader != Loader::Streaming) {
-        let schedules = Schedules::of(&platform.place.aws, &platform.stack)?;
+        let schedules = Schedules::of(&platform.place.aws, &platform.stack, &platform.place.sources)?;
         for schedule in chosen(schedules.list().await?, table.map(|table| &table.table)) {
             if schedule.enabled != enabled {
-                schedules.switch(&schedule.name, enabled).await?;
+                schedules.switch(&schedule, enabled).await?;
             }
             items.push(item(schedule, enabled));
         }
@@ -52,7 +52,7 @@ pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Out
     spinner.finish_and_clear();
     if items.is_empty() {
         return Err(Failure::from(Error::not_found("the stack has no schedule for this table"))
-            .hint("add one in template.yaml beside the others"));
+            .hint("give it a `schedule` in platform/sources.yaml and deploy"));
     }
     let changed = items.iter().filter(|item| item.changed).count();
     output::print(context.json, &Switched { enabled, changed, items }, render)
@@ -84,9 +84,13 @@ async fn stream(context: &Context<'_>, enabled: bool, asked_for: bool) -> Outcom
     }))
 }
 
-/// Those of a table, or all.
+/// Those of a table, or all of the stack's own.
 fn chosen(schedules: Vec<Schedule>, table: Option<&TableId>) -> Vec<Schedule> {
-    schedules.into_iter().filter(|schedule| table.is_none() || schedule.table.as_ref() == table).collect()
+    let is_chosen = |schedule: &Schedule| match table {
+        Some(_) => schedule.table.as_ref() == table,
+        None => !schedule.shared,
+    };
+    schedules.into_iter().filter(is_chosen).collect()
 }
 
 fn item(schedule: Schedule, enabled: bool) -> Item {
@@ -127,7 +131,7 @@ mod tests {
 
     fn schedule(name: &str, table: Option<&str>, enabled: bool) -> Schedule {
         let table = table.map(|table| table.parse().expect("a table"));
-        Schedule { name: name.into(), table, expression: "rate(1 hour)".into(), enabled }
+        Schedule { name: name.into(), table, expression: "rate(1 hour)".into(), enabled, shared: false }
     }
 
     #[test]
@@ -137,7 +141,11 @@ mod tests {
         let table: TableId = "A.B.C".parse().expect("a table");
         let names = |chosen: Vec<Schedule>| chosen.into_iter().map(|s| s.name).collect::<Vec<_>>();
         assert_eq!(names(chosen(all.clone(), Some(&table))), ["a"]);
-        assert_eq!(names(chosen(all, None)), ["a", "b", "s"]);
+        assert_eq!(names(chosen(all.clone(), None)), ["a", "b", "s"]);
+        let of_waking = |table: &str| Schedule { shared: true, ..schedule("w", Some(table), true) };
+        let woken = vec![schedule("w", None, true), of_waking("A.B.C"), of_waking("A.B.D")];
+        assert_eq!(chosen(woken.clone(), Some(&table)), [of_waking("A.B.C")]);
+        assert_eq!(chosen(woken, None), [schedule("w", None, true)]);
     }
 
     #[test]

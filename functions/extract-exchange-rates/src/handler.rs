@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, secret_json};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
 use sluice_core::{
     Result, Secret,
     extract::{ExtractRequest, ExtractSummary},
@@ -58,13 +58,14 @@ pub async fn handle(
 ) -> Result<ExtractSummary> {
     let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
-    let Credentials { app_id } = secret_json(secrets, &config.secret).await?;
-    let client = Client::new(http.clone(), &config.url, app_id);
-    let time = invocation.time_left(RESERVE);
-    let mut source = OpenExchangeRates { store, client, share: config.daily_share, time };
-    let lake = &config.lake_id;
-    let summary =
-        extract::run(store, bus, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    let summary = with_secret(secrets, &config.secret, async |Credentials { app_id }| {
+        let client = Client::new(http.clone(), &config.url, app_id);
+        let time = invocation.time_left(RESERVE);
+        let mut source = OpenExchangeRates { store, client, share: config.daily_share, time };
+        let (lake, run_id) = (&config.lake_id, &invocation.run_id);
+        extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
+    })
+    .await?;
     info!(
         table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
         rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, secret_json};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
 use sluice_core::{
     Error, Result,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
@@ -56,13 +56,14 @@ pub async fn handle(
 ) -> Result<ExtractSummary> {
     let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
-    let credentials: Credentials = secret_json(secrets, &config.secret).await?;
-    let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
-    let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
-    let mut source = Contacts { store, client, limits };
-    let lake = &config.lake_id;
-    let summary =
-        extract::run(store, bus, &SystemClock, &mut source, lake, table, &invocation.run_id, &request).await?;
+    let summary = with_secret(secrets, &config.secret, async |credentials: Credentials| {
+        let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
+        let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
+        let mut source = Contacts { store, client, limits };
+        let (lake, run_id) = (&config.lake_id, &invocation.run_id);
+        extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
+    })
+    .await?;
     info!(
         table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
         rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"

@@ -2,7 +2,7 @@
 
 use arrow_array::ArrayRef;
 use serde_json::Value;
-use sluice_aws::secret_json;
+use sluice_aws::with_secret;
 use sluice_core::{
     Result, Schema,
     drift::Observed,
@@ -33,9 +33,12 @@ pub async fn handle(
 ) -> Result<ExtractSummary> {
     let Deps { store, bus, secrets, config } = deps;
     let table = config.sources.table(&request.table)?;
-    let database: PostgresConfig = secret_json(secrets, &config.secret).await?;
-    let mut source = PostgresTable { store, database, options: config.options };
-    extract::run(store, bus, &SystemClock, &mut source, &config.lake_id, table, &invocation.run_id, &request).await
+    with_secret(secrets, &config.secret, async |database: PostgresConfig| {
+        let mut source = PostgresTable { store, database, options: config.options };
+        let (lake, run_id) = (&config.lake_id, &invocation.run_id);
+        extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
+    })
+    .await
 }
 
 /// Rows from the database into data files of the lake.

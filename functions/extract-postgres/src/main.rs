@@ -5,6 +5,8 @@ use extract_postgres::{
     handler::{Deps, handle},
 };
 use sluice_aws::{CachedSecrets, EventBus, S3Lake};
+use sluice_core::sources::Source;
+use sluice_lambda::each_due;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> sluice_lambda::MainResult {
@@ -17,5 +19,10 @@ async fn main() -> sluice_lambda::MainResult {
         config,
     };
     // Boxed: one type with all layers of two SDK clients inside is more than the compiler lays out.
-    sluice_lambda::run(async |request, invocation| Box::pin(handle(request, invocation, &deps)).await).await
+    sluice_lambda::run(async |event, invocation| {
+        let is_ours = |source: &Source| matches!(source, Source::Postgres { .. });
+        let run = async |request, invocation: &_| Box::pin(handle(request, invocation, &deps)).await;
+        each_due(event, &deps.config.sources, is_ours, invocation, run).await
+    })
+    .await
 }

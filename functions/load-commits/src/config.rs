@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sluice_core::{LakeId, Sources, env::Env};
+use sluice_pipeline::load::Patience;
 use sluice_snowflake::SnowflakeConfig;
 
 #[derive(Debug)]
@@ -12,8 +13,8 @@ pub struct Config {
     pub bus_name: String,
     /// The function's own queue, for looking again at what Snowpipe has under way.
     pub queue_url: String,
-    /// Snowpipe's report is asked this often.
-    pub poll: Duration,
+    /// How often Snowpipe is asked, and when it is given up.
+    pub patience: Patience,
     pub snowflake: SnowflakeConfig,
     pub sources: Sources,
 }
@@ -25,7 +26,10 @@ impl Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             bus_name: env.required("SLUICE_BUS_NAME"),
             queue_url: env.required("SLUICE_LOAD_QUEUE_URL"),
-            poll: Duration::from_secs(env.parsed_or("SLUICE_LOAD_POLL_SECONDS", 30)),
+            patience: Patience {
+                poll: Duration::from_secs(env.parsed_or("SLUICE_LOAD_POLL_SECONDS", 30)),
+                limit: Duration::from_secs(env.parsed_or("SLUICE_LOAD_LIMIT_SECONDS", 3_600)),
+            },
             snowflake: SnowflakeConfig::from_env(env),
             sources: sluice_lambda::sources(env),
         }

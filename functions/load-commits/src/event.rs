@@ -5,12 +5,21 @@ use serde::Deserialize;
 use sluice_core::{Error, Result, lake};
 use sluice_pipeline::load::CommitRef;
 
-/// The function's event: a batch from the queue, or a schedule's request to look for commits that were missed.
+/// The function's event: a batch from the queue, a schedule's request to look for commits that were missed, or a
+/// person's to try a failed commit again.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Event {
     Batch(SqsEvent),
     Sweep(Sweep),
+    Retry(Retry),
+}
+
+/// `{"retry": {"table": "…", "sequence": …}}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    pub retry: CommitRef,
 }
 
 /// `{"sweep": true}`.
@@ -24,6 +33,8 @@ pub struct Sweep {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Work {
     Load(Vec<CommitRef>),
+    /// Forget that the commit has failed, and load it.
+    Retry(CommitRef),
     Sweep,
     /// S3 sends this once when the notification is set up.
     Nothing,
@@ -43,6 +54,7 @@ pub fn parse(body: &str) -> Result<Work> {
             event: String,
         },
         Again(CommitRef),
+        Retry(Retry),
         Sweep(Sweep),
     }
     #[derive(Deserialize)]
@@ -67,6 +79,7 @@ pub fn parse(body: &str) -> Result<Work> {
         Body::Test { event } if event == "s3:TestEvent" => Ok(Work::Nothing),
         Body::Test { .. } => Err(unknown()),
         Body::Again(commit) => Ok(Work::Load(vec![commit])),
+        Body::Retry(Retry { retry }) => Ok(Work::Retry(retry)),
         Body::Sweep(Sweep { sweep: true }) => Ok(Work::Sweep),
         Body::Sweep(_) => Err(unknown()),
     }
@@ -94,7 +107,9 @@ mod tests {
                 format!(r#"{{"Records":[{{"s3":{{"object":{{"key":"{key}","size":1}}}}}}]}}"#),
                 Some(Work::Load(vec![commit.clone()])),
             ),
-            (serde_json::to_string(&commit).expect("json"), Some(Work::Load(vec![commit]))),
+            (serde_json::to_string(&commit).expect("json"), Some(Work::Load(vec![commit.clone()]))),
+            (serde_json::json!({ "retry": commit }).to_string(), Some(Work::Retry(commit))),
+            (r#"{"retry": {"table": "A.B.C"}}"#.into(), None),
             (r#"{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"b"}"#.into(), Some(Work::Nothing)),
             (r#"{"sweep":true}"#.into(), Some(Work::Sweep)),
             (r#"{"Records":[{"s3":{"object":{"key":"raw/x.json"}}}]}"#.into(), None),

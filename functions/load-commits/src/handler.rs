@@ -9,23 +9,23 @@ use std::{
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{
-    Error, Loader, Result, Sequence, TableId,
+    Error, Loader, Result, Sequence, Table, TableId,
     port::{Later, Statements},
 };
-use sluice_lambda::{Action, Invocation, each_message, policy};
+use sluice_lambda::{Invocation, each_message};
 use sluice_pipeline::{
     load::{self, CommitRef, Loaded},
     log,
 };
 use sluice_snowflake::{Account, Snowpipe, SqlApi, sql::ledger};
 use tokio::time::Instant;
-use tracing::info;
+use tracing::{error, info};
 use uuid::Uuid;
 
 use crate::{
     Config,
-    event::{self, Event, Work},
-    warehouse::{Snowflake, known_sequences},
+    event::{self, Event, Retry, Work},
+    warehouse::{Shapes, Snowflake, known_sequences},
 };
 
 /// Kept of an invocation's time for announcing and answering.
@@ -41,6 +41,8 @@ pub struct Deps {
     pub pipe: Snowpipe<CachedSecrets>,
     /// Tables whose lock row is known to be there.
     lockable: Mutex<BTreeSet<TableId>>,
+    /// Tables that are known to have a commit's columns.
+    shapes: Shapes,
 }
 
 /// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
@@ -48,6 +50,7 @@ pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Resul
     match event {
         Event::Batch(batch) => Ok(each_message(batch, async |body| deps.message(body, invocation).await).await),
         Event::Sweep(_) => deps.sweep(invocation).await.map(|()| SqsBatchResponse::default()),
+        Event::Retry(Retry { retry }) => deps.retry(&retry, invocation).await.map(|()| SqsBatchResponse::default()),
     }
 }
 
@@ -64,6 +67,7 @@ impl Deps {
             statements: SqlApi::new(Arc::clone(&account)),
             pipe: Snowpipe::new(account),
             lockable: Mutex::default(),
+            shapes: Shapes::default(),
             config,
         })
     }
@@ -72,6 +76,7 @@ impl Deps {
         match event::parse(body)? {
             Work::Nothing => Ok(()),
             Work::Sweep => self.sweep(invocation).await,
+            Work::Retry(commit) => self.retry(&commit, invocation).await,
             Work::Load(commits) => {
                 for commit in commits {
                     self.load(&commit, invocation).await?;
@@ -83,26 +88,50 @@ impl Deps {
 
     async fn load(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
-        if self.config.sources.table(&at.table)?.loader == Loader::Copy {
+        let table = self.config.sources.table(&at.table)?;
+        if table.loader == Loader::Copy {
             self.lock_row(&statements, at).await?;
         }
-        let warehouse = Snowflake { statements: &statements, pipe: &self.pipe, attempt: &invocation.run_id.0 };
+        let warehouse = self.warehouse(&statements, table, invocation);
         let lake = &self.config.lake_id;
-        match load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.poll).await {
-            Ok(Loaded::Done { rows, already }) => {
+        match load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.patience).await? {
+            Loaded::Done { rows, already } => {
                 info!(table = %at.table, sequence = at.sequence.0, rows, already, "loaded");
                 Ok(())
             }
-            Ok(Loaded::LookAgain(wait)) => {
+            Loaded::LookAgain(wait) => {
                 info!(table = %at.table, sequence = at.sequence.0, "Snowpipe is at it");
                 self.again(at, wait).await
             }
-            Err(error) => {
-                if policy(error.kind()).action == Action::Acknowledge {
-                    load::announce_failure(&self.bus, invocation.run_id.clone(), at, &error).await?;
-                }
-                Err(error)
+            Loaded::Failed { reason, already } => {
+                let hint = "mend the cause, then send {\"retry\": {\"table\": …, \"sequence\": …}} to the load queue";
+                error!(table = %at.table, sequence = at.sequence.0, reason, already, hint, "will not load");
+                Ok(())
             }
+        }
+    }
+
+    /// A person has mended what made a commit fail.
+    async fn retry(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
+        let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
+        let table = self.config.sources.table(&at.table)?;
+        self.warehouse(&statements, table, invocation).forget_failure(&self.config.lake_id, at).await?;
+        info!(table = %at.table, sequence = at.sequence.0, "its failure is forgotten; it is tried again");
+        self.load(at, invocation).await
+    }
+
+    fn warehouse<'a, S: Statements>(
+        &'a self,
+        statements: &'a S,
+        table: &'a Table,
+        invocation: &'a Invocation,
+    ) -> Snowflake<'a, S, CachedSecrets> {
+        Snowflake {
+            statements,
+            pipe: &self.pipe,
+            attempt: &invocation.run_id.0,
+            contract: &table.columns,
+            shapes: &self.shapes,
         }
     }
 
@@ -129,12 +158,15 @@ impl Deps {
         self.queue.send(&body, wait).await
     }
 
-    /// Notifications come late and may be lost: every commit that the ledger does not know is queued again.
+    /// Notifications come late and may be lost: every commit that the ledger does not know is queued again, and every one
+    /// that was handed to Snowpipe longer ago than anybody follows it.
     async fn sweep(&self, invocation: &Invocation) -> Result<()> {
         let lake = &self.config.lake_id;
         for table in self.config.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
             let Some(newest) = log::newest_commit(&self.store, &table.table).await? else { continue };
-            let known = known_sequences(&self.statements, lake, &table.table, &invocation.run_id.0).await?;
+            let known =
+                known_sequences(&self.statements, lake, &table.table, self.config.patience.limit, &invocation.run_id.0)
+                    .await?;
             let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
             for &sequence in &missing {
                 let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };

@@ -1,21 +1,46 @@
 //! The load loop's warehouse on Snowflake: the ledger and the load block over the SQL API, files over Snowpipe.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use sluice_core::{
-    Commit, Error, LakeId, Result, TableId,
+    Commit, Error, LakeId, Result, Schema, TableId,
+    drift::Action,
     port::{Row, Secrets, Statements, required},
 };
 use sluice_pipeline::load::{CommitRef, LedgerState, PipeProgress, Warehouse};
 use sluice_snowflake::{
     Snowpipe,
     pipe::{FileReport, FileStatus},
-    sql::{ledger, load},
+    sql::{
+        evolve::{self, Present},
+        ledger, load,
+    },
 };
 use uuid::Uuid;
 
 /// Names the requests of this platform among all UUIDs derived from names.
 const NAMESPACE: Uuid = Uuid::from_u128(0x5f1c_a2b0_8d4e_4c57_9f1b_6d0e_2a77_31c9);
+
+/// The columns that raw tables are known to have, by table and fingerprint. Tables only ever grow, so what once fitted
+/// fits.
+#[derive(Debug, Default)]
+pub struct Shapes(Mutex<BTreeSet<(TableId, String)>>);
+
+impl Shapes {
+    fn has(&self, commit: &Commit) -> bool {
+        let shape = (commit.table.clone(), commit.schema.fingerprint());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&shape)
+    }
+
+    fn add(&self, commit: &Commit) {
+        let shape = (commit.table.clone(), commit.schema.fingerprint());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(shape);
+    }
+}
 
 /// One invocation's view of the warehouse.
 pub struct Snowflake<'a, S, Sec> {
@@ -23,6 +48,9 @@ pub struct Snowflake<'a, S, Sec> {
     pub pipe: &'a Snowpipe<Sec>,
     /// The invocation: a resent request of it runs once, a new invocation is a new attempt.
     pub attempt: &'a str,
+    /// The table's columns in `platform/sources.yaml`: whoever put one there wants it in the raw table.
+    pub contract: &'a Schema,
+    pub shapes: &'a Shapes,
 }
 
 impl<S: Statements, Sec: Secrets> Snowflake<'_, S, Sec> {
@@ -47,6 +75,24 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
     async fn ledger(&self, lake: &LakeId, at: &CommitRef) -> Result<LedgerState> {
         let rows = self.execute("ledger", (lake, at), &ledger::entry(lake, &at.table, at.sequence)).await?;
         rows.first().map_or(Ok(LedgerState::Absent), state)
+    }
+
+    async fn prepare(&self, commit: &Commit) -> Result<()> {
+        if self.shapes.has(commit) {
+            return Ok(());
+        }
+        let (lake, at) = (&commit.lake_id, &at(commit));
+        let rows = self.execute("columns", (lake, at), &evolve::columns(&commit.table)).await?;
+        let present: Vec<Present> = rows.iter().map(Present::of).collect::<Result<_>>()?;
+        let evolved =
+            |name: &str| commit.drift.iter().any(|change| change.column == name && change.action == Action::Evolved);
+        let permits = |name: &str| evolved(name) || self.contract.position(name).is_some();
+        for (number, statement) in evolve::statements(commit, &present, permits)?.iter().enumerate() {
+            tracing::warn!(table = %commit.table, statement, "the raw table evolves");
+            self.execute(&format!("evolve-{number}"), (lake, at), statement).await?;
+        }
+        self.shapes.add(commit);
+        Ok(())
     }
 
     async fn copy(&self, commit: &Commit) -> Result<u64> {
@@ -78,7 +124,7 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
         let statement = match state {
             LedgerState::Loaded { rows } => ledger::settle(commit, ledger::Status::Loaded, *rows, None),
             LedgerState::Failed { reason } => ledger::settle(commit, ledger::Status::Failed, 0, Some(reason)),
-            LedgerState::Absent | LedgerState::Submitted => {
+            LedgerState::Absent | LedgerState::Submitted { .. } => {
                 return Err(Error::internal("only an end can be settled").with("table", &commit.table));
             }
         };
@@ -86,11 +132,29 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
         self.execute("submit", (&commit.lake_id, &at(commit)), &ledger::submit(commit)).await?;
         self.execute("settle", (&commit.lake_id, &at(commit)), &statement).await.map(drop)
     }
+
+    async fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> Result<()> {
+        let statement = ledger::unreadable(lake, &at.table, at.sequence, reason);
+        self.execute("refuse", (lake, at), &statement).await.map(drop)
+    }
+}
+
+impl<S: Statements, Sec: Secrets> Snowflake<'_, S, Sec> {
+    /// Takes back that a commit has failed: the next delivery tries it again.
+    pub async fn forget_failure(&self, lake: &LakeId, at: &CommitRef) -> Result<()> {
+        let statement = ledger::forget_failure(lake, &at.table, at.sequence);
+        self.execute("forget", (lake, at), &statement).await.map(drop)
+    }
 }
 
 fn state(row: &Row) -> Result<LedgerState> {
     match required(row, "status")? {
-        "submitted" => Ok(LedgerState::Submitted),
+        "submitted" => {
+            let age = required(row, "age_seconds")?;
+            // A clock that was set back makes an age negative, which is as good as none.
+            let age: i64 = age.parse().map_err(|_| Error::internal("the age of a ledger row is no number"))?;
+            Ok(LedgerState::Submitted { age: Duration::from_secs(age.max(0).unsigned_abs()) })
+        }
         "loaded" => {
             let rows = required(row, "rows_loaded")?;
             let rows = rows.parse().map_err(|_| Error::internal("the ledger's row count is no number"))?;
@@ -161,15 +225,18 @@ fn progress(commit: &Commit, fates: &BTreeMap<String, Fate>) -> PipeProgress {
     if pending { PipeProgress::Pending } else { PipeProgress::Loaded { rows } }
 }
 
-/// All sequences of a table that the ledger knows the end of.
+/// All sequences of a table that the ledger knows the end of, or that are being followed since less than the limit.
 pub async fn known_sequences(
     statements: &impl Statements,
     lake: &LakeId,
     table: &TableId,
+    limit: Duration,
     attempt: &str,
 ) -> Result<Vec<u64>> {
     let request = Uuid::new_v5(&NAMESPACE, format!("sweep/{lake}/{table}/{attempt}").as_bytes());
-    let rows = statements.execute(&ledger::sequences(lake, table), request, &format!("sluice:sweep:{table}")).await?;
+    let rows = statements
+        .execute(&ledger::sequences(lake, table, limit.as_secs()), request, &format!("sluice:sweep:{table}"))
+        .await?;
     rows.iter()
         .map(|row| {
             required(row, "sequence")?.parse().map_err(|_| Error::internal("a sequence in the ledger is no number"))

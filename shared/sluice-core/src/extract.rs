@@ -29,6 +29,13 @@ pub struct ExtractRequest {
     pub dry_run: bool,
 }
 
+impl ExtractRequest {
+    /// What a schedule asks for: everything new at this time.
+    pub fn scheduled(table: TableId, time: DateTime<Utc>) -> Self {
+        ExtractRequest { time, table, full_refresh: false, from: None, to: None, from_cursor: None, dry_run: false }
+    }
+}
+
 /// One run of one extract, as its source sees it.
 #[derive(Debug, Clone, Copy)]
 pub struct ExtractRun<'a> {
@@ -96,4 +103,23 @@ pub struct ExtractSummary {
     /// What the source said about itself and about what remains to be read; as in the commit.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub facts: serde_json::Map<String, serde_json::Value>,
+}
+
+impl ExtractSummary {
+    /// The summary of a run that found nothing.
+    pub fn nothing_new(table: TableId, run_id: RunId) -> Self {
+        ExtractSummary {
+            outcome: Outcome::NothingNew,
+            table,
+            run_id,
+            sequence: None,
+            rows: 0,
+            rejected: 0,
+            files: 0,
+            bytes: 0,
+            cursor_to: None,
+            plan: None,
+            facts: serde_json::Map::new(),
+        }
+    }
 }

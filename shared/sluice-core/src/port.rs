@@ -73,6 +73,9 @@ pub trait Later {
 /// Secrets by name. Fetched on first use, never at cold start.
 pub trait Secrets {
     fn get(&self, name: &str) -> impl Future<Output = Result<crate::Secret>>;
+
+    /// Whoever the secret was shown to has refused it: the next `get` reads it anew, because it may have been rotated.
+    fn forget(&self, _name: &str) {}
 }
 
 /// Time that passes. "Today" never comes from here: it is the event's `time`.

@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disposition, Error, Mode, Result, Schema, TableId};
+use crate::{Disposition, Error, Mode, Result, Schedule, Schema, TableId};
 
 /// Who brings a commit into the warehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +71,9 @@ pub struct Table {
     pub table: TableId,
     pub description: String,
     pub source: Source,
+    /// When it is extracted; absent means only by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Schedule>,
     pub loader: Loader,
     pub disposition: Disposition,
     #[serde(default)]
@@ -169,6 +172,9 @@ fn problems(table: &Table) -> Vec<String> {
     if (table.loader == Loader::Streaming) != matches!(table.source, Source::Kafka { .. }) {
         problems.push(format!("{}: the loader 'streaming' and a kafka source belong together", table.table));
     }
+    if table.loader == Loader::Streaming && table.schedule.is_some() {
+        problems.push(format!("{}: a streaming table has no schedule", table.table));
+    }
     if table.loader == Loader::Snowpipe && table.disposition != Disposition::Append {
         problems.push(format!("{}: Snowpipe only appends", table.table));
     }
@@ -197,9 +203,23 @@ tables:
     disposition: merge
     key: [nope]
     columns: [{ name: Id, type: bigint }]
+  - table: A.B.D
+    description: d
+    source: { kind: hubspot_contacts }
+    loader: copy
+    disposition: merge
+    key: [id]
+    contract: evolve
+    columns: [{ name: id, type: bigint }]
 ";
-        let text = Sources::parse(yaml).expect_err("three problems").to_string();
-        for part in ["A.B.C: no column 'nope'", "column 'Id' must be lower case", "Snowpipe only appends"] {
+        let text = Sources::parse(yaml).expect_err("problems").to_string();
+        for part in [
+            "A.B.C: no column 'nope'",
+            "column 'Id' must be lower case",
+            "Snowpipe only appends",
+            "A.B.D: column 'id' is in the key and must be required",
+            "A.B.D: HubSpot's properties are an allow-list",
+        ] {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -34,6 +34,11 @@ impl Invocation {
         Invocation { deadline, ..Self::new(&context.request_id, Duration::ZERO) }
     }
 
+    /// The same invocation for another run: the same deadline, an id of its own.
+    pub fn another_run(&self) -> Self {
+        Invocation { run_id: RunId(uuid::Uuid::now_v7().to_string()), ..self.clone() }
+    }
+
     /// What is left until Lambda ends the process, less a reserve for finishing.
     pub fn time_left(&self, reserve: Duration) -> Duration {
         self.deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(reserve)

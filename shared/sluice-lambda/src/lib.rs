@@ -2,12 +2,14 @@
 //!
 //! With `functions/*` this is the only crate that knows Lambda.
 
+mod extracts;
 mod invocation;
 mod messages;
 mod metrics;
 mod policy;
 mod start;
 
+pub use extracts::{Due, ExtractAnswer, ExtractEvent, each_due};
 pub use invocation::{Invocation, run, run_on_text};
 pub use messages::each_message;
 pub use metrics::{Distribution, Metrics, Unit};

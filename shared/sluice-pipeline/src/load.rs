@@ -2,13 +2,14 @@
 //!
 //! Deliveries come late, twice and out of order. What makes a replay a no-op is the ledger, keyed by (lake id, table,
 //! sequence), which the load writes in the same transaction as the rows. The announcement comes after, at least once,
-//! also when the work was already done: a delivery that died between the two is completed by the next one.
+//! also when the work was already done: a delivery that died between the two is completed by the next one. A commit that
+//! can never load ends in the ledger too, so that nothing tries it again until a person has said so.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Commit, Error, LakeId, Loader, Result, Sequence, TableId,
+    Commit, Error, Kind, LakeId, Loader, Result, RunId, Sequence, TableId,
     event::{self, LoadFailed, TableLoaded},
     port::{Bus, ObjectStore},
 };
@@ -26,14 +27,25 @@ pub struct CommitRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerState {
     Absent,
-    /// Handed to Snowpipe, not yet confirmed.
-    Submitted,
+    /// Handed to Snowpipe so long ago, not yet confirmed.
+    Submitted {
+        age: Duration,
+    },
     Loaded {
         rows: u64,
     },
     Failed {
         reason: String,
     },
+}
+
+/// How Snowpipe is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// It is asked this often.
+    pub poll: Duration,
+    /// What it has not confirmed by then has failed.
+    pub limit: Duration,
 }
 
 /// What Snowpipe says about the files of a commit.
@@ -54,6 +66,10 @@ pub enum PipeProgress {
 pub trait Warehouse {
     fn ledger(&self, lake: &LakeId, commit: &CommitRef) -> impl Future<Output = Result<LedgerState>>;
 
+    /// Brings the target up to the commit's columns, as far as its contract lets it. Doing it again changes nothing, and
+    /// an older commit takes nothing back.
+    fn prepare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
+
     /// Loads the commit's files and writes the ledger in one transaction; doing it again changes nothing. Returns the
     /// rows loaded by whoever did it.
     fn copy(&self, commit: &Commit) -> impl Future<Output = Result<u64>>;
@@ -63,8 +79,11 @@ pub trait Warehouse {
 
     fn progress(&self, commit: &Commit) -> impl Future<Output = Result<PipeProgress>>;
 
-    /// Records how a submitted commit ended.
+    /// Records how a commit ended that did not end in [`Warehouse::copy`]. What is loaded stays loaded.
     fn settle(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
+
+    /// Records that there is no reading this commit.
+    fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> impl Future<Output = Result<()>>;
 }
 
 /// How one delivery ended.
@@ -76,6 +95,11 @@ pub enum Loaded {
     },
     /// Snowpipe is at it: look again after this time.
     LookAgain(Duration),
+    /// It will not load without a person; said on the bus and in the ledger.
+    Failed {
+        reason: String,
+        already: bool,
+    },
 }
 
 /// Brings one commit into the warehouse and announces it.
@@ -85,27 +109,30 @@ pub async fn commit(
     bus: &impl Bus,
     lake: &LakeId,
     at: &CommitRef,
-    poll: Duration,
+    patience: Patience,
 ) -> Result<Loaded> {
     let state = warehouse.ledger(lake, at).await?;
     if let LedgerState::Failed { reason } = state {
-        return Err(Error::invalid_data(format!("this commit failed to load before: {reason}"))
-            .with("table", &at.table)
-            .with("sequence", at.sequence));
+        return Ok(Loaded::Failed { reason, already: true });
     }
-    let commit = log::read_commit(store, &at.table, at.sequence).await?;
-    if commit.lake_id != *lake {
-        return Err(Error::invalid_data("the commit belongs to another lake").with("lake_id", &commit.lake_id));
-    }
-    let outcome = match state {
-        LedgerState::Loaded { rows } => Loaded::Done { rows, already: true },
-        _ => match commit.loader {
-            Loader::Copy => Loaded::Done { rows: warehouse.copy(&commit).await?, already: false },
-            Loader::Snowpipe => pipe(warehouse, &commit, &state, poll).await?,
-            Loader::Streaming => {
-                return Err(Error::unsupported("a streaming table takes no commits").with("table", &at.table));
-            }
-        },
+    let commit = match readable(store, lake, at).await {
+        Err(error) if is_final(&error) => {
+            announce_failure(bus, RunId("unreadable".into()), at, &error).await?;
+            let reason = error.chain();
+            warehouse.refuse(lake, at, &reason).await?;
+            return Ok(Loaded::Failed { reason, already: false });
+        }
+        read => read?,
+    };
+    let outcome = match bring_in(warehouse, &commit, state, patience).await {
+        // Announced before it is recorded: what dies between the two is announced again, with the same id.
+        Err(error) if is_final(&error) => {
+            announce_failure(bus, commit.run_id.clone(), at, &error).await?;
+            let reason = error.chain();
+            warehouse.settle(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
+            return Ok(Loaded::Failed { reason, already: false });
+        }
+        outcome => outcome?,
     };
     // A reset brings no rows: nobody downstream has anything to do.
     if let (Loaded::Done { rows, .. }, None) = (&outcome, &commit.reset) {
@@ -123,39 +150,73 @@ pub async fn commit(
     Ok(outcome)
 }
 
+/// Only other data, another contract or another build makes this end otherwise: to deliver it again is of no use.
+fn is_final(error: &Error) -> bool {
+    matches!(error.kind(), Kind::InvalidData | Kind::SchemaMismatch | Kind::Unsupported)
+}
+
+async fn readable(store: &impl ObjectStore, lake: &LakeId, at: &CommitRef) -> Result<Commit> {
+    let commit = log::read_commit(store, &at.table, at.sequence).await?;
+    if commit.lake_id != *lake {
+        return Err(Error::invalid_data("the commit belongs to another lake").with("lake_id", &commit.lake_id));
+    }
+    Ok(commit)
+}
+
+async fn bring_in(
+    warehouse: &impl Warehouse,
+    commit: &Commit,
+    state: LedgerState,
+    patience: Patience,
+) -> Result<Loaded> {
+    if let LedgerState::Loaded { rows } = state {
+        return Ok(Loaded::Done { rows, already: true });
+    }
+    match commit.loader {
+        Loader::Copy => {
+            warehouse.prepare(commit).await?;
+            Ok(Loaded::Done { rows: warehouse.copy(commit).await?, already: false })
+        }
+        Loader::Snowpipe => pipe(warehouse, commit, &state, patience).await,
+        Loader::Streaming => Err(Error::unsupported("a streaming table takes no commits").with("table", &commit.table)),
+    }
+}
+
 /// The pipe's history is asked before every submission: after a lost answer the files may be in already.
-async fn pipe(warehouse: &impl Warehouse, commit: &Commit, state: &LedgerState, poll: Duration) -> Result<Loaded> {
-    let progress = match (commit.files.is_empty(), state) {
-        (true, _) => PipeProgress::Loaded { rows: 0 },
-        (false, _) => warehouse.progress(commit).await?,
+async fn pipe(warehouse: &impl Warehouse, commit: &Commit, state: &LedgerState, patience: Patience) -> Result<Loaded> {
+    let progress = match commit.files.is_empty() {
+        true => PipeProgress::Loaded { rows: 0 },
+        false => warehouse.progress(commit).await?,
+    };
+    let failed = |reason: String| {
+        let error = Error::invalid_data(format!("the load failed: {reason}"));
+        Err(error.with("table", &commit.table).with("sequence", commit.sequence))
     };
     match progress {
-        PipeProgress::Unknown => {
-            warehouse.submit(commit).await?;
-            Ok(Loaded::LookAgain(poll))
+        PipeProgress::Unknown | PipeProgress::Pending if is_overdue(state, patience.limit) => {
+            failed(format!("Snowpipe has not confirmed the files within {} seconds", patience.limit.as_secs()))
         }
-        PipeProgress::Pending => Ok(Loaded::LookAgain(poll)),
+        PipeProgress::Unknown => {
+            warehouse.prepare(commit).await?;
+            warehouse.submit(commit).await?;
+            Ok(Loaded::LookAgain(patience.poll))
+        }
+        PipeProgress::Pending => Ok(Loaded::LookAgain(patience.poll)),
         PipeProgress::Loaded { rows } if rows == commit.rows => {
             warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
             Ok(Loaded::Done { rows, already: false })
         }
-        PipeProgress::Loaded { rows } => {
-            let reason = format!("Snowpipe loaded {rows} rows of {} committed", commit.rows);
-            fail(warehouse, commit, reason).await
-        }
-        PipeProgress::Failed { reason } => fail(warehouse, commit, reason).await,
+        PipeProgress::Loaded { rows } => failed(format!("Snowpipe loaded {rows} rows of {} committed", commit.rows)),
+        PipeProgress::Failed { reason } => failed(reason),
     }
 }
 
-async fn fail(warehouse: &impl Warehouse, commit: &Commit, reason: String) -> Result<Loaded> {
-    warehouse.settle(commit, &LedgerState::Failed { reason: reason.clone() }).await?;
-    Err(Error::invalid_data(format!("the load failed: {reason}"))
-        .with("table", &commit.table)
-        .with("sequence", commit.sequence))
+fn is_overdue(state: &LedgerState, limit: Duration) -> bool {
+    matches!(state, LedgerState::Submitted { age } if *age >= limit)
 }
 
 /// Says on the bus that a commit will not load without a person.
-pub async fn announce_failure(bus: &impl Bus, run_id: sluice_core::RunId, at: &CommitRef, error: &Error) -> Result<()> {
+async fn announce_failure(bus: &impl Bus, run_id: RunId, at: &CommitRef, error: &Error) -> Result<()> {
     bus.announce(event::load_failed(&LoadFailed {
         id: format!("{}#{}", at.table, at.sequence),
         run_id,

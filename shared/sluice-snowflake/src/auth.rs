@@ -140,6 +140,7 @@ impl<Sec: Secrets> Tokens for KeyPairTokens<Sec> {
 
     fn forget(&self) {
         *held(&self.minted) = None;
+        self.secrets.forget(&self.config.secret);
     }
 }
 
@@ -208,9 +209,9 @@ mod tests {
         assert_eq!(at(53).await, first);
         let second = at(54).await;
         assert_ne!(second, first);
-        assert_eq!(tokens.secrets.reads(), 1);
+        assert_eq!((tokens.secrets.reads(), tokens.secrets.forgotten()), (1, 0));
         tokens.forget();
         at(55).await;
-        assert_eq!(tokens.secrets.reads(), 2);
+        assert_eq!((tokens.secrets.reads(), tokens.secrets.forgotten()), (2, 1), "a rotated key must be seen");
     }
 }

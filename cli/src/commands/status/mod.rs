@@ -95,7 +95,7 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
             _ => log::newest_commit(&store, &table.table).await.map_err(crate::failure::Failure::from),
         }
     }));
-    let schedules = Schedules::of(&platform.place.aws, &platform.stack)?;
+    let schedules = Schedules::of(&platform.place.aws, &platform.stack, &platform.place.sources)?;
     let (newest, loads, failures, schedules, dbt) = future::try_join5(
         newest,
         ledger::loads(&warehouse),
@@ -192,6 +192,7 @@ mod tests {
             table: Some(table.table.clone()),
             expression: "rate(1 hour)".into(),
             enabled,
+            shared: false,
         };
         assert_eq!(paused(&[], &table), None);
         assert_eq!(paused(&[schedule(false), schedule(true)], &table), Some(false));

@@ -16,16 +16,35 @@ struct OneTable {
     /// Rows that the pipe loads of those committed; `None` until files are submitted.
     piped: Cell<Option<u64>>,
     pipe_loses: u64,
+    /// How long ago the commit was submitted, by the warehouse's clock.
+    age: Cell<Duration>,
+    /// The pipe never says anything.
+    silent: bool,
+    /// Whether the target has the commit's columns.
+    prepared: Cell<bool>,
+    /// What the warehouse says to every load.
+    refusal: Option<Kind>,
     faults: Faults,
 }
 
 impl Warehouse for OneTable {
     async fn ledger(&self, _: &LakeId, _: &CommitRef) -> Result<LedgerState> {
-        self.faults.call(|| self.ledger.borrow().clone().unwrap_or(LedgerState::Absent))
+        self.faults.call(|| match self.ledger.borrow().clone() {
+            Some(LedgerState::Submitted { .. }) => LedgerState::Submitted { age: self.age.get() },
+            state => state.unwrap_or(LedgerState::Absent),
+        })
+    }
+
+    async fn prepare(&self, _: &Commit) -> Result<()> {
+        self.faults.call(|| self.prepared.set(true))
     }
 
     async fn copy(&self, commit: &Commit) -> Result<u64> {
+        if let Some(kind) = self.refusal {
+            return Err(Error::new(kind, "the warehouse refuses"));
+        }
         self.faults.call(|| {
+            assert!(self.prepared.get(), "rows came before their columns");
             if self.ledger.replace(Some(LedgerState::Loaded { rows: commit.rows })).is_none() {
                 self.rows.set(self.rows.get() + commit.rows);
             }
@@ -35,7 +54,8 @@ impl Warehouse for OneTable {
 
     async fn submit(&self, commit: &Commit) -> Result<()> {
         self.faults.call(|| {
-            self.ledger.borrow_mut().get_or_insert(LedgerState::Submitted);
+            self.ledger.borrow_mut().get_or_insert(LedgerState::Submitted { age: Duration::ZERO });
+            assert!(self.prepared.get(), "rows came before their columns");
             if self.piped.get().is_none() {
                 self.piped.set(Some(commit.rows - self.pipe_loses));
                 self.rows.set(self.rows.get() + commit.rows - self.pipe_loses);
@@ -45,6 +65,7 @@ impl Warehouse for OneTable {
 
     async fn progress(&self, _: &Commit) -> Result<PipeProgress> {
         self.faults.call(|| match self.piped.get() {
+            _ if self.silent => PipeProgress::Unknown,
             None => PipeProgress::Unknown,
             Some(rows) => PipeProgress::Loaded { rows },
         })
@@ -52,6 +73,11 @@ impl Warehouse for OneTable {
 
     async fn settle(&self, _: &Commit, state: &LedgerState) -> Result<()> {
         self.faults.call(|| drop(self.ledger.replace(Some(state.clone()))))
+    }
+
+    async fn refuse(&self, _: &LakeId, _: &CommitRef, reason: &str) -> Result<()> {
+        let state = LedgerState::Failed { reason: reason.to_owned() };
+        self.faults.call(|| drop(self.ledger.replace(Some(state))))
     }
 }
 
@@ -73,7 +99,8 @@ fn at() -> CommitRef {
 }
 
 fn deliver(store: &MemoryStore, warehouse: &OneTable, bus: &MemoryBus) -> Result<Loaded> {
-    block_on(commit(store, warehouse, bus, &LakeId("lake".into()), &at(), Duration::from_secs(30)))
+    let patience = Patience { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
+    block_on(commit(store, warehouse, bus, &LakeId("lake".into()), &at(), patience))
 }
 
 #[test]
@@ -90,7 +117,7 @@ fn a_replayed_delivery_loads_nothing_and_announces_again_with_the_same_id() {
 fn whichever_call_fails_the_next_deliveries_load_once_and_announce() {
     for loader in ["copy", "snowpipe"] {
         for after_acting in [false, true] {
-            for call in 0..8 {
+            for call in 0..10 {
                 let store = store(loader);
                 let warehouse = OneTable { faults: Faults::at(call, after_acting), ..OneTable::default() };
                 let bus = MemoryBus { faults: Faults::at(call / 4, after_acting), ..MemoryBus::default() };
@@ -105,27 +132,101 @@ fn whichever_call_fails_the_next_deliveries_load_once_and_announce() {
     }
 }
 
+/// The reason of a commit that has failed for good, and whether that was known before.
+fn failure(loaded: Result<Loaded>) -> (String, bool) {
+    match loaded.expect("an end") {
+        Loaded::Failed { reason, already } => (reason, already),
+        other => panic!("{other:?} is no failure"),
+    }
+}
+
+fn told(bus: &MemoryBus) -> Vec<(&'static str, serde_json::Value)> {
+    bus.announced.borrow().iter().map(|a| (a.detail_type, a.detail["kind"].clone())).collect()
+}
+
 #[test]
 fn a_pipe_that_loses_rows_fails_the_commit_for_good() {
     let (store, bus) = (store("snowpipe"), MemoryBus::default());
     let warehouse = OneTable { pipe_loses: 1, ..OneTable::default() };
     assert_eq!(deliver(&store, &warehouse, &bus).expect("submitted"), Loaded::LookAgain(Duration::from_secs(30)));
-    for _ in 0..2 {
-        let error = deliver(&store, &warehouse, &bus).expect_err("a row is missing");
-        assert_eq!(error.kind(), Kind::InvalidData);
-        assert!(error.to_string().contains("4 rows of 5"), "{error}");
+    for known in [false, true] {
+        let (reason, already) = failure(deliver(&store, &warehouse, &bus));
+        assert_eq!(already, known);
+        assert!(reason.contains("4 rows of 5"), "{reason}");
     }
-    assert!(bus.announced.borrow().is_empty());
+    assert_eq!(told(&bus), [("LoadFailed", "InvalidData".into())]);
 }
 
 #[test]
-fn a_truncated_or_missing_commit_is_a_clear_error_and_loads_nothing() {
+fn a_pipe_that_never_answers_is_waited_for_up_to_the_limit() {
+    let (store, bus) = (store("snowpipe"), MemoryBus::default());
+    let warehouse = OneTable { silent: true, ..OneTable::default() };
+    for age in [0, 30, 3_599] {
+        warehouse.age.set(Duration::from_secs(age));
+        let looked = deliver(&store, &warehouse, &bus).expect("not yet");
+        assert_eq!(looked, Loaded::LookAgain(Duration::from_secs(30)), "after {age} s");
+    }
+    warehouse.age.set(Duration::from_secs(3_600));
+    let (reason, _) = failure(deliver(&store, &warehouse, &bus));
+    assert!(reason.contains("within 3600 seconds"), "{reason}");
+    assert!(matches!(*warehouse.ledger.borrow(), Some(LedgerState::Failed { .. })));
+    assert_eq!(told(&bus), [("LoadFailed", "InvalidData".into())]);
+}
+
+#[test]
+fn what_can_never_load_ends_in_the_ledger_and_is_announced_once() {
+    for kind in [Kind::InvalidData, Kind::SchemaMismatch, Kind::Unsupported] {
+        let (store, bus) = (store("copy"), MemoryBus::default());
+        let warehouse = OneTable { refusal: Some(kind), ..OneTable::default() };
+        assert!(!failure(deliver(&store, &warehouse, &bus)).1);
+        assert!(failure(deliver(&store, &warehouse, &bus)).1);
+        assert_eq!(told(&bus), [("LoadFailed", kind.as_str().into())]);
+    }
+}
+
+#[test]
+fn what_an_operator_can_mend_from_outside_is_delivered_again_and_loads_then() {
+    for kind in [Kind::Auth, Kind::Config, Kind::NotFound, Kind::Unavailable, Kind::Timeout, Kind::RateLimited] {
+        let (store, bus) = (store("copy"), MemoryBus::default());
+        let mut warehouse = OneTable { refusal: Some(kind), ..OneTable::default() };
+        assert_eq!(deliver(&store, &warehouse, &bus).expect_err("not yet").kind(), kind);
+        assert!(warehouse.ledger.borrow().is_none() && bus.announced.borrow().is_empty());
+        warehouse.refusal = None;
+        assert_eq!(deliver(&store, &warehouse, &bus).expect("a load"), Loaded::Done { rows: 5, already: false });
+    }
+}
+
+#[test]
+fn whichever_call_fails_a_hopeless_commit_is_announced_before_it_is_recorded() {
+    for after_acting in [false, true] {
+        for call in 0..6 {
+            let store = store("copy");
+            let faults = Faults::at(call, after_acting);
+            let warehouse = OneTable { refusal: Some(Kind::InvalidData), faults, ..OneTable::default() };
+            let bus = MemoryBus { faults: Faults::at(call / 3, after_acting), ..MemoryBus::default() };
+            let done = (0..6).any(|_| {
+                let ended = deliver(&store, &warehouse, &bus);
+                if warehouse.ledger.borrow().is_some() {
+                    assert!(!bus.announced.borrow().is_empty(), "recorded and not announced, call {call}");
+                }
+                matches!(ended, Ok(Loaded::Failed { .. }))
+            });
+            assert!(done, "never done, call {call}, after acting: {after_acting}");
+        }
+    }
+}
+
+#[test]
+fn a_truncated_commit_fails_for_good_and_a_missing_one_may_still_come() {
     let (store, warehouse, bus) = (store("copy"), OneTable::default(), MemoryBus::default());
     let key = lake::log_key(&at().table, at().sequence);
     let whole = store.objects.borrow()[&key].clone();
-    store.objects.borrow_mut().insert(key.clone(), whole.slice(..whole.len() / 2));
-    assert_eq!(deliver(&store, &warehouse, &bus).expect_err("truncated").kind(), Kind::InvalidData);
     store.objects.borrow_mut().remove(&key);
     assert_eq!(deliver(&store, &warehouse, &bus).expect_err("missing").kind(), Kind::NotFound);
+    store.objects.borrow_mut().insert(key, whole.slice(..whole.len() / 2));
+    for known in [false, true] {
+        assert_eq!(failure(deliver(&store, &warehouse, &bus)).1, known);
+    }
+    assert_eq!(told(&bus), [("LoadFailed", "InvalidData".into())]);
     assert_eq!(warehouse.rows.get(), 0);
 }

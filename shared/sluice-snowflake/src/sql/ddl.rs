@@ -80,7 +80,7 @@ pub(crate) fn column_definition(column: &Column) -> String {
     format!("{} {}{null}", quote::column(&column.name), column_type(column.column_type))
 }
 
-fn column_type(column_type: ColumnType) -> String {
+pub(crate) fn column_type(column_type: ColumnType) -> String {
     match column_type {
         ColumnType::Bigint => "NUMBER(19,0)".to_owned(),
         ColumnType::Text => "VARCHAR".to_owned(),

@@ -28,9 +28,38 @@ impl Status {
 /// The word in the ledger's LOADER column for a commit that only moves a cursor.
 const RESET: &str = "reset";
 
-/// The entry of one commit: at most one row with STATUS, ROWS_LOADED and REASON.
+/// The entry of one commit: at most one row with STATUS, ROWS_LOADED, REASON and its age by the warehouse's own clock.
 pub fn entry(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
-    format!("SELECT STATUS, ROWS_LOADED, REASON FROM {OBSERVABILITY}.LOADS WHERE {}", is_commit(lake, table, sequence))
+    format!(
+        "SELECT STATUS, ROWS_LOADED, REASON, {AGE} AS AGE_SECONDS FROM {OBSERVABILITY}.LOADS WHERE {}",
+        is_commit(lake, table, sequence)
+    )
+}
+
+/// Seconds since a ledger row was written.
+const AGE: &str = "DATEDIFF('second', LOADED_AT, SYSDATE())";
+
+/// Records that a commit cannot even be read. Running it again adds nothing.
+pub fn unreadable(lake: &LakeId, table: &TableId, sequence: Sequence, reason: &str) -> String {
+    format!(
+        "INSERT INTO {OBSERVABILITY}.LOADS ({COLUMNS})\n\
+         SELECT {}, {}, {sequence}, 'unreadable', '{}', 'none', 0, 0, {}, SYSDATE()\n\
+         WHERE NOT EXISTS (SELECT 1 FROM {OBSERVABILITY}.LOADS WHERE {})",
+        quote::literal(&lake.0),
+        quote::literal(&table.to_string()),
+        Status::Failed.as_str(),
+        quote::literal(reason),
+        is_commit(lake, table, sequence)
+    )
+}
+
+/// Takes back that a commit has failed, so that it may be loaded again.
+pub fn forget_failure(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
+    format!(
+        "DELETE FROM {OBSERVABILITY}.LOADS WHERE {} AND STATUS = '{}'",
+        is_commit(lake, table, sequence),
+        Status::Failed.as_str()
+    )
 }
 
 /// Records a commit as handed to Snowpipe. Running it again adds nothing, whatever has become of the commit since.
@@ -47,7 +76,8 @@ pub fn submit(commit: &Commit) -> String {
 /// Records how a submitted commit ended.
 pub fn settle(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) -> String {
     format!(
-        "UPDATE {OBSERVABILITY}.LOADS SET STATUS = '{}', ROWS_LOADED = {rows}, REASON = {}, LOADED_AT = SYSDATE() WHERE {}",
+        "UPDATE {OBSERVABILITY}.LOADS SET STATUS = '{}', ROWS_LOADED = {rows}, REASON = {}, LOADED_AT = SYSDATE() WHERE {} \
+         AND STATUS <> 'loaded'",
         status.as_str(),
         quote::literal_or_null(reason),
         is_commit(&commit.lake_id, &commit.table, commit.sequence)
@@ -102,10 +132,12 @@ pub fn lock_row(lake: &LakeId, table: &TableId) -> String {
     )
 }
 
-/// Every sequence of a table that has come to an end, as SEQUENCE: what a sweep need not look at.
-pub fn sequences(lake: &LakeId, table: &TableId) -> String {
+/// Every sequence of a table that a sweep need not look at, as SEQUENCE: it has come to an end, or it was handed to
+/// Snowpipe less than `limit_seconds` ago and is still being followed.
+pub fn sequences(lake: &LakeId, table: &TableId, limit_seconds: u64) -> String {
     format!(
-        "SELECT SEQUENCE FROM {OBSERVABILITY}.LOADS WHERE {} AND STATUS IN ('loaded', 'failed')",
+        "SELECT SEQUENCE FROM {OBSERVABILITY}.LOADS WHERE {} AND (STATUS IN ('loaded', 'failed') \
+         OR (STATUS = 'submitted' AND {AGE} < {limit_seconds}))",
         is_table(lake, table)
     )
 }
@@ -283,10 +315,12 @@ mod tests {
                 lock_row(&rates.lake_id, &rates.table),
                 entry(&rates.lake_id, &rates.table, rates.sequence),
                 submit(&rates),
-                settle(&rates, Status::Loaded, 2, None),
                 settle(&rates, Status::Failed, 0, Some(r"can't read C:\x")),
+                settle(&rates, Status::Loaded, 2, None),
                 positions(),
-                sequences(&rates.lake_id, &rates.table),
+                sequences(&rates.lake_id, &rates.table, 3_600),
+                unreadable(&rates.lake_id, &purchases, rates.sequence, "it's torn"),
+                forget_failure(&rates.lake_id, &purchases, rates.sequence),
                 dbt_run(&DbtRun {
                     number: 7,
                     run_id: "run-1",

@@ -5,6 +5,7 @@
 
 pub mod dbt;
 pub mod ddl;
+pub mod evolve;
 pub mod ledger;
 pub mod load;
 pub mod observe;

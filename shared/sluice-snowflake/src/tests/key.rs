@@ -52,7 +52,7 @@ impl TestKey {
 
     pub(crate) fn secrets(&self) -> OneSecret {
         let value = serde_json::json!({ "private_key": self.pem.expose() }).to_string();
-        OneSecret { value: Secret::new(value), reads: AtomicUsize::new(0) }
+        OneSecret { value: Secret::new(value), reads: AtomicUsize::new(0), forgotten: AtomicUsize::new(0) }
     }
 
     pub(crate) fn account(&self, url: &str) -> Arc<Account<OneSecret>> {
@@ -65,11 +65,17 @@ impl TestKey {
 pub(crate) struct OneSecret {
     value: Secret,
     reads: AtomicUsize,
+    forgotten: AtomicUsize,
 }
 
 impl OneSecret {
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
+    }
+
+    /// How often the store was told that its value had been refused.
+    pub(crate) fn forgotten(&self) -> usize {
+        self.forgotten.load(Ordering::Relaxed)
     }
 }
 
@@ -78,5 +84,10 @@ impl Secrets for OneSecret {
         assert_eq!(name, "snowflake-loader");
         self.reads.fetch_add(1, Ordering::Relaxed);
         Ok(self.value.clone())
+    }
+
+    fn forget(&self, name: &str) {
+        assert_eq!(name, "snowflake-loader");
+        self.forgotten.fetch_add(1, Ordering::Relaxed);
     }
 }

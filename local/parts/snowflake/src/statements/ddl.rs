@@ -74,16 +74,48 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) 
     Err(Failure::unsupported("this CREATE"))
 }
 
-/// `<table> ADD COLUMN IF NOT EXISTS <column> <type>`, after `ALTER TABLE`.
-pub(super) fn add_column(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+/// Everything that follows `ALTER TABLE`: a new column, or more digits of a number. What Snowflake refuses is refused.
+pub(super) fn alter(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let table = in_schema(session, &mut cursor)?;
-    cursor.expect("ADD COLUMN IF NOT EXISTS")?;
-    let column = identifier(&cursor.identifier()?);
-    let duckdb = column_type(&mut cursor)?;
+    let columns =
+        catalogue::columns(session.conn, &session.listed(&table))?.ok_or_else(|| Failure::missing("Table", &table))?;
+    let change = if cursor.eat("ADD COLUMN IF NOT EXISTS") {
+        let column = cursor.identifier()?;
+        format!("ADD COLUMN IF NOT EXISTS {} {}", identifier(&column), column_type(&mut cursor)?)
+    } else {
+        cursor.expect("ALTER COLUMN")?;
+        let column = cursor.identifier()?;
+        cursor.expect("SET DATA TYPE")?;
+        let wanted = column_type(&mut cursor)?;
+        let held = columns.iter().find(|held| held.name == column);
+        let held = &held.ok_or_else(|| Failure::syntax(format!("invalid identifier '{column}'")))?.data_type;
+        if !only_wider(held, &wanted) {
+            return Err(Failure::new(
+                "002108",
+                "22000",
+                format!("cannot change column {column} from {held} to {wanted}"),
+            ));
+        }
+        format!("ALTER COLUMN {} SET DATA TYPE {wanted}", identifier(&column))
+    };
     cursor.end()?;
-    let table = session.table(&table);
-    session.conn.execute_batch(&format!("ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column} {duckdb}"))?;
-    Ok(ResultSet::message("status", "Statement executed successfully.".to_owned()))
+    session.conn.execute_batch(&format!("ALTER TABLE {} {change}", session.table(&table)))?;
+    Ok(ResultSet::message("status", "Statement executed successfully."))
+}
+
+/// Whether a number only gets more digits and keeps its decimals.
+fn only_wider(held: &str, wanted: &str) -> bool {
+    let number = |text: &str| -> Option<(u8, u8)> {
+        if text == "BIGINT" {
+            return Some((19, 0));
+        }
+        let (precision, scale) = text.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?;
+        Some((precision.trim().parse().ok()?, scale.trim().parse().ok()?))
+    };
+    match (number(held), number(wanted)) {
+        (Some((held, decimals)), Some((wanted, wanted_decimals))) => decimals == wanted_decimals && held <= wanted,
+        _ => false,
+    }
 }
 
 /// The copy in the text of a pipe.

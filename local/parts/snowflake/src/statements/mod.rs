@@ -114,9 +114,10 @@ impl<'a> Session<'a> {
             return ddl::create(self, cursor, text);
         }
         if cursor.eat("ALTER TABLE") {
-            return ddl::add_column(self, cursor);
+            return ddl::alter(self, cursor);
         }
-        if tokens.first().is_some_and(|verb| verb.is("DELETE")) {
+        // Outside a load block only a failed commit's entry in the ledger is ever deleted.
+        if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {
             return Err(Failure::unsupported("DELETE outside a load block"));
         }
         self.sql(tokens.strip_suffix(&[tokens::Token::Symbol(";")]).unwrap_or(&tokens))

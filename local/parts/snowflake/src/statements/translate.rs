@@ -116,9 +116,29 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
                 Err(Failure::unsupported(format!("the function {word}")))
             }
         }
+        [database, schema, view] if schema == "INFORMATION_SCHEMA" && view == "COLUMNS" => Ok(all_columns(database)),
         [_] | [_, _] => Ok(parts.iter().map(|part| identifier(part)).collect::<Vec<_>>().join(".")),
         _ => Ok(session.table(&name(&parts)?)),
     }
+}
+
+/// `<db>.INFORMATION_SCHEMA.COLUMNS` with Snowflake's names of types. Whole numbers are kept in 64 bits here, whatever their
+/// precision, and are told as the widest that the platform writes.
+fn all_columns(database: &str) -> String {
+    let prefix = format!("{database}__");
+    format!(
+        "(SELECT substr(schema_name, {}) AS \"TABLE_SCHEMA\", table_name AS \"TABLE_NAME\", \
+         column_name AS \"COLUMN_NAME\", column_index AS \"ORDINAL_POSITION\", \
+         CASE WHEN data_type = 'BIGINT' OR data_type LIKE 'DECIMAL%' THEN 'NUMBER' WHEN data_type = 'VARCHAR' THEN 'TEXT' \
+         WHEN data_type = 'TIMESTAMP' THEN 'TIMESTAMP_NTZ' ELSE data_type END AS \"DATA_TYPE\", \
+         CASE WHEN data_type = 'BIGINT' THEN 19 WHEN data_type LIKE 'DECIMAL%' THEN numeric_precision END \
+         AS \"NUMERIC_PRECISION\", \
+         CASE WHEN data_type = 'BIGINT' THEN 0 WHEN data_type LIKE 'DECIMAL%' THEN numeric_scale END \
+         AS \"NUMERIC_SCALE\" \
+         FROM duckdb_columns() WHERE starts_with(schema_name, {}) AND NOT internal)",
+        prefix.chars().count() + 1,
+        literal(&prefix)
+    )
 }
 
 /// `TABLE(<db>.INFORMATION_SCHEMA.COPY_HISTORY(TABLE_NAME => '..', START_TIME => DATEADD(HOUR, -n, CURRENT_TIMESTAMP())))`.

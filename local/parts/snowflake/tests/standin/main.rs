@@ -1,5 +1,6 @@
 //! The stand-in from outside: the platform's own clients and the statements that they render, over HTTP.
 
+mod evolve;
 mod file;
 mod protocol;
 mod snowpipe;

@@ -254,7 +254,7 @@ async fn the_ledgers_other_statements_run() {
     assert_eq!(position[0]["position"].as_deref(), Some("0"));
     let landed = warehouse.run(&ledger::landed(&purchases, "it's a channel")).await.expect("an offset");
     assert_eq!(landed[0]["position"], None);
-    let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table)).await.expect("sequences");
+    let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table, 0)).await.expect("sequences");
     assert_eq!(sequences[0]["sequence"].as_deref(), Some("3"));
     let moment = chrono::DateTime::from_timestamp(1_767_225_600, 500_000).expect("a time");
     let run = ledger::DbtRun {
@@ -327,4 +327,32 @@ async fn any_other_statement_is_refused_and_does_nothing() {
         assert_eq!((status, body["code"].as_str()), (422, Some(code)), "{statement}: {body}");
     }
     assert_eq!(warehouse.column("SELECT count(*) FROM ADMIN__OBSERVABILITY.LOADS").await, ["0"]);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_a_submission_alone_until_its_time_is_over_and_a_failure_until_it_is_forgotten() {
+    let warehouse = Warehouse::founded().await;
+    let rates = warehouse.commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 3, 0, "SELECT 1 AS x");
+    warehouse.run(&ledger::submit(&rates)).await.expect("a submission");
+    let known = async |limit: u64| {
+        let rows = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table, limit)).await.expect("sequences");
+        rows.len()
+    };
+    assert_eq!((known(3_600).await, known(0).await), (1, 0));
+    let entry = warehouse.run(&ledger::entry(&rates.lake_id, &rates.table, rates.sequence)).await.expect("an entry");
+    let age: i64 = entry[0]["age_seconds"].as_deref().expect("an age").parse().expect("a number");
+    assert!((0..60).contains(&age), "{age} seconds");
+
+    warehouse.run(&ledger::settle(&rates, ledger::Status::Failed, 0, Some("r"))).await.expect("a settlement");
+    assert_eq!(known(0).await, 1);
+    let forget = ledger::forget_failure(&rates.lake_id, &rates.table, rates.sequence);
+    warehouse.run(&forget).await.expect("forgotten");
+    assert_eq!(known(0).await, 0);
+
+    for _ in 0..2 {
+        let refused = ledger::unreadable(&rates.lake_id, &rates.table, rates.sequence, "it's torn");
+        warehouse.run(&refused).await.expect("a refusal");
+    }
+    let reason = "SELECT STATUS || ' ' || REASON FROM ADMIN__OBSERVABILITY.LOADS";
+    assert_eq!(warehouse.column(reason).await, ["failed it's torn"]);
 }

@@ -19,9 +19,10 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use sluice_core::{
     Commit, Error, LakeId, Result, RunId, Secret, Sources, TableId, lake,
-    port::{Row, Secrets, Statements},
+    port::{ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
 use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
 use standin_snowflake::{Config, Standin, User};
@@ -174,6 +175,15 @@ impl Warehouse {
         self.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
     }
 
+    pub fn put_object(&self, key: &str, body: Vec<u8>) {
+        self.objects.lock().expect("objects").insert(key.to_owned(), body);
+    }
+
+    /// The lake as the functions see it.
+    pub fn lake(&self) -> Lake {
+        Lake(Arc::clone(&self.objects))
+    }
+
     /// A commit of a shipped table with one file of these rows.
     pub fn commit(&self, table: &str, sequence: u64, rows: u64, select: &str) -> Commit {
         let sources = sources();
@@ -189,6 +199,31 @@ impl Warehouse {
             "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
         });
         serde_json::from_value(commit).expect("a commit")
+    }
+}
+
+/// The objects that the stand-in's stage reads.
+pub struct Lake(Objects);
+
+impl ObjectStore for Lake {
+    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
+        self.0.lock().expect("objects").insert(key.to_owned(), body.to_vec());
+        Ok(Stored { checksum: "x".into() })
+    }
+
+    async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
+        if self.0.lock().expect("objects").contains_key(key) {
+            return Ok(PutIfAbsent::Exists);
+        }
+        self.put(key, body).await.map(PutIfAbsent::Stored)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
+        Ok(self.0.lock().expect("objects").get(key).cloned().map(Bytes::from))
+    }
+
+    async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
+        Ok(self.0.lock().expect("objects").keys().filter(|key| key.starts_with(prefix)).min().cloned())
     }
 }
 

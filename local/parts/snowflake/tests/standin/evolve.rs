@@ -1,0 +1,315 @@
+//! Tables that change: evolved by a commit, added by an entry of `sources.yaml`, refused where the contract says no.
+
+use std::{
+    cell::{Cell, RefCell},
+    time::Duration,
+};
+
+use extract_postgres::{config::Config, handler};
+use load_commits::warehouse::{Shapes, Snowflake};
+use sluice_core::{
+    Column, Commit, Error, Kind, LakeId, Result, Schema, Secret, Sources, Table,
+    event::Announcement,
+    extract::Outcome,
+    lake,
+    port::{Bus, Row, Secrets, Statements},
+    sources::Source,
+};
+use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
+use sluice_pipeline::load::{self, CommitRef, Loaded, Patience, Warehouse as _};
+use sluice_snowflake::sql;
+use tokio_postgres::{Client, NoTls, config::Host};
+use uuid::Uuid;
+
+use crate::support::{BUCKET, LAKE, Warehouse, sources};
+
+const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
+const PATIENCE: Patience = Patience { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
+
+/// A bus that remembers.
+#[derive(Default)]
+struct Announced(RefCell<Vec<Announcement>>);
+
+impl Bus for Announced {
+    async fn announce(&self, announcement: Announcement) -> Result<()> {
+        self.0.borrow_mut().push(announcement);
+        Ok(())
+    }
+}
+
+/// The warehouse's statements, one of which is lost: before it runs, or only its answer.
+struct Crash<S> {
+    inner: S,
+    at: Option<usize>,
+    after_acting: bool,
+    calls: Cell<usize>,
+}
+
+impl<S: Statements> Statements for Crash<S> {
+    async fn execute(&self, statement: &str, request: Uuid, tag: &str) -> Result<Vec<Row>> {
+        let call = self.calls.replace(self.calls.get() + 1);
+        if self.at == Some(call) && !self.after_acting {
+            return Err(Error::unavailable("crashed before the statement"));
+        }
+        let answer = self.inner.execute(statement, request, tag).await;
+        if self.at == Some(call) { Err(Error::unavailable("crashed after the statement")) } else { answer }
+    }
+}
+
+struct Loader<'a> {
+    warehouse: &'a Warehouse,
+    bus: Announced,
+    contract: Schema,
+}
+
+impl<'a> Loader<'a> {
+    fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
+        Loader { warehouse, bus: Announced::default(), contract: contract.columns.clone() }
+    }
+
+    /// One delivery to a fresh instance of the function, whose given statement is lost.
+    async fn deliver(&self, commit: &Commit, crash: Option<(usize, bool)>) -> Result<Loaded> {
+        self.warehouse.put_object(&lake::log_key(&commit.table, commit.sequence), commit.encode()?);
+        let statements = Crash {
+            inner: self.warehouse.sql(),
+            at: crash.map(|(at, _)| at),
+            after_acting: crash.is_some_and(|(_, after)| after),
+            calls: Cell::new(0),
+        };
+        let (pipe, attempt, shapes) = (self.warehouse.snowpipe(), Uuid::new_v4().to_string(), Shapes::default());
+        let (contract, shapes) = (&self.contract, &shapes);
+        let warehouse = Snowflake { statements: &statements, pipe: &pipe, attempt: &attempt, contract, shapes };
+        let at = CommitRef { table: commit.table.clone(), sequence: commit.sequence };
+        let lake = LakeId(LAKE.into());
+        load::commit(&self.warehouse.lake(), &warehouse, &self.bus, &lake, &at, PATIENCE).await
+    }
+
+    async fn loads(&self, commit: &Commit) {
+        let loaded = self.deliver(commit, None).await.expect("a delivery");
+        assert_eq!(loaded, Loaded::Done { rows: commit.rows, already: false });
+    }
+}
+
+fn product(id: u64, more: &str) -> String {
+    format!(
+        "SELECT {id}::BIGINT AS audit_id, 1::BIGINT AS product_id, 'a' AS product_name, \
+         1.5::DECIMAL(18,4) AS price_usd, 'INSERT' AS operation, TIMESTAMP '2026-01-01 00:00:00' AS valid_ts{more}"
+    )
+}
+
+/// A commit with one more column, that has evolved.
+fn with_column(mut commit: Commit, name: &str, column_type: &str) -> Commit {
+    commit.schema.0.push(Column::optional(name, column_type.parse().expect("a type")));
+    let change = serde_json::json!({"kind": "new", "column": name, "to": column_type, "action": "evolved"});
+    commit.drift.push(serde_json::from_value(change).expect("a change"));
+    commit
+}
+
+fn products() -> Table {
+    sources().table(&PRODUCTS.parse().expect("a name")).expect("a shipped table").clone()
+}
+
+#[tokio::test]
+async fn an_evolved_commit_brings_its_columns_and_older_commits_still_load() {
+    let warehouse = Warehouse::founded().await;
+    let loader = Loader::new(&warehouse, &products());
+    let older = warehouse.commit(PRODUCTS, 1, 1, &product(1, ""));
+    let newer =
+        warehouse.commit(PRODUCTS, 2, 1, &product(2, ", DATE '2026-02-03' AS born, 1.25::DECIMAL(6,2) AS \"it's\""));
+    let newer = with_column(with_column(newer, "born", "date"), "it's", "decimal(6,2)");
+    let wider = warehouse.commit(PRODUCTS, 3, 1, &product(3, ", 12345678.25::DECIMAL(12,2) AS \"it's\""));
+    let wider = with_column(wider, "it's", "decimal(12,2)");
+    loader.loads(&newer).await;
+    loader.loads(&wider).await;
+    loader.loads(&older).await;
+    let narrow_again = warehouse.commit(PRODUCTS, 4, 1, &product(4, ", 1.5::DECIMAL(6,2) AS \"it's\""));
+    loader.loads(&with_column(narrow_again, "it's", "decimal(6,2)")).await;
+    let rows = "SELECT concat_ws(' ', AUDIT_ID, coalesce(BORN::VARCHAR, '-'), coalesce(\"IT'S\"::VARCHAR, '-')) \
+                FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";
+    assert_eq!(warehouse.column(rows).await, ["1 - -", "2 2026-02-03 1.25", "3 - 12345678.25", "4 - 1.50"]);
+}
+
+#[tokio::test]
+async fn a_crash_between_the_new_column_and_the_load_is_made_good_by_the_next_delivery() {
+    let warehouse = Warehouse::founded().await;
+    let loader = Loader::new(&warehouse, &products());
+    let mut sequence = 0;
+    for after_acting in [false, true] {
+        // The ledger, the columns, two changes of the table, the load.
+        for call in 0..5 {
+            sequence += 1;
+            let names = [format!("a{sequence}"), format!("b{sequence}")];
+            let more = format!(", 7::BIGINT AS {}, 'x' AS {}", names[0], names[1]);
+            let commit = warehouse.commit(PRODUCTS, sequence, 1, &product(sequence, &more));
+            let commit = with_column(with_column(commit, &names[0], "bigint"), &names[1], "text");
+            let crashed = loader.deliver(&commit, Some((call, after_acting))).await;
+            assert_eq!(crashed.expect_err("a crash").kind(), Kind::Unavailable, "call {call}");
+            let again = loader.deliver(&commit, None).await.expect("the next delivery");
+            assert!(matches!(again, Loaded::Done { rows: 1, .. }), "call {call}: {again:?}");
+            let row = format!(
+                "SELECT {} || {} FROM DLT__APPLICATION_DATA.PRODUCTS WHERE AUDIT_ID = {sequence}",
+                names[0], names[1]
+            );
+            assert_eq!(warehouse.column(&row).await, ["7x"], "call {call}, after acting: {after_acting}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_column_that_nobody_has_asked_for_fails_the_commit_until_somebody_does_and_retries() {
+    let warehouse = Warehouse::founded().await;
+    let mut loader = Loader::new(&warehouse, &products());
+    let mut commit = warehouse.commit(PRODUCTS, 1, 1, &product(1, ", 7::BIGINT AS stock"));
+    commit.schema.0.push(Column::optional("stock", "bigint".parse().expect("a type")));
+    for known in [false, true] {
+        match loader.deliver(&commit, None).await.expect("an end") {
+            Loaded::Failed { reason, already } => assert!(already == known && reason.contains("stock"), "{reason}"),
+            other => panic!("{other:?} is no failure"),
+        }
+    }
+    let told: Vec<&str> = loader.bus.0.borrow().iter().map(|announcement| announcement.detail_type).collect();
+    assert_eq!(told, ["LoadFailed"]);
+    assert_eq!(warehouse.column("SELECT count(*) FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["0"]);
+
+    // The entry in sources.yaml names the column now.
+    loader.contract = commit.schema.clone();
+    let (statements, pipe, shapes) = (warehouse.sql(), warehouse.snowpipe(), Shapes::default());
+    let contract = &loader.contract;
+    let function = Snowflake { statements: &statements, pipe: &pipe, attempt: "retry", contract, shapes: &shapes };
+    let at = CommitRef { table: commit.table.clone(), sequence: commit.sequence };
+    function.forget_failure(&commit.lake_id, &at).await.expect("forgotten");
+    loader.loads(&commit).await;
+    assert_eq!(warehouse.column("SELECT STOCK FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["7"]);
+    function.forget_failure(&commit.lake_id, &at).await.expect("nothing to forget");
+    let state = function.ledger(&commit.lake_id, &at).await.expect("a state");
+    assert_eq!(state, load::LedgerState::Loaded { rows: 1 }, "what is loaded is not forgotten");
+}
+
+#[tokio::test]
+async fn only_what_snowflake_changes_in_place_is_changed() {
+    let warehouse = Warehouse::founded().await;
+    let alter = |change: &str| format!("ALTER TABLE {PRODUCTS} ALTER COLUMN PRICE_USD SET DATA TYPE {change}");
+    warehouse.run(&alter("NUMBER(20,4)")).await.expect("more digits");
+    for refused in ["NUMBER(18,4)", "NUMBER(22,6)", "VARCHAR"] {
+        assert!(warehouse.run(&alter(refused)).await.is_err(), "{refused} was accepted");
+    }
+    assert!(warehouse.run(&format!("ALTER TABLE {PRODUCTS} DROP COLUMN PRICE_USD")).await.is_err());
+    assert!(warehouse.run(&format!("DELETE FROM {PRODUCTS} WHERE AUDIT_ID = 1")).await.is_err());
+}
+
+/// The one entry that adds a table.
+const ENTRY: &str = "
+  - table: DLT.APPLICATION_DATA.SUPPLIERS
+    description: Who delivers.
+    source: { kind: postgres, schema: SCHEMA, table: suppliers, cursor: supplier_id }
+    schedule: hourly
+    loader: copy
+    disposition: merge
+    key: [supplier_id]
+    contract: evolve
+    columns:
+      - { name: supplier_id, type: bigint, required: true }
+      - { name: name, type: text }
+      - { name: rating, type: 'decimal(4,1)' }
+";
+
+struct Database {
+    admin: Client,
+    schema: String,
+    secret: String,
+}
+
+impl Secrets for &Database {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Ok(Secret::new(self.secret.clone()))
+    }
+}
+
+impl Database {
+    async fn new() -> Self {
+        let url = std::env::var("SLUICE_TEST_POSTGRES").unwrap_or_else(|_| {
+            panic!("SLUICE_TEST_POSTGRES must hold the URL of a PostgreSQL server for tests; `make test` starts one")
+        });
+        let settings: tokio_postgres::Config = url.parse().expect("a URL");
+        let (admin, connection) = settings.connect(NoTls).await.expect("a connection");
+        tokio::spawn(connection);
+        let schema = format!("added_{}", std::process::id());
+        let Some(Host::Tcp(host)) = settings.get_hosts().first() else { panic!("the URL names no TCP host") };
+        let secret = serde_json::json!({
+            "host": host, "port": settings.get_ports().first().copied().unwrap_or(5432),
+            "dbname": settings.get_dbname().unwrap_or("postgres"), "username": settings.get_user().expect("a user"),
+            "password": String::from_utf8_lossy(settings.get_password().unwrap_or_default()), "sslmode": "disable",
+        });
+        let create = format!(
+            "CREATE SCHEMA {schema}; CREATE TABLE {schema}.suppliers \
+             (supplier_id bigserial PRIMARY KEY, name varchar(40), rating numeric(4,1))"
+        );
+        admin.batch_execute(&create).await.expect("a table");
+        Database { admin, schema, secret: secret.to_string() }
+    }
+
+    async fn run(&self, statement: &str) {
+        self.admin
+            .batch_execute(&statement.replace("suppliers", &format!("{}.suppliers", self.schema)))
+            .await
+            .expect("SQL");
+    }
+}
+
+#[tokio::test]
+async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
+    let database = Database::new().await;
+    let shipped = include_str!("../../../../../platform/sources.yaml");
+    let text = format!("{shipped}{}", ENTRY.replace("SCHEMA", &database.schema));
+    let mut sources = Sources::parse(&text).expect("valid sources");
+    // The shop's own table is not in this database.
+    sources.tables.retain(|table| table.table.table != "PRODUCTS");
+    let added = sources.tables.last().expect("the new entry").clone();
+
+    let warehouse = Warehouse::empty().await;
+    for statement in sql::ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
+        warehouse.run(&statement).await.expect("a statement of the foundation");
+    }
+    let config = Config {
+        lake_bucket: BUCKET.into(),
+        lake_id: LakeId(LAKE.into()),
+        bus_name: "bus".into(),
+        secret: "postgres".into(),
+        options: sluice_postgres::Options::default(),
+        sources: sources.clone(),
+    };
+    let deps = handler::Deps { store: warehouse.lake(), bus: Announced::default(), secrets: &database, config };
+    let loader = Loader::new(&warehouse, &added);
+    // The hour comes; what is due is extracted; what was committed is loaded.
+    let hour = async || {
+        let due = serde_json::json!({"time": "2026-10-05T00:15:00Z", "due": true});
+        let event: ExtractEvent = serde_json::from_value(due).expect("an event");
+        let invocation = Invocation::new("request", Duration::from_secs(60));
+        let is_ours = |source: &Source| matches!(source, Source::Postgres { .. });
+        let run = async |request, invocation: &_| handler::handle(request, invocation, &deps).await;
+        let answer = each_due(event, &sources, is_ours, &invocation, run).await.expect("a run");
+        let ExtractAnswer::Due { runs } = answer else { panic!("the hour is no single table") };
+        assert_eq!((runs.len(), runs[0].outcome), (1, Outcome::Committed));
+        let sequence = runs[0].sequence.expect("a sequence");
+        let commit =
+            sluice_pipeline::log::read_commit(&warehouse.lake(), &added.table, sequence).await.expect("a commit");
+        loader.loads(&commit).await;
+        commit
+    };
+
+    database.run("INSERT INTO suppliers (name, rating) VALUES ('Ann', 9.5), ('Bob', NULL)").await;
+    hour().await;
+    let rows = "SELECT concat_ws(' ', SUPPLIER_ID, NAME, coalesce(RATING::VARCHAR, '-')) \
+                FROM DLT__APPLICATION_DATA.SUPPLIERS ORDER BY SUPPLIER_ID";
+    assert_eq!(warehouse.column(rows).await, ["1 Ann 9.5", "2 Bob -"]);
+
+    database.run("ALTER TABLE suppliers ADD country varchar(2), ALTER rating TYPE numeric(9,1)").await;
+    database.run("INSERT INTO suppliers (name, rating, country) VALUES ('Cy', 12345678.9, 'CY')").await;
+    let evolved = hour().await;
+    assert_eq!(evolved.schema.fingerprint(), "supplier_id:bigint,name:text,rating:decimal(9,1),country:text");
+    let rows = "SELECT concat_ws(' ', SUPPLIER_ID, NAME, coalesce(RATING::VARCHAR, '-'), coalesce(COUNTRY, '-')) \
+                FROM DLT__APPLICATION_DATA.SUPPLIERS ORDER BY SUPPLIER_ID";
+    assert_eq!(warehouse.column(rows).await, ["1 Ann 9.5 -", "2 Bob - -", "3 Cy 12345678.9 CY"]);
+    assert_eq!(deps.bus.0.borrow().iter().map(|a| a.detail_type).collect::<Vec<_>>(), ["DriftDetected"]);
+    database.run(&format!("DROP SCHEMA {} CASCADE", database.schema)).await;
+}
