@@ -37,7 +37,7 @@ def prepare(postgres, endpoint, table):
     platform.mkdir(parents=True, exist_ok=True)
     (platform / "sources.yaml").write_text(products.CONTRACT % table)
     return {
-        "AWS_ENDPOINT_URL": endpoint, "SLUICE_LAKE_BUCKET": machine.BUCKET, "SLUICE_LAKE_ID": "bench",
+        "AWS_ENDPOINT_URL": endpoint, "SLUICE_LAKE_BUCKET": machine.BUCKET, "SLUICE_LAKE_ID": "bench", "SLUICE_BUS_NAME": "bench",
         "SLUICE_POSTGRES_SECRET": "postgres", "SLUICE_PLATFORM_DIR": str(platform),
     }
 
@@ -157,7 +157,8 @@ def main():
     print(f"\n{ROWS:,} rows, {ROUNDS} rounds in turn")
     report.table(["", "median s", "min s", "max s", "to limit", "peak MiB", "MiB written"], rows)
     print(f"sluice's own CPU: {report.median(cpu):.2f} s")
-    best = min((report.median(values) for name, values in seconds.items() if name not in ("limit", "sluice")), default=None)
+    # Like with like: what a peer writes to a local file is shown, and not compared with what we write to S3.
+    best = min((report.median(seconds[name]) for name in names), default=None)
     report.finish({
         "bench": "P1", "rows": ROWS, "ratio_to_limit": round(ours / limit, 3),
         "ratio_best_peer_to_ours": round(best / ours, 3) if best else None,
