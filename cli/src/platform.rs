@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(found("products").as_deref(), Some("DLT.APPLICATION_DATA.PRODUCTS"));
         assert_eq!(found("hubspot.contacts").as_deref(), Some("AIRBYTE.HUBSPOT.CONTACTS"));
         assert_eq!(found("rates").as_deref(), Some("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES"));
-        assert_eq!(found("DLT.OPEN_EXCHANGE_RATES.CURRENCIES").is_some(), true);
+        assert!(found("DLT.OPEN_EXCHANGE_RATES.CURRENCIES").is_some());
         for none in ["ducts", "", "orders"] {
             let failure = find_table(&sources.tables, none).expect_err("no table");
             assert_eq!(failure.exit_code(), 2, "{none}");
