@@ -2,6 +2,7 @@
 //! that computes the `sales` mart in plain Rust, so that the warehouse's SQL is never its own judge. And a lake in memory,
 //! in which the tests of whole functions let runs die.
 
+pub mod fake;
 pub mod formats;
 pub mod generate;
 pub mod lake;

@@ -42,3 +42,20 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_share_is_an_error_and_never_the_default() {
+        for (share, problem) in [("0", "SLUICE_OXR_DAILY_SHARE is 0"), ("many", "SLUICE_OXR_DAILY_SHARE is 'many'")] {
+            let mut env = Env::of([("SLUICE_OXR_DAILY_SHARE".to_owned(), share.to_owned())]);
+            let config = Config::read(&mut env);
+            let error = env.finish(config).expect_err("unusable").to_string();
+            for part in [problem, "SLUICE_LAKE_BUCKET is not set", "SLUICE_OXR_SECRET is not set"] {
+                assert!(error.contains(part), "{error}");
+            }
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
 use sluice_core::{
     Error, Result,
-    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted},
+    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{Bus, ObjectStore, Secrets, SystemClock},
     sources::Source as TableSource,
 };
@@ -72,10 +72,11 @@ pub async fn handle(
 }
 
 /// HubSpot as the extract loop sees it: what was read becomes data files.
-struct Contacts<'a, S> {
-    store: &'a S,
-    client: Client,
-    limits: Limits,
+#[derive(Debug)]
+pub struct Contacts<'a, S> {
+    pub store: &'a S,
+    pub client: Client,
+    pub limits: Limits,
 }
 
 impl<S: ObjectStore> Source for Contacts<'_, S> {
@@ -95,6 +96,11 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
         }
         let (files, rejected) = writer.finish().await?;
         Ok(Extracted { files, rejected, cursor, facts })
+    }
+
+    async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
+        let rows = sluice_hubspot::count(&self.client, &run.table.columns, run.cursor).await?;
+        Ok(Plan { rows, ..Plan::default() })
     }
 }
 

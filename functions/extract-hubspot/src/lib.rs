@@ -7,4 +7,4 @@ pub mod config;
 pub mod handler;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Contacts, Deps, handle};

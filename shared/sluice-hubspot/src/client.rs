@@ -42,6 +42,9 @@ pub(crate) enum Find {
 /// A page of records, and where the next one begins.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Page {
+    /// All results of a search, also those on later pages; a list has none.
+    #[serde(default)]
+    pub total: Option<u64>,
     pub results: Vec<Record>,
     #[serde(default)]
     paging: Option<Paging>,

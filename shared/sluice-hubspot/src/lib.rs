@@ -18,5 +18,5 @@ mod row;
 
 pub use client::Client;
 pub use config::{Credentials, DEFAULT_URL, HubspotConfig};
-pub use read::{Limits, Read, read};
+pub use read::{Limits, Read, count, read};
 pub use row::{Row, Unfit};

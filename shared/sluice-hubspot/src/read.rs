@@ -75,6 +75,13 @@ pub async fn read(
     run.finish(end, account.facts(columns))
 }
 
+/// How many contacts a run would look at: those changed since the cursor, the overlap of the index's lag included.
+pub async fn count(client: &Client, columns: &Schema, cursor: Option<&Cursor>) -> Result<Option<u64>> {
+    let standing: Position = cursor.map(Cursor::decode).transpose()?.unwrap_or_default();
+    let properties = client.account().await?.wanted(columns)?;
+    Ok(client.search(Find::ChangedSince { millis: standing.search_from_millis() }, &properties).await?.total)
+}
+
 /// How far a run came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {

@@ -88,3 +88,42 @@ async fn a_full_refresh_beyond_the_share_is_finished_by_the_runs_after_it() {
     assert_eq!(left, [Some(9), Some(4), Some(0)]);
     assert_eq!(run(&deps, FINAL).await.expect("a run").outcome, Outcome::NothingNew);
 }
+
+#[tokio::test]
+async fn a_dry_run_names_the_days_and_asks_for_none() {
+    let deps = deps(SECRET).await;
+    let dry = RANGE.replacen('{', r#"{ "dry_run": true,"#, 1);
+    let summary = run(&deps, &dry).await.expect("a dry run");
+    let facts = summary.plan.expect("a plan").facts;
+    assert_eq!((summary.outcome, &facts["requests_planned"]), (Outcome::DryRun, &serde_json::json!(14)));
+    assert_eq!((&facts["first_day"], &facts["last_day"]), (&"2026-10-01".into(), &"2026-10-14".into()));
+    assert!(deps.store.is_empty());
+}
+
+/// A secret that has been rotated: the old value is remembered until it is refused.
+#[derive(Debug)]
+struct Rotated {
+    old: std::cell::Cell<bool>,
+    values: [&'static str; 2],
+}
+
+impl Secrets for Rotated {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Ok(Secret::new(self.values[usize::from(!self.old.get())]))
+    }
+
+    fn forget(&self, _: &str) {
+        self.old.set(false);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_app_id_is_fetched_anew_when_the_old_one_is_refused() {
+    let Deps { config, store, bus, http, .. } = deps(SECRET).await;
+    let secrets = Rotated { old: true.into(), values: [r#"{"app_id": "9999"}"#, SECRET] };
+    let deps = Deps { config, store, bus, secrets, http };
+    let request: ExtractRequest = serde_json::from_str(FINAL).expect("an event");
+    let invocation = Invocation::new("request", Duration::from_secs(300));
+    assert_eq!(handle(request, &invocation, &deps).await.expect("the new id").outcome, Outcome::Committed);
+    assert!(!deps.secrets.old.get(), "the refused one is forgotten");
+}

@@ -8,7 +8,7 @@ use serde_json::json;
 use sluice_core::{
     Cell, ColumnType, Cursor, Error, Kind, Result, Retry, Schema,
     contract::decimal_from_text,
-    extract::{ExtractRequest, ExtractRun, Extracted},
+    extract::{ExtractRequest, ExtractRun, Extracted, Plan as Preview},
     port::ObjectStore,
     sources::Source as TableSource,
 };
@@ -50,6 +50,22 @@ impl<S: ObjectStore> Source for OpenExchangeRates<'_, S> {
                     .with("table", &run.table.table))
             }
         }
+    }
+
+    async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Preview> {
+        let TableSource::ExchangeRates { base, first_date } = &run.table.source else { return Ok(Preview::default()) };
+        let position = self.standing(run, base).await?;
+        let quota = self.client.account().await?.quota;
+        let (asks, left) = Plan::new(&position, run.request, *first_date).within(self.share, quota);
+        let days = asks.iter().filter_map(|ask| if let Ask::Final(day) = ask { Some(day) } else { None });
+        let mut facts = serde_json::Map::new();
+        facts.insert("requests_planned".into(), asks.len().into());
+        facts.insert("requests_left_to_make".into(), left.into());
+        facts.insert("first_day".into(), json!(days.clone().min()));
+        facts.insert("last_day".into(), json!(days.max()));
+        facts.insert("quota_remaining_before".into(), quota.requests_remaining.into());
+        // How many currencies a day has is known when it has been read.
+        Ok(Preview { rows: None, facts })
     }
 }
 

@@ -1,8 +1,6 @@
 //! The shipped events, from handler to commit.
 
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -13,14 +11,9 @@ use axum::{
     http::{HeaderMap, StatusCode},
     routing::{get, post},
 };
-use bytes::Bytes;
 use serde_json::{Value, json};
-use sluice_core::{
-    Kind, LakeId, Secret, Sources,
-    event::Announcement,
-    extract::Outcome,
-    port::{PutIfAbsent, Stored},
-};
+use sluice_core::{Kind, LakeId, Secret, Sources, extract::Outcome};
+use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
 
 use super::*;
 
@@ -45,52 +38,7 @@ fn contact(id: u32, created: &str) -> Value {
     json!({"id": id.to_string(), "properties": properties, "archived": false})
 }
 
-#[derive(Debug, Default)]
-struct Memory(RefCell<BTreeMap<String, Bytes>>);
-
-impl ObjectStore for Memory {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.0.borrow_mut().insert(key.to_owned(), body);
-        Ok(Stored { checksum: "c".into() })
-    }
-
-    async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
-        if self.0.borrow().contains_key(key) {
-            return Ok(PutIfAbsent::Exists);
-        }
-        self.put(key, body).await.map(PutIfAbsent::Stored)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.0.borrow().get(key).cloned())
-    }
-
-    async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
-        Ok(self.0.borrow().keys().find(|key| key.starts_with(prefix)).cloned())
-    }
-}
-
-/// A bus that remembers.
-#[derive(Debug, Default)]
-struct Announced(RefCell<Vec<Announcement>>);
-
-impl Bus for Announced {
-    async fn announce(&self, announcement: Announcement) -> Result<()> {
-        self.0.borrow_mut().push(announcement);
-        Ok(())
-    }
-}
-
-#[derive(Debug)]
-struct OneSecret(&'static str);
-
-impl Secrets for OneSecret {
-    async fn get(&self, _: &str) -> Result<Secret> {
-        Ok(Secret::new(self.0))
-    }
-}
-
-async fn deps(secret: &'static str) -> (Deps<Memory, Announced, OneSecret>, Contacts) {
+async fn deps(secret: &'static str) -> (Deps<MemoryLake, MemoryBus, OneSecret>, Contacts) {
     let contacts = Contacts::new(Mutex::new(vec![contact(1, "2026-01-01T00:00:00Z"), contact(2, "some day")]));
     let router = Router::new()
         .route("/crm/v3/objects/contacts/search", post(search))
@@ -109,10 +57,11 @@ async fn deps(secret: &'static str) -> (Deps<Memory, Announced, OneSecret>, Cont
         sources: Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources"),
     };
     let http = sluice_http::Client::new().expect("a client");
-    (Deps { config, store: Memory::default(), bus: Announced::default(), secrets: OneSecret(secret), http }, contacts)
+    let store = MemoryLake::default();
+    (Deps { config, store, bus: MemoryBus::default(), secrets: OneSecret(secret), http }, contacts)
 }
 
-async fn run(deps: &Deps<Memory, Announced, OneSecret>, event: &str) -> Result<ExtractSummary> {
+async fn run(deps: &Deps<MemoryLake, MemoryBus, OneSecret>, event: &str) -> Result<ExtractSummary> {
     let request = serde_json::from_str(event).expect("an event of the function's shape");
     handle(request, &Invocation::new("request", Duration::from_secs(300)), deps).await
 }
@@ -138,6 +87,15 @@ async fn a_schedule_commits_what_is_new_and_its_replay_does_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_counts_and_writes_nothing() {
+    let (deps, _) = deps(SECRET).await;
+    let dry = SCHEDULED.replacen('{', r#"{ "dry_run": true,"#, 1);
+    let summary = run(&deps, &dry).await.expect("a dry run");
+    assert_eq!((summary.outcome, summary.rows), (Outcome::DryRun, 2));
+    assert!(deps.store.is_empty());
+}
+
+#[tokio::test]
 async fn what_an_operator_must_correct_fails_before_anything_is_written() {
     for (secret, event, expected) in [
         (SECRET, UNKNOWN, Kind::Config),
@@ -148,6 +106,34 @@ async fn what_an_operator_must_correct_fails_before_anything_is_written() {
         let error = run(&deps, event).await.expect_err("refused");
         assert_eq!(error.kind(), expected);
         assert!(!error.chain().contains("pat-eu1"), "{error:?}");
-        assert!(deps.store.0.borrow().is_empty());
+        assert!(deps.store.is_empty());
     }
+}
+
+/// A secret that has been rotated: the old value is remembered until it is refused.
+#[derive(Debug)]
+struct Rotated {
+    old: std::cell::Cell<bool>,
+    values: [&'static str; 2],
+}
+
+impl Secrets for Rotated {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Ok(Secret::new(self.values[usize::from(!self.old.get())]))
+    }
+
+    fn forget(&self, _: &str) {
+        self.old.set(false);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_fetched_anew_when_the_old_one_is_refused() {
+    let (Deps { config, store, bus, http, .. }, _) = deps(SECRET).await;
+    let secrets = Rotated { old: true.into(), values: [r#"{"token": "pat-eu1-old"}"#, SECRET] };
+    let deps = Deps { config, store, bus, secrets, http };
+    let request: ExtractRequest = serde_json::from_str(SCHEDULED).expect("an event");
+    let invocation = Invocation::new("request", Duration::from_secs(300));
+    assert_eq!(handle(request, &invocation, &deps).await.expect("the new token").outcome, Outcome::Committed);
+    assert!(!deps.secrets.old.get(), "the refused one is forgotten");
 }

@@ -21,6 +21,9 @@ enum Kind {
     Status {
         status: u16,
         retry_after: Option<u64>,
+        /// The vendor's own words, where they matter.
+        #[serde(default)]
+        body: Option<String>,
     },
     /// What a proxy in between answers: 200 and a page.
     HtmlPage,
@@ -64,9 +67,9 @@ async fn forget(State(faults): State<Faults>) -> StatusCode {
 async fn fail(State(faults): State<Faults>, request: Request, next: Next) -> Response {
     match due(&faults, request.uri().path()) {
         None => next.run(request).await,
-        Some(Kind::Status { status, retry_after }) => {
+        Some(Kind::Status { status, retry_after, body }) => {
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let mut response = (status, "fault on demand").into_response();
+            let mut response = (status, body.unwrap_or_else(|| "fault on demand".to_owned())).into_response();
             if let Some(seconds) = retry_after {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
             }

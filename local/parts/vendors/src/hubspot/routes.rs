@@ -27,8 +27,30 @@ pub(super) fn router(state: HubSpotState) -> Router {
         .route("/crm/v3/objects/contacts/search", post(search))
         .route("/crm/v3/objects/contacts/batch/read", post(batch_read))
         .route("/crm/v3/properties/contacts", get(properties))
+        .merge(other_names())
         .layer(from_fn_with_state(state.clone(), authorise))
         .with_state(state)
+}
+
+/// What clients other than ours ask beside it: the object by its singular name, the older list of properties, the account's
+/// own object types, and associations, of which this account has none.
+fn other_names() -> Router<HubSpotState> {
+    let list_of_properties = async || Json(Value::from(PROPERTIES.map(describe).to_vec()));
+    Router::new()
+        .route("/crm/v3/objects/contact", get(list))
+        .route("/crm/v3/objects/contact/search", post(search))
+        .route("/properties/v2/contact/properties", get(list_of_properties))
+        .route("/crm/v3/schemas", get(async || Json(json!({"results": []}))))
+        .route("/crm/v4/associations/{from}/{to}/batch/read", post(no_associations))
+}
+
+async fn no_associations() -> Json<Value> {
+    let now = now();
+    Json(json!({"status": "COMPLETE", "results": [], "startedAt": now, "completedAt": now}))
+}
+
+fn now() -> String {
+    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// HubSpot's error envelope.
@@ -81,32 +103,44 @@ async fn search(State(state): State<HubSpotState>, body: String) -> Result<Json<
     search::search(&account, &request).map(Json).map_err(|message| invalid(message).into_response())
 }
 
-#[derive(Deserialize)]
 struct ListQuery {
-    #[serde(default = "ten")]
     limit: usize,
     after: Option<i64>,
-    #[serde(default)]
     archived: bool,
-    #[serde(default)]
-    properties: String,
+    properties: Vec<String>,
 }
 
-fn ten() -> usize {
-    10
+impl ListQuery {
+    /// A list of properties comes as one text with commas, or as a parameter for each.
+    fn read(given: &[(String, String)]) -> Option<Self> {
+        let mut query = ListQuery { limit: 10, after: None, archived: false, properties: Vec::new() };
+        for (name, value) in given {
+            match name.as_str() {
+                "limit" => query.limit = value.parse().ok()?,
+                "after" => query.after = Some(value.parse().ok()?),
+                "archived" => query.archived = value.to_lowercase().parse().ok()?,
+                "properties" => query.properties.extend(value.split(',').map(str::to_owned)),
+                _ => {}
+            }
+        }
+        Some(query)
+    }
 }
 
 /// By id; `after` is the first id of the next page, which a client need not know.
-async fn list(State(state): State<HubSpotState>, Query(query): Query<ListQuery>) -> Result<Json<Value>, Refusal> {
+async fn list(
+    State(state): State<HubSpotState>,
+    Query(given): Query<Vec<(String, String)>>,
+) -> Result<Json<Value>, Refusal> {
+    let query = ListQuery::read(&given).ok_or_else(|| invalid("a parameter has a value of another type"))?;
     if !(1..=MAX_LIST).contains(&query.limit) {
         return Err(invalid(format!("limit must be between 1 and {MAX_LIST}")));
     }
     let account = state.lock();
     let wanted = |contact: &&Contact| contact.archived == query.archived && Some(contact.id) >= query.after;
     let mut rest = account.contacts().filter(wanted);
-    let properties: Vec<String> = query.properties.split(',').map(str::to_owned).collect();
     let page = rest.by_ref().take(query.limit.min(account.config.page_size));
-    let results: Vec<Value> = page.map(|contact| render(contact, &properties)).collect();
+    let results: Vec<Value> = page.map(|contact| render(contact, &query.properties)).collect();
     let mut answer = json!({"results": results});
     if let Some(next) = rest.next() {
         let after = next.id.to_string();
@@ -153,7 +187,7 @@ async fn batch_read(
             None => missing.push(id.as_str()),
         }
     }
-    let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    let now = now();
     let mut answer = json!({"status": "COMPLETE", "results": results, "startedAt": now, "completedAt": now});
     if missing.is_empty() {
         return Ok(Json(answer).into_response());

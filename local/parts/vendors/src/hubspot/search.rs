@@ -21,12 +21,32 @@ const MAX_LIMIT: usize = 200;
 pub(super) struct SearchRequest {
     #[serde(default)]
     filter_groups: Vec<Group>,
+    /// One group, as the first version of the search took it.
+    #[serde(default)]
+    filters: Vec<Filter>,
     #[serde(default)]
     sorts: Vec<Sort>,
     #[serde(default)]
     properties: Vec<String>,
     limit: Option<usize>,
-    after: Option<String>,
+    after: Option<Offset>,
+}
+
+/// Documented as a text; HubSpot reads a number as well.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Offset {
+    Text(String),
+    Number(usize),
+}
+
+impl Offset {
+    fn read(&self) -> Result<usize, String> {
+        match self {
+            Offset::Number(offset) => Ok(*offset),
+            Offset::Text(text) => text.parse().map_err(|_| "after is not an offset".to_owned()),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,8 +60,19 @@ struct Group {
 struct Filter {
     property_name: String,
     operator: Operator,
+    #[serde(default, deserialize_with = "text")]
     value: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     high_value: Option<String>,
+}
+
+/// Documented as a text; HubSpot reads a number as well.
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -93,13 +124,15 @@ pub(super) fn search(account: &Account, request: &SearchRequest) -> Result<Value
     if !(1..=MAX_LIMIT).contains(&limit) {
         return Err(format!("limit must be between 1 and {MAX_LIMIT}"));
     }
-    let offset = request.after.as_deref().map_or(Ok(0), str::parse::<usize>).map_err(|_| "after is not an offset")?;
+    let offset = request.after.as_ref().map_or(Ok(0), Offset::read)?;
     let cap = account.config.result_cap;
     if offset >= cap {
         return Err(format!("a search cannot page past {cap} results"));
     }
 
-    let groups: Vec<Vec<Test>> = request.filter_groups.iter().map(compile).collect::<Result<_, _>>()?;
+    let alone = (!request.filters.is_empty()).then_some(request.filters.as_slice());
+    let all = request.filter_groups.iter().map(|group| group.filters.as_slice()).chain(alone);
+    let groups: Vec<Vec<Test>> = all.map(compile).collect::<Result<_, _>>()?;
     let passes =
         |contact: &&Contact| groups.is_empty() || groups.iter().any(|group| group.iter().all(|t| t.holds(contact)));
     let mut found: Vec<&Contact> = account.searchable().filter(passes).collect();
@@ -135,8 +168,8 @@ struct Test<'a> {
     high: Option<Comparable>,
 }
 
-fn compile(group: &Group) -> Result<Vec<Test<'_>>, String> {
-    group.filters.iter().map(Test::new).collect()
+fn compile(filters: &[Filter]) -> Result<Vec<Test<'_>>, String> {
+    filters.iter().map(Test::new).collect()
 }
 
 impl<'a> Test<'a> {

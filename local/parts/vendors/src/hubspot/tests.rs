@@ -150,6 +150,25 @@ async fn wrong_searches_are_refused() {
 }
 
 #[tokio::test]
+async fn what_other_clients_ask_is_answered_too() {
+    let state = HubSpotState::new(config());
+    state.load((1..=3).map(|id| contact(id, id * SECOND)).collect());
+    let server = Server::start(&state).await;
+    let alone = json!({"propertyName": "hs_object_id", "operator": "GTE", "value": 2});
+    let (_, found) = server.call("objects/contact/search", Some(json!({"filters": [alone], "after": 1}))).await;
+    assert_eq!(ids(&found), ["2"], "one group, an operand and an offset as numbers");
+    let (_, listed) = server.call("objects/contact?limit=2&properties=email&properties=lifecyclestage", None).await;
+    assert_eq!((ids(&listed), &listed["results"][0]["properties"]["lifecyclestage"]), (vec!["1", "2"], &json!("lead")));
+    let (_, schemas) = server.call("schemas", None).await;
+    assert_eq!(schemas, json!({"results": []}));
+    let (status, none) =
+        server.call("../v4/associations/contact/companies/batch/read", Some(json!({"inputs": []}))).await;
+    assert_eq!((status, &none["results"]), (200, &json!([])));
+    let (_, properties) = server.call("../../properties/v2/contact/properties", None).await;
+    assert!(properties.as_array().is_some_and(|all| all.iter().any(|p| p["name"] == "email")));
+}
+
+#[tokio::test]
 async fn only_the_token_gets_in() {
     let server = Server::start(&HubSpotState::new(config())).await;
     let response = reqwest::get(format!("{}/crm/v3/objects/contacts", server.url)).await.unwrap();

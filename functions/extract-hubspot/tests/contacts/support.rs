@@ -1,0 +1,93 @@
+//! One extract into a lake in memory.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use extract_hubspot::Contacts;
+use serde_json::{Value, json};
+use sluice_core::{
+    LakeId, Result, RunId, Secret, Sources, Table,
+    extract::{ExtractRequest, ExtractSummary},
+    port::SystemClock,
+};
+use sluice_http::RetryPolicy;
+use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits};
+use sluice_pipeline::extract;
+use sluice_testkit::lake::{MemoryBus, MemoryLake};
+use standin_vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
+use tokio::{net::TcpListener, sync::watch};
+
+pub const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
+pub const TOKEN: &str = "pat-na1-fake";
+
+/// An extractor of one account.
+pub struct Extractor {
+    pub url: String,
+    pub token: &'static str,
+    pub limits: Limits,
+    sources: Sources,
+}
+
+impl Extractor {
+    pub fn new(url: String) -> Self {
+        let sources = include_str!("../../../../platform/sources.yaml");
+        Extractor {
+            url,
+            token: TOKEN,
+            limits: Limits { contacts: usize::MAX, time: Duration::MAX },
+            sources: Sources::parse(sources).unwrap(),
+        }
+    }
+
+    pub fn table(&self) -> &Table {
+        self.sources.table(&CONTACTS.parse().unwrap()).unwrap()
+    }
+
+    /// One run; the lake says whether and when it dies.
+    pub async fn run(&self, lake: &MemoryLake) -> Option<Result<ExtractSummary>> {
+        let event = json!({"table": CONTACTS, "time": "2026-10-30T07:00:00Z"});
+        self.run_event(lake, event).await
+    }
+
+    pub async fn run_event(&self, lake: &MemoryLake, event: Value) -> Option<Result<ExtractSummary>> {
+        let request: ExtractRequest = serde_json::from_value(event).unwrap();
+        let mut config = HubspotConfig::new(&self.url, Credentials { token: Secret::new(self.token) });
+        (config.searches_per_second, config.requests_per_ten_seconds) = (0, 0);
+        config.retries = RetryPolicy::without_waits(3);
+        let client = Client::new(sluice_http::Client::new().unwrap(), &config);
+        let mut source = Contacts { store: lake, client, limits: self.limits };
+        let (lake_id, run_id) = (LakeId("test".into()), RunId(fresh_name()));
+        let table = self.table();
+        let bus = MemoryBus::default();
+        lake.until_death(extract::run(lake, &bus, &SystemClock, &mut source, &lake_id, table, &run_id, &request)).await
+    }
+
+    /// The contacts that the lake's commits load and that are not tombstones: id to e-mail and version in microseconds.
+    pub fn live(&self, lake: &MemoryLake) -> BTreeMap<i64, (Option<String>, i64)> {
+        let rows = lake.loaded(self.table()).unwrap().into_values();
+        let number = |text: &Option<String>| text.as_deref().expect("a value").parse::<i64>().unwrap();
+        rows.filter(|row| row["archived"].as_deref() == Some("false"))
+            .map(|row| (number(&row["id"]), (row["email"].clone(), number(&row["lastmodifieddate"]))))
+            .collect()
+    }
+
+    /// How many of the loaded contacts are tombstones.
+    pub fn tombstones(&self, lake: &MemoryLake) -> usize {
+        lake.loaded(self.table()).unwrap().len() - self.live(lake).len()
+    }
+}
+
+fn fresh_name() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static RUNS: AtomicU64 = AtomicU64::new(1);
+    format!("run-{}", RUNS.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Serves the stand-in, without its limit per second, until the sender is dropped.
+pub async fn standin() -> (HubSpotState, String, watch::Sender<bool>) {
+    let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..HubSpotConfig::new(TOKEN) });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(serve(state.clone(), listener, stopped));
+    (state, url, stop)
+}
