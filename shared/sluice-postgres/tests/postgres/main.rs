@@ -1,7 +1,7 @@
 //! The source against a real PostgreSQL, whose URL is in `SLUICE_TEST_POSTGRES`.
 
+mod every_type;
 mod positions;
 mod requests;
 mod support;
-mod types;
 mod values;

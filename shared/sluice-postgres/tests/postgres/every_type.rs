@@ -8,7 +8,9 @@ use crate::support::Database;
 const CONTRACTS: [&str; 6] = ["bigint", "decimal(38,4)", "timestamp", "date", "boolean", "text"];
 
 /// A type, a value of it, and what the value becomes as each contract type that takes it. All others refuse the column.
-const TYPES: &[(&str, &str, &[(&str, &str)])] = &[
+type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
+const TYPES: &[Case] = &[
     ("smallint", "-7", &[("bigint", "-7"), ("decimal(38,4)", "-70000"), ("text", "-7")]),
     ("integer", "7", &[("bigint", "7"), ("decimal(38,4)", "70000"), ("text", "7")]),
     (
