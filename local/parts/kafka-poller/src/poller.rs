@@ -84,7 +84,7 @@ impl Poller {
             future::try_join_all(topic.partitions.into_iter().map(connect)).await?;
         let positions = Positions::load(&config.state_path, &config.topic).await?;
         for client in &partitions {
-            positions.set(
+            positions.begin(
                 client.partition(),
                 beginning(client, positions.get(client.partition()), config.starting_position).await?,
             );
@@ -219,12 +219,13 @@ impl Poller {
 
     /// Moves the positions past so many waiting records of each partition.
     async fn advance(&self, partitions: &mut [Partition], count: impl Fn(i32) -> usize) -> anyhow::Result<()> {
+        let mut to = Vec::new();
         for partition in partitions {
             if let Some(last) = partition.waiting.drain(..count(partition.number)).next_back() {
-                self.shared.positions.set(partition.number, last.offset + 1);
+                to.push((partition.number, last.offset + 1));
             }
         }
-        self.shared.positions.save().await
+        self.shared.positions.advance(to).await
     }
 }
 

@@ -42,13 +42,17 @@ impl Positions {
         self.lock().get(&partition).copied()
     }
 
-    pub fn set(&self, partition: i32, position: i64) {
+    /// Where a partition begins in this run. Not saved: nothing is done yet.
+    pub fn begin(&self, partition: i32, position: i64) {
         self.lock().insert(partition, position);
     }
 
-    /// Makes the positions durable. A crash leaves the old file or the new one.
-    pub async fn save(&self) -> anyhow::Result<()> {
-        let saved = Saved { topic: self.topic.clone(), positions: self.lock().clone() };
+    /// Moves positions: first in the file, then in memory, so that what anybody is told survives. A crash leaves the old
+    /// file or the new one.
+    pub async fn advance(&self, to: impl IntoIterator<Item = (i32, i64)>) -> anyhow::Result<()> {
+        let mut positions = self.lock().clone();
+        positions.extend(to);
+        let saved = Saved { topic: self.topic.clone(), positions };
         let draft = self.path.with_extension("draft");
         let write = async {
             if let Some(folder) = self.path.parent() {
@@ -58,7 +62,9 @@ impl Positions {
             tokio::fs::rename(&draft, &self.path).await?;
             anyhow::Ok(())
         };
-        write.await.with_context(|| format!("cannot save the positions to {}", self.path.display()))
+        write.await.with_context(|| format!("cannot save the positions to {}", self.path.display()))?;
+        *self.lock() = saved.positions;
+        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<i32, i64>> {
@@ -77,8 +83,10 @@ mod tests {
         let path = folder.join("positions.json");
         let positions = Positions::load(&path, "a").await.expect("no file yet");
         assert_eq!(positions.get(0), None);
-        positions.set(0, 17);
-        positions.save().await.expect("saved");
+        positions.begin(0, 3);
+        assert_eq!(Positions::load(&path, "a").await.expect("no file yet").get(0), None);
+        positions.advance([(0, 17)]).await.expect("saved");
+        assert_eq!(positions.get(0), Some(17));
         assert_eq!(Positions::load(&path, "a").await.expect("a file").get(0), Some(17));
         assert_eq!(Positions::load(&path, "b").await.expect("a file").get(0), None);
         tokio::fs::write(&path, "{").await.expect("written");
