@@ -164,20 +164,12 @@ mod tests {
         );
         assert_eq!(shapes(include_str!("../../../events/stream-kafka/self-managed.json")), [(0, vec![0, 1])]);
         let several = read(include_str!("../../../events/stream-kafka/self-managed-several-topics.json"));
-        let shape: Vec<(&str, i32, Vec<(i64, bool, bool)>)> = several
-            .iter()
-            .map(|batch| {
-                let record = |record: &Record| (record.offset, record.key.is_some(), record.value.is_some());
-                (batch.topic.as_str(), batch.partition, batch.records.iter().map(record).collect())
-            })
-            .collect();
-        assert_eq!(
-            shape,
-            [
-                ("purchases", 0, vec![(10, false, false), (14, false, true)]),
-                ("shop-orders-eu", 3, vec![(7, true, true)]),
-            ]
-        );
+        let places: Vec<_> = several.iter().map(|batch| (batch.topic.as_str(), batch.partition)).collect();
+        assert_eq!(places, [("purchases", 0), ("shop-orders-eu", 3)]);
+        let has = |record: &Record| (record.offset, record.key.is_some(), record.value.is_some());
+        let records = |batch: &Batch| batch.records.iter().map(has).collect::<Vec<_>>();
+        assert_eq!(records(&several[0]), [(10, false, false), (14, false, true)]);
+        assert_eq!(records(&several[1]), [(7, true, true)]);
         let headers =
             &read(include_str!("../../../events/stream-kafka/msk-headers-decimal-strings.json"))[0].records[0].headers;
         assert_eq!(headers[0], ("trace".to_owned(), Some(bytes::Bytes::from_static("t-ë".as_bytes()))));

@@ -12,12 +12,15 @@ use tokio::{
 
 use super::*;
 
+/// What is answered to the requests of one path, in turn; the last answer stays. A status and a body.
+type Answers = Vec<(u16, String)>;
+
 /// A registry that answers by path, and what it was asked: path and authorization.
 #[derive(Clone)]
 struct Fake {
     url: String,
     asked: Arc<Mutex<Vec<(String, String)>>>,
-    answers: Arc<Mutex<BTreeMap<String, Vec<(u16, String)>>>>,
+    answers: Arc<Mutex<BTreeMap<String, Answers>>>,
 }
 
 impl Fake {
