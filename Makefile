@@ -56,6 +56,6 @@ demo-tools: native
 	@tools/setup ministack sam dbt data
 
 test-tools: native
-	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest
+	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients
 
 .PHONY: help demo up test build check bench invoke dbt-snowflake dbt-docs clean native demo-tools test-tools

@@ -4,6 +4,7 @@ mod config;
 mod events;
 mod faults;
 mod project;
+mod schedules;
 mod schemas;
 mod sources;
 mod tidy;
