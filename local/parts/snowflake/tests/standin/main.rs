@@ -6,3 +6,4 @@ mod snowpipe;
 mod statements;
 mod streaming;
 mod support;
+mod topics;
