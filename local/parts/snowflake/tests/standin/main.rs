@@ -7,3 +7,4 @@ mod snowpipe;
 mod statements;
 mod streaming;
 mod support;
+mod topics;
