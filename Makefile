@@ -11,8 +11,8 @@ demo: ## run the platform end to end on this machine; DATA=<folder> for your own
 	@$(MAKE) --no-print-directory -j2 build demo-tools
 	@$(LOCAL) demo --scale $(SCALE) $(if $(DATA),--data $(DATA))
 
-up: ## start the platform and leave it running until Ctrl-C
-	@$(MAKE) --no-print-directory -j2 build demo-tools
+up: ## start the platform with a shop to buy in, and leave it running until Ctrl-C; SCALE=<factor>
+	@$(MAKE) --no-print-directory -j2 build demo-tools shop
 	@$(LOCAL) up --scale $(SCALE)
 
 test: ## run every test
@@ -55,7 +55,10 @@ native:
 demo-tools: native
 	@tools/setup ministack sam dbt data
 
-test-tools: native
-	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients
+shop:
+	@tools/setup shop
 
-.PHONY: help demo up test build check bench invoke dbt-snowflake dbt-docs clean native demo-tools test-tools
+test-tools: native
+	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients schemathesis shop
+
+.PHONY: help demo up test build check bench invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools

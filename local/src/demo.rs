@@ -41,13 +41,16 @@ pub struct Options {
     pub data: Option<PathBuf>,
     pub scale: f64,
     pub replay: bool,
+    /// Whether people may buy in the shop. Their purchases are not in the data, so such a platform is not the demo's.
+    pub open: bool,
 }
 
 impl Options {
     /// What tells this set of data from the usual one; `None` for the usual one. Changed files are another set.
     pub fn name(&self) -> Result<Option<String>> {
         let Some(folder) = &self.data else {
-            return Ok((self.scale != 1.0).then(|| format!("scale-{}", self.scale)));
+            let name = (self.scale != 1.0 || self.open).then(|| format!("scale-{}", self.scale));
+            return Ok(name.map(|name| if self.open { format!("open-{name}") } else { name }));
         };
         let mut hash = Sha256::new();
         for name in ["products.csv", "contacts.csv", "purchases.ndjson", "rates.csv"] {

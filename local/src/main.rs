@@ -7,6 +7,7 @@ mod progress;
 mod report;
 mod seed;
 mod settle;
+mod shop;
 mod stack;
 mod verify;
 
@@ -53,7 +54,7 @@ enum Task {
         #[arg(long)]
         replay: bool,
     },
-    /// Start everything, fill it as the demo does, and leave it running until Ctrl-C.
+    /// Start everything, fill it as the demo does, open the shop, and leave it running until Ctrl-C.
     Up {
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
@@ -62,11 +63,19 @@ enum Task {
     WithStack {
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
+        /// On a state apart from the demo's, because the command buys in the shop.
+        #[arg(long)]
+        open: bool,
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
     /// Run a command with a PostgreSQL beside it, whose address is in SLUICE_TEST_POSTGRES.
     WithPostgres {
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Run a command with a Kafka broker beside it, whose address is in SLUICE_TEST_KAFKA.
+    WithKafka {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
@@ -106,14 +115,17 @@ async fn run(cli: Cli) -> Result<()> {
     let _lock = folders.take()?;
     match cli.command {
         Task::Foundation { .. } => Ok(()),
-        Task::Demo { data, scale, replay } => with_stack(folders, Options { data, scale, replay }, &Work::Demo).await,
-        Task::Up { scale } => {
-            with_stack(folders, Options { data: None, scale, replay: false }, &Work::Up(cli.state)).await
+        Task::Demo { data, scale, replay } => {
+            with_stack(folders, Options { data, scale, replay, open: false }, &Work::Demo).await
         }
-        Task::WithStack { scale, command } => {
-            with_stack(folders, Options { data: None, scale, replay: false }, &Work::Command(command)).await
+        Task::Up { scale } => {
+            with_stack(folders, Options { data: None, scale, replay: false, open: true }, &Work::Up(cli.state)).await
+        }
+        Task::WithStack { scale, open, command } => {
+            with_stack(folders, Options { data: None, scale, replay: false, open }, &Work::Command(command)).await
         }
         Task::WithPostgres { command } => with_postgres(&folders, &command).await,
+        Task::WithKafka { command } => with_kafka(&folders, &command).await,
         Task::Reset => {
             Registry::take_over(&folders).await?;
             std::fs::remove_dir_all(folders.base())
@@ -128,6 +140,16 @@ async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
     let (postgres, url) = services::postgres(folders, &mut registry, port).await?;
     let outcome = run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await;
     postgres.stop().await;
+    registry.clear()?;
+    outcome
+}
+
+async fn with_kafka(folders: &Folders, command: &[String]) -> Result<()> {
+    let mut registry = Registry::take_over(folders).await?;
+    let port = Ports::choose(folders)?.kafka;
+    let (kafka, bootstrap) = services::kafka(folders, &mut registry, port).await?;
+    let outcome = run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await;
+    kafka.stop().await;
     registry.clear()?;
     outcome
 }
@@ -166,7 +188,8 @@ impl Work {
             }
             Work::Command(command) => {
                 demo::fill(stack, world, progress).await?;
-                run_command(command, |command| command).await
+                let addresses = [("SLUICE_SHOP_URL", &stack.page_url), ("SLUICE_EVENTS_URL", &stack.events_url)];
+                run_command(command, |command| command.envs(addresses)).await
             }
         }
     }

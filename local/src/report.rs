@@ -43,6 +43,8 @@ pub fn addresses(stack: &Stack, state: &std::path::Path) {
     let ports = stack.ports;
     println!("\n  the platform is up; Ctrl-C stops it\n");
     for (what, port, note) in [
+        ("Shop", ports.shop, "buys through collect-events"),
+        ("collect-events", ports.events, "its function URL; /openapi.json describes it"),
         ("AWS", ports.aws, "stack sluice-local, region us-east-1, credentials test/test"),
         ("Snowflake", ports.snowflake, "stand-in: SQL API, Snowpipe, Snowpipe Streaming"),
         ("dbt Cloud", ports.dbt, "stand-in in front of dbt Core"),

@@ -34,6 +34,7 @@ use crate::{
     },
     progress::Progress,
     seed,
+    shop::{self, Shop},
 };
 
 const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
@@ -57,6 +58,9 @@ pub struct Stack {
     pub aws: SdkConfig,
     pub warehouse: Standin,
     pub shop_url: String,
+    /// Where collect-events is reached, and the shop's page that buys through it.
+    pub events_url: String,
+    pub page_url: String,
     pub bootstrap: String,
     pub poller: Poller,
     pub ports: Ports,
@@ -138,7 +142,18 @@ impl Stack {
         let functions = Functions::new(&aws, STACK);
         let poller = poller(&bootstrap, &functions, &aws, folders.state("poller.json")).await?;
         let polling = poller.clone();
-        tasks.spawn(async move { polling.run(stopped).await });
+        let polling_stopped = stopped.clone();
+        tasks.spawn(async move { polling.run(polling_stopped).await });
+        let collector = function_url::Config { aws: aws.clone(), function_name: functions.name("CollectEvents") };
+        tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
+        let [events_url, page_url] = [ports.events, ports.shop].map(|port| format!("http://127.0.0.1:{port}"));
+        let page = Shop {
+            page: folders.root.join("local/shop/dist"),
+            database: shop_url.clone(),
+            warehouse: warehouse.clone(),
+            events_url: events_url.clone(),
+        };
+        tasks.spawn(shop::serve(page, listen(ports.shop).await?, stopped));
         Ok(Stack {
             sources,
             functions,
@@ -146,6 +161,8 @@ impl Stack {
             aws,
             warehouse,
             shop_url,
+            events_url,
+            page_url,
             bootstrap,
             poller,
             ports,
@@ -235,6 +252,9 @@ async fn put_secrets(aws: &SdkConfig, keys: &Keys, postgres: u16) -> Result<()> 
     deploy::secret(aws, "open-exchange-rates", &json!({"app_id": OXR_APP_ID})).await?;
     deploy::secret(aws, "hubspot", &json!({"token": HUBSPOT_TOKEN})).await?;
     deploy::secret(aws, "snowflake-loader", &json!({"private_key": keys.private})).await?;
+    // The broker here knows no users.
+    deploy::secret(aws, "kafka", &json!({})).await?;
+    deploy::secret(aws, "collect", &json!({"api_keys": {"shop": {"key": shop::API_KEY}}})).await?;
     deploy::secret(aws, "dbt", &json!({"token": DBT_TOKEN})).await
 }
 

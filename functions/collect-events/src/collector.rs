@@ -140,7 +140,6 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         let caller = self.guard.admit(request, topic, now).await?;
         let topic =
             self.catalogue.get(topic).ok_or_else(|| Problem::new(404, "Not found", "there is no such topic"))?;
-        let partial = partial(&request.raw_query_string)?;
         let format = Format::of(request)?;
         let text = body::text(request, self.limits)?;
         let events = body::events(&text, format, self.limits)?;
@@ -150,47 +149,27 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
                 .header("retry-after", seconds.max(1).to_string())
         })?;
 
-        let mut ids: Vec<Option<String>> = Vec::with_capacity(events.len());
         let (mut valid, mut faulty): (Vec<Valid>, Vec<Value>) = (Vec::new(), Vec::new());
         for (index, event) in events.iter().enumerate() {
             match check::check(topic, event, || uuid::Uuid::now_v7().to_string()) {
-                Ok(event) => {
-                    ids.push(Some(event.id.clone()));
-                    valid.push(event);
-                }
-                Err(faults) => {
-                    ids.push(None);
-                    faulty.push(rejected(index, &faults));
-                }
+                Ok(event) => valid.push(event),
+                Err(faults) => faulty.push(rejected(index, &faults)),
             }
         }
-        let (accepted, refused) = (valid.len(), faulty.len());
-        faulty.truncate(REJECTED_TOLD);
-        if accepted == 0 || refused > 0 && !partial {
-            let detail = format!("{refused} of {} events break the topic's contract; none was accepted", events.len());
+        if !faulty.is_empty() {
+            let detail =
+                format!("{} of {} events break the topic's contract; none was accepted", faulty.len(), events.len());
+            faulty.truncate(REJECTED_TOLD);
             return Err(Problem::bad_request(detail).member("rejected", faulty));
         }
+        let ids: Vec<String> = valid.iter().map(|event| event.id.clone()).collect();
         let via = self.delivery.deliver(&topic.name, valid, time, now).await.map_err(|error| {
             error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the spool");
             Problem::new(503, "Service unavailable", "the events could not be kept; send them again with these ids")
                 .header("retry-after", RETRY_AFTER_SECONDS)
                 .member("event_ids", json!(ids))
         })?;
-        info!(topic = topic.name, caller, accepted, refused, via = via.as_str(), "events accepted");
-        let mut body = json!({"accepted": accepted, "event_ids": ids, "via": via.as_str()});
-        if refused > 0 {
-            body["rejected"] = Value::from(faulty);
-        }
-        Ok(Response::json(202, &body))
+        info!(topic = topic.name, caller, accepted = ids.len(), via = via.as_str(), "events accepted");
+        Ok(Response::json(202, &json!({"accepted": ids.len(), "event_ids": ids, "via": via.as_str()})))
     }
-}
-
-/// `?partial=true`: the good events of a batch are accepted beside bad ones.
-fn partial(query: &str) -> Result<bool, Problem> {
-    let mut partial = false;
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "partial") {
-        partial =
-            value.parse().map_err(|_| Problem::bad_request(format!("the query's {name} must be true or false")))?;
-    }
-    Ok(partial)
 }

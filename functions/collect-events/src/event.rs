@@ -19,8 +19,6 @@ pub enum Event {
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     pub raw_path: String,
-    #[serde(default)]
-    pub raw_query_string: String,
     /// Names in lower case; values of a repeated header are joined by commas.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,

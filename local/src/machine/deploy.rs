@@ -62,13 +62,21 @@ fn parameters(folders: &Folders, ports: &Ports) -> Result<Vec<String>> {
     parameters.push(format!("DbtUrl={}", url(ports.dbt)));
     parameters.push(format!("HubspotUrl={}", url(ports.hubspot)));
     parameters.push(format!("OpenExchangeRatesUrl={}/api", url(ports.rates)));
+    parameters.push(format!("KafkaBootstrap=127.0.0.1:{}", ports.kafka));
+    parameters.push(format!("CollectAllowedOrigins={}", url(ports.shop)));
     Ok(parameters)
 }
 
 /// Changes whenever a deployment would: template, settings, parameters, binaries.
 fn fingerprint(folders: &Folders, parameters: &[String]) -> Result<String> {
     let mut hash = Sha256::new();
-    for name in ["template.yaml", "samconfig.toml", "platform/sources.yaml", "platform/Makefile"] {
+    for name in [
+        "template.yaml",
+        "samconfig.toml",
+        "platform/sources.yaml",
+        "platform/schemas/purchases.json",
+        "platform/Makefile",
+    ] {
         hash.update(fs::read(folders.root.join(name)).with_context(|| format!("cannot read {name}"))?);
     }
     for parameter in parameters {

@@ -89,6 +89,9 @@ pub struct Ports {
     pub dbt: u16,
     pub hubspot: u16,
     pub rates: u16,
+    /// The address of collect-events, and the shop's page.
+    pub events: u16,
+    pub shop: u16,
 }
 
 impl Ports {
@@ -101,18 +104,19 @@ impl Ports {
         }
         // All are held at once, so that no two are the same.
         let held: Vec<TcpListener> =
-            (0..7).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+            (0..9).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
         let free: Vec<u16> = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<Result<_>>()?;
-        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates] = free[..] else {
-            anyhow::bail!("seven ports were asked for");
+        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop] = free[..] else {
+            anyhow::bail!("nine ports were asked for");
         };
-        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates };
+        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop };
         fs::write(&path, serde_json::to_vec_pretty(&ports)?)?;
         Ok(ports)
     }
 
-    fn all(&self) -> [u16; 7] {
-        [self.aws, self.postgres, self.kafka, self.snowflake, self.dbt, self.hubspot, self.rates]
+    fn all(&self) -> [u16; 9] {
+        let Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop } = *self;
+        [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop]
     }
 }
 

@@ -3,7 +3,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::world::{World, json_of, post, purchase, request};
-use crate::event::Request;
 
 #[test]
 fn an_event_goes_to_its_topic_keyed_by_its_customer_and_as_it_was_written() {
@@ -93,27 +92,6 @@ fn a_bad_batch_is_refused_whole_and_each_bad_field_is_named() {
     let twice = purchase(1).to_string().replacen('{', "{\"quantity\":5,", 1);
     let problem = json_of(&World::new().answer(&post(&twice)));
     assert_eq!(problem["rejected"][0]["errors"][0]["pointer"], "/quantity", "a field that stands twice");
-}
-
-#[test]
-fn with_partial_the_good_events_are_accepted_and_the_bad_ones_named() {
-    let world = World::new();
-    let body = json!([purchase(1), with("quantity", json!(0)), purchase(2)]).to_string();
-    let partial = |value: &str, body: &str| {
-        let request = Request { raw_query_string: format!("partial={value}"), ..post(body) };
-        world.answer(&request)
-    };
-    let response = partial("true", &body);
-    assert_eq!(response.status_code, 202);
-    let answer = json_of(&response);
-    assert_eq!(answer["accepted"], 2);
-    assert_eq!(answer["event_ids"][1], Value::Null);
-    assert_eq!(answer["rejected"][0]["event"], 1);
-    assert_eq!(world.records().len(), 2);
-    assert_eq!(partial("false", &body).status_code, 400);
-    assert_eq!(partial("yes", &purchase(3).to_string()).status_code, 400);
-    assert_eq!(partial("true", "[{}]").status_code, 400, "nothing is left to accept");
-    assert_eq!(world.records().len(), 2);
 }
 
 #[test]
