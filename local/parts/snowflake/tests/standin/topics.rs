@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sluice_core::{
     Error, LakeId, Result, RunId, Sources,
     event::Announcement,
-    port::{Bus, ObjectStore, PutIfAbsent, Stored, SystemClock},
+    port::{Bus, ObjectStore, PutIfAbsent, Statements, Stored, SystemClock},
 };
 use sluice_kafka::{KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
 use sluice_pipeline::stream::{APPEND_BYTES, Invocation, Ports, Settings, Stream};
