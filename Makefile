@@ -31,7 +31,7 @@ check: native ## formatting, lints, the template
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/venv/sam/bin/sam validate --lint
 
 bench: ## measure against the limit and peers: P=P1 (P5, P6, ...) for one, none for all
-	@tools/setup ministack data bench bench-ingestr
+	@tools/setup ministack data dbt bench bench-ingestr
 	@cargo build --release --package extract-postgres
 	@.tools/venv/bench/bin/python bench/run.py $(P)
 
