@@ -25,6 +25,36 @@ pub fn rejected_key(table: &TableId, run: &RunId) -> String {
     format!("rejected/{}/{run}.ndjson.zst", table.path())
 }
 
+/// The folder of everything that a run has rejected, where it is more than one file.
+pub fn rejected_prefix(table: &TableId, run: &RunId) -> String {
+    format!("rejected/{}/{run}/", table.path())
+}
+
+/// A part of a divided read as a run of its own: its files lie in a folder below the run's. The name holds the attempt,
+/// so that a part which is read twice leaves both attempts' files as they are.
+pub fn part_run(run: &RunId, part: usize, attempt: &RunId) -> RunId {
+    RunId(format!("{run}/{part:05}-{attempt}"))
+}
+
+/// The plans of a table's divided reads, the newest first.
+pub fn split_prefix(table: &TableId) -> String {
+    format!("splits/{}/plans/", table.path())
+}
+
+pub fn split_plan_key(table: &TableId, number: u64) -> String {
+    format!("{}{}", split_prefix(table), counted_name(number))
+}
+
+/// What a part of the n-th plan has made durable.
+pub fn split_part_key(table: &TableId, number: u64, part: usize) -> String {
+    format!("splits/{}/parts/{number}/{part:05}.json", table.path())
+}
+
+/// That the n-th plan was given up.
+pub fn split_end_key(table: &TableId, number: u64) -> String {
+    format!("splits/{}/ends/{number}.json", table.path())
+}
+
 /// Where a Kafka record that failed its contract is kept, one object per record.
 pub fn dead_letter_key(topic: &str, partition: i32, offset: i64) -> String {
     format!("dead-letter/{topic}/{partition}/{offset:020}.json")
@@ -73,7 +103,8 @@ fn counted_name(number: u64) -> String {
     format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
 }
 
-/// The number in a key made by [`log_key`], [`dbt_claim_key`] or [`dbt_start_key`]; `None` if the two halves disagree.
+/// The number in a key made by [`log_key`], [`split_plan_key`], [`dbt_claim_key`] or
+/// [`dbt_start_key`]; `None` if the two halves disagree.
 pub fn counted_number(key: &str) -> Option<u64> {
     let name = key.rsplit('/').next()?;
     let number = name.strip_suffix(".json")?.split_once('-')?.1.parse().ok()?;
