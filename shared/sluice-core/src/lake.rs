@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn plans_of_divided_reads_list_newest_first_and_raise_no_event() {
+        let keys: Vec<String> = [1, 2, 10].map(|number| split_plan_key(&table(), number)).into();
+        assert!(keys.windows(2).all(|pair| pair[0] > pair[1]), "{keys:?}");
+        assert!(keys.iter().all(|key| key.starts_with(&split_prefix(&table())) && parse_log_key(key).is_none()));
+        assert_eq!(counted_number(&keys[2]), Some(10));
+        let part = part_run(&RunId("run".into()), 3, &RunId("attempt".into()));
+        let file = data_key(&table(), &part, 0);
+        assert_eq!(file, "raw/DLT/APPLICATION_DATA/PRODUCTS/data/run/00003-attempt/part-00000.parquet");
+        assert!(rejected_key(&table(), &part).starts_with(&rejected_prefix(&table(), &RunId("run".into()))));
+    }
+
+    #[test]
     fn event_keys_are_form_encoded() {
         assert_eq!(decode_event_key("raw/A/a%2Bb+c%3D%26.json"), "raw/A/a+b c=&.json");
         assert_eq!(decode_event_key("raw/A/x=1&y.json"), "raw/A/x=1&y.json");

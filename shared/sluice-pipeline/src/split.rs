@@ -222,16 +222,17 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
 
     /// Whether nothing is left to do for the plan. `Conflict` when its place in the log is another's.
     async fn is_over(&self, plan: &SplitPlan) -> Result<bool> {
-        let key = lake::log_key(&plan.table, plan.sequence);
-        if let Some(body) = self.store.get(&key).await? {
-            if Commit::decode(&body)?.run_id == plan.run_id {
-                return Ok(true);
-            }
-            return Err(Error::conflict("another run has committed first; the divided read is void")
-                .with("table", &plan.table)
-                .with("sequence", plan.sequence));
+        if objects::is_given_up(self.store, plan).await? {
+            return Ok(true);
         }
-        objects::is_given_up(self.store, plan).await
+        let key = lake::log_key(&plan.table, plan.sequence);
+        let Some(body) = self.store.get(&key).await? else { return Ok(false) };
+        if Commit::decode(&body)?.run_id == plan.run_id {
+            return Ok(true);
+        }
+        Err(Error::conflict("another run has committed first; the divided read is void")
+            .with("table", &plan.table)
+            .with("sequence", plan.sequence))
     }
 
     async fn read_part<S: SplitSource>(

@@ -1,6 +1,7 @@
 //! A read too large for one invocation, cut into ranges of the cursor that others read.
 //!
-//! The ranges follow the rows, not the numbers: a sample of the table's pages tells where each part ends. They cover
+//! The ranges follow the rows, not the numbers: a sample of the table's pages tells whether there are as many rows as the
+//! planner believes, and where each part ends. They cover
 //! everything up to the largest value that the division's snapshot saw; rows without a value belong to the first.
 //!
 //! Each part is read by a later snapshot of its own. It sees every row that the division's snapshot saw, for rows are
@@ -73,11 +74,13 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let largest: Option<i64> = row.try_get(0).map_err(failed)?;
     let statement = sql::boundaries(source.schema, source.table, &cursor, scope, parts, percent);
     let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
-    let boundaries: Option<Vec<i64>> = row.try_get(0).map_err(failed)?;
+    let sampled: i64 = row.try_get(0).map_err(failed)?;
+    let boundaries: Option<Vec<i64>> = row.try_get(1).map_err(failed)?;
     reading.end(run).await?;
 
-    // Statistics may be far off: a table without a value to cut at is read whole.
-    let Some(largest) = largest else { return Ok(None) };
+    // The planner may be far off, above all about the transactions that wrote the rows; the sample is not.
+    let sampled = sampled as f64 * 100.0 / percent;
+    let Some(largest) = largest.filter(|_| sampled > options.split_rows as f64) else { return Ok(None) };
     let everything = matches!(scope, Scope::Everything(_) | Scope::From(_, None));
     let slices = ranges(boundaries.unwrap_or_default(), largest)
         .into_iter()
@@ -85,7 +88,7 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
         .collect::<Result<Vec<_>>>()?;
     let position = Position::after(reading.previous.as_ref(), scope, snapshot, Some(largest), identity);
     let mut facts = reading.facts();
-    facts.insert("rows_estimated".into(), estimated.into());
+    facts.insert("rows_estimated".into(), (sampled as u64).into());
     Ok(Some(Division { slices, cursor: Cursor::encode(&position)?, facts }))
 }
 

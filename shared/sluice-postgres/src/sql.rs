@@ -95,8 +95,8 @@ pub(crate) fn largest(schema: &str, table: &str, cursor: &CursorColumn<'_>, scop
     format!("SELECT max({name})::bigint FROM {}.{}{}", identifier(schema), identifier(table), condition(cursor, scope))
 }
 
-/// The cursor values that cut what a read would fetch into so many parts of about the same number of rows, by a sample
-/// of so many percent of the table's pages. The sample is the same each time as long as the table is.
+/// How many rows of a sample a read would fetch, and the cursor values that cut them into so many parts of about the same
+/// number of rows. The sample is so many percent of the table's pages, the same ones each time as long as the table is.
 pub(crate) fn boundaries(
     schema: &str,
     table: &str,
@@ -107,7 +107,7 @@ pub(crate) fn boundaries(
 ) -> String {
     let fractions: Vec<String> = (1..parts).map(|part| (f64::from(part) / f64::from(parts)).to_string()).collect();
     format!(
-        "SELECT (percentile_disc('{{{}}}'::float8[]) WITHIN GROUP (ORDER BY {}))::bigint[] \
+        "SELECT count(*), (percentile_disc('{{{}}}'::float8[]) WITHIN GROUP (ORDER BY {}))::bigint[] \
          FROM {}.{} TABLESAMPLE SYSTEM ({percent:.6}) REPEATABLE (0){}",
         fractions.join(","),
         identifier(cursor.name),
@@ -299,7 +299,7 @@ mod tests {
         assert_eq!(
             boundaries("s", "t", &cursor, &bounded, 4, 2.5),
             format!(
-                r#"SELECT (percentile_disc('{{0.25,0.5,0.75}}'::float8[]) WITHIN GROUP (ORDER BY {name}))::bigint[] FROM "s"."t" TABLESAMPLE SYSTEM (2.500000) REPEATABLE (0) WHERE {name} > ('5'::bigint) AND {unseen}"#
+                r#"SELECT count(*), (percentile_disc('{{0.25,0.5,0.75}}'::float8[]) WITHIN GROUP (ORDER BY {name}))::bigint[] FROM "s"."t" TABLESAMPLE SYSTEM (2.500000) REPEATABLE (0) WHERE {name} > ('5'::bigint) AND {unseen}"#
             )
         );
         assert_eq!(

@@ -335,6 +335,11 @@ fn an_old_plan_is_given_up_aloud_and_the_next_run_makes_another() {
     let new = world.parts();
     assert!(new.iter().all(|part| part.number == 2));
     new.iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    assert_eq!(
+        world.serve(&parts[2]).expect("an old message"),
+        Outcome::Over,
+        "its place is taken, as it was given up"
+    );
     let [commit] = &world.commits()[..] else { panic!("one commit") };
     assert_eq!((commit.run_id.0.as_str(), world.keys_of(commit).len()), ("r2", 10));
 }
