@@ -132,6 +132,12 @@ impl World {
         block_on(self.split().handle(&mut Shop(self), &self.table, message, &self.run_id()))
     }
 
+    fn serve_all<'a>(&self, parts: impl IntoIterator<Item = &'a SplitMessage>) {
+        for part in parts {
+            self.serve(part).expect("a part");
+        }
+    }
+
     /// Takes what has been queued.
     fn messages(&self) -> Vec<SplitMessage> {
         let sent = self.queue.sent.take();
@@ -254,7 +260,7 @@ fn while_a_read_is_divided_a_run_begins_no_other() {
     assert!(world.messages().is_empty(), "nothing is lost yet");
     let standing = || block_on(progress(&world.store, &world.table, world.commits().last())).expect("a look");
     assert_eq!(standing().expect("a plan").parts, Parts { done: 1, of: 4 });
-    parts.iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    world.serve_all(&parts);
     assert_eq!(standing(), None);
     assert_eq!(world.loaded(), world.source());
 }
@@ -283,7 +289,7 @@ fn of_two_attempts_at_the_last_part_one_result_counts_and_both_may_commit() {
     world.run().expect("a plan");
     let mut parts = world.parts();
     let last = parts.pop().expect("four parts");
-    parts.iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    world.serve_all(&parts);
     let mut source = Doubled(Shop(&world), last.clone());
     let slower = block_on(world.split().handle(&mut source, &world.table, &last, &RunId("slower".into())));
     assert_eq!(slower.expect("the commit is ours too"), Outcome::Committed(Sequence(1)));
@@ -313,7 +319,7 @@ fn what_is_lost_is_queued_again_and_ever_more_seldom() {
     let times: Vec<i64> = queued.iter().map(|(minutes, _): &(i64, Vec<usize>)| *minutes).collect();
     assert_eq!(times, [20, 25, 40, 45, 80, 85, 160, 165]);
     assert!(queued.iter().all(|(_, parts)| *parts == lost), "{queued:?}");
-    parts.iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    world.serve_all(&parts);
     assert_eq!(world.loaded(), world.source());
     assert_eq!(world.look(1), Outcome::Over);
     assert!(world.messages().is_empty(), "nobody looks any more");
@@ -334,7 +340,7 @@ fn an_old_plan_is_given_up_aloud_and_the_next_run_makes_another() {
     assert_eq!(world.serve(&parts[1]).expect("an old message"), Outcome::Over);
     let new = world.parts();
     assert!(new.iter().all(|part| part.number == 2));
-    new.iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    world.serve_all(&new);
     assert_eq!(
         world.serve(&parts[2]).expect("an old message"),
         Outcome::Over,
@@ -366,7 +372,7 @@ fn whatever_commits_first_makes_the_plan_void() {
     let world = World::new("merge", 10);
     world.run().expect("a plan");
     let parts = world.parts();
-    parts[1..].iter().for_each(|part| drop(world.serve(part).expect("a part")));
+    world.serve_all(&parts[1..]);
     let whole = ExtractRequest::scheduled(world.table.table.clone(), DateTime::UNIX_EPOCH);
     let (mut shop, run_id, ports) = (Shop(&world), RunId("other".into()), (&world.store, &world.bus, &world.clock));
     let run = extract::run(ports.0, ports.1, ports.2, &mut shop, &world.lake, &world.table, &run_id, &whole);
@@ -394,7 +400,7 @@ fn whichever_call_fails_repeating_leaves_one_commit_with_every_row() {
             world.store.faults = Faults::none();
             for _ in 0..2 {
                 world.run().expect("a run");
-                world.parts().iter().for_each(|part| drop(world.serve(part).expect("a part")));
+                world.serve_all(&world.parts());
                 world.pass(QUIET);
             }
             assert_eq!(world.loaded(), world.source(), "call {call}, after acting: {after_acting}");
@@ -417,14 +423,14 @@ fn a_queue_that_fails_while_parts_are_sent_is_mended_by_a_look() {
         let sent = world.messages();
         assert_eq!(sent.len(), call, "the look first, then the parts");
         world.queue.faults = Faults::none();
-        sent.iter().filter(|m| m.part.is_some()).for_each(|part| drop(world.serve(part).expect("a part")));
+        world.serve_all(sent.iter().filter(|m| m.part.is_some()));
         world.pass(QUIET);
         if call == 0 {
             assert_eq!(world.run().expect("a run").outcome, Extract::InParts, "no plan had been put");
         } else {
             assert!(matches!(world.look(1), Outcome::UnderWay(_)));
         }
-        world.parts().iter().for_each(|part| drop(world.serve(part).expect("a part")));
+        world.serve_all(&world.parts());
         assert_eq!(world.loaded(), world.source(), "call {call}");
         assert_eq!(world.commits().len(), 1);
     }
