@@ -55,8 +55,7 @@ fn fields_that_the_contract_does_not_know_are_counted_by_both_readers() {
         (r#"{"new":1,"id":"a","ID":"b"}"#, 2),
         (r#"{"id":"a","new":1,"new":2}"#, 2),
         (
-            r#"{"id":"a","new":{"id":"b","other":[]},"last":"
-"}"#,
+            r#"{"id":"a","new":{"id":"b","other":[]},"last":"\n"}"#,
             2,
         ),
     ] {
