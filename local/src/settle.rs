@@ -60,7 +60,7 @@ impl Watch<'_> {
 
     /// What is left to do, in words.
     async fn open(&self) -> Result<Vec<String>> {
-        for queue in ["load-dead", "dispatch-dead", "spool-dead"] {
+        for queue in ["extract-dead", "load-dead", "dispatch-dead", "spool-dead"] {
             if self.messages(queue).await? > 0 {
                 bail!("a message has gone to the dead-letter queue {}-{queue}; see the function's log", self.stack);
             }
@@ -71,7 +71,7 @@ impl Watch<'_> {
             open.push(format!("{lag} Kafka records to stream"));
         }
         open.extend(self.unloaded().await?);
-        for queue in ["load", "dispatch", "spool"] {
+        for queue in ["extract", "load", "dispatch", "spool"] {
             let messages = self.messages(queue).await?;
             if messages > 0 {
                 open.push(format!("{messages} messages in the queue {queue}"));

@@ -35,6 +35,16 @@ def iso(millis):
     return text.replace("+00:00", "Z")
 
 
+def redefine(properties):
+    """Makes, changes or (with null) removes properties; HubSpot's own begin with `hs_`."""
+    for name, kind in properties.items():
+        if name not in PROPERTIES and not name.startswith("hs_"):
+            CUSTOM[name] = kind
+        PROPERTIES.pop(name, None)
+        if kind is not None:
+            PROPERTIES[name] = kind
+
+
 def change(contact):
     """Creates, changes, archives or merges: `merged` names what the contact has consumed."""
     known = contacts.setdefault(contact["id"], {"archived": None, "merged": [], "properties": {}})
@@ -167,12 +177,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self):
         self.body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        control = {"/seed": None, "/meanwhile": meanwhile, "/faults": faults}
+        control = {"/seed": None, "/properties": None, "/meanwhile": meanwhile, "/faults": faults}
         if self.path in control:
             with lock:
                 if self.path == "/seed":
                     for contact in json.loads(self.body):
                         change(contact)
+                elif self.path == "/properties":
+                    redefine(json.loads(self.body))
                 else:
                     control[self.path].extend(json.loads(self.body))
             return self.answer(204, "")

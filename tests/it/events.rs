@@ -17,9 +17,8 @@ fn every_event_file_has_its_functions_type() {
             let path = format!("events/{function}/{name}");
             let event: Value = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
             let parsed = match function.as_str() {
-                "extract-postgres" | "extract-exchange-rates" | "extract-hubspot" => {
-                    parses::<sluice_lambda::ExtractEvent>(&event)
-                }
+                "extract-postgres" => parses::<extract_postgres::event::Event>(&event),
+                "extract-exchange-rates" | "extract-hubspot" => parses::<sluice_lambda::ExtractEvent>(&event),
                 "stream-kafka" => parses::<sluice_kafka::KafkaEvent>(&event),
                 "collect-events" => parses::<collect_events::event::Event>(&event),
                 "load-commits" => parses::<load_commits::event::Event>(&event),

@@ -14,6 +14,9 @@ fn function(source: &Source) -> &'static str {
     }
 }
 
+/// The function whose reads are divided: the plans of its tables are beside their commits.
+const DIVIDING: &str = "ExtractPostgres";
+
 const EXTRACTS: [&str; 3] = ["ExtractPostgres", "ExtractExchangeRates", "ExtractHubspot"];
 
 /// The text of one resource of the template, from its name to the next one's.
@@ -57,6 +60,13 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
         let commit = lake::log_key(id, sluice_core::Sequence::FIRST);
         let written = [lake::data_key(id, &run, 0), lake::rejected_key(id, &run), commit.clone()];
         let own = function(&table.source);
+        let plans = [lake::split_plan_key(id, 1), lake::split_part_key(id, 1, 0), lake::split_end_key(id, 1)];
+        for plan in plans.iter().filter(|_| own == DIVIDING) {
+            for statement in ["WriteFilesAndCommits", "ReadCommits"] {
+                let covered = patterns(own, statement).iter().any(|pattern| covers(pattern, plan));
+                assert!(covered, "{own}Role has no {plan} under {statement}");
+            }
+        }
         for key in &written {
             let covered = patterns(own, "WriteFilesAndCommits").iter().any(|pattern| covers(pattern, key));
             assert!(covered, "{own}Role may not write {key}: add the table's schema to the role in template.yaml");
@@ -88,6 +98,22 @@ fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template(
         assert!(!template.contains(&table.table.to_string()), "the template names {}", table.table);
         assert!(table.schedule.is_some(), "{} has no schedule", table.table);
     }
+}
+
+#[test]
+fn a_part_of_a_read_has_an_invocation_of_its_own_and_is_taken_by_no_second_one() {
+    let (extract, queue) = (resource(DIVIDING), resource("ExtractQueue"));
+    let number = |text: &str, name: &str| -> u32 {
+        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
+        line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no number {name}"))
+    };
+    assert_eq!(number(&queue, "VisibilityTimeout:"), 6 * number(&extract, "Timeout:"));
+    assert_eq!(number(&extract, "BatchSize:"), 1);
+    assert!(extract.contains("FunctionResponseTypes: [ReportBatchItemFailures]"));
+    assert!(queue.contains("deadLetterTargetArn: !GetAtt ExtractDead.Arn"));
+    assert!(resource("ExtractDeadAlarm").contains("!GetAtt ExtractDead.QueueName"));
+    // What is put there must raise no event that loads it.
+    assert!(!lake::split_plan_key(&tables()[0].table, 1).starts_with("raw/"));
 }
 
 #[test]

@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// Queues for what failed every attempt: the stack's output, and what lies in there.
-const DEAD_LETTERS: [(&str, &str); 3] = [
+const DEAD_LETTERS: [(&str, &str); 4] = [
+    ("ExtractDeadQueueUrl", "parts of divided reads that failed every attempt"),
     ("LoadDeadQueueUrl", "commits that could not be loaded"),
     ("DispatchDeadQueueUrl", "news of loaded tables that did not reach dbt"),
     ("FailedRunsQueueUrl", "scheduled runs that failed every attempt"),

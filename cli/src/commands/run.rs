@@ -46,8 +46,9 @@ pub async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
     let event = request(table, args, args.time.unwrap_or_else(Utc::now))?;
     let text = format!("{function} is at {}", table.table);
     let extract = context.progress.spin(text, platform.invoke(function, &event)).await?;
-    let committed = extract["sequence"].as_u64().map(Sequence);
-    let load = match committed.filter(|_| args.wait) {
+    // Of a read in parts it is the sequence that the last part will commit.
+    let awaited = extract["sequence"].as_u64().map(Sequence);
+    let load = match awaited.filter(|_| args.wait) {
         None => None,
         Some(sequence) => {
             let warehouse = platform.warehouse().await?;
@@ -108,7 +109,7 @@ async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limi
         }
         if start.elapsed() > limit {
             return Err(Failure::from(
-                Error::new(Kind::Timeout, "the commit is in the lake and not yet loaded")
+                Error::new(Kind::Timeout, "the commit is not yet loaded")
                     .with("table", table)
                     .with("sequence", sequence),
             )
@@ -129,6 +130,10 @@ fn render(answer: &Answer) -> String {
             count("rows"),
             extract["files"],
             count("rejected")
+        ),
+        Some("in_parts") => format!(
+            "{} #{}: it is read in parts, {} of {} are done; the last one commits it",
+            answer.table, extract["sequence"], extract["parts"]["done"], extract["parts"]["of"]
         ),
         Some("nothing_new") => format!("{}: nothing new in the source", answer.table),
         Some("dry_run") => format!("{}: a run would read {}", answer.table, planned(&extract["plan"])),
@@ -202,6 +207,8 @@ mod tests {
             text(committed),
             "A.B.C #4: 1,234 rows in 1 files committed, 2 rejected\n  cursor  {\"audit_id\":9}"
         );
+        let in_parts = json!({"outcome": "in_parts", "sequence": 5, "parts": {"done": 3, "of": 8}});
+        assert_eq!(text(in_parts), "A.B.C #5: it is read in parts, 3 of 8 are done; the last one commits it");
         assert_eq!(text(json!({"outcome": "nothing_new"})), "A.B.C: nothing new in the source");
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
         assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");

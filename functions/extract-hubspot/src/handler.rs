@@ -5,11 +5,12 @@ use std::time::Duration;
 use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
 use sluice_core::{
     Error, Result,
+    drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{Bus, ObjectStore, Secrets, SystemClock},
     sources::Source as TableSource,
 };
-use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits, Read};
+use sluice_hubspot::{Account, Client, Credentials, HubspotConfig, Limits, Read};
 use sluice_lambda::Invocation;
 use sluice_parquet::TableWriter;
 use sluice_pipeline::extract::{self, Source};
@@ -59,7 +60,7 @@ pub async fn handle(
     let summary = with_secret(secrets, &config.secret, async |credentials: Credentials| {
         let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
         let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
-        let mut source = Contacts { store, client, limits };
+        let mut source = Contacts::new(store, client, limits);
         let (lake, run_id) = (&config.lake_id, &invocation.run_id);
         extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
     })
@@ -74,19 +75,36 @@ pub async fn handle(
 /// HubSpot as the extract loop sees it: what was read becomes data files.
 #[derive(Debug)]
 pub struct Contacts<'a, S> {
-    pub store: &'a S,
-    pub client: Client,
-    pub limits: Limits,
+    store: &'a S,
+    client: Client,
+    limits: Limits,
+    /// What was observed before the read, which needs it too.
+    account: Option<Account>,
+}
+
+impl<'a, S> Contacts<'a, S> {
+    pub fn new(store: &'a S, client: Client, limits: Limits) -> Self {
+        Contacts { store, client, limits, account: None }
+    }
+}
+
+fn only_hubspots(run: &ExtractRun<'_>) -> Result<()> {
+    match run.table.source {
+        TableSource::HubspotContacts => Ok(()),
+        _ => Err(Error::unsupported("the table does not come from HubSpot").with("table", &run.table.table)),
+    }
 }
 
 impl<S: ObjectStore> Source for Contacts<'_, S> {
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
-        if run.table.source != TableSource::HubspotContacts {
-            return Err(Error::unsupported("the table does not come from HubSpot").with("table", &run.table.table));
-        }
+        only_hubspots(run)?;
+        let account = match self.account.take() {
+            Some(account) => account,
+            None => self.client.account().await?,
+        };
         let columns = &run.table.columns;
         let Read { rows, unfit, cursor, facts } =
-            sluice_hubspot::read(&self.client, columns, run.cursor, run.request.time, self.limits).await?;
+            sluice_hubspot::read(&self.client, &account, columns, run.cursor, run.request.time, self.limits).await?;
         let mut writer = TableWriter::new(self.store, run)?;
         for row in &rows {
             writer.push(&row.cells()).await?;
@@ -101,6 +119,14 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
     async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
         let rows = sluice_hubspot::count(&self.client, &run.table.columns, run.cursor).await?;
         Ok(Plan { rows, ..Plan::default() })
+    }
+
+    async fn observe(&mut self, run: &ExtractRun<'_>) -> Result<Option<Vec<Observed>>> {
+        only_hubspots(run)?;
+        let account = self.client.account().await?;
+        let observed = account.observed(&run.table.columns);
+        self.account = Some(account);
+        Ok(Some(observed))
     }
 }
 

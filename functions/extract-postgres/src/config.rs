@@ -13,7 +13,10 @@ pub struct Config {
     pub bus_name: String,
     /// `SLUICE_POSTGRES_SECRET`: the name of the secret, not its value.
     pub secret: String,
+    /// `SLUICE_EXTRACT_QUEUE_URL`: the function's own queue, for the parts of divided reads.
+    pub queue_url: String,
     /// `SLUICE_POSTGRES_LOOKBACK`: cursor values below the proven position that each run scans again.
+    /// `SLUICE_POSTGRES_SPLIT_ROWS`: a read of more rows is divided into parts of about so many; 0: none is.
     pub options: Options,
     pub sources: Sources,
 }
@@ -25,7 +28,11 @@ impl Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             bus_name: env.required("SLUICE_BUS_NAME"),
             secret: env.required("SLUICE_POSTGRES_SECRET"),
-            options: Options { lookback: env.parsed_or("SLUICE_POSTGRES_LOOKBACK", Options::default().lookback) },
+            queue_url: env.required("SLUICE_EXTRACT_QUEUE_URL"),
+            options: Options {
+                lookback: env.parsed_or("SLUICE_POSTGRES_LOOKBACK", Options::default().lookback),
+                split_rows: env.parsed_or("SLUICE_POSTGRES_SPLIT_ROWS", Options::default().split_rows),
+            },
             sources: sluice_lambda::sources(env),
         }
     }
@@ -46,23 +53,28 @@ mod tests {
     #[test]
     fn what_is_missing_or_wrong_is_named_all_at_once() {
         let error = read(&[("SLUICE_LAKE_ID", "l"), ("SLUICE_POSTGRES_LOOKBACK", "-1")]).unwrap_err().to_string();
-        for part in ["SLUICE_LAKE_BUCKET", "SLUICE_POSTGRES_SECRET", "SLUICE_POSTGRES_LOOKBACK is '-1'"] {
+        for part in [
+            "SLUICE_LAKE_BUCKET",
+            "SLUICE_POSTGRES_SECRET",
+            "SLUICE_EXTRACT_QUEUE_URL",
+            "SLUICE_POSTGRES_LOOKBACK is '-1'",
+        ] {
             assert!(error.contains(part), "{error}");
         }
     }
 
     #[test]
-    fn the_look_back_has_a_default() {
+    fn the_look_back_and_the_length_of_a_part_have_defaults() {
         let needed = [
             ("SLUICE_LAKE_BUCKET", "b"),
             ("SLUICE_LAKE_ID", "l"),
             ("SLUICE_BUS_NAME", "n"),
             ("SLUICE_POSTGRES_SECRET", "s"),
+            ("SLUICE_EXTRACT_QUEUE_URL", "q"),
         ];
-        assert_eq!(read(&needed).unwrap().options.lookback, 10_000);
-        assert_eq!(
-            read(&[needed.as_slice(), &[("SLUICE_POSTGRES_LOOKBACK", "0")]].concat()).unwrap().options.lookback,
-            0
-        );
+        assert_eq!(read(&needed).unwrap().options, Options { lookback: 10_000, split_rows: 20_000_000 });
+        let none = [("SLUICE_POSTGRES_LOOKBACK", "0"), ("SLUICE_POSTGRES_SPLIT_ROWS", "0")];
+        let read_none = read(&[needed.as_slice(), &none].concat()).unwrap();
+        assert_eq!(read_none.options, Options { lookback: 0, split_rows: 0 });
     }
 }

@@ -1,44 +1,100 @@
-//! One event: find the table, read what is new, commit.
+//! One event: find the table, read what is new or a part of it, commit.
 
 use arrow_array::ArrayRef;
 use serde_json::Value;
 use sluice_aws::with_secret;
 use sluice_core::{
-    Result, Schema,
+    Cursor, Result, Schema,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
-    port::{Bus, ObjectStore, Secrets, SystemClock},
+    port::{Bus, Later, ObjectStore, Secrets, SystemClock},
+    sources,
+    split::{Division, Slice, SplitMessage},
 };
-use sluice_lambda::Invocation;
-use sluice_parquet::{BatchWriter, RejectedRow, batch_writer, original};
-use sluice_pipeline::extract::{self, Source};
+use sluice_lambda::{Invocation, each_due, each_message};
+use sluice_parquet::{BatchWriter, RejectedRow, Upload, batch_writer, original};
+use sluice_pipeline::{
+    extract::Source,
+    split::{Outcome, Split, SplitSource},
+};
 use sluice_postgres::{BatchSink, Options, PostgresConfig, UnfitRow};
 
-use crate::config::Config;
+use crate::{
+    config::Config,
+    event::{self, Answer, Event},
+};
 
 /// What lives as long as the function's instance. No connection does: the database has few, and between two runs one
 /// would only lie idle.
 #[derive(Debug)]
-pub struct Deps<L, B, K> {
+pub struct Deps<L, B, Q, K> {
     pub store: L,
     pub bus: B,
+    pub queue: Q,
     pub secrets: K,
     pub config: Config,
 }
 
+/// Serves one event: a run, the runs that are due, or parts of divided reads, each with its own fate.
+pub async fn serve(
+    event: Event,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+) -> Result<Answer> {
+    match event {
+        Event::Batch(batch) => {
+            let message =
+                async |body: &str| part(&event::parse(body)?, &invocation.another_run(), deps).await.map(drop);
+            Ok(Answer::Batch(each_message(batch, message).await))
+        }
+        Event::Extract(event) => {
+            let is_ours = |source: &sources::Source| matches!(source, sources::Source::Postgres { .. });
+            // Boxed: one type with all layers of the clients inside is more than the compiler lays out.
+            let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
+            each_due(event, &deps.config.sources, is_ours, invocation, run).await.map(Answer::Extract)
+        }
+    }
+}
+
+/// Runs one extract of one table.
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
 ) -> Result<ExtractSummary> {
-    let Deps { store, bus, secrets, config } = deps;
-    let table = config.sources.table(&request.table)?;
-    with_secret(secrets, &config.secret, async |database: PostgresConfig| {
-        let mut source = PostgresTable { store, database, options: config.options };
-        let (lake, run_id) = (&config.lake_id, &invocation.run_id);
-        extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
+    let table = deps.config.sources.table(&request.table)?;
+    with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
+        let mut source = deps.source(database);
+        deps.split().run(&mut source, table, &invocation.run_id, &request).await
     })
     .await
+}
+
+/// Serves one message about a divided read.
+pub async fn part(
+    message: &SplitMessage,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+) -> Result<Outcome> {
+    let table = deps.config.sources.table(&message.table)?;
+    let outcome = with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
+        let mut source = deps.source(database);
+        deps.split().handle(&mut source, table, message, &invocation.run_id).await
+    })
+    .await?;
+    tracing::info!(table = %message.table, plan = message.number, part = message.part, ?outcome, "served");
+    Ok(outcome)
+}
+
+impl<L: ObjectStore, B: Bus, Q: Later, K> Deps<L, B, Q, K> {
+    fn source(&self, database: PostgresConfig) -> PostgresTable<'_, L> {
+        PostgresTable { store: &self.store, database, options: self.config.options }
+    }
+
+    fn split(&self) -> Split<'_, L, B, SystemClock, Q> {
+        let Deps { store, bus, queue, config, .. } = self;
+        Split { store, bus, clock: &SystemClock, later: queue, lake_id: &config.lake_id }
+    }
 }
 
 /// Rows from the database into data files of the lake.
@@ -52,8 +108,7 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
     const STARTS_FROM_A_VALUE: bool = true;
 
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
-        let (writer, upload) = batch_writer(self.store, run)?;
-        let rows = Rows { writer, contract: run.table.columns.clone() };
+        let (rows, upload) = self.writer(run)?;
         let read = sluice_postgres::read(&self.database, self.options, run, rows);
         let ((read, ()), files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
@@ -65,6 +120,26 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
 
     async fn observe(&mut self, run: &ExtractRun<'_>) -> Result<Option<Vec<Observed>>> {
         sluice_postgres::observe(&self.database, run).await
+    }
+}
+
+impl<L: ObjectStore> SplitSource for PostgresTable<'_, L> {
+    async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+        sluice_postgres::divide(&self.database, self.options, run).await
+    }
+
+    async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
+        let (rows, upload) = self.writer(run)?;
+        let read = sluice_postgres::read_slice(&self.database, self.options, run, slice, planned, rows);
+        let ((facts, ()), files, rejected) = upload.during(read).await?;
+        Ok(Extracted { files, rejected, cursor: None, facts })
+    }
+}
+
+impl<'a, L: ObjectStore> PostgresTable<'a, L> {
+    fn writer(&self, run: &ExtractRun<'_>) -> Result<(Rows, Upload<'a, L>)> {
+        let (writer, upload) = batch_writer(self.store, run)?;
+        Ok((Rows { writer, contract: run.table.columns.clone() }, upload))
     }
 }
 

@@ -2,11 +2,9 @@
 
 use extract_postgres::{
     config::Config,
-    handler::{Deps, handle},
+    handler::{Deps, serve},
 };
-use sluice_aws::{CachedSecrets, EventBus, S3Lake};
-use sluice_core::sources::Source;
-use sluice_lambda::each_due;
+use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> sluice_lambda::MainResult {
@@ -15,14 +13,9 @@ async fn main() -> sluice_lambda::MainResult {
     let deps = Deps {
         store: S3Lake::new(&sdk, &config.lake_bucket),
         bus: EventBus::new(&sdk, &config.bus_name),
+        queue: DelayQueue::new(&sdk, &config.queue_url),
         secrets: CachedSecrets::new(&sdk),
         config,
     };
-    // Boxed: one type with all layers of two SDK clients inside is more than the compiler lays out.
-    sluice_lambda::run(async |event, invocation| {
-        let is_ours = |source: &Source| matches!(source, Source::Postgres { .. });
-        let run = async |request, invocation: &_| Box::pin(handle(request, invocation, &deps)).await;
-        each_due(event, &deps.config.sources, is_ours, invocation, run).await
-    })
-    .await
+    sluice_lambda::run(async |event, invocation| serve(event, invocation, &deps).await).await
 }

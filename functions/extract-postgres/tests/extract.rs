@@ -17,6 +17,7 @@ use sluice_core::{
 };
 use sluice_lambda::Invocation;
 use sluice_postgres::Options;
+use sluice_testkit::lake::MemoryQueue;
 use tokio_postgres::{Client, NoTls, config::Host};
 
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
@@ -76,7 +77,7 @@ impl Secrets for OneSecret {
 struct Shop {
     admin: Client,
     schema: String,
-    deps: Deps<Lake, Announced, OneSecret>,
+    deps: Deps<Lake, Announced, MemoryQueue, OneSecret>,
 }
 
 impl Shop {
@@ -113,6 +114,7 @@ impl Shop {
             lake_bucket: "lake".into(),
             lake_id: LakeId("test".into()),
             bus_name: "bus".into(),
+            queue_url: "queue".into(),
             secret: "postgres".into(),
             options: Options::default(),
             sources: Sources::parse(&sources).unwrap(),
@@ -120,7 +122,13 @@ impl Shop {
         Shop {
             admin,
             schema,
-            deps: Deps { store: Lake::default(), bus: Announced::default(), secrets: OneSecret(secret), config },
+            deps: Deps {
+                store: Lake::default(),
+                bus: Announced::default(),
+                queue: MemoryQueue::default(),
+                secrets: OneSecret(secret),
+                config,
+            },
         }
     }
 

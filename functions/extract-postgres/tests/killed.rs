@@ -14,7 +14,7 @@ use sluice_core::{
 };
 use sluice_lambda::Invocation;
 use sluice_postgres::Options;
-use sluice_testkit::lake::{Death, MemoryBus, MemoryLake, OneSecret, death};
+use sluice_testkit::lake::{Death, MemoryBus, MemoryLake, MemoryQueue, OneSecret, death};
 use tokio_postgres::{Client, NoTls, config::Host};
 
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
@@ -76,11 +76,13 @@ impl Shop {
         let deps = Deps {
             store: lake.run(death),
             bus: MemoryBus::default(),
+            queue: MemoryQueue::default(),
             secrets: OneSecret(self.secret),
             config: Config {
                 lake_bucket: "lake".into(),
                 lake_id: LakeId("test".into()),
                 bus_name: "bus".into(),
+                queue_url: "queue".into(),
                 secret: "postgres".into(),
                 options: Options::default(),
                 sources: self.sources.clone(),

@@ -15,6 +15,8 @@ pub struct Figures {
     pub dead_letters: u64,
     pub skipped: u64,
     pub refused: u64,
+    /// Fields that the topic's contract does not know.
+    pub unknown_fields: u64,
     pub failed_partitions: u64,
     /// Records of this batch that are not durable yet, by their offsets.
     pub lag: u64,
@@ -37,6 +39,7 @@ pub fn figures<'a>(batches: &'a [Batch], report: &Report) -> BTreeMap<&'a str, F
             topic.dead_letters += progress.dead_letters;
             topic.skipped += progress.skipped;
             topic.refused += progress.refused;
+            topic.unknown_fields += progress.unknown_fields;
             latencies.entry(&batch.topic).or_default().extend(latency(batch, progress));
         }
         if let Some(failure) = report.failed.iter().find(|failed| this((&failed.topic, failed.partition))) {
@@ -70,6 +73,7 @@ impl Figures {
             .value("DeadLetters", Unit::Count, self.dead_letters)
             .value("SkippedRecords", Unit::Count, self.skipped)
             .value("RefusedRows", Unit::Count, self.refused)
+            .value("UnknownFields", Unit::Count, self.unknown_fields)
             .value("FailedPartitions", Unit::Count, self.failed_partitions)
             .value("UndurableRecords", Unit::Count, self.lag)
             .values("EventToQueryable", Unit::Milliseconds, &self.latency)
@@ -110,6 +114,7 @@ mod tests {
             dead_letters: 1,
             skipped: 1,
             refused: 0,
+            unknown_fields: 5,
             queryable_at: DateTime::from_timestamp_millis(9_000),
         };
         let failure = Failure { topic: "a".into(), partition: 1, offset: 8, error: Error::unavailable("away") };
@@ -121,6 +126,7 @@ mod tests {
             dead_letters: 1,
             skipped: 1,
             refused: 0,
+            unknown_fields: 5,
             failed_partitions: 1,
             lag: 1,
             latency: [7_000, 0].into_iter().collect(),

@@ -73,6 +73,7 @@ pub async fn handle(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> 
             rows = figures.rows,
             dead_letters = figures.dead_letters,
             skipped = figures.skipped,
+            unknown_fields = figures.unknown_fields,
             failed_partitions = figures.failed_partitions,
             latency_p50_ms = percentile(50),
             latency_p95_ms = percentile(95),
@@ -186,6 +187,7 @@ mod tests {
             dead_letters: 0,
             skipped: 0,
             refused: 0,
+            unknown_fields: 0,
             queryable_at: None,
         });
         let failed = failed.iter().map(|partition| Failure {

@@ -35,7 +35,17 @@ pub struct DataFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     pub rows: u64,
+    /// The file; where a divided read has left several, the folder that holds them.
     pub path: String,
+    /// Each of several files. The folder may hold more: those of attempts that came to nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+}
+
+impl Rejected {
+    pub fn one(rows: u64, path: String) -> Self {
+        Rejected { rows, path, files: Vec::new() }
+    }
 }
 
 /// An operator has moved a table's cursor: why the commit has no rows.
@@ -135,6 +145,7 @@ mod tests {
             "disposition": "merge", "key": ["id"], "schema": [{"name": "id", "type": "bigint"}],
             "schema_fingerprint": "id:bigint", "rows": 2,
             "files": [{"path": "raw/A/B/C/data/r/part-00000.parquet", "rows": 2, "bytes": 9, "checksum": "x"}],
+            "rejected": {"rows": 1, "path": "rejected/A/B/C/r.ndjson.zst"},
             "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
         });
         let bytes = |change: &dyn Fn(&mut serde_json::Value)| {
@@ -144,6 +155,7 @@ mod tests {
         };
         let read = Commit::decode(&bytes(&|_| {})).expect("a valid commit");
         assert_eq!(Commit::decode(&read.encode().expect("json")).expect("round trip"), read);
+        assert_eq!(read.rejected, Some(Rejected::one(1, "rejected/A/B/C/r.ndjson.zst".into())));
 
         let truncated = &bytes(&|_| {})[..80];
         assert!(Commit::decode(truncated).is_err());

@@ -83,6 +83,16 @@ pub enum Outcome {
     NothingNew,
     /// A dry run: nothing was written; `plan` says what a run would read.
     DryRun,
+    /// The read is divided among further invocations, since this run or an earlier one; the last of them commits it as
+    /// `sequence`.
+    InParts,
+}
+
+/// How far a divided read has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    pub done: usize,
+    pub of: usize,
 }
 
 /// The function's answer and the summary line of its log.
@@ -100,6 +110,9 @@ pub struct ExtractSummary {
     /// Only of a dry run. `rows` above is then its count, or 0 where the source cannot count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// Only of a read in parts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
     /// What the source said about itself and about what remains to be read; as in the commit.
     #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
     pub facts: serde_json::Map<String, serde_json::Value>,
@@ -119,6 +132,7 @@ impl ExtractSummary {
             bytes: 0,
             cursor_to: None,
             plan: None,
+            parts: None,
             facts: serde_json::Map::new(),
         }
     }

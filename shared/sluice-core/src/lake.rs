@@ -25,6 +25,36 @@ pub fn rejected_key(table: &TableId, run: &RunId) -> String {
     format!("rejected/{}/{run}.ndjson.zst", table.path())
 }
 
+/// The folder of everything that a run has rejected, where it is more than one file.
+pub fn rejected_prefix(table: &TableId, run: &RunId) -> String {
+    format!("rejected/{}/{run}/", table.path())
+}
+
+/// A part of a divided read as a run of its own: its files lie in a folder below the run's. The name holds the attempt,
+/// so that a part which is read twice leaves both attempts' files as they are.
+pub fn part_run(run: &RunId, part: usize, attempt: &RunId) -> RunId {
+    RunId(format!("{run}/{part:05}-{attempt}"))
+}
+
+/// The plans of a table's divided reads, the newest first.
+pub fn split_prefix(table: &TableId) -> String {
+    format!("splits/{}/plans/", table.path())
+}
+
+pub fn split_plan_key(table: &TableId, number: u64) -> String {
+    format!("{}{}", split_prefix(table), counted_name(number))
+}
+
+/// What a part of the n-th plan has made durable.
+pub fn split_part_key(table: &TableId, number: u64, part: usize) -> String {
+    format!("splits/{}/parts/{number}/{part:05}.json", table.path())
+}
+
+/// That the n-th plan was given up.
+pub fn split_end_key(table: &TableId, number: u64) -> String {
+    format!("splits/{}/ends/{number}.json", table.path())
+}
+
 /// Where a Kafka record that failed its contract is kept, one object per record.
 pub fn dead_letter_key(topic: &str, partition: i32, offset: i64) -> String {
     format!("dead-letter/{topic}/{partition}/{offset:020}.json")
@@ -73,7 +103,8 @@ fn counted_name(number: u64) -> String {
     format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
 }
 
-/// The number in a key made by [`log_key`], [`dbt_claim_key`] or [`dbt_start_key`]; `None` if the two halves disagree.
+/// The number in a key made by [`log_key`], [`split_plan_key`], [`dbt_claim_key`] or
+/// [`dbt_start_key`]; `None` if the two halves disagree.
 pub fn counted_number(key: &str) -> Option<u64> {
     let name = key.rsplit('/').next()?;
     let number = name.strip_suffix(".json")?.split_once('-')?.1.parse().ok()?;
@@ -126,6 +157,18 @@ mod tests {
         ] {
             assert_eq!(parse_log_key(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn plans_of_divided_reads_list_newest_first_and_raise_no_event() {
+        let keys: Vec<String> = [1, 2, 10].map(|number| split_plan_key(&table(), number)).into();
+        assert!(keys.windows(2).all(|pair| pair[0] > pair[1]), "{keys:?}");
+        assert!(keys.iter().all(|key| key.starts_with(&split_prefix(&table())) && parse_log_key(key).is_none()));
+        assert_eq!(counted_number(&keys[2]), Some(10));
+        let part = part_run(&RunId("run".into()), 3, &RunId("attempt".into()));
+        let file = data_key(&table(), &part, 0);
+        assert_eq!(file, "raw/DLT/APPLICATION_DATA/PRODUCTS/data/run/00003-attempt/part-00000.parquet");
+        assert!(rejected_key(&table(), &part).starts_with(&rejected_prefix(&table(), &RunId("run".into()))));
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod schedule;
 pub mod schema;
 pub mod secret;
 pub mod sources;
+pub mod split;
 pub mod table;
 
 pub use commit::{Commit, DataFile, Disposition, Rejected, Reset};

@@ -132,8 +132,8 @@ impl Client {
         decode(&self.send(request, attempted).await?, attempted)
     }
 
-    /// The properties of contacts, and what the answer says about the account.
-    pub(crate) async fn account(&self) -> Result<Account> {
+    /// The properties of contacts, and what the answer says about the account. A run asks once, before anything else.
+    pub async fn account(&self) -> Result<Account> {
         #[derive(Deserialize)]
         struct Properties {
             results: Vec<Property>,

@@ -18,5 +18,6 @@ mod row;
 
 pub use client::Client;
 pub use config::{Credentials, DEFAULT_URL, HubspotConfig};
+pub use properties::Account;
 pub use read::{Limits, Read, count, read};
 pub use row::{Row, Unfit};

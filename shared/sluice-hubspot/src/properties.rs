@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sluice_core::{ColumnType, Error, Kind, Result, Schema};
+use sluice_core::{ColumnType, Error, Kind, Result, Schema, drift::Observed};
 
 use crate::row::{MERGED_IDS, property_of};
 
@@ -28,17 +28,41 @@ pub(crate) struct Property {
 
 /// What the first answer of a run says about the account.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Account {
-    pub properties: BTreeMap<String, Property>,
+pub struct Account {
+    pub(crate) properties: BTreeMap<String, Property>,
     /// HubSpot's own clock, in microseconds: what is measured against HubSpot's times is not measured with another.
-    pub now: Option<i64>,
-    pub requests_left_today: Option<u64>,
+    pub(crate) now: Option<i64>,
+    pub(crate) requests_left_today: Option<u64>,
 }
 
 impl Account {
+    /// The account's properties as a contract sees them: those that its columns take, under the columns' names, and
+    /// those that the account's owner has made. What HubSpot brings along by the hundred and no column takes comes and
+    /// goes with its releases and is nobody's news.
+    pub fn observed(&self, columns: &Schema) -> Vec<Observed> {
+        let mut observed = Vec::new();
+        for column in columns.columns() {
+            let (source_type, readable) = match property_of(&column.name) {
+                None => ("record", true),
+                Some(name) => match self.properties.get(name) {
+                    Some(property) => (property.kind.as_str(), may_fit(column.column_type, &property.kind)),
+                    None => continue,
+                },
+            };
+            observed.push(shown(&column.name, source_type, readable));
+        }
+        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        let own = self.properties.values().filter(|property| {
+            let name = property.name.as_str();
+            !property.hubspot_defined && !mapped.contains(name) && columns.position(name).is_none()
+        });
+        observed.extend(own.map(|property| shown(&property.name, &property.kind, true)));
+        observed
+    }
+
     /// The properties to ask for. One that does not exist would be left out of every answer without a word: a column of
     /// nulls, not an error.
-    pub fn wanted<'a>(&self, columns: &'a Schema) -> Result<Vec<&'a str>> {
+    pub(crate) fn wanted<'a>(&self, columns: &'a Schema) -> Result<Vec<&'a str>> {
         let mut wanted: Vec<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
         if let Some(missing) = wanted.iter().find(|name| !self.properties.contains_key(**name)) {
             return Err(Error::new(Kind::SchemaMismatch, "contacts have no such property").with("property", missing));
@@ -51,7 +75,7 @@ impl Account {
     }
 
     /// What a commit tells about the account's properties.
-    pub fn facts(&self, columns: &Schema) -> Map<String, Value> {
+    pub(crate) fn facts(&self, columns: &Schema) -> Map<String, Value> {
         let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
         let unmapped: Vec<&Property> =
             self.properties.values().filter(|property| !mapped.contains(property.name.as_str())).collect();
@@ -84,6 +108,24 @@ impl Account {
         }
         facts
     }
+}
+
+/// Any property of a contact may be without a value. A number says nothing of its digits.
+fn shown(name: &str, source_type: &str, readable: bool) -> Observed {
+    let becomes = match source_type {
+        "bool" => ColumnType::Boolean,
+        "date" => ColumnType::Date,
+        "datetime" => ColumnType::Timestamp,
+        _ => ColumnType::Text,
+    };
+    let (name, source_type) = (name.to_owned(), source_type.to_owned());
+    Observed { name, source_type, becomes, capacity: None, nullable: true, readable }
+}
+
+/// Whether some value of such a property can be one of the column. A text may spell what the column holds: its values are
+/// judged one by one, and a row whose value does not fit is rejected.
+fn may_fit(column: ColumnType, property: &str) -> bool {
+    matches!(property, "string" | "enumeration" | "phone_number") || fits(column, property)
 }
 
 /// Whether the values of such a property can be values of the column. A text takes everything; a type that is not in
@@ -132,6 +174,35 @@ mod tests {
         let drift = json!([{"column": "score", "contract": "bigint", "property_type": "string"}]);
         assert_eq!(facts["property_type_drift"], drift);
         assert_eq!(account.wanted(&columns).expect("all exist"), ["email", "score"], "nothing else is asked for");
+    }
+
+    #[test]
+    fn a_contract_sees_what_its_columns_take_and_what_the_owner_has_made() {
+        let account = account(&[
+            ("email", "string", true),
+            ("createdate", "bool", true),
+            ("hs_persona", "enumeration", true),
+            ("shoe_size", "number", false),
+            ("archived", "string", false),
+            (MERGED_IDS, "enumeration", true),
+        ]);
+        let columns = columns(json!([
+            {"name": "id", "type": "bigint"}, {"name": "email", "type": "bigint"}, {"name": "createdate", "type": "timestamp"},
+            {"name": "phone", "type": "text"}, {"name": "archived", "type": "boolean"}, {"name": "merged_ids", "type": "text"},
+        ]));
+        let observed = account.observed(&columns);
+        let seen: Vec<_> = observed.iter().map(|o| (o.name.as_str(), o.source_type.as_str(), o.readable)).collect();
+        assert_eq!(
+            seen,
+            [
+                ("id", "record", true),
+                ("email", "string", true),
+                ("createdate", "bool", false),
+                ("archived", "record", true),
+                ("merged_ids", "enumeration", true),
+                ("shoe_size", "number", true),
+            ]
+        );
     }
 
     #[test]

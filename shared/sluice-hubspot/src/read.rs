@@ -21,6 +21,7 @@ use sluice_core::{Cursor, Error, Kind, Result, Retry, Schema};
 use crate::{
     client::{Client, Find, Page, Record},
     position::{INDEX_LAG_MICROS, Position, Sweep},
+    properties::Account,
     row::{Row, Unfit, archived_at, consumed, decode, modified},
 };
 
@@ -47,16 +48,16 @@ pub struct Read {
 /// Time that the archive's list may take beyond [`Limits::time`].
 const SWEEP_TIME: Duration = Duration::from_secs(45);
 
-/// Reads what is new after the cursor. `time` is the run's "now" where HubSpot does not tell its own.
+/// Reads what is new after the cursor. `account` is the run's first answer; `time` is the run's "now" where HubSpot does not tell its own.
 pub async fn read(
     client: &Client,
+    account: &Account,
     columns: &Schema,
     cursor: Option<&Cursor>,
     time: DateTime<Utc>,
     limits: Limits,
 ) -> Result<Read> {
     let standing: Position = cursor.map(Cursor::decode).transpose()?.unwrap_or_default();
-    let account = client.account().await?;
     let mut run = Run {
         client,
         columns,

@@ -160,7 +160,7 @@ impl<S: ObjectStore> Upload<'_, S> {
                 Some(Message::Done(Some(rejected))) => {
                     let path = lake::rejected_key(&self.table, &self.run_id);
                     self.store.put(&path, rejected.body).await?;
-                    return Ok(Some(Rejected { rows: rejected.rows, path }));
+                    return Ok(Some(Rejected::one(rejected.rows, path)));
                 }
                 None => return Err(self.cut_off()),
             };

@@ -85,7 +85,7 @@ impl<'a, S: ObjectStore> TableWriter<'a, S> {
         let Some(rejected) = self.rejects.finish()? else { return Ok((self.files, None)) };
         let path = lake::rejected_key(&self.table, &self.run_id);
         self.store.put(&path, rejected.body).await?;
-        Ok((self.files, Some(Rejected { rows: rejected.rows, path })))
+        Ok((self.files, Some(Rejected::one(rejected.rows, path))))
     }
 
     async fn encode_batch(&mut self) -> Result<()> {

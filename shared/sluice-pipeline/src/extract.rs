@@ -6,7 +6,7 @@
 //! A source that can show its columns is held against the table's contract first; see [`sluice_core::drift`].
 
 use sluice_core::{
-    Commit, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
+    Change, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
@@ -17,6 +17,8 @@ use sluice_core::{
 use crate::log::{self, Put};
 
 mod contract;
+
+pub(crate) use contract::Held;
 
 /// Something that can be read from a cursor on.
 pub trait Source {
@@ -51,82 +53,143 @@ pub async fn run<S: Source>(
     run_id: &RunId,
     request: &ExtractRequest,
 ) -> Result<ExtractSummary> {
-    if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh) {
-        let refused = "from_cursor is for tables with a cursor column, and not together with full_refresh";
-        return Err(Error::unsupported(refused).with("table", &table.table));
-    }
-    let newest = log::newest_commit(store, &table.table).await?;
-    let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
-    let standing = newest.as_ref().and_then(|commit| commit.cursor_to.clone());
-    let cursor = if request.full_refresh { None } else { standing.clone() };
-    let run = ExtractRun { request, table, run_id, sequence, cursor: cursor.as_ref() };
-
+    let steps = Steps { store, bus, clock, lake_id };
+    let begun = steps.begin::<S>(table, request).await?;
+    let run = begun.run(table, run_id, request);
     if request.dry_run {
-        let plan = source.plan(&run).await?;
-        let rows = plan.rows.unwrap_or_default();
-        let nothing = summary(Outcome::DryRun, &run, None, &Extracted::default());
-        return Ok(ExtractSummary { rows, plan: Some(plan), ..nothing });
+        return dry_run(source, &run).await;
+    }
+    let held = steps.hold(source, &run, &begun).await?;
+    let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
+    steps.read_and_commit(source, &run, &begun, held.as_ref()).await
+}
+
+/// Where a table stands when a run begins.
+pub(crate) struct Begun {
+    pub newest: Option<Commit>,
+    sequence: Sequence,
+    /// Where the run reads from: the newest commit's cursor, unless everything is to be read.
+    cursor: Option<Cursor>,
+}
+
+impl Begun {
+    pub fn run<'a>(&'a self, table: &'a Table, run_id: &'a RunId, request: &'a ExtractRequest) -> ExtractRun<'a> {
+        ExtractRun { request, table, run_id, sequence: self.sequence, cursor: self.cursor.as_ref() }
     }
 
-    let held = match source.observe(&run).await? {
-        Some(observed) => Some(contract::hold(bus, table, newest.as_ref(), observed, run_id).await?),
-        None => None,
-    };
-    let table = held.as_ref().map_or(table, |held| &held.table);
-    let run = ExtractRun { table, ..run };
-
-    let mut extracted = source.read(&run).await?;
-    // An empty commit would empty a table that is replaced whole.
-    let tells_of_drift = table.disposition != Disposition::Replace && held.as_ref().is_some_and(|held| held.is_news);
-    if extracted.files.is_empty()
-        && !tells_of_drift
-        && extracted.rejected.is_none()
-        && (extracted.cursor.is_none() || extracted.cursor == standing)
-    {
-        return Ok(summary(Outcome::NothingNew, &run, None, &extracted));
-    }
-
-    let drift = match &held {
-        Some(held) => {
-            held.remember(&mut extracted.facts)?;
-            held.drift.changes.clone()
-        }
-        None => Vec::new(),
-    };
-    let commit = Commit {
-        format_version: FORMAT_VERSION,
-        lake_id: lake_id.clone(),
-        table: table.table.clone(),
-        sequence,
-        run_id: run_id.clone(),
-        loader: table.loader,
-        disposition: table.disposition,
-        key: table.key.clone(),
-        version_column: table.version_column.clone(),
-        schema: table.columns.clone(),
-        schema_fingerprint: table.columns.fingerprint(),
-        rows: extracted.rows(),
-        files: extracted.files.clone(),
-        rejected: extracted.rejected.clone(),
-        cursor_from: cursor.clone(),
-        cursor_to: extracted.cursor.clone().or(standing),
-        reset: None,
-        source_facts: extracted.facts.clone(),
-        drift,
-        scheduled_at: request.time,
-        committed_at: clock.now(),
-    };
-    let key = lake::log_key(&table.table, sequence);
-    let is_ours = |body: &[u8]| Commit::decode(body).is_ok_and(|existing| existing.run_id == *run_id);
-    match log::put_once(store, &key, commit.encode()?, is_ours).await? {
-        Put::Ours => Ok(summary(Outcome::Committed, &run, Some(sequence), &extracted)),
-        Put::Theirs => Err(Error::conflict("another run has committed first; this run's files will not be loaded")
-            .with("table", &table.table)
-            .with("sequence", sequence)),
+    fn standing(&self) -> Option<Cursor> {
+        self.newest.as_ref().and_then(|commit| commit.cursor_to.clone())
     }
 }
 
-fn summary(
+/// The steps of a run, in the order in which they are taken.
+pub(crate) struct Steps<'a, O, B, C> {
+    pub store: &'a O,
+    pub bus: &'a B,
+    pub clock: &'a C,
+    pub lake_id: &'a LakeId,
+}
+
+impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
+    pub async fn begin<S: Source>(&self, table: &Table, request: &ExtractRequest) -> Result<Begun> {
+        if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh) {
+            let refused = "from_cursor is for tables with a cursor column, and not together with full_refresh";
+            return Err(Error::unsupported(refused).with("table", &table.table));
+        }
+        let newest = log::newest_commit(self.store, &table.table).await?;
+        let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
+        let mut begun = Begun { newest, sequence, cursor: None };
+        if !request.full_refresh {
+            begun.cursor = begun.standing();
+        }
+        Ok(begun)
+    }
+
+    /// Holds the source's columns against the contract; `None` for a source that cannot show them.
+    pub async fn hold<S: Source>(&self, source: &mut S, run: &ExtractRun<'_>, begun: &Begun) -> Result<Option<Held>> {
+        let Some(observed) = source.observe(run).await? else { return Ok(None) };
+        contract::hold(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
+    }
+
+    pub async fn read_and_commit<S: Source>(
+        &self,
+        source: &mut S,
+        run: &ExtractRun<'_>,
+        begun: &Begun,
+        held: Option<&Held>,
+    ) -> Result<ExtractSummary> {
+        let mut extracted = source.read(run).await?;
+        let standing = begun.standing();
+        // An empty commit would empty a table that is replaced whole.
+        let tells_of_drift = run.table.disposition != Disposition::Replace && held.is_some_and(|held| held.is_news);
+        if extracted.files.is_empty()
+            && !tells_of_drift
+            && extracted.rejected.is_none()
+            && (extracted.cursor.is_none() || extracted.cursor == standing)
+        {
+            return Ok(summary(Outcome::NothingNew, run, None, &extracted));
+        }
+        let mut drift = Vec::new();
+        if let Some(held) = held {
+            held.remember(&mut extracted.facts)?;
+            drift.clone_from(&held.drift.changes);
+        }
+        let cursor_to = extracted.cursor.clone().or(standing);
+        self.commit(run, &extracted, cursor_to, drift).await?;
+        Ok(summary(Outcome::Committed, run, Some(run.sequence), &extracted))
+    }
+
+    /// Puts the commit. Done again for the same run, nothing changes.
+    pub async fn commit(
+        &self,
+        run: &ExtractRun<'_>,
+        extracted: &Extracted,
+        cursor_to: Option<Cursor>,
+        drift: Vec<Change>,
+    ) -> Result<()> {
+        let ExtractRun { request, table, run_id, sequence, cursor } = *run;
+        let commit = Commit {
+            format_version: FORMAT_VERSION,
+            lake_id: self.lake_id.clone(),
+            table: table.table.clone(),
+            sequence,
+            run_id: run_id.clone(),
+            loader: table.loader,
+            disposition: table.disposition,
+            key: table.key.clone(),
+            version_column: table.version_column.clone(),
+            schema: table.columns.clone(),
+            schema_fingerprint: table.columns.fingerprint(),
+            rows: extracted.rows(),
+            files: extracted.files.clone(),
+            rejected: extracted.rejected.clone(),
+            cursor_from: cursor.cloned(),
+            cursor_to,
+            reset: None,
+            source_facts: extracted.facts.clone(),
+            drift,
+            scheduled_at: request.time,
+            committed_at: self.clock.now(),
+        };
+        let key = lake::log_key(&table.table, sequence);
+        let is_ours = |body: &[u8]| Commit::decode(body).is_ok_and(|existing| existing.run_id == *run_id);
+        match log::put_once(self.store, &key, commit.encode()?, is_ours).await? {
+            Put::Ours => Ok(()),
+            Put::Theirs => Err(Error::conflict("another run has committed first; this run's files will not be loaded")
+                .with("table", &table.table)
+                .with("sequence", sequence)),
+        }
+    }
+}
+
+pub(crate) async fn dry_run<S: Source>(source: &mut S, run: &ExtractRun<'_>) -> Result<ExtractSummary> {
+    let plan = source.plan(run).await?;
+    let rows = plan.rows.unwrap_or_default();
+    let nothing = summary(Outcome::DryRun, run, None, &Extracted::default());
+    Ok(ExtractSummary { rows, plan: Some(plan), ..nothing })
+}
+
+pub(crate) fn summary(
     outcome: Outcome,
     run: &ExtractRun<'_>,
     sequence: Option<Sequence>,
@@ -143,6 +206,7 @@ fn summary(
         bytes: extracted.files.iter().map(|file| file.bytes).sum(),
         cursor_to: extracted.cursor.clone(),
         plan: None,
+        parts: None,
         facts: extracted.facts.clone(),
     }
 }

@@ -10,4 +10,5 @@ mod fakes;
 pub mod load;
 pub mod log;
 pub mod reset;
+pub mod split;
 pub mod stream;

@@ -85,6 +85,8 @@ pub struct Progress {
     pub skipped: u64,
     /// Rows that the warehouse took and then refused; they are in the archive.
     pub refused: u64,
+    /// Fields of this batch's records that the contract does not know: in the archive, not in the table.
+    pub unknown_fields: u64,
     /// When the rows of this batch were seen to be durable; `None` if it brought none.
     pub queryable_at: Option<DateTime<Utc>>,
 }

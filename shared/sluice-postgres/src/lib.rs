@@ -2,13 +2,15 @@
 //!
 //! [`read()`] opens one connection, takes one snapshot, streams what is new through binary `COPY` into a [`BatchSink`]
 //! and answers with the cursor that the commit will keep. What "new" means while other transactions are in flight, and
-//! why no row is ever missed, is told in [`position`].
+//! why no row is ever missed, is told in [`position`]. A read of more rows than one invocation should take is cut into
+//! ranges of the cursor by [`divide()`], and [`read_slice`] reads one of them.
 
 mod client;
 mod columns;
 pub mod config;
 mod copy;
 mod decode;
+mod divide;
 mod error;
 mod observe;
 pub mod position;
@@ -18,5 +20,6 @@ mod tls;
 mod type_map;
 
 pub use config::{PostgresConfig, TlsMode};
+pub use divide::{divide, read_slice};
 pub use observe::observe;
 pub use read::{BatchSink, Options, Read, Unfit, UnfitRow, plan, read};

@@ -65,6 +65,22 @@ impl Snapshot {
     }
 }
 
+impl Snapshot {
+    /// Whether everything that an earlier snapshot has seen is seen by this one. On one server it always is; a replica
+    /// may be behind the one that the earlier snapshot was taken on. (A replica's snapshot lists nothing: there the
+    /// bounds decide alone.)
+    pub(crate) fn covers(&self, earlier: &str) -> Result<bool> {
+        let (xmin, xmax) = bounds(earlier)?;
+        let in_flight = |snapshot: &str| -> Vec<u64> {
+            let list = snapshot.splitn(3, ':').nth(2).unwrap_or_default();
+            list.split(',').filter_map(|number| number.parse().ok()).collect()
+        };
+        let then = in_flight(earlier);
+        let unseen = in_flight(&self.text).into_iter().any(|now| now < xmax && !then.contains(&now));
+        Ok(self.xmin >= xmin && self.xmax >= xmax && !unseen)
+    }
+}
+
 fn bounds(snapshot: &str) -> Result<(u64, u64)> {
     let mut parts = snapshot.splitn(3, ':').map(str::parse::<u64>);
     match (parts.next(), parts.next()) {

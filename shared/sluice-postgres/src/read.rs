@@ -37,12 +37,15 @@ pub struct Options {
     /// How many cursor values below the proven position each read scans again, for values that were drawn from their
     /// sequence long before they were written. See [`crate::position`].
     pub lookback: u32,
+    /// A read of more rows is divided into parts of about so many; 0: none is.
+    pub split_rows: u64,
 }
 
 impl Default for Options {
-    /// Ten thousand: hundreds of sessions with a cached block of sequence values each, and one short index scan.
+    /// A look-back of ten thousand: hundreds of sessions with a cached block of sequence values each, and one short index
+    /// scan. Parts of twenty million rows: a few minutes of the fifteen that a function has.
     fn default() -> Self {
-        Options { lookback: 10_000 }
+        Options { lookback: 10_000, split_rows: 20_000_000 }
     }
 }
 
@@ -97,7 +100,7 @@ pub async fn read<S: BatchSink>(
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
     let Reading { session, shape, snapshot, scope, .. } = &reading;
-    let statement = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope);
+    let statement = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope, None);
     let scanned = copy::stream(session, &statement, &shape.fields, shape.cursor_index, sink).await?;
     reading.end(run).await?;
 
@@ -129,17 +132,17 @@ pub async fn plan(config: &PostgresConfig, options: Options, run: &ExtractRun<'_
 }
 
 /// A transaction under way: what it sees, and which of it is to be read.
-struct Reading {
-    session: Session,
-    snapshot: Snapshot,
-    shape: Shape,
-    previous: Option<Position>,
-    identity: String,
-    scope: Scope,
+pub(crate) struct Reading {
+    pub session: Session,
+    pub snapshot: Snapshot,
+    pub shape: Shape,
+    pub previous: Option<Position>,
+    pub identity: String,
+    pub scope: Scope,
 }
 
 impl Reading {
-    async fn begin(
+    pub async fn begin(
         config: &PostgresConfig,
         options: Options,
         run: &ExtractRun<'_>,
@@ -165,12 +168,12 @@ impl Reading {
     }
 
     /// The end of a statement that failed after its last row is seen here.
-    async fn end(&self, run: &ExtractRun<'_>) -> Result<()> {
+    pub async fn end(&self, run: &ExtractRun<'_>) -> Result<()> {
         let ended = self.session.client.batch_execute("COMMIT").await;
         ended.map_err(|error| classify(error, "the read did not end well").with("table", &run.table.table))
     }
 
-    fn facts(&self) -> Map<String, Value> {
+    pub fn facts(&self) -> Map<String, Value> {
         let Reading { session, snapshot, shape, scope, .. } = self;
         let mut facts = Map::new();
         facts.insert("server_version".into(), session.server_version.as_str().into());
@@ -190,10 +193,10 @@ impl Reading {
 }
 
 /// The run's table on the source's side.
-struct SourceTable<'a> {
+pub(crate) struct SourceTable<'a> {
     run_id: &'a RunId,
-    schema: &'a str,
-    table: &'a str,
+    pub schema: &'a str,
+    pub table: &'a str,
     cursor: &'a str,
     /// The value that the request wants the read to start from.
     from: Option<i64>,
@@ -201,7 +204,7 @@ struct SourceTable<'a> {
 }
 
 impl<'a> SourceTable<'a> {
-    fn of(run: &ExtractRun<'a>) -> Result<Self> {
+    pub fn of(run: &ExtractRun<'a>) -> Result<Self> {
         let Table { table: id, source, columns, .. } = run.table;
         let Source::Postgres { schema, table, cursor } = source else {
             return Err(Error::config("the table's source in platform/sources.yaml is not postgres").with("table", id));
@@ -248,11 +251,11 @@ async fn snapshot(session: &Session) -> Result<Snapshot> {
 }
 
 /// What the source's table looks like now, held against the contract.
-struct Shape {
+pub(crate) struct Shape {
     /// In the contract's order.
-    fields: Vec<Field>,
+    pub fields: Vec<Field>,
     /// Which of the fields is the cursor.
-    cursor_index: usize,
+    pub cursor_index: usize,
     cursor_nullable: bool,
     /// The tables that hold the rows.
     tables: String,
@@ -261,7 +264,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn cursor<'a>(&self, source: &SourceTable<'a>) -> CursorColumn<'a> {
+    pub fn cursor<'a>(&self, source: &SourceTable<'a>) -> CursorColumn<'a> {
         CursorColumn { name: source.cursor, nullable: self.cursor_nullable }
     }
 

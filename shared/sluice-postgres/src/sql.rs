@@ -2,6 +2,7 @@
 //! other way in.
 
 use crate::{
+    divide::Range,
     position::{Scope, Since, Transactions},
     type_map::Field,
 };
@@ -53,11 +54,63 @@ pub(crate) fn describe<'a>(schema: &str, table: &str, columns: impl Iterator<Ite
 }
 
 /// The read itself. No order: the first read follows the table, later ones the index on the cursor column.
-pub(crate) fn copy(schema: &str, table: &str, fields: &[Field], cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+pub(crate) fn copy(
+    schema: &str,
+    table: &str,
+    fields: &[Field],
+    cursor: &CursorColumn<'_>,
+    scope: &Scope,
+    range: Option<&Range>,
+) -> String {
     let columns: Vec<String> = fields.iter().map(Field::expression).collect();
     format!(
         "COPY (SELECT {} FROM {}.{}{}) TO STDOUT (FORMAT binary)",
         columns.join(", "),
+        identifier(schema),
+        identifier(table),
+        condition_within(cursor, scope, range)
+    )
+}
+
+/// How many rows the planner believes a read would fetch. It knows nothing of the transactions that wrote them and would
+/// take a third, so they count only where there is no other bound.
+pub(crate) fn estimate(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+    let bounded = |since: Since| if since.above.is_some() { Since { transactions: None, ..since } } else { since };
+    let scope = match scope {
+        Scope::Everything(reason) => Scope::Everything(reason),
+        Scope::Since(since) => Scope::Since(bounded(*since)),
+        Scope::From(from, since) => Scope::From(*from, since.map(bounded)),
+    };
+    format!(
+        "EXPLAIN (FORMAT JSON) SELECT 1 FROM {}.{}{}",
+        identifier(schema),
+        identifier(table),
+        condition(cursor, &scope)
+    )
+}
+
+/// The largest cursor value that a read would fetch.
+pub(crate) fn largest(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope) -> String {
+    let name = identifier(cursor.name);
+    format!("SELECT max({name})::bigint FROM {}.{}{}", identifier(schema), identifier(table), condition(cursor, scope))
+}
+
+/// How many rows of a sample a read would fetch, and the cursor values that cut them into so many parts of about the same
+/// number of rows. The sample is so many percent of the table's pages, the same ones each time as long as the table is.
+pub(crate) fn boundaries(
+    schema: &str,
+    table: &str,
+    cursor: &CursorColumn<'_>,
+    scope: &Scope,
+    parts: u32,
+    percent: f64,
+) -> String {
+    let fractions: Vec<String> = (1..parts).map(|part| (f64::from(part) / f64::from(parts)).to_string()).collect();
+    format!(
+        "SELECT count(*), (percentile_disc('{{{}}}'::float8[]) WITHIN GROUP (ORDER BY {}))::bigint[] \
+         FROM {}.{} TABLESAMPLE SYSTEM ({percent:.6}) REPEATABLE (0){}",
+        fractions.join(","),
+        identifier(cursor.name),
         identifier(schema),
         identifier(table),
         condition(cursor, scope)
@@ -82,11 +135,23 @@ pub(crate) struct CursorColumn<'a> {
 }
 
 fn condition(cursor: &CursorColumn<'_>, scope: &Scope) -> String {
-    let terms = match scope {
+    condition_within(cursor, scope, None)
+}
+
+fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, range: Option<&Range>) -> String {
+    let mut terms: Vec<String> = match scope {
         Scope::Everything(_) => Vec::new(),
         Scope::Since(since) => [above(cursor, since), inserted_since(since)].into_iter().flatten().collect(),
         Scope::From(from, since) => starting_at(cursor, *from, since.as_ref()),
     };
+    if let Some(Range { above, to }) = range {
+        let name = identifier(cursor.name);
+        match above {
+            Some(above) => terms.push(format!("{name} > ('{above}'::bigint) AND {name} <= ('{to}'::bigint)")),
+            // The first range, which the rows without a value belong to.
+            None => terms.push(compared(cursor, "<=", *to)),
+        }
+    }
     if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
 }
 
@@ -144,7 +209,7 @@ mod tests {
     }
 
     fn rendered(scope: &Scope, nullable: bool) -> String {
-        copy("s.p", "tab\"le", &fields(), &CursorColumn { name: HOSTILE, nullable }, scope)
+        copy("s.p", "tab\"le", &fields(), &CursorColumn { name: HOSTILE, nullable }, scope, None)
     }
 
     #[test]
@@ -200,5 +265,46 @@ mod tests {
             let count = format!("SELECT count(*), min(\"id\")::bigint, max(\"id\")::bigint FROM \"s\".\"t\"{expected}");
             assert_eq!(super::count("s", "t", &cursor, &scope), count);
         }
+    }
+
+    #[test]
+    fn ranges_meet_without_a_gap_and_rows_without_a_value_belong_to_the_first() {
+        let cursor = CursorColumn { name: "id", nullable: true };
+        let scope = Scope::Since(Since { above: Some(3), transactions: None });
+        let within = |above, to| condition_within(&cursor, &scope, Some(&Range { above, to }));
+        let scoped = r#" WHERE ("id" > ('3'::bigint) OR "id" IS NULL) AND "#;
+        assert_eq!(within(None, 9), format!(r#"{scoped}("id" <= ('9'::bigint) OR "id" IS NULL)"#));
+        assert_eq!(within(Some(9), 20), format!(r#"{scoped}"id" > ('9'::bigint) AND "id" <= ('20'::bigint)"#));
+        let required = CursorColumn { name: "id", nullable: false };
+        let everything = condition_within(&required, &Scope::Everything("x"), Some(&Range { above: None, to: -1 }));
+        assert_eq!(everything, r#" WHERE "id" <= ('-1'::bigint)"#);
+    }
+
+    #[test]
+    fn a_division_asks_for_the_rows_of_its_scope() {
+        let cursor = CursorColumn { name: HOSTILE, nullable: false };
+        let transactions = Some(Transactions { xmax: 7, distance: 3 });
+        let unbounded = Scope::Since(Since { above: None, transactions });
+        let bounded = Scope::Since(Since { above: Some(5), transactions });
+        let name = r#""a""; DROP TABLE x; --""#;
+        let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";
+        assert_eq!(
+            estimate("s", "t", &cursor, &bounded),
+            format!(r#"EXPLAIN (FORMAT JSON) SELECT 1 FROM "s"."t" WHERE {name} > ('5'::bigint)"#)
+        );
+        assert_eq!(
+            estimate("s", "t", &cursor, &unbounded),
+            format!(r#"EXPLAIN (FORMAT JSON) SELECT 1 FROM "s"."t" WHERE {unseen}"#)
+        );
+        assert_eq!(
+            boundaries("s", "t", &cursor, &bounded, 4, 2.5),
+            format!(
+                r#"SELECT count(*), (percentile_disc('{{0.25,0.5,0.75}}'::float8[]) WITHIN GROUP (ORDER BY {name}))::bigint[] FROM "s"."t" TABLESAMPLE SYSTEM (2.500000) REPEATABLE (0) WHERE {name} > ('5'::bigint) AND {unseen}"#
+            )
+        );
+        assert_eq!(
+            largest("s", "t", &cursor, &bounded),
+            format!(r#"SELECT max({name})::bigint FROM "s"."t" WHERE {name} > ('5'::bigint) AND {unseen}"#)
+        );
     }
 }

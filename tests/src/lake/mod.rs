@@ -10,13 +10,14 @@ use std::{
     pin::pin,
     rc::Rc,
     task::Poll,
+    time::Duration,
 };
 
 use bytes::Bytes;
 use sluice_core::{
     Result, Secret,
     event::Announcement,
-    port::{Bus, ObjectStore, PutIfAbsent, Secrets, Stored},
+    port::{Bus, Later, ObjectStore, PutIfAbsent, Secrets, Stored},
 };
 
 pub use loaded::Row;
@@ -39,6 +40,17 @@ pub struct MemoryBus(pub RefCell<Vec<Announcement>>);
 impl Bus for MemoryBus {
     async fn announce(&self, announcement: Announcement) -> Result<()> {
         self.0.borrow_mut().push(announcement);
+        Ok(())
+    }
+}
+
+/// A queue that remembers, with the messages' delays.
+#[derive(Debug, Default)]
+pub struct MemoryQueue(pub RefCell<Vec<(serde_json::Value, Duration)>>);
+
+impl Later for MemoryQueue {
+    async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
+        self.0.borrow_mut().push((body.clone(), delay));
         Ok(())
     }
 }

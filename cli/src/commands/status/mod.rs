@@ -9,7 +9,10 @@ use chrono::{DateTime, Utc};
 use futures::future;
 use serde::Serialize;
 use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId};
-use sluice_pipeline::log;
+use sluice_pipeline::{
+    log,
+    split::{self, Progress},
+};
 use sluice_snowflake::sql::observe;
 
 use stream::StreamStatus;
@@ -43,6 +46,8 @@ pub struct TableStatus {
     pub paused: Option<bool>,
     /// `None` before the first commit, and for streaming tables.
     pub commit: Option<NewestCommit>,
+    /// The read under way that is divided among invocations.
+    pub split: Option<Progress>,
     /// `None` for streaming tables.
     pub load: Option<LoadState>,
     pub stream: Option<StreamStatus>,
@@ -114,6 +119,7 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
         let id = table.table.to_string();
         tables.push(TableStatus {
             table: table.table.clone(),
+            split: if streams { None } else { split::progress(&store, table, newest.as_ref()).await? },
             paused: if streams { streaming } else { paused(&schedules, table) },
             load: (!streams).then(|| load_state(newest.as_ref(), loads.get(&id), failures.get(&id))),
             commit: newest.map(newest_commit),

@@ -72,6 +72,11 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
             note("drift", change.to_string());
         }
     }
+    if let Some(split) = &table.split {
+        let begun = age(now, split.planned_at);
+        let parts = split.parts;
+        note("reading", format!("#{} in parts {}/{}, planned {begun} ago", split.sequence, parts.done, parts.of));
+    }
     if let Some(failure) = table.load.as_ref().and_then(|load| load.last_failure.as_ref()) {
         let when = failure.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
         let reason = failure.reason.as_deref().unwrap_or("no reason kept");
@@ -138,7 +143,8 @@ fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use serde_json::json;
-    use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table};
+    use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
+    use sluice_pipeline::split::Progress;
 
     use super::*;
     use crate::commands::{
@@ -187,6 +193,12 @@ pub(super) mod tests {
         };
         let failure = LoadFailure { sequence: 7, reason: Some("rows differ\nfrom".into()), at: Some(at(60)) };
         let load = LoadState { newest: Some(12_340), pending: 5, failed: 1, last_failure: Some(failure) };
+        let split = Progress {
+            sequence: Sequence(12_346),
+            run_id: RunId("r2".into()),
+            planned_at: at(100),
+            parts: Parts { done: 3, of: 800 },
+        };
         let partition = Partition {
             topic: "purchases".into(),
             partition: 2,
@@ -206,6 +218,7 @@ pub(super) mod tests {
                     table: "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES".parse().expect("a table"),
                     paused: Some(true),
                     commit: Some(commit),
+                    split: Some(split),
                     load: Some(load),
                     stream: None,
                 },
@@ -213,6 +226,7 @@ pub(super) mod tests {
                     table: "STREAMING.PUBLIC.PURCHASES".parse().expect("a table"),
                     paused: None,
                     commit: None,
+                    split: None,
                     load: None,
                     stream: Some(StreamStatus { partitions: vec![partition], latency_ms: latency }),
                 },
@@ -248,6 +262,7 @@ pub(super) mod tests {
             "#12345   2h  reset  1,234  #12340        5  paused",
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
+            "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",
             "reset     EXCHANGE_RATES: to #3 by arn:aws:iam::1:user/u: a mistake",
             "987654322  123,456,789        3     1m    -",
             "p50 240ms, p95 1.9s, p99 1m",

@@ -62,6 +62,54 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// What has been announced of drift since the last question: each change in words, with what was done about it.
+    fn told(&self) -> Vec<Vec<String>> {
+        let word = |value: &Value| value.as_str().unwrap().to_owned();
+        let change = |change: &Value| {
+            format!("{} {} {}", word(&change["column"]), word(&change["kind"]), word(&change["action"]))
+        };
+        let told = self.extractor.bus.0.take();
+        assert!(told.iter().all(|event| event.detail_type == "DriftDetected"), "{told:?}");
+        told.iter().map(|event| event.detail["changes"].as_array().unwrap().iter().map(change).collect()).collect()
+    }
+}
+
+#[tokio::test]
+async fn properties_that_appear_vanish_or_change_are_told_once_and_only_what_cannot_be_read_stops_a_run() {
+    let stage = Stage::new();
+    stage.post("seed", (1..=3).map(|id| contact(id, id)).collect()).await;
+    assert_eq!(stage.run().await.expect("a run").rows, 3);
+    assert!(stage.told().is_empty(), "what was there before was left out on purpose");
+
+    stage.post("properties", json!({"badge": "string", "hs_novelty": "number"})).await;
+    let news = stage.run().await.expect("a run");
+    assert_eq!((news.outcome, news.rows), (Outcome::Committed, 0), "the commit keeps the news");
+    assert_eq!(stage.told(), [["badge new ignored"]], "HubSpot's own novelties are nobody's news");
+    assert_eq!(stage.run().await.expect("a run").outcome, Outcome::NothingNew);
+    assert!(stage.told().is_empty());
+
+    stage.post("properties", json!({"lifecyclestage": null, "firstname": "enumeration"})).await;
+    assert_eq!(stage.run().await.expect("a run").outcome, Outcome::Committed);
+    let told = stage.told().concat();
+    assert!(told.contains(&"lifecyclestage dropped nulled".to_owned()), "{told:?}");
+    assert!(told.iter().any(|change| change.starts_with("firstname") && change.ends_with("fits")), "{told:?}");
+
+    stage.post("properties", json!({"createdate": "bool"})).await;
+    let before = stage.lake.keys();
+    let stopped = stage.run().await.expect_err("no boolean is a timestamp");
+    assert_eq!(stopped.kind(), Kind::SchemaMismatch);
+    assert!(stopped.to_string().contains("'createdate' has another type (datetime to bool)"), "{stopped}");
+    assert_eq!(stage.lake.keys(), before);
+    assert!(stage.told().concat().contains(&"createdate changed failed".to_owned()));
+
+    stage.post("properties", json!({"createdate": "datetime", "lastmodifieddate": null})).await;
+    assert_eq!(stage.run().await.expect_err("the version is gone").kind(), Kind::SchemaMismatch);
+    let asked: Vec<String> = stage.get("requests").await;
+    let lists = asked.iter().filter(|request| request.contains("/crm/v3/properties/contacts")).count();
+    assert_eq!(lists, 6, "one list of properties a run");
+}
+
 #[tokio::test]
 async fn a_portal_beyond_the_searchs_cap_is_read_whole_with_one_request_per_page() {
     let stage = Stage::new();

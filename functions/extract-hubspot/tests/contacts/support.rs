@@ -24,6 +24,7 @@ pub struct Extractor {
     pub url: String,
     pub token: &'static str,
     pub limits: Limits,
+    pub bus: MemoryBus,
     sources: Sources,
 }
 
@@ -34,6 +35,7 @@ impl Extractor {
             url,
             token: TOKEN,
             limits: Limits { contacts: usize::MAX, time: Duration::MAX },
+            bus: MemoryBus::default(),
             sources: Sources::parse(sources).unwrap(),
         }
     }
@@ -54,11 +56,11 @@ impl Extractor {
         (config.searches_per_second, config.requests_per_ten_seconds) = (0, 0);
         config.retries = RetryPolicy::without_waits(3);
         let client = Client::new(sluice_http::Client::new().unwrap(), &config);
-        let mut source = Contacts { store: lake, client, limits: self.limits };
+        let mut source = Contacts::new(lake, client, self.limits);
         let (lake_id, run_id) = (LakeId("test".into()), RunId(fresh_name()));
         let table = self.table();
-        let bus = MemoryBus::default();
-        lake.until_death(extract::run(lake, &bus, &SystemClock, &mut source, &lake_id, table, &run_id, &request)).await
+        lake.until_death(extract::run(lake, &self.bus, &SystemClock, &mut source, &lake_id, table, &run_id, &request))
+            .await
     }
 
     /// The contacts that the lake's commits load and that are not tombstones: id to e-mail and version in microseconds.

@@ -187,7 +187,8 @@ impl Stage {
 
     async fn read(&self, cursor: Option<&Cursor>) -> Result<Read> {
         let time = "2026-06-01T00:00:00Z".parse().expect("a time");
-        read(&self.client, &self.columns, cursor, time, self.limits).await
+        let account = self.client.account().await?;
+        read(&self.client, &account, &self.columns, cursor, time, self.limits).await
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

@@ -134,7 +134,7 @@ async fn a_row_that_breaks_the_contract_is_kept_with_its_reason() {
 
     assert_eq!(files.iter().map(|file| file.rows).sum::<u64>(), 1);
     let rejected = rejected.unwrap();
-    assert_eq!(rejected, Rejected { rows: 3, path: "rejected/A/B/C/run-1.ndjson.zst".into() });
+    assert_eq!(rejected, Rejected::one(3, "rejected/A/B/C/run-1.ndjson.zst".into()));
     let lines = lake.ndjson(&rejected.path);
     let reasons: Vec<&str> = lines.iter().map(|line| line["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["name: is none of a, b, Ünï", "price: is below 0", "id: is no number"]);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 const NAMESPACE: Uuid = Uuid::from_u128(0x0b6b_3f5d_7c1a_4f0e_9a43_5d2c_80e1_44b7);
 
 /// What a run goes on with.
-pub(super) struct Held {
+pub(crate) struct Held {
     /// The table as this run reads and commits it.
     pub table: Table,
     pub drift: Drift,

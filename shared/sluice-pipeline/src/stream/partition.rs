@@ -50,6 +50,7 @@ struct Prepared {
     appends: Vec<Append>,
     rows: u64,
     dead_letters: u64,
+    unknown_fields: u64,
 }
 
 /// What all steps of one partition share.
@@ -104,6 +105,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             dead_letters: 0,
             skipped: skipped as u64,
             refused: 0,
+            unknown_fields: 0,
             queryable_at: None,
         };
         let Some(first) = fresh.first() else {
@@ -127,9 +129,11 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
         progress.committed = held.committed;
         progress.rows = prepared.rows - progress.refused.min(prepared.rows);
         progress.dead_letters = prepared.dead_letters;
+        progress.unknown_fields = prepared.unknown_fields;
         info!(
             run_id = %work.run_id, table = %work.table.table, topic = progress.topic, partition = progress.partition,
-            rows = progress.rows, skipped, dead_letters = progress.dead_letters, committed = progress.committed,
+            rows = progress.rows, skipped, dead_letters = progress.dead_letters, unknown_fields = progress.unknown_fields,
+            committed = progress.committed,
             "partition advanced"
         );
         if progress.refused > 0 {
@@ -172,6 +176,9 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
                 Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
                 Err(reason) => Err(reason),
             };
+            if let Ok(unknown) = written {
+                prepared.unknown_fields += unknown;
+            }
             if written.is_ok() && pending.len() - before > most {
                 pending.truncate(before);
                 written = Err(format!("the row is larger than {most} bytes"));

@@ -21,8 +21,15 @@ pub(super) enum Token<'a> {
 /// One token per column, in the columns' order.
 pub(super) type Tokens<'a> = [Option<Token<'a>>; MOST_COLUMNS];
 
+/// A record as the plain reader sees it.
+pub(super) struct Plain<'a> {
+    pub tokens: Tokens<'a>,
+    /// Fields that the contract does not know.
+    pub unknown: u64,
+}
+
 /// Reads the object, or declines.
-pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Tokens<'a>> {
+pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Plain<'a>> {
     let columns = schema.columns();
     if columns.len() > MOST_COLUMNS {
         return None;
@@ -30,6 +37,7 @@ pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Tokens<'a>> {
     let mut tokens = [None; MOST_COLUMNS];
     let mut scanner = Scanner { text, at: 0 };
     let mut expected = 0;
+    let mut unknown = 0;
     scanner.space();
     scanner.byte(b'{')?;
     loop {
@@ -49,6 +57,8 @@ pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Tokens<'a>> {
                 return None;
             }
             expected = position + 1;
+        } else {
+            unknown += 1;
         }
         scanner.space();
         match scanner.next()? {
@@ -58,7 +68,7 @@ pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Tokens<'a>> {
         }
     }
     scanner.space();
-    (scanner.at == text.len()).then_some(tokens)
+    (scanner.at == text.len()).then_some(Plain { tokens, unknown })
 }
 
 struct Scanner<'a> {

@@ -3,7 +3,7 @@
 //! The plain case has a faster reader, `plain.rs`, that only ever agrees with the one here.
 //!
 //! Exactly: a number is read from its text and never passes through a float, a number in quotes is no number, a time
-//! needs its offset from UTC. Fields that the contract does not know are ignored; a known one may stand only once.
+//! needs its offset from UTC. Fields that the contract does not know are counted and left out; a known one may stand only once.
 
 use std::borrow::Cow;
 
@@ -55,16 +55,17 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Appends the row of a record whose value is this JSON, and a newline. `line` is the record's line in the archive,
-    /// counted from 1. The error says why the record cannot be a row, without its values; nothing is written then.
-    pub fn write(&self, record: &Record, json: Option<&[u8]>, line: usize, rows: &mut String) -> Result<(), String> {
+    /// counted from 1. Gives the number of fields that the contract does not know. The error says why the record cannot be
+    /// a row, without its values; nothing is written then.
+    pub fn write(&self, record: &Record, json: Option<&[u8]>, line: usize, rows: &mut String) -> Result<u64, String> {
         let value = json.ok_or("the record has no value")?;
         let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
-        match plain::read(self.schema, text) {
-            Some(tokens) if self.write_plain(&tokens, rows)? => {}
+        let unknown = match plain::read(self.schema, text) {
+            Some(plain) if self.write_plain(&plain.tokens, rows)? => plain.unknown,
             _ => self.write_exact(text, rows)?,
-        }
+        };
         self.write_origin(record, line, rows);
-        Ok(())
+        Ok(unknown)
     }
 
     /// Writes the columns of a plain record; false when a field is not of the plain form of its type after all.
@@ -112,15 +113,15 @@ impl<'a> RowWriter<'a> {
         Ok(true)
     }
 
-    fn write_exact(&self, text: &str, rows: &mut String) -> Result<(), String> {
-        let fields = decode(self.schema, text)?;
+    fn write_exact(&self, text: &str, rows: &mut String) -> Result<u64, String> {
+        let (fields, unknown) = decode(self.schema, text)?;
         let cells: Vec<Cell<'_>> = fields.iter().map(Field::cell).collect();
         contract::check(self.schema, &cells).map_err(|violation| violation.to_string())?;
         for ((column, field), name) in self.schema.columns().iter().zip(&fields).zip(&self.names) {
             rows.push_str(name);
             field.write(column.column_type, rows);
         }
-        Ok(())
+        Ok(unknown)
     }
 
     /// The constants, and where the record stood.
@@ -150,7 +151,7 @@ impl<'a> RowWriter<'a> {
 /// very code that judges them after. The error says why not, without its values.
 pub fn check(schema: &Schema, value: &[u8]) -> Result<(), String> {
     let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
-    let fields = decode(schema, text)?;
+    let (fields, _) = decode(schema, text)?;
     let cells: Vec<Cell<'_>> = fields.iter().map(Field::cell).collect();
     contract::check(schema, &cells).map_err(|violation| violation.to_string())
 }
@@ -206,20 +207,22 @@ fn decimal(unscaled: i128, scale: i8) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
-fn decode<'a>(schema: &Schema, text: &'a str) -> Result<Vec<Field<'a>>, String> {
+/// A field for each column, and how many others the object has.
+fn decode<'a>(schema: &Schema, text: &'a str) -> Result<(Vec<Field<'a>>, u64), String> {
     if !text.trim_ascii_start().starts_with('{') {
         return Err("the value is not a JSON object".to_owned());
     }
     let mut json = serde_json::Deserializer::from_str(text);
-    let raw = Columns(schema).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw)).map_err(|error| {
-        if error.is_data() {
-            // Of an object, the only data errors are our own, and they quote no value.
-            let text = error.to_string();
-            text.split(" at line ").next().unwrap_or_default().to_owned()
-        } else {
-            format!("the value is not JSON (line {}, column {})", error.line(), error.column())
-        }
-    })?;
+    let (raw, unknown) =
+        Columns(schema).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw)).map_err(|error| {
+            if error.is_data() {
+                // Of an object, the only data errors are our own, and they quote no value.
+                let text = error.to_string();
+                text.split(" at line ").next().unwrap_or_default().to_owned()
+            } else {
+                format!("the value is not JSON (line {}, column {})", error.line(), error.column())
+            }
+        })?;
     let fields = schema.columns().iter().zip(raw).map(|(column, raw)| match raw.map(RawValue::get) {
         None | Some("null") => Ok(Field { value: Value::Plain(Cell::Null), json: "null" }),
         Some(json) => read(column, json).map(|value| Field { value, json }).ok_or_else(|| {
@@ -227,7 +230,7 @@ fn decode<'a>(schema: &Schema, text: &'a str) -> Result<Vec<Field<'a>>, String> 
             Violation { column: column.name.clone(), rule }.to_string()
         }),
     });
-    fields.collect()
+    Ok((fields.collect::<Result<_, _>>()?, unknown))
 }
 
 fn read<'a>(column: &Column, json: &'a str) -> Option<Value<'a>> {
@@ -257,11 +260,11 @@ fn read<'a>(column: &Column, json: &'a str) -> Option<Value<'a>> {
 #[derive(serde::Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads a JSON object into one raw value per column.
+/// Reads a JSON object into one raw value per column, and counts its other fields.
 struct Columns<'s>(&'s Schema);
 
 impl<'de> DeserializeSeed<'de> for Columns<'_> {
-    type Value = Vec<Option<&'de RawValue>>;
+    type Value = (Vec<Option<&'de RawValue>>, u64);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_any(self)
@@ -269,24 +272,25 @@ impl<'de> DeserializeSeed<'de> for Columns<'_> {
 }
 
 impl<'de> Visitor<'de> for Columns<'_> {
-    type Value = Vec<Option<&'de RawValue>>;
+    type Value = (Vec<Option<&'de RawValue>>, u64);
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a JSON object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut values = vec![None; self.0.columns().len()];
+        let (mut values, mut unknown) = (vec![None; self.0.columns().len()], 0);
         while let Some(name) = map.next_key::<Text<'de>>()? {
             let Some(slot) = self.0.position(&name.0).and_then(|position| values.get_mut(position)) else {
                 map.next_value::<IgnoredAny>()?;
+                unknown += 1;
                 continue;
             };
             if slot.replace(map.next_value::<&'de RawValue>()?).is_some() {
                 return Err(de::Error::custom(format!("{}: stands twice", name.0)));
             }
         }
-        Ok(values)
+        Ok((values, unknown))
     }
 }
 

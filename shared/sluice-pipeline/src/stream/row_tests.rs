@@ -29,7 +29,7 @@ fn write(value: &str) -> Result<serde_json::Value, String> {
     let mut rows = String::new();
     let written = writer.write(&record, record.value.as_deref(), 3, &mut rows);
     assert_eq!(rows.matches('\n').count(), usize::from(written.is_ok()), "one whole line or nothing");
-    written.map(|()| serde_json::from_str(&rows).expect("a row is JSON"))
+    written.map(|_| serde_json::from_str(&rows).expect("a row is JSON"))
 }
 
 #[test]
@@ -46,6 +46,25 @@ fn a_row_has_the_contracts_columns_and_where_it_came_from() {
         "_KAFKA_OFFSET": 7, "_KAFKA_TIMESTAMP": "2025-10-31 00:00:00.123000",
     });
     assert_eq!(row, Ok(expected));
+}
+
+#[test]
+fn fields_that_the_contract_does_not_know_are_counted_by_both_readers() {
+    for (value, expected) in [
+        (r#"{"id":"a"}"#, 0),
+        (r#"{"new":1,"id":"a","ID":"b"}"#, 2),
+        (r#"{"id":"a","new":1,"new":2}"#, 2),
+        (
+            r#"{"id":"a","new":{"id":"b","other":[]},"last":"\n"}"#,
+            2,
+        ),
+    ] {
+        let schema = schema();
+        let writer = RowWriter::new(&schema, "r", DateTime::UNIX_EPOCH, "a", "t", 0);
+        let record = Record { offset: 0, timestamp_ms: 0, key: None, value: None, headers: Vec::new() };
+        assert_eq!(writer.write(&record, Some(value.as_bytes()), 1, &mut String::new()), Ok(expected), "{value}");
+        assert_eq!(writer.write_exact(value, &mut String::new()), Ok(expected), "{value}");
+    }
 }
 
 #[test]
@@ -112,16 +131,16 @@ fn a_tombstone_and_bytes_that_are_no_text_are_refused() {
     record.value = Some(Bytes::from_static(&[b'{', 0xff, b'}']));
     assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Err("the value is not UTF-8".to_owned()));
     record.value = Some(Bytes::from_static(br#"{"id":"a"}"#));
-    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Ok(()));
+    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Ok(0));
     assert!(rows.contains(r#""_KAFKA_TIMESTAMP":null"#), "no timestamp is not 1969: {rows}");
 }
 
 /// One way of writing a row.
-fn rows(write: impl FnOnce(&RowWriter<'_>, &mut String) -> Result<(), String>) -> Result<String, String> {
+fn rows(write: impl FnOnce(&RowWriter<'_>, &mut String) -> Result<u64, String>) -> Result<(String, u64), String> {
     let schema = schema();
     let writer = RowWriter::new(&schema, "lake_c_t_0/run", DateTime::UNIX_EPOCH, "archive/t/x", "t", 0);
     let mut rows = String::new();
-    write(&writer, &mut rows).map(|()| rows)
+    write(&writer, &mut rows).map(|unknown| (rows, unknown))
 }
 
 /// Records near the edge of what the plain reader takes: a seeded mix of pieces, right and wrong.
@@ -190,9 +209,9 @@ fn the_plain_reader_only_ever_agrees_with_the_exact_one() {
         let text = near_plain(seed);
         let exact = rows(|writer, rows| writer.write_exact(&text, rows));
         let schema = schema();
-        let fast = plain::read(&schema, &text).map(|tokens| {
-            rows(|writer, rows| match writer.write_plain(&tokens, rows) {
-                Ok(true) => Ok(()),
+        let fast = plain::read(&schema, &text).map(|plain| {
+            rows(|writer, rows| match writer.write_plain(&plain.tokens, rows) {
+                Ok(true) => Ok(plain.unknown),
                 Ok(false) => writer.write_exact(&text, rows),
                 Err(reason) => Err(reason),
             })

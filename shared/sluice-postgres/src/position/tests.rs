@@ -146,3 +146,18 @@ fn a_snapshot_is_read_with_its_counter_and_nothing_else_passes() {
     }
     assert!(Snapshot::new("1:1:".into(), -1).is_err());
 }
+
+#[test]
+fn a_snapshot_covers_an_earlier_one_when_nothing_that_had_ended_is_still_in_flight() {
+    let covers = |now: &str, earlier: &str| Snapshot::new(now.into(), 0).unwrap().covers(earlier).unwrap();
+    for (now, earlier, expected) in [
+        ("10:10:", "10:10:", true),
+        ("10:14:10,12", "10:13:10,12", true),
+        ("11:14:12,13", "10:13:10,12", true),
+        ("9:13:9,10", "9:13:9", false),
+        ("9:13:", "10:13:", false),
+        ("10:12:", "10:13:", false),
+    ] {
+        assert_eq!(covers(now, earlier), expected, "{now} after {earlier}");
+    }
+}

@@ -113,7 +113,7 @@ pub async fn read_as(
     let run_id = RunId("test-run".into());
     let request = request(table, None);
     let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-    sluice_postgres::read(config, Options { lookback }, &run, Sink::new(table)).await
+    sluice_postgres::read(config, Options { lookback, ..Options::default() }, &run, Sink::new(table)).await
 }
 
 fn request(table: &Table, from_cursor: Option<&str>) -> ExtractRequest {
@@ -149,7 +149,7 @@ impl Reader<'_> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, Some(from)));
         let (table, cursor) = (self.table, self.cursor.as_ref());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-        let (options, sink) = (Options { lookback: self.lookback }, Sink::new(table));
+        let (options, sink) = (Options { lookback: self.lookback, ..Options::default() }, Sink::new(table));
         let (read, sink) = sluice_postgres::read(&self.database.config(), options, &run, sink).await?;
         self.cursor = read.cursor;
         Ok(sink.ids())
@@ -160,7 +160,9 @@ impl Reader<'_> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, cursor) = (self.table, self.cursor.as_ref());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-        sluice_postgres::plan(&self.database.config(), Options { lookback: self.lookback }, &run).await.unwrap()
+        sluice_postgres::plan(&self.database.config(), Options { lookback: self.lookback, ..Options::default() }, &run)
+            .await
+            .unwrap()
     }
 
     pub fn position(&self) -> Position {

@@ -12,7 +12,7 @@ use sluice_core::{
     event::Announcement,
     extract::Outcome,
     lake,
-    port::{Bus, Row, Secrets, Statements},
+    port::{Bus, Later, Row, Secrets, Statements},
     sources::Source,
 };
 use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
@@ -34,6 +34,15 @@ impl Bus for Announced {
     async fn announce(&self, announcement: Announcement) -> Result<()> {
         self.0.borrow_mut().push(announcement);
         Ok(())
+    }
+}
+
+/// No read is so large here that it would be divided.
+struct NoQueue;
+
+impl Later for NoQueue {
+    async fn send(&self, _: &serde_json::Value, _: Duration) -> Result<()> {
+        Err(Error::internal("a message that nobody takes"))
     }
 }
 
@@ -274,11 +283,13 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
         lake_bucket: BUCKET.into(),
         lake_id: LakeId(LAKE.into()),
         bus_name: "bus".into(),
+        queue_url: "queue".into(),
         secret: "postgres".into(),
         options: sluice_postgres::Options::default(),
         sources: sources.clone(),
     };
-    let deps = handler::Deps { store: warehouse.lake(), bus: Announced::default(), secrets: &database, config };
+    let (store, bus) = (warehouse.lake(), Announced::default());
+    let deps = handler::Deps { store, bus, queue: NoQueue, secrets: &database, config };
     let loader = Loader::new(&warehouse, &added);
     // The hour comes; what is due is extracted; what was committed is loaded.
     let hour = async || {

@@ -289,7 +289,8 @@ async fn union_of_runs_is_the_portal(seed: u64) {
         let time = time(now + dice.i64(-400_000..400_000));
         let contacts = if ending { usize::MAX } else { [20, 60, usize::MAX][dice.usize(0..3)] };
         let limits = Limits { contacts, time: Duration::MAX };
-        let Ok(found) = read(&client, &columns(), cursor.as_ref(), time, limits).await else { continue };
+        let Ok(account) = client.account().await else { continue };
+        let Ok(found) = read(&client, &account, &columns(), cursor.as_ref(), time, limits).await else { continue };
         // Now and then the function dies before its commit.
         if !ending && dice.u8(0..5) == 0 {
             continue;

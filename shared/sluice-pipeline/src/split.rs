@@ -1,0 +1,390 @@
+//! The extract loop for tables that outlast one invocation: the read is divided, other invocations take the parts, and
+//! whoever sees that all of them are there puts the one commit.
+//!
+//! **Nothing new guards the table.** A divided read has the sequence that its plan names, and its commit is put only if
+//! absent like any other. Whatever commits that sequence first (a run, a reset) makes the plan void, and its parts stop.
+//!
+//! **What is missed by no one.** The cursor of the commit is the one that was true when the plan was made. Parts are read
+//! later and may see more; all that came after the plan is read again by the next run, and the merge finds it there
+//! already. Where reading a row twice would count it twice (rows that are appended), or where all rows must be of one
+//! moment (a table that is replaced whole), a read is never divided.
+//!
+//! **What is repeated.** Messages may come twice, late, or never. A part that has a result is not read again; of two
+//! attempts at a part the first result counts, and each attempt has files of its own. Before the plan is put, a message
+//! is on its way that will look after it: it queues again what seems lost, and gives the plan up when it has become old.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sluice_core::{
+    Commit, Disposition, Error, Kind, LakeId, Loader, Rejected, Result, RunId, Sequence, Table,
+    event::{self, LoadFailed},
+    extract::{self as summaries, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Parts},
+    lake,
+    port::{Bus, Clock, Later, ObjectStore},
+    split::{Division, FORMAT_VERSION, GivenUp, PartResult, Slice, SplitMessage, SplitPlan},
+};
+
+use crate::extract::{self, Held, Source, Steps};
+
+mod objects;
+
+/// How often somebody looks whether a plan needs anything.
+const LOOK_EVERY: TimeDelta = TimeDelta::minutes(5);
+
+/// No part takes longer than an invocation lives. After so long without a result, something may be lost.
+const QUIET: TimeDelta = TimeDelta::minutes(20);
+
+/// A plan that is not done by now needs a person. The next run makes a new one.
+const OLD: TimeDelta = TimeDelta::hours(24);
+
+/// A source whose reads can be divided.
+pub trait SplitSource: Source {
+    /// Divides what `read` would read, if that is more than one invocation should. Without effect.
+    fn divide(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Option<Division>>>;
+
+    /// Makes every row of the slice durable that was there when the plan was made, and may add rows that have come
+    /// since. `planned` is the division's cursor. A source that is not the one that was divided is a `Conflict`.
+    fn read_slice(
+        &mut self,
+        run: &ExtractRun<'_>,
+        slice: &Slice,
+        planned: &sluice_core::Cursor,
+    ) -> impl Future<Output = Result<Extracted>>;
+}
+
+/// How a message about a plan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The plan has ended before, or was never made: there is nothing to do.
+    Over,
+    UnderWay(Parts),
+    Committed(Sequence),
+    GivenUp,
+}
+
+/// How a plan under way stands.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Progress {
+    pub sequence: Sequence,
+    pub run_id: RunId,
+    pub planned_at: DateTime<Utc>,
+    pub parts: Parts,
+}
+
+/// The plan that a table's next commit waits for. `newest` is the table's newest commit.
+pub async fn progress(store: &impl ObjectStore, table: &Table, newest: Option<&Commit>) -> Result<Option<Progress>> {
+    let Some(plan) = objects::newest_plan(store, &table.table).await? else { return Ok(None) };
+    if has_passed(&plan, newest) || objects::is_given_up(store, &plan).await? {
+        return Ok(None);
+    }
+    let done = results(store, &plan).await?.into_iter().flatten().count();
+    let parts = Parts { done, of: plan.slices.len() };
+    Ok(Some(Progress { sequence: plan.sequence, run_id: plan.run_id, planned_at: plan.planned_at, parts }))
+}
+
+/// The ports of divided reads.
+#[derive(Debug)]
+pub struct Split<'a, O, B, C, L> {
+    pub store: &'a O,
+    pub bus: &'a B,
+    pub clock: &'a C,
+    /// The queue that wakes this function with [`SplitMessage`]s.
+    pub later: &'a L,
+    pub lake_id: &'a LakeId,
+}
+
+impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
+    /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins.
+    pub async fn run<S: SplitSource>(
+        &self,
+        source: &mut S,
+        table: &Table,
+        run_id: &RunId,
+        request: &ExtractRequest,
+    ) -> Result<ExtractSummary> {
+        let steps = self.steps();
+        let begun = steps.begin::<S>(table, request).await?;
+        let run = begun.run(table, run_id, request);
+        if request.dry_run {
+            return extract::dry_run(source, &run).await;
+        }
+        let plan = objects::newest_plan(self.store, &table.table).await?;
+        if let Some(plan) = plan.as_ref().filter(|plan| !has_passed(plan, begun.newest.as_ref()))
+            && !objects::is_given_up(self.store, plan).await?
+        {
+            match self.look_after(plan, table).await? {
+                Outcome::UnderWay(parts) => return Ok(in_parts(plan, parts)),
+                Outcome::Committed(_) => {
+                    return Ok(in_parts(plan, Parts { done: plan.slices.len(), of: plan.slices.len() }));
+                }
+                Outcome::GivenUp | Outcome::Over => {}
+            }
+        }
+        let held = steps.hold(source, &run, &begun).await?;
+        let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
+        if may_be_divided(table)
+            && let Some(division) = source.divide(&run).await?
+            && division.slices.len() > 1
+        {
+            let number = plan.map_or(1, |plan| plan.number + 1);
+            return self.plan(number, &run, held.as_ref(), division).await;
+        }
+        steps.read_and_commit(source, &run, &begun, held.as_ref()).await
+    }
+
+    /// Serves one message. `attempt` is this invocation's own id.
+    pub async fn handle<S: SplitSource>(
+        &self,
+        source: &mut S,
+        table: &Table,
+        message: &SplitMessage,
+        attempt: &RunId,
+    ) -> Result<Outcome> {
+        let Some(plan) = objects::plan(self.store, &table.table, message.number).await? else {
+            return Ok(Outcome::Over);
+        };
+        if self.is_over(&plan).await? {
+            return Ok(Outcome::Over);
+        }
+        let Some(part) = message.part else {
+            let outcome = self.look_after(&plan, table).await?;
+            if let Outcome::UnderWay(_) = outcome {
+                self.send(&plan, None).await?;
+            }
+            return Ok(outcome);
+        };
+        self.read_part(source, &plan, part, table, attempt).await?;
+        // The last part is most likely the one that is missing.
+        let mut all = Vec::with_capacity(plan.slices.len());
+        for part in (0..plan.slices.len()).rev() {
+            let Some(result) = objects::result(self.store, &plan, part).await? else {
+                let parts = Parts { done: all.len(), of: plan.slices.len() };
+                return Ok(Outcome::UnderWay(parts));
+            };
+            all.push(result);
+        }
+        all.reverse();
+        self.commit(&plan, table, all).await
+    }
+
+    fn steps(&self) -> Steps<'_, O, B, C> {
+        Steps { store: self.store, bus: self.bus, clock: self.clock, lake_id: self.lake_id }
+    }
+
+    /// Makes the plan and queues its parts.
+    async fn plan(
+        &self,
+        number: u64,
+        run: &ExtractRun<'_>,
+        held: Option<&Held>,
+        division: Division,
+    ) -> Result<ExtractSummary> {
+        let Division { slices, cursor, mut facts } = division;
+        facts.insert("parts".to_owned(), slices.len().into());
+        if let Some(held) = held {
+            held.remember(&mut facts)?;
+        }
+        let plan = SplitPlan {
+            format_version: FORMAT_VERSION,
+            number,
+            table: run.table.table.clone(),
+            sequence: run.sequence,
+            run_id: run.run_id.clone(),
+            planned_at: self.clock.now(),
+            request: run.request.clone(),
+            columns: run.table.columns.clone(),
+            cursor_from: run.cursor.cloned(),
+            cursor_to: cursor,
+            slices,
+            drift: held.map(|held| held.drift.changes.clone()).unwrap_or_default(),
+            facts,
+        };
+        // Before the plan: from its put on, whatever dies, somebody looks after it.
+        self.send(&plan, None).await?;
+        if !objects::put_plan(self.store, &plan).await? {
+            return Err(Error::conflict("another run has divided the table's read first")
+                .with("table", &plan.table)
+                .with("sequence", plan.sequence));
+        }
+        tracing::info!(table = %plan.table, plan = number, parts = plan.slices.len(), "the read is divided");
+        for part in 0..plan.slices.len() {
+            self.send(&plan, Some(part)).await?;
+        }
+        Ok(in_parts(&plan, Parts { done: 0, of: plan.slices.len() }))
+    }
+
+    async fn send(&self, plan: &SplitPlan, part: Option<usize>) -> Result<()> {
+        let message = SplitMessage { table: plan.table.clone(), number: plan.number, part };
+        let body = serde_json::to_value(&message)
+            .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
+        let delay = if part.is_some() { TimeDelta::zero() } else { LOOK_EVERY };
+        self.later.send(&body, delay.to_std().unwrap_or_default()).await
+    }
+
+    /// Whether nothing is left to do for the plan. `Conflict` when its place in the log is another's.
+    async fn is_over(&self, plan: &SplitPlan) -> Result<bool> {
+        if objects::is_given_up(self.store, plan).await? {
+            return Ok(true);
+        }
+        let key = lake::log_key(&plan.table, plan.sequence);
+        let Some(body) = self.store.get(&key).await? else { return Ok(false) };
+        if Commit::decode(&body)?.run_id == plan.run_id {
+            return Ok(true);
+        }
+        Err(Error::conflict("another run has committed first; the divided read is void")
+            .with("table", &plan.table)
+            .with("sequence", plan.sequence))
+    }
+
+    async fn read_part<S: SplitSource>(
+        &self,
+        source: &mut S,
+        plan: &SplitPlan,
+        part: usize,
+        table: &Table,
+        attempt: &RunId,
+    ) -> Result<()> {
+        let slice = plan.slices.get(part).ok_or_else(|| {
+            Error::invalid_data("the plan has no such part").with("table", &plan.table).with("part", part)
+        })?;
+        if objects::result(self.store, plan, part).await?.is_some() {
+            return Ok(());
+        }
+        let table = as_planned(plan, table);
+        let run_id = lake::part_run(&plan.run_id, part, attempt);
+        let run = ExtractRun { run_id: &run_id, ..run_of(plan, &table) };
+        let extracted = match source.read_slice(&run, slice, &plan.cursor_to).await {
+            Ok(extracted) => extracted,
+            Err(error) => {
+                if is_final(error.kind()) {
+                    self.give_up(plan, error.kind(), &format!("part {part}: {}", error.chain())).await?;
+                }
+                return Err(error.with("part", part));
+            }
+        };
+        let Extracted { files, rejected, .. } = extracted;
+        let result = PartResult { part, attempt: attempt.clone(), files, rejected, ended_at: self.clock.now() };
+        objects::put_result(self.store, plan, &result).await
+    }
+
+    /// Commits what is complete, gives up what has become old, and queues again what seems lost.
+    async fn look_after(&self, plan: &SplitPlan, table: &Table) -> Result<Outcome> {
+        let found = results(self.store, plan).await?;
+        let last = found.iter().flatten().map(|result| result.ended_at).fold(plan.planned_at, DateTime::max);
+        let missing: Vec<usize> = (0..found.len()).filter(|part| found[*part].is_none()).collect();
+        if missing.is_empty() {
+            return self.commit(plan, table, found.into_iter().flatten().collect()).await;
+        }
+        let now = self.clock.now();
+        if now - plan.planned_at >= OLD {
+            let reason =
+                format!("{} of {} parts are not read after {} hours", missing.len(), found.len(), OLD.num_hours());
+            self.give_up(plan, Kind::Timeout, &reason).await?;
+            return Ok(Outcome::GivenUp);
+        }
+        if is_time_to_queue_again(now - last) {
+            tracing::warn!(table = %plan.table, plan = plan.number, missing = missing.len(), "parts are queued again");
+            for part in &missing {
+                self.send(plan, Some(*part)).await?;
+            }
+        }
+        Ok(Outcome::UnderWay(Parts { done: found.len() - missing.len(), of: found.len() }))
+    }
+
+    /// Whoever comes first commits; for everybody else it is done already.
+    async fn commit(&self, plan: &SplitPlan, table: &Table, parts: Vec<PartResult>) -> Result<Outcome> {
+        let (mut files, mut rejects) = (Vec::new(), Vec::new());
+        for part in parts {
+            files.extend(part.files);
+            rejects.extend(part.rejected);
+        }
+        let rejected = match &rejects[..] {
+            [] => None,
+            several => Some(Rejected {
+                rows: several.iter().map(|rejected| rejected.rows).sum(),
+                path: lake::rejected_prefix(&plan.table, &plan.run_id),
+                files: several.iter().map(|rejected| rejected.path.clone()).collect(),
+            }),
+        };
+        let table = as_planned(plan, table);
+        let extracted = Extracted { files, rejected, cursor: None, facts: plan.facts.clone() };
+        let run = run_of(plan, &table);
+        self.steps().commit(&run, &extracted, Some(plan.cursor_to.clone()), plan.drift.clone()).await?;
+        tracing::info!(
+            table = %plan.table, sequence = plan.sequence.0, rows = extracted.rows(), files = extracted.files.len(),
+            "the divided read is committed"
+        );
+        Ok(Outcome::Committed(plan.sequence))
+    }
+
+    /// Announced first: a plan that has ended is looked at by nobody.
+    async fn give_up(&self, plan: &SplitPlan, kind: Kind, reason: &str) -> Result<()> {
+        tracing::error!(table = %plan.table, plan = plan.number, reason, "the divided read is given up");
+        self.bus
+            .announce(event::load_failed(&LoadFailed {
+                id: format!("{}#split-{}", plan.table, plan.number),
+                run_id: plan.run_id.clone(),
+                table: plan.table.clone(),
+                sequence: plan.sequence,
+                kind: kind.to_string(),
+                reason: reason.to_owned(),
+            }))
+            .await?;
+        let end = GivenUp { number: plan.number, reason: reason.to_owned(), at: self.clock.now() };
+        objects::give_up(self.store, plan, &end).await
+    }
+}
+
+/// A row that is read twice must count once, and rows of different moments must fit together.
+fn may_be_divided(table: &Table) -> bool {
+    table.disposition == Disposition::Merge && table.loader == Loader::Copy
+}
+
+/// Whether the log has gone past the plan, by its own commit or another's.
+fn has_passed(plan: &SplitPlan, newest: Option<&Commit>) -> bool {
+    newest.is_some_and(|commit| commit.sequence >= plan.sequence)
+}
+
+/// What no repetition mends: the source is not, or does not hold, what the plan was made for.
+fn is_final(kind: Kind) -> bool {
+    matches!(kind, Kind::Conflict | Kind::InvalidData | Kind::SchemaMismatch | Kind::Unsupported)
+}
+
+/// After 20 minutes without a result, after 40, after 80 and so on: what waits for a source that is away is not piled up.
+/// Each time is as long as two looks are apart, so that a look which comes late does not miss it.
+fn is_time_to_queue_again(quiet: TimeDelta) -> bool {
+    let mut due = QUIET;
+    while due + LOOK_EVERY * 2 <= quiet {
+        due = due * 2;
+    }
+    quiet >= due
+}
+
+fn as_planned(plan: &SplitPlan, table: &Table) -> Table {
+    Table { columns: plan.columns.clone(), ..table.clone() }
+}
+
+fn run_of<'a>(plan: &'a SplitPlan, table: &'a Table) -> ExtractRun<'a> {
+    let SplitPlan { request, run_id, sequence, cursor_from, .. } = plan;
+    ExtractRun { request, table, run_id, sequence: *sequence, cursor: cursor_from.as_ref() }
+}
+
+async fn results(store: &impl ObjectStore, plan: &SplitPlan) -> Result<Vec<Option<PartResult>>> {
+    let mut found = Vec::with_capacity(plan.slices.len());
+    for part in 0..plan.slices.len() {
+        found.push(objects::result(store, plan, part).await?);
+    }
+    Ok(found)
+}
+
+/// What a run says that has divided its read, or has found it divided.
+fn in_parts(plan: &SplitPlan, parts: Parts) -> ExtractSummary {
+    ExtractSummary {
+        outcome: summaries::Outcome::InParts,
+        sequence: Some(plan.sequence),
+        parts: Some(parts),
+        ..ExtractSummary::nothing_new(plan.table.clone(), plan.run_id.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
