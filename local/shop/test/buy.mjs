@@ -1,6 +1,7 @@
 // Buys in the shop with a real browser, and follows the purchase into the warehouse and the sales mart.
 //
 // Run by `sluice-local with-stack --open -- node local/shop/test/buy.mjs`, which says where the shop is; CHROMIUM is the browser.
+// PICTURE=docs/shop.png also takes the picture of the README.
 import assert from "node:assert/strict";
 import puppeteer from "puppeteer-core";
 
@@ -24,6 +25,7 @@ const browser = await puppeteer.launch({
 });
 try {
   const page = await browser.newPage();
+  await page.setViewport({ width: 900, height: 720 });
   page.setDefaultTimeout(2 * MINUTES);
   const complaints = [];
   page.on("request", (request) => {
@@ -60,6 +62,8 @@ try {
   const after = await total();
   assert.equal(after.transactions, before.transactions + 1);
   assert.equal(after.cents - before.cents, Math.round(Number(price) * 100), "the total has grown by the price");
+
+  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
 
   // What the function refuses is told to the customer.
   await page.evaluate(() => {
