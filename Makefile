@@ -30,10 +30,14 @@ check: native ## formatting, lints, the template
 	tools/setup sam
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/venv/sam/bin/sam validate --lint
 
-bench: ## measure against the limit and peers: P=P1 (P5, P6, ...) for one, none for all
+bench: ## measure against the limit and peers: P=P1 (P5, P6, latency, ...) for one, none for all
 	@tools/setup ministack data dbt bench bench-ingestr
 	@cargo build --release --package extract-postgres
 	@.tools/venv/bench/bin/python bench/run.py $(P)
+
+storm: build demo-tools ## a million events while parts are killed at random, then compared; EVENTS=, SEED=
+	@tools/setup kafka-client
+	@EVENTS=$(EVENTS) SEED=$(SEED) tools/storm
 
 invoke: ## invoke one function with one event: F=<function> E=<case>
 	@tools/invoke $(F) $(E)
@@ -59,6 +63,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients schemathesis shop
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build check bench invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools
+.PHONY: help demo up test build check bench storm invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools

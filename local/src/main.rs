@@ -1,5 +1,6 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
+mod control;
 mod demo;
 mod invoke;
 mod machine;
@@ -135,9 +136,9 @@ async fn run(cli: Cli) -> Result<()> {
 }
 
 async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
-    let mut registry = Registry::take_over(folders).await?;
+    let registry = Registry::take_over(folders).await?;
     let port = Ports::choose(folders)?.postgres;
-    let (postgres, url) = services::postgres(folders, &mut registry, port).await?;
+    let (postgres, url) = services::postgres(folders, &registry, port).await?;
     let outcome = run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await;
     postgres.stop().await;
     registry.clear()?;
@@ -145,9 +146,9 @@ async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
 }
 
 async fn with_kafka(folders: &Folders, command: &[String]) -> Result<()> {
-    let mut registry = Registry::take_over(folders).await?;
+    let registry = Registry::take_over(folders).await?;
     let port = Ports::choose(folders)?.kafka;
-    let (kafka, bootstrap) = services::kafka(folders, &mut registry, port).await?;
+    let (kafka, bootstrap) = services::kafka(folders, &registry, port).await?;
     let outcome = run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await;
     kafka.stop().await;
     registry.clear()?;
@@ -188,7 +189,13 @@ impl Work {
             }
             Work::Command(command) => {
                 demo::fill(stack, world, progress).await?;
-                let addresses = [("SLUICE_SHOP_URL", &stack.page_url), ("SLUICE_EVENTS_URL", &stack.events_url)];
+                let addresses = [
+                    ("SLUICE_SHOP_URL", &stack.page_url),
+                    ("SLUICE_EVENTS_URL", &stack.events_url),
+                    ("SLUICE_CONTROL_URL", &stack.control_url),
+                    ("SLUICE_KAFKA", &stack.bootstrap),
+                    ("SLUICE_AWS_URL", &stack.aws_url),
+                ];
                 run_command(command, |command| command.envs(addresses)).await
             }
         }

@@ -45,6 +45,7 @@ pub fn addresses(stack: &Stack, state: &std::path::Path) {
     for (what, port, note) in [
         ("Shop", ports.shop, "buys through collect-events"),
         ("collect-events", ports.events, "its function URL; /openapi.json describes it"),
+        ("Control", ports.control, "POST /sql with a query; POST /restart/kafka, /restart/poller, /restart/snowflake"),
         ("AWS", ports.aws, "stack sluice-local, region us-east-1, credentials test/test"),
         ("Snowflake", ports.snowflake, "stand-in: SQL API, Snowpipe, Snowpipe Streaming"),
         ("dbt Cloud", ports.dbt, "stand-in in front of dbt Core"),

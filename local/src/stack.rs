@@ -22,9 +22,14 @@ use standin_vendors::{
     hubspot::{self, HubSpotConfig, HubSpotState},
     open_exchange_rates::{self, RatesState},
 };
-use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc, watch},
+    task::JoinSet,
+};
 
 use crate::{
+    control::{self, Broker, Control},
     invoke::Functions,
     machine::{
         deploy::{self, STACK},
@@ -61,12 +66,16 @@ pub struct Stack {
     /// Where collect-events is reached, and the shop's page that buys through it.
     pub events_url: String,
     pub page_url: String,
+    /// Where the warehouse is asked and parts are restarted, and AWS.
+    pub control_url: String,
+    pub aws_url: String,
     pub bootstrap: String,
     pub poller: Poller,
     pub ports: Ports,
     folders: Folders,
-    registry: Registry,
+    registry: Arc<Registry>,
     parts: Vec<Part>,
+    broker: Arc<Broker>,
     tasks: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
 }
@@ -81,7 +90,7 @@ impl Stack {
     /// Starts everything and deploys. On failure what was started is ended by its handles.
     pub async fn start(folders: &Folders, vendors: Vendors, progress: &mut Progress) -> Result<Self> {
         let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
-        let mut registry = Registry::take_over(folders).await?;
+        let registry = Arc::new(Registry::take_over(folders).await?);
         let ports = Ports::choose(folders)?;
         let aws = sdk_config(ports.aws).await;
         let bucket = format!("{STACK}-lake-{ACCOUNT}");
@@ -90,13 +99,19 @@ impl Stack {
         let keys = Keys::load(folders)?;
 
         let services = async {
-            let ministack = services::ministack(folders, &mut registry, ports.aws).await?;
-            let (postgres, shop_url) = services::postgres(folders, &mut registry, ports.postgres).await?;
-            let (kafka, bootstrap) = services::kafka(folders, &mut registry, ports.kafka).await?;
-            Ok((vec![ministack, postgres, kafka], shop_url, bootstrap))
+            let ministack = services::ministack(folders, &registry, ports.aws).await?;
+            let (postgres, shop_url) = services::postgres(folders, &registry, ports.postgres).await?;
+            let (kafka, bootstrap) = services::kafka(folders, &registry, ports.kafka).await?;
+            Ok((vec![ministack, postgres], kafka, shop_url, bootstrap))
         };
-        let (mut parts, shop_url, bootstrap) =
+        let (mut parts, kafka, shop_url, bootstrap) =
             progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
+        let broker = Arc::new(Broker {
+            folders: folders.clone(),
+            registry: Arc::clone(&registry),
+            port: ports.kafka,
+            part: Mutex::new(Some(kafka)),
+        });
 
         let warehouse = Standin::open(standin_snowflake::Config {
             duckdb_path: folders.warehouse(),
@@ -132,7 +147,7 @@ impl Stack {
             if deployed {
                 // ministack writes what it knows, but for objects, only when it ends: a kill later must not lose the stack.
                 parts.remove(0).stop().await;
-                parts.insert(0, services::ministack(folders, &mut registry, ports.aws).await?);
+                parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
             }
             foundation(&sources, &keys, ports.snowflake, &bucket).await
         };
@@ -143,10 +158,14 @@ impl Stack {
         let poller = poller(&bootstrap, &functions, &aws, folders.state("poller.json")).await?;
         let polling = poller.clone();
         let polling_stopped = stopped.clone();
-        tasks.spawn(async move { polling.run(polling_stopped).await });
+        let (restart_poller, restarts) = mpsc::channel(1);
+        tasks.spawn(async move { polling.run_restarted(polling_stopped, restarts).await });
+        let control = Control { warehouse: warehouse.clone(), broker: Arc::clone(&broker), poller: restart_poller };
+        tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
         let collector = function_url::Config { aws: aws.clone(), function_name: functions.name("CollectEvents") };
         tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
-        let [events_url, page_url] = [ports.events, ports.shop].map(|port| format!("http://127.0.0.1:{port}"));
+        let [events_url, page_url, control_url, aws_url] =
+            [ports.events, ports.shop, ports.control, ports.aws].map(|port| format!("http://127.0.0.1:{port}"));
         let page = Shop {
             page: folders.root.join("local/shop/dist"),
             database: shop_url.clone(),
@@ -163,12 +182,15 @@ impl Stack {
             shop_url,
             events_url,
             page_url,
+            control_url,
+            aws_url,
             bootstrap,
             poller,
             ports,
             folders: folders.clone(),
             registry,
             parts,
+            broker,
             tasks,
             stop,
         })
@@ -182,7 +204,8 @@ impl Stack {
         if tokio::time::timeout(Duration::from_secs(15), tasks).await.is_err() {
             self.tasks.abort_all();
         }
-        futures::future::join_all(self.parts.drain(..).rev().map(Part::stop)).await;
+        let parts = futures::future::join_all(self.parts.drain(..).rev().map(Part::stop));
+        futures::future::join(self.broker.stop(), parts).await;
         self.registry.clear()
     }
 

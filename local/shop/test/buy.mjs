@@ -1,6 +1,7 @@
 // Buys in the shop with a real browser, and follows the purchase into the warehouse and the sales mart.
 //
 // Run by `sluice-local with-stack --open -- node local/shop/test/buy.mjs`, which says where the shop is; CHROMIUM is the browser.
+// PICTURE=docs/shop.png also takes the picture of the README.
 import assert from "node:assert/strict";
 import puppeteer from "puppeteer-core";
 
@@ -10,12 +11,27 @@ assert(url, "SLUICE_SHOP_URL is not set: run this through sluice-local with-stac
 
 const browser = await puppeteer.launch({
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+  args: [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    // The browser's own calls home: there are none, and if there were, no name but this machine's would resolve.
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+  ],
 });
 try {
   const page = await browser.newPage();
+  await page.setViewport({ width: 900, height: 720 });
   page.setDefaultTimeout(2 * MINUTES);
   const complaints = [];
+  page.on("request", (request) => {
+    const { protocol, hostname } = new URL(request.url());
+    if (protocol !== "data:" && hostname !== "127.0.0.1") complaints.push(`the page asked ${hostname}`);
+  });
   page.on("pageerror", (error) => complaints.push(String(error)));
   const preflights = [];
   page.on("response", (response) => {
@@ -46,6 +62,8 @@ try {
   const after = await total();
   assert.equal(after.transactions, before.transactions + 1);
   assert.equal(after.cents - before.cents, Math.round(Number(price) * 100), "the total has grown by the price");
+
+  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
 
   // What the function refuses is told to the customer.
   await page.evaluate(() => {

@@ -35,7 +35,7 @@ pub struct Part {
 }
 
 impl Part {
-    pub fn start(name: &'static str, mut command: Command, folders: &Folders, registry: &mut Registry) -> Result<Self> {
+    pub fn start(name: &'static str, mut command: Command, folders: &Folders, registry: &Registry) -> Result<Self> {
         let log = folders.log(name);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
@@ -46,7 +46,7 @@ impl Part {
     }
 
     /// Waits until `ready` says so. A part that ends or takes too long is named with the end of its log.
-    pub async fn ready(&mut self, mut ready: impl AsyncFnMut() -> bool) -> Result<()> {
+    pub async fn ready<F: Future<Output = bool>>(&mut self, mut ready: impl FnMut() -> F) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if ready().await {

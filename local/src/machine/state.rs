@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -92,6 +93,8 @@ pub struct Ports {
     /// The address of collect-events, and the shop's page.
     pub events: u16,
     pub shop: u16,
+    /// Where a command beside the stack asks the warehouse and restarts parts.
+    pub control: u16,
 }
 
 impl Ports {
@@ -104,19 +107,19 @@ impl Ports {
         }
         // All are held at once, so that no two are the same.
         let held: Vec<TcpListener> =
-            (0..9).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
+            (0..10).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
         let free: Vec<u16> = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<Result<_>>()?;
-        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop] = free[..] else {
-            anyhow::bail!("nine ports were asked for");
+        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control] = free[..] else {
+            anyhow::bail!("ten ports were asked for");
         };
-        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop };
+        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control };
         fs::write(&path, serde_json::to_vec_pretty(&ports)?)?;
         Ok(ports)
     }
 
-    fn all(&self) -> [u16; 9] {
-        let Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop } = *self;
-        [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop]
+    fn all(&self) -> [u16; 10] {
+        let Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control } = *self;
+        [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control]
     }
 }
 
@@ -166,7 +169,7 @@ fn start_time(pid: i32) -> Option<u64> {
 #[derive(Debug)]
 pub struct Registry {
     path: PathBuf,
-    started: Vec<Started>,
+    started: Mutex<Vec<Started>>,
 }
 
 impl Registry {
@@ -185,23 +188,31 @@ impl Registry {
         for process in &left {
             process.signal(Signal::KILL);
         }
-        let registry = Registry { path, started: Vec::new() };
-        registry.write()?;
+        let registry = Registry { path, started: Mutex::default() };
+        registry.write(&[])?;
         Ok(registry)
     }
 
-    pub fn add(&mut self, started: Started) -> Result<()> {
-        self.started.push(started);
-        self.write()
+    /// Those that have ended since are left out, so that a part that is restarted stands once.
+    pub fn add(&self, started: Started) -> Result<()> {
+        let mut all = self.lock();
+        all.retain(Started::is_alive);
+        all.push(started);
+        self.write(&all)
     }
 
-    pub fn clear(&mut self) -> Result<()> {
-        self.started.clear();
-        self.write()
+    pub fn clear(&self) -> Result<()> {
+        let mut all = self.lock();
+        all.clear();
+        self.write(&all)
     }
 
-    fn write(&self) -> Result<()> {
-        fs::write(&self.path, serde_json::to_vec_pretty(&self.started)?)
+    fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, started: &[Started]) -> Result<()> {
+        fs::write(&self.path, serde_json::to_vec_pretty(started)?)
             .with_context(|| format!("cannot write {}", self.path.display()))
     }
 }

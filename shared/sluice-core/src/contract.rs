@@ -99,6 +99,32 @@ pub fn decimal_from_text(text: &str, scale: i8) -> Option<i128> {
     (unscaled < 10_i128.pow(38)).then_some(if negative { -unscaled } else { unscaled })
 }
 
+/// Parses the text of a JSON number that is whole: `7`, `7.0` and `70e-1` are the same number, as in JSON Schema, `7.5` is
+/// none. No digit passes through a float.
+pub fn integer_from_text(text: &str) -> Option<i64> {
+    const MOST_DIGITS: i64 = 19;
+
+    if let Ok(plain) = text.parse() {
+        return Some(plain);
+    }
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (sign, digits) = mantissa.strip_prefix('-').map_or(("", mantissa), |digits| ("-", digits));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = [whole, fraction].concat();
+    if whole.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let point = i64::try_from(whole.len()).ok()?.checked_add(exponent.parse().ok()?)?;
+    let significant = all.trim_end_matches('0');
+    if significant.is_empty() {
+        return Some(0);
+    }
+    // Below zero a fraction remains; above the most digits no bigint is left.
+    let zeros = point.checked_sub(i64::try_from(significant.len()).ok()?)?;
+    let zeros = usize::try_from(zeros.min(MOST_DIGITS)).ok()?;
+    format!("{sign}{significant}{}", "0".repeat(zeros)).parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +175,37 @@ mod tests {
         ];
         for (text, scale, expected) in cases {
             assert_eq!(decimal_from_text(text, scale), expected, "{text} at scale {scale}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_exactly_however_they_are_written() {
+        for (text, expected) in [
+            ("7842", Some(7842)),
+            ("7842.0", Some(7842)),
+            ("-7.00", Some(-7)),
+            ("9007199254740993.0", Some(9_007_199_254_740_993)),
+            ("9223372036854775807.000", Some(i64::MAX)),
+            ("-9223372036854775808.0", Some(i64::MIN)),
+            ("9223372036854775808.0", None),
+            ("70e-1", Some(7)),
+            ("1.5E+1", Some(15)),
+            ("1e18", Some(1_000_000_000_000_000_000)),
+            ("1e19", None),
+            ("1e999999999", None),
+            ("1e99999999999999999999", None),
+            ("0.0", Some(0)),
+            ("0e999", Some(0)),
+            ("-0.0", Some(0)),
+            ("7.5", None),
+            ("7.00000000000000000000001", None),
+            ("1e-1", None),
+            ("\"7\"", None),
+            ("true", None),
+            ("", None),
+            (".5", None),
+        ] {
+            assert_eq!(integer_from_text(text), expected, "{text}");
         }
     }
 }

@@ -38,6 +38,14 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// A number without a fraction, as JSON Schema has it: 7.0 is one.
+fn whole(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| {
+        let number = value.as_f64().filter(|number| number.fract() == 0.0 && number.abs() < 2_f64.powi(53))?;
+        Some(number as i64)
+    })
+}
+
 /// Reads a record's value, or says why it is not a purchase. Fields that the format does not know are ignored.
 pub fn parse(value: &[u8]) -> Result<Event, Refusal> {
     let refuse = |field, reason| Refusal { field, reason };
@@ -50,7 +58,7 @@ pub fn parse(value: &[u8]) -> Result<Event, Refusal> {
         Some(present) => Ok(present),
     };
     let text = |name| field(name)?.as_str().ok_or(refuse(name, Reason::WrongType));
-    let integer = |name| field(name)?.as_i64().ok_or(refuse(name, Reason::WrongType));
+    let integer = |name| whole(field(name)?).ok_or(refuse(name, Reason::WrongType));
     let positive = |name| match integer(name)? {
         number if number >= 1 => Ok(number),
         _ => Err(refuse(name, Reason::OutOfRange)),

@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn event(content_type: &str, body: &[u8]) -> Value {
-        let request = Request::post("/v1/events/a?partial=true").header("content-type", content_type);
+        let request = Request::post("/v1/events/a?trace=on").header("content-type", content_type);
         let request = request.header("x-twice", "1").header("x-twice", "2").body(()).expect("a request");
         of(&request.into_parts().0, body)
     }
@@ -97,7 +97,7 @@ mod tests {
     fn a_request_becomes_an_event_in_payload_format_2() {
         let text = event("application/json", b"{}");
         assert_eq!((&text["version"], &text["rawPath"]), (&json!("2.0"), &json!("/v1/events/a")));
-        assert_eq!((&text["rawQueryString"], &text["headers"]["x-twice"]), (&json!("partial=true"), &json!("1,2")));
+        assert_eq!((&text["rawQueryString"], &text["headers"]["x-twice"]), (&json!("trace=on"), &json!("1,2")));
         assert_eq!(text["requestContext"]["http"]["method"], "POST");
         assert_eq!((&text["body"], &text["isBase64Encoded"]), (&json!("{}"), &json!(false)));
         for (content_type, body) in [("application/octet-stream", b"ab".as_slice()), ("text/plain", &[0xff])] {

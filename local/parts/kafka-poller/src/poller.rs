@@ -107,6 +107,21 @@ impl Poller {
         future::try_join_all(self.shared.partitions.iter().map(status)).await
     }
 
+    /// Polls as [`run`](Self::run) does, and begins anew with the saved positions at each `restart`, whatever is under way:
+    /// an invocation may go on without anybody who hears its answer.
+    pub async fn run_restarted(
+        &self,
+        shutdown: watch::Receiver<bool>,
+        mut restart: mpsc::Receiver<()>,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                ended = self.run(shutdown.clone()) => return ended,
+                Some(()) = restart.recv() => self.shared.positions.reload().await?,
+            }
+        }
+    }
+
     /// Polls until `shutdown` turns true. The function sees each record at least once, a partition's in order.
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
         // Dropped at the end, which ends the tasks.

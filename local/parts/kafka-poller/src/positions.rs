@@ -38,6 +38,14 @@ impl Positions {
         Ok(Positions { path: path.to_owned(), topic: topic.to_owned(), offsets: Mutex::new(offsets) })
     }
 
+    /// Takes the file's positions for those in memory, as a process does that has just started.
+    pub async fn reload(&self) -> anyhow::Result<()> {
+        let saved = Positions::load(&self.path, &self.topic).await?;
+        let saved = saved.lock().clone();
+        self.lock().extend(saved);
+        Ok(())
+    }
+
     pub fn get(&self, partition: i32) -> Option<i64> {
         self.lock().get(&partition).copied()
     }
@@ -88,6 +96,9 @@ mod tests {
         positions.advance([(0, 17)]).await.expect("saved");
         assert_eq!(positions.get(0), Some(17));
         assert_eq!(Positions::load(&path, "a").await.expect("a file").get(0), Some(17));
+        positions.begin(0, 3);
+        positions.reload().await.expect("a file");
+        assert_eq!(positions.get(0), Some(17));
         assert_eq!(Positions::load(&path, "b").await.expect("a file").get(0), None);
         tokio::fs::write(&path, "{").await.expect("written");
         assert!(Positions::load(&path, "a").await.is_err(), "a broken file is not the beginning of the topic");

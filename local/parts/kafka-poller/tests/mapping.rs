@@ -14,7 +14,10 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
 use sluice_kafka::{KafkaEvent, Message, Producer};
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
 
 const TOPIC: &str = "clicks";
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -289,6 +292,31 @@ async fn a_failed_batch_is_sent_again_and_a_bad_record_is_isolated_where_that_is
     };
     assert!([0, 1, 2, 4, 5, 6, 7].into_iter().all(good), "{:?}", function.events());
     assert!(!good(3));
+}
+
+#[tokio::test]
+async fn a_poller_that_begins_anew_goes_on_with_the_saved_positions() {
+    let (broker, function) = (Broker::start("anew").await, Function::default());
+    broker.produce((0..20).map(|n| ("a", n))).await;
+    let mut polling = Polling::start(&broker, &function, "p.json", |_| {}).await;
+    polling.caught_up().await;
+    // The same poller as `sluice-local` runs it, told to begin anew while a batch fails for ever.
+    polling.task.abort();
+    let (restart, restarts) = mpsc::channel(1);
+    let (again, stopped) = (polling.poller.clone(), polling.stop.subscribe());
+    polling.task = tokio::spawn(async move { again.run_restarted(stopped, restarts).await });
+    function.fail(25, 2);
+    broker.produce((20..40).map(|n| ("a", n))).await;
+    for _ in 0..3 {
+        function.has_seen(&[25]).await;
+        restart.send(()).await.expect("the poller runs");
+    }
+    polling.caught_up().await;
+    polling.stop().await;
+    let events = function.events();
+    let times = |value: i64| events.iter().flatten().filter(|record| record.2 == value).count();
+    assert!((0..20).all(|value| times(value) == 1), "what was done is not sent again: {events:?}");
+    assert!((20..40).all(|value| times(value) >= 1), "nothing is left out: {events:?}");
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ struct Shared {
     faults: faults::Faults,
     commit_delay: Duration,
     commit_is_due: AtomicBool,
+    is_down: AtomicBool,
 }
 
 impl Standin {
@@ -86,6 +87,7 @@ impl Standin {
             faults: faults::Faults::default(),
             commit_delay: config.commit_delay,
             commit_is_due: AtomicBool::new(false),
+            is_down: AtomicBool::new(false),
         })))
     }
 
@@ -123,6 +125,21 @@ impl Standin {
             actor::File::Away { .. } => Err(anyhow::anyhow!("the warehouse's file is away")),
         });
         Ok(answer.await??.rows)
+    }
+
+    /// An outage: for so long every connection breaks, also those with an answer under way, and what is not committed is
+    /// lost. Channels must be opened again, as after a crash of the service.
+    pub async fn restart(&self, down_for: Duration) -> Result<()> {
+        self.0.is_down.store(true, Ordering::Release);
+        tokio::time::sleep(down_for).await;
+        let shared = Arc::clone(&self.0);
+        let forgotten = self.0.actor.now(move |_| shared.channels.forget()).await;
+        self.0.is_down.store(false, Ordering::Release);
+        forgotten
+    }
+
+    fn is_down(&self) -> bool {
+        self.0.is_down.load(Ordering::Acquire)
     }
 
     async fn commit(&self) -> Result<()> {

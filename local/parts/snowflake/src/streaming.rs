@@ -241,6 +241,14 @@ impl Channels {
         Ok(record)
     }
 
+    /// Drops what is not committed and every holder's right to append. Runs on the warehouse's thread.
+    pub(crate) fn forget(&self) {
+        for channel in lock(&self.channels).values_mut() {
+            channel.pending.clear();
+            channel.sequencer += 1;
+        }
+    }
+
     /// Deletes a channel and its token.
     pub(crate) fn drop_channel(&self, file: &File, name: &ChannelName) -> Result<()> {
         lock(&self.channels).remove(name);

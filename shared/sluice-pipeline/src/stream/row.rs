@@ -2,8 +2,9 @@
 //!
 //! The plain case has a faster reader, `plain.rs`, that only ever agrees with the one here.
 //!
-//! Exactly: a number is read from its text and never passes through a float, a number in quotes is no number, a time
-//! needs its offset from UTC. Fields that the contract does not know are counted and left out; a known one may stand only once.
+//! Exactly: a number is read from its text and never passes through a float, `7.0` is a whole number as in JSON Schema, a
+//! number in quotes is no number, a time needs its offset from UTC. Fields that the contract does not know are counted and
+//! left out; a known one may stand only once.
 
 use std::borrow::Cow;
 
@@ -193,6 +194,10 @@ impl Field<'_> {
     fn write(&self, column_type: ColumnType, row: &mut String) {
         match &self.value {
             Value::Plain(cell @ (Cell::Timestamp(_) | Cell::Decimal(_))) => write_cell(*cell, column_type, row),
+            // The warehouse gets a whole number without a point and an exponent.
+            Value::Plain(Cell::Bigint(number)) if self.json.contains(['.', 'e', 'E']) => {
+                row.push_str(itoa::Buffer::new().format(*number));
+            }
             // Valid JSON of the right type already, escapes included.
             _ => row.push_str(self.json),
         }
@@ -237,7 +242,7 @@ fn read<'a>(column: &Column, json: &'a str) -> Option<Value<'a>> {
     let text = || serde_json::from_str::<Text<'a>>(json).ok().map(|Text(text)| text);
     Some(Value::Plain(match column.column_type {
         ColumnType::Text => return text().map(Value::Text),
-        ColumnType::Bigint => Cell::Bigint(json.parse().ok()?),
+        ColumnType::Bigint => Cell::Bigint(contract::integer_from_text(json)?),
         ColumnType::Boolean => Cell::Boolean(json.parse().ok()?),
         // Money travels as text where the producer does not trust JSON's numbers.
         ColumnType::Decimal(_, scale) => {

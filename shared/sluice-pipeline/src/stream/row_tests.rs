@@ -91,6 +91,20 @@ fn a_decimal_keeps_every_digit() {
 }
 
 #[test]
+fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
+    for (text, expected) in [
+        ("7842.0", 7842),
+        ("1e2", 100),
+        ("70e-1", 7),
+        ("9007199254740993.0", 9_007_199_254_740_993_i64),
+        ("9223372036854775807.0", i64::MAX),
+    ] {
+        let row = write(&format!(r#"{{"id":"a","count":{text}}}"#)).expect("a row");
+        assert_eq!(row["COUNT"], json!(expected), "{text}");
+    }
+}
+
+#[test]
 fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
     for (value, reason) in [
         ("", "the value is not a JSON object"),
@@ -104,7 +118,9 @@ fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
         (r#"{"id":"\ud800"}"#, "id: is not a text"),
         (r#"{"id":"a","id":"b"}"#, "id: stands twice"),
         (r#"{"id":"a","count":"1"}"#, "count: is not a bigint"),
-        (r#"{"id":"a","count":1.0}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":1.5}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":"1.0"}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":0.0}"#, "count: is below 1"),
         (r#"{"id":"a","count":9223372036854775808}"#, "count: is not a bigint"),
         (r#"{"id":"a","count":0}"#, "count: is below 1"),
         (r#"{"id":"a","price":true}"#, "price: is not a decimal(20,4)"),

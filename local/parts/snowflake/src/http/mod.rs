@@ -81,6 +81,9 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
     if !request.headers().contains_key(header::ACCEPT) {
         return Problem::new(400, "391902", "the request has no Accept header").into_response();
     }
+    if standin.is_down() {
+        return broken();
+    }
     let path = request.uri().path().to_owned();
     match standin.0.faults.take(&path, |fault| fault != faults::Fault::Accepted) {
         Some(faults::Fault::Status { status }) => {
@@ -89,11 +92,19 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
         }
         Some(faults::Fault::LostAnswer) => {
             next.run(request).await;
-            let broken = futures::stream::once(async { Err::<&str, _>(std::io::Error::other("a fault on order")) });
-            ([(header::CONTENT_LENGTH, "1")], Body::from_stream(broken)).into_response()
+            broken()
         }
-        _ => next.run(request).await,
+        _ => {
+            let answer = next.run(request).await;
+            if standin.is_down() { broken() } else { answer }
+        }
     }
+}
+
+/// The connection breaks where the answer should be.
+fn broken() -> Response {
+    let broken = futures::stream::once(async { Err::<&str, _>(std::io::Error::other("a fault on order")) });
+    ([(header::CONTENT_LENGTH, "1")], Body::from_stream(broken)).into_response()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -91,6 +91,32 @@ async fn opening_ends_the_holder_and_drops_what_is_not_committed() {
 }
 
 #[tokio::test]
+async fn an_outage_breaks_connections_and_loses_only_what_is_not_committed() {
+    let warehouse = Warehouse::founded().await;
+    let streaming = warehouse.streaming();
+    let opened = streaming.open(&table(), "c").await.expect("a channel");
+    let held = append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
+    committed(&streaming, 4).await;
+    let held = append(&streaming, &held, &rows(5..=9), 5, 9).await;
+    let url = format!("{}/v2/streaming/hostname", warehouse.url);
+    let request = warehouse.http.get(url).header("accept", "*/*").send();
+    let asking = async { request.await?.bytes().await };
+    let (restarted, answer) = tokio::join!(warehouse.standin.restart(Duration::from_secs(1)), asking);
+    restarted.expect("it comes back");
+    assert!(answer.is_err(), "the connection breaks: {answer:?}");
+
+    let stale = streaming.append(&table(), "c", &held, &rows(10..=14), (10, 14)).await.expect("an answer");
+    assert!(matches!(stale, Appended::Stale { .. }), "{stale:?}");
+    let opened = streaming.open(&table(), "c").await.expect("the same channel");
+    let next = opened.status.committed_offset().expect("a number").expect("what was committed stays") + 1;
+    assert!(next == 5 || next == 10, "whole appends only: {next}");
+    append(&streaming, &opened.continuation, &rows(next..=14), next, 14).await;
+    committed(&streaming, 14).await;
+    let sums = "SELECT count(*) || ' ' || count(DISTINCT _KAFKA_OFFSET) FROM STREAMING__PUBLIC.PURCHASES";
+    assert_eq!(warehouse.column(sums).await, ["15 15"]);
+}
+
+#[tokio::test]
 async fn an_append_whose_answer_was_lost_is_stale_when_repeated() {
     let warehouse = Warehouse::founded().await;
     let streaming = warehouse.streaming();

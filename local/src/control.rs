@@ -1,0 +1,113 @@
+//! For a person or a command beside the running stack: asks the warehouse, whose file the stack holds, and restarts parts
+//! to see how the platform bears it.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use axum::{
+    Json, Router,
+    extract::{Path, Request, State},
+    http::{StatusCode, header},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::{Value, json};
+use standin_snowflake::Standin;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc, watch},
+};
+
+use crate::machine::{
+    processes::Part,
+    services,
+    state::{Folders, Registry},
+};
+
+/// How long the warehouse is away when it is restarted.
+const OUTAGE: Duration = Duration::from_secs(1);
+
+/// What can be asked and restarted.
+pub struct Control {
+    pub warehouse: Standin,
+    pub broker: Arc<Broker>,
+    /// Tells the poller to begin anew.
+    pub poller: mpsc::Sender<()>,
+}
+
+/// The Kafka broker's process, which may be another one from one moment to the next.
+pub struct Broker {
+    pub folders: Folders,
+    pub registry: Arc<Registry>,
+    pub port: u16,
+    pub part: Mutex<Option<Part>>,
+}
+
+impl Broker {
+    /// Ends the process and starts another one on the same data. The broker writes what it holds when it is asked to end.
+    async fn restart(&self) -> Result<()> {
+        self.stop().await;
+        let (part, _) = services::kafka(&self.folders, &self.registry, self.port).await?;
+        *self.part.lock().await = Some(part);
+        Ok(())
+    }
+
+    pub async fn stop(&self) {
+        if let Some(part) = self.part.lock().await.take() {
+            part.stop().await;
+        }
+    }
+}
+
+/// Serves until `stop` turns true or its sender is gone.
+pub async fn serve(control: Control, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
+    let router = Router::new()
+        .route("/sql", post(sql))
+        .route("/restart/{part}", post(restart))
+        .layer(middleware::from_fn(no_pages))
+        .with_state(Arc::new(control));
+    let stopped = async move {
+        // An error means that nobody is left who could say stop.
+        drop(stop.wait_for(|stop| *stop).await);
+    };
+    Ok(axum::serve(listener, router).with_graceful_shutdown(stopped).await?)
+}
+
+/// A web page that is open in a browser on this machine must not reach this.
+async fn no_pages(request: Request, next: Next) -> Response {
+    if request.headers().contains_key(header::ORIGIN) {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    next.run(request).await
+}
+
+struct Refused(StatusCode, anyhow::Error);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (self.0, Json(json!({"detail": format!("{:#}", self.1)}))).into_response()
+    }
+}
+
+/// Runs the body, a query in DuckDB's SQL; the rows as lists of texts. Refused while dbt has the file.
+async fn sql(State(control): State<Arc<Control>>, query: String) -> Result<Json<Value>, Refused> {
+    let rows = control.warehouse.query(&query).await;
+    rows.map(|rows| Json(json!(rows))).map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error))
+}
+
+async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) -> Result<StatusCode, Refused> {
+    let restarted = control.restart(&part).await;
+    restarted.map(|()| StatusCode::NO_CONTENT).map_err(|error| Refused(StatusCode::BAD_REQUEST, error))
+}
+
+impl Control {
+    async fn restart(&self, part: &str) -> Result<()> {
+        match part {
+            "kafka" => self.broker.restart().await,
+            "poller" => self.poller.send(()).await.context("the poller has ended"),
+            "snowflake" => self.warehouse.restart(OUTAGE).await,
+            _ => bail!("{part} cannot be restarted; kafka, poller and snowflake can"),
+        }
+    }
+}
