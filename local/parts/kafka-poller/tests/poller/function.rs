@@ -1,0 +1,138 @@
+//! The function, played by the test, and a poller that serves it.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Router, extract::State, http::HeaderMap, routing::post};
+use kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
+use sluice_kafka::KafkaEvent;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{TOPIC, until};
+
+mod aws {
+    use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+
+    pub fn at(url: &str) -> kafka_poller::SdkConfig {
+        kafka_poller::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .endpoint_url(url)
+            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("t", "t", None, None, "test")))
+            .build()
+    }
+}
+
+/// One event as the function saw it: partition, offset and value of each record.
+pub type Seen = Vec<(i32, i64, i64)>;
+
+/// The function: keeps every event, and fails those that hold a bad value as often as it is told.
+#[derive(Clone, Default)]
+pub struct Function {
+    seen: Arc<Mutex<Vec<Seen>>>,
+    bad: Arc<Mutex<BTreeMap<i64, u32>>>,
+}
+
+impl Function {
+    async fn serve(&self) -> String {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let path = "/2015-03-31/functions/{name}/invocations";
+        let router = Router::new().route(path, post(invoke)).with_state(self.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        url
+    }
+
+    pub fn fail(&self, value: i64, times: u32) {
+        self.bad.lock().expect("unbroken").insert(value, times);
+    }
+
+    pub fn events(&self) -> Vec<Seen> {
+        self.seen.lock().expect("unbroken").clone()
+    }
+
+    /// The values in the order in which a partition's were seen, events that failed included.
+    pub fn values(&self, partition: i32) -> Vec<i64> {
+        let events = self.events();
+        events.iter().flatten().filter(|record| record.0 == partition).map(|record| record.2).collect()
+    }
+
+    pub async fn has_seen(&self, values: &[i64]) {
+        until("every value is seen", async || {
+            let events = self.events();
+            values.iter().all(|value| events.iter().flatten().any(|record| record.2 == *value))
+        })
+        .await;
+    }
+}
+
+async fn invoke(State(function): State<Function>, body: String) -> (HeaderMap, &'static str) {
+    let partitions = KafkaEvent::parse(&body).and_then(KafkaEvent::into_partitions).expect("a Kafka event");
+    let mut seen = Seen::new();
+    for partition in partitions {
+        for record in partition.records {
+            let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
+            seen.push((partition.partition, record.offset, value.parse().expect("a number")));
+        }
+    }
+    let mut headers = HeaderMap::new();
+    let mut bad = function.bad.lock().expect("unbroken");
+    let left = seen.iter().find_map(|(_, _, value)| bad.get(value).copied().filter(|left| *left > 0).map(|_| *value));
+    if let Some(value) = left {
+        bad.entry(value).and_modify(|left| *left -= 1);
+        headers.insert("x-amz-function-error", "Unhandled".parse().expect("a header"));
+    }
+    function.seen.lock().expect("unbroken").push(seen);
+    (headers, "{}")
+}
+
+/// A running poller; ends when it is dropped.
+pub struct Polling {
+    poller: Poller,
+    task: JoinHandle<anyhow::Result<()>>,
+    stop: watch::Sender<bool>,
+}
+
+impl Polling {
+    pub async fn start(
+        bootstrap: String,
+        state_path: PathBuf,
+        function: &Function,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let mut config = Config {
+            bootstrap,
+            topic: TOPIC.into(),
+            function_name: "f".into(),
+            aws: aws::at(&function.serve().await),
+            batch_size: 10,
+            window: Duration::from_millis(20),
+            starting_position: StartingPosition::TrimHorizon,
+            failures: FailurePolicy::default(),
+            state_path,
+        };
+        change(&mut config);
+        let poller = Poller::connect(config).await.expect("connected");
+        let (stop, stopped) = watch::channel(false);
+        let polling = poller.clone();
+        let task = tokio::spawn(async move { polling.run(stopped).await });
+        Polling { poller, task, stop }
+    }
+
+    pub async fn caught_up(&self) {
+        until("no lag is left", async || {
+            let status = self.poller.status().await;
+            status.is_ok_and(|status| status.iter().all(|partition| partition.lag() == 0))
+        })
+        .await;
+    }
+
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.expect("the task ends").expect("the poller ends well");
+    }
+}
