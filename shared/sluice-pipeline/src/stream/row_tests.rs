@@ -54,10 +54,7 @@ fn fields_that_the_contract_does_not_know_are_counted_by_both_readers() {
         (r#"{"id":"a"}"#, 0),
         (r#"{"new":1,"id":"a","ID":"b"}"#, 2),
         (r#"{"id":"a","new":1,"new":2}"#, 2),
-        (
-            r#"{"id":"a","new":{"id":"b","other":[]},"last":"\n"}"#,
-            2,
-        ),
+        (r#"{"id":"a","new":{"id":"b","other":[]},"last":"\n"}"#, 2),
     ] {
         let schema = schema();
         let writer = RowWriter::new(&schema, "r", DateTime::UNIX_EPOCH, "a", "t", 0);
