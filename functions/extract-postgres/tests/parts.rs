@@ -183,7 +183,9 @@ async fn parts_that_die_and_come_twice_while_rows_are_written_make_one_commit_an
     while let Some(message) = parts.pop() {
         attempts += 1;
         assert!(attempts < 500, "{} parts are left", parts.len());
-        match shop.serve(&message, death(SEED, attempts)).await {
+        // A part takes more calls and wakings than such a death waits for, so one attempt of three is spared.
+        let fate = if attempts % 3 == 0 { Death::Never } else { death(SEED, attempts) };
+        match shop.serve(&message, fate).await {
             None => {
                 deaths += 1;
                 parts.insert(0, message);

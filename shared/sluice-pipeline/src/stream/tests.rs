@@ -99,6 +99,21 @@ fn bad_records_are_kept_with_their_reason_and_passed() {
 }
 
 #[test]
+fn fields_beyond_the_contract_are_counted_once_and_their_records_land() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let mut more = batch(0, 0..3);
+    let value = more.records[1].value.clone().expect("a value");
+    let value = String::from_utf8(value.to_vec()).expect("text");
+    more.records[1].value = Some(value.replacen('{', r#"{"colour":"red","size":{"cm":[1,2]},"#, 1).into());
+    for unknown in [2, 0] {
+        let report = process(&stream, &model, std::slice::from_ref(&more)).expect("processed");
+        assert_eq!(report.done[0].unknown_fields, unknown, "a replay counts nothing");
+    }
+    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2]);
+}
+
+#[test]
 fn a_batch_of_only_bad_records_is_done_without_an_append() {
     let model = Model::calm();
     let stream = stream(&model, Duration::ZERO);
