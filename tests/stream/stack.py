@@ -24,7 +24,7 @@ def address(name):
     return os.environ[name]
 
 
-def sql(query, seconds=120):
+def sql(query, seconds=300):
     """Rows as lists of texts. Asks again while dbt has the warehouse."""
     end = time.monotonic() + seconds
     while True:
