@@ -86,11 +86,16 @@ def read_back(starts, stops):
     reader = consumer()
     reader.assign([TopicPartition(TOPIC, p, starts[p]) for p in starts])
     left = {p for p in starts if starts[p] < stops[p]}
+    moved = time.monotonic()
     try:
         while left:
-            for message in reader.consume(10_000, timeout=30) or [None]:
-                if message is None:
-                    raise SystemExit(f"the topic has no record where its partitions {sorted(left)} should go on")
+            # It waits for so many messages or so long, whichever comes first.
+            messages = reader.consume(2_000, timeout=0.5)
+            if messages:
+                moved = time.monotonic()
+            elif time.monotonic() - moved > 60:
+                raise SystemExit(f"the topic has no record where its partitions {sorted(left)} should go on")
+            for message in messages:
                 if message.error():
                     raise SystemExit(f"the topic cannot be read back: {message.error()}")
                 partition, offset = message.partition(), message.offset()
