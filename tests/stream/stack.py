@@ -97,7 +97,8 @@ def read_back(starts, stops):
                 raise SystemExit(f"the topic has no record where its partitions {sorted(left)} should go on")
             for message in messages:
                 if message.error():
-                    raise SystemExit(f"the topic cannot be read back: {message.error()}")
+                    # A report, such as that this broker knows no groups; a record that stays away is found above.
+                    continue
                 partition, offset = message.partition(), message.offset()
                 if offset < stops[partition]:
                     yield partition, offset, message.value()
