@@ -63,7 +63,7 @@ try {
   assert.equal(after.transactions, before.transactions + 1);
   assert.equal(after.cents - before.cents, Math.round(Number(price) * 100), "the total has grown by the price");
 
-  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE });
+  if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE, fullPage: true });
 
   // What the function refuses is told to the customer.
   await page.evaluate(() => {
