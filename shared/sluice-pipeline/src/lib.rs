@@ -9,5 +9,6 @@ pub mod extract;
 mod fakes;
 pub mod load;
 pub mod log;
+pub mod replay;
 pub mod reset;
 pub mod stream;
