@@ -34,7 +34,8 @@ impl Channels<'_> {
             return Ok(BTreeMap::new());
         }
         let streaming = Streaming::new(Arc::clone(&self.warehouse.account));
-        let mut found = streaming.status(self.table, &names).await?;
+        // Boxed, as are some other futures: they hold those of all adapters, too deep for the compiler.
+        let mut found = Box::pin(streaming.status(self.table, &names)).await?;
         let partitions = partitions.iter().zip(plain.iter().zip(&upper));
         Ok(partitions
             .filter_map(|(partition, (plain, upper))| {

@@ -22,8 +22,8 @@ const WINDOW_SECONDS: i32 = 300;
 pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
     let Some(bootstrap) = &platform.place.kafka else { return Ok(None) };
     let config = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
-    let producer = Producer::connect_with(&config, &Credentials::default(), PATIENCE).await?;
-    Ok(Some(producer.ends(topic).await?))
+    let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), PATIENCE)).await?;
+    Ok(Some(Box::pin(producer.ends(topic)).await?))
 }
 
 /// What the event source mapping reports: records between the topics' ends and what the function has taken, the most of

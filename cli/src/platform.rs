@@ -103,13 +103,13 @@ impl Platform {
 impl Warehouse {
     /// Runs a statement that only reads. Each is a new request.
     pub async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
-        Ok(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}")).await?)
+        Ok(Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
     }
 
     /// Runs a statement that may change something and may take so long. Each is a new request.
     pub async fn run(&self, what: &str, statement: &str, longest: Duration) -> Outcome<Vec<Row>> {
         let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(longest);
-        Ok(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}")).await?)
+        Ok(Box::pin(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
     }
 }
 

@@ -34,13 +34,13 @@ pub async fn run(cli: Cli, progress: &Progress) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;
     let context = Context { platform, progress, json: cli.json };
     match cli.command {
-        Task::Status => status::run(&context).await,
+        Task::Status => Box::pin(status::run(&context)).await,
         Task::Runs(args) => runs::run(&context, &args).await,
         Task::Run(args) => run::run(&context, &args).await,
         Task::Backfill(args) => backfill::run(&context, &args).await,
         Task::Pause(args) => switch::run(&context, &args, false).await,
         Task::Resume(args) => switch::run(&context, &args, true).await,
-        Task::Replay(args) => replay::run(&context, &args).await,
+        Task::Replay(args) => Box::pin(replay::run(&context, &args)).await,
         Task::Reset(args) => reset::run(&context, &args).await,
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Doctor => Ok(()),

@@ -56,7 +56,7 @@ impl Replay<'_> {
             let of_partition = (*partition, archives.as_slice());
             let reading =
                 replay::read(&store, self.formats, &request, of_partition, committed, &mut files, || bar.inc(1));
-            let archived = reading.await.map_err(of_read)?;
+            let archived = Box::pin(reading).await.map_err(of_read)?;
             answer.partitions.push(Partition::of(&archived, archives.len(), committed));
         }
         bar.finish_and_clear();

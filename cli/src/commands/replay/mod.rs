@@ -124,19 +124,19 @@ pub async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
         run_id: &RunId(format!("replay-{id}")),
         formats: &Formats::of(&platform.place, table, &settings)?,
     };
-    let (mut answer, files) = replay.read().await?;
+    let (mut answer, files) = Box::pin(replay.read()).await?;
     let ranges = replay.ranges(&answer);
     if ranges.is_empty() {
         answer.outcome = "nothing archived";
         return output::print(context.json, &answer, render::text);
     }
     if args.dry_run {
-        replay.count_held(&mut answer, &ranges).await?;
+        Box::pin(replay.count_held(&mut answer, &ranges)).await?;
         answer.outcome = "dry run";
         return output::print(context.json, &answer, render::text);
     }
     let by = platform.caller().await?;
-    replay.settle(answer, &ranges, &files, &by, setting("SLUICE_BUS_NAME")?).await
+    Box::pin(replay.settle(answer, &ranges, &files, &by, setting("SLUICE_BUS_NAME")?)).await
 }
 
 fn table<'a>(tables: &'a [Table], wanted: &str) -> Outcome<&'a Table> {

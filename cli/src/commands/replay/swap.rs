@@ -53,7 +53,7 @@ impl Replay<'_> {
     ) -> Outcome {
         let replay = self.sql(ranges, by);
         answer.side_table = Some(replay.side_table());
-        let outcome = self.compare_and_swap(&mut answer, &replay, files, bus).await;
+        let outcome = Box::pin(self.compare_and_swap(&mut answer, &replay, files, bus)).await;
         if answer.outcome != "compared" {
             let dropped = self.ask("dropping the side table", &replay.drop_side_table()).await;
             if dropped.is_ok() {
@@ -129,7 +129,7 @@ impl Replay<'_> {
             rows,
         };
         let bus = EventBus::new(&self.context.platform.place.aws, bus);
-        bus.announce(event::table_loaded(&detail)).await.map_err(|error| {
+        Box::pin(bus.announce(event::table_loaded(&detail))).await.map_err(|error| {
             Failure::from(error).hint("the rows are in the table; call again, which changes nothing and announces them")
         })
     }
