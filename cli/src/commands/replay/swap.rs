@@ -146,7 +146,7 @@ impl Replay<'_> {
 
 fn number(row: &Row) -> Outcome<i32> {
     let text = required(row, "number")?;
-    text.parse().map_err(|error| {
+    text.parse::<i32>().map_err(|error| {
         Failure::from(Error::invalid_data("the warehouse's answer holds no partition's number").because(error))
     })
 }
