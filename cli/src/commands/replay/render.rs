@@ -4,14 +4,9 @@ use super::{Answer, Partition};
 use crate::output::{self, Side, WIDTH, shortened, thousands};
 
 pub fn text(answer: &Answer) -> String {
-    let title = format!(
-        "{} from the archive of '{}', {} to {}",
-        answer.table,
-        answer.topic,
-        answer.from.format("%Y-%m-%d %H:%M:%S"),
-        answer.to.format("%Y-%m-%d %H:%M:%S UTC"),
-    );
-    let mut parts = vec![shortened(&title, WIDTH)];
+    let title = format!("{} from the archive of '{}'", answer.table, answer.topic);
+    let [from, to] = [answer.from, answer.to].map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
+    let mut parts = vec![format!("{}\n{from} to {to} UTC", shortened(&title, WIDTH))];
     if !answer.partitions.is_empty() {
         parts.push(partitions(&answer.partitions));
     }
