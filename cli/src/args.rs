@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand};
 
 /// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
@@ -49,6 +49,8 @@ pub enum Task {
     Pause(SwitchArgs),
     /// Start them again.
     Resume(SwitchArgs),
+    /// Make a streaming table's rows of some time anew from the archive, compare them, and swap in what differs.
+    Replay(ReplayArgs),
     /// Move a table's cursor to that of an earlier commit, by one more commit. Nothing is deleted.
     Reset(ResetArgs),
     /// Load a commit again that failed to load.
@@ -120,6 +122,40 @@ pub struct SwitchArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// The topic, as platform/sources.yaml names it.
+    #[arg(long)]
+    pub topic: String,
+    /// Records from this time on: RFC 3339, or a date for the beginning of that day (UTC).
+    #[arg(long, value_name = "TIME", value_parser = from_time)]
+    pub from: DateTime<Utc>,
+    /// Records before this time: RFC 3339, or a date for the end of that day (UTC).
+    #[arg(long, value_name = "TIME", value_parser = to_time)]
+    pub to: DateTime<Utc>,
+    /// Only this partition.
+    #[arg(long, value_name = "NUMBER")]
+    pub partition: Option<i32>,
+    /// Only offsets from this one on.
+    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    pub from_offset: Option<i64>,
+    /// Only offsets up to this one.
+    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    pub to_offset: Option<i64>,
+    /// Count what the archive and the table hold; write nothing.
+    #[arg(long, conflicts_with_all = ["no_swap", "yes", "delete_unarchived"])]
+    pub dry_run: bool,
+    /// Compare, and leave the side table for a look.
+    #[arg(long, conflicts_with_all = ["yes", "delete_unarchived"])]
+    pub no_swap: bool,
+    /// Also remove rows of the range that the archive lacks; without this they end the replay.
+    #[arg(long)]
+    pub delete_unarchived: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct ResetArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: String,
@@ -144,6 +180,23 @@ pub struct RetryArgs {
     /// The commit that failed to load.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     pub sequence: u64,
+}
+
+fn from_time(text: &str) -> Result<DateTime<Utc>, String> {
+    time(text, |day| Some(day))
+}
+
+fn to_time(text: &str) -> Result<DateTime<Utc>, String> {
+    time(text, |day| day.checked_add_days(Days::new(1)))
+}
+
+/// A time, or for a date the midnight that `of_day` picks.
+fn time(text: &str, of_day: impl Fn(NaiveDate) -> Option<NaiveDate>) -> Result<DateTime<Utc>, String> {
+    if let Some(day) = text.parse().ok().and_then(of_day) {
+        return Ok(day.and_time(NaiveTime::MIN).and_utc());
+    }
+    let known = "a time is written 2026-01-31T12:00:00Z, a day 2026-01-31";
+    DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).map_err(|_| known.to_owned())
 }
 
 fn not_blank(text: &str) -> Result<String, String> {
@@ -177,6 +230,13 @@ mod tests {
         let cli = parse("--state .other reset products --to 0 --reason mistake").expect("a reset");
         assert_eq!(cli.target.state, PathBuf::from(".other"));
         assert!(matches!(cli.command, Task::Reset(ResetArgs { to: 0, yes: false, .. })));
+        let cli = parse("replay --topic purchases --from 2026-01-31 --to 2026-01-31 --yes").expect("a replay");
+        let Task::Replay(args) = cli.command else { panic!("{cli:?}") };
+        let times = [args.from, args.to].map(|at| at.to_rfc3339());
+        assert_eq!(times, ["2026-01-31T00:00:00+00:00", "2026-02-01T00:00:00+00:00"], "a date is its whole day");
+        let cli = parse("replay --topic p --from 2026-01-31T12:00:00+01:00 --to 2026-01-31T12:00:00Z --dry-run");
+        let Task::Replay(args) = cli.expect("a replay").command else { panic!("no replay") };
+        assert_eq!(args.to - args.from, chrono::TimeDelta::hours(1));
         assert!(matches!(parse("runs --limit 3").expect("runs").command, Task::Runs(RunsArgs { limit: 3, .. })));
     }
 
@@ -190,6 +250,10 @@ mod tests {
             ("run products --timeout 5", ErrorKind::MissingRequiredArgument),
             ("reset products --to 1", ErrorKind::MissingRequiredArgument),
             ("reset products --to -1 --reason x", ErrorKind::UnknownArgument),
+            ("replay --topic p --from 2026-01-31", ErrorKind::MissingRequiredArgument),
+            ("replay --topic p --from yesterday --to 2026-01-31", ErrorKind::ValueValidation),
+            ("replay --topic p --from 2026-01-31 --to 2026-01-31 --to-offset 7", ErrorKind::MissingRequiredArgument),
+            ("replay --topic p --from 2026-01-31 --to 2026-01-31 --dry-run --yes", ErrorKind::ArgumentConflict),
             ("retry products --sequence 0", ErrorKind::ValueValidation),
             ("runs --limit 0", ErrorKind::ValueValidation),
             ("backfill rates --from 2026-13-01 --to 2026-01-02", ErrorKind::ValueValidation),

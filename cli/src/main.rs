@@ -1,8 +1,12 @@
 //! `sluice`: looks after a deployed platform, or after the one on this machine. See docs/cli.md.
 
 mod args;
+mod channels;
 mod commands;
+mod confirm;
 mod failure;
+mod formats;
+mod lag;
 mod mappings;
 mod output;
 mod place;

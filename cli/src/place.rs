@@ -30,23 +30,34 @@ pub struct Place {
     pub stack: String,
     pub is_local: bool,
     pub sources: Sources,
+    /// The schema files of its topics, beside the sources.
+    pub schemas: PathBuf,
+    /// The broker, where this machine can reach it: a cluster in a VPC is out of reach.
+    pub kafka: Option<String>,
 }
 
 /// What `sluice-local` leaves of its ports.
 #[derive(Debug, Deserialize)]
 struct Ports {
     aws: u16,
+    #[serde(default)]
+    kafka: Option<u16>,
 }
 
 impl Place {
     pub async fn find(target: &Target) -> Outcome<Self> {
         let root = root();
-        let sources = read_sources(target, root.as_deref())?;
+        let file = sources_file(target, root.as_deref())?;
+        let schemas = file.with_file_name("schemas");
+        let sources = Sources::read(&file)?;
         match &target.stack {
-            Some(stack) => Ok(Place { aws: deployed().await?, stack: stack.clone(), is_local: false, sources }),
+            Some(stack) => {
+                let aws = deployed().await?;
+                Ok(Place { aws, stack: stack.clone(), is_local: false, sources, schemas, kafka: None })
+            }
             None => {
-                let aws = local(&base(root.as_deref(), &target.state)?).await?;
-                Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources })
+                let (aws, kafka) = local(&base(root.as_deref(), &target.state)?).await?;
+                Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources, schemas, kafka })
             }
         }
     }
@@ -64,16 +75,13 @@ fn root() -> Option<PathBuf> {
     here.ancestors().find(|folder| folder.join("template.yaml").exists()).map(Path::to_owned)
 }
 
-fn read_sources(target: &Target, root: Option<&Path>) -> Outcome<Sources> {
-    let file = match (&target.sources, root) {
-        (Some(file), _) => file.clone(),
-        (None, Some(root)) => root.join("platform/sources.yaml"),
-        (None, None) => {
-            return Err(Failure::usage("no platform/sources.yaml here or above")
-                .hint("call this in a checkout, or name the file with --sources"));
-        }
-    };
-    Ok(Sources::read(&file)?)
+fn sources_file(target: &Target, root: Option<&Path>) -> Outcome<PathBuf> {
+    match (&target.sources, root) {
+        (Some(file), _) => Ok(file.clone()),
+        (None, Some(root)) => Ok(root.join("platform/sources.yaml")),
+        (None, None) => Err(Failure::usage("no platform/sources.yaml here or above")
+            .hint("call this in a checkout, or name the file with --sources")),
+    }
 }
 
 fn base(root: Option<&Path>, state: &Path) -> Outcome<PathBuf> {
@@ -84,23 +92,25 @@ fn base(root: Option<&Path>, state: &Path) -> Outcome<PathBuf> {
     Ok(root.join(state))
 }
 
-async fn local(base: &Path) -> Outcome<SdkConfig> {
+/// How AWS is reached, and where Kafka is.
+async fn local(base: &Path) -> Outcome<(SdkConfig, Option<String>)> {
     let not_there = || {
         Failure::from(Error::unavailable("the platform on this machine is not running"))
             .hint("start it with `make up` in another terminal, or name a deployed stack with --stack")
     };
     let ports = fs::read(base.join("ports.json")).map_err(|_| not_there())?;
-    let Ports { aws } = serde_json::from_slice(&ports)
+    let Ports { aws, kafka } = serde_json::from_slice(&ports)
         .map_err(|error| Error::invalid_data("the local platform's ports.json does not parse").because(error))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, aws));
     TcpStream::connect_timeout(&address, KNOCK).map_err(|_| not_there())?;
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "one-machine");
-    Ok(aws_config::defaults(BehaviorVersion::latest())
+    let aws = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::from_static(LOCAL_REGION))
         .endpoint_url(format!("http://{address}"))
         .credentials_provider(credentials)
         .load()
-        .await)
+        .await;
+    Ok((aws, kafka.map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST))))
 }
 
 async fn deployed() -> Outcome<SdkConfig> {
@@ -133,7 +143,9 @@ mod tests {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let port = listener.local_addr().expect("an address").port();
         fs::write(folder.join("ports.json"), format!(r#"{{"aws": {port}, "kafka": 1}}"#)).expect("a file");
-        assert_eq!(local(&folder).await.expect("a platform").region().map(Region::as_ref), Some("us-east-1"));
+        let (aws, kafka) = local(&folder).await.expect("a platform");
+        assert_eq!(aws.region().map(Region::as_ref), Some("us-east-1"));
+        assert_eq!(kafka.as_deref(), Some("127.0.0.1:1"));
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

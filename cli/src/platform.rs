@@ -1,6 +1,6 @@
 //! The platform as the commands use it: tables by name, functions, the lake, the warehouse.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use aws_sdk_lambda::primitives::Blob;
 use serde_json::Value;
@@ -74,6 +74,13 @@ impl Platform {
         Ok(Warehouse { lake_id, statements: SqlApi::new(Arc::clone(&account)), account })
     }
 
+    /// Who asks, as AWS knows them: the name that the log of the account has too.
+    pub async fn caller(&self) -> Outcome<String> {
+        let identity = aws_sdk_sts::Client::new(&self.place.aws).get_caller_identity().send().await;
+        let identity = identity.map_err(|error| classify(error, "cannot ask who is calling".into()))?;
+        Ok(identity.arn().unwrap_or("unknown").to_owned())
+    }
+
     /// Invokes a function and waits for its answer. Its own error comes back with its kind.
     pub async fn invoke(&self, function: &str, event: &Value) -> Outcome<Value> {
         let name = self.stack.resource(function)?;
@@ -96,7 +103,13 @@ impl Platform {
 impl Warehouse {
     /// Runs a statement that only reads. Each is a new request.
     pub async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
-        Ok(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}")).await?)
+        Ok(Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
+    }
+
+    /// Runs a statement that may change something and may take so long. Each is a new request.
+    pub async fn run(&self, what: &str, statement: &str, longest: Duration) -> Outcome<Vec<Row>> {
+        let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(longest);
+        Ok(Box::pin(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
     }
 }
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from script import BLOCK, If, Let, Raise, Return, Sql, parse_block
 
 LOADS = "ADMIN.OBSERVABILITY.LOADS"
-INCOMING = "ADMIN.OBSERVABILITY.INCOMING"
 PRODUCTS = "DLT.APPLICATION_DATA.PRODUCTS"
 CONTACTS = "AIRBYTE.HUBSPOT.CONTACTS"
 CURRENCIES = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES"
+PURCHASES = "STREAMING.PUBLIC.PURCHASES"
 
 # Statements that an emulator cannot run, with the reason; judge.py has parsed all of them.
 NOT_RUN = [
@@ -104,8 +104,9 @@ class Session:
         def walk(steps):
             for step in steps:
                 if isinstance(step, Sql) and step.text.startswith("COPY INTO"):
+                    into = step.text.split()[2]
                     for row in incoming:
-                        self.run(f"INSERT INTO {INCOMING} VALUES ({', '.join(map(literal, row))})")
+                        self.run(f"INSERT INTO {into} VALUES ({', '.join(map(literal, row))})")
                 elif isinstance(step, Sql):
                     self.run(step.text)
                 elif isinstance(step, Let):
@@ -142,6 +143,10 @@ def run_all(verdict, snapshots):
         for table in (LOADS, PRODUCTS, CONTACTS, CURRENCIES):
             session.run(f"DELETE FROM {table}")
         scenario(verdict, session, {name: texts[0] for name, texts in snapshots.items() if name.startswith("load_")})
+    session.run(f"DELETE FROM {LOADS}")
+    replay(verdict, session, snapshots["replay"])
+    for text in snapshots["observe"]:
+        try_to_run(verdict, session, "observe", text)
     session.run(f"DELETE FROM {LOADS}")
     ledger(verdict, session, snapshots["ledger"])
 
@@ -278,6 +283,66 @@ def hostile(verdict, session, blocks):
     verdict.equal("and its values are unchanged", found, [(1, "it's", "🦀", "'; DROP TABLE x; --")])
     lake = session.run(f"SELECT LAKE_ID, TABLE_NAME FROM {LOADS}")
     verdict.equal("as are those of its ledger row", lake, [("o'lake\\", "ORDER.GROUP.TABLE")])
+
+
+def purchase(partition, offset, quantity=1, run=None):
+    channel = f"sluice-local_kafka_purchases_{partition}"
+    at, run = "2026-01-01 00:00:00", run or f"{channel}/a"
+    return (f"e{offset}", "a@b.c", 1, quantity, at, 1, run, offset, at, "archive", 1, "purchases", partition, offset, at)
+
+
+def replay(verdict, session, statements):
+    """The live table lacks a row, holds one that differs and one twice, and has rows that are not the replay's."""
+    live, create, load, compare, swap, swap_and_delete, drop = statements
+    session.run(f"DELETE FROM {PURCHASES}")
+    other = purchase(0, 5, 9, "sluice-local_kafka-2_purchases_0/a")
+    held = [purchase(0, 4, 7), purchase(0, 6), purchase(0, 6), purchase(0, 7), purchase(0, 8), purchase(1, 0), other]
+    for row in held:
+        session.run(f"INSERT INTO {PURCHASES} VALUES ({', '.join(map(literal, row))})")
+    archived = [purchase(0, offset, run="sluice-local_kafka_purchases_0/A1") for offset in (4, 5, 6, 7)]
+    rows = f"SELECT _KAFKA_PARTITION, _KAFKA_OFFSET, QUANTITY FROM {PURCHASES} ORDER BY 1, 2, 3"
+    before = session.run(rows)
+    session.run(create)
+    for _ in range(2):
+        verdict.equal("the side table is filled", session.block(load, archived), "loaded")
+    try:
+        session.block(load, archived[:1])
+        verdict.check("a wrong row count of a side table", False, "the block returned")
+    except Raised as raised:
+        verdict.equal("a wrong row count of a side table is raised", str(raised), "rows_mismatch")
+    if emulator() == "fakesnow":
+        # It has no transactions to roll back, see above.
+        session.block(load, archived)
+    counts = [tuple(map(int, row)) for row in session.run(live)]
+    verdict.equal("rows of the ranges are counted", counts, [(0, 4, 3)])
+    found = [tuple(map(int, row)) for row in session.run(compare)]
+    verdict.equal("what differs is told", found, [(0, 4, 3, 1, 0, 1, 1)])
+    session.run(f"INSERT INTO {PURCHASES} VALUES ({', '.join(map(literal, purchase(0, 3)))})")
+    try:
+        session.block(swap, [])
+        verdict.check("rows that the archive lacks", False, "the block returned")
+    except Raised as raised:
+        verdict.equal("rows that the archive lacks end the swap", str(raised), "archive_lacks_rows")
+    session.run(f"DELETE FROM {PURCHASES} WHERE _KAFKA_OFFSET = 3")
+    verdict.equal("a swap that is raised changes nothing", session.run(rows), before)
+
+    verdict.equal("the rows are swapped in", session.block(swap, []), "replayed")
+    expected = [(0, 4, 1), (0, 5, 1), (0, 5, 9), (0, 6, 1), (0, 7, 1), (0, 8, 1), (1, 0, 1)]
+    verdict.equal("what differed is as archived, the rest as it was", session.run(rows), expected)
+    untouched = session.number(f"SELECT COUNT(*) FROM {PURCHASES} WHERE _SLUICE_SOURCE_FILE = 'archive' AND _KAFKA_OFFSET = 7 AND _SLUICE_RUN_ID LIKE '%/a'")
+    verdict.equal("a row that agreed was not written", untouched, 1)
+    verdict.equal("the same replay again", session.block(swap, []), "already replayed")
+    verdict.equal("nothing differs any more", [tuple(map(int, row))[3:] for row in session.run(compare)], [(0, 0, 0, 0)])
+    entry = session.run(f"SELECT TABLE_NAME, SEQUENCE, RUN_ID, STATUS, LOADER, ROWS_LOADED, FILES, REASON FROM {LOADS}")
+    reason = "purchases-0:3-7 purchases-2:0-1 by arn:user/o'n"
+    verdict.equal("its ledger row", entry, [(PURCHASES, 1, "A1", "loaded", "replay", 3, 1, reason)])
+
+    session.run(f"DELETE FROM {LOADS}")
+    session.run(f"INSERT INTO {PURCHASES} VALUES ({', '.join(map(literal, purchase(0, 3)))})")
+    verdict.equal("rows that the archive lacks may be told to go", session.block(swap_and_delete, []), "replayed")
+    verdict.equal("and they do", session.run(rows), expected)
+    for _ in range(2):
+        session.run(drop)
 
 
 def ledger(verdict, session, statements):

@@ -10,6 +10,8 @@ use serde::Deserialize;
 use crate::{Output, event, ours};
 
 const PIECE_BYTES: usize = 128 << 10;
+/// As long as a checksum.
+const UNKNOWN: &str = "????????";
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -69,15 +71,21 @@ pub fn run(text: &str) -> Result<Output> {
     let Event { records: Topics { partition: records } } = simd_json::serde::from_slice(&mut text)?;
     let (Some(first), Some(last)) = (records.first(), records.last()) else { bail!("no records") };
     let (topic, partition) = (event::TOPIC, event::PARTITION);
-    let archive = format!("archive/{topic}/2025-10-31/{partition}-{}-{}.ndjson.zst", first.offset, last.offset);
+    let creation = sluice_core::lake::digest(&[b"main"]);
+    let (first, last) = (first.offset, last.offset);
+    // The archive's name ends in its checksum, which is known when the last record has been packed.
+    let archive = format!("archive/{topic}/2025-10-31/{creation}/{partition}-{first}-{last}-{UNKNOWN}.ndjson.zst");
     let constants = format!(
         r#","_SLUICE_RUN_ID":"lake_main_{topic}_{partition}/{}","_SLUICE_LOADED_AT":"2025-11-01 00:00:00.000000","_SLUICE_SOURCE_FILE":"{archive}","_KAFKA_TOPIC":"{topic}","_KAFKA_PARTITION":{partition},"_SLUICE_SEQUENCE":"#,
         ours::RUN_ID
     );
+    let Some(checksum_at) = constants.find(UNKNOWN) else { bail!("the archive's name has no checksum") };
+    let mut checksums = Vec::with_capacity(records.len());
     let begin = format!(r#"{{"topic":"{topic}","partition":{partition},"offset":"#);
 
     let mut rows = Vec::with_capacity(records.len() * 600);
     let mut packer = zstd::stream::Encoder::new(Vec::new(), 1)?;
+    packer.include_checksum(true)?;
     let mut lines = Vec::with_capacity(PIECE_BYTES * 2);
     let mut scratch = [0_u8; 4_096];
     let mut digits = itoa::Buffer::new();
@@ -116,6 +124,7 @@ pub fn run(text: &str) -> Result<Output> {
         rows.extend_from_slice(&at[11..19]);
         rows.extend_from_slice(br#".000000","SCHEMA_VERSION":"#);
         rows.extend_from_slice(digits.format(purchase.schema_version).as_bytes());
+        checksums.push(rows.len() + checksum_at);
         rows.extend_from_slice(constants.as_bytes());
         rows.extend_from_slice(digits.format(record.offset).as_bytes());
         rows.extend_from_slice(br#","_KAFKA_OFFSET":"#);
@@ -142,8 +151,14 @@ pub fn run(text: &str) -> Result<Output> {
         }
     }
     packer.write_all(&lines)?;
+    let packed_archive = packer.finish()?;
+    let Some(checksum) = packed_archive.last_chunk() else { bail!("the archive is empty") };
+    let checksum = format!("{:08x}", u32::from_le_bytes(*checksum));
+    for at in checksums {
+        rows[at..at + UNKNOWN.len()].copy_from_slice(checksum.as_bytes());
+    }
     let packed_rows = zstd::bulk::compress(&rows, 1)?.len();
-    Ok(Output { rows, packed_rows, packed_archive: packer.finish()? })
+    Ok(Output { rows, packed_rows, packed_archive })
 }
 
 /// A time of 31 October 2025, which all of this event's are.

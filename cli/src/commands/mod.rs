@@ -3,12 +3,15 @@
 mod backfill;
 mod doctor;
 mod ledger;
+mod replay;
 mod reset;
 mod retry;
 mod run;
 mod runs;
 mod status;
 mod switch;
+
+use sluice_core::{Error, Result};
 
 use crate::{
     args::{Cli, Task},
@@ -31,14 +34,22 @@ pub async fn run(cli: Cli, progress: &Progress) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;
     let context = Context { platform, progress, json: cli.json };
     match cli.command {
-        Task::Status => status::run(&context).await,
+        Task::Status => Box::pin(status::run(&context)).await,
         Task::Runs(args) => runs::run(&context, &args).await,
         Task::Run(args) => run::run(&context, &args).await,
         Task::Backfill(args) => backfill::run(&context, &args).await,
         Task::Pause(args) => switch::run(&context, &args, false).await,
         Task::Resume(args) => switch::run(&context, &args, true).await,
+        Task::Replay(args) => Box::pin(replay::run(&context, &args)).await,
         Task::Reset(args) => reset::run(&context, &args).await,
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Doctor => Ok(()),
     }
+}
+
+/// A whole number of the warehouse, as text.
+pub fn signed(text: &str) -> Result<i64> {
+    text.parse().map_err(|error: std::num::ParseIntError| {
+        Error::invalid_data("the warehouse's answer holds no number where one belongs").because(error)
+    })
 }

@@ -1,16 +1,14 @@
 //! `sluice reset`: one more commit that takes over an earlier cursor, with who and why.
 
-use std::io::{IsTerminal, Write};
-
 use serde::Serialize;
-use sluice_aws::classify;
 use sluice_core::{Disposition, Error, Kind, Reset, RunId, Sequence, Table, TableId, port::SystemClock};
-use sluice_pipeline::reset::{self, Plan};
+use sluice_pipeline::reset;
 use uuid::Uuid;
 
 use crate::{
     args::ResetArgs,
     commands::Context,
+    confirm,
     failure::{Failure, Outcome},
     output::{self, WIDTH, shortened},
 };
@@ -37,7 +35,7 @@ pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
     let store = platform.store()?;
     let to = Sequence(args.to);
     let plan = context.progress.spin("reading the log", reset::plan(&store, table, to)).await.map_err(of_plan)?;
-    let by = caller(context).await?;
+    let by = platform.caller().await?;
     let cursor =
         |cursor: &Option<sluice_core::Cursor>| cursor.as_ref().map_or(serde_json::Value::Null, |c| c.0.clone());
     let mut answer = Answer {
@@ -55,7 +53,8 @@ pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
         answer.outcome = "nothing to change";
     } else if !args.dry_run {
         if !args.yes {
-            confirm(&answer, &plan)?;
+            confirm::somebody_is_there("a reset")?;
+            confirm::confirm(&render(&answer), &format!("write commit {} of {}?", plan.newest.next(), answer.table))?;
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
         let reset = Reset { to, by, reason: args.reason.clone() };
@@ -71,29 +70,6 @@ fn of_plan(error: Error) -> Failure {
     match error.kind() {
         Kind::Unsupported => Failure::usage(error.to_string()).hint("`sluice run TABLE` reads it again as it is"),
         _ => error.into(),
-    }
-}
-
-/// Who asks, as AWS knows them: the name that the log of the account has too.
-async fn caller(context: &Context<'_>) -> Outcome<String> {
-    let identity = aws_sdk_sts::Client::new(&context.platform.place.aws).get_caller_identity().send().await;
-    let identity = identity.map_err(|error| classify(error, "cannot ask who is calling".into()))?;
-    Ok(identity.arn().unwrap_or("unknown").to_owned())
-}
-
-fn confirm(answer: &Answer, plan: &Plan) -> Outcome {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("a reset asks before it writes, and nobody is at the terminal").hint("say --yes"));
-    }
-    eprintln!("{}\n", render(answer));
-    eprint!("write commit {} of {}? [y/N] ", plan.newest.next(), answer.table);
-    let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
-    std::io::stderr().flush().map_err(broken)?;
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).map_err(broken)?;
-    match line.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::usage("not confirmed; nothing was written")),
     }
 }
 

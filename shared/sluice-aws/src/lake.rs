@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join;
 use sluice_core::{
     Error, Kind, Result,
-    port::{Content, ObjectStore, PutIfAbsent, Stored},
+    port::{Content, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::{SdkConfig, error::classify};
@@ -155,6 +155,18 @@ impl ObjectStore for S3Lake {
         let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).max_keys(1);
         let answer = list.send().await.map_err(|e| classify(e, format!("cannot list {prefix} in the lake")))?;
         Ok(answer.contents().first().and_then(|object| object.key()).map(str::to_owned))
+    }
+}
+
+impl Listing for S3Lake {
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut pages = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).into_paginator().send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|e| classify(e, format!("cannot list {prefix} in the lake")))?;
+            keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
+        }
+        Ok(keys)
     }
 }
 

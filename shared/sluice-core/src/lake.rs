@@ -1,5 +1,8 @@
 //! The lake's layout: every key is made and read here.
 
+use chrono::NaiveDate;
+use uuid::Uuid;
+
 use crate::{RunId, Sequence, TableId, table};
 
 /// Keys of a table's log count down, so that the newest commit lists first: one LIST with one key, one GET.
@@ -55,14 +58,83 @@ pub fn split_end_key(table: &TableId, number: u64) -> String {
     format!("splits/{}/ends/{number}.json", table.path())
 }
 
-/// Where a Kafka record that failed its contract is kept, one object per record.
-pub fn dead_letter_key(topic: &str, partition: i32, offset: i64) -> String {
-    format!("dead-letter/{topic}/{partition}/{offset:020}.json")
+/// Where a Kafka record that failed its contract is kept, one object per record. `content` is a [`digest`] of the record: a
+/// retry overwrites its own object and no other, also when a topic was created anew and its offsets begin again.
+pub fn dead_letter_key(topic: &str, partition: i32, offset: i64, content: &str) -> String {
+    format!("dead-letter/{topic}/{partition}/{offset:020}-{content}.json")
 }
 
-/// `date` is the UTC date of the first record. The name is a function of the records alone: a retry overwrites itself.
-pub fn archive_key(topic: &str, date: chrono::NaiveDate, partition: i32, first: i64, last: i64) -> String {
-    format!("archive/{topic}/{date}/{partition}-{first}-{last}.ndjson.zst")
+/// What all archives of a topic whose first record is of this date have in common.
+pub fn archive_prefix(topic: &str, date: NaiveDate) -> String {
+    format!("archive/{topic}/{date}/")
+}
+
+/// An object of the archive, as its name tells it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Archive {
+    pub partition: i32,
+    pub first: i64,
+    pub last: i64,
+    /// The UTC date of the first record.
+    pub date: NaiveDate,
+    /// A [`digest`] of the cluster id, which says which creation of the topic this is. Names of an earlier form lack it.
+    pub creation: Option<String>,
+    /// Of the records, so that other records never get this name. Absent in names of an earlier form.
+    pub checksum: Option<u32>,
+}
+
+impl Archive {
+    /// A function of the records and the cluster id alone: a retry overwrites itself and nothing else.
+    pub fn key(&self, topic: &str) -> String {
+        let creation = self.creation.as_ref().map_or_else(String::new, |creation| format!("{creation}/"));
+        let checksum = self.checksum.map_or_else(String::new, |checksum| format!("-{checksum:08x}"));
+        let prefix = archive_prefix(topic, self.date);
+        format!("{prefix}{creation}{}-{}-{}{checksum}.ndjson.zst", self.partition, self.first, self.last)
+    }
+
+    /// `None` for anything that is no archive of the topic.
+    pub fn parse(topic: &str, key: &str) -> Option<Self> {
+        let path = key.strip_prefix("archive/")?.strip_prefix(topic)?.strip_prefix('/')?.strip_suffix(".ndjson.zst")?;
+        let parts: Vec<&str> = path.split('/').collect();
+        let (date, creation, name) = match parts[..] {
+            [date, name] => (date, None, name),
+            [date, creation, name] => (date, Some(creation.to_owned()), name),
+            _ => return None,
+        };
+        let numbers: Vec<&str> = name.split('-').collect();
+        let (partition, first, last, checksum) = match numbers[..] {
+            [partition, first, last] => (partition, first, last, None),
+            [partition, first, last, checksum] => {
+                (partition, first, last, Some(u32::from_str_radix(checksum, 16).ok()?))
+            }
+            _ => return None,
+        };
+        let archive = Archive {
+            partition: partition.parse().ok()?,
+            first: first.parse().ok()?,
+            last: last.parse().ok()?,
+            date: date.parse().ok()?,
+            creation,
+            checksum,
+        };
+        (archive.first <= archive.last && archive.key(topic) == key).then_some(archive)
+    }
+}
+
+/// That the rows which the warehouse has refused of a channel, counted from its making, have been announced.
+pub fn refused_key(channel: &str, refused: u64) -> String {
+    format!("refused/{channel}/{refused:020}.json")
+}
+
+/// Eight hexadecimal digits that differ where the parts do.
+pub fn digest(parts: &[&[u8]]) -> String {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    let (high, _, _, _) = Uuid::new_v5(&Uuid::NAMESPACE_OID, &bytes).as_fields().to_owned();
+    format!("{high:08x}")
 }
 
 pub const DBT_LOG_PREFIX: &str = "dbt/log/";
@@ -169,6 +241,35 @@ mod tests {
         let file = data_key(&table(), &part, 0);
         assert_eq!(file, "raw/DLT/APPLICATION_DATA/PRODUCTS/data/run/00003-attempt/part-00000.parquet");
         assert!(rejected_key(&table(), &part).starts_with(&rejected_prefix(&table(), &RunId("run".into()))));
+    }
+
+    #[test]
+    fn an_archives_name_reads_back_in_both_its_forms() {
+        let date = NaiveDate::from_ymd_opt(2025, 10, 31).expect("a date");
+        let old = Archive { partition: 2, first: 5, last: 9, date, creation: None, checksum: None };
+        assert_eq!(old.key("a-b"), "archive/a-b/2025-10-31/2-5-9.ndjson.zst");
+        let new = Archive { creation: Some(digest(&[b"cluster"])), checksum: Some(0xabc), ..old.clone() };
+        assert!(new.key("t").ends_with("/2-5-9-00000abc.ndjson.zst"), "{}", new.key("t"));
+        for archive in [old, new] {
+            assert_eq!(Archive::parse("t", &archive.key("t")), Some(archive.clone()));
+            assert_eq!(Archive::parse("u", &archive.key("t")), None);
+        }
+        for other in [
+            "archive/t/2025-10-31/2-5-9.json",
+            "archive/t/2025-10-31/2-9-5.ndjson.zst",
+            "archive/t/2025-10-31/02-5-9.ndjson.zst",
+            "archive/t/today/2-5-9.ndjson.zst",
+            "archive/t/x/2025-10-31/c/2-5-9.ndjson.zst",
+        ] {
+            assert_eq!(Archive::parse("t", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_digest_tells_parts_apart_wherever_they_are_cut() {
+        assert_eq!(digest(&[b"ab", b"c"]), digest(&[b"ab", b"c"]));
+        assert_ne!(digest(&[b"ab", b"c"]), digest(&[b"a", b"bc"]));
+        assert_eq!(digest(&[]).len(), 8);
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub trait ObjectStore {
     fn first_key(&self, prefix: &str) -> impl Future<Output = Result<Option<String>>>;
 }
 
+/// A lake whose keys can be listed: for whoever looks back. No loop of a function needs it.
+pub trait Listing {
+    /// Every key under the prefix, in byte order.
+    fn keys(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>>;
+}
+
 async fn put_collected<S: ObjectStore + ?Sized>(store: &S, key: &str, content: &mut impl Content) -> Result<Stored> {
     let mut body = Vec::new();
     while let Some(piece) = content.next().await? {

@@ -6,8 +6,10 @@
 
 pub mod avro;
 mod config;
+mod ends;
 mod error;
 mod event;
+mod formats;
 mod headers;
 mod partitioner;
 mod producer;
@@ -17,6 +19,7 @@ mod security;
 
 pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
 pub use event::{Header, KafkaEvent, PartitionRecords, Record};
+pub use formats::Formats;
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{Message, Placed, Producer};
 pub use registry::{Registry, RegistryConfig};

@@ -64,7 +64,7 @@ pub struct Producer {
     calls: AtomicU32,
 }
 
-type Partitions = Arc<Vec<PartitionClient>>;
+pub(crate) type Partitions = Arc<Vec<PartitionClient>>;
 
 impl Producer {
     /// To a cluster in plain text. `bootstrap` is `host:port`, or several joined by commas.
@@ -133,7 +133,7 @@ impl Producer {
         send(client, messages).await
     }
 
-    async fn partitions(&self, topic: &str) -> Result<Partitions> {
+    pub(crate) async fn partitions(&self, topic: &str) -> Result<Partitions> {
         let mut topics = self.topics.lock().await;
         if let Some(partitions) = topics.get(topic) {
             return Ok(Arc::clone(partitions));

@@ -9,6 +9,7 @@ pub mod extract;
 mod fakes;
 pub mod load;
 pub mod log;
+pub mod replay;
 pub mod reset;
 pub mod split;
 pub mod stream;

@@ -11,8 +11,8 @@
 mod partition;
 mod plain;
 mod port;
-mod record;
-mod row;
+pub(crate) mod record;
+pub(crate) mod row;
 mod stamp;
 #[cfg(test)]
 mod tests;

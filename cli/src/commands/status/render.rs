@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{DbtRun, Status, StreamStatus, TableStatus};
+use super::{DbtRun, Status, StreamStatus, TableStatus, stream::Throughput};
 use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
 
 pub fn status(status: &Status) -> String {
@@ -91,6 +91,7 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
         ("TOPIC", Side::Left),
         ("PART", Side::Right),
         ("COMMITTED", Side::Right),
+        ("LAG", Side::Right),
         ("ROWS", Side::Right),
         ("REFUSED", Side::Right),
         ("EVENT", Side::Right),
@@ -107,6 +108,7 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
                 partition.topic.clone(),
                 partition.partition.to_string(),
                 partition.committed_offset.or(highest).map_or_else(|| "-".to_owned(), |offset| offset.to_string()),
+                partition.lag.map_or_else(|| "-".to_owned(), thousands),
                 thousands(partition.rows),
                 partition.refused.map_or_else(|| "-".to_owned(), thousands),
                 ago(partition.newest_event),
@@ -118,10 +120,16 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
         true => format!("{}: no rows yet", table.table),
         false => output::table(&columns, &rows),
     };
+    let behind = match stream.lag {
+        None => "behind: not told".to_owned(),
+        Some(records) => format!("behind by {} records", thousands(records)),
+    };
+    let Throughput { last_five_minutes, last_hour } = stream.throughput;
+    text.push_str(&format!("\n{behind}; rows per second: {last_five_minutes:.1} (5m), {last_hour:.1} (1h)"));
     if let Some(latency) = stream.latency_ms {
         let time = |ms: u64| duration(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
         text.push_str(&format!(
-            "\nnewest rows, event to append: p50 {}, p95 {}, p99 {}",
+            "\nrows of the last hour, event to append: p50 {}, p95 {}, p99 {}",
             time(latency.p50),
             time(latency.p95),
             time(latency.p99)
@@ -205,6 +213,7 @@ pub(super) mod tests {
             rows: 123_456_789,
             highest_offset: 987_654_321,
             committed_offset: Some(987_654_322),
+            lag: Some(1_234),
             refused: Some(3),
             newest_event: Some(at(119)),
             newest_row: None,
@@ -228,7 +237,12 @@ pub(super) mod tests {
                     commit: None,
                     split: None,
                     load: None,
-                    stream: Some(StreamStatus { partitions: vec![partition], latency_ms: latency }),
+                    stream: Some(StreamStatus {
+                        partitions: vec![partition],
+                        lag: Some(1_234),
+                        throughput: Throughput { last_five_minutes: 12.34, last_hour: 0.0 },
+                        latency_ms: latency,
+                    }),
                 },
             ],
             dbt: Some(DbtRun {
@@ -264,7 +278,8 @@ pub(super) mod tests {
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
             "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",
             "reset     EXCHANGE_RATES: to #3 by arn:aws:iam::1:user/u: a mistake",
-            "987654322  123,456,789        3     1m    -",
+            "987654322  1,234  123,456,789        3     1m    -",
+            "behind by 1,234 records; rows per second: 12.3 (5m), 0.0 (1h)",
             "p50 240ms, p95 1.9s, p99 1m",
             "dbt: run 3 succeeded 2m ago (source:a+",
         ] {
@@ -278,8 +293,11 @@ pub(super) mod tests {
         empty.dbt = None;
         empty.tables[0].commit = None;
         empty.tables[0].load = Some(LoadState { newest: None, pending: 0, failed: 0, last_failure: None });
-        empty.tables[1].stream = Some(StreamStatus { partitions: Vec::new(), latency_ms: None });
+        let none = Throughput { last_five_minutes: 0.0, last_hour: 0.0 };
+        empty.tables[1].stream =
+            Some(StreamStatus { partitions: Vec::new(), lag: None, throughput: none, latency_ms: None });
         let text = status(&empty);
         assert!(text.contains("dbt: no run yet") && text.contains("PURCHASES: no rows yet"), "{text}");
+        assert!(text.contains("behind: not told"), "{text}");
     }
 }

@@ -15,7 +15,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     Appended, Batch, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream, record,
-    row::RowWriter,
+    row::{self, RowWriter},
 };
 
 /// What a row takes with the columns that all of them have: the room for a batch is made at once.
@@ -137,7 +137,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             "partition advanced"
         );
         if progress.refused > 0 {
-            self.report_refused(work, progress.refused, fresh).await?;
+            self.report_refused(work, progress.refused, held.errors, fresh).await?;
         }
         self.warm.borrow_mut().insert(work.channel.name.clone(), held);
         Ok(Some(progress))
@@ -151,10 +151,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         if opened.errors > 0 {
-            warn!(
-                run_id = %work.run_id, channel = work.channel.name, refused = opened.errors,
-                "the warehouse has refused rows of this channel before"
-            );
+            self.catch_up_on_refused(work, opened.errors).await?;
         }
         Ok(Held { continuation: opened.continuation, committed, errors: opened.errors, far_below_reported: false })
     }
@@ -172,20 +169,18 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
         let mut offsets: Option<Offsets> = None;
         for (i, record) in fresh.iter().enumerate() {
             let before = pending.len();
-            let mut written = match self.json(work, record).await? {
+            let written = match self.json(work, record).await? {
                 Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
                 Err(reason) => Err(reason),
             };
-            if let Ok(unknown) = written {
-                prepared.unknown_fields += unknown;
-            }
-            if written.is_ok() && pending.len() - before > most {
-                pending.truncate(before);
-                written = Err(format!("the row is larger than {most} bytes"));
-            }
-            if let Err(reason) = written {
-                rejected.push((record, reason));
-                continue;
+            let written = written.and_then(|unknown| row::too_large(pending.len() - before, most).map(|()| unknown));
+            match written {
+                Ok(unknown) => prepared.unknown_fields += unknown,
+                Err(reason) => {
+                    pending.truncate(before);
+                    rejected.push((record, reason));
+                    continue;
+                }
             }
             prepared.rows += 1;
             if pending.len() > most {
@@ -207,9 +202,10 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
                 "records break the contract and go to the dead letters; the first is shown"
             );
         }
+        let cluster = &self.settings.cluster_id;
         let puts = stream::iter(rejected).map(|(record, reason)| async move {
-            let body = record::dead_letter(topic, partition, record, &reason)?;
-            self.ports.store.put(&lake::dead_letter_key(topic, partition, record.offset), body).await.map(drop)
+            let (key, body) = record::dead_letter(cluster, topic, partition, record, &reason)?;
+            self.ports.store.put(&key, body).await.map(drop)
         });
         puts.buffer_unordered(DEAD_LETTERS_AT_ONCE).try_collect::<()>().await?;
         Ok(prepared)
@@ -228,9 +224,8 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
 
     async fn archive(&self, work: &Work<'_>, records: &[Record]) -> Result<String> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
-        let [first, last] = [records.first(), records.last()].map(|record| record.map_or(0, |record| record.offset));
-        let key = record::archive_key(topic, partition, records, Offsets { first, last });
-        self.ports.store.put(&key, record::archive(topic, partition, records)?).await?;
+        let (key, body) = record::archive(&self.settings.cluster_id, topic, partition, records)?;
+        self.ports.store.put(&key, body).await?;
         Ok(key)
     }
 
@@ -259,11 +254,31 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
     }
 
     /// Rows that the warehouse refused will not get better by sending them again, and the offset has passed them: they
-    /// stay in the archive, and a person is told.
-    async fn report_refused(&self, work: &Work<'_>, refused: u64, fresh: &[Record]) -> Result<()> {
+    /// stay in the archive, and a person is told. That this was done is kept, up to the channel's `total`.
+    async fn report_refused(&self, work: &Work<'_>, refused: u64, total: u64, fresh: &[Record]) -> Result<()> {
         let reason =
             format!("the warehouse refused {refused} rows of a batch; they are in the archive, not in the table");
-        self.alarm(work, fresh, reason).await
+        self.alarm(work, fresh, reason).await?;
+        self.keep_told(work, total).await
+    }
+
+    /// Whoever had the channel may have died after the commit that refused rows, before anybody was told. The channel
+    /// counts its refused rows, and the lake knows up to which count they were announced.
+    async fn catch_up_on_refused(&self, work: &Work<'_>, total: u64) -> Result<()> {
+        if self.ports.store.get(&lake::refused_key(&work.channel.name, total)).await?.is_some() {
+            return Ok(());
+        }
+        let reason = format!(
+            "the warehouse has refused {total} rows since the channel was made, some of which nobody was told of; they \
+             are in the archive, not in the table"
+        );
+        self.alarm(work, &work.batch.records, reason).await?;
+        self.keep_told(work, total).await
+    }
+
+    async fn keep_told(&self, work: &Work<'_>, total: u64) -> Result<()> {
+        let body = serde_json::json!({"channel": work.channel.name, "refused": total}).to_string();
+        self.ports.store.put(&lake::refused_key(&work.channel.name, total), body.into()).await.map(drop)
     }
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and

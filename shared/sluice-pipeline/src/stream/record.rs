@@ -1,19 +1,22 @@
 //! A record as Kafka has it, and the two forms in which the lake keeps it: archive line and dead letter.
 
-use std::io::Write;
+use std::{
+    borrow::Cow,
+    io::{BufRead, BufReader, Read, Write},
+};
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, NaiveDate};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sluice_core::{Error, Result, lake};
-
-use super::Offsets;
 
 /// Archives are written far more often than read.
 const COMPRESSION_LEVEL: i32 = 1;
 /// Lines are handed to the compressor in pieces of about this size, so that they never stand in memory all at once.
 const PIECE_BYTES: usize = 128 << 10;
+/// An event is 6 MB; what claims to hold more than this is no archive of one.
+const MOST_UNPACKED_BYTES: u64 = 256 << 20;
 
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,54 +39,121 @@ pub struct Batch {
 }
 
 /// The record's bytes and everything Kafka said about it. No clock: written twice, it is the same object.
-#[derive(Serialize)]
-struct Kept<'a> {
-    topic: &'a str,
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Kept<'a> {
+    topic: Cow<'a, str>,
     partition: i32,
     offset: i64,
     timestamp: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Cow<'a, str>>,
     key: Option<String>,
     value: Option<String>,
-    headers: Vec<(&'a str, Option<String>)>,
+    headers: Vec<(Cow<'a, str>, Option<String>)>,
 }
 
 impl<'a> Kept<'a> {
     fn new(topic: &'a str, partition: i32, record: &'a Record, reason: Option<&'a str>) -> Self {
         let text = |bytes: &Option<Bytes>| bytes.as_ref().map(|bytes| STANDARD.encode_to_string(bytes));
         Kept {
-            topic,
+            topic: topic.into(),
             partition,
             offset: record.offset,
             timestamp: record.timestamp_ms,
-            reason,
+            reason: reason.map(Cow::from),
             key: text(&record.key),
             value: text(&record.value),
-            headers: record.headers.iter().map(|(name, value)| (name.as_str(), text(value))).collect(),
+            headers: record.headers.iter().map(|(name, value)| (name.as_str().into(), text(value))).collect(),
         }
+    }
+
+    fn into_record(self) -> Result<Record, String> {
+        let bytes = |text: Option<String>| {
+            let bytes = text.map(|text| STANDARD.decode_to_vec(text.as_bytes())).transpose();
+            bytes.map(|bytes| bytes.map(Bytes::from)).map_err(|_| "its bytes are not base64".to_owned())
+        };
+        let headers = self.headers.into_iter().map(|(name, value)| Ok((name.into_owned(), bytes(value)?)));
+        Ok(Record {
+            offset: self.offset,
+            timestamp_ms: self.timestamp,
+            key: bytes(self.key)?,
+            value: bytes(self.value)?,
+            headers: headers.collect::<Result<_, String>>()?,
+        })
     }
 }
 
-/// The record and why it is not in the table.
-pub(super) fn dead_letter(topic: &str, partition: i32, record: &Record, reason: &str) -> Result<Bytes> {
-    serde_json::to_vec(&Kept::new(topic, partition, record, Some(reason)))
-        .map(Bytes::from)
-        .map_err(|error| Error::internal("cannot encode a dead letter").because(error))
+impl Kept<'_> {
+    /// The records of an archive, which must be of this topic and partition, in strictly increasing order.
+    pub fn read_archive(packed: &[u8], topic: &str, partition: i32) -> Result<Vec<Record>> {
+        let failed = |error: std::io::Error| Error::invalid_data("an archive cannot be unpacked").because(error);
+        let unpacked = zstd::stream::Decoder::new(packed).map_err(failed)?.take(MOST_UNPACKED_BYTES);
+        let mut records: Vec<Record> = Vec::new();
+        for (line, number) in BufReader::with_capacity(PIECE_BYTES, unpacked).split(b'\n').zip(1_u64..) {
+            let bad = |reason: String| {
+                Error::invalid_data("a line of an archive is not a record of it").with("line", number).because(reason)
+            };
+            let line = line.map_err(failed)?;
+            // The parser's own words may quote what it stumbled over.
+            let parsed = serde_json::from_slice(&line);
+            let kept: Kept<'_> =
+                parsed.map_err(|error| bad(format!("it does not parse (column {})", error.column())))?;
+            if kept.topic != topic || kept.partition != partition {
+                return Err(bad("it is of another partition".to_owned()));
+            }
+            let record = kept.into_record().map_err(bad)?;
+            if records.last().is_some_and(|last| last.offset >= record.offset) {
+                return Err(bad("its offset is not above that of the line before".to_owned()));
+            }
+            records.push(record);
+        }
+        Ok(records)
+    }
 }
 
-/// Where the records are archived: a function of the records alone.
-pub(super) fn archive_key(topic: &str, partition: i32, records: &[Record], offsets: Offsets) -> String {
+/// The record and why it is not in the table, and where it is kept: under a name that no other record has.
+pub(crate) fn dead_letter(
+    cluster: &str,
+    topic: &str,
+    partition: i32,
+    record: &Record,
+    reason: &str,
+) -> Result<(String, Bytes)> {
+    let mut line = String::new();
+    write_line(&line_begin(topic, partition), record, &mut line);
+    let content = lake::digest(&[cluster.as_bytes(), line.as_bytes()]);
+    let body = serde_json::to_vec(&Kept::new(topic, partition, record, Some(reason)))
+        .map_err(|error| Error::internal("cannot encode a dead letter").because(error))?;
+    Ok((lake::dead_letter_key(topic, partition, record.offset, &content), Bytes::from(body)))
+}
+
+/// Where records are archived, and the archive: both a function of the records and of the cluster id alone.
+pub(crate) fn archive(cluster: &str, topic: &str, partition: i32, records: &[Record]) -> Result<(String, Bytes)> {
+    let body = packed(topic, partition, records)?;
+    let [first, last] = [records.first(), records.last()].map(|record| record.map_or(0, |record| record.offset));
     let timestamp = records.first().and_then(|record| DateTime::from_timestamp_millis(record.timestamp_ms));
-    let date = timestamp.map_or(NaiveDate::default(), |timestamp| timestamp.date_naive());
-    lake::archive_key(topic, date, partition, offsets.first, offsets.last)
+    let name = lake::Archive {
+        partition,
+        first,
+        last,
+        date: timestamp.map_or(NaiveDate::default(), |timestamp| timestamp.date_naive()),
+        creation: Some(lake::digest(&[cluster.as_bytes()])),
+        checksum: checksum(&body),
+    };
+    Ok((name.key(topic), body))
+}
+
+/// The checksum that a frame ends with: of its content, whichever version of the compressor has packed it.
+fn checksum(frame: &[u8]) -> Option<u32> {
+    frame.last_chunk().map(|bytes| u32::from_le_bytes(*bytes))
 }
 
 /// The records as they were received, one JSON object per line.
-pub(super) fn archive(topic: &str, partition: i32, records: &[Record]) -> Result<Bytes> {
+fn packed(topic: &str, partition: i32, records: &[Record]) -> Result<Bytes> {
     let failed = |error: std::io::Error| Error::internal("cannot encode an archive").because(error);
-    let begin = format!(r#"{{"topic":{},"partition":{partition},"offset":"#, serde_json::Value::from(topic));
+    let begin = line_begin(topic, partition);
     let mut packed = zstd::stream::Encoder::new(Vec::new(), COMPRESSION_LEVEL).map_err(failed)?;
+    packed.include_checksum(true).map_err(failed)?;
     let mut lines = String::with_capacity(PIECE_BYTES * 2);
     for record in records {
         write_line(&begin, record, &mut lines);
@@ -94,6 +164,10 @@ pub(super) fn archive(topic: &str, partition: i32, records: &[Record]) -> Result
     }
     packed.write_all(lines.as_bytes()).map_err(failed)?;
     packed.finish().map(Bytes::from).map_err(failed)
+}
+
+fn line_begin(topic: &str, partition: i32) -> String {
+    format!(r#"{{"topic":{},"partition":{partition},"offset":"#, serde_json::Value::from(topic))
 }
 
 /// [`Kept`] as its serializer would write it, but for the pace: an event holds tens of thousands of records.
@@ -145,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_archive_holds_each_record_as_received() {
-        let packed = archive("t", 2, &[record(5, 1_000), record(6, -1)]).expect("encodes");
+        let packed = packed("t", 2, &[record(5, 1_000), record(6, -1)]).expect("encodes");
         let lines = zstd::stream::decode_all(&packed[..]).expect("zstd");
         let text = String::from_utf8(lines).expect("text");
         assert_eq!(
@@ -155,6 +229,8 @@ mod tests {
             )
         );
         assert_eq!(text.lines().count(), 2);
+        assert_eq!(Kept::read_archive(&packed, "t", 2).expect("reads"), [record(5, 1_000), record(6, -1)]);
+        assert!(Kept::read_archive(&packed, "t", 1).is_err(), "of another partition");
     }
 
     #[test]
@@ -163,7 +239,7 @@ mod tests {
         (odd.key, odd.value) = (None, None);
         odd.headers = vec![("\"quoted\"\n".into(), Some(Bytes::new())), (String::new(), None)];
         for record in [record(0, 0), odd] {
-            let packed = archive("a \"topic\"", -1, std::slice::from_ref(&record)).expect("encodes");
+            let packed = packed("a \"topic\"", -1, std::slice::from_ref(&record)).expect("encodes");
             let line = zstd::stream::decode_all(&packed[..]).expect("zstd");
             let kept = Kept::new("a \"topic\"", -1, &record, None);
             assert_eq!(String::from_utf8(line).expect("text"), serde_json::to_string(&kept).expect("json") + "\n");
@@ -172,8 +248,32 @@ mod tests {
 
     #[test]
     fn the_archive_lies_under_the_date_of_its_first_record() {
-        let key = |timestamp| archive_key("t", 2, &[record(5, timestamp)], Offsets { first: 5, last: 9 });
-        assert_eq!(key(1_761_868_799_999), "archive/t/2025-10-30/2-5-9.ndjson.zst");
-        assert_eq!(key(1_761_868_800_000), "archive/t/2025-10-31/2-5-9.ndjson.zst");
+        let date = |timestamp| {
+            let (key, _) = archive("c", "t", 2, &[record(5, timestamp), record(9, 0)]).expect("encodes");
+            let name = lake::Archive::parse("t", &key).expect("a name");
+            assert_eq!((name.partition, name.first, name.last), (2, 5, 9));
+            name.date.to_string()
+        };
+        assert_eq!(date(1_761_868_799_999), "2025-10-30");
+        assert_eq!(date(1_761_868_800_000), "2025-10-31");
+    }
+
+    #[test]
+    fn only_the_same_records_of_the_same_creation_have_the_same_name() {
+        let name = |cluster: &str, record: &Record| {
+            let archived = archive(cluster, "t", 2, std::slice::from_ref(record)).expect("encodes").0;
+            (archived, dead_letter(cluster, "t", 2, record, "why").expect("encodes").0)
+        };
+        let (here, again) = (name("c", &record(5, 1_000)), name("c", &record(5, 1_000)));
+        assert_eq!(here, again);
+        let other = Record { value: None, ..record(5, 1_000) };
+        for (archived, letter) in [name("c", &other), name("d", &record(5, 1_000))] {
+            assert_ne!(archived, here.0);
+            assert_ne!(letter, here.1);
+        }
+        let (_, body) = archive("c", "t", 2, &[record(5, 1_000)]).expect("encodes");
+        let mut broken = body.to_vec();
+        *broken.last_mut().expect("bytes") ^= 1;
+        assert!(zstd::stream::decode_all(&broken[..]).is_err(), "a broken archive is seen");
     }
 }

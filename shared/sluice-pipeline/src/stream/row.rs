@@ -115,10 +115,8 @@ impl<'a> RowWriter<'a> {
     }
 
     fn write_exact(&self, text: &str, rows: &mut String) -> Result<u64, String> {
-        let (fields, unknown) = decode(self.schema, text)?;
-        let cells: Vec<Cell<'_>> = fields.iter().map(Field::cell).collect();
-        contract::check(self.schema, &cells).map_err(|violation| violation.to_string())?;
-        for ((column, field), name) in self.schema.columns().iter().zip(&fields).zip(&self.names) {
+        let Fields { values, unknown } = Fields::read(self.schema, Some(text.as_bytes()))?;
+        for ((column, field), name) in self.schema.columns().iter().zip(&values).zip(&self.names) {
             rows.push_str(name);
             field.write(column.column_type, rows);
         }
@@ -136,25 +134,68 @@ impl<'a> RowWriter<'a> {
         rows.push_str(r#","_SLUICE_ROW_NUMBER":"#);
         rows.push_str(itoa::Buffer::new().format(line));
         rows.push_str(r#","_KAFKA_TIMESTAMP":"#);
-        let millis = record.timestamp_ms;
-        if millis >= 0 && DateTime::from_timestamp_millis(millis).is_some_and(|at| at.year() <= LAST_YEAR) {
-            rows.push('"');
-            stamp::write(millis * 1_000, rows);
-            rows.push('"');
-        } else {
-            rows.push_str("null");
+        match timestamp(record) {
+            Some(micros) => {
+                rows.push('"');
+                stamp::write(micros, rows);
+                rows.push('"');
+            }
+            None => rows.push_str("null"),
         }
         rows.push_str("}\n");
     }
 }
 
+/// Refuses what no append could take: a row larger than `most` bytes as the stream writes it. Only a value that comes
+/// near is written to be measured.
+pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, most: usize) -> Result<(), String> {
+    if json.is_none_or(|json| json.len() < most / 2) {
+        return Ok(());
+    }
+    let mut row = String::new();
+    let none = DateTime::<Utc>::default();
+    RowWriter::new(schema, "", none, "", "", 0).write(record, json, 1, &mut row)?;
+    too_large(row.len(), most)
+}
+
+/// Refuses a row of so many bytes when it is larger than an append may be.
+pub(super) fn too_large(bytes: usize, most: usize) -> Result<(), String> {
+    if bytes > most { Err(format!("the row is larger than {most} bytes")) } else { Ok(()) }
+}
+
+/// The record's own time in microseconds, where it has one that the warehouse can hold.
+pub(crate) fn timestamp(record: &Record) -> Option<i64> {
+    let at = DateTime::from_timestamp_millis(record.timestamp_ms).filter(|_| record.timestamp_ms >= 0)?;
+    (at.year() <= LAST_YEAR).then(|| at.timestamp_micros())
+}
+
 /// Whether a record with this value would become a row. For whoever takes records before they are in the topic: by the
 /// very code that judges them after. The error says why not, without its values.
 pub fn check(schema: &Schema, value: &[u8]) -> Result<(), String> {
-    let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
-    let (fields, _) = decode(schema, text)?;
-    let cells: Vec<Cell<'_>> = fields.iter().map(Field::cell).collect();
-    contract::check(schema, &cells).map_err(|violation| violation.to_string())
+    Fields::read(schema, Some(value)).map(drop)
+}
+
+/// A record's values, one for each column of the contract, which they keep.
+pub(crate) struct Fields<'a> {
+    values: Vec<Field<'a>>,
+    /// Fields that the contract does not know.
+    unknown: u64,
+}
+
+impl<'a> Fields<'a> {
+    /// The error says why the record cannot be a row, without its values.
+    pub fn read(schema: &Schema, json: Option<&'a [u8]>) -> Result<Self, String> {
+        let value = json.ok_or("the record has no value")?;
+        let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
+        let (values, unknown) = decode(schema, text)?;
+        let fields = Fields { values, unknown };
+        contract::check(schema, &fields.cells()).map_err(|violation| violation.to_string())?;
+        Ok(fields)
+    }
+
+    pub fn cells(&self) -> Vec<Cell<'_>> {
+        self.values.iter().map(Field::cell).collect()
+    }
 }
 
 /// The warehouse's last year, and that of its text form with four digits.

@@ -92,10 +92,11 @@ fn bad_records_are_kept_with_their_reason_and_passed() {
     assert_eq!((report.done[0].rows, report.done[0].dead_letters), (2, 2));
     assert_eq!(report.done[0].committed, Some(3), "the offset passes a bad record at the end, too");
     assert_eq!(model.landed_in(CHANNEL), [0, 2]);
-    let letter = model.object("dead-letter/purchases/0/00000000000000000001.json").expect("a dead letter");
-    let letter: serde_json::Value = serde_json::from_slice(&letter).expect("json");
+    let letters = model.objects("dead-letter/purchases/0/00000000000000000001-");
+    let [(_, letter)] = &letters[..] else { panic!("one dead letter: {letters:?}") };
+    let letter: serde_json::Value = serde_json::from_slice(letter).expect("json");
     assert_eq!(letter["reason"], "quantity: is below 1");
-    assert!(model.object("archive/purchases/2025-10-31/0-0-3.ndjson.zst").is_some());
+    assert!(model.archived("2025-10-31", 0, 0, 3).is_some());
 }
 
 #[test]
@@ -184,6 +185,25 @@ fn refused_rows_raise_an_alarm_and_stop_nothing() {
 }
 
 #[test]
+fn refused_rows_are_announced_by_the_next_owner_when_the_function_dies_before_it_can() {
+    let model = Model::calm();
+    model.refuse(CHANNEL, 1);
+    let dying = stream(&model, Duration::ZERO);
+    model.bus_is_down(true);
+    let report = process(&dying, &model, &[batch(0, 0..3)]).expect("processed");
+    assert_eq!(report.failed.len(), 1, "committed, and nobody told");
+    drop(dying);
+    model.bus_is_down(false);
+    assert!(model.announced("LoadFailed").is_empty());
+    for first in [0, 3] {
+        process(&stream(&model, Duration::ZERO), &model, &[batch(0, first..first + 3)]).expect("processed");
+    }
+    let told = model.announced("LoadFailed");
+    assert_eq!(told.len(), 1, "once, however often the channel is opened: {told:?}");
+    assert!(told[0]["reason"].as_str().is_some_and(|reason| reason.contains("refused 1 rows")), "{told:?}");
+}
+
+#[test]
 fn a_batch_far_below_the_offset_is_kept_and_reported_once() {
     let model = Model::calm();
     let stream = stream(&model, Duration::ZERO);
@@ -192,10 +212,10 @@ fn a_batch_far_below_the_offset_is_kept_and_reported_once() {
         let report = process(&stream, &model, &[batch(0, first..first + 10)]).expect("processed");
         assert_eq!(report.done[0].skipped, 10);
     }
-    assert!(model.object("archive/purchases/2025-10-31/0-10-19.ndjson.zst").is_some());
+    assert!(model.archived("2025-10-31", 0, 10, 19).is_some());
     assert_eq!(model.announced("LoadFailed").len(), 1);
     process(&stream, &model, &[batch(0, 499_990..500_000)]).expect("a redelivery");
-    assert_eq!(model.object("archive/purchases/2025-10-31/0-499990-499999.ndjson.zst"), None);
+    assert_eq!(model.archived("2025-10-31", 0, 499_990, 499_999), None);
 }
 
 #[test]

@@ -16,7 +16,7 @@ const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
 const ANALYTICS_SCHEMAS: [&str; 4] = ["STAGING", "INTERMEDIATE", "MARTS", "REPORTING"];
 
 /// What the loader adds to each row of each raw table.
-const LOADED_COLUMNS: [(&str, &str); 5] = [
+pub(crate) const LOADED_COLUMNS: [(&str, &str); 5] = [
     ("_SLUICE_RUN_ID", "VARCHAR"),
     ("_SLUICE_SEQUENCE", "NUMBER(20,0)"),
     ("_SLUICE_LOADED_AT", "TIMESTAMP_NTZ(6)"),
@@ -25,7 +25,7 @@ const LOADED_COLUMNS: [(&str, &str); 5] = [
 ];
 
 /// What a streaming table has besides.
-const KAFKA_COLUMNS: [(&str, &str); 4] = [
+pub(crate) const KAFKA_COLUMNS: [(&str, &str); 4] = [
     ("_KAFKA_TOPIC", "VARCHAR"),
     ("_KAFKA_PARTITION", "NUMBER(10,0)"),
     ("_KAFKA_OFFSET", "NUMBER(20,0)"),
@@ -91,7 +91,7 @@ pub(crate) fn column_type(column_type: ColumnType) -> String {
     }
 }
 
-fn raw_table(table: &Table) -> String {
+pub(crate) fn raw_table(table: &Table) -> String {
     let mut columns: Vec<String> = table.columns.columns().iter().map(column_definition).collect();
     let kafka: &[_] = if table.loader == Loader::Streaming { &KAFKA_COLUMNS } else { &[] };
     columns.extend(LOADED_COLUMNS.iter().chain(kafka).map(|(name, column_type)| format!("{name} {column_type}")));

@@ -28,6 +28,12 @@ impl Status {
 /// The word in the ledger's LOADER column for a commit that only moves a cursor.
 const RESET: &str = "reset";
 
+/// The word for a replay of a streaming table.
+pub const REPLAY: &str = "replay";
+
+/// A replay moves a streaming table's position by more rows than the table will ever hold.
+const ROWS_PER_REPLAY: u64 = 1_000_000_000_000;
+
 /// The entry of one commit: at most one row with STATUS, ROWS_LOADED, REASON and its age by the warehouse's own clock.
 pub fn entry(lake: &LakeId, table: &TableId, sequence: Sequence) -> String {
     format!(
@@ -93,9 +99,15 @@ pub fn positions() -> String {
     )
 }
 
-/// How far a streaming table has come, as POSITION: such a table has no commits, but it only ever grows.
+/// How far a streaming table has come, as POSITION: such a table has no commits, but it only ever grows, other than by a
+/// replay, which may leave as many rows as there were.
 pub fn streaming_position(table: &TableId) -> String {
-    format!("SELECT COUNT(*) AS POSITION FROM {}", quote::table(table))
+    format!(
+        "SELECT COUNT(*) + {ROWS_PER_REPLAY} * (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE TABLE_NAME = {} \
+         AND LOADER = '{REPLAY}') AS POSITION FROM {}",
+        quote::literal(&table.to_string()),
+        quote::table(table)
+    )
 }
 
 /// The highest Kafka offset among a channel's rows, as POSITION; NULL when it has none. Rows carry the channel's name

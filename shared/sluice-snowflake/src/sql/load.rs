@@ -4,7 +4,7 @@
 //! the table's lock row, so that two deliveries of one commit stand in line; the second looks in the ledger, which the
 //! last one writes. Whatever fails in between rolls everything back and reaches the caller with its own code.
 
-use sluice_core::{Commit, Disposition, Error, Loader, Result};
+use sluice_core::{Commit, DataFile, Disposition, Error, Loader, Result};
 
 use super::{
     OBSERVABILITY, ddl,
@@ -32,6 +32,18 @@ const INCOMING: &str = "ADMIN.OBSERVABILITY.INCOMING";
 
 /// Where a row came from, as COPY tells it.
 const ORIGIN: [&str; 2] = ["_SLUICE_SOURCE_FILE", "_SLUICE_ROW_NUMBER"];
+
+/// The same as COPY is asked for it.
+const ORIGIN_METADATA: &str = "  INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
+    _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER)\n";
+
+/// How every block ends: a failure rolls everything back and goes on to the caller.
+pub(crate) const HANDLER: &str = "EXCEPTION
+  WHEN OTHER THEN
+    ROLLBACK;
+    RAISE;
+END;
+";
 
 /// Renders the block that loads a commit. Refuses what no block can do: a merge without a key, a table that Snowpipe or
 /// a stream loads, and a name that would end the block's quotation.
@@ -76,14 +88,9 @@ BEGIN
   VALUES ({values});
   COMMIT;
   RETURN '{LOADED}';
-EXCEPTION
-  WHEN OTHER THEN
-    ROLLBACK;
-    RAISE;
-END;
-",
+{HANDLER}",
         incoming = incoming(commit),
-        copies = copies(commit),
+        copies = copies(INCOMING, &commit.files, ORIGIN_METADATA),
         rows = commit.rows,
         apply = apply(commit),
         columns = ledger::COLUMNS,
@@ -98,19 +105,19 @@ fn incoming(commit: &Commit) -> String {
     format!("CREATE OR REPLACE TEMPORARY TABLE {INCOMING} (\n    {}\n  )", columns.join(",\n    "))
 }
 
-/// FORCE, because the temporary table is new and Snowflake's memory of loaded files is not what guards.
-fn copies(commit: &Commit) -> String {
+/// FORCE, because the table is new and Snowflake's memory of loaded files is not what guards. `metadata` is a line of its
+/// own, or nothing.
+pub(crate) fn copies(into: &str, files: &[DataFile], metadata: &str) -> String {
     let mut copies = String::new();
-    for files in commit.files.chunks(FILES_PER_COPY) {
+    for files in files.chunks(FILES_PER_COPY) {
         let files: Vec<String> = files.iter().map(|file| quote::literal(&file.path)).collect();
         copies.push_str(&format!(
-            "  COPY INTO {INCOMING}
+            "  COPY INTO {into}
   FROM @{OBSERVABILITY}.LAKE
   FILES = ({})
   {}
   MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE
-  INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER)
-  ON_ERROR = ABORT_STATEMENT
+{metadata}  ON_ERROR = ABORT_STATEMENT
   FORCE = TRUE;
 ",
             files.join(", "),

@@ -10,6 +10,7 @@ pub mod ledger;
 pub mod load;
 pub mod observe;
 pub mod quote;
+pub mod replay;
 
 /// The schema that holds the ledger, the lock rows, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";

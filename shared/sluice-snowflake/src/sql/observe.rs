@@ -2,10 +2,10 @@
 
 use sluice_core::{LakeId, TableId};
 
-use super::{OBSERVABILITY, quote};
+use super::{OBSERVABILITY, ledger::REPLAY, quote};
 
-/// Latencies are those of so many rows, the newest ones.
-const RECENT_ROWS: u32 = 10_000;
+/// Rows that have reached their table within so many seconds are recent.
+pub const RECENT_SECONDS: u64 = 300;
 
 /// The ledger by table and status: TABLE_NAME, STATUS, COMMITS, NEWEST (a sequence), LATEST (a time).
 pub fn load_states(lake: &LakeId) -> String {
@@ -57,16 +57,19 @@ pub fn partitions(table: &TableId) -> String {
     )
 }
 
-/// How long the newest rows took from the record's time to the append: P50, P95 and P99 in milliseconds, NULL without rows.
-/// The warehouse's own commit of the append comes on top.
-pub fn latency(table: &TableId) -> String {
+/// How fast a streaming table grows and how long its rows take, over the last hour: HOUR_ROWS, RECENT_ROWS (those of the last
+/// five minutes), and P50, P95 and P99 of the time from a record's timestamp to its append in milliseconds, NULL without
+/// rows. The warehouse's own commit of the append comes on top. Rows of a replay were not streamed and do not count.
+pub fn pace(table: &TableId) -> String {
     let percentile = |share: &str, name: &str| {
         format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY LATENCY)::NUMBER(20,0) AS {name}")
     };
     format!(
-        "SELECT {}, {}, {}\n\
-         FROM (SELECT DATEDIFF('MILLISECOND', _KAFKA_TIMESTAMP, _SLUICE_LOADED_AT) AS LATENCY FROM {} \
-         ORDER BY _SLUICE_LOADED_AT DESC LIMIT {RECENT_ROWS}) AS RECENT",
+        "SELECT COUNT(*) AS HOUR_ROWS, COUNT_IF(AGE < {RECENT_SECONDS}) AS RECENT_ROWS,\n{}, {}, {}\n\
+         FROM (SELECT DATEDIFF('SECOND', _SLUICE_LOADED_AT, SYSDATE()) AS AGE, \
+         DATEDIFF('MILLISECOND', _KAFKA_TIMESTAMP, _SLUICE_LOADED_AT) AS LATENCY FROM {}\n\
+         WHERE _SLUICE_LOADED_AT >= DATEADD('HOUR', -1, SYSDATE()) \
+         AND NOT CONTAINS(_SLUICE_RUN_ID, '/{REPLAY}-')) AS RECENT",
         percentile("0.5", "P50"),
         percentile("0.95", "P95"),
         percentile("0.99", "P99"),
@@ -94,7 +97,7 @@ mod tests {
                 recent_loads(&lake, Some(&products), 5),
                 dbt_runs(1),
                 partitions(&purchases),
-                latency(&purchases),
+                pace(&purchases),
             ],
         );
     }

@@ -1,9 +1,13 @@
 //! Against a real broker: what an event source mapping promises.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use kafka_poller::{Config, FailurePolicy, StartingPosition};
+use sluice_kafka::Producer;
 
 use crate::{
+    TOPIC,
     broker::Broker,
     function::{Function, Polling},
 };
@@ -129,4 +133,19 @@ async fn a_broker_that_ends_and_comes_back_loses_no_record() {
     let mut offsets: Vec<i64> = function.events().iter().flatten().map(|record| record.1).collect();
     offsets.sort_unstable();
     assert_eq!(offsets, (0..60).collect::<Vec<_>>(), "each once, none twice: the function has failed nothing");
+}
+
+#[tokio::test]
+async fn a_partition_ends_behind_its_last_record() {
+    let broker = Broker::start("ends").await;
+    let producer = Producer::connect(&broker.address()).await.expect("a producer");
+    assert_eq!(producer.ends(TOPIC).await.expect("ends"), BTreeMap::from([(0, 0), (1, 0)]));
+    broker.produce([("a", 1), ("b", 2), ("a", 3)]).await;
+    let partition = |key: &str| sluice_kafka::partition_for_key(key.as_bytes(), 2) as i32;
+    let mut expected = BTreeMap::from([(0, 0), (1, 0)]);
+    for key in ["a", "b", "a"] {
+        *expected.entry(partition(key)).or_default() += 1;
+    }
+    assert_eq!(producer.ends(TOPIC).await.expect("ends"), expected);
+    assert!(producer.ends("no-such-topic").await.is_err());
 }

@@ -137,6 +137,19 @@ pub(super) fn create_temporary(session: &mut Session<'_>, cursor: &mut Cursor<'_
         .execute_batch(&format!("CREATE OR REPLACE TEMPORARY TABLE {} ({columns})", session.table(&table)))?)
 }
 
+/// What follows `DROP TABLE IF EXISTS`: the side table of a replay, and no other.
+pub(super) fn drop_side_table(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    let table = in_schema(session, &mut cursor)?;
+    cursor.end()?;
+    if !table.object.contains("__REPLAY_") {
+        return Err(Failure::unsupported(format!("DROP TABLE of {table}, which is no replay's side table")));
+    }
+    let existed = catalogue::columns(session.conn, &session.listed(&table))?.is_some();
+    session.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", session.table(&table)))?;
+    let text = if existed { "successfully dropped." } else { "already dropped, statement succeeded." };
+    Ok(ResultSet::message("status", format!("{} {text}", table.object)))
+}
+
 /// A name whose schema must be there.
 fn in_schema(session: &Session<'_>, cursor: &mut Cursor<'_>) -> Result<Name, Failure> {
     let name = cursor.name()?;

@@ -116,6 +116,9 @@ impl<'a> Session<'a> {
         if cursor.eat("ALTER TABLE") {
             return ddl::alter(self, cursor);
         }
+        if cursor.eat("DROP TABLE IF EXISTS") {
+            return ddl::drop_side_table(self, cursor);
+        }
         // Outside a load block only a failed commit's entry in the ledger is ever deleted.
         if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {
             return Err(Failure::unsupported("DELETE outside a load block"));

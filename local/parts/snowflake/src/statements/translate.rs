@@ -8,7 +8,7 @@ use super::{
     tokens::{Cursor, Token, name, name_in},
 };
 
-const KEYWORDS: [&str; 41] = [
+const KEYWORDS: [&str; 42] = [
     "SELECT",
     "FROM",
     "WHERE",
@@ -50,10 +50,22 @@ const KEYWORDS: [&str; 41] = [
     "BETWEEN",
     "LIKE",
     "WITHIN",
+    "HAVING",
 ];
 
-const FUNCTIONS: [&str; 9] =
-    ["COUNT", "MAX", "MIN", "SUM", "COALESCE", "ROW_NUMBER", "LEFT", "DATEDIFF", "PERCENTILE_CONT"];
+const FUNCTIONS: [&str; 11] = [
+    "CONTAINS",
+    "COUNT",
+    "COUNT_IF",
+    "MAX",
+    "MIN",
+    "SUM",
+    "COALESCE",
+    "ROW_NUMBER",
+    "LEFT",
+    "DATEDIFF",
+    "PERCENTILE_CONT",
+];
 
 /// The present moment as TIMESTAMP_NTZ in UTC.
 pub(super) const NOW: &str = "(now() AT TIME ZONE 'UTC')";
@@ -99,6 +111,14 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
     if cursor.eat("SYSDATE ( )") {
         return Ok(NOW.to_owned());
     }
+    if cursor.eat("DATEADD (") {
+        return dateadd(cursor);
+    }
+    for join in ["FULL OUTER JOIN", "LEFT JOIN", "JOIN"] {
+        if cursor.eat(join) {
+            return Ok(join.to_owned());
+        }
+    }
     if cursor.eat("TABLE") {
         return copy_history(cursor.group()?);
     }
@@ -120,6 +140,17 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
         [_] | [_, _] => Ok(parts.iter().map(|part| identifier(part)).collect::<Vec<_>>().join(".")),
         _ => Ok(session.table(&name(&parts)?)),
     }
+}
+
+/// `DATEADD('HOUR', -n, SYSDATE())`, after its parenthesis.
+fn dateadd(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
+    if cursor.text()? != "HOUR" {
+        return Err(Failure::unsupported("DATEADD of other units than hours"));
+    }
+    cursor.expect(", -")?;
+    let Some(Token::Number(hours)) = cursor.next() else { return Err(cursor.unexpected("a number of hours")) };
+    cursor.expect(", SYSDATE ( ) )")?;
+    Ok(format!("({NOW} - INTERVAL {hours} HOUR)"))
 }
 
 /// `<db>.INFORMATION_SCHEMA.COLUMNS` with Snowflake's names of types. Whole numbers are kept in 64 bits here, whatever their

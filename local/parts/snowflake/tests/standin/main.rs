@@ -3,6 +3,7 @@
 mod evolve;
 mod file;
 mod protocol;
+mod replay;
 mod snowpipe;
 mod statements;
 mod streaming;

@@ -147,32 +147,42 @@ async fn a_reset_is_in_the_ledger_and_moves_neither_rows_nor_positions() {
 }
 
 #[tokio::test]
-async fn a_streams_progress_and_latency_are_those_of_its_rows() {
+async fn a_streams_progress_pace_and_latency_are_those_of_its_rows() {
     let warehouse = Warehouse::founded().await;
     let table = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table");
-    let none = warehouse.run(&observe::latency(&table)).await.expect("an answer");
-    assert_eq!(none[0]["p50"], None);
+    let none = warehouse.run(&observe::pace(&table)).await.expect("an answer");
+    assert_eq!((none[0]["p50"].as_deref(), none[0]["hour_rows"].as_deref()), (None, Some("0")));
     let insert = "INSERT INTO STREAMING.PUBLIC.PURCHASES (EVENT_ID, CUSTOMER_EMAIL, PRODUCT_ID, QUANTITY, PURCHASE_TS,
         SCHEMA_VERSION, _SLUICE_RUN_ID, _SLUICE_SEQUENCE, _SLUICE_LOADED_AT, _KAFKA_TOPIC, _KAFKA_PARTITION, _KAFKA_OFFSET,
         _KAFKA_TIMESTAMP) VALUES ";
-    let row = |offset: u32, milliseconds: u32| {
+    let now = chrono::Utc::now();
+    let row = |offset: u32, run: &str, minutes: i64, milliseconds: i64| {
+        let loaded = now - chrono::TimeDelta::minutes(minutes);
+        let [loaded, event] = [loaded, loaded - chrono::TimeDelta::milliseconds(milliseconds)]
+            .map(|at| at.format("%Y-%m-%d %H:%M:%S%.6f").to_string());
         format!(
-            "('e', 'c', 1, 1, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6), 1, 'r', 0,
-             '2026-01-01 00:00:0{}.{:03}'::TIMESTAMP_NTZ(6), 'purchases', 1, {offset}, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6))",
-            milliseconds / 1000,
-            milliseconds % 1000
+            "('e', 'c', 1, 1, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6), 1, '{run}', 0, '{loaded}'::TIMESTAMP_NTZ(6),
+             'purchases', 1, {offset}, '{event}'::TIMESTAMP_NTZ(6))"
         )
     };
-    let rows = [row(7, 100), row(9, 300), row(8, 2_500)].join(", ");
-    warehouse.run(&format!("{insert}{rows}")).await.expect("rows");
+    let rows = [
+        row(7, "c/r", 1, 100),
+        row(9, "c/r", 10, 300),
+        row(8, "c/r", 50, 2_500),
+        // Of the day before, and of a replay: neither tells how fast the stream is.
+        row(1, "c/r", 1_440, 99_999),
+        row(2, "c/replay-1", 1, 99_999),
+    ];
+    warehouse.run(&format!("{insert}{}", rows.join(", "))).await.expect("rows");
     let partitions = warehouse.run(&observe::partitions(&table)).await.expect("partitions");
     assert_eq!(partitions.len(), 1);
     let value = |column: &str| partitions[0][column].as_deref();
     assert_eq!((value("topic"), value("number")), (Some("purchases"), Some("1")));
-    assert_eq!((value("row_count"), value("highest")), (Some("3"), Some("9")));
-    assert_eq!(value("newest_row"), Some("2026-01-01T00:00:02.500000Z"));
-    let latency = warehouse.run(&observe::latency(&table)).await.expect("latencies");
-    assert_eq!((latency[0]["p50"].as_deref(), latency[0]["p99"].as_deref()), (Some("300"), Some("2456")));
+    assert_eq!((value("row_count"), value("highest")), (Some("5"), Some("9")));
+    let pace = warehouse.run(&observe::pace(&table)).await.expect("the pace");
+    let value = |column: &str| pace[0][column].as_deref();
+    assert_eq!((value("p50"), value("p99")), (Some("300"), Some("2456")));
+    assert_eq!((value("hour_rows"), value("recent_rows")), (Some("3"), Some("1")));
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ struct Topic {
     /// Valid records whose rows the warehouse refuses, by partition and offset.
     refused: BTreeSet<(usize, i64)>,
     position: Vec<usize>,
+    /// Partitions whose channels were forgotten, and with them how many rows were refused.
+    forgotten: BTreeSet<usize>,
 }
 
 impl Topic {
@@ -55,17 +57,18 @@ impl Topic {
             .enumerate()
             .flat_map(|(n, records)| records.iter().filter(|(_, good)| *good).map(move |(offset, _)| (n, *offset)));
         let refused = good.filter(|_| random.percent(3)).collect();
-        Topic { cluster: "cluster", day: 0, partitions, refused, position: vec![0; PARTITIONS] }
+        let forgotten = BTreeSet::new();
+        Topic { cluster: "cluster", day: 0, partitions, refused, position: vec![0; PARTITIONS], forgotten }
     }
 
-    /// The topic is deleted and made anew, another day: the offsets begin again, with other records.
+    /// The topic is deleted and made anew, often on the same day: the offsets begin again, with other records.
     fn recreated(random: &mut Random) -> Self {
-        let mut topic = Topic { cluster: "cluster-2", day: 1, ..Topic::new(random) };
-        for (_, good) in topic.partitions.iter_mut().flatten() {
-            // A dead letter's name knows nothing of creations.
-            *good = true;
-        }
-        topic
+        Topic { cluster: "cluster-2", day: random.below(2) as i64, ..Topic::new(random) }
+    }
+
+    /// As it stands in names.
+    fn creation(&self) -> String {
+        sluice_core::lake::digest(&[self.cluster.as_bytes()])
     }
 
     fn channel(&self, partition: usize) -> String {
@@ -74,7 +77,8 @@ impl Topic {
 
     fn record(&self, offset: i64, good: bool) -> Record {
         let record = record(offset, good);
-        Record { timestamp_ms: record.timestamp_ms + self.day * 86_400_000, ..record }
+        let key = Some(bytes::Bytes::from_static(self.cluster.as_bytes()));
+        Record { timestamp_ms: record.timestamp_ms + self.day * 86_400_000, key, ..record }
     }
 
     /// Cuts new batches: mostly from where the group is, sometimes again from before.
@@ -139,13 +143,12 @@ fn a_topic_made_anew_under_the_old_cluster_id_is_reported_and_kept() {
     let model = Model::calm();
     let stream = stream(&model, Duration::ZERO);
     process(&stream, &model, &[batch(0, 200_000..200_010)]).expect("processed");
-    let anew =
-        Topic { cluster: "cluster", day: 1, partitions: Vec::new(), refused: BTreeSet::new(), position: Vec::new() };
+    let anew = Topic { partitions: Vec::new(), day: 1, ..Topic::new(&mut Random::new(1)) };
     let records = (0..10).map(|offset| anew.record(offset, true)).collect();
     let report = process(&stream, &model, &[Batch { records, ..batch(0, []) }]).expect("processed");
     assert_eq!((report.done[0].skipped, report.done[0].rows), (10, 0), "what the channel says goes");
     assert_eq!(model.announced("LoadFailed").len(), 1);
-    assert!(model.object("archive/purchases/2025-11-01/0-0-9.ndjson.zst").is_some());
+    assert!(model.archived("2025-11-01", 0, 0, 9).is_some());
 }
 
 fn play(seed: u64, random: &mut Random, model: &Model, topic: &mut Topic) {
@@ -177,7 +180,9 @@ fn play(seed: u64, random: &mut Random, model: &Model, topic: &mut Topic) {
             model.commit_some();
         }
         if !calm && random.percent(1) {
-            model.forget(&topic.channel(random.below(PARTITIONS)));
+            let partition = random.below(PARTITIONS);
+            model.forget(&topic.channel(partition));
+            topic.forgotten.insert(partition);
         }
         let n = random.below(flights.len());
         if !calm && random.percent(2) {
@@ -200,9 +205,14 @@ fn check(seed: u64, model: &Model, topic: &Topic) {
     let ids: Vec<String> =
         model.announced("TableLoaded").iter().filter_map(|d| d["id"].as_str().map(str::to_owned)).collect();
     let date = if topic.day == 0 { "2025-10-31" } else { "2025-11-01" };
+    let is_own = |key: &str| {
+        let name = sluice_core::lake::Archive::parse("purchases", key).expect("the name of an archive");
+        name.creation == Some(topic.creation())
+    };
     let archived: BTreeSet<(i64, i64)> = model
         .objects(&format!("archive/purchases/{date}/"))
         .iter()
+        .filter(|(key, _)| is_own(key))
         .flat_map(|(_, body)| {
             let lines = zstd::stream::decode_all(&body[..]).expect("zstd");
             let line = |line: &[u8]| serde_json::from_slice::<serde_json::Value>(line).expect("json");
@@ -210,6 +220,7 @@ fn check(seed: u64, model: &Model, topic: &Topic) {
         })
         .map(|line| (line["partition"].as_i64().expect("a number"), line["offset"].as_i64().expect("a number")))
         .collect();
+    let own_key = base64_simd::STANDARD.encode_to_string(topic.cluster);
     for n in 0..PARTITIONS {
         let mut landed = model.landed_in(&topic.channel(n));
         landed.sort_unstable();
@@ -220,17 +231,28 @@ fn check(seed: u64, model: &Model, topic: &Topic) {
         for (offset, _) in &topic.partitions[n] {
             assert!(archived.contains(&(n as i64, *offset)), "seed {seed}, partition {n}: {offset} is not archived");
         }
-        if topic.day > 0 {
-            // What follows is told by names that the first creation of the topic has used, too.
+        let letters: Vec<i64> = model
+            .objects(&format!("dead-letter/purchases/{n}/"))
+            .iter()
+            .map(|(_, body)| serde_json::from_slice::<serde_json::Value>(body).expect("json"))
+            .filter(|letter| letter["key"] == own_key.as_str())
+            .map(|letter| letter["offset"].as_i64().expect("a number"))
+            .collect();
+        assert_eq!(letters, topic.offsets(n, false), "seed {seed}, partition {n}: dead letters");
+
+        let refused = model.refused_rows(&topic.channel(n));
+        if refused > 0 && !topic.forgotten.contains(&n) {
+            let told = sluice_core::lake::refused_key(&topic.channel(n), refused);
+            assert!(
+                !model.objects(&told).is_empty(),
+                "seed {seed}, partition {n}: {refused} refused rows, nobody told"
+            );
+            assert!(!model.announced("LoadFailed").is_empty(), "seed {seed}");
+        }
+        if topic.cluster != "cluster" {
+            // An announcement's id knows nothing of creations.
             continue;
         }
-        let letters: Vec<String> =
-            model.objects(&format!("dead-letter/purchases/{n}/")).into_iter().map(|(key, _)| key).collect();
-        let bad = topic.offsets(n, false);
-        let expected: Vec<String> =
-            bad.iter().map(|offset| sluice_core::lake::dead_letter_key("purchases", n as i32, *offset)).collect();
-        assert_eq!(letters, expected, "seed {seed}, partition {n}: dead letters");
-
         let last = topic.offsets(n, true).last().copied().unwrap_or_default();
         let told = ids
             .iter()

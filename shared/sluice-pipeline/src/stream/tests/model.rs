@@ -110,8 +110,14 @@ impl Model {
         self.0.borrow().table.get(channel).cloned().unwrap_or_default()
     }
 
-    pub fn object(&self, key: &str) -> Option<Bytes> {
-        self.0.borrow().objects.get(key).cloned()
+    /// The archive of a partition's records from the first to the last of these offsets.
+    pub fn archived(&self, date: &str, partition: i32, first: i64, last: i64) -> Option<Bytes> {
+        let found = |key: &str| {
+            let name = sluice_core::lake::Archive::parse("purchases", key);
+            name.is_some_and(|name| (name.partition, name.first, name.last) == (partition, first, last))
+        };
+        let objects = self.objects(&format!("archive/purchases/{date}/"));
+        objects.into_iter().find(|(key, _)| found(key)).map(|(_, body)| body)
     }
 
     pub fn objects(&self, prefix: &str) -> Vec<(String, Bytes)> {
@@ -151,6 +157,11 @@ impl Model {
     /// The warehouse will take the row of this offset and then refuse it.
     pub fn refuse(&self, channel: &str, offset: i64) {
         self.0.borrow_mut().refused.insert((channel.to_owned(), offset));
+    }
+
+    /// What the channel counts.
+    pub fn refused_rows(&self, channel: &str) -> u64 {
+        self.with(channel, |state| state.errors)
     }
 
     pub fn decoder_is_down(&self, down: bool) {
@@ -303,7 +314,7 @@ impl ObjectStore for Model {
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Err(Error::unsupported("streaming reads nothing back").with("key", key))
+        self.call(|world| world.objects.get(key).cloned()).await
     }
 
     async fn first_key(&self, prefix: &str) -> Result<Option<String>> {

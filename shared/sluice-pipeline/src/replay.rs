@@ -1,0 +1,277 @@
+//! Reading the archive back: what a topic's records of some time are as rows of its table, each record once.
+//!
+//! The archive holds batches as they were delivered, so its objects overlap, and a record may lie in several. Here each
+//! partition is read in the order of its offsets; a record that comes again is counted and dropped, and two different
+//! records under one offset end the replay. Records are judged by the code of the stream, with the contract of today.
+//!
+//! What is read is a range of offsets: from the first to the last record of the asked time, with everything between.
+//! It ends at the channel's committed offset, because rows above it may still be under way.
+
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use sluice_core::{
+    Cell, Column, ColumnType, Error, LakeId, Result, RunId, Schema, Table,
+    lake::{self, Archive},
+    port::{Listing, ObjectStore},
+    sources::{Format, Source},
+};
+
+use crate::stream::{
+    APPEND_BYTES, Channel, Decode, Record,
+    record::{self, Kept},
+    row::{self, Fields},
+};
+use merge::{Merge, Placed};
+
+/// Objects under way at once: those are a few megabytes each.
+const FETCHES_AT_ONCE: usize = 8;
+/// Dead letters under way at once.
+const PUTS_AT_ONCE: usize = 16;
+
+/// What a row has beside the contract's columns. When it reached the table is for whoever puts it there.
+const ORIGIN: [(&str, ColumnType); 8] = [
+    ("_sluice_run_id", ColumnType::Text),
+    ("_sluice_sequence", ColumnType::Bigint),
+    ("_sluice_source_file", ColumnType::Text),
+    ("_sluice_row_number", ColumnType::Bigint),
+    ("_kafka_topic", ColumnType::Text),
+    ("_kafka_partition", ColumnType::Bigint),
+    ("_kafka_offset", ColumnType::Bigint),
+    ("_kafka_timestamp", ColumnType::Timestamp),
+];
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Request<'a> {
+    pub table: &'a Table,
+    pub topic: &'a str,
+    pub lake_id: &'a LakeId,
+    /// The creation of the topic whose records count.
+    pub cluster_id: &'a str,
+    /// Part of each row's run id, after its channel's name.
+    pub run_id: &'a RunId,
+    /// Records from this time on and before that one.
+    pub from: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    /// Only this partition.
+    pub partition: Option<i32>,
+    /// Only offsets from the first to the last of these.
+    pub offsets: (i64, i64),
+    /// Whether records that break the contract are put where the stream puts them.
+    pub keep_dead_letters: bool,
+}
+
+/// Where rows go.
+pub trait Rows {
+    /// One cell for each of [`columns`].
+    fn push(&mut self, row: &[Cell<'_>]) -> impl Future<Output = Result<()>>;
+}
+
+/// What the archive holds of one partition.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Archived {
+    pub partition: i32,
+    /// The range of offsets; `None` when no record is of the asked time, or none that is committed.
+    pub range: Option<(i64, i64)>,
+    /// Records in the range.
+    pub records: u64,
+    /// Those that are rows.
+    pub rows: u64,
+    /// Those that break the contract.
+    pub dead_letters: u64,
+    /// How often a record was met again.
+    pub repeated: u64,
+}
+
+impl Archived {
+    /// Offsets of the range without a record: not archived, or taken by Kafka's own markers.
+    pub fn absent(&self) -> u64 {
+        self.range.map_or(0, |(first, last)| (last - first + 1) as u64 - self.records)
+    }
+}
+
+/// The columns of the rows that a replay makes.
+pub fn columns(table: &Table) -> Schema {
+    let own = table.columns.columns().iter().cloned();
+    Schema(own.chain(ORIGIN.map(|(name, column_type)| Column::optional(name, column_type))).collect())
+}
+
+/// The archive's objects that may hold what is asked for, by partition, in the order in which they are read.
+pub async fn find(store: &impl Listing, request: &Request<'_>) -> Result<BTreeMap<i32, Vec<Archive>>> {
+    let creation = lake::digest(&[request.cluster_id.as_bytes()]);
+    let mut found: BTreeMap<i32, Vec<Archive>> = BTreeMap::new();
+    for date in dates(request.from, request.to) {
+        for key in store.keys(&lake::archive_prefix(request.topic, date)).await? {
+            let Some(archive) = Archive::parse(request.topic, &key) else { continue };
+            let is_asked_for = request.partition.is_none_or(|partition| partition == archive.partition)
+                && archive.first <= request.offsets.1
+                && archive.last >= request.offsets.0;
+            if is_asked_for && archive.creation.as_ref().is_none_or(|of| *of == creation) {
+                found.entry(archive.partition).or_default().push(archive);
+            }
+        }
+    }
+    found.values_mut().for_each(|archives| archives.sort());
+    Ok(found)
+}
+
+/// An object lies under the date of its first record: those of the days around may hold records of the asked time, too.
+fn dates(from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+    let one = Days::new(1);
+    let (first, last) = (from.date_naive(), to.date_naive());
+    let last = last.checked_add_days(one).unwrap_or(last);
+    first.checked_sub_days(one).unwrap_or(first).iter_days().take_while(move |date| *date <= last)
+}
+
+/// Reads one partition. `committed` is the channel's offset; `step` is called after each object.
+pub async fn read<S: ObjectStore, D: Decode>(
+    store: &S,
+    formats: &D,
+    request: &Request<'_>,
+    (partition, archives): (i32, &[Archive]),
+    committed: Option<i64>,
+    rows: &mut impl Rows,
+    step: impl Fn(),
+) -> Result<Archived> {
+    let Some(committed) = committed else { return Ok(Archived { partition, ..Archived::default() }) };
+    let channel =
+        Channel::new(request.lake_id, request.cluster_id, request.topic, partition, request.table.table.clone());
+    let last = request.offsets.1.min(committed);
+    let mut reader = Reader {
+        store,
+        formats,
+        request,
+        partition,
+        run_id: format!("{}/{}", channel.name, request.run_id),
+        last,
+        archived: Archived { partition, ..Archived::default() },
+        beyond: Archived::default(),
+        letters: Vec::new(),
+    };
+    let mut merge = Merge::default();
+    let wanted = archives.iter().filter(|archive| archive.first <= last);
+    let fetch = |archive| async move { Ok::<_, Error>((archive, fetch(store, request.topic, archive).await?)) };
+    let mut fetched = stream::iter(wanted).map(fetch).buffered(FETCHES_AT_ONCE);
+    while let Some((archive, (key, records))) = fetched.try_next().await? {
+        for placed in merge.take_below(archive.first) {
+            reader.take(placed, rows).await?;
+        }
+        merge.add(&key, records)?;
+        step();
+    }
+    let repeated = merge.repeated();
+    for placed in merge.take_below(i64::MAX) {
+        reader.take(placed, rows).await?;
+    }
+    reader.keep_letters().await?;
+    Ok(Archived { repeated, ..reader.archived })
+}
+
+async fn fetch(store: &impl ObjectStore, topic: &str, archive: &Archive) -> Result<(String, Vec<Record>)> {
+    let key = archive.key(topic);
+    let body = store.get(&key).await?;
+    let body = body.ok_or_else(|| Error::not_found("an archive went away while it was read").with("key", &key))?;
+    let records = Kept::read_archive(&body, topic, archive.partition).map_err(|error| error.with("key", &key))?;
+    Ok((key, records))
+}
+
+/// One partition's records on their way to rows.
+struct Reader<'a, S, D> {
+    store: &'a S,
+    formats: &'a D,
+    request: &'a Request<'a>,
+    partition: i32,
+    run_id: String,
+    /// The highest offset that may be replayed.
+    last: i64,
+    archived: Archived,
+    /// What came after the last record of the asked time: part of the range only if another one follows.
+    beyond: Archived,
+    letters: Vec<(String, Bytes)>,
+}
+
+impl<S: ObjectStore, D: Decode> Reader<'_, S, D> {
+    async fn take(&mut self, placed: Placed, rows: &mut impl Rows) -> Result<()> {
+        let offset = placed.record.offset;
+        if offset < self.request.offsets.0 || offset > self.last {
+            return Ok(());
+        }
+        let at = DateTime::from_timestamp_millis(placed.record.timestamp_ms);
+        let is_of_the_time = at.is_some_and(|at| self.request.from <= at && at < self.request.to);
+        if self.archived.range.is_none() && !is_of_the_time {
+            return Ok(());
+        }
+        self.beyond.records += 1;
+        match self.judge(&placed, rows).await? {
+            Ok(()) => self.beyond.rows += 1,
+            Err(reason) => {
+                self.beyond.dead_letters += 1;
+                self.reject(&placed.record, &reason).await?;
+            }
+        }
+        if is_of_the_time {
+            let beyond = std::mem::take(&mut self.beyond);
+            self.archived.records += beyond.records;
+            self.archived.rows += beyond.rows;
+            self.archived.dead_letters += beyond.dead_letters;
+            let first = self.archived.range.map_or(offset, |(first, _)| first);
+            self.archived.range = Some((first, offset));
+        }
+        Ok(())
+    }
+
+    /// The record as a row, or why it is none.
+    async fn judge(&self, placed: &Placed, rows: &mut impl Rows) -> Result<std::result::Result<(), String>> {
+        let Placed { record, key, line } = placed;
+        let decoded = match (&self.request.table.source, &record.value) {
+            (Source::Kafka { format: Format::Avro, .. }, Some(value)) => {
+                match self.formats.decode(self.request.topic, value).await? {
+                    Ok(json) => Some(json),
+                    Err(reason) => return Ok(Err(reason)),
+                }
+            }
+            (_, value) => value.clone(),
+        };
+        let schema = &self.request.table.columns;
+        let fields = match Fields::read(schema, decoded.as_deref()) {
+            Ok(fields) => fields,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        if let Err(reason) = row::check_size(schema, record, decoded.as_deref(), APPEND_BYTES) {
+            return Ok(Err(reason));
+        }
+        let mut cells = fields.cells();
+        cells.extend([
+            Cell::Text(&self.run_id),
+            Cell::Bigint(record.offset),
+            Cell::Text(key),
+            Cell::Bigint(*line),
+            Cell::Text(self.request.topic),
+            Cell::Bigint(i64::from(self.partition)),
+            Cell::Bigint(record.offset),
+            row::timestamp(record).map_or(Cell::Null, Cell::Timestamp),
+        ]);
+        rows.push(&cells).await.map(Ok)
+    }
+
+    async fn reject(&mut self, record: &Record, reason: &str) -> Result<()> {
+        if self.request.keep_dead_letters {
+            let (cluster, topic) = (self.request.cluster_id, self.request.topic);
+            self.letters.push(record::dead_letter(cluster, topic, self.partition, record, reason)?);
+        }
+        if self.letters.len() >= PUTS_AT_ONCE { self.keep_letters().await } else { Ok(()) }
+    }
+
+    async fn keep_letters(&mut self) -> Result<()> {
+        let (store, letters) = (self.store, std::mem::take(&mut self.letters));
+        let puts = stream::iter(letters).map(|(key, body)| async move { store.put(&key, body).await.map(drop) });
+        puts.buffer_unordered(PUTS_AT_ONCE).try_collect().await
+    }
+}
