@@ -7,13 +7,16 @@
 mod client;
 mod columns;
 pub mod config;
+mod connect;
 mod copy;
 mod decode;
 mod error;
+mod frames;
 mod observe;
 pub mod position;
 mod read;
 mod sql;
+mod tap;
 mod tls;
 mod type_map;
 
