@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
-use sluice_core::{Error, Result};
+use sluice_core::{Error, Kind, Result};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -52,7 +52,9 @@ pub(crate) async fn connect(
     for address in addresses {
         match way.to(address).await {
             Ok(connected) => return Ok(connected),
-            Err(error) => failure = error,
+            // An address where nobody answers says less than one where a server refused.
+            Err(error) if failure.kind() == Kind::Unavailable => failure = error,
+            Err(_) => {}
         }
     }
     Err(failure)
