@@ -15,11 +15,37 @@ use sluice_core::{Cell, ColumnType, Error, Result};
 
 use crate::{
     decode::{self, Decoded},
+    frames::{self, HEADER_BYTES},
     type_map::{Field, Integer, Wire},
 };
 
 /// The length that stands for NULL.
 const NULL: i32 = -1;
+
+/// Every binary `COPY` begins with this, then flags and the length of an extension, four bytes each.
+const SIGNATURE: &[u8] = b"PGCOPY\n\xff\r\n\0";
+const FIXED_HEADER_BYTES: usize = 19;
+
+/// In place of a row's number of values, at the end.
+const TRAILER: [u8; 2] = [0xFF, 0xFF];
+
+/// How much of the first message is the stream's header.
+pub(crate) fn header_bytes(bytes: &[u8]) -> Result<usize> {
+    let message = bytes.get(HEADER_BYTES..message_bytes(bytes)?).unwrap_or_default();
+    let extension = message.get(15..FIXED_HEADER_BYTES).filter(|_| message.starts_with(SIGNATURE));
+    let Some(extension) = extension.and_then(|length| length.first_chunk::<4>()) else {
+        return Err(Error::internal("binary COPY does not begin with its header"));
+    };
+    let header = FIXED_HEADER_BYTES + u32::from_be_bytes(*extension) as usize;
+    if header > message.len() {
+        return Err(Error::internal("the header of binary COPY is longer than its message"));
+    }
+    Ok(header)
+}
+
+fn message_bytes(bytes: &[u8]) -> Result<usize> {
+    bytes.first_chunk().and_then(|header| frames::length(*header)).ok_or_else(malformed)
+}
 
 /// Where a value lies in the batch; NULL has the length -1.
 #[derive(Clone, Copy)]
@@ -44,16 +70,26 @@ pub(crate) struct Columns {
 }
 
 impl<'a> Batch<'a> {
-    /// `bytes` holds whole rows: for each the number of its values, and each value's length and bytes.
-    pub(crate) fn new(bytes: &'a [u8], width: usize, rows: usize) -> Result<Self> {
-        let mut places = Vec::with_capacity(rows * width);
-        let mut at = 0;
-        for _ in 0..rows {
+    /// `bytes` holds so many messages, each a row: the number of its values, and each value's length and bytes. Before the
+    /// first row lie `header` bytes more.
+    pub(crate) fn new(bytes: &'a [u8], messages: usize, width: usize, header: usize) -> Result<Self> {
+        let mut places = Vec::with_capacity(messages * width);
+        let (mut at, mut skipped) = (0, header);
+        for _ in 0..messages {
+            let end = at + message_bytes(bytes.get(at..).unwrap_or_default())?;
+            at += HEADER_BYTES + std::mem::take(&mut skipped);
+            // The header may come alone.
+            if at == end {
+                continue;
+            }
             let count = bytes.get(at..at + 2).ok_or_else(malformed)?;
+            at += 2;
+            if count == TRAILER && at == end {
+                continue;
+            }
             if usize::from(u16::from_be_bytes([count[0], count[1]])) != width {
                 return Err(malformed());
             }
-            at += 2;
             for _ in 0..width {
                 let length = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>()).ok_or_else(malformed)?;
                 let length = i32::from_be_bytes(*length);
@@ -61,12 +97,19 @@ impl<'a> Batch<'a> {
                 places.push(Place { start: u32::try_from(at).map_err(|_| malformed())?, length });
                 at += usize::try_from(length.max(0)).map_err(|_| malformed())?;
             }
+            if at != end {
+                return Err(malformed());
+            }
         }
-        // The end of the last value was not looked at by the walk.
+        // The end of the last message was not looked at by the walk.
         if at != bytes.len() {
             return Err(malformed());
         }
-        Ok(Batch { bytes, places, width, rows })
+        Ok(Batch { bytes, rows: places.len() / width.max(1), places, width })
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
     }
 
     pub(crate) fn decode(&self, fields: &[Field]) -> Result<Columns> {

@@ -14,6 +14,11 @@ pub(crate) fn classify_connect(error: tokio_postgres::Error, attempted: &str) ->
     classified(error, attempted, Kind::Config)
 }
 
+/// Classifies an error of reaching the server at all.
+pub(crate) fn classify_socket(error: io::Error, attempted: &str) -> Error {
+    Error::new(kind_of_cause(&error).unwrap_or(Kind::Unavailable), attempted).because(error)
+}
+
 fn classified(error: tokio_postgres::Error, attempted: &str, otherwise: Kind) -> Error {
     if let Some(db) = error.as_db_error() {
         let code = db.code().code();

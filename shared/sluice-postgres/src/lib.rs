@@ -8,14 +8,17 @@
 mod client;
 mod columns;
 pub mod config;
+mod connect;
 mod copy;
 mod decode;
 mod divide;
 mod error;
+mod frames;
 mod observe;
 pub mod position;
 mod read;
 mod sql;
+mod tap;
 mod tls;
 mod type_map;
 

@@ -8,25 +8,22 @@ fn field(source: Type, contract: &str) -> Field {
     Field::new(&serde_json::from_value(column).unwrap(), &source).unwrap()
 }
 
-/// Rows of one value each.
+fn message(body: &[u8]) -> Vec<u8> {
+    [&b"d"[..], &(body.len() as i32 + 4).to_be_bytes(), body].concat()
+}
+
+/// Rows of one value each, as messages.
 fn rows(values: &[Option<Vec<u8>>]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for value in values {
-        bytes.extend(1_u16.to_be_bytes());
-        match value {
-            Some(value) => {
-                bytes.extend((value.len() as i32).to_be_bytes());
-                bytes.extend(value);
-            }
-            None => bytes.extend(NULL.to_be_bytes()),
-        }
-    }
-    bytes
+    let row = |value: &Option<Vec<u8>>| match value {
+        Some(value) => message(&[&[0, 1][..], &(value.len() as i32).to_be_bytes(), value].concat()),
+        None => message(&[&[0, 1][..], &NULL.to_be_bytes()].concat()),
+    };
+    values.iter().flat_map(row).collect()
 }
 
 fn decoded(field: &Field, values: &[Option<Vec<u8>>]) -> Columns {
     let bytes = rows(values);
-    Batch::new(&bytes, 1, values.len()).unwrap().decode(std::slice::from_ref(field)).unwrap()
+    Batch::new(&bytes, values.len(), 1, 0).unwrap().decode(std::slice::from_ref(field)).unwrap()
 }
 
 /// What the column holds, or `None` where the row is marked.
@@ -135,16 +132,41 @@ fn columns_agree_with_single_values() {
 #[test]
 fn bytes_that_are_no_rows_are_refused() {
     let good = rows(&[Some(vec![0; 8]), None]);
-    assert!(Batch::new(&good, 1, 2).is_ok());
-    for (bytes, width, count) in [
-        (&good[..good.len() - 1], 1, 2),
+    assert!(Batch::new(&good, 2, 1, 0).is_ok());
+    let longer_than_its_message = message(&[0, 1, 0x7F, 0xFF, 0xFF, 0xFF]);
+    let shorter_than_its_message = message(&[0, 1, 0, 0, 0, 1, 1, 1]);
+    for (bytes, messages, width) in [
+        (&good[..good.len() - 1], 2, 1),
         (&good[..], 1, 1),
-        (&good[..], 2, 1),
-        (&good[..], 1, 3),
-        (&[0, 1, 0x7F, 0xFF, 0xFF, 0xFF][..], 1, 1),
-        (&[0, 1, 0, 0, 0, 5, 1][..], 1, 1),
+        (&good[..], 2, 2),
+        (&good[..], 3, 1),
+        (&longer_than_its_message, 1, 1),
+        (&shorter_than_its_message, 1, 1),
+        (&message(&[0, 1, 0, 0, 0, 5, 1]), 1, 1),
+        (&message(&[0]), 1, 1),
+        (&[b'd', 0, 0, 0, 3], 1, 1),
     ] {
-        assert!(Batch::new(bytes, width, count).is_err(), "{bytes:?}");
+        assert!(Batch::new(bytes, messages, width, 0).is_err(), "{bytes:?}");
+    }
+}
+
+/// The stream's header lies before the first row or alone, perhaps with an extension; the trailer is no row.
+#[test]
+fn header_and_trailer_are_no_rows() {
+    let extended = [SIGNATURE, &[0; 4], &3_u32.to_be_bytes(), b"new"].concat();
+    let row = [&[0, 1][..], &8_i32.to_be_bytes(), &7_i64.to_be_bytes()].concat();
+    let field = field(Type::INT8, "bigint");
+    for header in [[SIGNATURE, &[0; 8]].concat(), extended] {
+        let alone = [message(&header), message(&row), message(&TRAILER)].concat();
+        let with_a_row = [message(&[&header[..], &row].concat()), message(&TRAILER)].concat();
+        for (bytes, messages) in [(alone, 3), (with_a_row, 2)] {
+            let batch = Batch::new(&bytes, messages, 1, header_bytes(&bytes).unwrap()).unwrap();
+            let columns = batch.decode(std::slice::from_ref(&field)).unwrap();
+            assert_eq!((batch.rows(), cell(&columns, 0)), (1, Some(Cell::Bigint(7))));
+        }
+        for bytes in [message(&header[1..]), message(&header[..header.len() - 1]), header.clone(), Vec::new()] {
+            assert!(header_bytes(&bytes).is_err(), "{bytes:?}");
+        }
     }
 }
 
@@ -152,7 +174,7 @@ fn bytes_that_are_no_rows_are_refused() {
 fn a_value_of_another_length_than_its_type_is_an_error_that_names_the_column() {
     let field = field(Type::INT8, "bigint");
     let bytes = rows(&[Some(vec![1, 2, 3])]);
-    let batch = Batch::new(&bytes, 1, 1).unwrap();
+    let batch = Batch::new(&bytes, 1, 1, 0).unwrap();
     assert_eq!(batch.decode(std::slice::from_ref(&field)).unwrap().marked, [0]);
     let error = batch.row(0, std::slice::from_ref(&field)).unwrap_err();
     assert!(error.to_string().contains("column"), "{error}");

@@ -110,10 +110,20 @@ pub async fn read_as(
     cursor: Option<&Cursor>,
     lookback: u32,
 ) -> Result<(Read, Sink)> {
+    read_into(config, table, cursor, lookback, Sink::new(table)).await
+}
+
+pub async fn read_into<S: BatchSink>(
+    config: &PostgresConfig,
+    table: &Table,
+    cursor: Option<&Cursor>,
+    lookback: u32,
+    sink: S,
+) -> Result<(Read, S::Done)> {
     let run_id = RunId("test-run".into());
     let request = request(table, None);
     let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-    sluice_postgres::read(config, Options { lookback, ..Options::default() }, &run, Sink::new(table)).await
+    sluice_postgres::read(config, Options { lookback, ..Options::default() }, &run, sink).await
 }
 
 fn request(table: &Table, from_cursor: Option<&str>) -> ExtractRequest {
@@ -179,6 +189,11 @@ impl Session {
     pub async fn run(&self, statements: &str) {
         on(&self.client, &self.schema, statements).await;
     }
+
+    /// What a query of one text says.
+    pub async fn text(&self, query: &str) -> String {
+        self.client.query_one(query, &[]).await.unwrap().get(0)
+    }
 }
 
 async fn on(client: &Client, schema: &str, statements: &str) {
@@ -203,7 +218,7 @@ impl Sink {
         Sink { table: table.clone(), rows: Vec::new(), rejected: Vec::new() }
     }
 
-    fn ids(&self) -> Vec<i64> {
+    pub fn ids(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.rows.iter().map(|row| row[0].parse().unwrap()).collect();
         ids.sort_unstable();
         ids

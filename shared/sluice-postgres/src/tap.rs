@@ -1,0 +1,162 @@
+//! A connection's stream, with the rows of a `COPY` led off before the client sees them.
+//!
+//! The client hands out every row as a message of its own, which for rows of a hundred bytes costs more than reading and
+//! decoding them. So between the connection and the client sits a [`Tap`]: it reads large blocks, leaves the messages that
+//! carry rows in them, and gives whole blocks to whoever has opened the [`Outlet`]. All other messages go to the client as
+//! they came, in their order, so that it sees a `COPY` of no rows and everything else as it was, errors included.
+//!
+//! The outlet is a channel of few blocks. While it is full nothing is read, and the server waits.
+
+use std::{
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll, ready},
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
+    sync::mpsc::Sender,
+};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_util::sync::PollSender;
+
+use crate::frames::{Block, Frames, Front};
+
+/// The server begins to send rows.
+const COPY_OUT: u8 = b'H';
+
+/// What a server may say at any time: a notice, a notification, a setting's new value.
+const AT_ANY_TIME: [u8; 3] = [b'N', b'A', b'S'];
+
+/// Where the rows of the connection's next `COPY` go. Nobody has opened it: to the client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outlet(Arc<Mutex<Option<Sender<Block>>>>);
+
+impl Outlet {
+    /// For the next `COPY`. The sender is dropped at the end of that `COPY`, whatever the end is.
+    pub(crate) fn open(&self, rows: Sender<Block>) {
+        self.set(Some(rows));
+    }
+
+    /// For a `COPY` that has not even begun.
+    pub(crate) fn close(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, rows: Option<Sender<Block>>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = rows;
+    }
+
+    fn take(&self) -> Option<Sender<Block>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Tap<S> {
+    stream: S,
+    frames: Frames,
+    outlet: Outlet,
+    /// While a `COPY` is under way whose rows are not the client's.
+    rows: Option<PollSender<Block>>,
+    has_ended: bool,
+}
+
+impl<S> Tap<S> {
+    pub(crate) fn new(stream: S, outlet: Outlet) -> Self {
+        Tap { stream, frames: Frames::default(), outlet, rows: None, has_ended: false }
+    }
+
+    fn poll_hand_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(rows) = &mut self.rows
+            && self.frames.has_rows()
+        {
+            let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes the rows any more");
+            ready!(rows.poll_reserve(cx)).map_err(gone)?;
+            rows.send_item(self.frames.take_rows()).map_err(gone)?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let tap = self.get_mut();
+        while !tap.frames.passes() {
+            match tap.frames.front(tap.rows.is_some()) {
+                Front::Client { kind, length } => {
+                    ready!(tap.poll_hand_over(cx))?;
+                    match kind {
+                        COPY_OUT => tap.rows = tap.outlet.take().map(PollSender::new),
+                        kind if AT_ANY_TIME.contains(&kind) => {}
+                        _ => tap.rows = None,
+                    }
+                    tap.frames.pass(length);
+                }
+                Front::Unknown if tap.has_ended => {
+                    ready!(tap.poll_hand_over(cx))?;
+                    tap.rows = None;
+                    tap.frames.pass_rest();
+                    break;
+                }
+                Front::Unknown => {
+                    if tap.frames.is_full() {
+                        ready!(tap.poll_hand_over(cx))?;
+                    }
+                    let read = pin!(tap.stream.read_buf(tap.frames.space()));
+                    tap.has_ended = ready!(read.poll(cx))? == 0;
+                }
+            }
+        }
+        tap.frames.pass_to(out);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Tap<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.stream.channel_binding()
+    }
+}
+
+/// TLS below the tap: what is led off has been decrypted.
+pub(crate) struct TlsTap<T> {
+    pub tls: T,
+    pub outlet: Outlet,
+}
+
+impl<S, T> TlsConnect<S> for TlsTap<T>
+where
+    T: TlsConnect<S>,
+    T::Stream: 'static,
+    T::Error: 'static,
+    T::Future: Send + 'static,
+{
+    type Stream = Tap<T::Stream>;
+    type Error = T::Error;
+    type Future = BoxFuture<'static, Result<Self::Stream, Self::Error>>;
+
+    fn connect(self, stream: S) -> Self::Future {
+        let outlet = self.outlet;
+        self.tls.connect(stream).map(|connected| connected.map(|stream| Tap::new(stream, outlet))).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;
