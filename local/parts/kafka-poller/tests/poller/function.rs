@@ -92,9 +92,9 @@ async fn invoke(State(function): State<Function>, body: String) -> (HeaderMap, &
 
 /// A running poller; ends when it is dropped.
 pub struct Polling {
-    poller: Poller,
-    task: JoinHandle<anyhow::Result<()>>,
-    stop: watch::Sender<bool>,
+    pub poller: Poller,
+    pub task: JoinHandle<anyhow::Result<()>>,
+    pub stop: watch::Sender<bool>,
 }
 
 impl Polling {

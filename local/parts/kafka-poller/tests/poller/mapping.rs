@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use kafka_poller::{Config, FailurePolicy, StartingPosition};
 use sluice_kafka::Producer;
+use tokio::sync::mpsc;
 
 use crate::{
     TOPIC,
