@@ -9,6 +9,7 @@ use aws_sdk_cloudwatch::{
 };
 use chrono::Utc;
 use sluice_aws::classify;
+use sluice_core::Result;
 use sluice_kafka::{Credentials, KafkaConfig, Producer};
 
 use crate::{failure::Outcome, platform::Platform};
@@ -26,15 +27,15 @@ pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i
     Ok(Some(Box::pin(producer.ends(topic)).await?))
 }
 
-/// What the event source mapping reports: records between the topics' ends and what the function has taken, the most of
+/// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of
 /// the last minutes. `None` when it reports nothing, as when it is switched off.
-pub async fn reported(platform: &Platform, function: &str) -> Outcome<Option<u64>> {
+pub async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>> {
     let now = Utc::now().timestamp();
     let ask = Client::new(&platform.place.aws)
         .get_metric_statistics()
         .namespace("AWS/Lambda")
         .metric_name("OffsetLag")
-        .dimensions(Dimension::builder().name("FunctionName").value(platform.stack.resource(function)?).build())
+        .dimensions(Dimension::builder().name("FunctionName").value(function).build())
         .start_time(DateTime::from_secs(now - i64::from(WINDOW_SECONDS)))
         .end_time(DateTime::from_secs(now))
         .period(WINDOW_SECONDS)

@@ -120,9 +120,10 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
         true => format!("{}: no rows yet", table.table),
         false => output::table(&columns, &rows),
     };
-    let behind = match stream.lag {
-        None => "behind: not told".to_owned(),
-        Some(records) => format!("behind by {} records", thousands(records)),
+    let behind = match (stream.lag, &stream.lag_problem) {
+        (None, None) => "behind: not told".to_owned(),
+        (None, Some(problem)) => format!("behind: not told ({problem})"),
+        (Some(records), _) => format!("behind by {} records", thousands(records)),
     };
     let Throughput { last_five_minutes, last_hour } = stream.throughput;
     text.push_str(&format!("\n{behind}; rows per second: {last_five_minutes:.1} (5m), {last_hour:.1} (1h)"));
@@ -240,6 +241,7 @@ pub(super) mod tests {
                     stream: Some(StreamStatus {
                         partitions: vec![partition],
                         lag: Some(1_234),
+                        lag_problem: None,
                         throughput: Throughput { last_five_minutes: 12.34, last_hour: 0.0 },
                         latency_ms: latency,
                     }),
@@ -294,8 +296,13 @@ pub(super) mod tests {
         empty.tables[0].commit = None;
         empty.tables[0].load = Some(LoadState { newest: None, pending: 0, failed: 0, last_failure: None });
         let none = Throughput { last_five_minutes: 0.0, last_hour: 0.0 };
-        empty.tables[1].stream =
-            Some(StreamStatus { partitions: Vec::new(), lag: None, throughput: none, latency_ms: None });
+        empty.tables[1].stream = Some(StreamStatus {
+            partitions: Vec::new(),
+            lag: None,
+            lag_problem: None,
+            throughput: none,
+            latency_ms: None,
+        });
         let text = status(&empty);
         assert!(text.contains("dbt: no run yet") && text.contains("PURCHASES: no rows yet"), "{text}");
         assert!(text.contains("behind: not told"), "{text}");

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_core::{Table, port::required, sources::Source};
+use sluice_core::{Result, Table, port::required, sources::Source};
 use sluice_snowflake::sql::observe::{self, RECENT_SECONDS};
 
 use crate::{
@@ -22,6 +22,8 @@ pub struct StreamStatus {
     /// Records of the topic that are not durable in the table yet: of all partitions, or as the event source mapping of
     /// all topics reports it. `None` when neither can be told.
     pub lag: Option<u64>,
+    /// Why the lag cannot be told, where somebody was asked and gave no answer: the rest of the status stands without it.
+    pub lag_problem: Option<String>,
     pub throughput: Throughput,
     /// From the record's time to its append, over the rows of the last hour; `None` without rows.
     pub latency_ms: Option<Latency>,
@@ -73,9 +75,12 @@ pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table)
             newest_row: ledger::time(&row, "newest_row")?,
         });
     }
-    let lag = match &table.source {
-        Source::Kafka { topic, .. } => follow(context, warehouse, table, topic, &mut partitions).await?,
-        _ => None,
+    let (lag, lag_problem) = match &table.source {
+        Source::Kafka { topic, .. } => match follow(context, warehouse, table, topic, &mut partitions).await? {
+            Ok(lag) => (lag, None),
+            Err(error) => (None, Some(error.to_string())),
+        },
+        _ => (None, None),
     };
     let row = warehouse.ask("status", &observe::pace(&table.table)).await?.into_iter().next().unwrap_or_default();
     let rate =
@@ -89,19 +94,20 @@ pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table)
         (Some(p50), Some(p95), Some(p99)) => Some(Latency { p50, p95, p99 }),
         _ => None,
     };
-    Ok(StreamStatus { partitions, lag, throughput, latency_ms })
+    Ok(StreamStatus { partitions, lag, lag_problem, throughput, latency_ms })
 }
 
-/// Adds what the channels say, and how far each is behind. Gives how far they are behind together.
+/// Adds what the channels say, and how far each is behind. Gives how far they are behind together, or why the metric
+/// that would tell it cannot be read.
 async fn follow(
     context: &Context<'_>,
     warehouse: &Warehouse,
     table: &Table,
     topic: &str,
     partitions: &mut [Partition],
-) -> Outcome<Option<u64>> {
+) -> Outcome<Result<Option<u64>>> {
     let settings = context.platform.environment(STREAMER).await?;
-    let Some(cluster_id) = settings.get("SLUICE_CLUSTER_ID") else { return Ok(None) };
+    let Some(cluster_id) = settings.get("SLUICE_CLUSTER_ID") else { return Ok(Ok(None)) };
     let ends = lag::ends(&context.platform, topic).await?;
     let number = |partition: u64| i32::try_from(partition).unwrap_or(-1);
     let mut numbers: Vec<i32> = partitions.iter().map(|partition| number(partition.partition)).collect();
@@ -125,10 +131,10 @@ async fn follow(
         }
     }
     match &ends {
-        None => lag::reported(&context.platform, STREAMER).await,
+        None => Ok(lag::reported(&context.platform, context.platform.stack.resource(STREAMER)?).await),
         Some(ends) => {
-            let lags = ends.keys().map(|partition| behind(*partition)).collect::<Result<Vec<_>, _>>()?;
-            Ok(Some(lags.into_iter().flatten().sum()))
+            let lags = ends.keys().map(|partition| behind(*partition)).collect::<Result<Vec<_>>>()?;
+            Ok(Ok(Some(lags.into_iter().flatten().sum())))
         }
     }
 }
