@@ -181,7 +181,7 @@ def dead_letters(starts):
             query["continuation-token"] = token
         url = f"{stack.address('SLUICE_AWS_URL')}/{stack.BUCKET}?{urllib.parse.urlencode(query)}"
         page = urllib.request.urlopen(url, timeout=60).read().decode()
-        for partition, offset in re.findall(r"<Key>dead-letter/[^/]+/(\d+)/(\d+)\.json</Key>", page):
+        for partition, offset in re.findall(r"<Key>dead-letter/[^/]+/(\d+)/(\d+)-[0-9a-f]+\.json</Key>", page):
             if int(offset) >= starts[int(partition)]:
                 found.add((int(partition), int(offset)))
         token = re.search(r"<NextContinuationToken>([^<]+)<", page)
