@@ -183,7 +183,7 @@ pub struct RetryArgs {
 }
 
 fn from_time(text: &str) -> Result<DateTime<Utc>, String> {
-    time(text, |day| Some(day))
+    time(text, Some)
 }
 
 fn to_time(text: &str) -> Result<DateTime<Utc>, String> {
