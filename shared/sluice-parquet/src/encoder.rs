@@ -21,7 +21,7 @@ const ZSTD_LEVEL: i32 = 1;
 pub(crate) const ROW_GROUP_ROWS: usize = 512 * 1024;
 
 /// And bytes per row group, encoded, dictionaries included: what bounds our own memory, whatever the table.
-const ROW_GROUP_BYTES: usize = 16 * 1024 * 1024;
+const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
 /// A column's dictionary grows to this before the column goes on without one.
 const DICTIONARY_BYTES: usize = 6 * 1024 * 1024;
