@@ -6,8 +6,9 @@ EVENTS (1,000,000) and SEED (1) change the run. Then the topic is read back and 
 and offsets of each partition, every event as often as the topic has it, a dead letter for each record that is none.
 
 The broker here keeps acknowledged records only when it is asked to end (SIGTERM), and not those that it acknowledges while
-it ends: so the client pauses while the broker is started again. The function is killed. The poller is dropped at whatever it is doing and begins with its saved positions. The warehouse breaks every connection
-for a second and loses what is not committed.
+it ends: so the client pauses while the broker is started again. The function is killed. The poller is dropped at whatever it
+is doing and begins with its saved positions. The warehouse breaks every connection for a second and loses what is not
+committed.
 """
 
 import collections
