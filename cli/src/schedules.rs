@@ -23,6 +23,8 @@ pub struct Schedule {
     /// Whether the stack's schedule of that name wakes a function that has other tables too: to pause one table is to name it
     /// in the schedule's input.
     pub shared: bool,
+    /// A shared one is off for every table of the function, not for this one alone.
+    pub is_off_for_all: bool,
 }
 
 /// The stack's group of schedules.
@@ -58,6 +60,7 @@ impl Schedules {
                 expression: found.schedule_expression().unwrap_or_default().to_owned(),
                 enabled,
                 shared: false,
+                is_off_for_all: false,
             });
             schedules.extend(woken(&self.tables, &name, function, input, enabled));
         }
@@ -132,6 +135,7 @@ fn woken(tables: &[Table], name: &str, function: &str, input: &str, enabled: boo
             expression: table.schedule.as_ref()?.expression(),
             enabled: enabled && !is_excepted(&table.table),
             shared: true,
+            is_off_for_all: !enabled,
         })
     };
     tables.iter().filter(is_woken).filter_map(schedule).collect()

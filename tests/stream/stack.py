@@ -81,33 +81,6 @@ def ends():
         reader.close()
 
 
-def read_back(starts, stops):
-    """Every record of the topic in these ranges, as (partition, offset, value)."""
-    reader = consumer()
-    reader.assign([TopicPartition(TOPIC, p, starts[p]) for p in starts])
-    left = {p for p in starts if starts[p] < stops[p]}
-    moved = time.monotonic()
-    try:
-        while left:
-            # It waits for so many messages or so long, whichever comes first.
-            messages = reader.consume(2_000, timeout=0.5)
-            if messages:
-                moved = time.monotonic()
-            elif time.monotonic() - moved > 60:
-                raise SystemExit(f"the topic has no record where its partitions {sorted(left)} should go on")
-            for message in messages:
-                if message.error():
-                    # A report, such as that this broker knows no groups; a record that stays away is found above.
-                    continue
-                partition, offset = message.partition(), message.offset()
-                if offset < stops[partition]:
-                    yield partition, offset, message.value()
-                if offset + 1 >= stops[partition]:
-                    left.discard(partition)
-    finally:
-        reader.close()
-
-
 def purchase(rng, at):
     customer = f"storm-{rng.randrange(20_000)}@example.com"
     event = {

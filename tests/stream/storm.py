@@ -1,9 +1,13 @@
 """Events from an independent Kafka client while parts of the platform are killed and restarted at random.
 
-    sluice-local with-stack --open -- .tools/venv/kafka-client/bin/python tests/stream/storm.py
+    sluice-local --state <folder> with-stack --open -- .tools/venv/kafka-client/bin/python tests/stream/storm.py <folder>
 
-EVENTS (1,000,000) and SEED (1) change the run. Then the topic is read back and compared with the warehouse: counts, sums
-and offsets of each partition, every event as often as the topic has it, a dead letter for each record that is none.
+EVENTS (1,000,000) and SEED (1) change the run. Then what the broker has acknowledged, record for record, is compared with the
+warehouse: counts, sums and offsets of each partition, every event once, a dead letter for each record that is none. The
+acknowledgements leave no offset of the topic out, so they are the topic.
+
+When half of it is sent, rows are taken out of the table and `sluice replay` brings them back from the archive, while the stream
+goes on and parts are killed; where it is broken off it is called again.
 
 The broker here keeps acknowledged records only when it is asked to end (SIGTERM), and not those that it acknowledges while
 it ends: so the client pauses while the broker is started again. The function is killed. The poller is dropped at whatever it
@@ -16,7 +20,9 @@ import datetime
 import json
 import os
 import random
+import pathlib
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -25,6 +31,9 @@ import urllib.request
 
 import stack
 
+ROOT = pathlib.Path(__file__).parents[2]
+# Where the stack keeps its things.
+STATE = sys.argv[1]
 EVENTS = int(os.environ.get("EVENTS") or 1_000_000)
 SEED = int(os.environ.get("SEED") or 1)
 # So fast that the platform is kept busy, so slow that the storm has time to blow.
@@ -71,6 +80,66 @@ class Storm(threading.Thread):
             raise SystemExit(self.failure)
 
 
+def since(starts):
+    return " OR ".join(f"(_KAFKA_PARTITION = {p} AND _KAFKA_OFFSET >= {start})" for p, start in starts.items())
+
+
+class Replay(threading.Thread):
+    """Takes committed rows of the storm away and has `sluice replay` bring them back, called again where it breaks."""
+
+    TAKEN = 100
+
+    def __init__(self, starts, begin):
+        super().__init__(daemon=True)
+        self.rows = " OR ".join(f"(_KAFKA_PARTITION = {p} AND _KAFKA_OFFSET >= {first} AND _KAFKA_OFFSET < {first + self.TAKEN})"
+                                for p, first in starts.items())
+        self.past = since({p: first + self.TAKEN for p, first in starts.items()})
+        self.begin = begin
+        self.broken_off = 0
+        self.taken = 0
+        self.failure = None
+
+    def count(self):
+        return int(stack.sql(f"SELECT count(*) FROM {stack.TABLE} WHERE {self.rows}")[0][0])
+
+    def wait_until_past(self):
+        """The stream is past the rows that are taken, so it cannot bring them itself."""
+        for _ in range(120):
+            if int(stack.sql(f"SELECT count(DISTINCT _KAFKA_PARTITION) FROM {stack.TABLE} WHERE {self.past}")[0][0]) == stack.PARTITIONS:
+                return
+            time.sleep(0.5)
+        raise SystemExit(f"the stream did not come past its first {self.TAKEN} records in a minute")
+
+    def run(self):
+        try:
+            self.wait_until_past()
+            self.taken = self.count()
+            delete = f"DELETE FROM STREAMING.PUBLIC.PURCHASES WHERE {self.rows};"
+            self.call("tests/cli/warehouse", STATE, f"EXECUTE IMMEDIATE $$ BEGIN BEGIN TRANSACTION; {delete} COMMIT; END; $$")
+            self.taken -= self.count()
+            until = datetime.date.today() + datetime.timedelta(days=1)
+            self.call("tools/sluice", "--state", STATE, "replay", "--topic", stack.TOPIC, "--from", self.begin,
+                      "--to", until.isoformat(), "--yes", "--json")
+        except SystemExit as error:
+            self.failure = str(error)
+
+    def call(self, *command):
+        for _ in range(20):
+            ran = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            if ran.returncode == 0:
+                return
+            self.broken_off += 1
+            time.sleep(0.5)
+        raise SystemExit(f"{command[0]} failed twenty times: {ran.stdout}{ran.stderr}")
+
+    def finish(self):
+        self.join()
+        if self.failure:
+            raise SystemExit(self.failure)
+        if not self.taken:
+            raise SystemExit("no row was taken away for the replay")
+
+
 def bad(rng, event):
     """A value that breaks the contract, or the topic's format."""
     return rng.choice([
@@ -80,16 +149,15 @@ def bad(rng, event):
     ])()
 
 
-def send(rng, storm):
-    """Produces everything and waits until the broker has acknowledged it. Returns what was acknowledged where."""
+def send(rng, storm, replay, expected):
+    """Produces everything and waits until the broker has acknowledged it."""
     # Not idempotent: this broker forgets a producer's sequence when it ends.
     producer = stack.producer(**{"linger.ms": 20})
-    acknowledged = {}
 
     def delivered(error, message):
         if error:
             raise SystemExit(f"a record was not delivered: {error}")
-        acknowledged[message.partition(), message.offset()] = message.value()
+        expected.add(message.partition(), message.offset(), message.value())
 
     start = time.monotonic()
     for number in range(EVENTS):
@@ -108,13 +176,14 @@ def send(rng, storm):
             stack.restart("kafka")
             storm.done["kafka"] += 1
             storm.broker_due.clear()
+        if number == EVENTS // 2:
+            replay.start()
         if number % 100 == 0:
             producer.poll(0)
             time.sleep(max(0.0, start + number / RATE - time.monotonic()))
     if producer.flush(300):
         raise SystemExit("the broker did not acknowledge everything within five minutes")
     print(f"  {EVENTS:,} records sent in {time.monotonic() - start:.0f} s", flush=True)
-    return acknowledged
 
 
 def is_good(value):
@@ -127,32 +196,30 @@ def is_good(value):
 
 
 class Expected:
-    """What the topic says must be in the warehouse."""
+    """What the acknowledged records say must be in the warehouse."""
 
-    def __init__(self, starts, stops):
+    def __init__(self, starts):
+        # Of each partition: rows, their sum of quantities, their first and last offset.
         self.partitions = {p: [0, 0, None, None] for p in starts}
-        self.ids = collections.Counter()
+        self.offsets = {p: set() for p in starts}
+        self.ids = set()
         self.dead = set()
-        self.values = {}
-        for partition, offset, value in stack.read_back(starts, stops):
-            self.values[partition, offset] = value
-            event = is_good(value)
-            if event is None:
-                self.dead.add((partition, offset))
-                continue
-            line = self.partitions[partition]
-            line[0] += 1
-            line[1] += event["quantity"]
-            line[2] = offset if line[2] is None else line[2]
-            line[3] = offset
-            self.ids[event["event_id"]] += 1
+
+    def add(self, partition, offset, value):
+        self.offsets[partition].add(offset)
+        event = is_good(value)
+        if event is None:
+            self.dead.add((partition, offset))
+            return
+        line = self.partitions[partition]
+        line[0] += 1
+        line[1] += event["quantity"]
+        line[2] = offset if line[2] is None else min(line[2], offset)
+        line[3] = offset if line[3] is None else max(line[3], offset)
+        self.ids.add(event["event_id"])
 
     def rows(self):
         return sum(line[0] for line in self.partitions.values())
-
-
-def since(starts):
-    return " OR ".join(f"(_KAFKA_PARTITION = {p} AND _KAFKA_OFFSET >= {start})" for p, start in starts.items())
 
 
 def wait_for(rows, starts):
@@ -197,10 +264,12 @@ def main():
     begin = time.monotonic()
     storm = Storm(SEED)
     storm.start()
-    acknowledged = send(rng, storm)
+    replay = Replay(starts, datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"))
+    expected = Expected(starts)
+    send(rng, storm, replay, expected)
+    replay.finish()
     storm.stop()
     stops = stack.ends()
-    expected = Expected(starts, stops)
     wait_for(expected.rows(), starts)
     took = time.monotonic() - begin
 
@@ -210,9 +279,10 @@ def main():
         if have != want:
             faults.append(f"{what}: {have}, not {want}")
 
-    same("acknowledged records", len(acknowledged), EVENTS)
-    lost = [place for place, value in acknowledged.items() if expected.values.get(place, 0) != value]
-    same("acknowledged records that the topic does not have", lost[:5], [])
+    same("acknowledged records", sum(map(len, expected.offsets.values())), EVENTS)
+    for partition, offsets in expected.offsets.items():
+        unknown = offsets ^ set(range(starts[partition], stops[partition]))
+        same(f"partition {partition}: offsets that only the topic or only an acknowledgement knows", sorted(unknown)[:5], [])
     print(f"\n  {'partition':>9} {'rows':>10} {'sum(quantity)':>14} {'offsets':>20}")
     found = in_warehouse(starts)
     for partition, (count, total, first, last) in expected.partitions.items():
@@ -221,14 +291,14 @@ def main():
         print(f"  {partition:>9} {count:>10,} {total:>14,} {f'{first:,}-{last:,}':>20}")
     distinct = int(stack.sql(f"SELECT count(DISTINCT EVENT_ID) FROM {stack.TABLE} WHERE {since(starts)}")[0][0])
     same("distinct events", distinct, len(expected.ids))
-    same("events that the topic has", len(expected.ids), EVENTS - EVENTS // ONE_BAD_IN)
+    same("events that were acknowledged", len(expected.ids), EVENTS - EVENTS // ONE_BAD_IN)
     same("dead letters", len(dead_letters(starts) ^ expected.dead), 0)
     for part in ("kafka", "poller", "function", "snowflake"):
         if not storm.done[part]:
             faults.append(f"{part} was never hit")
-    repeated = expected.rows() - len(expected.ids)
-    print(f"\n  {expected.rows():,} rows, {len(expected.dead):,} dead letters, {repeated} repeated by the producer's own retries")
+    print(f"\n  {expected.rows():,} rows, {len(expected.dead):,} dead letters")
     print(f"  hit while it ran: {', '.join(f'{part} {count} times' for part, count in sorted(storm.done.items()))}")
+    print(f"  {replay.taken} rows taken away and replayed meanwhile, broken off {replay.broken_off} times")
     print(f"  {took:.0f} s from the first record to the last row, seed {SEED}")
     if faults:
         raise SystemExit("\n".join(["  the warehouse and the topic differ:", *faults]))

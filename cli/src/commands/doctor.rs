@@ -191,6 +191,9 @@ fn freshness(table: &str, schedules: &[&Schedule], age: Option<TimeDelta>) -> Ch
             format!("{told}; no schedule"),
             "give it a `schedule` in platform/sources.yaml and deploy",
         ),
+        (None, _) if schedules.iter().all(|schedule| schedule.is_off_for_all) => {
+            Check::warning(what, format!("{told}; paused with all of its function's tables"), "sluice resume --all")
+        }
         (None, _) => Check::warning(what, format!("{told}; paused"), format!("sluice resume {table}")),
         (Some(_), None) => Check::warning(what, told, format!("sluice run {table} --wait")),
         // A run that finds nothing new makes no commit, so an old commit may only mean a quiet source.
@@ -271,6 +274,7 @@ mod tests {
             expression: expression.into(),
             enabled,
             shared: false,
+            is_off_for_all: false,
         };
         let (hourly, weekly) = (schedule("rate(1 hour)", true), schedule("cron(0 1 ? * MON *)", true));
         let off = schedule("rate(1 hour)", false);
@@ -280,7 +284,12 @@ mod tests {
         assert_eq!(health(&[&hourly], 4), Health::Warning);
         assert_eq!(health(&[&weekly], 200), Health::Ok);
         assert_eq!(health(&[&weekly, &hourly], 200), Health::Warning);
-        assert!(freshness("T", &[&off], None).fix.is_some_and(|fix| fix.contains("resume")));
+        let fix = |schedule: &Schedule| freshness("T", &[schedule], None).fix;
+        assert_eq!(fix(&off).as_deref(), Some("sluice resume T"));
+        assert_eq!(
+            fix(&Schedule { shared: true, is_off_for_all: true, ..off }).as_deref(),
+            Some("sluice resume --all")
+        );
         assert!(freshness("T", &[], None).detail.contains("no schedule"));
     }
 

@@ -131,7 +131,8 @@ mod tests {
 
     fn schedule(name: &str, table: Option<&str>, enabled: bool) -> Schedule {
         let table = table.map(|table| table.parse().expect("a table"));
-        Schedule { name: name.into(), table, expression: "rate(1 hour)".into(), enabled, shared: false }
+        let expression = "rate(1 hour)".into();
+        Schedule { name: name.into(), table, expression, enabled, shared: false, is_off_for_all: false }
     }
 
     #[test]

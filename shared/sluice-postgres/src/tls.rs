@@ -1,12 +1,12 @@
-//! TLS for the connection, by the secret's `sslmode`. One provider, named here: nothing depends on a process default.
+//! TLS for the connection, by the secret's `sslmode`.
 
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    DigitallySignedStruct, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
 };
 use sluice_core::{Error, Result};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -18,33 +18,17 @@ pub(crate) fn connector(config: &PostgresConfig) -> Result<Option<MakeRustlsConn
     if config.ca_pem.is_some() && config.sslmode != TlsMode::VerifyFull {
         return Err(Error::config("the secret has a ca_pem, which only sslmode verify-full uses; set that sslmode"));
     }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| Error::internal("cannot set up TLS").because(error))?;
     let client = match config.sslmode {
         TlsMode::Disable => return Ok(None),
-        TlsMode::Require => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
-        TlsMode::VerifyFull => builder.with_root_certificates(roots(config.ca_pem.as_deref())?),
+        TlsMode::Require => {
+            let any = AnyServer(sluice_tls::provider());
+            sluice_tls::client()?.dangerous().with_custom_certificate_verifier(Arc::new(any))
+        }
+        TlsMode::VerifyFull => {
+            sluice_tls::client()?.with_root_certificates(sluice_tls::authorities(config.ca_pem.as_deref())?)
+        }
     };
     Ok(Some(MakeRustlsConnect::new(client.with_no_client_auth())))
-}
-
-fn roots(ca_pem: Option<&str>) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    let Some(pem) = ca_pem else {
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-        return Ok(roots);
-    };
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        let unusable = "the secret's ca_pem holds a certificate that cannot be used";
-        let certificate = certificate.map_err(|error| Error::config(unusable).because(error))?;
-        roots.add(certificate).map_err(|error| Error::config(unusable).because(error))?;
-    }
-    if roots.is_empty() {
-        return Err(Error::config("the secret's ca_pem holds no certificate"));
-    }
-    Ok(roots)
 }
 
 /// `sslmode=require` as libpq means it: encrypted, but with whoever holds the key of the certificate that was shown.

@@ -92,6 +92,10 @@ impl MemoryLake {
         self.objects.borrow().keys().cloned().collect()
     }
 
+    pub fn objects(&self) -> BTreeMap<String, Bytes> {
+        self.objects.borrow().clone()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.objects.borrow().is_empty()
     }

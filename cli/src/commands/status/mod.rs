@@ -199,6 +199,7 @@ mod tests {
             expression: "rate(1 hour)".into(),
             enabled,
             shared: false,
+            is_off_for_all: false,
         };
         assert_eq!(paused(&[], &table), None);
         assert_eq!(paused(&[schedule(false), schedule(true)], &table), Some(false));
