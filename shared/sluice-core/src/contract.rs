@@ -17,6 +17,19 @@ pub enum Cell<'a> {
     Boolean(bool),
 }
 
+/// The longest text that a raw table's column takes, in bytes of UTF-8: that of Snowflake's VARCHAR without a length. A
+/// longer one would stop the load of its whole commit.
+pub const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
+
+/// Years 1 to 9999, in days since 1970-01-01. Sources know more; warehouses do not, and a single such row would stop the
+/// load of its whole commit.
+pub const FIRST_DAY: i32 = -719_162;
+pub const LAST_DAY: i32 = 2_932_896;
+/// The same in microseconds.
+pub const FIRST_MICROS: i64 = FIRST_DAY as i64 * 86_400_000_000;
+pub const LAST_MICROS: i64 = (LAST_DAY as i64 + 1) * 86_400_000_000 - 1;
+pub const CALENDAR_RULE: &str = "is outside of the years 1 to 9999";
+
 /// Why a row was rejected. Names the column and the rule, never the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -53,11 +66,18 @@ fn broken_rule(column: &Column, cell: Cell<'_>) -> Option<String> {
         }
         (Cell::Text(value), ColumnType::Text) => {
             let allowed = column.one_of.is_empty() || column.one_of.iter().any(|option| option == value);
-            return (!allowed).then(|| format!("is none of {}", column.one_of.join(", ")));
+            if !allowed {
+                return Some(format!("is none of {}", column.one_of.join(", ")));
+            }
+            return (value.len() > MAX_TEXT_BYTES).then(|| format!("is longer than {MAX_TEXT_BYTES} bytes"));
         }
-        (Cell::Timestamp(_), ColumnType::Timestamp)
-        | (Cell::Date(_), ColumnType::Date)
-        | (Cell::Boolean(_), ColumnType::Boolean) => None,
+        (Cell::Timestamp(micros), ColumnType::Timestamp) => {
+            return (!(FIRST_MICROS..=LAST_MICROS).contains(&micros)).then(|| CALENDAR_RULE.to_owned());
+        }
+        (Cell::Date(days), ColumnType::Date) => {
+            return (!(FIRST_DAY..=LAST_DAY).contains(&days)).then(|| CALENDAR_RULE.to_owned());
+        }
+        (Cell::Boolean(_), ColumnType::Boolean) => None,
         (_, expected) => return Some(format!("is not a {expected}")),
     };
     let (value, scale) = number?;
@@ -151,6 +171,33 @@ mod tests {
         ];
         for (row, expected) in cases {
             assert_eq!(check(&schema, &row).map_err(|v| v.to_string()), Err(expected.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_text_or_a_time_that_no_warehouse_holds_is_rejected() {
+        let broken = |column_type: &str, cell: Cell<'_>| {
+            check(&Schema(vec![column("c", column_type)]), &[cell]).err().map(|violation| violation.rule)
+        };
+        let longest = "ä".repeat(MAX_TEXT_BYTES / 2);
+        assert_eq!(broken("text", Cell::Text(&longest)), None);
+        let longer = format!("{longest}a");
+        assert_eq!(broken("text", Cell::Text(&longer)).as_deref(), Some("is longer than 16777216 bytes"));
+
+        let day = |text: &str| text.parse::<chrono::NaiveDate>().expect("a date");
+        assert_eq!((day("0001-01-01").to_epoch_days(), day("9999-12-31").to_epoch_days()), (FIRST_DAY, LAST_DAY));
+        for (cell, column_type, expected) in [
+            (Cell::Date(FIRST_DAY), "date", None),
+            (Cell::Date(FIRST_DAY - 1), "date", Some(CALENDAR_RULE)),
+            (Cell::Date(LAST_DAY), "date", None),
+            (Cell::Date(LAST_DAY + 1), "date", Some(CALENDAR_RULE)),
+            (Cell::Timestamp(FIRST_MICROS), "timestamp", None),
+            (Cell::Timestamp(FIRST_MICROS - 1), "timestamp", Some(CALENDAR_RULE)),
+            (Cell::Timestamp(LAST_MICROS), "timestamp", None),
+            (Cell::Timestamp(LAST_MICROS + 1), "timestamp", Some(CALENDAR_RULE)),
+            (Cell::Timestamp(i64::MIN), "timestamp", Some(CALENDAR_RULE)),
+        ] {
+            assert_eq!(broken(column_type, cell).as_deref(), expected, "{cell:?}");
         }
     }
 

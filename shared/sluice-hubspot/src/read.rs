@@ -28,7 +28,8 @@ use crate::{
 /// What one run may take. A run that reaches a limit commits what it has, and the next one goes on from there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// New contacts, which are held in memory until the run's end: the newest version of each is kept.
+    /// New contacts, archived and rejected ones included, which are held in memory until the run's end: the newest version
+    /// of each is kept.
     pub contacts: usize,
     /// Time for searching.
     pub time: Duration,
@@ -199,8 +200,12 @@ impl Run<'_> {
         !self.rows.is_empty() || !self.unfit.is_empty()
     }
 
+    fn is_full(&self) -> bool {
+        self.rows.len() + self.unfit.len() >= self.limits.contacts
+    }
+
     fn is_over(&self) -> bool {
-        self.rows.len() >= self.limits.contacts || self.start.elapsed() >= self.limits.time
+        self.is_full() || self.start.elapsed() >= self.limits.time
     }
 
     async fn search(&mut self, find: Find) -> Result<Page> {
@@ -264,7 +269,7 @@ impl Run<'_> {
                 return Err(Error::new(Kind::SchemaMismatch, "the list of archived contacts does not go on"));
             }
             sweep.after = next.to_owned();
-            if self.start.elapsed() >= self.limits.time.saturating_add(SWEEP_TIME) {
+            if self.is_full() || self.start.elapsed() >= self.limits.time.saturating_add(SWEEP_TIME) {
                 return Ok(false);
             }
         }

@@ -1,13 +1,20 @@
 //! An extract function's event: one table by name, or the hour, which stands for every table that is due.
 
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Error, Result, Sources, Table, TableId,
+    Error, Kind, Result, Schedule, Sources, Table, TableId,
     extract::{ExtractRequest, ExtractSummary},
     sources::Source,
 };
 
 use crate::Invocation;
+
+/// A further table is begun while at least this part of the invocation's time is left: a run that is cut off commits
+/// nothing, and its time is lost to the others.
+const LEAST_PART: u32 = 4;
 
 /// What wakes an extract function.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,7 +28,7 @@ pub enum ExtractEvent {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Due {
-    pub time: chrono::DateTime<chrono::Utc>,
+    pub time: DateTime<Utc>,
     pub due: bool,
     /// Tables that are paused.
     #[serde(default)]
@@ -33,11 +40,17 @@ pub struct Due {
 #[serde(untagged)]
 pub enum ExtractAnswer {
     Table(Box<ExtractSummary>),
-    Due { runs: Vec<ExtractSummary> },
+    Due {
+        runs: Vec<ExtractSummary>,
+        /// Tables for which no time was left; they are due again at the next waking.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        left: Vec<TableId>,
+    },
 }
 
-/// Runs the table that the event names, or one after the other those of this function's tables that are due. A table that
-/// fails keeps no other from its turn; the first failure is the invocation's, and its retry finds the others done.
+/// Runs the table that the event names, or one after the other those of this function's tables that are due, as long as
+/// there is time. A table that fails keeps no other from its turn; the first failure is the invocation's, and its retry
+/// finds the others done.
 pub async fn each_due(
     event: ExtractEvent,
     sources: &Sources,
@@ -52,12 +65,60 @@ pub async fn each_due(
         ExtractEvent::Due(Due { due: false, .. }) => return Err(Error::invalid_data("'due' must be true")),
         ExtractEvent::Due(Due { time, except, .. }) => (time, except),
     };
-    let (mut runs, mut first_failure) = (Vec::new(), None);
-    let is_due = |table: &Table| {
-        let due = table.schedule.as_ref().is_some_and(|schedule| schedule.is_due(time));
-        due && is_ours(&table.source) && !except.contains(&table.table)
+    let is_due = |table: &Table, schedule: &Schedule| {
+        schedule.is_due(time) && is_ours(&table.source) && !except.contains(&table.table)
     };
-    for table in sources.tables.iter().filter(|table| is_due(table)) {
+    let scheduled = sources.tables.iter().filter_map(|table| Some((table, table.schedule.as_ref()?)));
+    let due = in_turn(scheduled.filter(|(table, schedule)| is_due(table, schedule)), time);
+    run_each(due, time, invocation, || invocation.time_left(Duration::ZERO), run).await
+}
+
+/// The tables in the order of their turns. One that comes round more seldom goes first, because it would have to wait
+/// longer for its next chance; among those that come round as often, another one is the first each time, so that none
+/// that is slow, or never ends, stands in the way of the same others for ever.
+fn in_turn<'a>(
+    due: impl Iterator<Item = (&'a Table, &'a Schedule)>,
+    time: DateTime<Utc>,
+) -> Vec<(&'a Table, &'a Schedule)> {
+    let hours = time.timestamp().div_euclid(3_600);
+    let hours_between = |schedule: &Schedule| match schedule {
+        Schedule::Hourly => 1,
+        Schedule::Daily(_) => 24,
+        Schedule::Weekly(..) => 7 * 24,
+    };
+    let mut by_period: BTreeMap<i64, Vec<_>> = BTreeMap::new();
+    for (table, schedule) in due {
+        by_period.entry(hours_between(schedule)).or_default().push((table, schedule));
+    }
+    let mut turns = Vec::new();
+    for (period, mut tables) in by_period.into_iter().rev() {
+        let first = (hours / period).rem_euclid(tables.len() as i64);
+        tables.rotate_left(first as usize);
+        turns.append(&mut tables);
+    }
+    turns
+}
+
+async fn run_each(
+    due: Vec<(&Table, &Schedule)>,
+    time: DateTime<Utc>,
+    invocation: &Invocation,
+    time_left: impl Fn() -> Duration,
+    run: impl AsyncFn(ExtractRequest, &Invocation) -> Result<ExtractSummary>,
+) -> Result<ExtractAnswer> {
+    let (mut runs, mut left, mut first_failure) = (Vec::new(), Vec::new(), None);
+    let least = time_left() / LEAST_PART;
+    for (turn, (table, schedule)) in due.into_iter().enumerate() {
+        if turn > 0 && time_left() < least {
+            tracing::warn!(table = %table.table, "no time is left for a table that was due");
+            if *schedule != Schedule::Hourly {
+                // It is not due again within the hour: the retry of this event takes it.
+                let error = Error::new(Kind::Timeout, "no time was left for a table that was due; raise the timeout");
+                first_failure.get_or_insert(error.with("table", &table.table));
+            }
+            left.push(table.table.clone());
+            continue;
+        }
         let invocation = invocation.another_run();
         let request = ExtractRequest::scheduled(table.table.clone(), time);
         match Box::pin(run(request, &invocation)).await {
@@ -73,17 +134,17 @@ pub async fn each_due(
     }
     match first_failure {
         Some(error) => Err(error),
-        None => Ok(ExtractAnswer::Due { runs }),
+        None => Ok(ExtractAnswer::Due { runs, left }),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, time::Duration};
+    use std::cell::{Cell, RefCell};
 
     use futures::executor::block_on;
     use serde_json::json;
-    use sluice_core::{Kind, extract::Outcome};
+    use sluice_core::extract::Outcome;
 
     use super::*;
 
@@ -123,7 +184,7 @@ tables:
     #[test]
     fn the_hour_runs_what_is_due_and_a_name_runs_that_table() {
         let at = |time: &str| json!({"time": time, "due": true});
-        assert_eq!(woken(at("2026-10-05T00:15:00Z"), "").0, ["HOURLY", "NIGHTLY"]);
+        assert_eq!(woken(at("2026-10-05T00:15:00Z"), "").0, ["NIGHTLY", "HOURLY"]);
         assert_eq!(woken(at("2026-10-05T01:15:00Z"), "").0, ["HOURLY"]);
         let paused = json!({"time": "2026-10-05T00:15:00Z", "due": true, "except": ["A.B.HOURLY"]});
         assert_eq!(woken(paused, "").0, ["NIGHTLY"]);
@@ -135,11 +196,64 @@ tables:
 
     #[test]
     fn a_table_that_fails_keeps_no_other_from_its_turn_and_fails_the_invocation() {
-        let (ran, answer) = woken(json!({"time": "2026-10-05T00:15:00Z", "due": true}), "HOURLY");
-        assert_eq!(ran, ["HOURLY", "NIGHTLY"]);
+        let (ran, answer) = woken(json!({"time": "2026-10-05T00:15:00Z", "due": true}), "NIGHTLY");
+        assert_eq!(ran, ["NIGHTLY", "HOURLY"]);
         let error = answer.expect_err("one has failed");
         assert_eq!(error.kind(), Kind::Unavailable);
-        assert!(error.to_string().contains("A.B.HOURLY"), "{error}");
+        assert!(error.to_string().contains("A.B.NIGHTLY"), "{error}");
+    }
+
+    /// A waking of 100 s on these tables, each of which takes 40 s: which ran, and the answer.
+    fn crowded(schedules: &[(&str, &str)], time: &str) -> (Vec<String>, Result<ExtractAnswer>) {
+        let entry = |(name, schedule): &(&str, &str)| {
+            format!(
+                "\n  - {{ table: A.B.{name}, description: d, schedule: {schedule}, source: {{ kind: currencies }}, \
+                 loader: copy, disposition: append, columns: [{{ name: n, type: bigint }}] }}"
+            )
+        };
+        let yaml = format!("tables:{}", schedules.iter().map(entry).collect::<String>());
+        let sources = Sources::parse(&yaml).expect("valid sources");
+        let time = time.parse().expect("a time");
+        let due = sources.tables.iter().filter_map(|table| Some((table, table.schedule.as_ref()?)));
+        let due = in_turn(due.filter(|(_, schedule)| schedule.is_due(time)), time);
+        let (clock, ran) = (Cell::new(Duration::from_secs(100)), RefCell::new(Vec::new()));
+        let run = async |request: ExtractRequest, invocation: &Invocation| {
+            clock.set(clock.get().saturating_sub(Duration::from_secs(40)));
+            ran.borrow_mut().push(request.table.table.clone());
+            Ok(ExtractSummary::nothing_new(request.table, invocation.run_id.clone()))
+        };
+        let invocation = Invocation::new("request", Duration::ZERO);
+        let answer = block_on(run_each(due, time, &invocation, || clock.get(), run));
+        (ran.into_inner(), answer)
+    }
+
+    #[test]
+    fn tables_for_which_no_time_is_left_are_named_and_every_table_is_among_the_first_in_its_turn() {
+        let hourly = ["A", "B", "C", "D", "E"].map(|name| (name, "hourly"));
+        let mut times_run: BTreeMap<String, usize> = BTreeMap::new();
+        for hour in 1..=5 {
+            let (ran, answer) = crowded(&hourly, &format!("2026-10-05T{hour:02}:15:00Z"));
+            assert_eq!(ran.len(), 2, "the third would begin with a fifth of the time left");
+            ran.iter().for_each(|table| *times_run.entry(table.clone()).or_default() += 1);
+            let Ok(ExtractAnswer::Due { runs, left }) = answer else { panic!("{answer:?}") };
+            assert_eq!((runs.len(), left.len()), (2, 3));
+            assert!(left.iter().all(|table| !ran.contains(&table.table)));
+        }
+        assert_eq!(times_run.into_values().collect::<Vec<_>>(), [2; 5]);
+    }
+
+    #[test]
+    fn a_table_that_comes_round_seldom_goes_first_and_is_not_left_for_its_next_day() {
+        let monday = "2026-10-05T01:15:00Z";
+        let (ran, answer) = crowded(&[("A", "hourly"), ("B", "daily 1"), ("C", "weekly monday 1")], monday);
+        assert_eq!(ran, ["C", "B"]);
+        let Ok(ExtractAnswer::Due { left, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(left.iter().map(|table| table.table.as_str()).collect::<Vec<_>>(), ["A"]);
+
+        let daily = ["A", "B", "C"].map(|name| (name, "daily 1"));
+        let (ran, answer) = crowded(&daily, monday);
+        let error = answer.expect_err("the retry takes the third");
+        assert_eq!((ran.len(), error.kind()), (2, Kind::Timeout));
     }
 
     #[test]

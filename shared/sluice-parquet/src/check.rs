@@ -9,7 +9,10 @@ use arrow_array::{
     types::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType},
 };
 use arrow_select::filter::filter;
-use sluice_core::{Cell, Column, ColumnType, Error, Result, Schema};
+use sluice_core::{
+    Cell, Column, ColumnType, Error, Result, Schema,
+    contract::{FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS, MAX_TEXT_BYTES},
+};
 
 /// The rows that break the rules of some column, in order; mostly none.
 pub(crate) fn suspects(contract: &Schema, columns: &[ArrayRef]) -> Result<Vec<usize>> {
@@ -29,7 +32,7 @@ fn suspects_of(column: &Column, values: &Values<'_>, rows: &mut Vec<usize>) {
     match values {
         Values::Bigint(array) => {
             if let Some(minimum) = column.minimum {
-                below(array.values(), minimum, rows);
+                outside(array.values(), minimum, i64::MAX, rows);
             }
         }
         Values::Decimal(array, precision, scale) => {
@@ -37,21 +40,27 @@ fn suspects_of(column: &Column, values: &Values<'_>, rows: &mut Vec<usize>) {
             // Values of nulls are zero or were never read: they may be suspected, and are then found innocent.
             let least =
                 column.minimum.map(|minimum| i128::from(minimum) * 10_i128.pow(u32::from(scale.unsigned_abs())));
-            below(array.values(), least.unwrap_or(1 - limit).max(1 - limit), rows);
-            rows.extend(array.values().iter().enumerate().filter(|(_, value)| **value >= limit).map(|(row, _)| row));
+            outside(array.values(), least.unwrap_or(1 - limit).max(1 - limit), limit - 1, rows);
         }
         Values::Text(array) if !column.one_of.is_empty() => {
             let allowed = |text: &str| column.one_of.iter().any(|option| option == text);
             rows.extend((0..array.len()).filter(|row| array.is_valid(*row) && !allowed(array.value(*row))));
         }
-        Values::Text(_) | Values::Timestamp(_) | Values::Date(_) | Values::Boolean(_) => {}
+        // Only a batch with more text than that can hold one that is too long.
+        Values::Text(array) if array.value_data().len() > MAX_TEXT_BYTES => {
+            rows.extend((0..array.len()).filter(|row| array.value(*row).len() > MAX_TEXT_BYTES));
+        }
+        Values::Timestamp(array) => outside(array.values(), FIRST_MICROS, LAST_MICROS, rows),
+        Values::Date(array) => outside(array.values(), FIRST_DAY, LAST_DAY, rows),
+        Values::Text(_) | Values::Boolean(_) => {}
     }
 }
 
-fn below<T: Copy + PartialOrd>(values: &[T], minimum: T, rows: &mut Vec<usize>) {
-    // Without a branch per value first: nearly always no value is below.
-    if values.iter().fold(false, |found, value| found | (*value < minimum)) {
-        rows.extend(values.iter().enumerate().filter(|(_, value)| **value < minimum).map(|(row, _)| row));
+fn outside<T: Copy + PartialOrd>(values: &[T], least: T, most: T, rows: &mut Vec<usize>) {
+    let is_outside = |value: T| (value < least) | (value > most);
+    // Without a branch per value first: nearly always no value is outside.
+    if values.iter().fold(false, |found, value| found | is_outside(*value)) {
+        rows.extend(values.iter().enumerate().filter(|(_, value)| is_outside(**value)).map(|(row, _)| row));
     }
 }
 

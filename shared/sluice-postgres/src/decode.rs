@@ -4,19 +4,16 @@
 //! `infinity` or `NaN`, so its row is rejected and kept; or the bytes are not a value at all, and the read stops.
 
 use chrono::{DateTime, Days, NaiveDate};
-use sluice_core::{Cell, Error, Result, contract::decimal_from_text};
+use sluice_core::{
+    Cell, Error, Result,
+    contract::{CALENDAR_RULE, FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS, decimal_from_text},
+};
 
 use crate::type_map::{Integer, Wire};
 
 /// 2000-01-01, from which PostgreSQL counts, since 1970-01-01.
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
-
-/// Years 1 to 9999, in days since 1970-01-01. PostgreSQL knows more; warehouses do not, and a single such row would
-/// stop the load of its whole commit.
-const FIRST_DAY: i32 = -719_162;
-const LAST_DAY: i32 = 2_932_896;
-const CALENDAR_RULE: &str = "is outside of the years 1 to 9999";
 
 const INEXACT_RULE: &str = "has more decimals than its column";
 const TOO_LARGE_RULE: &str = "has more than 38 digits";
@@ -112,9 +109,6 @@ fn float<'a>(shortest: String, is_finite: bool, scale: i8) -> Decoded<'a> {
         None => Unfit { original: shortest, rule: TOO_LARGE_RULE },
     }
 }
-
-const FIRST_MICROS: i64 = FIRST_DAY as i64 * 86_400_000_000;
-const LAST_MICROS: i64 = (LAST_DAY as i64 + 1) * 86_400_000_000 - 1;
 
 /// Since 1970, if it is a time that a column holds.
 pub(crate) fn timestamp_micros(since_2000: i64) -> Option<i64> {

@@ -27,6 +27,8 @@ struct Contact {
     id: i64,
     modified: String,
     archived_at: Option<String>,
+    /// Its creation cannot be read, so that it is no row.
+    unfit: bool,
 }
 
 /// An account: `page` is the most results of one answer, `hidden` is what the index does not show yet.
@@ -62,7 +64,8 @@ fn record(contact: &Contact) -> Value {
     let mut record = json!({
         "id": contact.id.to_string(), "archived": contact.archived_at.is_some(),
         "properties": {
-            "email": format!("{}@example.com", contact.id), "createdate": "2026-01-01T00:00:00Z",
+            "email": format!("{}@example.com", contact.id),
+            "createdate": if contact.unfit { "once" } else { "2026-01-01T00:00:00Z" },
             "lastmodifieddate": contact.modified, "hs_merged_object_ids": null,
         },
     });
@@ -210,7 +213,8 @@ impl Stage {
 /// A contact that was last changed so many milliseconds into the year.
 fn contact(id: i64, after_millis: i64) -> Contact {
     let at = DateTime::from_timestamp_millis(1_767_225_600_000 + after_millis).expect("a time");
-    Contact { id, modified: at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true), archived_at: None }
+    let modified = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
+    Contact { id, modified, archived_at: None, unfit: false }
 }
 
 fn ids(read: &Read) -> Vec<i64> {
@@ -328,6 +332,37 @@ async fn a_run_that_reaches_its_limit_is_continued_by_the_next_ones() {
         }
         assert_eq!(found, all(1_000));
         assert!((3..=6).contains(&runs), "{runs} runs");
+    }
+}
+
+#[tokio::test]
+async fn rejected_and_archived_contacts_count_towards_the_limit_of_a_run() {
+    let rejected = |id| Contact { unfit: true, ..contact(id, id * 10) };
+    let archived = |id| Contact { archived_at: Some("2026-02-01T00:00:00Z".into()), ..contact(id, id) };
+    let buried = |id| Contact { unfit: true, ..archived(id) };
+    // What one page may bring on top of the limit.
+    for (contacts, page) in [
+        ((1..=1_000).map(rejected).collect::<Vec<_>>(), 200),
+        ((1..=1_000).map(archived).collect(), 100),
+        ((1..=1_000).map(buried).collect(), 100),
+    ] {
+        let mut stage = Stage::new(contacts).await;
+        stage.limits = Limits { contacts: 300, ..NO_LIMIT };
+        let (mut cursor, mut met, mut runs) = (None, BTreeSet::new(), 0);
+        loop {
+            let read = stage.read(cursor.as_ref()).await.expect("a run");
+            let held = read.rows.len() + read.unfit.len();
+            assert!(held < 300 + page, "{held} contacts are held in memory");
+            met.extend(read.rows.iter().map(|row| row.id.to_string()));
+            met.extend(read.unfit.iter().filter_map(|unfit| unfit.original["id"].as_str().map(str::to_owned)));
+            runs += 1;
+            cursor = read.cursor;
+            if read.facts["stopped_early"] == false {
+                break;
+            }
+        }
+        assert_eq!(met.len(), 1_000, "none is lost");
+        assert!((3..=4).contains(&runs), "{runs} runs");
     }
 }
 

@@ -1,6 +1,8 @@
 use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
-use arrow_array::{Decimal128Array, Int64Array, StringArray, cast::AsArray, types::Int64Type};
+use arrow_array::{
+    Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, cast::AsArray, types::Int64Type,
+};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sluice_core::{
     Kind, Sequence, Table,
@@ -151,6 +153,55 @@ async fn rows_that_break_the_contract_or_fit_no_column_are_kept_in_their_order()
         ]
     );
     assert_eq!((rejected.rows, &lines[1]["row"]["price"]), (6, &"NaN".into()));
+}
+
+#[tokio::test]
+async fn among_many_unfit_rows_each_suspect_is_judged_once_by_its_own_place() {
+    let lake = Lake::default();
+    let (_, files, rejected) = written(&lake, FILE_LIMIT, |mut writer| {
+        // Of four rows one is good, one is unfit under a placeholder that breaks the contract, one breaks it, one is unfit.
+        let unfit = (0..8_000).filter(|row| row % 2 == 1);
+        let unfit = unfit.map(|row| RejectedRow { row, original: serde_json::json!({ "id": row }), reason: "n".into() });
+        let ids = (0..8_000).map(|row| Some(if row % 4 == 1 || row % 4 == 2 { -1 - row } else { row }));
+        writer.write(columns(ids, Some("a"), 5), unfit.collect())?;
+        writer.finish()
+    })
+    .await
+    .unwrap();
+    assert_eq!(ids(&lake, &files[0].path), (0..8_000).step_by(4).collect::<Vec<i64>>());
+    let rejected = rejected.unwrap();
+    let text = zstd::decode_all(&lake.objects.borrow()[&rejected.path][..]).unwrap();
+    let lines: Vec<Value> =
+        std::str::from_utf8(&text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let broken = |line: &&Value| line["reason"] == "id: is below 0";
+    assert_eq!((rejected.rows, lines.iter().filter(broken).count()), (6_000, 2_000));
+    let places = lines.iter().map(|line| line["row"]["id"].as_i64().unwrap());
+    let places: Vec<i64> = places.map(|id| if id < 0 { -1 - id } else { id }).collect();
+    assert!(places.is_sorted() && places.iter().all(|row| row % 4 != 0), "each in its place, none twice");
+}
+
+#[test]
+fn a_value_that_no_warehouse_holds_is_kept_aside_and_its_neighbours_land() {
+    let too_long = "x".repeat(contract::MAX_TEXT_BYTES + 1);
+    let longest = "y".repeat(contract::MAX_TEXT_BYTES);
+    let contract: Schema = serde_json::from_value(serde_json::json!([
+        { "name": "note", "type": "text" }, { "name": "at", "type": "timestamp" }, { "name": "day", "type": "date" },
+    ]))
+    .unwrap();
+    let notes = StringArray::from(vec![Some("a"), Some(&too_long), None, Some(&longest), Some("b")]);
+    let (first, last) = (contract::FIRST_MICROS, contract::LAST_MICROS);
+    let times = TimestampMicrosecondArray::from(vec![Some(first), None, Some(last + 1), Some(last), Some(0)]);
+    let days = Date32Array::from(vec![Some(contract::FIRST_DAY), None, None, Some(contract::LAST_DAY), Some(i32::MAX)]);
+    let columns: Vec<ArrayRef> = vec![Arc::new(notes), Arc::new(times), Arc::new(days)];
+    let suspects = check::suspects(&contract, &columns).unwrap();
+    assert_eq!(suspects, [1, 2, 4]);
+    let rules = suspects.into_iter().map(|row| {
+        let cells = check::row(&contract, &columns, row).unwrap();
+        contract::check(&contract, &cells).unwrap_err().to_string()
+    });
+    let years = contract::CALENDAR_RULE;
+    let expected = ["note: is longer than 16777216 bytes".to_owned(), format!("at: {years}"), format!("day: {years}")];
+    assert_eq!(rules.collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test]
