@@ -2,14 +2,14 @@
 //!
 //! The function itself knows which days are missing and keeps what is done in the commit's cursor, so this loop holds no
 //! state: interrupted at any moment and called again, it goes on with what is missing then. Days are fetched newest
-//! first, as the function does, and no more of them in one call than the share that one run may spend: what is left of
-//! the month's quota belongs to the schedules.
+//! first, as the function does, and no more of them in one call than a day's share, which the function itself counts over
+//! all runs of the day: what is left of the month's quota belongs to the schedules.
 
 use std::collections::BTreeSet;
 
 use chrono::{Days, NaiveDate};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sluice_core::{
     Kind, TableId,
     port::{Clock, SystemClock},
@@ -59,12 +59,12 @@ pub async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
             .hint(format!("the table begins on {first_date} and a day is final when it has ended (UTC)")));
     }
     let store = platform.store()?;
-    let look = async || -> Outcome<Look> {
+    let look = async || -> Outcome<Vec<NaiveDate>> {
         let newest = log::newest_commit(&store, &table.table).await?;
-        let cursor = newest.as_ref().and_then(|commit| commit.cursor_to.clone()).map_or(Value::Null, |cursor| cursor.0);
-        Ok(Look::of(&wanted, &cursor, &newest.map(|commit| commit.source_facts).unwrap_or_default()))
+        let cursor = newest.and_then(|commit| commit.cursor_to).map_or(Value::Null, |cursor| cursor.0);
+        Ok(missing(&wanted, &cursor))
     };
-    let at_first = look().await?.missing;
+    let at_first = look().await?;
     let mut answer = Answer {
         table: table.table.clone(),
         from: args.from,
@@ -96,16 +96,15 @@ pub async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
         bar.set_message(format!("{} to {}", chunk.0, chunk.1));
         let event = json!({"time": now, "table": table.table, "from": chunk.0, "to": chunk.1});
         let invoked = platform.invoke(function, &event).await;
-        let found = look().await?;
+        let missing = look().await?;
         let asked = answer.missing.iter().filter(|day| (chunk.0..=chunk.1).contains(day)).count();
         share = share.saturating_sub(asked as u64);
-        answer.missing = found.missing;
+        answer.missing = missing;
         answer.fetched = at_first.len() - answer.missing.len();
         match invoked {
             Err(failure) if failure.kind() == Kind::RateLimited => answer.stopped_by = Some(failure.message()),
             Err(failure) => return Err(failure.hint("the days so far are kept; call again to go on")),
-            Ok(summary) if summary["outcome"] == "committed" => answer.stopped_by = found.stopped_by,
-            Ok(_) => {}
+            Ok(summary) => answer.stopped_by = stopped_by(&summary["facts"]),
         }
         if answer.stopped_by.is_some() {
             break;
@@ -116,23 +115,14 @@ pub async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
     output::print(context.json, &answer, render)
 }
 
-/// What the newest commit tells.
-struct Look {
-    missing: Vec<NaiveDate>,
-    /// What the function's own run left undone, and why.
-    stopped_by: Option<String>,
-}
-
-impl Look {
-    fn of(wanted: &[NaiveDate], cursor: &Value, facts: &Map<String, Value>) -> Self {
-        let left = facts.get("requests_left_to_make").and_then(Value::as_u64).filter(|left| *left > 0);
-        let stopped_by = match (facts.get("stopped_by").and_then(Value::as_str), left) {
-            (Some(kind), _) => Some(format!("the run ended early: {kind}")),
-            (None, Some(left)) => Some(format!("the share of one run is used up with {left} requests left")),
-            (None, None) => None,
-        };
-        Look { missing: missing(wanted, cursor), stopped_by }
-    }
+/// Why the function's own run ended before it had asked for all of its days. Days that it asked for without an answer end
+/// nothing: other ones may arrive.
+fn stopped_by(facts: &Value) -> Option<String> {
+    let why = facts["stopped_by"].as_str()?;
+    Some(match facts["requests_left_to_make"].as_u64().filter(|left| *left > 0) {
+        Some(left) => format!("the run ended early by {why}, with {left} requests left"),
+        None => format!("the run ended early by {why}"),
+    })
 }
 
 fn days(first: NaiveDate, last: NaiveDate) -> Vec<NaiveDate> {
@@ -196,10 +186,13 @@ mod tests {
 
     #[test]
     fn a_run_that_stopped_early_says_why() {
-        let look = |facts: Value| Look::of(&[], &Value::Null, facts.as_object().expect("facts")).stopped_by;
-        assert_eq!(look(json!({"requests_left_to_make": 0})), None);
-        assert!(look(json!({"requests_left_to_make": 4})).is_some_and(|why| why.contains("4 requests")));
-        assert!(look(json!({"stopped_by": "Unavailable"})).is_some_and(|why| why.contains("Unavailable")));
+        assert_eq!(stopped_by(&json!({"requests_left_to_make": 0})), None);
+        let share = json!({"requests_left_to_make": 4, "stopped_by": "the day's share"});
+        assert!(stopped_by(&share).is_some_and(|why| why.contains("share") && why.contains("4 requests")));
+        assert!(stopped_by(&json!({"stopped_by": "Unavailable"})).is_some_and(|why| why.contains("Unavailable")));
+        let one_bad_day = json!({"requests_left_to_make": 1, "days_unanswered": 1});
+        assert_eq!(stopped_by(&one_bad_day), None, "the next days are asked for");
+        assert_eq!(stopped_by(&Value::Null), None);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use sluice_core::{LakeId, Sources, env::Env};
 
 const DEFAULT_URL: &str = "https://openexchangerates.org/api";
 
-/// Two runs a day with this share fill a year in under a week and stay inside the smallest plan's 1,000 requests a
-/// month; the month's quota itself is asked for before each run.
+/// With this share a year is filled in eleven days, and a month spends about the smallest plan's 1,000 requests; what is
+/// left of the month itself is asked for before each run.
 const DEFAULT_DAILY_SHARE: u64 = 35;
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub struct Config {
     pub url: String,
     /// `SLUICE_OXR_SECRET`: the name of the secret, not its value.
     pub secret: String,
-    /// `SLUICE_OXR_DAILY_SHARE`: requests that one run may spend.
+    /// `SLUICE_OXR_DAILY_SHARE`: requests that the runs of one day (UTC) may spend.
     pub daily_share: u64,
     pub sources: Sources,
 }

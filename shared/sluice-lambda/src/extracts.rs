@@ -12,7 +12,7 @@ use sluice_core::{
 
 use crate::Invocation;
 
-/// A further table is begun while at least this part of the invocation's time is left: a run that is cut off commits
+/// A further table is begun while at least a quarter of the invocation's time is left: a run that is cut off commits
 /// nothing, and its time is lost to the others.
 const LEAST_PART: u32 = 4;
 

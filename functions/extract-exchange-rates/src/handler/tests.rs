@@ -8,7 +8,9 @@ use super::*;
 use crate::testing::serve;
 
 async fn deps(secret: &'static str) -> Deps<MemoryLake, MemoryBus, OneSecret> {
-    let (url, _) = serve().await;
+    let (url, api) = serve().await;
+    // 2026-10-30, an hour before the provisional event.
+    api.lock().expect("not poisoned").latest = 1_793_347_200;
     let config = Config {
         lake_bucket: "lake".into(),
         lake_id: LakeId("test".into()),
@@ -77,16 +79,36 @@ async fn a_full_refresh_beyond_the_share_is_finished_by_the_runs_after_it() {
     let mut deps = deps(SECRET).await;
     run(&deps, FINAL).await.expect("the whole year");
     deps.config.daily_share = 5;
-    let refresh = FINAL.replacen('{', r#"{ "full_refresh": true, "from": "2026-10-01", "to": "2026-10-14","#, 1);
-    let mut summary = run(&deps, &refresh).await.expect("a commit");
+    let on = |day: &str| FINAL.replace("2026-10-30", day);
+    let refresh =
+        on("2026-10-31").replacen('{', r#"{ "full_refresh": true, "from": "2026-10-01", "to": "2026-10-14","#, 1);
+    let summary = run(&deps, &refresh).await.expect("a commit");
     let mut left = vec![summary.facts["requests_left_to_make"].as_u64()];
-    while summary.facts["requests_left_to_make"] != 0 {
-        summary = run(&deps, FINAL).await.expect("a commit");
+    let again = run(&deps, &refresh).await.expect("a run");
+    assert_eq!((again.outcome, &again.facts["stopped_by"]), (Outcome::NothingNew, &"the day's share".into()));
+    // Each day brings a further one, and a share of its own.
+    for day in ["2026-11-01", "2026-11-02", "2026-11-03"] {
+        let summary = run(&deps, &on(day)).await.expect("a commit");
         assert_eq!(summary.outcome, Outcome::Committed);
         left.push(summary.facts["requests_left_to_make"].as_u64());
     }
-    assert_eq!(left, [Some(9), Some(4), Some(0)]);
-    assert_eq!(run(&deps, FINAL).await.expect("a run").outcome, Outcome::NothingNew);
+    assert_eq!(left, [Some(9), Some(6), Some(2), Some(0)]);
+    assert_eq!(run(&deps, &on("2026-11-03")).await.expect("a run").outcome, Outcome::NothingNew);
+}
+
+#[tokio::test]
+async fn a_full_refresh_of_everything_forgets_the_days_and_not_what_was_spent() {
+    let mut deps = deps(SECRET).await;
+    deps.config.daily_share = 5;
+    run(&deps, FINAL).await.expect("five days");
+    let refresh = FINAL.replacen('{', r#"{ "full_refresh": true,"#, 1);
+    let refreshed = run(&deps, &refresh).await.expect("a commit");
+    assert_eq!((refreshed.outcome, refreshed.rows), (Outcome::Committed, 4), "yesterday's, which the schedule owes");
+    let cursor = &refreshed.cursor_to.as_ref().expect("a cursor").0;
+    assert_eq!(
+        (&cursor["done"], &cursor["spent"]["requests"]),
+        (&serde_json::json!([["2026-10-29", "2026-10-29"]]), &6.into())
+    );
 }
 
 #[tokio::test]

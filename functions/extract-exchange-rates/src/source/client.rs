@@ -1,8 +1,8 @@
 //! The API's four endpoints that the platform uses.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use sluice_core::{Error, Kind, Result, Secret};
@@ -16,8 +16,8 @@ pub const DEFAULT_BASE: &str = "USD";
 /// The account's status after repeated over-use.
 const RESTRICTED: &str = "access_restricted";
 
-/// Four attempts ride out a restart. The whole stays far below the function's time, whatever each of a run's requests
-/// meets, because a run stops at the first one that is used up.
+/// Four attempts ride out a restart. The whole stays below the time that a run keeps back from asking, so that its last
+/// requests end in time whatever they meet.
 const RETRIES: RetryPolicy = RetryPolicy {
     attempts: 4,
     total: Duration::from_secs(45),
@@ -35,22 +35,17 @@ pub struct Client {
 }
 
 /// The rates of one answer.
-#[derive(Debug, Deserialize)]
+#[derive(Debug)]
 pub struct Rates {
-    /// Unix seconds.
-    timestamp: i64,
+    /// The time that the source puts on the rates.
+    pub time: DateTime<Utc>,
     pub base: String,
     /// The rates as written: a JSON number read as a float would lose digits.
     pub rates: BTreeMap<String, Box<RawValue>>,
 }
 
-impl Rates {
-    /// The time that the source puts on the rates.
-    pub fn time(&self) -> Result<DateTime<Utc>> {
-        DateTime::from_timestamp(self.timestamp, 0)
-            .ok_or_else(|| Error::new(Kind::SchemaMismatch, "the rates' timestamp is not in Unix seconds"))
-    }
-}
+/// From when to when the time of an answer can be.
+pub type Times = RangeInclusive<DateTime<Utc>>;
 
 /// What the account may do, and what is left of its month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,27 +98,40 @@ impl Client {
     }
 
     /// The rates as they are now; `None` when the source has none.
-    pub async fn latest(&self, base: &str) -> Result<Option<Rates>> {
-        self.rates("latest.json", base).await
+    pub async fn latest(&self, base: &str, times: &Times) -> Result<Option<Rates>> {
+        self.rates("latest.json", base, times).await
     }
 
-    /// The end-of-day rates of a date; `None` when the source has none.
+    /// The end-of-day rates of a date; `None` when the source has none. Their time lies on that date; its end may be
+    /// written as the first moment of the next one.
     pub async fn historical(&self, date: NaiveDate, base: &str) -> Result<Option<Rates>> {
-        self.rates(&format!("historical/{date}.json"), base).await
+        let begin = date.and_time(NaiveTime::MIN).and_utc();
+        self.rates(&format!("historical/{date}.json"), base, &(begin..=begin + TimeDelta::days(1))).await
     }
 
-    async fn rates(&self, path: &str, base: &str) -> Result<Option<Rates>> {
+    async fn rates(&self, path: &str, base: &str, times: &Times) -> Result<Option<Rates>> {
         let response = self.send(path, Some(base)).await?;
         if is_not_available(&response) {
             return Ok(None);
         }
-        let rates: Rates = decode(&response, path)?;
-        if rates.base != base {
+        let RatesAnswer { timestamp, base: received, rates } = decode(&response, path)?;
+        if received != base {
             return Err(Error::new(Kind::SchemaMismatch, "the rates are against another base than the table's")
                 .with("expected", base)
-                .with("received", rates.base));
+                .with("received", received));
         }
-        Ok(if rates.rates.is_empty() { None } else { Some(rates) })
+        if rates.is_empty() {
+            return Ok(None);
+        }
+        let Some(time) = DateTime::from_timestamp(timestamp, 0).filter(|time| times.contains(time)) else {
+            let what = "the rates' timestamp, in Unix seconds, is not of the time asked for";
+            return Err(Error::new(Kind::SchemaMismatch, what)
+                .with("path", path)
+                .with("from", times.start().to_rfc3339())
+                .with("to", times.end().to_rfc3339())
+                .with("received", timestamp));
+        };
+        Ok(Some(Rates { time, base: received, rates }))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, base: Option<&str>) -> Result<T> {
@@ -147,6 +155,14 @@ fn decode<T: DeserializeOwned>(response: &Response, path: &str) -> Result<T> {
             .with("path", path)
             .because(error)
     })
+}
+
+#[derive(Deserialize)]
+struct RatesAnswer {
+    /// Unix seconds.
+    timestamp: i64,
+    base: String,
+    rates: BTreeMap<String, Box<RawValue>>,
 }
 
 #[derive(Deserialize)]

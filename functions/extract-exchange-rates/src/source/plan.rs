@@ -2,10 +2,14 @@
 //!
 //! A day is missing when it has ended (UTC), lies in the wanted range and has no final rates. The newest missing day
 //! comes first, because a dashboard looks at yesterday before it looks at last year; then the provisional rates of the
-//! day under way; then the other gaps, towards the past, as far as the run's share and the month's quota go. The rest
-//! stays a gap and is found again by the next run.
+//! day under way; then the other gaps, towards the past, as far as the day's share and the month's quota go; last the days
+//! that were asked for in vain before, so that they keep no other gap from its turn. The rest stays a gap and is found
+//! again by the next run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, Days as Step, NaiveDate, Timelike, Utc};
 use serde::{Deserialize, Serialize};
@@ -17,12 +21,17 @@ use crate::source::client::Quota;
 /// just after midnight, would only repeat yesterday's last rates under today's date.
 const PROVISIONAL_FROM_HOUR: u32 = 6;
 
-/// How long a day without data is asked for again. The source fills in late by hours, not by weeks.
+/// How long a day without data is asked for again, from the first time in vain. The source fills in late by hours, not by
+/// weeks.
 const ASK_AGAIN_FOR_DAYS: i64 = 7;
 
 /// What the schedule needs on each day that is left of the month: one final day and one provisional one. Filling old
 /// gaps leaves that much of the quota alone.
 const REQUESTS_PER_DAY: u64 = 2;
+
+/// What keeps a run from asking for every gap.
+pub const SHARE: &str = "the day's share";
+pub const QUOTA: &str = "the month's quota";
 
 /// The cursor: every day that is done, as ranges, so that it stays small however long the history is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +47,28 @@ pub struct Position {
     /// The currencies of the newest final day that was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub codes: Option<Codes>,
+    /// Against the daily share.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
+}
+
+/// The requests of one day (UTC), as far as runs have committed them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spent {
+    pub day: NaiveDate,
+    pub requests: u64,
 }
 
 impl Position {
+    pub fn spent_on(&self, day: NaiveDate) -> u64 {
+        self.spent.filter(|spent| spent.day == day).map_or(0, |spent| spent.requests)
+    }
+
+    pub fn spend(&mut self, day: NaiveDate, requests: u64) {
+        self.spent = Some(Spent { day, requests: self.spent_on(day) + requests });
+    }
+
     /// Forgets that the days of a range are done: they are read again.
     pub fn forget(&mut self, from: Option<NaiveDate>, to: Option<NaiveDate>) {
         let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
@@ -148,13 +176,14 @@ impl Plan {
         let last = request.to.map_or(yesterday, |to| to.min(yesterday));
         let by_hand = request.from.is_some() || request.to.is_some();
 
-        let hopeless = |day: &NaiveDate| {
-            let old = today.signed_duration_since(*day).num_days() >= ASK_AGAIN_FOR_DAYS;
-            old && !by_hand && position.unavailable.contains_key(day)
+        let is_hopeless = |day: &NaiveDate| {
+            let since = position.unavailable.get(day).map(|first| today.signed_duration_since(*first).num_days());
+            !by_hand && since.is_some_and(|days| days >= ASK_AGAIN_FOR_DAYS)
         };
-        let newest_first = first.iter_days().take_while(|day| *day <= last).collect::<Vec<_>>().into_iter().rev();
-        let mut asks: Vec<Ask> =
-            newest_first.filter(|day| !position.done.contains(*day) && !hopeless(day)).map(Ask::Final).collect();
+        let mut days: Vec<NaiveDate> = first.iter_days().take_while(|day| *day <= last).collect();
+        days.retain(|day| !position.done.contains(*day) && !is_hopeless(day));
+        days.sort_by_key(|day| (*day != yesterday && position.unavailable.contains_key(day), Reverse(*day)));
+        let mut asks: Vec<Ask> = days.into_iter().map(Ask::Final).collect();
 
         let mut urgent = usize::from(asks.first() == Some(&Ask::Final(yesterday)));
         let day_under_way_wanted = request.to.is_none_or(|to| to >= today);
@@ -169,17 +198,32 @@ impl Plan {
         self.asks.is_empty()
     }
 
-    /// What this run may ask, and how many requests are left over for later ones.
-    pub fn within(mut self, share: u64, quota: Quota) -> (Vec<Ask>, usize) {
+    /// What this run may ask when so much of the day's share is spent already. The schedule's own requests are kept back
+    /// by nothing that was spent on old gaps.
+    pub fn within(mut self, share: u64, spent: u64, quota: Quota) -> Allowed {
         let remaining = quota.requests_remaining.unwrap_or(u64::MAX);
         let urgent = (self.urgent as u64).min(remaining).min(share);
-        let reserve = REQUESTS_PER_DAY * quota.days_remaining;
-        let old_gaps = (share - urgent).min((remaining - urgent).saturating_sub(reserve));
-        let allowed = if urgent == self.urgent as u64 { urgent + old_gaps } else { urgent };
+        let by_share = (share - urgent).saturating_sub(spent);
+        let by_quota = (remaining - urgent).saturating_sub(REQUESTS_PER_DAY * quota.days_remaining);
+        let (allowed, bound) = if urgent == self.urgent as u64 {
+            (urgent + by_share.min(by_quota), if by_share <= by_quota { SHARE } else { QUOTA })
+        } else {
+            (urgent, if share <= remaining { SHARE } else { QUOTA })
+        };
         let allowed = usize::try_from(allowed).unwrap_or(usize::MAX).min(self.asks.len());
         let left = self.asks.split_off(allowed).len();
-        (self.asks, left)
+        Allowed { asks: self.asks, left, cut_by: (left > 0).then_some(bound) }
     }
+}
+
+/// The beginning of a plan that a run may carry out.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Allowed {
+    pub asks: Vec<Ask>,
+    /// How many requests are left over for later runs.
+    pub left: usize,
+    /// Why some are left over: [`SHARE`] or [`QUOTA`].
+    pub cut_by: Option<&'static str>,
 }
 
 #[cfg(test)]
@@ -287,23 +331,53 @@ mod tests {
     }
 
     #[test]
+    fn a_range_by_hand_asks_for_its_gaps_and_a_refresh_of_it_for_all_of_its_days() {
+        let mut position = done(&["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-05"]);
+        let by_hand = ExtractRequest {
+            from: Some(day("2026-01-02")),
+            to: Some(day("2026-01-04")),
+            ..request("2026-01-06T09:00:00Z")
+        };
+        assert_eq!(Plan::new(&position, &by_hand, day("2026-01-01")).asks, finals(&["2026-01-03"]));
+        position.forget(by_hand.from, by_hand.to);
+        let all = finals(&["2026-01-04", "2026-01-03", "2026-01-02"]);
+        assert_eq!(Plan::new(&position, &by_hand, day("2026-01-01")).asks, all);
+    }
+
+    #[test]
     fn a_day_without_data_is_asked_again_for_a_week_and_then_only_by_hand() {
         let mut position = done(&[]);
         position.unavailable.insert(day("2026-01-01"), day("2026-01-02"));
-        let asks = |time: &str, from: Option<&str>| {
-            let request = ExtractRequest { from: from.map(day), to: from.map(day), ..request(time) };
-            Plan::new(&position, &request, day("2026-01-01")).asks.contains(&Ask::Final(day("2026-01-01")))
-        };
-        assert!(asks("2026-01-07T00:15:00Z", None));
-        assert!(!asks("2026-01-08T00:15:00Z", None));
-        assert!(asks("2026-01-08T00:15:00Z", Some("2026-01-01")));
+        // An old gap, first asked for when its year was filled.
+        position.unavailable.insert(day("2025-03-01"), day("2026-01-02"));
+        for missing in ["2026-01-01", "2025-03-01"] {
+            let asks = |time: &str, from: Option<&str>| {
+                let request = ExtractRequest { from: from.map(day), to: from.map(day), ..request(time) };
+                Plan::new(&position, &request, day("2025-03-01")).asks.contains(&Ask::Final(day(missing)))
+            };
+            assert!(asks("2026-01-08T00:15:00Z", None), "{missing}");
+            assert!(!asks("2026-01-09T00:15:00Z", None), "{missing}");
+            assert!(asks("2026-01-09T00:15:00Z", Some(missing)), "{missing}");
+        }
+    }
+
+    #[test]
+    fn days_asked_for_in_vain_come_after_the_gaps_that_nobody_has_asked_for_yet() {
+        let mut position = done(&[]);
+        for vain in ["2026-01-05", "2026-01-04", "2026-01-02"] {
+            position.unavailable.insert(day(vain), day("2026-01-05"));
+        }
+        let plan = Plan::new(&position, &request("2026-01-06T00:15:00Z"), day("2026-01-01"));
+        let yesterday_first = ["2026-01-05", "2026-01-03", "2026-01-01", "2026-01-04", "2026-01-02"];
+        assert_eq!((plan.asks, plan.urgent), (finals(&yesterday_first), 1));
     }
 
     #[test]
     fn the_share_and_the_quota_bound_a_run_and_the_schedule_goes_before_old_gaps() {
         let plan = || Plan::new(&Position::default(), &request("2026-01-31T09:00:00Z"), day("2026-01-01"));
         let asked = |share: u64, remaining: Option<u64>, days: u64| {
-            let (asks, left) = plan().within(share, Quota { requests_remaining: remaining, days_remaining: days });
+            let quota = Quota { requests_remaining: remaining, days_remaining: days };
+            let Allowed { asks, left, .. } = plan().within(share, 0, quota);
             assert_eq!(asks.len() + left, 31);
             asks
         };
@@ -313,6 +387,38 @@ mod tests {
         assert_eq!(asked(100, Some(10), 20), [Ask::Final(day("2026-01-30")), Ask::Provisional]);
         assert_eq!(asked(100, Some(1), 20), [Ask::Final(day("2026-01-30"))]);
         assert_eq!(asked(100, Some(0), 20), []);
-        assert_eq!(plan().within(1, UNLIMITED).0, [Ask::Final(day("2026-01-30"))]);
+        assert_eq!(plan().within(1, 0, UNLIMITED).asks, [Ask::Final(day("2026-01-30"))]);
+    }
+
+    #[test]
+    fn what_was_spent_on_the_same_day_is_taken_off_the_share_and_says_what_cuts_the_plan() {
+        let mut position = Position::default();
+        position.spend(day("2026-01-31"), 20);
+        position.spend(day("2026-01-31"), 10);
+        assert_eq!((position.spent_on(day("2026-01-31")), position.spent_on(day("2026-02-01"))), (30, 0));
+        position.spend(day("2026-02-01"), 1);
+        assert_eq!(position.spent, Some(Spent { day: day("2026-02-01"), requests: 1 }));
+
+        let plan = || Plan::new(&Position::default(), &request("2026-01-31T09:00:00Z"), day("2026-01-01"));
+        let quota = |remaining| Quota { requests_remaining: Some(remaining), days_remaining: 0 };
+        for (spent, quota, asked, cut_by) in [
+            (0, UNLIMITED, 31, None),
+            (30, UNLIMITED, 5, Some(SHARE)),
+            // The schedule's two requests come in any case.
+            (35, UNLIMITED, 2, Some(SHARE)),
+            (400, UNLIMITED, 2, Some(SHARE)),
+            (30, quota(4), 4, Some(QUOTA)),
+            (0, quota(0), 0, Some(QUOTA)),
+        ] {
+            let allowed = plan().within(35, spent, quota);
+            assert_eq!((allowed.asks.len(), allowed.left, allowed.cut_by), (asked, 31 - asked, cut_by), "{spent}");
+        }
+    }
+
+    #[test]
+    fn a_position_that_counts_no_requests_yet_still_reads() {
+        let old = r#"{"base":"USD","done":[["2026-01-01","2026-01-02"]],"unavailable":{"2026-01-03":"2026-01-04"}}"#;
+        let position: Position = serde_json::from_str(old).expect("a position");
+        assert_eq!((position.spent, serde_json::to_string(&position).expect("json").as_str()), (None, old));
     }
 }

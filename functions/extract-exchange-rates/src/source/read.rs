@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use futures::{StreamExt, stream};
 use serde_json::json;
 use sluice_core::{
@@ -16,8 +16,8 @@ use sluice_parquet::TableWriter;
 use sluice_pipeline::{extract::Source, log};
 
 use crate::source::{
-    client::{Account, Client, DEFAULT_BASE, Rates},
-    plan::{Ask, Codes, Plan, Position, Provisional},
+    client::{Account, Client, DEFAULT_BASE, Rates, Times},
+    plan::{Allowed, Ask, Codes, Plan, Position, Provisional, QUOTA},
 };
 
 /// Requests under way at one time: a year is filled in seconds, and the API sees no flood.
@@ -25,6 +25,13 @@ const CONCURRENT_REQUESTS: usize = 4;
 
 /// Days that one run may leave out because their answers cannot be read.
 const MAX_UNREADABLE: usize = 3;
+
+/// So many days in a row without an answer, whatever was tried for each, are the API's being away and not a fault of some
+/// days.
+const UNANSWERED_IN_A_ROW: usize = 3;
+
+/// The latest rates may be newer than the run's time by the waiting of its event and the difference of two clocks.
+const LATEST_MAY_BE_AHEAD: TimeDelta = TimeDelta::days(1);
 
 /// What ended a run early when it was no error.
 const OUT_OF_TIME: &str = "the run's time";
@@ -34,7 +41,7 @@ const OUT_OF_TIME: &str = "the run's time";
 pub struct OpenExchangeRates<'a, S> {
     pub store: &'a S,
     pub client: Client,
-    /// Requests that one run may spend.
+    /// Requests that the runs of one day (UTC) may spend.
     pub share: u64,
     /// For how long it may begin to ask.
     pub time: Duration,
@@ -56,7 +63,9 @@ impl<S: ObjectStore> Source for OpenExchangeRates<'_, S> {
         let TableSource::ExchangeRates { base, first_date } = &run.table.source else { return Ok(Preview::default()) };
         let position = self.standing(run, base).await?;
         let quota = self.client.account().await?.quota;
-        let (asks, left) = Plan::new(&position, run.request, *first_date).within(self.share, quota);
+        let spent = position.spent_on(run.request.time.date_naive());
+        let plan = Plan::new(&position, run.request, *first_date);
+        let Allowed { asks, left, cut_by } = plan.within(self.share, spent, quota);
         let days = asks.iter().filter_map(|ask| if let Ask::Final(day) = ask { Some(day) } else { None });
         let mut facts = serde_json::Map::new();
         facts.insert("requests_planned".into(), asks.len().into());
@@ -64,6 +73,9 @@ impl<S: ObjectStore> Source for OpenExchangeRates<'_, S> {
         facts.insert("first_day".into(), json!(days.clone().min()));
         facts.insert("last_day".into(), json!(days.max()));
         facts.insert("quota_remaining_before".into(), quota.requests_remaining.into());
+        if let Some(why) = cut_by {
+            facts.insert("stopped_by".into(), why.into());
+        }
         // How many currencies a day has is known when it has been read.
         Ok(Preview { rows: None, facts })
     }
@@ -104,8 +116,9 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
             )
             .with("base", base));
         }
-        let (asks, left) = plan.within(self.share, quota);
-        if asks.is_empty() {
+        let today = run.request.time.date_naive();
+        let Allowed { asks, left, cut_by } = plan.within(self.share, position.spent_on(today), quota);
+        if asks.is_empty() && cut_by == Some(QUOTA) {
             return Err(Error::new(Kind::RateLimited, "the month's quota of requests is used up")
                 .with_retry(Retry::Permanent)
                 .with("requests_left_to_make", left));
@@ -114,12 +127,21 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
         let writer = TableWriter::new(self.store, run)?;
         let mut progress = Progress {
             writer: DayWriter { writer, columns: &run.table.columns, days: 0 },
-            today: run.request.time.date_naive(),
+            today,
             codes_before: position.codes.clone(),
+            asked: 0,
             answers: 0,
             unreadable: 0,
+            unanswered: 0,
+            unanswered_in_a_row: 0,
         };
-        let stopped_by = self.ask_all(&asks, base, &mut position, &mut progress).await?;
+        let before = position.clone();
+        let times = first_date.and_time(NaiveTime::MIN).and_utc()..=run.request.time + LATEST_MAY_BE_AHEAD;
+        let stopped_by = self.ask_all(&asks, base, &times, &mut position, &mut progress).await?.or(cut_by);
+        // A run that has learned nothing commits nothing, not even what it has spent.
+        if progress.writer.days > 0 || position != before {
+            position.spend(today, progress.asked as u64);
+        }
 
         let mut facts = progress.facts(&position);
         facts.insert("requests_planned".into(), asks.len().into());
@@ -129,83 +151,81 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
             facts.insert("stopped_by".into(), why.into());
         }
         let (files, rejected) = progress.writer.writer.finish().await?;
-        Ok(Extracted { files, rejected, cursor: Some(Cursor::encode(&position)?), facts })
+        // When the share allows no request, an earlier cursor stands as it is, also under a full refresh.
+        let cursor = if asks.is_empty() { run.cursor.cloned() } else { Some(Cursor::encode(&position)?) };
+        Ok(Extracted { files, rejected, cursor, facts })
     }
 
-    /// Where the run starts. A full refresh of a range forgets that range and no other day.
+    /// Where the run starts. A full refresh of a range forgets that range and no other day; none forgets what was spent.
     async fn standing(&self, run: &ExtractRun<'_>, base: &str) -> Result<Position> {
         let ExtractRequest { full_refresh, from, to, .. } = *run.request;
-        let ranged_refresh = full_refresh && (from.is_some() || to.is_some());
+        let whole_refresh = full_refresh && from.is_none() && to.is_none();
         let cursor = match run.cursor {
-            None if ranged_refresh => {
+            None if full_refresh => {
                 log::newest_commit(self.store, &run.table.table).await?.and_then(|commit| commit.cursor_to)
             }
             cursor => cursor.cloned(),
         };
-        let standing: Option<Position> = cursor.as_ref().map(Cursor::decode).transpose()?;
+        let decoded = cursor.as_ref().map(Cursor::decode::<Position>).transpose();
+        // A cursor that cannot be read is mended by reading everything again.
+        let standing = if whole_refresh { decoded.unwrap_or_default() } else { decoded? };
+        let spent = standing.as_ref().and_then(|position| position.spent);
         // Days done against another base say nothing about this one.
         let mut position = standing
-            .filter(|position| position.base == base)
+            .filter(|position| position.base == base && !whole_refresh)
             .unwrap_or_else(|| Position { base: base.to_owned(), ..Position::default() });
-        if ranged_refresh {
+        if full_refresh {
             position.forget(from, to);
         }
-        Ok(position)
+        Ok(Position { spent, ..position })
     }
 
     /// Asks and writes, in the plan's order, as long as the run's time allows. Days cost quota: whatever ends the run
-    /// early, those that have arrived are kept, and the rest stays a gap for the next run. Returns what ended it.
+    /// early, those that have arrived or are under way are kept, and the rest stays a gap for the next run. Returns what
+    /// ended it.
     async fn ask_all<W: ObjectStore>(
         &self,
         asks: &[Ask],
         base: &str,
+        latest: &Times,
         position: &mut Position,
         progress: &mut Progress<'_, W>,
     ) -> Result<Option<&'static str>> {
         let start = Instant::now();
-        // A request that is under way is waited for; the time bounds which ones begin.
-        let in_time = asks.iter().enumerate().take_while(|(i, _)| *i == 0 || start.elapsed() < self.time);
-        let mut answers = stream::iter(in_time)
+        let is_ending = std::cell::Cell::new(false);
+        // A request that is under way is waited for; the time and the end bound which ones begin.
+        let may_begin = |at: usize| !is_ending.get() && (at == 0 || start.elapsed() < self.time);
+        let mut answers = stream::iter(asks.iter().enumerate().take_while(|(at, _)| may_begin(*at)))
             .map(|(_, ask)| async move {
                 let rates = match ask {
                     Ask::Final(day) => self.client.historical(*day, base).await,
-                    Ask::Provisional => self.client.latest(base).await,
+                    Ask::Provisional => self.client.latest(base, latest).await,
                 };
                 (*ask, rates)
             })
             .buffered(CONCURRENT_REQUESTS);
-        let mut first_unreadable = None;
+        let (mut first_left_out, mut ended_by) = (None, None);
         while let Some((ask, rates)) = answers.next().await {
-            let error = match rates {
-                Ok(rates) => {
-                    progress.take(ask, rates, position).await?;
-                    continue;
+            progress.asked += 1;
+            match rates {
+                Ok(rates) => progress.take(ask, rates, position).await?,
+                Err(error) if progress.leaves_out(&error) => {
+                    tracing::warn!(error = error.chain(), ?ask, "a day does not arrive and stays a gap");
+                    first_left_out.get_or_insert(error);
                 }
-                Err(error) => error,
-            };
-            // One day that cannot be read must not keep the others out. Several are a change of the API.
-            let about_one_day = matches!(error.kind(), Kind::SchemaMismatch | Kind::InvalidData);
-            if about_one_day && progress.unreadable < MAX_UNREADABLE {
-                tracing::warn!(error = error.chain(), "a day cannot be read and stays a gap");
-                progress.unreadable += 1;
-                first_unreadable.get_or_insert(error);
-                continue;
+                Err(error) => {
+                    is_ending.set(true);
+                    tracing::warn!(error = error.chain(), ?ask, "stopping early; the days so far are kept");
+                    ended_by.get_or_insert(error);
+                }
             }
-            if progress.writer.days == 0 {
-                return Err(error);
-            }
-            tracing::warn!(
-                error = error.chain(),
-                days = progress.writer.days,
-                "stopping early; the days so far are kept"
-            );
-            return Ok(Some(error.kind().as_str()));
         }
         drop(answers);
-        match first_unreadable {
-            Some(error) if progress.writer.days == 0 => Err(error),
-            _ if progress.answers + progress.unreadable < asks.len() => Ok(Some(OUT_OF_TIME)),
-            _ => Ok(None),
+        let ended = ended_by.as_ref().map(|error: &Error| error.kind().as_str());
+        match ended_by.or(first_left_out) {
+            Some(error) if progress.answers == 0 => Err(error),
+            _ if ended.is_none() && progress.asked < asks.len() => Ok(Some(OUT_OF_TIME)),
+            _ => Ok(ended),
         }
     }
 }
@@ -215,14 +235,37 @@ struct Progress<'a, S: ObjectStore> {
     writer: DayWriter<'a, S>,
     today: NaiveDate,
     codes_before: Option<Codes>,
+    /// Requests that were made.
+    asked: usize,
     /// Requests that were answered with rates, or with there being none.
     answers: usize,
     unreadable: usize,
+    unanswered: usize,
+    unanswered_in_a_row: usize,
 }
 
 impl<S: ObjectStore> Progress<'_, S> {
+    /// Whether only the day is left out and the run goes on: one day must not keep the others out. Several that cannot be
+    /// read are a change of the API, several in a row without an answer are its being away, and a refusal is for all days.
+    fn leaves_out(&mut self, error: &Error) -> bool {
+        match error.kind() {
+            Kind::SchemaMismatch | Kind::InvalidData => {
+                self.unanswered_in_a_row = 0;
+                self.unreadable += 1;
+                self.unreadable <= MAX_UNREADABLE
+            }
+            Kind::Unavailable | Kind::Timeout if error.retry() == Retry::Exhausted => {
+                self.unanswered += 1;
+                self.unanswered_in_a_row += 1;
+                self.unanswered_in_a_row < UNANSWERED_IN_A_ROW
+            }
+            _ => false,
+        }
+    }
+
     async fn take(&mut self, ask: Ask, rates: Option<Rates>, position: &mut Position) -> Result<()> {
         self.answers += 1;
+        self.unanswered_in_a_row = 0;
         match (ask, rates) {
             (Ask::Final(day), Some(rates)) => {
                 self.writer.write(day, "final", &rates).await?;
@@ -236,8 +279,7 @@ impl<S: ObjectStore> Progress<'_, S> {
                 position.unavailable.entry(day).or_insert(self.today);
             }
             (Ask::Provisional, Some(rates)) => {
-                let time = rates.time()?;
-                let provisional = Provisional { date: time.date_naive(), time };
+                let provisional = Provisional { date: rates.time.date_naive(), time: rates.time };
                 if !position.done.contains(provisional.date) && position.provisional != Some(provisional) {
                     self.writer.write(provisional.date, "provisional", &rates).await?;
                     position.provisional = Some(provisional);
@@ -251,8 +293,10 @@ impl<S: ObjectStore> Progress<'_, S> {
     fn facts(&self, position: &Position) -> serde_json::Map<String, serde_json::Value> {
         let mut facts = serde_json::Map::new();
         facts.insert("days".into(), self.writer.days.into());
-        if self.unreadable > 0 {
-            facts.insert("days_unreadable".into(), self.unreadable.into());
+        for (name, days) in [("days_unreadable", self.unreadable), ("days_unanswered", self.unanswered)] {
+            if days > 0 {
+                facts.insert(name.into(), days.into());
+            }
         }
         if let (Some(before), Some(now)) = (&self.codes_before, &position.codes) {
             let (appeared, vanished) = before.changes(now);
@@ -275,7 +319,7 @@ struct DayWriter<'a, S: ObjectStore> {
 
 impl<S: ObjectStore> DayWriter<'_, S> {
     async fn write(&mut self, day: NaiveDate, kind: &str, rates: &Rates) -> Result<()> {
-        let time = rates.time()?;
+        let time = rates.time;
         let scale = match self.columns.position("rate").map(|at| self.columns.columns()[at].column_type) {
             Some(ColumnType::Decimal(_, scale)) => scale,
             _ => return Err(Error::new(Kind::SchemaMismatch, "the table has no decimal column 'rate'")),

@@ -137,6 +137,35 @@ async fn a_day_without_data_is_remembered_and_does_not_stop_the_run() {
 }
 
 #[tokio::test]
+async fn the_runs_of_one_day_share_its_share_and_the_next_day_has_its_own() {
+    let mut stage = Stage::new().await;
+    stage.share = 3;
+    let first = stage.run(RATES, "2026-01-11T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+    let cursor = first.cursor.as_ref().expect("a cursor");
+    assert_eq!(cursor.0["spent"], json!({"day": "2026-01-11", "requests": 3}));
+    assert_eq!(first.facts["stopped_by"], "the day's share");
+
+    let second = stage.run(RATES, "2026-01-11T05:15:00Z", "2026-01-01..", Some(cursor)).await.expect("a run");
+    assert_eq!((second.rows(), second.cursor.as_ref()), (0, Some(cursor)), "nothing is left of the day's share");
+    assert_eq!(
+        (&second.facts["requests_left_to_make"], &second.facts["stopped_by"]),
+        (&json!(7), &json!("the day's share"))
+    );
+    assert_eq!(stage.asked("historical/").len(), 3);
+
+    stage.api().latest = "2026-01-11T08:59:00Z".parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp();
+    let third = stage.run(RATES, "2026-01-11T09:15:00Z", "2026-01-01..", Some(cursor)).await.expect("a run");
+    assert_eq!(third.rows(), 4, "the schedule's own request is kept back by no backfill");
+    let cursor = third.cursor.expect("a cursor");
+    assert_eq!(cursor.0["spent"]["requests"], 4);
+
+    let next = stage.run(RATES, "2026-01-12T00:15:00Z", "2026-01-01..", Some(&cursor)).await.expect("a run");
+    let cursor = next.cursor.expect("a cursor");
+    assert_eq!(cursor.0["done"], json!([["2026-01-06", "2026-01-11"]]));
+    assert_eq!(cursor.0["spent"], json!({"day": "2026-01-12", "requests": 3}));
+}
+
+#[tokio::test]
 async fn a_run_spends_its_share_on_the_newest_days_and_an_empty_quota_is_an_error() {
     let mut stage = Stage::new().await;
     stage.share = 3;
@@ -152,15 +181,78 @@ async fn a_run_spends_its_share_on_the_newest_days_and_an_empty_quota_is_an_erro
 #[tokio::test]
 async fn days_that_have_arrived_are_kept_when_the_api_goes_away() {
     let stage = Stage::new().await;
-    let broken = |day: &str| (format!("historical/{day}.json"), (503, "<html>".to_owned()));
-    stage.api().faults.extend([broken("2026-01-02"), broken("2026-01-01")]);
-    let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("a run");
-    assert_eq!(part.cursor.expect("a cursor").0["done"], json!([["2026-01-03", "2026-01-04"]]));
+    let broken = |day: u32| (format!("historical/2026-01-{day:02}.json"), (503, "<html>".to_owned()));
+    stage.api().faults.extend((1..=18).map(broken));
+    let part = stage.run(RATES, "2026-01-21T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+    assert_eq!(part.cursor.expect("a cursor").0["done"], json!([["2026-01-19", "2026-01-20"]]));
     assert_eq!(part.facts["stopped_by"], "Unavailable");
+    let asked: std::collections::BTreeSet<String> = stage.asked("historical/").into_iter().collect();
+    assert!(asked.len() <= 2 + 3 + 4, "an API that is away is not asked for every day: {asked:?}");
 
-    stage.api().faults.extend([broken("2026-01-04")]);
-    let error = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect_err("nothing arrived");
+    stage.api().faults.extend((19..=20).map(broken));
+    let error = stage.run(RATES, "2026-01-21T00:15:00Z", "2026-01-01..", None).await.expect_err("nothing arrived");
     assert_eq!((error.kind(), error.retry()), (Kind::Unavailable, Retry::Exhausted));
+}
+
+#[tokio::test]
+async fn a_day_that_is_never_answered_keeps_no_other_one_out() {
+    for fault in [(503, "<html>"), (504, ""), (200, "<!DOCTYPE html>"), (200, r#"{"timestamp": 1767398399, "ba"#)] {
+        let stage = Stage::new().await;
+        stage.api().unavailable.insert("2026-01-09".into());
+        let broken = |day: u32| (format!("historical/2026-01-{day:02}.json"), (fault.0, fault.1.to_owned()));
+        // The newest, two neighbours, and the last one.
+        stage.api().faults.extend([20, 12, 11, 1].map(broken));
+        let part = stage.run(RATES, "2026-01-21T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+        let cursor = part.cursor.expect("a cursor");
+        assert_eq!(
+            cursor.0["done"],
+            json!([["2026-01-02", "2026-01-08"], ["2026-01-10", "2026-01-10"], ["2026-01-13", "2026-01-19"]]),
+            "{fault:?}"
+        );
+        assert_eq!((&part.facts["days_unanswered"], part.facts.get("stopped_by")), (&json!(4), None), "{fault:?}");
+        assert_eq!(part.facts["requests_left_to_make"], 4);
+
+        stage.api().faults.clear();
+        let rest = stage.run(RATES, "2026-01-21T00:15:00Z", "2026-01-01..", Some(&cursor)).await.expect("a run");
+        assert_eq!(rest.rows(), 4 * 4, "the gaps are found again");
+    }
+}
+
+#[tokio::test]
+async fn rates_of_another_time_than_the_one_asked_for_are_refused_and_keep_no_other_day_out() {
+    let seconds = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp();
+    for (timestamp, is_good) in [
+        (seconds("2026-01-03T00:00:00Z"), true),
+        (seconds("2026-01-04T00:00:00Z"), true),
+        (seconds("2026-01-04T00:00:01Z"), false),
+        (seconds("2026-01-02T23:59:59Z"), false),
+        (seconds("2026-01-03T12:00:00Z") * 1_000, false),
+        (i64::MAX, false),
+    ] {
+        let stage = Stage::new().await;
+        let body = format!(r#"{{"timestamp": {timestamp}, "base": "USD", "rates": {{"EUR": 0.9}}}}"#);
+        stage.api().faults.insert("historical/2026-01-03.json".into(), (200, body));
+        let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("the other days");
+        let (rows, unreadable) = if is_good { (3 * 4 + 1, None) } else { (3 * 4, Some(1)) };
+        let told = part.facts.get("days_unreadable").and_then(serde_json::Value::as_u64);
+        assert_eq!((part.rows(), told), (rows, unreadable), "{timestamp}");
+    }
+
+    let now = "2026-01-02T09:00:00Z";
+    for (timestamp, is_good) in [
+        (seconds("2026-01-02T08:59:00Z"), true),
+        (seconds("2025-12-31T22:00:00Z"), true),
+        (seconds("2026-01-03T08:59:00Z"), true),
+        (seconds("2026-01-03T09:00:01Z"), false),
+        (seconds("2025-10-29T23:59:59Z"), false),
+        (seconds(now) * 1_000, false),
+    ] {
+        let stage = Stage::new().await;
+        stage.api().latest = timestamp;
+        let part = stage.run(RATES, now, "2026-01-01..", None).await.expect("the final rates");
+        assert_eq!(part.facts.contains_key("days_unreadable"), !is_good, "latest of {timestamp}");
+        assert_eq!(part.rows(), if is_good { 2 * 4 } else { 4 }, "latest of {timestamp}");
+    }
 }
 
 #[tokio::test]
@@ -210,8 +302,13 @@ async fn days_that_have_arrived_are_kept_when_the_account_is_cut_off() {
         let stage = Stage::new().await;
         let status = if body.contains("app_id") { 401 } else { 429 };
         stage.api().faults.insert("historical/2026-01-02.json".into(), (status, body.into()));
-        let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("two days");
-        assert_eq!(part.cursor.as_ref().expect("a cursor").0["done"], json!([["2026-01-03", "2026-01-04"]]));
+        let part = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", None).await.expect("three days");
+        let done = &part.cursor.as_ref().expect("a cursor").0["done"];
+        let under_way_is_kept = json!([["2026-01-01", "2026-01-01"], ["2026-01-03", "2026-01-04"]]);
+        assert_eq!(
+            (done, &part.facts["stopped_by"]),
+            (&under_way_is_kept, &json!(if status == 401 { "Auth" } else { "RateLimited" }))
+        );
         let error = stage.run(RATES, "2026-01-05T00:15:00Z", "2026-01-01..", part.cursor.as_ref()).await;
         assert_eq!(error.expect_err("nothing arrived").retry(), Retry::Permanent);
     }

@@ -161,7 +161,8 @@ async fn among_many_unfit_rows_each_suspect_is_judged_once_by_its_own_place() {
     let (_, files, rejected) = written(&lake, FILE_LIMIT, |mut writer| {
         // Of four rows one is good, one is unfit under a placeholder that breaks the contract, one breaks it, one is unfit.
         let unfit = (0..8_000).filter(|row| row % 2 == 1);
-        let unfit = unfit.map(|row| RejectedRow { row, original: serde_json::json!({ "id": row }), reason: "n".into() });
+        let unfit =
+            unfit.map(|row| RejectedRow { row, original: serde_json::json!({ "id": row }), reason: "n".into() });
         let ids = (0..8_000).map(|row| Some(if row % 4 == 1 || row % 4 == 2 { -1 - row } else { row }));
         writer.write(columns(ids, Some("a"), 5), unfit.collect())?;
         writer.finish()
