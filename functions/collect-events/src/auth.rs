@@ -1,7 +1,7 @@
 //! Who may send: an API key in `x-api-key`, or a JSON Web Token in `Authorization: Bearer`.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::BTreeMap,
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use sluice_core::{Error, Result, Secret, port::Secrets};
+use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
 use tracing::warn;
 
 use crate::{event::Request, problem::Problem};
@@ -19,6 +19,10 @@ use crate::{event::Request, problem::Problem};
 const FRESH: Duration = Duration::from_secs(300);
 /// And at most this often for a key that is not known, so that a new one works soon.
 const SECOND_LOOK: Duration = Duration::from_secs(30);
+/// While an older one is at hand, the secret is not read again for so long after a read has failed,
+const AFTER_FAILURE: Duration = Duration::from_secs(30);
+/// and no request waits longer for it.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// Clocks differ.
 const LEEWAY_SECONDS: u64 = 30;
 /// Below this, an HS256 secret can be guessed faster than it can be changed.
@@ -57,7 +61,7 @@ struct Tokens {
     /// For HS256.
     #[serde(default)]
     hs256_secret: Option<Secret>,
-    /// For RS256.
+    /// For RS256, with issuer and audience beside it.
     #[serde(default)]
     jwks: Option<JwkSet>,
 }
@@ -74,13 +78,22 @@ struct Claims {
 pub struct Guard<S> {
     secrets: S,
     name: String,
+    /// How long a request waits for a newer secret than the one at hand.
+    patience: Duration,
     held: RefCell<Option<(Accepted, Instant)>>,
+    failed_at: Cell<Option<Instant>>,
 }
 
 impl<S: Secrets> Guard<S> {
     /// `secrets` must not remember: this does.
     pub fn new(secrets: S, name: impl Into<String>) -> Self {
-        Guard { secrets, name: name.into(), held: RefCell::default() }
+        let (held, failed_at) = (RefCell::default(), Cell::default());
+        Guard { secrets, name: name.into(), patience: PATIENCE, held, failed_at }
+    }
+
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Guard { patience, ..self }
     }
 
     /// Lets the request in, and says as whom.
@@ -121,25 +134,37 @@ impl<S: Secrets> Guard<S> {
         Ok(claims.sub.unwrap_or_else(|| "token".to_owned()))
     }
 
-    /// The secret, not older than `age`; an older one rather than none.
+    /// The secret, not older than `age`; an older one rather than none, and rather than a long wait.
     async fn accepted(&self, age: Duration, now: Instant) -> Result<Accepted, Problem> {
         let held = self.held.borrow().clone();
-        if let Some((accepted, read_at)) = &held
-            && now.duration_since(*read_at) < age
-        {
-            return Ok(accepted.clone());
+        let Some((older, read_at)) = held else {
+            return self.renew(self.read().await, now).ok_or_else(|| {
+                Problem::new(503, "Service unavailable", "credentials cannot be checked just now; try again")
+                    .header("retry-after", "5")
+            });
+        };
+        let within = |at: Instant, duration: Duration| now.duration_since(at) < duration;
+        if within(read_at, age) || self.failed_at.get().is_some_and(|at| within(at, AFTER_FAILURE)) {
+            return Ok(older);
         }
-        match self.read().await {
+        let read = tokio::time::timeout(self.patience, self.read()).await.unwrap_or_else(|_| {
+            Err(Error::new(Kind::Timeout, "the secret has not come in time").with("secret", &self.name))
+        });
+        Ok(self.renew(read, now).unwrap_or(older))
+    }
+
+    /// Keeps what was read, or that it could not be.
+    fn renew(&self, read: Result<Accepted>, now: Instant) -> Option<Accepted> {
+        match read {
             Ok(accepted) => {
                 *self.held.borrow_mut() = Some((accepted.clone(), now));
-                Ok(accepted)
+                self.failed_at.set(None);
+                Some(accepted)
             }
             Err(error) => {
                 warn!(error = error.chain(), error_kind = %error.kind(), "cannot read who may send events");
-                held.map(|(accepted, _)| accepted).ok_or_else(|| {
-                    Problem::new(503, "Service unavailable", "credentials cannot be checked just now; try again")
-                        .header("retry-after", "5")
-                })
+                self.failed_at.set(Some(now));
+                None
             }
         }
     }
@@ -155,6 +180,9 @@ impl<S: Secrets> Guard<S> {
         let short = |secret: &Secret| secret.expose().len() < SHORTEST_SECRET;
         if accepted.jwt.as_ref().and_then(|jwt| jwt.hs256_secret.as_ref()).is_some_and(short) {
             return Err(Error::config("hs256_secret must have at least 32 bytes").with("secret", &self.name));
+        }
+        if accepted.jwt.as_ref().is_some_and(Tokens::takes_anybodys) {
+            return Err(Error::config("jwks needs issuer and audience beside it").with("secret", &self.name));
         }
         if accepted.api_keys.values().any(|key| key.key.expose().is_empty()) {
             return Err(Error::config("an API key is empty").with("secret", &self.name));
@@ -177,6 +205,13 @@ fn find(accepted: &Accepted, key: &str) -> Option<(String, Option<Vec<String>>)>
 }
 
 impl Tokens {
+    /// An identity provider signs with one key for all who trust it: without issuer and audience, a token that was meant
+    /// for another service would do.
+    fn takes_anybodys(&self) -> bool {
+        let missing = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+        self.jwks.is_some() && (missing(&self.issuer) || missing(&self.audience))
+    }
+
     /// The key decides the algorithm, never the token alone: a public key must not be taken for a shared secret.
     fn verify(&self, token: &str) -> Result<Claims, &'static str> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "is not a JSON Web Token")?;

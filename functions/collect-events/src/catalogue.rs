@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use jsonschema::Validator;
 use serde_json::Value;
 use sluice_core::{
-    Error, Result, Schema, Sources,
+    Column, ColumnType, Error, Result, Schema, Sources,
     sources::{Format, Source},
 };
 
@@ -24,7 +24,7 @@ pub struct Topic {
     pub schema: Value,
     pub validator: Validator,
     /// The field whose value keys the record. Without one, records of the topic have no order among each other.
-    pub key: Option<String>,
+    key: Option<String>,
 }
 
 /// All topics, by name.
@@ -72,7 +72,54 @@ impl Topic {
         let validator = validator.map_err(|error| {
             Error::config("the topic's schema is no JSON schema").with("topic", name).because(error.to_string())
         })?;
-        let key = schema.get(KEY_KEYWORD).and_then(Value::as_str).map(str::to_owned);
+        let key = key(name, &columns, &schema)?;
         Ok(Topic { name: name.to_owned(), columns, schema, validator, key })
+    }
+
+    /// The key of an event's record.
+    pub fn key_of(&self, event: &Value) -> Option<String> {
+        event.get(self.key.as_deref()?)?.as_str().map(str::to_owned)
+    }
+}
+
+/// The field that the schema names. One that an event may lack, or that is no text, would leave records without a key and
+/// so without their order, and nobody would see it.
+fn key(topic: &str, columns: &Schema, schema: &Value) -> Result<Option<String>> {
+    let Some(named) = schema.get(KEY_KEYWORD) else { return Ok(None) };
+    let fits = |column: &&Column| column.required && column.column_type == ColumnType::Text && *named == column.name;
+    let column = columns.columns().iter().find(fits).ok_or_else(|| {
+        Error::config("x-kafka-key must name a required text column of the topic's table")
+            .with("topic", topic)
+            .with("x-kafka-key", named)
+    })?;
+    Ok(Some(column.name.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sluice_core::Kind;
+
+    use super::*;
+
+    #[test]
+    fn only_a_required_text_can_be_the_key() {
+        let column = |name, column_type, required| Column { required, ..Column::optional(name, column_type) };
+        let columns = Schema(vec![
+            column("event_id", ColumnType::Text, true),
+            column("customer_email", ColumnType::Text, true),
+            column("note", ColumnType::Text, false),
+            column("product_id", ColumnType::Bigint, true),
+        ]);
+        let topic = |key: &Value| Topic::new("purchases", columns.clone(), json!({(KEY_KEYWORD): key}));
+        for bad in [json!("note"), json!("product_id"), json!("nothing"), json!(7), Value::Null] {
+            let error = topic(&bad).err().expect("a record could lose its key");
+            assert!(error.kind() == Kind::Config && error.to_string().contains("purchases"), "{bad}: {error}");
+        }
+        let event = json!({"customer_email": "c1@example.com"});
+        let good = topic(&json!("customer_email")).expect("a topic");
+        assert_eq!(good.key_of(&event).as_deref(), Some("c1@example.com"));
+        let keyless = Topic::new("purchases", columns.clone(), json!({})).expect("a topic");
+        assert_eq!(keyless.key_of(&event), None);
     }
 }

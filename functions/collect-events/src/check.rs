@@ -53,9 +53,9 @@ pub fn check(topic: &Topic, text: &str, new_id: impl FnOnce() -> String) -> Resu
         return Err(faults);
     }
     stream::check(&topic.columns, text.as_bytes()).map_err(|reason| vec![of_contract(topic, &reason)])?;
-    let field = |name: &str| event.get(name).and_then(Value::as_str).map(str::to_owned);
-    let id = field(EVENT_ID).ok_or_else(|| vec![Fault::new(format!("/{EVENT_ID}"), "is not a text")])?;
-    Ok(Valid { id, key: topic.key.as_deref().and_then(field), text })
+    let id = event.get(EVENT_ID).and_then(Value::as_str).map(str::to_owned);
+    let id = id.ok_or_else(|| vec![Fault::new(format!("/{EVENT_ID}"), "is not a text")])?;
+    Ok(Valid { id, key: topic.key_of(&event), text })
 }
 
 /// Puts the id first, and leaves the rest as it was written.

@@ -4,7 +4,10 @@ use std::{cell::RefCell, time::Instant};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sluice_core::port::{Later, Secrets};
+use sluice_core::{
+    LakeId,
+    port::{Later, Secrets},
+};
 use tracing::{error, info};
 
 use crate::{
@@ -13,8 +16,9 @@ use crate::{
     catalogue::Catalogue,
     check::{self, Valid},
     cors::Origins,
-    delivery::{Delivery, Log, Reach},
+    delivery::{Delivery, Log, Reach, Via},
     event::{Request, Response},
+    figures::Figures,
     problem::{Problem, rejected},
     rate::Bucket,
 };
@@ -54,6 +58,7 @@ impl<'a> Route<'a> {
 
 /// Everything that an answer needs.
 pub struct Collector<K, Q, S> {
+    pub lake_id: LakeId,
     pub catalogue: Catalogue,
     pub origins: Origins,
     pub limits: Limits,
@@ -65,11 +70,13 @@ pub struct Collector<K, Q, S> {
 }
 
 impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
-    /// Answers any request. `time` becomes the time of the records.
-    pub async fn answer(&self, request: &Request, time: DateTime<Utc>, now: Instant) -> Response {
+    /// Answers any request. `time` becomes the time of the records. The figures are those of a request that may send to a
+    /// topic, however it ends.
+    pub async fn answer(&self, request: &Request, time: DateTime<Utc>, now: Instant) -> (Response, Option<Figures>) {
         let id = &request.request_context.request_id;
         let origin = request.header("origin");
-        let response = match self.route(request, origin, time, now).await {
+        let mut figures = None;
+        let response = match self.route(request, time, now, &mut figures).await {
             Ok(response) => response,
             Err(problem) => {
                 let (status, detail) = (problem.status(), problem.detail().to_owned());
@@ -81,30 +88,32 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
                 problem.response(id)
             }
         };
-        self.origins.open(origin, response).with("x-request-id", id).with("x-content-type-options", "nosniff")
+        let response = self.origins.open(origin, response);
+        (response.with("x-request-id", id).with("x-content-type-options", "nosniff"), figures)
     }
 
     async fn route(
         &self,
         request: &Request,
-        origin: Option<&str>,
         time: DateTime<Utc>,
         now: Instant,
+        figures: &mut Option<Figures>,
     ) -> Result<Response, Problem> {
-        let route = Route::of(&request.raw_path)
+        let route = Route::of(request.path())
             .ok_or_else(|| Problem::new(404, "Not found", "there is nothing at this address; see /openapi.json"))?;
         match (request.method(), route) {
-            ("OPTIONS", _) => self.options(request, origin, route),
+            ("OPTIONS", _) => self.options(request, route),
             ("GET", Route::Health) => Ok(self.health()),
             ("GET", Route::Document) => Ok(Response::json(200, &self.document)),
             ("HEAD", Route::Health | Route::Document) => Ok(Response { body: String::new(), ..self.health() }),
-            ("POST", Route::Events { topic }) => self.collect(request, topic, time, now).await,
+            ("POST", Route::Events { topic }) => self.collect(request, topic, time, now, figures).await,
             _ => Err(Problem::new(405, "Method not allowed", "this address does not take the method")
                 .header("allow", route.methods())),
         }
     }
 
-    fn options(&self, request: &Request, origin: Option<&str>, route: Route<'_>) -> Result<Response, Problem> {
+    fn options(&self, request: &Request, route: Route<'_>) -> Result<Response, Problem> {
+        let origin = request.header("origin");
         if origin.is_none() || request.header("access-control-request-method").is_none() {
             return Ok(Response::empty(204).with("allow", route.methods()));
         }
@@ -135,15 +144,18 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         topic: &str,
         time: DateTime<Utc>,
         now: Instant,
+        figures: &mut Option<Figures>,
     ) -> Result<Response, Problem> {
         self.known_origin(request.header("origin"))?;
         let caller = self.guard.admit(request, topic, now).await?;
         let topic =
             self.catalogue.get(topic).ok_or_else(|| Problem::new(404, "Not found", "there is no such topic"))?;
+        let figures = figures.insert(Figures { topic: topic.name.clone(), ..Figures::default() });
         let format = Format::of(request)?;
         let text = body::text(request, self.limits)?;
         let events = body::events(&text, format, self.limits)?;
         self.bucket.borrow_mut().take(events.len(), now).map_err(|wait| {
+            figures.throttled = events.len() as u64;
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             Problem::new(429, "Too many requests", "events come faster than this instance takes them")
                 .header("retry-after", seconds.max(1).to_string())
@@ -157,6 +169,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
             }
         }
         if !faulty.is_empty() {
+            figures.rejected = faulty.len() as u64;
             let detail =
                 format!("{} of {} events break the topic's contract; none was accepted", faulty.len(), events.len());
             faulty.truncate(REJECTED_TOLD);
@@ -169,6 +182,8 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
                 .header("retry-after", RETRY_AFTER_SECONDS)
                 .member("event_ids", json!(ids))
         })?;
+        figures.accepted = ids.len() as u64;
+        figures.spooled = if via == Via::Spool { figures.accepted } else { 0 };
         info!(topic = topic.name, caller, accepted = ids.len(), via = via.as_str(), "events accepted");
         Ok(Response::json(202, &json!({"accepted": ids.len(), "event_ids": ids, "via": via.as_str()})))
     }

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use sluice_core::env::Env;
+use sluice_core::{LakeId, env::Env};
 use sluice_kafka::KafkaConfig;
 
 use crate::{body::Limits, catalogue::Catalogue, cors::Origins};
 
 #[derive(Debug)]
 pub struct Config {
+    /// Which platform the metrics are of.
+    pub lake_id: LakeId,
     pub kafka: KafkaConfig,
     /// How long a request waits for Kafka before its events go to the spool.
     pub kafka_patience: Duration,
@@ -31,6 +33,7 @@ impl Config {
             Catalogue::default()
         });
         let config = Config {
+            lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             kafka: KafkaConfig::from_env(env),
             kafka_patience: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
             spool_url: env.required("SLUICE_SPOOL_QUEUE_URL"),

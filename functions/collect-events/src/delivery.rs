@@ -1,7 +1,8 @@
-//! Into Kafka, or into the spool while Kafka is away.
+//! Into Kafka, or into the spool while Kafka is away or refuses the topic.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
     future::Future,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,12 +15,13 @@ use sluice_core::{
     port::{Later, Secrets},
 };
 use sluice_kafka::{Credentials, KafkaConfig, Message, Producer};
+use sluice_lambda::policy;
 use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::{check::Valid, spool};
 
-/// After a failure Kafka is left alone for so long: while it is away, no request waits for it.
+/// After a failure Kafka, or the topic that it was about, is left alone for so long: no request waits for what is away.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Kafka, as far as this function needs it.
@@ -44,7 +46,7 @@ impl Via {
     }
 }
 
-/// What the last request has learnt about Kafka.
+/// What the last request has learnt about Kafka as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     Untried,
@@ -52,16 +54,24 @@ pub enum Reach {
     Away { since: Instant },
 }
 
+/// Whether an error is about Kafka as a whole. Any other is about the topic, or about what was sent to it, and other topics
+/// are as well as before.
+fn is_away(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Unavailable | Kind::Timeout)
+}
+
 /// Kafka with the spool behind it.
 pub struct Delivery<K, Q> {
     log: K,
     spool: Q,
     reach: Cell<Reach>,
+    /// The topics that were refused, and when.
+    refused: RefCell<BTreeMap<String, Instant>>,
 }
 
 impl<K: Log, Q: Later> Delivery<K, Q> {
     pub fn new(log: K, spool: Q) -> Self {
-        Delivery { log, spool, reach: Cell::new(Reach::Untried) }
+        Delivery { log, spool, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
     }
 
     pub fn reach(&self) -> Reach {
@@ -71,18 +81,14 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     /// The events are durable when it returns. On an error some of them may be, here or there: what is sent again with
     /// the same ids counts once.
     pub async fn deliver(&self, topic: &str, events: Vec<Valid>, at: DateTime<Utc>, now: Instant) -> Result<Via> {
-        let resting = matches!(self.reach.get(), Reach::Away { since } if now.duration_since(since) < PAUSE);
-        if !resting {
+        if !self.rests(topic, now) {
             let records = events.iter().map(|e| spool::record(e.key.clone(), e.text.clone(), at)).collect();
             match self.log.produce(topic, records).await {
                 Ok(()) => {
-                    self.reach.set(Reach::Reached);
+                    self.reached(topic);
                     return Ok(Via::Kafka);
                 }
-                Err(error) => {
-                    self.reach.set(Reach::Away { since: now });
-                    warn!(topic, error = error.chain(), error_kind = %error.kind(), "Kafka is away, events are spooled");
-                }
+                Err(error) => self.failed(topic, &error, now),
             }
         }
         let messages = spool::pack(topic, at, &events)?;
@@ -94,12 +100,35 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     /// What was spooled, for Kafka alone: what fails stays in the queue.
     pub async fn drain(&self, topic: &str, records: Vec<Message>) -> Result<()> {
         self.log.produce(topic, records).await?;
-        self.reach.set(Reach::Reached);
+        self.reached(topic);
         Ok(())
+    }
+
+    /// Whether Kafka or the topic has failed a moment ago.
+    fn rests(&self, topic: &str, now: Instant) -> bool {
+        let lately = |at: Instant| now.duration_since(at) < PAUSE;
+        let away = matches!(self.reach.get(), Reach::Away { since } if lately(since));
+        away || self.refused.borrow().get(topic).is_some_and(|at| lately(*at))
+    }
+
+    fn reached(&self, topic: &str) {
+        self.reach.set(Reach::Reached);
+        self.refused.borrow_mut().remove(topic);
+    }
+
+    fn failed(&self, topic: &str, error: &Error, now: Instant) {
+        let (kind, hint) = (error.kind(), policy(error.kind()).hint);
+        if is_away(error) {
+            self.reach.set(Reach::Away { since: now });
+            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka is away, events are spooled");
+        } else {
+            self.refused.borrow_mut().insert(topic.to_owned(), now);
+            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka refuses a topic's events, they are spooled");
+        }
     }
 }
 
-/// The cluster, connected on first use and anew after any failure.
+/// The cluster, connected on first use and anew after it was away.
 pub struct Broker<S> {
     config: KafkaConfig,
     secrets: S,
@@ -141,7 +170,7 @@ impl<S: Secrets> Log for Broker<S> {
         let outcome = tokio::time::timeout(self.patience, attempt).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::Timeout, "Kafka has not answered in time").with("topic", topic).exhausted())
         });
-        if outcome.is_err() {
+        if outcome.as_ref().is_err_and(is_away) {
             // A connection that failed half way may hold anything.
             *self.producer.lock().await = None;
         }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use serde::{Deserialize, Serialize};
 
+const DEFAULT_STAGE: &str = "$default";
+
 /// The function's event.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -35,6 +37,9 @@ pub struct Context {
     pub http: Http,
     #[serde(default)]
     pub request_id: String,
+    /// Of an HTTP API; a function URL has only the default one.
+    #[serde(default)]
+    pub stage: String,
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -49,6 +54,16 @@ impl Request {
 
     pub fn method(&self) -> &str {
         &self.request_context.http.method
+    }
+
+    /// The path without the stage: an HTTP API puts the name of any but the default stage before it.
+    pub fn path(&self) -> &str {
+        let stage = self.request_context.stage.as_str();
+        if stage.is_empty() || stage == DEFAULT_STAGE {
+            return &self.raw_path;
+        }
+        let inside = self.raw_path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
+        inside.filter(|path| path.starts_with('/')).unwrap_or(&self.raw_path)
     }
 }
 

@@ -36,6 +36,7 @@ impl Deps {
         let aws = sluice_aws::sdk_config().await;
         let broker = Broker::new(config.kafka, CachedSecrets::new(&aws), config.kafka_patience);
         Ok(Collector {
+            lake_id: config.lake_id,
             document: openapi::document(&config.catalogue, config.limits)?,
             catalogue: config.catalogue,
             origins: config.origins,
@@ -58,7 +59,11 @@ pub async fn handle<K: Log, Q: Later, S: Secrets>(
             if request.request_context.request_id.is_empty() {
                 request.request_context.request_id = invocation.request_id.clone();
             }
-            Ok(Answer::Http(deps.answer(&request, Utc::now(), Instant::now()).await))
+            let (response, figures) = deps.answer(&request, Utc::now(), Instant::now()).await;
+            if let Some(figures) = figures {
+                figures.metrics(&deps.lake_id, &request.request_context.request_id).emit();
+            }
+            Ok(Answer::Http(response))
         }
         Event::Spool(batch) => Ok(Answer::Spool(drain(batch, deps).await)),
     }

@@ -10,6 +10,7 @@ pub mod config;
 pub mod cors;
 pub mod delivery;
 pub mod event;
+pub mod figures;
 pub mod handler;
 pub mod openapi;
 pub mod problem;

@@ -70,10 +70,7 @@ impl Spooled {
         let topic = catalogue.get(&self.topic).ok_or_else(|| {
             Error::config("the spool holds events of a topic that no table takes any more").with("topic", &self.topic)
         })?;
-        let key = |text: &str| -> Option<String> {
-            let event: Value = serde_json::from_str(text).ok()?;
-            event.get(topic.key.as_deref()?)?.as_str().map(str::to_owned)
-        };
+        let key = |text: &str| topic.key_of(&serde_json::from_str(text).ok()?);
         let accepted_at = self.accepted_at;
         Ok(self.events.into_iter().map(|text| record(key(&text), text, accepted_at)).collect())
     }

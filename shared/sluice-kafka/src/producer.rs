@@ -4,12 +4,12 @@
 //! twice: a consumer that cares dedupes by the event's own id.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -37,6 +37,9 @@ use crate::{
 const REQUEST_BYTES: usize = 900_000;
 /// How long connections and requests are tried when nobody says otherwise.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A topic's partitions are looked up again after this: it may have been given more of them, and Kafka's other clients then
+/// spread its keys over all.
+const PARTITIONS_KEPT: Duration = Duration::from_secs(300);
 /// What the wire format adds to a record, generously.
 const RECORD_OVERHEAD: usize = 64;
 
@@ -60,11 +63,31 @@ pub struct Placed {
 /// Produces to any topic of one cluster. Connections are made on first use and kept.
 pub struct Producer {
     client: Client,
-    topics: Mutex<HashMap<String, Partitions>>,
+    topics: Mutex<Topics>,
     calls: AtomicU32,
 }
 
 pub(crate) type Partitions = Arc<Vec<PartitionClient>>;
+
+/// Topics, and when each was looked up.
+#[derive(Default)]
+struct Topics(HashMap<String, (Partitions, Instant)>);
+
+impl Topics {
+    fn fresh(&self, topic: &str, now: Instant) -> Option<Partitions> {
+        let (partitions, at) = self.0.get(topic)?;
+        (now.duration_since(*at) < PARTITIONS_KEPT).then(|| Arc::clone(partitions))
+    }
+
+    /// However long ago they were looked up.
+    fn any(&self, topic: &str) -> Option<Partitions> {
+        self.0.get(topic).map(|(partitions, _)| Arc::clone(partitions))
+    }
+
+    fn keep(&mut self, topic: &str, partitions: &Partitions, now: Instant) {
+        self.0.insert(topic.to_owned(), (Arc::clone(partitions), now));
+    }
+}
 
 impl Producer {
     /// To a cluster in plain text. `bootstrap` is `host:port`, or several joined by commas.
@@ -135,20 +158,31 @@ impl Producer {
 
     pub(crate) async fn partitions(&self, topic: &str) -> Result<Partitions> {
         let mut topics = self.topics.lock().await;
-        if let Some(partitions) = topics.get(topic) {
-            return Ok(Arc::clone(partitions));
+        let now = Instant::now();
+        if let Some(partitions) = topics.fresh(topic, now) {
+            return Ok(partitions);
         }
         let listed = self.client.list_topics().await.map_err(|error| classify("cannot list the topics", error))?;
         let listed = listed.into_iter().find(|listed| listed.name == topic && !listed.partitions.is_empty());
-        let listed =
-            listed.ok_or_else(|| Error::not_found("no such topic in Kafka; create it first").with("topic", topic))?;
+        let numbers = listed
+            .ok_or_else(|| Error::not_found("no such topic in Kafka; create it first").with("topic", topic))?
+            .partitions;
+        // Each client is a connection: where nothing has changed they stay.
+        let unchanged = |held: &Partitions| held.iter().map(PartitionClient::partition).eq(numbers.iter().copied());
+        let partitions = match topics.any(topic).filter(unchanged) {
+            Some(partitions) => partitions,
+            None => self.connect_to(topic, &numbers).await?,
+        };
+        topics.keep(topic, &partitions, now);
+        Ok(partitions)
+    }
+
+    async fn connect_to(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<Partitions> {
         let connect = |partition: i32| async move {
             let client = self.client.partition_client(topic, partition, UnknownTopicHandling::Retry).await;
             client.map_err(|error| classify("cannot reach a partition's leader", error).with("topic", topic))
         };
-        let partitions = Arc::new(future::try_join_all(listed.partitions.into_iter().map(connect)).await?);
-        topics.insert(topic.to_owned(), Arc::clone(&partitions));
-        Ok(partitions)
+        Ok(Arc::new(future::try_join_all(partitions.iter().copied().map(connect)).await?))
     }
 }
 
@@ -196,21 +230,5 @@ fn record(message: Message) -> Record {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requests_stay_under_the_limit_and_keep_the_order() {
-        let message = |n: u8, bytes: usize| Message {
-            key: Some(Bytes::copy_from_slice(&[n])),
-            value: Some(vec![n; bytes].into()),
-            headers: BTreeMap::new(),
-            timestamp: DateTime::UNIX_EPOCH,
-        };
-        let cut = requests(vec![message(0, 500_000), message(1, 300_000), message(2, 200_000), message(3, 2_000_000)]);
-        let keys: Vec<Vec<u8>> =
-            cut.iter().map(|r| r.iter().map(|r| r.key.as_ref().expect("a key")[0]).collect()).collect();
-        assert_eq!(keys, [vec![0, 1], vec![2], vec![3]]);
-        assert!(requests(Vec::new()).is_empty());
-    }
-}
+#[path = "producer_tests.rs"]
+mod tests;

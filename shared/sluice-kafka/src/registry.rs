@@ -3,8 +3,12 @@
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
 use base64_simd::STANDARD;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
-use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
+use sluice_core::{
+    Error, Kind, Result, Secret,
+    port::{Clock, Secrets, SystemClock},
+};
 use sluice_http::{Client, Request, Response, RetryPolicy, error};
 
 use crate::avro::WriterSchema;
@@ -14,6 +18,9 @@ const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 const NO_SUCH_SCHEMA: i64 = 40_403;
 /// Schemas that refer to schemas that refer to schemas, so deep and no deeper.
 const MOST_REFERENCES: usize = 64;
+/// What the registry does not have is asked for again after this: a schema may be registered late. Not sooner: a batch may
+/// hold thousands of records of one id.
+const MISSING_FOR: TimeDelta = TimeDelta::seconds(30);
 
 /// Where the registry is and how to be let in.
 #[derive(Debug, Clone)]
@@ -23,13 +30,47 @@ pub struct RegistryConfig {
     pub secret: Option<String>,
 }
 
-/// The registry's client. An id never changes its schema, so what was learnt is kept for the life of the instance.
-pub struct Registry<Sec> {
+/// The registry's client. An id never changes its schema, so what was learnt is kept for the life of the instance, good or
+/// bad; only what was missing is asked for again.
+pub struct Registry<Sec, Clo = SystemClock> {
     config: RegistryConfig,
     http: Client,
     secrets: Sec,
+    clock: Clo,
     retry: RetryPolicy,
-    known: RefCell<HashMap<u32, Rc<WriterSchema>>>,
+    known: RefCell<HashMap<u32, Known>>,
+}
+
+/// What was learnt of an id.
+struct Known {
+    schema: Result<Rc<WriterSchema>, String>,
+    /// When the registry lacked it, or something that it refers to.
+    missing_at: Option<DateTime<Utc>>,
+}
+
+impl Known {
+    fn counts(&self, now: DateTime<Utc>) -> bool {
+        // A clock that was set back must not lengthen it.
+        self.missing_at.is_none_or(|at| (now - at).abs() < MISSING_FOR)
+    }
+}
+
+/// Why the records of an id are bad.
+enum Flaw {
+    /// The registry may have it later.
+    Missing(String),
+    /// The schema is what it is.
+    Lasting(String),
+}
+
+impl Flaw {
+    fn of(self, id: u32) -> Self {
+        let unusable = |reason| format!("schema {id} cannot be used: {reason}");
+        match self {
+            Flaw::Missing(reason) => Flaw::Missing(unusable(reason)),
+            Flaw::Lasting(reason) => Flaw::Lasting(unusable(reason)),
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -56,7 +97,16 @@ struct Credentials {
 
 impl<Sec: Secrets> Registry<Sec> {
     pub fn new(config: RegistryConfig, http: Client, secrets: Sec) -> Self {
-        Registry { config, http, secrets, retry: RetryPolicy::default(), known: RefCell::default() }
+        let (clock, retry) = (SystemClock, RetryPolicy::default());
+        Registry { config, http, secrets, clock, retry, known: RefCell::default() }
+    }
+}
+
+impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
+    #[must_use]
+    pub fn with_clock<C: Clock>(self, clock: C) -> Registry<Sec, C> {
+        let Registry { config, http, secrets, retry, known, .. } = self;
+        Registry { config, http, secrets, clock, retry, known }
     }
 
     #[must_use]
@@ -67,31 +117,39 @@ impl<Sec: Secrets> Registry<Sec> {
     /// The schema of an id. The inner error is the reason why records of this id are bad: the registry does not know it, or
     /// it is no Avro schema that can be read. The outer one means that the registry could not be asked.
     pub async fn schema(&self, id: u32) -> Result<Result<Rc<WriterSchema>, String>> {
-        let known = self.known.borrow().get(&id).cloned();
+        let now = self.clock.now();
+        let known = self.known.borrow().get(&id).filter(|known| known.counts(now)).map(|known| known.schema.clone());
         if let Some(schema) = known {
-            return Ok(Ok(schema));
+            return Ok(schema);
         }
+        let (schema, missing_at) = match self.ask(id).await? {
+            Ok(schema) => (Ok(Rc::new(schema)), None),
+            Err(Flaw::Lasting(reason)) => (Err(reason), None),
+            Err(Flaw::Missing(reason)) => (Err(reason), Some(self.clock.now())),
+        };
+        let mut known = self.known.borrow_mut();
+        // Ids out of broken records may all differ: those whose time is over do not fill the memory.
+        known.retain(|_, known| known.counts(now));
+        known.insert(id, Known { schema: schema.clone(), missing_at });
+        Ok(schema)
+    }
+
+    async fn ask(&self, id: u32) -> Result<Result<WriterSchema, Flaw>> {
         let Some(answer) = self.get(&format!("schemas/ids/{id}")).await? else {
-            // Not remembered: a schema may be registered late.
-            return Ok(Err(format!("the schema registry does not know the schema id {id}")));
+            return Ok(Err(Flaw::Missing(format!("the schema registry does not know the schema id {id}"))));
         };
         let kind = answer.schema_type.as_deref().unwrap_or("AVRO");
         if kind != "AVRO" {
-            return Ok(Err(format!("schema {id} is {kind}, not AVRO")));
+            return Ok(Err(Flaw::Lasting(format!("schema {id} is {kind}, not AVRO"))));
         }
-        let references = self.references(&answer, id).await?;
-        match WriterSchema::parse(&answer.schema, &references) {
-            Ok(schema) => {
-                let schema = Rc::new(schema);
-                self.known.borrow_mut().insert(id, Rc::clone(&schema));
-                Ok(Ok(schema))
-            }
-            Err(reason) => Ok(Err(format!("schema {id} cannot be used: {reason}"))),
-        }
+        let references = self.references(&answer).await?;
+        let parsed =
+            references.and_then(|references| WriterSchema::parse(&answer.schema, &references).map_err(Flaw::Lasting));
+        Ok(parsed.map_err(|flaw| flaw.of(id)))
     }
 
     /// Every schema that this one refers to, however far.
-    async fn references(&self, answer: &Answer, id: u32) -> Result<Vec<String>> {
+    async fn references(&self, answer: &Answer) -> Result<Result<Vec<String>, Flaw>> {
         let mut found: Vec<((String, i64), String)> = Vec::new();
         let named = |answer: &Answer| -> Vec<(String, i64)> {
             answer.references.iter().flatten().map(|reference| (reference.subject.clone(), reference.version)).collect()
@@ -102,21 +160,17 @@ impl<Sec: Secrets> Registry<Sec> {
                 continue;
             }
             if found.len() == MOST_REFERENCES {
-                return Err(Error::unsupported("a schema refers to more schemas than this build follows")
-                    .with("schema_id", id)
-                    .with("most", MOST_REFERENCES));
+                return Ok(Err(Flaw::Lasting(format!("it refers to more than {MOST_REFERENCES} schemas"))));
             }
             let path = format!("subjects/{}/versions/{version}", segment(&subject));
-            let referred = self.get(&path).await?.ok_or_else(|| {
-                Error::not_found("a schema refers to one that the registry does not have")
-                    .with("schema_id", id)
-                    .with("subject", &subject)
-                    .with("version", version)
-            })?;
+            let Some(referred) = self.get(&path).await? else {
+                let reason = format!("it refers to version {version} of {subject}, which the registry does not have");
+                return Ok(Err(Flaw::Missing(reason)));
+            };
             open.extend(named(&referred));
             found.push(((subject, version), referred.schema));
         }
-        Ok(found.into_iter().map(|(_, schema)| schema).collect())
+        Ok(Ok(found.into_iter().map(|(_, schema)| schema).collect()))
     }
 
     /// `None` when the registry says that there is no such schema.

@@ -50,13 +50,13 @@ fn only_known_keys_for_this_topic_are_let_in() {
 fn a_replaced_key_works_soon_and_a_removed_one_stops() {
     let world = World::new();
     assert_eq!(status(&world, &[("x-api-key", KEY)]), 202);
-    *world.vault.0.borrow_mut() = Some(json!({"api_keys": {"new": {"key": "brand-new"}}}));
+    *world.vault.secret.borrow_mut() = Some(json!({"api_keys": {"new": {"key": "brand-new"}}}));
     assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 401, "not asked again at once");
     world.pass(Duration::from_secs(31));
     assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 202);
     assert_eq!(status(&world, &[("x-api-key", KEY)]), 401);
     // Without the secret's keeper, what is known still counts.
-    *world.vault.0.borrow_mut() = None;
+    *world.vault.secret.borrow_mut() = None;
     world.pass(Duration::from_secs(3_600));
     assert_eq!(status(&world, &[("x-api-key", "brand-new")]), 202);
 }
@@ -65,15 +65,40 @@ fn a_replaced_key_works_soon_and_a_removed_one_stops() {
 fn without_the_secret_nobody_is_let_in_and_everybody_may_try_again() {
     for broken in [None, Some(json!({"api_keys": {"a": {"key": ""}}})), Some(json!({"keys": []}))] {
         let world = World::new();
-        *world.vault.0.borrow_mut() = broken;
+        *world.vault.secret.borrow_mut() = broken;
         let response = send(&world, &[("x-api-key", "")]);
         assert_eq!(response.status_code, 503);
         assert!(response.headers.contains_key("retry-after"));
     }
 }
 
+#[test]
+fn while_secrets_are_away_no_request_waits_for_what_is_known_already() {
+    let world = World::new();
+    let known = || assert_eq!(status(&world, &[("x-api-key", KEY)]), 202);
+    known();
+    world.vault.hangs.set(true);
+    world.pass(Duration::from_secs(300));
+    for _ in 0..5 {
+        known();
+        assert_eq!(status(&world, &[("x-api-key", "guess")]), 401);
+    }
+    assert_eq!(world.vault.asked.get(), 2, "one request has waited, and not for ever");
+    world.pass(Duration::from_secs(29));
+    known();
+    assert_eq!(world.vault.asked.get(), 2);
+    world.pass(Duration::from_secs(1));
+    known();
+    assert_eq!(world.vault.asked.get(), 3);
+
+    world.vault.hangs.set(false);
+    *world.vault.secret.borrow_mut() = Some(json!({"api_keys": {"new": {"key": "brand-new"}}}));
+    world.pass(Duration::from_secs(30));
+    assert_eq!(status(&world, &[("x-api-key", KEY)]), 401, "what has come back counts at once");
+}
+
 fn claims(world: &World) -> Value {
-    *world.vault.0.borrow_mut() = Some(json!({"jwt": {
+    *world.vault.secret.borrow_mut() = Some(json!({"jwt": {
         "issuer": "https://login.example", "audience": "events", "hs256_secret": SECRET,
     }}));
     let exp = jsonwebtoken::get_current_timestamp() + 600;
@@ -123,15 +148,17 @@ fn a_token_must_be_signed_fresh_meant_for_us_and_allow_writing() {
 #[test]
 fn a_token_of_an_identity_provider_is_checked_with_its_published_key() {
     let world = World::new();
-    let mut good = claims(&world);
+    let good = claims(&world);
     let pair = KeyPair::generate(KeySize::Rsa2048).expect("a pair");
     let der: Pkcs8V1Der<'_> = pair.as_der().expect("an encoding");
     // The encoder takes PKCS#1, which is what PKCS#8 wraps behind 26 bytes at this size.
     let key = EncodingKey::from_rsa_der(&der.as_ref()[26..]);
     let mut jwk = Jwk::from_encoding_key(&key, Algorithm::RS256).expect("a public key");
     jwk.common.key_id = Some("k1".into());
-    *world.vault.0.borrow_mut() = Some(json!({"jwt": {"audience": "events", "jwks": {"keys": [jwk]}}}));
-    good["iss"] = json!("https://anybody.example");
+    let jwt = json!({"issuer": "https://login.example", "audience": "events", "jwks": {"keys": [jwk]}});
+    *world.vault.secret.borrow_mut() = Some(json!({"jwt": jwt}));
+    let mut of_another = good.clone();
+    of_another["iss"] = json!("https://other.example");
     let named = |kid: Option<&str>| {
         let mut header = Header::new(Algorithm::RS256);
         header.kid = kid.map(str::to_owned);
@@ -144,6 +171,7 @@ fn a_token_of_an_identity_provider_is_checked_with_its_published_key() {
         (bearer(&named(Some("k1")), &good, &key), 202),
         (bearer(&named(None), &good, &key), 202),
         (bearer(&named(Some("k2")), &good, &key), 401),
+        (bearer(&named(Some("k1")), &of_another, &key), 401),
         (forged, 401),
     ] {
         assert_eq!(status(&world, &[("authorization", &token)]), expected, "{token}");
@@ -154,9 +182,26 @@ fn a_token_of_an_identity_provider_is_checked_with_its_published_key() {
 fn a_shared_secret_that_can_be_guessed_is_not_used() {
     let world = World::new();
     let good = claims(&world);
-    *world.vault.0.borrow_mut() = Some(json!({"jwt": {"hs256_secret": "short"}}));
+    *world.vault.secret.borrow_mut() = Some(json!({"jwt": {"hs256_secret": "short"}}));
     let token = bearer(&Header::new(Algorithm::HS256), &good, &EncodingKey::from_secret(b"short"));
     assert_eq!(status(&world, &[("authorization", &token)]), 503);
+}
+
+/// A provider signs with the same key for everybody who trusts it.
+#[test]
+fn published_keys_without_issuer_and_audience_are_not_used() {
+    for (issuer, audience, expected) in [
+        (json!("https://login.example"), json!("events"), 202),
+        (Value::Null, json!("events"), 503),
+        (json!("https://login.example"), Value::Null, 503),
+        (json!(""), json!("events"), 503),
+        (json!("https://login.example"), json!(""), 503),
+    ] {
+        let world = World::new();
+        let jwt = json!({"issuer": issuer, "audience": audience, "jwks": {"keys": []}});
+        *world.vault.secret.borrow_mut() = Some(json!({"api_keys": {"shop": {"key": KEY}}, "jwt": jwt}));
+        assert_eq!(status(&world, &[("x-api-key", KEY)]), expected, "{issuer} {audience}");
+    }
 }
 
 #[test]

@@ -2,7 +2,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{World, json_of, purchase, request};
+use sluice_core::Kind;
+
+use super::world::{World, block_on, json_of, purchase, request, time};
+use crate::{
+    check::Valid,
+    delivery::{Reach, Via},
+};
 
 #[test]
 fn while_kafka_is_away_events_wait_in_the_spool_and_then_go_the_usual_way() {
@@ -35,6 +41,43 @@ fn no_request_waits_for_a_kafka_that_has_just_been_away() {
     assert_eq!(json_of(&world.post(&purchase(6)))["via"], "kafka");
     assert!(world.drain().is_empty());
     assert_eq!(world.records().len(), 6);
+}
+
+fn deliver(world: &World, topic: &str) -> Via {
+    let event = Valid { id: "1".into(), key: None, text: "{}".into() };
+    let delivered = world.collector.delivery.deliver(topic, vec![event], time(), world.now.get());
+    block_on(delivered).expect("delivered")
+}
+
+/// One topic that nobody has created, or that the user may not write to, says nothing of the others.
+#[test]
+fn a_topic_that_kafka_refuses_is_spooled_and_no_other() {
+    for kind in Kind::ALL {
+        let world = World::new();
+        world.kafka.0.refuses.borrow_mut().insert("clicks".into(), kind);
+        assert_eq!(deliver(&world, "clicks"), Via::Spool);
+        let is_away = matches!(kind, Kind::Unavailable | Kind::Timeout);
+        let expected = if is_away { Via::Spool } else { Via::Kafka };
+        assert_eq!(deliver(&world, "purchases"), expected, "{kind}");
+        assert_eq!(matches!(world.collector.delivery.reach(), Reach::Away { .. }), is_away, "{kind}");
+
+        let asked = world.kafka.0.asked.get();
+        assert_eq!(deliver(&world, "clicks"), Via::Spool);
+        assert_eq!(world.kafka.0.asked.get(), asked, "{kind}: it is left alone for a while");
+        world.kafka.0.refuses.borrow_mut().clear();
+        world.pass(Duration::from_secs(10));
+        assert_eq!(deliver(&world, "clicks"), Via::Kafka, "{kind}");
+    }
+}
+
+#[test]
+fn what_is_drained_into_a_topic_ends_its_rest() {
+    let world = World::new();
+    world.kafka.0.refuses.borrow_mut().insert("purchases".into(), Kind::Auth);
+    assert_eq!(json_of(&world.post(&purchase(1)))["via"], "spool");
+    world.kafka.0.refuses.borrow_mut().clear();
+    assert!(world.drain().is_empty());
+    assert_eq!(json_of(&world.post(&purchase(2)))["via"], "kafka");
 }
 
 #[test]

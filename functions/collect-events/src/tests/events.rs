@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::world::{World, json_of, post, purchase, request};
+use super::world::{KEY, World, json_of, post, purchase, request};
+use crate::{event::Request, figures::Figures};
 
 #[test]
 fn an_event_goes_to_its_topic_keyed_by_its_customer_and_as_it_was_written() {
@@ -136,6 +137,58 @@ fn too_many_events_wait_for_as_long_as_the_answer_says() {
     world.pass(Duration::from_secs(1));
     assert_eq!(world.post(&batch).status_code, 202);
     assert_eq!(world.records().len(), 250);
+}
+
+#[test]
+fn each_request_to_a_topic_counts_what_became_of_its_events() {
+    let world = World::new();
+    let counted = |request: &Request| world.answer_and_count(request).1;
+    let figures = |accepted, rejected, throttled, spooled| {
+        Some(Figures { topic: "purchases".into(), accepted, rejected, throttled, spooled })
+    };
+    let body = |events: Value| post(&events.to_string());
+    assert_eq!(counted(&body(json!([purchase(1), purchase(2)]))), figures(2, 0, 0, 0));
+    assert_eq!(counted(&body(json!([purchase(1), {}, 7]))), figures(0, 2, 0, 0));
+    assert_eq!(counted(&post("{broken")), figures(0, 0, 0, 0));
+    world.kafka.0.away.set(true);
+    assert_eq!(counted(&body(purchase(3))), figures(1, 0, 0, 1));
+    world.spool.away.set(true);
+    assert_eq!(counted(&body(purchase(4))), figures(0, 0, 0, 0));
+    // What is left of the burst of two hundred, and more.
+    let batch: Value = (0..50).map(purchase).collect();
+    for _ in 0..3 {
+        counted(&body(batch.clone()));
+    }
+    assert_eq!(counted(&body(batch)), figures(0, 0, 50, 0));
+    // Whoever may not send, or sends to nowhere, makes no metric: anybody could make thousands.
+    let nowhere = request("POST", "/v1/events/clicks", &[("x-api-key", KEY)]);
+    for request in [nowhere, request("POST", "/v1/events/purchases", &[]), request("GET", "/health", &[])] {
+        assert_eq!(counted(&request), None, "{}", request.raw_path);
+    }
+}
+
+#[test]
+fn the_name_of_a_stage_is_no_part_of_the_address() {
+    let sample = include_str!("../../../../events/collect-events/one-purchase-named-stage.json");
+    let mut sample: Request = serde_json::from_str(sample).expect("a request");
+    sample.headers.insert("x-api-key".into(), KEY.into());
+    let world = World::new();
+    assert_eq!(world.answer(&sample).status_code, 202);
+    assert_eq!(world.records().len(), 1);
+    for (stage, raw, path) in [
+        ("", "/health", "/health"),
+        ("$default", "/health", "/health"),
+        ("$default", "/$default/health", "/$default/health"),
+        ("prod", "/prod/health", "/health"),
+        ("prod", "/prod/prod/health", "/prod/health"),
+        ("prod", "/health", "/health"),
+        ("prod", "/production/health", "/production/health"),
+        ("prod", "/prod", "/prod"),
+    ] {
+        let mut request = request("GET", raw, &[]);
+        request.request_context.stage = stage.into();
+        assert_eq!(request.path(), path, "{stage} {raw}");
+    }
 }
 
 #[test]

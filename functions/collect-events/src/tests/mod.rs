@@ -1,6 +1,7 @@
 //! The function through its handler, with Kafka, the spool and the secrets as ports that can fail.
 
 mod access;
+mod broker;
 mod draining;
 mod events;
 mod world;

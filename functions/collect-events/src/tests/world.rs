@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    future::pending,
     path::Path,
     rc::Rc,
     time::{Duration, Instant},
@@ -10,10 +11,9 @@ use std::{
 
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{DateTime, Utc};
-use futures::executor::block_on;
 use serde_json::{Value, json};
 use sluice_core::{
-    Error, Result, Secret, Sources,
+    Error, Kind, LakeId, Result, Secret, Sources,
     port::{Later, Secrets},
 };
 use sluice_kafka::Message;
@@ -27,6 +27,7 @@ use crate::{
     cors::Origins,
     delivery::{Delivery, Log},
     event::{Answer, Event, Request, Response},
+    figures::Figures,
     handle, openapi,
     rate::Bucket,
 };
@@ -40,6 +41,8 @@ pub struct Kafka(pub Rc<KafkaState>);
 #[derive(Default)]
 pub struct KafkaState {
     pub away: Cell<bool>,
+    /// How it fails for each of these topics.
+    pub refuses: RefCell<BTreeMap<String, Kind>>,
     pub asked: Cell<u32>,
     pub records: RefCell<Vec<(String, Message)>>,
 }
@@ -49,6 +52,9 @@ impl Log for Kafka {
         self.0.asked.set(self.0.asked.get() + 1);
         if self.0.away.get() {
             return Err(Error::unavailable("Kafka is away"));
+        }
+        if let Some(kind) = self.0.refuses.borrow().get(topic) {
+            return Err(Error::new(*kind, "Kafka does not take it"));
         }
         self.0.records.borrow_mut().extend(messages.into_iter().map(|message| (topic.to_owned(), message)));
         Ok(())
@@ -71,12 +77,21 @@ impl Later for Spool {
     }
 }
 
-#[derive(Clone)]
-pub struct Vault(pub Rc<RefCell<Option<Value>>>);
+/// Where the secret is, whether it answers at all, and how often it was asked.
+#[derive(Clone, Default)]
+pub struct Vault {
+    pub secret: Rc<RefCell<Option<Value>>>,
+    pub hangs: Rc<Cell<bool>>,
+    pub asked: Rc<Cell<u32>>,
+}
 
 impl Secrets for Vault {
     async fn get(&self, _: &str) -> Result<Secret> {
-        let value = self.0.borrow().clone().ok_or_else(|| Error::unavailable("secrets are away"))?;
+        self.asked.set(self.asked.get() + 1);
+        if self.hangs.get() {
+            pending::<()>().await;
+        }
+        let value = self.secret.borrow().clone().ok_or_else(|| Error::unavailable("secrets are away"))?;
         Ok(Secret::new(value.to_string()))
     }
 }
@@ -90,6 +105,11 @@ pub struct World {
     pub collector: Collector<Kafka, Spool, Vault>,
 }
 
+/// Runs the work to its end. What waits with patience needs tokio's timer.
+pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(work)
+}
+
 pub fn time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_761_868_800, 0).expect("a time")
 }
@@ -100,20 +120,22 @@ impl World {
         let sources = Sources::read(&platform.join("sources.yaml")).expect("the sources");
         let catalogue = Catalogue::read(&sources, &platform).expect("the schemas");
         let (kafka, spool) = (Kafka::default(), Spool::default());
-        let vault = Vault(Rc::new(RefCell::new(Some(json!({"api_keys": {
+        let vault = Vault::default();
+        *vault.secret.borrow_mut() = Some(json!({"api_keys": {
             "shop": {"key": KEY},
             "next": {"key": "key-that-replaces-it"},
             "elsewhere": {"key": "key-for-another-topic", "topics": ["clicks"]},
-        }})))));
+        }}));
         let limits = Limits { body_bytes: 300_000, events: 50 };
         let now = Instant::now();
         let collector = Collector {
+            lake_id: LakeId("lake".into()),
             document: openapi::document(&catalogue, limits).expect("the document"),
             catalogue,
             origins: Origins::parse("https://shop.example"),
             limits,
             bucket: RefCell::new(Bucket::new(100, 200, now)),
-            guard: Guard::new(vault.clone(), "collect"),
+            guard: Guard::new(vault.clone(), "collect").with_patience(Duration::ZERO),
             delivery: Delivery::new(kafka.clone(), spool.clone()),
         };
         World { kafka, spool, vault, now: Cell::new(now), collector }
@@ -124,6 +146,10 @@ impl World {
     }
 
     pub fn answer(&self, request: &Request) -> Response {
+        self.answer_and_count(request).0
+    }
+
+    pub fn answer_and_count(&self, request: &Request) -> (Response, Option<Figures>) {
         block_on(self.collector.answer(request, time(), self.now.get()))
     }
 

@@ -5,7 +5,7 @@ mod event;
 
 use std::sync::Arc;
 
-use aws_sdk_lambda::{Client, primitives::Blob};
+use aws_sdk_lambda::{Client, config::retry::RetryConfig, primitives::Blob};
 use axum::{
     Router,
     body::{Body, to_bytes},
@@ -32,7 +32,9 @@ struct Function {
 
 /// Serves until `stop` turns true or its sender is gone.
 pub async fn serve(config: Config, listener: TcpListener, mut stop: watch::Receiver<bool>) -> anyhow::Result<()> {
-    let function = Function { client: Client::new(&config.aws), name: config.function_name };
+    // A function URL invokes once: whether to send an event again is its sender's affair.
+    let client = aws_sdk_lambda::config::Builder::from(&config.aws).retry_config(RetryConfig::disabled()).build();
+    let function = Function { client: Client::from_conf(client), name: config.function_name };
     let router = Router::new().fallback(forward).with_state(Arc::new(function));
     let stopped = async move {
         // An error means that nobody is left who could say stop.
@@ -65,5 +67,44 @@ impl Function {
             anyhow::bail!("{error}: {}", String::from_utf8_lossy(&body));
         }
         Ok(serde_json::from_slice(&body)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use aws_config::{BehaviorVersion, Region, SdkConfig};
+    use aws_sdk_lambda::config::Credentials;
+
+    use super::*;
+
+    /// Lambda, which fails for a reason that the SDK would try again, and how often it was asked.
+    async fn failing_lambda() -> (SdkConfig, Arc<AtomicU32>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let asked = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&asked);
+        let router = Router::new().fallback(async move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            StatusCode::INTERNAL_SERVER_ERROR
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let aws = aws_config::defaults(BehaviorVersion::latest())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+            .endpoint_url(url);
+        (aws.load().await, asked)
+    }
+
+    #[tokio::test]
+    async fn a_request_invokes_once_also_when_that_fails() {
+        let (aws, asked) = failing_lambda().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/v1/events/purchases", listener.local_addr().expect("an address"));
+        let (_running, stop) = watch::channel(false);
+        tokio::spawn(serve(Config { aws, function_name: "collect".into() }, listener, stop));
+        let answer = reqwest::Client::new().post(url).body("{}").send().await.expect("an answer");
+        assert_eq!((answer.status().as_u16(), asked.load(Ordering::Relaxed)), (502, 1));
     }
 }
