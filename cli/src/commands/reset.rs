@@ -45,7 +45,7 @@ pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
         sequence: None,
         by: by.clone(),
         reason: args.reason.clone(),
-        cursor_now: cursor(&plan.cursor_now),
+        cursor_now: cursor(&plan.newest.cursor_to),
         cursor_then: cursor(&plan.cursor_then),
         effect: effect(table),
     };
@@ -54,7 +54,10 @@ pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
     } else if !args.dry_run {
         if !args.yes {
             confirm::somebody_is_there("a reset")?;
-            confirm::confirm(&render(&answer), &format!("write commit {} of {}?", plan.newest.next(), answer.table))?;
+            confirm::confirm(
+                &render(&answer),
+                &format!("write commit {} of {}?", plan.newest.sequence.next(), answer.table),
+            )?;
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
         let reset = Reset { to, by, reason: args.reason.clone() };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sluice_core::{Error, Kind, Sequence, Table, TableId, sources::Source};
+use sluice_core::{Change, Disposition, Error, Kind, Sequence, Table, TableId, sources::Source};
 use tokio::time::Instant;
 
 use crate::{
@@ -77,7 +77,7 @@ pub fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Outcome<Va
             })?;
             event["from"] = json!(day);
         }
-        (Some(_), Source::Currencies) => {
+        (Some(_), source) if *source == Source::Currencies || table.disposition == Disposition::Replace => {
             return Err(Failure::usage("this table is read whole each time, so --from means nothing"));
         }
         (Some(value), _) => event["from_cursor"] = json!(value),
@@ -136,7 +136,10 @@ fn render(answer: &Answer) -> String {
             answer.table, extract["sequence"], extract["parts"]["done"], extract["parts"]["of"]
         ),
         Some("nothing_new") => format!("{}: nothing new in the source", answer.table),
-        Some("dry_run") => format!("{}: a run would read {}", answer.table, planned(&extract["plan"])),
+        Some("dry_run") => {
+            let (plan, drift) = (planned(&extract["plan"]), drift(&extract["drift"]));
+            format!("{}: a run would read {plan}{drift}", answer.table)
+        }
         other => format!("{}: {}", answer.table, other.unwrap_or("no outcome told")),
     }];
     if !extract["cursor_to"].is_null() {
@@ -156,6 +159,16 @@ fn planned(plan: &Value) -> String {
     let facts = plan["facts"].as_object().filter(|facts| !facts.is_empty());
     let facts = facts.map(|facts| format!("\n  {}", Value::Object(facts.clone())));
     format!("{rows}{}", facts.unwrap_or_default())
+}
+
+/// How the source differs from its contract, and what a run would do about it: a line for each change.
+fn drift(changes: &Value) -> String {
+    let line = |change: &Value| {
+        let action = change["action"].as_str().unwrap_or_default();
+        let change: Change = serde_json::from_value(change.clone()).ok()?;
+        Some(format!("\n{}", shortened(&format!("  drift   {change}: {action}"), WIDTH)))
+    };
+    changes.as_array().into_iter().flatten().filter_map(line).collect()
 }
 
 #[cfg(test)]
@@ -196,6 +209,10 @@ mod tests {
         let no_day = RunArgs { from: Some("17".into()), ..args() };
         assert_eq!(event(rates, &no_day).expect_err("no day").exit_code(), 2);
         assert_eq!(event("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", &day).expect_err("no cursor").exit_code(), 2);
+        let sources = Sources::parse(include_str!("../../../platform/sources.yaml")).expect("valid sources");
+        let replaced = Table { disposition: Disposition::Replace, ..sources.tables[0].clone() };
+        let from = RunArgs { from: Some("17".into()), ..args() };
+        assert_eq!(request(&replaced, &from, DateTime::UNIX_EPOCH).expect_err("read whole").exit_code(), 2);
     }
 
     #[test]
@@ -212,5 +229,12 @@ mod tests {
         assert_eq!(text(json!({"outcome": "nothing_new"})), "A.B.C: nothing new in the source");
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
         assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");
+        let drifted = json!({"outcome": "dry_run", "plan": {"rows": 7}, "drift": [
+            {"kind": "new", "column": "stock", "to": "integer", "action": "evolved"},
+            {"kind": "dropped", "column": "name", "from": "text", "action": "nulled"}]});
+        assert_eq!(
+            text(drifted),
+            "A.B.C: a run would read 7 rows\n  drift   'stock' is new (integer): evolved\n  drift   'name' is gone (text): nulled"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Cursor, DataFile, Rejected, RunId, Sequence, Table, TableId};
+use crate::{Change, Cursor, DataFile, Rejected, RunId, Sequence, Table, TableId};
 
 /// The event of an extract function: a schedule's input, or a person's `--data-file`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +44,7 @@ pub struct ExtractRun<'a> {
     pub run_id: &'a RunId,
     /// The sequence the commit will have, if this run is the one that wins it.
     pub sequence: Sequence,
-    /// Where the newest commit stands; `None` on the first run and on a full refresh.
+    /// Where the newest commit stands; `None` on the first run, on a full refresh and for a table that is replaced whole.
     pub cursor: Option<&'a Cursor>,
 }
 
@@ -110,6 +110,9 @@ pub struct ExtractSummary {
     /// Only of a dry run. `rows` above is then its count, or 0 where the source cannot count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<Plan>,
+    /// Only of a dry run: how the source differs from its contract, as a run's commit would tell it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Change>,
     /// Only of a read in parts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
@@ -132,6 +135,7 @@ impl ExtractSummary {
             bytes: 0,
             cursor_to: None,
             plan: None,
+            drift: Vec::new(),
             parts: None,
             facts: serde_json::Map::new(),
         }

@@ -175,10 +175,29 @@ fn problems(table: &Table) -> Vec<String> {
     if table.loader == Loader::Streaming && table.schedule.is_some() {
         problems.push(format!("{}: a streaming table has no schedule", table.table));
     }
+    problems.extend(misread(table).map(|problem| format!("{}: {problem}", table.table)));
     if table.loader == Loader::Snowpipe && table.disposition != Disposition::Append {
         problems.push(format!("{}: Snowpipe only appends", table.table));
     }
     problems
+}
+
+/// Whether what a run of this source reads is what the table's disposition takes its rows for.
+fn misread(table: &Table) -> Option<&'static str> {
+    match (&table.source, table.disposition) {
+        (Source::Postgres { .. }, Disposition::Append) => Some(
+            "a postgres table cannot be appended, because rows that are committed beside an open transaction are read \
+             more than once and would count as often; take merge with a key, or replace",
+        ),
+        (Source::HubspotContacts, Disposition::Append | Disposition::Replace) => Some(
+            "HubSpot's contacts must be merged, because a run reads changes, some of them again, and may stop before it \
+             has read all",
+        ),
+        (Source::ExchangeRates { .. }, Disposition::Replace) => Some(
+            "exchange rates cannot be replaced, because a run reads the days that are missing and never all of them",
+        ),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -221,6 +240,34 @@ tables:
             "A.B.D: HubSpot's properties are an allow-list",
         ] {
             assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_disposition_that_takes_a_runs_rows_for_what_they_are_not_is_refused() {
+        let postgres = "{ kind: postgres, schema: s, table: t, cursor: id }";
+        let rates = "{ kind: exchange_rates, base: USD, first_date: 2026-01-01 }";
+        for (source, disposition, refused) in [
+            (postgres, "merge", None),
+            (postgres, "replace", None),
+            (postgres, "append", Some("A.B.C: a postgres table cannot be appended")),
+            ("{ kind: hubspot_contacts }", "merge", None),
+            ("{ kind: hubspot_contacts }", "replace", Some("A.B.C: HubSpot's contacts must be merged")),
+            ("{ kind: hubspot_contacts }", "append", Some("A.B.C: HubSpot's contacts must be merged")),
+            (rates, "append", None),
+            (rates, "replace", Some("A.B.C: exchange rates cannot be replaced")),
+            ("{ kind: currencies }", "replace", None),
+            ("{ kind: currencies }", "append", None),
+        ] {
+            let yaml = format!(
+                "tables: [{{ table: A.B.C, description: d, source: {source}, loader: copy, disposition: {disposition},
+                  key: [id], columns: [{{ name: id, type: bigint, required: true }}] }}]"
+            );
+            let problem = Sources::parse(&yaml).err().map(|error| error.to_string());
+            match refused {
+                None => assert_eq!(problem, None, "{source}, {disposition}"),
+                Some(part) => assert!(problem.as_ref().is_some_and(|text| text.contains(part)), "{problem:?}"),
+            }
         }
     }
 }

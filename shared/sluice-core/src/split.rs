@@ -95,6 +95,14 @@ pub struct PartResult {
     pub ended_at: DateTime<Utc>,
 }
 
+/// That the missing parts of a plan have been queued again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueuedAgain {
+    pub number: u64,
+    pub parts: Vec<usize>,
+    pub at: DateTime<Utc>,
+}
+
 /// That a plan will not be carried out, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GivenUp {

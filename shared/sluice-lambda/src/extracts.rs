@@ -151,11 +151,11 @@ mod tests {
     const SOURCES: &str = "
 tables:
   - { table: A.B.HOURLY, description: d, schedule: hourly, source: { kind: postgres, schema: s, table: t, cursor: n },
-      loader: copy, disposition: append, columns: [{ name: n, type: bigint }] }
+      loader: copy, disposition: replace, columns: [{ name: n, type: bigint }] }
   - { table: A.B.NIGHTLY, description: d, schedule: daily 0, source: { kind: postgres, schema: s, table: t, cursor: n },
-      loader: copy, disposition: append, columns: [{ name: n, type: bigint }] }
+      loader: copy, disposition: replace, columns: [{ name: n, type: bigint }] }
   - { table: A.B.BY_HAND, description: d, source: { kind: postgres, schema: s, table: t, cursor: n },
-      loader: copy, disposition: append, columns: [{ name: n, type: bigint }] }
+      loader: copy, disposition: replace, columns: [{ name: n, type: bigint }] }
   - { table: A.B.OTHERS, description: d, schedule: hourly, source: { kind: currencies },
       loader: copy, disposition: append, columns: [{ name: n, type: bigint }] }
 ";

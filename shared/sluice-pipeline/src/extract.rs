@@ -57,7 +57,7 @@ pub async fn run<S: Source>(
     let begun = steps.begin::<S>(table, request).await?;
     let run = begun.run(table, run_id, request);
     if request.dry_run {
-        return dry_run(source, &run).await;
+        return steps.dry_run(source, &run, &begun).await;
     }
     let held = steps.hold(source, &run, &begun).await?;
     let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
@@ -68,7 +68,8 @@ pub async fn run<S: Source>(
 pub(crate) struct Begun {
     pub newest: Option<Commit>,
     sequence: Sequence,
-    /// Where the run reads from: the newest commit's cursor, unless everything is to be read.
+    /// Where the run reads from: the newest commit's cursor, unless everything is to be read. The rows of a replaced
+    /// table's commit are the whole table, so that one is always read from its beginning.
     cursor: Option<Cursor>,
 }
 
@@ -92,14 +93,16 @@ pub(crate) struct Steps<'a, O, B, C> {
 
 impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     pub async fn begin<S: Source>(&self, table: &Table, request: &ExtractRequest) -> Result<Begun> {
-        if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh) {
-            let refused = "from_cursor is for tables with a cursor column, and not together with full_refresh";
+        let is_replaced = table.disposition == Disposition::Replace;
+        if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh || is_replaced) {
+            let refused = "from_cursor is for tables with a cursor column that are not replaced whole, and not together \
+                           with full_refresh";
             return Err(Error::unsupported(refused).with("table", &table.table));
         }
         let newest = log::newest_commit(self.store, &table.table).await?;
         let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
         let mut begun = Begun { newest, sequence, cursor: None };
-        if !request.full_refresh {
+        if !request.full_refresh && !is_replaced {
             begun.cursor = begun.standing();
         }
         Ok(begun)
@@ -109,6 +112,27 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     pub async fn hold<S: Source>(&self, source: &mut S, run: &ExtractRun<'_>, begun: &Begun) -> Result<Option<Held>> {
         let Some(observed) = source.observe(run).await? else { return Ok(None) };
         contract::hold(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
+    }
+
+    /// Says what a run would read of the columns that the contract lets it read, and fails where the run would. Without
+    /// effect: what has changed is announced by the run that meets it.
+    pub async fn dry_run<S: Source>(
+        &self,
+        source: &mut S,
+        run: &ExtractRun<'_>,
+        begun: &Begun,
+    ) -> Result<ExtractSummary> {
+        let observed = source.observe(run).await?;
+        let held = observed.map(|observed| Held::new(run.table, begun.newest.as_ref(), observed));
+        if let Some(held) = &held {
+            held.drift.permit(run.table)?;
+        }
+        let run = ExtractRun { table: held.as_ref().map_or(run.table, |held| &held.table), ..*run };
+        let plan = source.plan(&run).await?;
+        let rows = plan.rows.unwrap_or_default();
+        let drift = held.as_ref().map(|held| held.drift.changes.clone()).unwrap_or_default();
+        let nothing = summary(Outcome::DryRun, &run, None, &Extracted::default());
+        Ok(ExtractSummary { rows, plan: Some(plan), drift, ..nothing })
     }
 
     pub async fn read_and_commit<S: Source>(
@@ -182,14 +206,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     }
 }
 
-pub(crate) async fn dry_run<S: Source>(source: &mut S, run: &ExtractRun<'_>) -> Result<ExtractSummary> {
-    let plan = source.plan(run).await?;
-    let rows = plan.rows.unwrap_or_default();
-    let nothing = summary(Outcome::DryRun, run, None, &Extracted::default());
-    Ok(ExtractSummary { rows, plan: Some(plan), ..nothing })
-}
-
-pub(crate) fn summary(
+fn summary(
     outcome: Outcome,
     run: &ExtractRun<'_>,
     sequence: Option<Sequence>,
@@ -206,6 +223,7 @@ pub(crate) fn summary(
         bytes: extracted.files.iter().map(|file| file.bytes).sum(),
         cursor_to: extracted.cursor.clone(),
         plan: None,
+        drift: Vec::new(),
         parts: None,
         facts: extracted.facts.clone(),
     }

@@ -7,6 +7,7 @@
 use sluice_core::{
     Commit, Cursor, Disposition, Error, LakeId, Loader, Reset, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
+    drift::OBSERVED_FACT,
     lake,
     port::{Clock, ObjectStore},
 };
@@ -17,8 +18,7 @@ use crate::log::{self, Put};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     /// The newest commit now.
-    pub newest: Sequence,
-    pub cursor_now: Option<Cursor>,
+    pub newest: Commit,
     /// The cursor that the next extract would start from.
     pub cursor_then: Option<Cursor>,
 }
@@ -26,7 +26,7 @@ pub struct Plan {
 impl Plan {
     /// Whether the cursor stands there already: then there is nothing to do.
     pub fn is_there(&self) -> bool {
-        self.cursor_now == self.cursor_then
+        self.newest.cursor_to == self.cursor_then
     }
 }
 
@@ -44,10 +44,11 @@ pub async fn plan(store: &impl ObjectStore, table: &Table, to: Sequence) -> Resu
         }
         to => log::read_commit(store, &table.table, to).await?.cursor_to,
     };
-    Ok(Plan { newest: newest.sequence, cursor_now: newest.cursor_to, cursor_then })
+    Ok(Plan { newest, cursor_then })
 }
 
-/// Commits the reset that was planned. `Conflict` when another commit has come in since: its cursor is not the one that
+/// Commits the reset that was planned. It takes over what the newest commit knows of the source's shape, which the next
+/// run compares with: the columns, those that have evolved too, and the drift that was told. `Conflict` when another commit has come in since: its cursor is not the one that
 /// was looked at, so somebody has to look again.
 pub async fn commit(
     store: &impl ObjectStore,
@@ -59,26 +60,28 @@ pub async fn commit(
     reset: &Reset,
 ) -> Result<Commit> {
     let now = clock.now();
+    let newest = &plan.newest;
+    let observed = newest.source_facts.get_key_value(OBSERVED_FACT);
     let commit = Commit {
         format_version: FORMAT_VERSION,
         lake_id: lake_id.clone(),
         table: table.table.clone(),
-        sequence: plan.newest.next(),
+        sequence: newest.sequence.next(),
         run_id: run_id.clone(),
         loader: table.loader,
         disposition: table.disposition,
         key: table.key.clone(),
         version_column: table.version_column.clone(),
-        schema: table.columns.clone(),
-        schema_fingerprint: table.columns.fingerprint(),
+        schema: newest.schema.clone(),
+        schema_fingerprint: newest.schema_fingerprint.clone(),
         files: Vec::new(),
         rows: 0,
         rejected: None,
-        cursor_from: plan.cursor_now.clone(),
+        cursor_from: newest.cursor_to.clone(),
         cursor_to: plan.cursor_then.clone(),
         reset: Some(reset.clone()),
-        source_facts: serde_json::Map::new(),
-        drift: Vec::new(),
+        source_facts: observed.map(|(name, fact)| (name.clone(), fact.clone())).into_iter().collect(),
+        drift: newest.drift.clone(),
         scheduled_at: now,
         committed_at: now,
     };

@@ -11,7 +11,8 @@
 //!
 //! **What is repeated.** Messages may come twice, late, or never. A part that has a result is not read again; of two
 //! attempts at a part the first result counts, and each attempt has files of its own. Before the plan is put, a message
-//! is on its way that will look after it: it queues again what seems lost, and gives the plan up when it has become old.
+//! is on its way that will look after it: it queues again what seems lost, and gives the plan up when nothing has come for
+//! a day.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sluice_core::{
@@ -20,10 +21,10 @@ use sluice_core::{
     extract::{self as summaries, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Parts},
     lake,
     port::{Bus, Clock, Later, ObjectStore},
-    split::{Division, FORMAT_VERSION, GivenUp, PartResult, Slice, SplitMessage, SplitPlan},
+    split::{Division, FORMAT_VERSION, GivenUp, PartResult, QueuedAgain, Slice, SplitMessage, SplitPlan},
 };
 
-use crate::extract::{self, Held, Source, Steps};
+use crate::extract::{Held, Source, Steps};
 
 mod objects;
 
@@ -33,8 +34,9 @@ const LOOK_EVERY: TimeDelta = TimeDelta::minutes(5);
 /// No part takes longer than an invocation lives. After so long without a result, something may be lost.
 const QUIET: TimeDelta = TimeDelta::minutes(20);
 
-/// A plan that is not done by now needs a person. The next run makes a new one.
-const OLD: TimeDelta = TimeDelta::hours(24);
+/// A plan without a result for so long needs a person. The next run makes a new one. However long a plan takes whose parts
+/// come in, it is not given up: a thousand parts, four at a time, may take days.
+const STUCK: TimeDelta = TimeDelta::hours(24);
 
 /// A source whose reads can be divided.
 pub trait SplitSource: Source {
@@ -93,7 +95,8 @@ pub struct Split<'a, O, B, C, L> {
 }
 
 impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
-    /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins.
+    /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins: a run for
+    /// what is new says how far that one is, and a request for more is refused with `Conflict`.
     pub async fn run<S: SplitSource>(
         &self,
         source: &mut S,
@@ -102,23 +105,26 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         request: &ExtractRequest,
     ) -> Result<ExtractSummary> {
         let steps = self.steps();
-        let begun = steps.begin::<S>(table, request).await?;
-        let run = begun.run(table, run_id, request);
+        let mut begun = steps.begin::<S>(table, request).await?;
         if request.dry_run {
-            return extract::dry_run(source, &run).await;
+            return steps.dry_run(source, &begun.run(table, run_id, request), &begun).await;
         }
         let plan = objects::newest_plan(self.store, &table.table).await?;
         if let Some(plan) = plan.as_ref().filter(|plan| !has_passed(plan, begun.newest.as_ref()))
             && !objects::is_given_up(self.store, plan).await?
         {
+            let is_answered = answers(plan, request);
             match self.look_after(plan, table).await? {
-                Outcome::UnderWay(parts) => return Ok(in_parts(plan, parts)),
-                Outcome::Committed(_) => {
+                Outcome::UnderWay(parts) if is_answered => return Ok(in_parts(plan, parts)),
+                Outcome::UnderWay(parts) => return Err(under_way(plan, parts)),
+                Outcome::Committed(_) if is_answered => {
                     return Ok(in_parts(plan, Parts { done: plan.slices.len(), of: plan.slices.len() }));
                 }
+                Outcome::Committed(_) => begun = steps.begin::<S>(table, request).await?,
                 Outcome::GivenUp | Outcome::Over => {}
             }
         }
+        let run = begun.run(table, run_id, request);
         let held = steps.hold(source, &run, &begun).await?;
         let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
         if may_be_divided(table)
@@ -145,7 +151,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         if self.is_over(&plan).await? {
             return Ok(Outcome::Over);
         }
-        let Some(part) = message.part else {
+        let Some(part) = message.part.filter(|_| may_be_divided(table)) else {
             let outcome = self.look_after(&plan, table).await?;
             if let Outcome::UnderWay(_) = outcome {
                 self.send(&plan, None).await?;
@@ -266,28 +272,42 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         objects::put_result(self.store, plan, &result).await
     }
 
-    /// Commits what is complete, gives up what has become old, and queues again what seems lost.
+    /// Commits what is complete, gives up what goes on no more, and queues again what seems lost.
     async fn look_after(&self, plan: &SplitPlan, table: &Table) -> Result<Outcome> {
+        if !may_be_divided(table) {
+            let reason = "the table is no longer merged by key, so it cannot be read in parts";
+            self.give_up(plan, Kind::Config, reason).await?;
+            return Ok(Outcome::GivenUp);
+        }
         let found = results(self.store, plan).await?;
         let last = found.iter().flatten().map(|result| result.ended_at).fold(plan.planned_at, DateTime::max);
         let missing: Vec<usize> = (0..found.len()).filter(|part| found[*part].is_none()).collect();
         if missing.is_empty() {
             return self.commit(plan, table, found.into_iter().flatten().collect()).await;
         }
-        let now = self.clock.now();
-        if now - plan.planned_at >= OLD {
-            let reason =
-                format!("{} of {} parts are not read after {} hours", missing.len(), found.len(), OLD.num_hours());
+        let quiet = self.clock.now() - last;
+        if quiet >= STUCK {
+            let (missing, all, hours) = (missing.len(), found.len(), STUCK.num_hours());
+            let reason = format!("{missing} of {all} parts are not read, and none has come for {hours} hours");
             self.give_up(plan, Kind::Timeout, &reason).await?;
             return Ok(Outcome::GivenUp);
         }
-        if is_time_to_queue_again(now - last) {
-            tracing::warn!(table = %plan.table, plan = plan.number, missing = missing.len(), "parts are queued again");
-            for part in &missing {
-                self.send(plan, Some(*part)).await?;
-            }
+        let parts = Parts { done: found.len() - missing.len(), of: found.len() };
+        self.queue_again(plan, parts.done, missing, times_to_queue_again(quiet)).await?;
+        Ok(Outcome::UnderWay(parts))
+    }
+
+    /// Whoever looks first does it, for each time once. One that dies meanwhile has sent messages that may come twice.
+    async fn queue_again(&self, plan: &SplitPlan, results: usize, parts: Vec<usize>, time: u32) -> Result<()> {
+        if time == 0 || objects::is_queued_again(self.store, plan, results, time).await? {
+            return Ok(());
         }
-        Ok(Outcome::UnderWay(Parts { done: found.len() - missing.len(), of: found.len() }))
+        tracing::warn!(table = %plan.table, plan = plan.number, missing = parts.len(), "parts are queued again");
+        for part in &parts {
+            self.send(plan, Some(*part)).await?;
+        }
+        let queued = QueuedAgain { number: plan.number, parts, at: self.clock.now() };
+        objects::queued_again(self.store, plan, results, time, &queued).await
     }
 
     /// Whoever comes first commits; for everybody else it is done already.
@@ -339,6 +359,20 @@ fn may_be_divided(table: &Table) -> bool {
     table.disposition == Disposition::Merge && table.loader == Loader::Copy
 }
 
+/// Whether a plan does what a request asks for. What is new is brought by any plan; more than that, such as the whole
+/// table, only by the one that was made for this request, which meets it when it is delivered again.
+fn answers(plan: &SplitPlan, request: &ExtractRequest) -> bool {
+    plan.request == *request || *request == ExtractRequest::scheduled(request.table.clone(), request.time)
+}
+
+fn under_way(plan: &SplitPlan, Parts { done, of }: Parts) -> Error {
+    let message = format!(
+        "nothing was begun: a read of the table is under way in parts, {done} of {of} are done; ask again when it is \
+         committed, `sluice status` shows how far it is"
+    );
+    Error::conflict(message).with("table", &plan.table).with("plan", plan.number).with("sequence", plan.sequence)
+}
+
 /// Whether the log has gone past the plan, by its own commit or another's.
 fn has_passed(plan: &SplitPlan, newest: Option<&Commit>) -> bool {
     newest.is_some_and(|commit| commit.sequence >= plan.sequence)
@@ -349,14 +383,14 @@ fn is_final(kind: Kind) -> bool {
     matches!(kind, Kind::Conflict | Kind::InvalidData | Kind::SchemaMismatch | Kind::Unsupported)
 }
 
-/// After 20 minutes without a result, after 40, after 80 and so on: what waits for a source that is away is not piled up.
-/// Each time is as long as two looks are apart, so that a look which comes late does not miss it.
-fn is_time_to_queue_again(quiet: TimeDelta) -> bool {
-    let mut due = QUIET;
-    while due + LOOK_EVERY * 2 <= quiet {
-        due = due * 2;
+/// How often parts are to have been queued again after so long without a result: after 20 minutes, after 40, after 80 and
+/// so on. What waits for a source that is away is not piled up.
+fn times_to_queue_again(quiet: TimeDelta) -> u32 {
+    let (mut times, mut due) = (0, QUIET);
+    while due <= quiet {
+        (times, due) = (times + 1, due * 2);
     }
-    quiet >= due
+    times
 }
 
 fn as_planned(plan: &SplitPlan, table: &Table) -> Table {

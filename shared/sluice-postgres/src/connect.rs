@@ -22,6 +22,10 @@ use crate::{
 /// A server in the same network answers in milliseconds; a host that takes longer is down or unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// What answered may still be silent: a pooler without a server behind it, a port that is no database's. A server that
+/// first has to be woken takes some fifteen seconds.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// A network path that silently went away is noticed in about this time, not in the two hours of the system's default.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 
@@ -33,21 +37,35 @@ pub(crate) struct Connected {
     pub driver: BoxFuture<'static, std::result::Result<(), tokio_postgres::Error>>,
 }
 
-/// Tries the host's addresses one after the other. A host that is a path is a folder with the server's socket in it.
+/// Tries the host's addresses one after the other. A host that is a path is a folder with the server's socket in it. No
+/// step of the way is waited for without a limit.
 pub(crate) async fn connect(
     config: &PostgresConfig,
     settings: Config,
     tls: Option<MakeRustlsConnect>,
     outlet: &Outlet,
 ) -> Result<Connected> {
+    connect_within(LOGIN_TIMEOUT, config, settings, tls, outlet).await
+}
+
+async fn connect_within(
+    login: Duration,
+    config: &PostgresConfig,
+    settings: Config,
+    tls: Option<MakeRustlsConnect>,
+    outlet: &Outlet,
+) -> Result<Connected> {
     let attempted = format!("cannot connect to {}:{}/{}", config.host, config.port, config.dbname);
-    let way = Way { host: &config.host, settings, tls, outlet, attempted };
+    let way = Way { host: &config.host, settings, tls, outlet, attempted, login };
     if config.host.starts_with('/') {
         let path = format!("{}/.s.PGSQL.{}", config.host, config.port);
         let socket = in_time(UnixStream::connect(path)).await.map_err(|error| way.unreachable(error))?;
         return way.start(socket).await;
     }
-    let addresses = lookup_host((config.host.as_str(), config.port)).await.map_err(|error| way.unreachable(error))?;
+    let addresses = lookup_host((config.host.as_str(), config.port));
+    let addresses =
+        timeout(CONNECT_TIMEOUT, addresses).await.unwrap_or_else(|_| Err(late("the host's name is not found")));
+    let addresses = addresses.map_err(|error| way.unreachable(error))?;
     let mut failure = Error::unavailable("the host has no address").with("host", &config.host);
     for address in addresses {
         match way.to(address).await {
@@ -67,6 +85,8 @@ struct Way<'a> {
     tls: Option<MakeRustlsConnect>,
     outlet: &'a Outlet,
     attempted: String,
+    /// How long encryption and login may take together.
+    login: Duration,
 }
 
 impl Way<'_> {
@@ -75,14 +95,24 @@ impl Way<'_> {
         self.start(socket.map_err(|error| self.unreachable(error))?).await
     }
 
-    /// Encrypts, if so asked, and logs in.
     async fn start<S>(&self, socket: S) -> Result<Connected>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match timeout(self.login, self.log_in(socket)).await {
+            Ok(connected) => connected.map_err(|error| classify_connect(error, &self.attempted)),
+            Err(_) => Err(self.unreachable(late("the server takes the connection and lets nobody in"))),
+        }
+    }
+
+    /// Encrypts, if so asked, and logs in.
+    async fn log_in<S>(&self, socket: S) -> std::result::Result<Connected, tokio_postgres::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut settings = self.settings.clone();
         let outlet = self.outlet.clone();
-        let connected = match self.tls.clone() {
+        match self.tls.clone() {
             None => {
                 settings.ssl_mode(SslMode::Disable);
                 settings.connect_raw(Tap::new(socket, outlet), NoTls).await.map(driven)
@@ -92,8 +122,7 @@ impl Way<'_> {
                 let Ok(tls) = MakeTlsConnect::<S>::make_tls_connect(&mut tls, self.host);
                 settings.connect_raw(socket, TlsTap { tls, outlet }).await.map(driven)
             }
-        };
-        connected.map_err(|error| classify_connect(error, &self.attempted))
+        }
     }
 
     fn unreachable(&self, error: io::Error) -> Error {
@@ -111,12 +140,62 @@ where
 }
 
 async fn in_time<T>(connect: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the server does not answer");
-    timeout(CONNECT_TIMEOUT, connect).await.map_err(late)?
+    timeout(CONNECT_TIMEOUT, connect).await.unwrap_or_else(|_| Err(late("the server does not answer")))
+}
+
+fn late(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }
 
 fn configured(socket: TcpStream) -> io::Result<TcpStream> {
     socket.set_nodelay(true)?;
     SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Secret;
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::{config::TlsMode, tls};
+
+    /// Long for a socket of this machine, short for a test.
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// In plain text the login stays without an answer, with TLS the request for it.
+    #[tokio::test]
+    async fn a_server_that_accepts_and_says_nothing_is_left_in_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let accepted = tokio::spawn(async move {
+            let mut silent = Vec::new();
+            while silent.len() < 2 {
+                silent.push(listener.accept().await.unwrap());
+            }
+            silent
+        });
+        for sslmode in [TlsMode::Disable, TlsMode::Require] {
+            let config = PostgresConfig {
+                host: "127.0.0.1".into(),
+                port,
+                dbname: "d".into(),
+                username: "u".into(),
+                password: Secret::new("p"),
+                sslmode,
+                ca_pem: None,
+            };
+            let mut settings = Config::new();
+            settings.dbname("d").user("u").password("p");
+            let tls = tls::connector(&config).unwrap();
+            let outlet = Outlet::default();
+            let connecting = connect_within(SHORT, &config, settings, tls, &outlet);
+            let ended = timeout(CONNECT_TIMEOUT, connecting).await.expect("an end");
+            let Err(error) = ended else { panic!("nobody has let us in") };
+            assert_eq!(error.kind(), Kind::Timeout, "{}", error.chain());
+            assert!(error.chain().contains("lets nobody in"), "{}", error.chain());
+        }
+        assert_eq!(accepted.await.unwrap().len(), 2, "both were taken");
+    }
 }

@@ -10,6 +10,8 @@
 //! transaction at or above that snapshot's xmin, reads those again: as [`crate::position`] says, reading twice changes
 //! nothing and reading too little would be a loss.
 
+use std::ops::Not;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sluice_core::{
@@ -49,6 +51,9 @@ struct Share {
     range: Range,
     /// The division did not trust the cursor that it was made from, so its parts do not either.
     everything: bool,
+    /// It took the whole table, although the request named a value to start from.
+    #[serde(default, skip_serializing_if = "Not::not")]
+    whole: bool,
 }
 
 /// Cuts what [`crate::read()`] would read; `None` when one invocation can take it.
@@ -82,9 +87,10 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let sampled = sampled as f64 * 100.0 / percent;
     let Some(largest) = largest.filter(|_| sampled > options.split_rows as f64) else { return Ok(None) };
     let everything = matches!(scope, Scope::Everything(_) | Scope::From(_, None));
+    let whole = source.from.is_some() && matches!(scope, Scope::Everything(_));
     let slices = ranges(boundaries.unwrap_or_default(), largest)
         .into_iter()
-        .map(|range| Slice::encode(&Share { range, everything }))
+        .map(|range| Slice::encode(&Share { range, everything, whole }))
         .collect::<Result<Vec<_>>>()?;
     let position = Position::after(reading.previous.as_ref(), scope, snapshot, Some(largest), identity);
     let mut facts = reading.facts();
@@ -101,10 +107,11 @@ pub async fn read_slice<S: BatchSink>(
     planned: &Cursor,
     sink: S,
 ) -> Result<(Map<String, Value>, S::Done)> {
-    let Share { range, everything } = slice.decode()?;
+    let Share { range, everything, whole } = slice.decode()?;
     let planned: Position = planned.decode()?;
     let run = ExtractRun { cursor: run.cursor.filter(|_| !everything), ..*run };
-    let source = SourceTable::of(&run)?;
+    let mut source = SourceTable::of(&run)?;
+    source.from = source.from.filter(|_| !whole);
     let reading = Reading::begin(config, options, &run, &source).await?;
     let of = |error: Error| error.with("table", &run.table.table).with("run_id", run.run_id);
     if reading.identity != planned.source {
@@ -169,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_share_is_kept_as_a_flat_object() {
-        let share = Share { range: Range { above: None, to: 7 }, everything: true };
+        let share = Share { range: Range { above: None, to: 7 }, everything: true, whole: false };
         let slice = Slice::encode(&share).unwrap();
         assert_eq!(slice.0, serde_json::json!({ "above": null, "to": 7, "everything": true }));
         assert_eq!(slice.decode::<Share>().unwrap().range, share.range);

@@ -8,8 +8,9 @@
 //! or never will be. Hence the new rows are among those whose transaction is at or above the *previous snapshot's*
 //! xmin. That is more than what `pg_visible_in_snapshot` calls new, and on purpose: a snapshot lists only top-level
 //! transactions, so a row of a subtransaction (a savepoint, an exception block) that was in flight passes for visible.
-//! The price is that rows committed while an older transaction stayed open are read twice; the target inserts a row
-//! only if it is absent, so reading twice changes nothing and reading too little would be a loss.
+//! The price is that rows committed while an older writing transaction stays open are read again by every run, up to the
+//! first one after its end; the target inserts a row only if it is absent, so reading again changes nothing and reading too
+//! little would be a loss. For how long the oldest such transaction has been open is among the read's facts.
 //!
 //! **Where to look.** Filtering by transaction needs a bound on the cursor column, or every run would scan the table.
 //! After each read the largest value read is marked, together with the next transaction number that the server would
@@ -31,9 +32,12 @@
 //!
 //! **Another history.** Transaction numbers mean something only within one cluster, one timeline and one set of
 //! physical tables. After a restore, a failover, a migration or a newly attached partition the position is not
-//! trusted, and everything is read again.
+//! trusted, and everything is read again, whatever value a request would have started from: the next position belongs to
+//! the new history, so what this read leaves out nobody would read.
 //!
 //! [`high`]: Position::high
+
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sluice_core::{Error, Result};
@@ -115,12 +119,30 @@ pub struct Mark {
 /// Which rows a read must fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// All of them, and why.
-    Everything(&'static str),
+    /// All of them.
+    Everything(Why),
     /// Those that a position has not seen.
     Since(Since),
     /// All from this value on, as the request said, and, with a position, those that it has not seen.
     From(i64, Option<Since>),
+}
+
+/// Why a read takes every row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    NoCursor,
+    AnotherSource,
+    CounterWentBack,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::NoCursor => "no cursor",
+            Why::AnotherSource => "the cluster, its timeline or the table is another one",
+            Why::CounterWentBack => "the server's transaction counter went back",
+        })
+    }
 }
 
 /// The condition on a row, in numbers.
@@ -140,23 +162,25 @@ pub(crate) struct Transactions {
 
 impl Scope {
     /// The scope when the request names the value to start from. A position that can be trusted still counts: rows below
-    /// the value that it has not seen are read too, or moving on would lose them.
+    /// the value that it has not seen are read too, or moving on would lose them. One that cannot be trusted leaves all of
+    /// them to be read.
     pub(crate) fn starting_at(self, from: i64) -> Self {
         match self {
-            Scope::Everything(_) => Scope::From(from, None),
+            Scope::Everything(Why::NoCursor) => Scope::From(from, None),
+            Scope::Everything(Why::AnotherSource | Why::CounterWentBack) => self,
             Scope::Since(since) | Scope::From(_, Some(since)) => Scope::From(from, Some(since)),
             Scope::From(_, None) => Scope::From(from, None),
         }
     }
 
     pub(crate) fn new(previous: Option<&Position>, now: &Snapshot, source: &str, lookback: u32) -> Result<Self> {
-        let Some(previous) = previous else { return Ok(Scope::Everything("no cursor")) };
+        let Some(previous) = previous else { return Ok(Scope::Everything(Why::NoCursor)) };
         let (seen_xmin, seen_xmax) = bounds(&previous.snapshot)?;
         if previous.source != source {
-            return Ok(Scope::Everything("the cluster, its timeline or the table is another one"));
+            return Ok(Scope::Everything(Why::AnotherSource));
         }
         let Some(distance) = now.xmax.checked_sub(seen_xmin).filter(|_| now.xmax >= seen_xmax) else {
-            return Ok(Scope::Everything("the server's transaction counter went back"));
+            return Ok(Scope::Everything(Why::CounterWentBack));
         };
         // Further apart than the counter's width, the numbers no longer tell anything.
         let transactions = (distance < XID_WRAP).then_some(Transactions { xmax: now.xmax as u32, distance });

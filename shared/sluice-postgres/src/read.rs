@@ -31,6 +31,9 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// No statement of a read waits this long for the one before it; a reader that does has died with its connection open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// From here on a transaction that stays open is worth a warning: what is committed meanwhile is read again by every run.
+const LONG_OPEN: Duration = Duration::from_secs(60 * 60);
+
 /// What a run may be told apart from its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
@@ -139,6 +142,9 @@ pub(crate) struct Reading {
     pub previous: Option<Position>,
     pub identity: String,
     pub scope: Scope,
+    /// For how many seconds the oldest writing transaction had been open; `None` without one, and where the role may not
+    /// see it.
+    oldest_transaction: Option<i64>,
 }
 
 impl Reading {
@@ -151,6 +157,7 @@ impl Reading {
         let previous = run.cursor.map(Cursor::decode::<Position>).transpose()?;
         let session = Session::open(config, run.run_id).await?;
         let server = server_identity(&session).await?;
+        let oldest_transaction = oldest_transaction(&session).await?;
         let begin = sql::begin(STATEMENT_TIMEOUT.as_millis(), LOCK_TIMEOUT.as_millis(), IDLE_TIMEOUT.as_millis());
         let begun = session.client.batch_execute(&begin).await;
         begun.map_err(|error| classify(error, "cannot begin the read"))?;
@@ -164,7 +171,13 @@ impl Reading {
             None => scope,
         };
         tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
-        Ok(Reading { session, snapshot, shape, previous, identity, scope })
+        if let Some(seconds) = oldest_transaction.filter(|seconds| *seconds >= LONG_OPEN.as_secs() as i64) {
+            tracing::warn!(
+                table = %run.table.table, seconds,
+                "a writing transaction stays open; what is committed meanwhile is read again by every run until it ends"
+            );
+        }
+        Ok(Reading { session, snapshot, shape, previous, identity, scope, oldest_transaction })
     }
 
     /// The end of a statement that failed after its last row is seen here.
@@ -174,13 +187,16 @@ impl Reading {
     }
 
     pub fn facts(&self) -> Map<String, Value> {
-        let Reading { session, snapshot, shape, scope, .. } = self;
+        let Reading { session, snapshot, shape, scope, oldest_transaction, .. } = self;
         let mut facts = Map::new();
         facts.insert("server_version".into(), session.server_version.as_str().into());
         facts.insert("snapshot".into(), snapshot.text.as_str().into());
         facts.insert("in_flight".into(), (snapshot.xmin < snapshot.next).into());
+        if let Some(seconds) = oldest_transaction {
+            facts.insert("oldest_transaction_seconds".into(), (*seconds).into());
+        }
         let scope = match scope {
-            Scope::Everything(reason) => json!({ "everything": reason }),
+            Scope::Everything(why) => json!({ "everything": why.to_string() }),
             Scope::Since(since) => json!({ "above": since.above }),
             Scope::From(from, since) => json!({ "from": from, "above": since.and_then(|since| since.above) }),
         };
@@ -199,7 +215,7 @@ pub(crate) struct SourceTable<'a> {
     pub table: &'a str,
     cursor: &'a str,
     /// The value that the request wants the read to start from.
-    from: Option<i64>,
+    pub from: Option<i64>,
     contract: &'a Schema,
 }
 
@@ -240,6 +256,20 @@ async fn server_identity(session: &Session) -> Result<String> {
         Err(error) => match error.code() {
             Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_FUNCTION) => Ok("unknown".to_owned()),
             _ => Err(classify(error, "cannot ask for the server's identity")),
+        },
+    }
+}
+
+/// Asked before the transaction for the same reason.
+async fn oldest_transaction(session: &Session) -> Result<Option<i64>> {
+    let failed = |error| classify(error, "cannot ask for the oldest transaction");
+    match session.client.query_opt(sql::OLDEST_TRANSACTION, &[]).await {
+        Ok(row) => row.map_or(Ok(None), |row| row.try_get(0)).map_err(failed),
+        Err(error) => match error.code() {
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => {
+                Ok(None)
+            }
+            _ => Err(failed(error)),
         },
     }
 }

@@ -12,6 +12,14 @@ use crate::{
 pub(crate) const SERVER: &str = "SELECT s.system_identifier::text || '/' || c.timeline_id \
      FROM pg_catalog.pg_control_system() AS s, pg_catalog.pg_control_checkpoint() AS c";
 
+/// For how many seconds the oldest transaction that may have written has been open, a prepared one included; NULL when the
+/// role may not see since when. The number of such a transaction is shown to every role.
+pub(crate) const OLDEST_TRANSACTION: &str = "\
+    SELECT extract(epoch FROM clock_timestamp() - t.since)::bigint AS seconds FROM ( \
+        SELECT backend_xid AS xid, xact_start AS since FROM pg_catalog.pg_stat_activity WHERE backend_xid IS NOT NULL \
+        UNION ALL SELECT transaction, prepared FROM pg_catalog.pg_prepared_xacts \
+    ) AS t ORDER BY age(t.xid) DESC LIMIT 1";
+
 /// The table, the tables that hold its rows (partitions, inheriting tables), and whether one of those is foreign.
 pub(crate) const RELATION: &str = "\
     WITH RECURSIVE part(oid) AS ( \
@@ -77,7 +85,7 @@ pub(crate) fn copy(
 pub(crate) fn estimate(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope) -> String {
     let bounded = |since: Since| if since.above.is_some() { Since { transactions: None, ..since } } else { since };
     let scope = match scope {
-        Scope::Everything(reason) => Scope::Everything(reason),
+        Scope::Everything(why) => Scope::Everything(*why),
         Scope::Since(since) => Scope::Since(bounded(*since)),
         Scope::From(from, since) => Scope::From(*from, since.map(bounded)),
     };
@@ -195,6 +203,7 @@ mod tests {
     use tokio_postgres::types::Type;
 
     use super::*;
+    use crate::position::Why;
 
     const HOSTILE: &str = "a\"; DROP TABLE x; --";
 
@@ -215,7 +224,7 @@ mod tests {
     #[test]
     fn hostile_names_stay_names() {
         assert_eq!(
-            rendered(&Scope::Everything("no cursor"), false),
+            rendered(&Scope::Everything(Why::NoCursor), false),
             r#"COPY (SELECT "a""; DROP TABLE x; --", "π"::text FROM "s.p"."tab""le") TO STDOUT (FORMAT binary)"#
         );
         assert_eq!(describe("S", "t", ["a\"b"].into_iter()), r#"SELECT "a""b" FROM "S"."t""#);
@@ -276,7 +285,8 @@ mod tests {
         assert_eq!(within(None, 9), format!(r#"{scoped}("id" <= ('9'::bigint) OR "id" IS NULL)"#));
         assert_eq!(within(Some(9), 20), format!(r#"{scoped}"id" > ('9'::bigint) AND "id" <= ('20'::bigint)"#));
         let required = CursorColumn { name: "id", nullable: false };
-        let everything = condition_within(&required, &Scope::Everything("x"), Some(&Range { above: None, to: -1 }));
+        let everything =
+            condition_within(&required, &Scope::Everything(Why::NoCursor), Some(&Range { above: None, to: -1 }));
         assert_eq!(everything, r#" WHERE "id" <= ('-1'::bigint)"#);
     }
 

@@ -23,6 +23,14 @@ pub(crate) struct Held {
 }
 
 impl Held {
+    /// Compares. Without effect.
+    pub fn new(table: &Table, newest: Option<&Commit>, observed: Vec<Observed>) -> Self {
+        let drift = drift::compare(table, newest, &observed);
+        let is_news = !drift.news(newest).is_empty();
+        let table = Table { columns: drift.schema.clone(), ..table.clone() };
+        Held { table, drift, is_news, observed }
+    }
+
     /// Keeps what was observed for the next run to compare with.
     pub fn remember(&self, facts: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
         let observed = serde_json::to_value(&self.observed)
@@ -41,7 +49,8 @@ pub(super) async fn hold(
     observed: Vec<Observed>,
     run_id: &RunId,
 ) -> Result<Held> {
-    let drift = drift::compare(table, newest, &observed);
+    let held = Held::new(table, newest, observed);
+    let drift = &held.drift;
     let news = drift.news(newest);
     if let Some(severity) = news.iter().map(|change| change.severity()).max() {
         let id = serde_json::to_vec(&drift.changes)
@@ -60,7 +69,5 @@ pub(super) async fn hold(
         .await?;
     }
     drift.permit(table)?;
-    let is_news = !news.is_empty();
-    let table = Table { columns: drift.schema.clone(), ..table.clone() };
-    Ok(Held { table, drift, is_news, observed })
+    Ok(held)
 }

@@ -97,6 +97,41 @@ fn a_dry_run_writes_nothing_and_says_what_a_run_would_read() {
 }
 
 #[test]
+fn a_replaced_table_is_read_whole_by_each_run() {
+    let store = MemoryStore::default();
+    let replaced = Table { disposition: Disposition::Replace, ..table() };
+    for (rows, run_id) in [(3, "r1"), (5, "r2"), (5, "r3")] {
+        let (lake, run_id, request) = (LakeId("lake".into()), RunId(run_id.into()), request());
+        let (bus, clock, mut source) = (MemoryBus::default(), ManualClock::default(), Counter { rows, store: &store });
+        let run = run(&store, &bus, &clock, &mut source, &lake, &replaced, &run_id, &request);
+        assert_eq!(block_on(run).expect("a run").rows, rows);
+        let commit = block_on(log::newest_commit(&store, &replaced.table)).expect("a log").expect("a commit");
+        assert_eq!((commit.cursor_from, commit.cursor_to), (None, Some(Cursor(json!(rows)))));
+    }
+    assert_eq!(committed(&store), [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_replaced_table_is_not_read_from_a_value_on() {
+    struct Numbered<'a>(Counter<'a>);
+    impl Source for Numbered<'_> {
+        const STARTS_FROM_A_VALUE: bool = true;
+        async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+            self.0.read(run).await
+        }
+    }
+    for (disposition, refused) in [(Disposition::Merge, None), (Disposition::Replace, Some(Kind::Unsupported))] {
+        let store = MemoryStore::default();
+        let (lake, run_id, table) = (LakeId("lake".into()), RunId("r".into()), Table { disposition, ..table() });
+        let (bus, clock) = (MemoryBus::default(), ManualClock::default());
+        let mut source = Numbered(Counter { rows: 3, store: &store });
+        let from = ExtractRequest { from_cursor: Some("2".into()), ..request() };
+        let ended = block_on(run(&store, &bus, &clock, &mut source, &lake, &table, &run_id, &from));
+        assert_eq!(ended.err().map(|error| error.kind()), refused);
+    }
+}
+
+#[test]
 fn a_value_to_start_from_is_refused_by_sources_without_one() {
     let store = MemoryStore::default();
     let from = ExtractRequest { from_cursor: Some("7".into()), ..request() };

@@ -3,7 +3,11 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::{Kind, sources::Sources};
+use sluice_core::{
+    Kind,
+    drift::{self, Observed},
+    sources::Sources,
+};
 
 use super::*;
 use crate::fakes::{Faults, ManualClock, MemoryStore};
@@ -67,6 +71,50 @@ fn a_reset_is_one_more_commit_without_rows_and_with_the_earlier_cursor() {
     assert!(before.iter().all(|(key, body)| after.get(key) == Some(body)), "a reset changes no earlier commit");
 }
 
+/// What a run leaves that has met new columns: one that evolved when it still was a text, and one that was left out.
+fn put_drifted(store: &MemoryStore, sequence: u64) {
+    put(store, sequence);
+    let key = lake::log_key(&merged().table, Sequence(sequence));
+    let mut commit: serde_json::Value = serde_json::from_slice(&store.objects.borrow()[&key]).expect("json");
+    commit["schema"] = json!([{"name": "n", "type": "bigint"}, {"name": "extra", "type": "text"}]);
+    commit["schema_fingerprint"] = "n:bigint,extra:text".into();
+    commit["source_facts"] = json!({"snapshot": "1:1:", "observed_columns": shown("int4")});
+    commit["drift"] = json!([
+        {"kind": "new", "column": "extra", "to": "int4", "action": "evolved"},
+        {"kind": "new", "column": "Odd", "to": "int4", "action": "ignored"}
+    ]);
+    store.objects.borrow_mut().insert(key, Bytes::from(commit.to_string()));
+}
+
+fn shown(extra: &str) -> serde_json::Value {
+    json!([
+        {"name": "n", "source_type": "int8", "becomes": "bigint"},
+        {"name": "extra", "source_type": extra, "becomes": "bigint"},
+        {"name": "Odd", "source_type": "int4", "becomes": "bigint"}
+    ])
+}
+
+#[test]
+fn a_reset_forgets_neither_the_columns_that_have_evolved_nor_the_drift_that_was_told() {
+    let store = log_of(2);
+    put_drifted(&store, 3);
+    let before = newest(&store);
+    let plan = block_on(plan(&store, &merged(), Sequence(1))).expect("a plan");
+    commit_plan(&store, &plan, 1, "r").expect("a reset");
+    let reset = newest(&store);
+    assert_eq!((&reset.schema, &reset.drift), (&before.schema, &before.drift));
+    assert_eq!(reset.schema_fingerprint, "n:bigint,extra:text");
+    assert_eq!(serde_json::Value::from(reset.source_facts.clone()), json!({"observed_columns": shown("int4")}));
+
+    // The raw column is a text and stays one, though its source is a number now; and nothing is news.
+    let mut evolving = merged();
+    evolving.contract = drift::Mode::Evolve;
+    let observed: Vec<Observed> = serde_json::from_value(shown("int4")).expect("columns");
+    let drift = drift::compare(&evolving, Some(&reset), &observed);
+    assert_eq!(drift.schema.fingerprint(), "n:bigint,extra:text");
+    assert!(drift.news(Some(&reset)).is_empty(), "{:?}", drift.changes);
+}
+
 #[test]
 fn done_twice_the_second_finds_the_cursor_where_it_should_be() {
     let store = log_of(3);
@@ -79,7 +127,7 @@ fn done_twice_the_second_finds_the_cursor_where_it_should_be() {
 #[test]
 fn zero_is_the_time_before_the_first_commit() {
     let plan = block_on(plan(&log_of(2), &merged(), Sequence(0))).expect("a plan");
-    assert_eq!((plan.cursor_now, plan.cursor_then), (Some(Cursor(2.into())), None));
+    assert_eq!((plan.newest.cursor_to, plan.cursor_then), (Some(Cursor(2.into())), None));
 }
 
 #[test]

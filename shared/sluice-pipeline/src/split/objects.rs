@@ -1,11 +1,11 @@
-//! What a divided read leaves under `splits/`: its plan, a result for each part, and that it was given up. Each is put
-//! if absent.
+//! What a divided read leaves under `splits/`: its plan, a result for each part, that parts were queued again, and that it
+//! was given up. Each is put if absent.
 
 use serde::{Serialize, de::DeserializeOwned};
 use sluice_core::{
     Error, Result, TableId, lake,
     port::ObjectStore,
-    split::{GivenUp, PartResult, SplitPlan},
+    split::{GivenUp, PartResult, QueuedAgain, SplitPlan},
 };
 
 use crate::log::{self, Put};
@@ -44,6 +44,29 @@ pub(super) async fn result(store: &impl ObjectStore, plan: &SplitPlan, part: usi
 pub(super) async fn put_result(store: &impl ObjectStore, plan: &SplitPlan, result: &PartResult) -> Result<()> {
     let key = lake::split_part_key(&plan.table, plan.number, result.part);
     log::put_once(store, &key, encode(result)?, |_| true).await.map(drop)
+}
+
+/// Whether what is missing beside so many results has been queued again for this time, the first being 1.
+pub(super) async fn is_queued_again(
+    store: &impl ObjectStore,
+    plan: &SplitPlan,
+    results: usize,
+    time: u32,
+) -> Result<bool> {
+    let queued: Option<QueuedAgain> =
+        read(store, &lake::split_again_key(&plan.table, plan.number, results, time)).await?;
+    Ok(queued.is_some())
+}
+
+pub(super) async fn queued_again(
+    store: &impl ObjectStore,
+    plan: &SplitPlan,
+    results: usize,
+    time: u32,
+    queued: &QueuedAgain,
+) -> Result<()> {
+    let key = lake::split_again_key(&plan.table, plan.number, results, time);
+    log::put_once(store, &key, encode(queued)?, |_| true).await.map(drop)
 }
 
 pub(super) async fn is_given_up(store: &impl ObjectStore, plan: &SplitPlan) -> Result<bool> {

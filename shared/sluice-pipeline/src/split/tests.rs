@@ -11,11 +11,14 @@ use sluice_core::{Cursor, DataFile, Sources, TableId, extract::Outcome as Extrac
 
 use super::*;
 use crate::{
+    extract,
     fakes::{Faults, ManualClock, MemoryBus, MemoryQueue, MemoryStore},
     log,
 };
 
+mod requests;
 mod storm;
+mod waiting;
 
 /// A source of keys in the order in which they were committed, and everything around it. The cursor is how many of them
 /// were there.
@@ -62,6 +65,8 @@ impl Shop<'_> {
 }
 
 impl Source for Shop<'_> {
+    const STARTS_FROM_A_VALUE: bool = true;
+
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
         let files = self.write(run, self.unseen(run)?).await?;
         Ok(Extracted { files, cursor: Some(self.position()?), ..Extracted::default() })
@@ -300,57 +305,6 @@ fn of_two_attempts_at_the_last_part_one_result_counts_and_both_may_commit() {
 }
 
 #[test]
-fn what_is_lost_is_queued_again_and_ever_more_seldom() {
-    let world = World::new("merge", 10);
-    world.run().expect("a plan");
-    let parts = world.parts();
-    world.serve(&parts[0]).expect("a part");
-    let mut queued = Vec::new();
-    for look in 0..60 {
-        assert!(matches!(world.look(1), Outcome::UnderWay(_)));
-        let messages = world.messages();
-        assert_eq!(messages.last().map(|message| message.part), Some(None), "somebody looks again");
-        if messages.len() > 1 {
-            queued.push((look * 5, messages[..messages.len() - 1].iter().filter_map(|message| message.part).collect()));
-        }
-        world.pass(LOOK_EVERY);
-    }
-    let lost: Vec<usize> = vec![1, 2, 3];
-    let times: Vec<i64> = queued.iter().map(|(minutes, _): &(i64, Vec<usize>)| *minutes).collect();
-    assert_eq!(times, [20, 25, 40, 45, 80, 85, 160, 165]);
-    assert!(queued.iter().all(|(_, parts)| *parts == lost), "{queued:?}");
-    world.serve_all(&parts);
-    assert_eq!(world.loaded(), world.source());
-    assert_eq!(world.look(1), Outcome::Over);
-    assert!(world.messages().is_empty(), "nobody looks any more");
-}
-
-#[test]
-fn an_old_plan_is_given_up_aloud_and_the_next_run_makes_another() {
-    let world = World::new("merge", 10);
-    world.run().expect("a plan");
-    let parts = world.parts();
-    world.serve(&parts[0]).expect("a part");
-    world.pass(OLD);
-    let second = world.run().expect("the next day");
-    assert_eq!((second.outcome, second.run_id.0.as_str()), (Extract::InParts, "r2"), "a new plan");
-    let told = world.bus.announced.take();
-    assert_eq!(told.iter().map(|told| told.detail_type).collect::<Vec<_>>(), ["LoadFailed"]);
-    assert_eq!((&told[0].detail["id"], &told[0].detail["kind"]), (&json!("A.B.C#split-1"), &json!("Timeout")));
-    assert_eq!(world.serve(&parts[1]).expect("an old message"), Outcome::Over);
-    let new = world.parts();
-    assert!(new.iter().all(|part| part.number == 2));
-    world.serve_all(&new);
-    assert_eq!(
-        world.serve(&parts[2]).expect("an old message"),
-        Outcome::Over,
-        "its place is taken, as it was given up"
-    );
-    let [commit] = &world.commits()[..] else { panic!("one commit") };
-    assert_eq!((commit.run_id.0.as_str(), world.keys_of(commit).len()), ("r2", 10));
-}
-
-#[test]
 fn an_error_that_will_stay_ends_the_plan_and_one_that_passes_does_not() {
     for (kind, ends) in
         [(Kind::Unavailable, false), (Kind::Auth, false), (Kind::Conflict, true), (Kind::SchemaMismatch, true)]
@@ -434,13 +388,4 @@ fn a_queue_that_fails_while_parts_are_sent_is_mended_by_a_look() {
         assert_eq!(world.loaded(), world.source(), "call {call}");
         assert_eq!(world.commits().len(), 1);
     }
-}
-
-#[test]
-fn a_look_comes_a_while_after_its_plan_and_parts_at_once() {
-    let world = World::new("merge", 10);
-    world.run().expect("a plan");
-    let delays: Vec<Duration> = world.queue.sent.borrow().iter().map(|(_, delay)| *delay).collect();
-    assert_eq!(delays[0], Duration::from_secs(300));
-    assert!(delays[1..].iter().all(Duration::is_zero));
 }

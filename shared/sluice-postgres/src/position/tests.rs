@@ -9,7 +9,7 @@ fn position(high: Option<i64>, snapshot: &str) -> Position {
 }
 
 fn first(now: &Snapshot, read_to: i64) -> Position {
-    Position::after(None, &Scope::Everything("no cursor"), now, Some(read_to), "c/1/7")
+    Position::after(None, &Scope::Everything(Why::NoCursor), now, Some(read_to), "c/1/7")
 }
 
 fn next(previous: &Position, now: &Snapshot, read_to: Option<i64>) -> Position {
@@ -135,6 +135,17 @@ fn another_history_is_read_from_its_beginning_and_forgets_the_old_numbers() {
         let position = Position::after(Some(&old), &scope, &now, Some(4), source);
         assert_eq!((position.high, position.read_to, position.pending), (Some(4), Some(4), None));
     }
+}
+
+#[test]
+fn a_value_to_start_from_leaves_nothing_of_another_history_out() {
+    let old = position(Some(9), "100:110:");
+    let (now, back) = (snapshot(200, 200, 200), snapshot(105, 105, 105));
+    let scope = |previous, now, source| Scope::new(previous, now, source, 0).unwrap().starting_at(5);
+    assert_eq!(scope(None, &now, "c/1/7"), Scope::From(5, None));
+    assert_eq!(scope(Some(&old), &now, "c/2/7"), Scope::Everything(Why::AnotherSource));
+    assert_eq!(scope(Some(&old), &back, "c/1/7"), Scope::Everything(Why::CounterWentBack));
+    assert!(matches!(scope(Some(&old), &now, "c/1/7"), Scope::From(5, Some(_))));
 }
 
 #[test]

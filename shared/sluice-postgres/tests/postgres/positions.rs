@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::{Database, Session};
+use sluice_core::Secret;
+use sluice_postgres::PostgresConfig;
+
+use crate::support::{Database, Session, read_as};
 
 #[tokio::test]
 async fn a_second_read_brings_what_is_new_and_a_third_nothing() {
@@ -200,6 +203,52 @@ async fn a_transaction_open_across_many_runs_and_far_below_the_look_back_is_read
     database.run("INSERT INTO $.changes (name) VALUES ('last')").await;
     assert_eq!(reader.ids().await, [903]);
     assert_eq!(reader.position().high, Some(903));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn rows_beside_an_open_transaction_are_read_again_until_it_has_ended_and_the_read_says_how_long_it_has_been_open()
+{
+    const SECONDS: &str = "oldest_transaction_seconds";
+    let (database, table) = Database::with_changes().await;
+    let config = database.config();
+    let mut cursor = None;
+    let mut read = async || {
+        let (read, sink) = read_as(&config, &table, cursor.as_ref(), 0).await.unwrap();
+        cursor = read.cursor;
+        (sink.ids(), read.facts.get(SECONDS).cloned())
+    };
+    database.run("INSERT INTO $.changes (name) VALUES ('a')").await;
+    assert_eq!(read().await, (vec![1], None), "nobody else writes");
+    let open = database.session().await;
+    open.run("BEGIN; INSERT INTO $.changes (name) VALUES ('open')").await;
+    database.run("INSERT INTO $.changes (name) VALUES ('c')").await;
+    for _ in 0..3 {
+        let (ids, seconds) = read().await;
+        assert_eq!(ids, [3], "in every run");
+        assert!(seconds.is_some_and(|seconds| seconds.as_i64() < Some(600)), "a number of seconds");
+    }
+    open.run("COMMIT").await;
+    assert_eq!(read().await, (vec![2, 3], None), "the first run after its end");
+    assert_eq!(read().await, (vec![], None));
+    database.drop().await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_see_others_reads_without_saying_how_long_they_have_been_open() {
+    let (database, table) = Database::with_changes().await;
+    let role = format!("{}_reader", database.schema);
+    database.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA $ TO {role}")).await;
+    database.run(&format!("GRANT SELECT ON $.changes TO {role}")).await;
+    let open = database.session().await;
+    open.run("BEGIN; INSERT INTO $.changes (name) VALUES ('open')").await;
+    database.run("INSERT INTO $.changes (name) VALUES ('b')").await;
+    let config = PostgresConfig { username: role.clone(), password: Secret::new("reader"), ..database.config() };
+    let (read, sink) = read_as(&config, &table, None, 0).await.unwrap();
+    assert_eq!((sink.ids(), read.facts["in_flight"].as_bool()), (vec![2], Some(true)));
+    assert!(!read.facts.contains_key("oldest_transaction_seconds"), "{:?}", read.facts);
+    open.run("ROLLBACK").await;
+    database.run(&format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
     database.drop().await;
 }
 

@@ -35,6 +35,42 @@ async fn a_value_to_start_from_reads_again_and_loses_nothing_that_was_in_flight(
     database.drop().await;
 }
 
+/// A partition that is attached makes the table another one: the position after the next read is of that one, so a row
+/// which this read leaves out would never be read.
+#[tokio::test]
+async fn a_value_to_start_from_leaves_nothing_out_when_the_table_has_become_another_one() {
+    for in_parts in [false, true] {
+        let database = Database::new().await;
+        database.run("CREATE TABLE $.p (id bigint, name text) PARTITION BY LIST (name)").await;
+        database.run("CREATE TABLE $.p_a PARTITION OF $.p FOR VALUES IN ('a'); CREATE TABLE $.p_b (LIKE $.p)").await;
+        database.run("INSERT INTO $.p_b SELECT n, 'b' FROM generate_series(1, 20) AS n").await;
+        database.run("INSERT INTO $.p SELECT n, 'a' FROM generate_series(21, 40) AS n").await;
+        let columns = serde_json::json!([{ "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }]);
+        let table = database.table("p", columns);
+        let mut reader = database.reader(&table).await;
+        assert_eq!(reader.ids().await, (21..=40).collect::<Vec<i64>>());
+        database.run("ALTER TABLE $.p ATTACH PARTITION $.p_b FOR VALUES IN ('b')").await;
+        database.run("ANALYZE $.p").await;
+        let read =
+            if in_parts { reader.ids_in_parts(Some("30"), 8).await } else { reader.ids_from("30").await.unwrap() };
+        assert_eq!(read, (1..=40).collect::<Vec<i64>>(), "in parts: {in_parts}");
+        assert!(reader.ids().await.is_empty());
+        database.drop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_first_read_in_parts_may_start_at_a_value() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 40)").await;
+    database.run("ANALYZE $.changes").await;
+    assert_eq!(reader.ids_in_parts(Some("11"), 8).await, (11..=40).collect::<Vec<i64>>());
+    database.run("INSERT INTO $.changes (name) VALUES ('k')").await;
+    assert_eq!(reader.ids().await, [41]);
+    database.drop().await;
+}
+
 #[tokio::test]
 async fn a_value_that_is_no_number_is_refused() {
     let (database, table) = Database::with_changes().await;

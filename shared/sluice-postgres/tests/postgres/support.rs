@@ -175,6 +175,30 @@ impl Reader<'_> {
             .unwrap()
     }
 
+    /// The ids that the parts of a divided read bring, a part holding about so many rows, and where the reader stands then.
+    pub async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
+        let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
+        let (table, config, cursor) = (self.table, self.database.config(), self.cursor.clone());
+        let run = ExtractRun {
+            request: &request,
+            table,
+            run_id: &run_id,
+            sequence: Sequence::FIRST,
+            cursor: cursor.as_ref(),
+        };
+        let options = Options { lookback: self.lookback, split_rows };
+        let division = sluice_postgres::divide(&config, options, &run).await.unwrap().expect("several parts");
+        let mut ids = Vec::new();
+        for slice in &division.slices {
+            let sink = Sink::new(table);
+            let read = sluice_postgres::read_slice(&config, options, &run, slice, &division.cursor, sink).await;
+            ids.extend(read.unwrap().1.ids());
+        }
+        self.cursor = Some(division.cursor);
+        ids.sort_unstable();
+        ids
+    }
+
     pub fn position(&self) -> Position {
         self.cursor.as_ref().expect("a cursor").decode().unwrap()
     }

@@ -8,7 +8,7 @@ use super::*;
 struct Shown<'a> {
     rows: Counter<'a>,
     columns: Vec<Observed>,
-    /// The columns that the loop asked for, by fingerprint.
+    /// The columns that the loop asked for, to read or to plan, by fingerprint.
     read: Vec<String>,
 }
 
@@ -16,6 +16,11 @@ impl Source for Shown<'_> {
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
         self.read.push(run.table.columns.fingerprint());
         self.rows.read(run).await
+    }
+
+    async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
+        self.read.push(run.table.columns.fingerprint());
+        self.rows.plan(run).await
     }
 
     async fn observe(&mut self, _: &ExtractRun<'_>) -> Result<Option<Vec<Observed>>> {
@@ -49,13 +54,22 @@ impl World {
 
     /// One run that finds `rows` rows in all, and the columns that it read.
     fn run(&self, rows: u64, columns: &str, run_id: &str) -> (Result<ExtractSummary>, Vec<String>) {
+        self.asked(&request(), rows, columns, run_id)
+    }
+
+    fn asked(
+        &self,
+        request: &ExtractRequest,
+        rows: u64,
+        columns: &str,
+        run_id: &str,
+    ) -> (Result<ExtractSummary>, Vec<String>) {
         let counter = Counter { rows, store: &self.store };
         let mut source = Shown { rows: counter, columns: shown(columns), read: Vec::new() };
         let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
         let (store, bus) = (&self.store, &self.bus);
-        let request = request();
         let clock = ManualClock::default();
-        let summary = block_on(run(store, bus, &clock, &mut source, &lake, &self.table, &run_id, &request));
+        let summary = block_on(run(store, bus, &clock, &mut source, &lake, &self.table, &run_id, request));
         (summary, source.read)
     }
 
@@ -106,7 +120,39 @@ fn an_empty_commit_never_tells_of_drift_where_it_would_empty_the_table() {
     let mut world = World::new("reject");
     world.table.disposition = Disposition::Replace;
     world.run(1, "n", "r1").0.expect("a run");
-    assert_eq!(world.run(1, "n extra", "r2").0.expect("a run").outcome, Outcome::NothingNew);
+    assert_eq!(world.run(0, "n extra", "r2").0.expect("a run").outcome, Outcome::NothingNew);
+}
+
+#[test]
+fn a_dry_run_tells_of_drift_and_plans_with_the_columns_that_a_run_would_read() {
+    let world = World::new("evolve");
+    world.run(1, "n", "r1").0.expect("a run");
+    let before = world.store.objects.borrow().clone();
+    let dry = ExtractRequest { dry_run: true, ..request() };
+    let (summary, read) = world.asked(&dry, 3, "n extra", "dry");
+    let summary = summary.expect("a plan");
+    assert_eq!((summary.outcome, summary.rows, read), (Outcome::DryRun, 2, vec!["n:bigint,extra:bigint".to_owned()]));
+    world.run(3, "n extra", "r2").0.expect("a run");
+    assert_eq!(summary.drift, world.newest().drift, "as the run's commit tells it");
+    assert_eq!(world.announced().len(), 1, "by the run alone");
+
+    let same = world.asked(&dry, 3, "n extra", "dry").0.expect("a plan");
+    assert_eq!(same.drift, summary.drift, "what lasts is told as long as it lasts");
+    let kept = world.store.objects.borrow();
+    assert!(before.iter().all(|(key, body)| kept.get(key) == Some(body)));
+}
+
+#[test]
+fn a_dry_run_fails_where_the_run_would_and_tells_nobody_else() {
+    let world = World::new("freeze");
+    world.run(1, "n", "r1").0.expect("a run");
+    let before = world.store.objects.borrow().clone();
+    let dry = ExtractRequest { dry_run: true, ..request() };
+    let (refused, read) = world.asked(&dry, 2, "n extra", "dry");
+    assert_eq!(refused.expect_err("frozen").kind(), Kind::SchemaMismatch);
+    assert!(read.is_empty(), "nothing may be planned");
+    assert_eq!(*world.store.objects.borrow(), before);
+    assert!(world.announced().is_empty());
 }
 
 #[test]

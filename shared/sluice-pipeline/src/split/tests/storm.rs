@@ -34,7 +34,7 @@ fn step(world: &World, dice: &mut Dice, messages: &mut Vec<SplitMessage>, seen: 
             let new: BTreeSet<u64> = (0..dice.below(9)).map(|_| dice.below(2_000) as u64).filter(unused).collect();
             world.keys.borrow_mut().extend(new);
         }
-        1 => world.pass(TimeDelta::minutes(dice.below(600) as i64)),
+        1 => world.pass(TimeDelta::minutes(dice.below(1_200) as i64)),
         2 | 3 => seen.failed += usize::from(world.run().is_err()),
         4 if !messages.is_empty() => {
             messages.swap_remove(dice.below(messages.len()));

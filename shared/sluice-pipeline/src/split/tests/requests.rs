@@ -1,0 +1,72 @@
+//! What is asked for while a read is divided.
+
+use super::*;
+
+impl World {
+    fn asked(&self, wish: &ExtractRequest) -> Result<ExtractSummary> {
+        block_on(self.split().run(&mut Shop(self), &self.table, &self.run_id(), wish))
+    }
+
+    fn wish(&self) -> ExtractRequest {
+        ExtractRequest::scheduled(self.table.table.clone(), DateTime::UNIX_EPOCH)
+    }
+}
+
+#[test]
+fn a_request_for_more_than_what_is_new_is_refused_until_the_plan_has_committed() {
+    let world = World::new("merge", 10);
+    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
+    let from = ExtractRequest { from_cursor: Some("3".into()), ..world.wish() };
+    world.run().expect("a plan");
+    let parts = world.parts();
+    world.serve(&parts[0]).expect("a part");
+    for wish in [&refresh, &from] {
+        let refused = world.asked(wish).expect_err("a plan is under way");
+        assert_eq!(refused.kind(), Kind::Conflict);
+        for part in ["plan=1", "sequence=1", "1 of 4 are done", "ask again"] {
+            assert!(refused.to_string().contains(part), "{refused}");
+        }
+    }
+    assert!(world.messages().is_empty());
+    assert_eq!(world.asked(&world.wish()).expect("the hour").outcome, Extract::InParts);
+
+    world.serve_all(&parts[1..]);
+    assert_eq!(world.commits().len(), 1);
+    assert_eq!(world.asked(&refresh).expect("a plan of its own").parts, Some(Parts { done: 0, of: 4 }));
+    world.serve_all(&world.parts());
+    let commits = world.commits();
+    assert_eq!(commits.iter().map(|commit| world.keys_of(commit).len()).collect::<Vec<_>>(), [10, 10]);
+}
+
+#[test]
+fn a_request_that_is_delivered_again_meets_the_plan_that_was_made_for_it() {
+    let world = World::new("merge", 10);
+    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
+    assert_eq!(world.asked(&refresh).expect("a plan").outcome, Extract::InParts);
+    let again = world.asked(&refresh).expect("the same plan");
+    assert_eq!((again.outcome, again.run_id.0.as_str()), (Extract::InParts, "r0"));
+    let later = ExtractRequest { time: refresh.time + TimeDelta::hours(1), ..refresh };
+    assert_eq!(world.asked(&later).expect_err("another request").kind(), Kind::Conflict);
+}
+
+/// The last part has left its result and died before the commit.
+#[test]
+fn a_request_that_finds_a_plan_complete_commits_it_and_goes_on() {
+    let world = World::new("merge", 10);
+    world.run().expect("a plan");
+    let mut parts = world.parts();
+    let last = parts.pop().expect("four parts");
+    world.serve_all(&parts);
+    let plan = block_on(objects::newest_plan(&world.store, &world.table.table)).expect("a plan").expect("one");
+    let attempt = RunId("died".into());
+    let part = last.part.expect("a part");
+    block_on(world.split().read_part(&mut Shop(&world), &plan, part, &world.table, &attempt)).expect("a result");
+    assert!(world.commits().is_empty());
+
+    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
+    let summary = world.asked(&refresh).expect("a run");
+    assert_eq!((summary.outcome, summary.sequence), (Extract::InParts, Some(Sequence(2))));
+    assert_eq!(world.commits().len(), 1);
+    world.serve_all(&world.parts());
+    assert_eq!(world.commits().len(), 2);
+}
