@@ -18,7 +18,7 @@ CLIENTS = {
     "extract-postgres": "s3,events,secrets",
     "extract-exchange-rates": "s3,events,secrets,http",
     "extract-hubspot": "s3,events,secrets,http",
-    "stream-kafka": "s3,events,secrets,http",
+    "stream-kafka": "s3,events,secrets,sqs,http",
     "collect-events": "secrets,sqs",
     "load-commits": "s3,events,secrets,sqs,http",
     "dispatch-dbt": "s3,events,secrets,sqs,http",

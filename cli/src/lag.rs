@@ -1,4 +1,5 @@
-//! How far a stream is behind its topic: asked of the broker where this machine can reach it, else of CloudWatch.
+//! How far a stream is behind its topic: asked of the broker and the poller where this machine can reach them, else of
+//! CloudWatch.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,8 +9,10 @@ use aws_sdk_cloudwatch::{
     types::{Dimension, Statistic},
 };
 use chrono::Utc;
+use serde::Deserialize;
 use sluice_aws::classify;
 use sluice_core::Result;
+use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 use sluice_kafka::{Credentials, KafkaConfig, Producer};
 
 use crate::{failure::Outcome, platform::Platform};
@@ -25,6 +28,26 @@ pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i
     let config = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
     let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), PATIENCE)).await?;
     Ok(Some(Box::pin(producer.ends(topic)).await?))
+}
+
+/// The first offset of each partition that the function has not finished, as the poller on this machine says. It passes
+/// dead letters and tombstones that no row follows; the offset of a channel moves only with rows. Empty where no poller
+/// of this machine serves the topic.
+pub async fn positions(platform: &Platform, topic: &str) -> Outcome<BTreeMap<i32, i64>> {
+    #[derive(Deserialize)]
+    struct Answer {
+        topic: String,
+        positions: BTreeMap<i32, i64>,
+    }
+    let Some(control) = &platform.place.control else { return Ok(BTreeMap::new()) };
+    let request = Request::get(format!("{control}/positions"));
+    let accept = |response: &Response| match response.is_success() {
+        true => Ok(()),
+        false => Err(by_status(response, "cannot ask the poller for its positions")),
+    };
+    let answer = sluice_http::Client::new()?.send(&request, &RetryPolicy::once(PATIENCE), accept).await?;
+    let answer: Answer = answer.json()?;
+    Ok(if answer.topic == topic { answer.positions } else { BTreeMap::new() })
 }
 
 /// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of
@@ -50,10 +73,14 @@ pub async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>
     Ok(most.map(|lag| lag.max(0.0) as u64))
 }
 
-/// Records from the committed offset to the end.
-pub fn behind(end: Option<i64>, committed: Option<i64>) -> Option<u64> {
-    let behind = end? - committed? - 1;
-    Some(behind.max(0).unsigned_abs())
+/// Records that are neither durable nor put aside: what lies above the last offset that is finished. The channel's
+/// offset and the position may each be ahead of the other; a position above the end is about another creation of the
+/// topic.
+pub fn behind(end: i64, committed: Option<i64>, position: Option<i64>) -> u64 {
+    let passed = position.filter(|position| *position <= end).map(|position| position - 1);
+    // Nothing is finished of a partition that nobody has written to, or whose first records are under way.
+    let finished = committed.max(passed).unwrap_or(-1);
+    (end - finished - 1).max(0).unsigned_abs()
 }
 
 #[cfg(test)]
@@ -61,11 +88,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn behind_is_what_lies_above_the_committed_offset() {
-        assert_eq!(behind(Some(10), Some(9)), Some(0));
-        assert_eq!(behind(Some(10), Some(2)), Some(7));
-        assert_eq!(behind(Some(10), Some(12)), Some(0), "another creation of the topic");
-        assert_eq!(behind(Some(10), None), None);
-        assert_eq!(behind(None, Some(1)), None);
+    fn behind_is_what_lies_above_the_last_finished_offset() {
+        assert_eq!(behind(10, Some(9), None), 0);
+        assert_eq!(behind(10, Some(2), None), 7);
+        assert_eq!(behind(10, None, None), 10, "nothing is finished yet");
+        assert_eq!(behind(0, None, Some(0)), 0);
+        assert_eq!(behind(10, Some(12), None), 0, "another creation of the topic");
+        assert_eq!(behind(10, Some(7), Some(10)), 0, "the last two records are dead letters");
+        assert_eq!(behind(10, None, Some(10)), 0, "all of them are");
+        assert_eq!(behind(10, Some(9), Some(4)), 0, "the function died before it could answer");
+        assert_eq!(behind(10, Some(2), Some(50)), 7, "a position of another creation of the topic");
     }
 }

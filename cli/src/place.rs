@@ -34,6 +34,8 @@ pub struct Place {
     pub schemas: PathBuf,
     /// The broker, where this machine can reach it: a cluster in a VPC is out of reach.
     pub kafka: Option<String>,
+    /// The address that answers for the stack on this machine.
+    pub control: Option<String>,
 }
 
 /// What `sluice-local` leaves of its ports.
@@ -42,6 +44,8 @@ struct Ports {
     aws: u16,
     #[serde(default)]
     kafka: Option<u16>,
+    #[serde(default)]
+    control: Option<u16>,
 }
 
 impl Place {
@@ -53,11 +57,11 @@ impl Place {
         match &target.stack {
             Some(stack) => {
                 let aws = deployed().await?;
-                Ok(Place { aws, stack: stack.clone(), is_local: false, sources, schemas, kafka: None })
+                Ok(Place { aws, stack: stack.clone(), is_local: false, sources, schemas, kafka: None, control: None })
             }
             None => {
-                let (aws, kafka) = local(&base(root.as_deref(), &target.state)?).await?;
-                Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources, schemas, kafka })
+                let Local { aws, kafka, control } = local(&base(root.as_deref(), &target.state)?).await?;
+                Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources, schemas, kafka, control })
             }
         }
     }
@@ -92,14 +96,21 @@ fn base(root: Option<&Path>, state: &Path) -> Outcome<PathBuf> {
     Ok(root.join(state))
 }
 
-/// How AWS is reached, and where Kafka is.
-async fn local(base: &Path) -> Outcome<(SdkConfig, Option<String>)> {
+/// How the parts of the platform on this machine are reached.
+#[derive(Debug)]
+struct Local {
+    aws: SdkConfig,
+    kafka: Option<String>,
+    control: Option<String>,
+}
+
+async fn local(base: &Path) -> Outcome<Local> {
     let not_there = || {
         Failure::from(Error::unavailable("the platform on this machine is not running"))
             .hint("start it with `make up` in another terminal, or name a deployed stack with --stack")
     };
     let ports = fs::read(base.join("ports.json")).map_err(|_| not_there())?;
-    let Ports { aws, kafka } = serde_json::from_slice(&ports)
+    let Ports { aws, kafka, control } = serde_json::from_slice(&ports)
         .map_err(|error| Error::invalid_data("the local platform's ports.json does not parse").because(error))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, aws));
     TcpStream::connect_timeout(&address, KNOCK).map_err(|_| not_there())?;
@@ -110,7 +121,8 @@ async fn local(base: &Path) -> Outcome<(SdkConfig, Option<String>)> {
         .credentials_provider(credentials)
         .load()
         .await;
-    Ok((aws, kafka.map(|port| format!("{}:{port}", Ipv4Addr::LOCALHOST))))
+    let at = |port: u16| format!("{}:{port}", Ipv4Addr::LOCALHOST);
+    Ok(Local { aws, kafka: kafka.map(at), control: control.map(|port| format!("http://{}", at(port))) })
 }
 
 async fn deployed() -> Outcome<SdkConfig> {
@@ -142,10 +154,11 @@ mod tests {
 
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let port = listener.local_addr().expect("an address").port();
-        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {port}, "kafka": 1}}"#)).expect("a file");
-        let (aws, kafka) = local(&folder).await.expect("a platform");
+        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {port}, "kafka": 1, "control": 2}}"#))
+            .expect("a file");
+        let Local { aws, kafka, control } = local(&folder).await.expect("a platform");
         assert_eq!(aws.region().map(Region::as_ref), Some("us-east-1"));
-        assert_eq!(kafka.as_deref(), Some("127.0.0.1:1"));
+        assert_eq!((kafka.as_deref(), control.as_deref()), (Some("127.0.0.1:1"), Some("http://127.0.0.1:2")));
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

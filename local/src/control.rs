@@ -1,5 +1,5 @@
-//! For a person or a command beside the running stack: asks the warehouse, whose file the stack holds, and restarts parts
-//! to see how the platform bears it.
+//! For a person or a command beside the running stack: asks the warehouse, whose file the stack holds, and the poller,
+//! and restarts parts to see how the platform bears it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +10,9 @@ use axum::{
     http::{StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::post,
+    routing::{get, post},
 };
+use kafka_poller::Poller;
 use serde_json::{Value, json};
 use standin_snowflake::Standin;
 use tokio::{
@@ -32,8 +33,9 @@ const OUTAGE: Duration = Duration::from_secs(1);
 pub struct Control {
     pub warehouse: Standin,
     pub broker: Arc<Broker>,
+    pub poller: Poller,
     /// Tells the poller to begin anew.
-    pub poller: mpsc::Sender<()>,
+    pub restart_poller: mpsc::Sender<()>,
 }
 
 /// The Kafka broker's process, which may be another one from one moment to the next.
@@ -64,6 +66,7 @@ impl Broker {
 pub async fn serve(control: Control, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
     let router = Router::new()
         .route("/sql", post(sql))
+        .route("/positions", get(positions))
         .route("/restart/{part}", post(restart))
         .layer(middleware::from_fn(no_pages))
         .with_state(Arc::new(control));
@@ -96,6 +99,11 @@ async fn sql(State(control): State<Arc<Control>>, query: String) -> Result<Json<
     rows.map(|rows| Json(json!(rows))).map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
+/// The first offset of each partition that the function has not finished.
+async fn positions(State(control): State<Arc<Control>>) -> Json<Value> {
+    Json(json!({"topic": control.poller.topic(), "positions": control.poller.positions()}))
+}
+
 async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) -> Result<StatusCode, Refused> {
     let restarted = control.restart(&part).await;
     restarted.map(|()| StatusCode::NO_CONTENT).map_err(|error| Refused(StatusCode::BAD_REQUEST, error))
@@ -105,7 +113,7 @@ impl Control {
     async fn restart(&self, part: &str) -> Result<()> {
         match part {
             "kafka" => self.broker.restart().await,
-            "poller" => self.poller.send(()).await.context("the poller has ended"),
+            "poller" => self.restart_poller.send(()).await.context("the poller has ended"),
             "snowflake" => self.warehouse.restart(OUTAGE).await,
             _ => bail!("{part} cannot be restarted; kafka, poller and snowflake can"),
         }

@@ -160,7 +160,12 @@ impl Stack {
         let polling_stopped = stopped.clone();
         let (restart_poller, restarts) = mpsc::channel(1);
         tasks.spawn(async move { polling.run_restarted(polling_stopped, restarts).await });
-        let control = Control { warehouse: warehouse.clone(), broker: Arc::clone(&broker), poller: restart_poller };
+        let control = Control {
+            warehouse: warehouse.clone(),
+            broker: Arc::clone(&broker),
+            poller: poller.clone(),
+            restart_poller,
+        };
         tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
         let collector = function_url::Config { aws: aws.clone(), function_name: functions.name("CollectEvents") };
         tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));

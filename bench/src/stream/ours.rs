@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use sluice_core::{
     LakeId, RunId, Sources,
     event::Announcement,
-    port::{Bus, Clock, ObjectStore, PutIfAbsent, Stored},
+    port::{Bus, Clock, Later, ObjectStore, PutIfAbsent, Stored},
 };
 use sluice_kafka::KafkaEvent;
 use sluice_pipeline::stream::{
@@ -51,6 +51,7 @@ async fn serve(world: &World, event: KafkaEvent) -> Result<()> {
         channels: world.clone(),
         formats: world.clone(),
         bus: world.clone(),
+        later: world.clone(),
         clock: world.clone(),
         sleep: world.clone(),
     };
@@ -90,7 +91,7 @@ type Answer<T> = sluice_core::Result<T>;
 
 impl Channels for World {
     async fn open(&self, _: &Channel) -> Answer<Opened> {
-        Ok(Opened { continuation: String::new(), committed: Some(0), errors: 0 })
+        Ok(Opened { continuation: String::new(), committed: Some(0), errors: 0, last_error: None })
     }
 
     async fn append(&self, _: &Channel, _: &str, rows: Bytes, offsets: Offsets) -> Answer<Appended> {
@@ -105,7 +106,7 @@ impl Channels for World {
     }
 
     async fn status(&self, _: &Channel) -> Answer<ChannelStatus> {
-        Ok(ChannelStatus { committed: *self.committed.borrow(), errors: 0 })
+        Ok(ChannelStatus { committed: *self.committed.borrow(), errors: 0, last_error: None })
     }
 
     async fn landed(&self, _: &Channel) -> Answer<Option<i64>> {
@@ -140,6 +141,12 @@ impl ObjectStore for World {
 
 impl Bus for World {
     async fn announce(&self, _: Announcement) -> Answer<()> {
+        Ok(())
+    }
+}
+
+impl Later for World {
+    async fn send(&self, _: &serde_json::Value, _: Duration) -> Answer<()> {
         Ok(())
     }
 }

@@ -7,9 +7,16 @@ use sluice_core::{
     Error, Kind, Result,
     port::{Secrets, Statements},
 };
-use sluice_pipeline::stream::{Appended, Channel, ChannelStatus, Channels, Offsets, Opened};
+use sluice_pipeline::stream::{self, Appended, Channel, ChannelStatus, Channels, Offsets, Opened};
 use sluice_snowflake::{Streaming, sql::ledger, streaming};
 use uuid::Uuid;
+
+// A row that the loop lets pass is one that an append takes.
+const _: () = assert!(
+    stream::ROW_BYTES == streaming::MAX_RAW_BYTES
+        && stream::PACKED_ROW_BYTES == streaming::MAX_COMPRESSED_BYTES
+        && stream::ROW_LEVEL == streaming::LEVEL
+);
 
 /// Channels of the default pipe of each table.
 pub struct SnowflakeChannels<Sec, Sta> {
@@ -32,7 +39,7 @@ impl<Sec: Secrets, Sta: Statements> Channels for SnowflakeChannels<Sec, Sta> {
         if !status.channel.is_empty() {
             self.spelled.borrow_mut().insert(channel.name.clone(), status.channel);
         }
-        Ok(Opened { continuation, committed, errors: status.rows_refused })
+        Ok(Opened { continuation, committed, errors: status.rows_refused, last_error: status.last_error_message })
     }
 
     async fn append(&self, channel: &Channel, continuation: &str, rows: Bytes, offsets: Offsets) -> Result<Appended> {
@@ -56,7 +63,8 @@ impl<Sec: Secrets, Sta: Statements> Channels for SnowflakeChannels<Sec, Sta> {
         if !status.is_healthy() {
             return Err(about("the channel must be opened again").with("code", status.code));
         }
-        Ok(ChannelStatus { committed: status.committed_offset()?, errors: status.rows_refused })
+        let committed = status.committed_offset()?;
+        Ok(ChannelStatus { committed, errors: status.rows_refused, last_error: status.last_error_message })
     }
 
     async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {

@@ -15,6 +15,8 @@ pub struct Config {
     pub lake_bucket: String,
     pub lake_id: LakeId,
     pub bus_name: String,
+    /// The queue of dispatch-dbt.
+    pub dispatch_queue_url: String,
     /// The cluster, and which creation of its topics. Part of every channel's name.
     pub cluster_id: String,
     /// At least this long between two announcements of one table.
@@ -43,6 +45,7 @@ impl Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             bus_name: env.required("SLUICE_BUS_NAME"),
+            dispatch_queue_url: env.required("SLUICE_DBT_QUEUE_URL"),
             cluster_id: env.required("SLUICE_CLUSTER_ID"),
             announce_interval: Duration::from_secs(env.parsed_or("SLUICE_ANNOUNCE_INTERVAL_SECONDS", 60)),
             partial_batch_response: env.parsed_or("SLUICE_PARTIAL_BATCH_RESPONSE", false),

@@ -134,4 +134,26 @@ mod tests {
         assert_eq!(topics["a"], expected);
         assert_eq!(topics["b"], Figures::default(), "a topic without an outcome counts nothing");
     }
+
+    #[test]
+    fn the_alarms_of_the_template_watch_what_is_written() {
+        let (lake, run_id) = (LakeId("l".into()), RunId("r".into()));
+        let written = format!("{:?}", Figures::default().metrics(&lake, "t", &run_id));
+        let template = include_str!("../../../template.yaml");
+        let watched: Vec<&str> = template
+            .split("Namespace: Sluice\n")
+            .skip(1)
+            .map(|alarm| {
+                let name = alarm.lines().next().and_then(|line| line.trim().strip_prefix("MetricName: "));
+                let dimensions: Vec<&str> = alarm.lines().skip(1).take(3).map(str::trim).collect();
+                assert!(
+                    dimensions[1].contains("Name: LakeId") && dimensions[2].contains("Name: Topic"),
+                    "{dimensions:?}"
+                );
+                name.expect("a metric's name")
+            })
+            .collect();
+        assert_eq!(watched, ["DeadLetters", "Rows", "FailedPartitions"]);
+        assert!(watched.iter().all(|name| written.contains(&format!("\"{name}\""))), "{written}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use sluice_aws::{CachedSecrets, EventBus, S3Lake};
+use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{LakeId, Result, port::SystemClock};
 use sluice_kafka::{BatchResponse, KafkaEvent, PartitionRecords, Registry};
 use sluice_lambda::{Invocation, policy};
@@ -23,6 +23,7 @@ type Loop = Stream<
     SnowflakeChannels<CachedSecrets, SqlApi<CachedSecrets>>,
     Formats<CachedSecrets>,
     EventBus,
+    DelayQueue,
     SystemClock,
     TokioSleep,
 >;
@@ -46,6 +47,7 @@ impl Deps {
             channels: SnowflakeChannels::new(Streaming::new(account), statements),
             formats: Formats::new(config.schemas, registry),
             bus: EventBus::new(&sdk, config.bus_name),
+            later: DelayQueue::new(&sdk, config.dispatch_queue_url),
             clock: SystemClock,
             sleep: TokioSleep,
         };
@@ -85,7 +87,8 @@ pub async fn handle(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> 
     answer(report, deps.partial_batch_response)
 }
 
-/// With nothing done there is nothing to tell apart, and an error is what Lambda counts and alarms on.
+/// With nothing done there is nothing to tell apart, and an error is what Lambda counts. A partition that fails beside
+/// one that is done is no error to Lambda: the metric `FailedPartitions` has an alarm of its own.
 fn answer(report: Report, partial_batch_response: bool) -> Result<BatchResponse> {
     for failure in &report.failed {
         error!(

@@ -28,21 +28,25 @@ use futures::future;
 use sluice_core::{
     Error, LakeId, Result, RunId, Sequence, Sources, TableId,
     event::{self, TableLoaded},
-    port::{Bus, Clock, ObjectStore},
+    port::{Bus, Clock, Later, ObjectStore},
 };
 use tracing::warn;
 
 pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Offsets, Opened, Sleep};
 pub use record::{Batch, Record};
-pub use row::check;
+pub use row::{PACKED_ROW_BYTES, ROW_BYTES, ROW_LEVEL, check};
+
+use crate::dispatch::Message;
 
 /// The adapters that the loop works with.
 #[derive(Debug, Clone)]
-pub struct Ports<O, C, D, B, K, Z> {
+pub struct Ports<O, C, D, B, L, K, Z> {
     pub store: O,
     pub channels: C,
     pub formats: D,
     pub bus: B,
+    /// The dispatch loop's queue.
+    pub later: L,
     pub clock: K,
     pub sleep: Z,
 }
@@ -53,14 +57,15 @@ pub struct Settings {
     pub lake_id: LakeId,
     /// The cluster and, where a topic was ever created anew, which creation of it.
     pub cluster_id: String,
-    /// At least this long between two announcements of one table.
+    /// At least this long between two announcements of one table. Rows that come meanwhile wake the dispatch loop when
+    /// it is over.
     pub announce_interval: Duration,
     /// The most bytes of rows in one append; [`APPEND_BYTES`] but in tests.
     pub append_bytes: usize,
 }
 
-/// Bytes of rows in one append, before compression: below the limit on a request as it travels (4 MB compressed)
-/// whatever the rows hold, and so far below the one on its content (16 MB).
+/// Bytes of rows in one append, before compression: below the limit on a request as it travels ([`PACKED_ROW_BYTES`])
+/// whatever the rows hold, and so far below the one on its content ([`ROW_BYTES`]). A single row may be larger.
 pub const APPEND_BYTES: usize = 3_800_000;
 
 /// What the loop must know about one invocation.
@@ -109,8 +114,8 @@ pub struct Report {
 }
 
 /// The loop and what a warm function remembers between invocations. All of it can be lost at any time.
-pub struct Stream<O, C, D, B, K, Z> {
-    ports: Ports<O, C, D, B, K, Z>,
+pub struct Stream<O, C, D, B, L, K, Z> {
+    ports: Ports<O, C, D, B, L, K, Z>,
     sources: Sources,
     settings: Settings,
     /// Channels that were open and quiet after the last invocation, by name. One in use is not here: if its partition
@@ -125,10 +130,12 @@ struct Announced {
     last: Option<DateTime<Utc>>,
     /// Rows since then.
     rows: u64,
+    /// Whether a message is under way that wakes the dispatch loop when the interval is over.
+    wakes: bool,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<O, C, D, B, K, Z> {
-    pub fn new(ports: Ports<O, C, D, B, K, Z>, sources: Sources, settings: Settings) -> Self {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
+    pub fn new(ports: Ports<O, C, D, B, L, K, Z>, sources: Sources, settings: Settings) -> Self {
         Stream { ports, sources, settings, warm: RefCell::default(), announced: RefCell::default() }
     }
 
@@ -164,7 +171,12 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             announced.rows += partitions.iter().map(|(progress, _)| progress.rows).sum::<u64>();
             self.announced.borrow_mut().insert(table.clone(), announced);
             let quiet = announced.last.and_then(|last| (now - last).to_std().ok());
-            if quiet.is_some_and(|quiet| quiet < self.settings.announce_interval) {
+            let left = quiet.and_then(|quiet| self.settings.announce_interval.checked_sub(quiet));
+            if let Some(left) = left.filter(|left| !left.is_zero()) {
+                if !announced.wakes {
+                    self.wake_later(table, left).await?;
+                    self.announced.borrow_mut().insert(table.clone(), Announced { wakes: true, ..announced });
+                }
                 continue;
             }
             let offsets: Vec<String> =
@@ -181,8 +193,17 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             self.ports.bus.announce(event::table_loaded(&detail)).await.inspect_err(|_| {
                 warn!(table = %table, run_id = %invocation.run_id, "rows are in the table, but nobody has been told");
             })?;
-            self.announced.borrow_mut().insert(table.clone(), Announced { last: Some(now), rows: 0 });
+            self.announced.borrow_mut().insert(table.clone(), Announced { last: Some(now), rows: 0, wakes: false });
         }
         Ok(())
+    }
+
+    /// No further event may come to announce the last rows of a burst, and nobody waits here until the interval is
+    /// over: the dispatch loop is woken then, once for all rows of the interval.
+    async fn wake_later(&self, table: &TableId, left: Duration) -> Result<()> {
+        let message = Message::Wake { cause: format!("{table} streamed"), force: false, revive: false };
+        let body = serde_json::to_value(&message)
+            .map_err(|error| Error::internal("cannot encode a message to the dispatch loop").because(error))?;
+        self.ports.later.send(&body, left).await
     }
 }

@@ -18,7 +18,7 @@ use sluice_core::{Error, Kind, Result, Secret, TableId, port::Secrets};
 use sluice_http::{Request, Response};
 use uuid::Uuid;
 
-pub use rows::{Chunk, MAX_COMPRESSED_BYTES, MAX_RAW_BYTES, Split, StreamRow, compress, split_rows};
+pub use rows::{LEVEL, MAX_COMPRESSED_BYTES, MAX_RAW_BYTES, compress};
 pub use wire::ChannelStatus;
 
 use crate::{

@@ -120,13 +120,16 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
         true => format!("{}: no rows yet", table.table),
         false => output::table(&columns, &rows),
     };
-    let behind = match (stream.lag, &stream.lag_problem) {
-        (None, None) => "behind: not told".to_owned(),
-        (None, Some(problem)) => format!("behind: not told ({problem})"),
-        (Some(records), _) => format!("behind by {} records", thousands(records)),
+    let behind = match stream.lag {
+        None => "behind: not told".to_owned(),
+        Some(records) => format!("behind by {} records", thousands(records)),
     };
     let Throughput { last_five_minutes, last_hour } = stream.throughput;
     text.push_str(&format!("\n{behind}; rows per second: {last_five_minutes:.1} (5m), {last_hour:.1} (1h)"));
+    if let Some(problem) = &stream.lag_problem {
+        text.push('\n');
+        text.push_str(&shortened(&format!("lag: {problem}"), WIDTH));
+    }
     if let Some(latency) = stream.latency_ms {
         let time = |ms: u64| duration(TimeDelta::milliseconds(i64::try_from(ms).unwrap_or(i64::MAX)));
         text.push_str(&format!(
@@ -263,7 +266,11 @@ pub(super) mod tests {
         if let Some(commit) = &mut read.tables[0].commit {
             commit.reset = None;
         }
+        if let Some(stream) = &mut read.tables[1].stream {
+            (stream.lag, stream.lag_problem) = (None, Some("cannot connect to Kafka ".repeat(9)));
+        }
         let text = format!("{}\n{}", status(&full()), status(&read));
+        assert!(text.contains("behind: not told; rows per second") && text.contains("\nlag: cannot connect"), "{text}");
         assert!(text.contains("  123,456,789  1,234  "), "{text}");
         for line in text.lines() {
             assert!(line.chars().count() <= WIDTH, "{} columns: {line}", line.chars().count());

@@ -1,14 +1,19 @@
 //! How a streaming table stands: partition by partition, how far behind it is, how fast it grows, how long its rows take.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_core::{Result, Table, port::required, sources::Source};
-use sluice_snowflake::sql::observe::{self, RECENT_SECONDS};
+use sluice_core::{Table, port::required, sources::Source};
+use sluice_snowflake::{
+    sql::observe::{self, RECENT_SECONDS},
+    streaming::ChannelStatus,
+};
 
 use crate::{
     channels::{Channels, STREAMER},
     commands::{Context, ledger},
-    failure::Outcome,
+    failure::{Failure, Outcome},
     lag,
     platform::Warehouse,
 };
@@ -19,10 +24,10 @@ const HOUR_SECONDS: u64 = 3_600;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StreamStatus {
     pub partitions: Vec<Partition>,
-    /// Records of the topic that are not durable in the table yet: of all partitions, or as the event source mapping of
-    /// all topics reports it. `None` when neither can be told.
+    /// Records of the topic that are neither durable in the table nor dead letters: of all partitions, or as the event
+    /// source mapping of all topics reports it. `None` when neither can be told.
     pub lag: Option<u64>,
-    /// Why the lag cannot be told, where somebody was asked and gave no answer: the rest of the status stands without it.
+    /// Who was asked about the lag or the channels and gave no answer: the rest of the status stands without it.
     pub lag_problem: Option<String>,
     pub throughput: Throughput,
     /// From the record's time to its append, over the rows of the last hour; `None` without rows.
@@ -36,9 +41,10 @@ pub struct Partition {
     pub rows: u64,
     /// The highest offset among the table's rows.
     pub highest_offset: u64,
-    /// The offset that the channel holds as committed: it passes dead letters too, which have no row.
+    /// The offset that the channel holds as committed. It moves only with rows: dead letters that rows follow are below
+    /// it, those after the newest row above it.
     pub committed_offset: Option<i64>,
-    /// Records above the committed offset; `None` where the broker is out of reach.
+    /// Records that are neither durable nor dead letters; `None` where the broker is out of reach or gave no answer.
     pub lag: Option<u64>,
     /// Rows that the warehouse has refused in the channel's life.
     pub refused: Option<u64>,
@@ -76,10 +82,7 @@ pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table)
         });
     }
     let (lag, lag_problem) = match &table.source {
-        Source::Kafka { topic, .. } => match follow(context, warehouse, table, topic, &mut partitions).await? {
-            Ok(lag) => (lag, None),
-            Err(error) => (None, Some(error.to_string())),
-        },
+        Source::Kafka { topic, .. } => follow(context, warehouse, table, topic, &mut partitions).await?,
         _ => (None, None),
     };
     let row = warehouse.ask("status", &observe::pace(&table.table)).await?.into_iter().next().unwrap_or_default();
@@ -97,44 +100,157 @@ pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table)
     Ok(StreamStatus { partitions, lag, lag_problem, throughput, latency_ms })
 }
 
-/// Adds what the channels say, and how far each is behind. Gives how far they are behind together, or why the metric
-/// that would tell it cannot be read.
+/// By partition.
+type Offsets = BTreeMap<i32, i64>;
+
+/// What broker, poller and channels say about a topic. Each may be away while the others answer.
+struct Asked {
+    /// `None` where this machine cannot reach the broker.
+    ends: Outcome<Option<Offsets>>,
+    positions: Outcome<Offsets>,
+    channels: Outcome<BTreeMap<i32, ChannelStatus>>,
+}
+
+/// Adds what the channels say, and how far each is behind. Gives how far they are behind together, and what could not
+/// be asked.
 async fn follow(
     context: &Context<'_>,
     warehouse: &Warehouse,
     table: &Table,
     topic: &str,
     partitions: &mut [Partition],
-) -> Outcome<Result<Option<u64>>> {
+) -> Outcome<(Option<u64>, Option<String>)> {
     let settings = context.platform.environment(STREAMER).await?;
-    let Some(cluster_id) = settings.get("SLUICE_CLUSTER_ID") else { return Ok(Ok(None)) };
-    let ends = lag::ends(&context.platform, topic).await?;
-    let number = |partition: u64| i32::try_from(partition).unwrap_or(-1);
-    let mut numbers: Vec<i32> = partitions.iter().map(|partition| number(partition.partition)).collect();
-    numbers.extend(ends.iter().flat_map(|ends| ends.keys()));
+    let Some(cluster_id) = settings.get("SLUICE_CLUSTER_ID") else { return Ok((None, None)) };
+    let ends = lag::ends(&context.platform, topic).await;
+    let out_of_reach = matches!(ends, Ok(None));
+    let mut numbers: Vec<i32> = partitions.iter().map(number).collect();
+    numbers.extend(ends.iter().flatten().flat_map(|ends| ends.keys()));
     numbers.sort_unstable();
     numbers.dedup();
-    let channels = Channels { warehouse, cluster_id, topic, table: &table.table };
-    let statuses = channels.statuses(&numbers).await?;
-    let behind = |partition: i32| {
-        let committed = statuses.get(&partition).map(|status| status.committed_offset()).transpose()?.flatten();
-        let end = ends.as_ref().and_then(|ends| ends.get(&partition).copied());
-        // Nothing has been committed of a partition that nobody has written to, or whose first records are under way.
-        Ok::<_, sluice_core::Error>(lag::behind(end, committed.or(end.map(|_| -1))))
+    let channels = Channels { warehouse, cluster_id, topic, table: &table.table }.statuses(&numbers).await;
+    let positions = lag::positions(&context.platform, topic).await;
+    let (lag, problem) = match place(partitions, Asked { ends, positions, channels }) {
+        Ok(lag) => (lag, None),
+        Err(problem) => (None, Some(problem)),
     };
-    for partition in partitions.iter_mut() {
-        let number = number(partition.partition);
-        partition.lag = behind(number)?;
-        if let Some(status) = statuses.get(&number) {
-            partition.committed_offset = status.committed_offset()?;
-            partition.refused = Some(status.rows_refused);
+    if !out_of_reach {
+        return Ok((lag, problem));
+    }
+    Ok(match lag::reported(&context.platform, context.platform.stack.resource(STREAMER)?).await {
+        Ok(reported) => (reported, problem),
+        Err(error) => (None, Some(problem.into_iter().chain([error.chain()]).collect::<Vec<_>>().join("; "))),
+    })
+}
+
+/// Puts the answers to their partitions. The lag needs all of them; without one the others are shown.
+fn place(partitions: &mut [Partition], Asked { ends, positions, channels }: Asked) -> Result<Option<u64>, String> {
+    let mut problems: Vec<String> = Vec::new();
+    let mut missing = |failure: Failure| problems.push(failure.message());
+    let ends = ends.unwrap_or_else(|failure| {
+        missing(failure);
+        None
+    });
+    let positions = positions.unwrap_or_else(|failure| {
+        missing(failure);
+        Offsets::new()
+    });
+    let channels = channels.unwrap_or_else(|failure| {
+        missing(failure);
+        BTreeMap::new()
+    });
+    let mut committed = Offsets::new();
+    for (partition, channel) in &channels {
+        match channel.committed_offset() {
+            Ok(offset) => committed.extend(offset.map(|offset| (*partition, offset))),
+            Err(error) => missing(error.into()),
         }
     }
-    match &ends {
-        None => Ok(lag::reported(&context.platform, context.platform.stack.resource(STREAMER)?).await),
-        Some(ends) => {
-            let lags = ends.keys().map(|partition| behind(*partition)).collect::<Result<Vec<_>>>()?;
-            Ok(Ok(Some(lags.into_iter().flatten().sum())))
+    let lags: Option<BTreeMap<i32, u64>> = ends.filter(|_| problems.is_empty()).map(|ends| {
+        let of = |(partition, end): (i32, i64)| {
+            let at = |offsets: &Offsets| offsets.get(&partition).copied();
+            (partition, lag::behind(end, at(&committed), at(&positions)))
+        };
+        ends.into_iter().map(of).collect()
+    });
+    for partition in partitions.iter_mut() {
+        let number = number(partition);
+        partition.committed_offset = committed.get(&number).copied();
+        partition.refused = channels.get(&number).map(|channel| channel.rows_refused);
+        partition.lag = lags.as_ref().and_then(|lags| lags.get(&number).copied());
+    }
+    if problems.is_empty() { Ok(lags.map(|lags| lags.values().sum())) } else { Err(problems.join("; ")) }
+}
+
+/// As Kafka counts; what is no partition of Kafka's has no channel.
+fn number(partition: &Partition) -> i32 {
+    i32::try_from(partition.partition).unwrap_or(-1)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Error;
+
+    use super::*;
+
+    fn partitions() -> Vec<Partition> {
+        let partition = |number| Partition {
+            topic: "purchases".into(),
+            partition: number,
+            rows: 5,
+            highest_offset: 6,
+            committed_offset: None,
+            lag: None,
+            refused: None,
+            newest_event: None,
+            newest_row: None,
+        };
+        vec![partition(0), partition(1)]
+    }
+
+    fn channel(committed: &str) -> ChannelStatus {
+        ChannelStatus { committed: Some(committed.into()), rows_refused: 2, ..ChannelStatus::default() }
+    }
+
+    fn asked() -> Asked {
+        Asked {
+            ends: Ok(Some([(0, 10), (1, 20), (2, 3)].into())),
+            positions: Ok([(0, 10), (1, 15), (2, 0)].into()),
+            channels: Ok([(0, channel("6")), (1, channel("16"))].into()),
         }
+    }
+
+    fn seen(partitions: &[Partition]) -> Vec<(Option<i64>, Option<u64>, Option<u64>)> {
+        partitions.iter().map(|p| (p.committed_offset, p.refused, p.lag)).collect()
+    }
+
+    #[test]
+    fn dead_letters_after_the_newest_row_are_no_lag_and_a_partition_without_rows_counts() {
+        let mut partitions = partitions();
+        assert_eq!(place(&mut partitions, asked()), Ok(Some(3 + 3)));
+        assert_eq!(seen(&partitions), [(Some(6), Some(2), Some(0)), (Some(16), Some(2), Some(3))]);
+        let out_of_reach = Asked { ends: Ok(None), positions: Ok(BTreeMap::new()), ..asked() };
+        assert_eq!(place(&mut partitions, out_of_reach), Ok(None));
+        assert_eq!(seen(&partitions)[0], (Some(6), Some(2), None));
+    }
+
+    #[test]
+    fn whoever_gives_no_answer_is_told_and_the_rest_stands() {
+        let away = || Failure::from(Error::unavailable("cannot connect").because("nobody listens"));
+        let no_broker = Asked { ends: Err(away()), ..asked() };
+        let no_poller = Asked { positions: Err(away()), ..asked() };
+        for asked in [no_broker, no_poller] {
+            let mut partitions = partitions();
+            assert_eq!(place(&mut partitions, asked), Err("cannot connect: nobody listens".to_owned()));
+            assert_eq!(seen(&partitions), [(Some(6), Some(2), None), (Some(16), Some(2), None)]);
+        }
+        let no_topic = Failure::from(Error::not_found("no such topic in Kafka; create it first"));
+        let nobody = Asked { ends: Err(no_topic), channels: Err(away()), ..asked() };
+        let problem = place(&mut partitions(), nobody).expect_err("two problems");
+        assert_eq!(problem, "no such topic in Kafka; create it first; cannot connect: nobody listens");
+        let foreign = Asked { channels: Ok([(0, channel("x")), (1, channel("16"))].into()), ..asked() };
+        let mut partitions = partitions();
+        assert!(place(&mut partitions, foreign).expect_err("no offset").contains("another program writes to it"));
+        assert_eq!(seen(&partitions), [(None, Some(2), None), (Some(16), Some(2), None)]);
     }
 }

@@ -12,6 +12,8 @@ pub(crate) const PAYLOAD_BYTES: usize = 6_000_000;
 pub(crate) struct Waiting<'a> {
     pub partition: i32,
     pub records: &'a VecDeque<RecordAndOffset>,
+    /// The most of them that the event may hold.
+    pub most: usize,
 }
 
 /// An event and how many of each partition's waiting records are in it, in the order of the partitions given.
@@ -29,7 +31,7 @@ pub(crate) fn build(bootstrap: &str, topic: &str, waiting: &[Waiting<'_>], batch
     'full: loop {
         let before = count;
         for ((partition, taken), body) in waiting.iter().zip(&mut taken).zip(&mut bodies) {
-            let Some(record) = partition.records.get(*taken) else { continue };
+            let Some(record) = partition.records.get(*taken).filter(|_| *taken < partition.most) else { continue };
             let start = body.len();
             write_record(&topic_json, partition.partition, record, body);
             bytes += body.len() - start;
@@ -59,6 +61,18 @@ pub(crate) fn build(bootstrap: &str, topic: &str, waiting: &[Waiting<'_>], batch
     }
     payload.push_str("}}");
     Event { payload, taken }
+}
+
+/// What a record takes in the event, near enough to tell when one is full.
+pub(crate) fn record_bytes(topic_bytes: usize, RecordAndOffset { record, .. }: &RecordAndOffset) -> usize {
+    /// The fields' names, and the numbers.
+    const FRAME_BYTES: usize = 130;
+    /// A header's byte is a number and a comma.
+    const HEADER_BYTE: usize = 4;
+
+    let in_base64 = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, |bytes| bytes.len().div_ceil(3) * 4);
+    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len() * HEADER_BYTE).sum::<usize>();
+    FRAME_BYTES + topic_bytes + in_base64(&record.key) + in_base64(&record.value) + headers
 }
 
 /// Writes a comma and the record.
@@ -107,10 +121,14 @@ mod tests {
         (0..count).map(record).collect()
     }
 
+    fn of(partition: i32, records: &VecDeque<RecordAndOffset>) -> Waiting<'_> {
+        Waiting { partition, records, most: usize::MAX }
+    }
+
     #[test]
     fn the_event_is_what_the_function_reads() {
         let (some, none) = (records(2, 3), VecDeque::new());
-        let waiting = [Waiting { partition: 0, records: &some }, Waiting { partition: 1, records: &none }];
+        let waiting = [of(0, &some), of(1, &none)];
         let event = build("127.0.0.1:9092", "shop-events", &waiting, 100);
         assert_eq!(event.taken, [2, 0]);
         let parsed = KafkaEvent::parse(&event.payload).expect("a Kafka event");
@@ -127,18 +145,28 @@ mod tests {
     #[test]
     fn records_and_bytes_are_limited_and_shared() {
         let (many, few) = (records(100, 10), records(3, 10));
-        let waiting = [Waiting { partition: 0, records: &many }, Waiting { partition: 1, records: &few }];
+        let waiting = [of(0, &many), of(1, &few)];
         assert_eq!(build("b", "t", &waiting, 10).taken, [7, 3]);
         assert_eq!(build("b", "t", &waiting, 5).taken, [3, 2]);
+        let held = [Waiting { most: 1, ..of(0, &many) }, of(1, &few)];
+        assert_eq!(build("b", "t", &held, 10).taken, [1, 3], "a partition that is sent in halves holds up no other");
 
         let large = records(10, 1_000_000);
-        let waiting = [Waiting { partition: 0, records: &large }];
+        let waiting = [of(0, &large)];
         let event = build("b", "t", &waiting, 10);
         assert_eq!(event.taken, [4]);
         assert!(event.payload.len() < PAYLOAD_BYTES + 1_000);
 
+        for records in [&many, &large] {
+            let event = build("b", "t", &[of(0, records)], usize::MAX);
+            let taken = records.iter().take(event.taken[0]);
+            let counted: usize = taken.map(|record| record_bytes(1, record)).sum();
+            let off = counted.abs_diff(event.payload.len());
+            assert!(off * 5 < event.payload.len(), "{counted} counted, {} sent", event.payload.len());
+        }
+
         let huge = records(2, 7_000_000);
-        let waiting = [Waiting { partition: 0, records: &huge }];
+        let waiting = [of(0, &huge)];
         assert_eq!(build("b", "t", &waiting, 10).taken, [1], "a record beyond the limit is tried alone");
     }
 }

@@ -17,7 +17,7 @@ pub(crate) enum Next {
     GiveUp,
 }
 
-/// How the current batch is going.
+/// How one partition's records are going: what another partition brings to an end says nothing about them.
 #[derive(Debug)]
 pub(crate) struct Failures {
     policy: FailurePolicy,
@@ -31,7 +31,7 @@ impl Failures {
         Failures { policy, batch_size, limit: batch_size, retries: 0 }
     }
 
-    /// The most records that the next event may hold.
+    /// The most records of the partition that the next event may hold.
     pub fn limit(&self) -> usize {
         self.limit
     }
@@ -42,7 +42,7 @@ impl Failures {
         self.limit = (self.limit * 2).min(self.batch_size);
     }
 
-    /// An event of so many records has failed, and none of them is done.
+    /// So many records of an event have failed, and none of them is done.
     pub fn failed(&mut self, sent: usize) -> Next {
         if self.policy.bisect && sent > 1 {
             self.limit = sent.div_ceil(2);

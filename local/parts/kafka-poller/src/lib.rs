@@ -2,13 +2,14 @@
 //!
 //! Kept from the real one: MSK-shaped events of several partitions, the limits on records and payload, order within a
 //! partition, positions that move only after the function has answered, partial batch responses, retries for ever or as often
-//! as configured, halved batches, where a new consumer begins.
+//! as configured, halved batches, where a new consumer begins. A partition that fails is held back by itself: the others go on.
 //! Left out: consumer groups. One process polls all partitions and keeps the positions in a file.
 
 mod event;
 mod failures;
 mod fetch;
 mod function;
+mod partition;
 mod poller;
 mod positions;
 

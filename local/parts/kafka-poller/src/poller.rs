@@ -1,17 +1,10 @@
 //! The loop: wait for records, make a batch, invoke until it is answered, move the positions.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::{Context, bail};
 use futures::future;
-use rskafka::{
-    client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling},
-    record::RecordAndOffset,
-};
+use rskafka::client::partition::{OffsetAt, PartitionClient, UnknownTopicHandling};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -21,15 +14,13 @@ use tracing::{debug, error, warn};
 
 use crate::{
     Config, StartingPosition,
-    event::{self, Waiting},
+    event::{self, PAYLOAD_BYTES, Waiting},
     failures::{Failures, Next},
     fetch::fetch,
     function::{self, Function},
+    partition::Partition,
     positions::Positions,
 };
-
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const SLOWEST_RETRY: Duration = Duration::from_secs(10);
 
 /// Polls one topic for one function. Clones share everything: one runs, another asks for the status.
 #[derive(Clone)]
@@ -59,13 +50,6 @@ impl PartitionStatus {
     pub fn lag(&self) -> i64 {
         (self.end_offset - self.position).max(0)
     }
-}
-
-/// One partition's part of the loop: records that were fetched and not yet finished.
-struct Partition {
-    number: i32,
-    fetched: mpsc::Receiver<Vec<RecordAndOffset>>,
-    waiting: VecDeque<RecordAndOffset>,
 }
 
 impl Poller {
@@ -107,6 +91,16 @@ impl Poller {
         future::try_join_all(self.shared.partitions.iter().map(status)).await
     }
 
+    /// The first offset of each partition that the function has not finished. Asks nobody.
+    pub fn positions(&self) -> BTreeMap<i32, i64> {
+        self.shared.positions.all()
+    }
+
+    /// The topic that is polled.
+    pub fn topic(&self) -> &str {
+        &self.shared.config.topic
+    }
+
     /// Polls as [`run`](Self::run) does, and begins anew with the saved positions at each `restart`, whatever is under way:
     /// an invocation may go on without anybody who hears its answer.
     pub async fn run_restarted(
@@ -126,13 +120,14 @@ impl Poller {
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
         // Dropped at the end, which ends the tasks.
         let mut fetchers = JoinSet::new();
+        let Config { topic, failures, batch_size, .. } = &self.shared.config;
         let partitions = self.shared.partitions.iter().map(|client| {
             let number = client.partition();
             let position = self.shared.positions.get(number).unwrap_or_default();
             // One chunk is with the function, one waits, one is being fetched.
             let (sender, fetched) = mpsc::channel(1);
             fetchers.spawn(fetch(Arc::clone(client), position, sender));
-            Partition { number, fetched, waiting: VecDeque::new() }
+            Partition::new(number, topic, fetched, Failures::new(*failures, *batch_size))
         });
         let mut partitions: Vec<Partition> = partitions.collect();
         tokio::select! {
@@ -142,73 +137,57 @@ impl Poller {
     }
 
     async fn poll(&self, partitions: &mut [Partition]) -> anyhow::Result<()> {
-        let Config { failures, batch_size, .. } = &self.shared.config;
-        let mut failures = Failures::new(*failures, *batch_size);
-        let mut wait = FIRST_RETRY;
         loop {
             self.gather(partitions).await;
-            let Delivered { sent, done, error } = self.deliver(partitions, failures.limit()).await?;
-            if done > 0 || error.is_none() {
-                failures.advanced();
-                wait = FIRST_RETRY;
-            }
-            let Some(cause) = error else { continue };
-            let cause = format!("{cause:#}");
-            let total: usize = sent.values().map(Vec::len).sum();
-            if done == 0 && failures.failed(total) == Next::GiveUp {
-                error!(error = cause, offsets = ?sent, "records are given up after as many retries as are configured");
-                self.advance(partitions, |partition| sent.get(&partition).map_or(0, Vec::len)).await?;
-                failures.advanced();
-                continue;
-            }
-            let retry_in_ms = wait.as_millis() as u64;
-            warn!(error = cause, retry_in_ms, "a batch is not done, it will be sent again");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(SLOWEST_RETRY);
+            self.deliver(partitions).await?;
+            // Another one is first in the next event: none can fill every event alone.
+            partitions.rotate_left(1);
         }
     }
 
-    /// Returns when there is a batch: full, or begun and waited for.
+    /// Returns when there is a batch: full, or begun and waited for, or to be sent again.
     async fn gather(&self, partitions: &mut [Partition]) {
-        let batch_size = self.shared.config.batch_size;
-        let mut end: Option<Instant> = None;
+        let Config { batch_size, window, .. } = self.shared.config;
         loop {
-            let waiting: usize = partitions.iter().map(|partition| partition.waiting.len()).sum();
-            if waiting >= batch_size {
+            partitions.iter_mut().for_each(|partition| partition.take_fetched(batch_size));
+            let now = Instant::now();
+            let due = partitions.iter().filter_map(|partition| partition.due(window)).min();
+            let ready = partitions.iter().filter(|partition| partition.is_ready(now));
+            let (records, bytes) = ready.fold((0, 0), |(records, bytes), partition| {
+                (records + partition.waiting().len().min(partition.failures.limit()), bytes + partition.bytes())
+            });
+            if records >= batch_size || bytes >= PAYLOAD_BYTES || due.is_some_and(|due| due <= now) {
                 return;
             }
-            if waiting > 0 && end.is_none() {
-                end = Some(Instant::now() + self.shared.config.window);
-            }
-            // A partition with a full share waits, so that none fills the memory while another is empty.
-            let receives =
-                partitions.iter_mut().filter(|partition| partition.waiting.len() < batch_size).map(|partition| {
-                    Box::pin(async {
-                        match partition.fetched.recv().await {
-                            Some(chunk) => partition.waiting.extend(chunk),
-                            // Its task is gone, which only happens at the end.
-                            None => future::pending().await,
-                        }
-                    })
-                });
-            let receives = future::select_all(receives);
-            match end {
-                None => drop(receives.await),
-                Some(end) => {
-                    if tokio::time::timeout_at(end, receives).await.is_err() {
-                        return;
-                    }
+            let receives = partitions.iter_mut().filter(|partition| partition.has_room(batch_size));
+            let receives: Vec<_> = receives.map(|partition| Box::pin(partition.receive())).collect();
+            let received = async {
+                if receives.is_empty() {
+                    future::pending::<()>().await;
+                } else {
+                    future::select_all(receives).await;
                 }
+            };
+            match due {
+                None => received.await,
+                // Whether time is up is asked above.
+                Some(due) => drop(tokio::time::timeout_at(due, received).await),
             }
         }
     }
 
-    /// Sends one batch of at most so many records and moves the positions past what is done.
-    async fn deliver(&self, partitions: &mut [Partition], most: usize) -> anyhow::Result<Delivered> {
-        let Config { bootstrap, topic, .. } = &self.shared.config;
-        let waiting: Vec<Waiting<'_>> =
-            partitions.iter().map(|p| Waiting { partition: p.number, records: &p.waiting }).collect();
-        let event = event::build(bootstrap, topic, &waiting, most);
+    /// Sends one batch of what may be sent now, and moves each partition's position past what is done or given up.
+    async fn deliver(&self, partitions: &mut [Partition]) -> anyhow::Result<()> {
+        let Config { bootstrap, topic, failures, batch_size, .. } = &self.shared.config;
+        let now = Instant::now();
+        let alone = partitions.iter().find(|partition| partition.is_alone && partition.is_ready(now));
+        let alone = alone.map(|partition| partition.number);
+        let waiting: Vec<Waiting<'_>> = partitions
+            .iter()
+            .filter(|partition| partition.is_ready(now) && alone.is_none_or(|alone| alone == partition.number))
+            .map(|p| Waiting { partition: p.number, records: p.waiting(), most: p.failures.limit() })
+            .collect();
+        let event = event::build(bootstrap, topic, &waiting, *batch_size);
         let sent: BTreeMap<i32, Vec<i64>> = waiting
             .iter()
             .zip(&event.taken)
@@ -216,42 +195,51 @@ impl Poller {
             .map(|(w, taken)| (w.partition, w.records.iter().take(*taken).map(|record| record.offset).collect()))
             .collect();
         let answer = self.shared.function.invoke(event.payload).await;
-        let done = match answer.and_then(|response| function::done(topic, &sent, &response)) {
-            Ok(done) => done,
-            Err(error) => return Ok(Delivered { sent, done: 0, error: Some(error) }),
+        let (mut past, cause) = match answer.and_then(|response| function::done(topic, &sent, &response)) {
+            Ok(done) => (done, None),
+            Err(error) => (BTreeMap::new(), Some(error)),
         };
-        self.advance(partitions, |partition| done.get(&partition).copied().unwrap_or_default()).await?;
-        let failed: Vec<i32> = sent
-            .iter()
-            .filter(|(p, sent)| done.get(p).is_none_or(|done| *done < sent.len()))
-            .map(|(p, _)| *p)
-            .collect();
-        let error = (!failed.is_empty()).then(|| anyhow::anyhow!("the function failed partitions {failed:?}"));
-        let done = done.values().sum();
-        debug!(records = done, "records are done");
-        Ok(Delivered { sent, done, error })
-    }
-
-    /// Moves the positions past so many waiting records of each partition.
-    async fn advance(&self, partitions: &mut [Partition], count: impl Fn(i32) -> usize) -> anyhow::Result<()> {
-        let mut to = Vec::new();
-        for partition in partitions {
-            if let Some(last) = partition.waiting.drain(..count(partition.number)).next_back() {
-                to.push((partition.number, last.offset + 1));
+        // Of partitions that failed together any may be the bad one: an event that is halved is first divided by them.
+        let divide = cause.is_some() && failures.bisect && sent.len() > 1;
+        let cause = cause.map_or_else(|| "the function failed the partition".to_owned(), |cause| format!("{cause:#}"));
+        for partition in partitions.iter_mut() {
+            let Some(offsets) = sent.get(&partition.number) else { continue };
+            let done = past.get(&partition.number).copied().unwrap_or_default();
+            if done == offsets.len() {
+                partition.went_on();
+                continue;
             }
+            if done > 0 {
+                partition.went_on();
+            } else if divide {
+                partition.is_alone = true;
+            } else if partition.failures.failed(offsets.len()) == Next::GiveUp {
+                error!(
+                    error = cause,
+                    partition = partition.number,
+                    ?offsets,
+                    "records are given up after as many retries as are configured"
+                );
+                past.insert(partition.number, offsets.len());
+                partition.went_on();
+                continue;
+            }
+            let retry_in_ms = partition.hold().as_millis() as u64;
+            warn!(
+                error = cause,
+                partition = partition.number,
+                retry_in_ms,
+                "records are not done and will be sent again"
+            );
         }
-        self.shared.positions.advance(to).await
+        debug!(records = past.values().sum::<usize>(), "records are behind us");
+        let mut to = Vec::new();
+        for partition in partitions.iter_mut() {
+            let last = past.get(&partition.number).and_then(|count| partition.pass(*count));
+            to.extend(last.map(|last| (partition.number, last + 1)));
+        }
+        if to.is_empty() { Ok(()) } else { self.shared.positions.advance(to).await }
     }
-}
-
-/// What became of one event.
-struct Delivered {
-    /// The offsets that were in it.
-    sent: BTreeMap<i32, Vec<i64>>,
-    /// How many of them are done.
-    done: usize,
-    /// The function's: nothing, or not everything, is done.
-    error: Option<anyhow::Error>,
 }
 
 /// Where to begin in a partition: at the saved position if the topic has it, else where the configuration says. A

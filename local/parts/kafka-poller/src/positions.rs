@@ -50,6 +50,10 @@ impl Positions {
         self.lock().get(&partition).copied()
     }
 
+    pub fn all(&self) -> BTreeMap<i32, i64> {
+        self.lock().clone()
+    }
+
     /// Where a partition begins in this run. Not saved: nothing is done yet.
     pub fn begin(&self, partition: i32, position: i64) {
         self.lock().insert(partition, position);

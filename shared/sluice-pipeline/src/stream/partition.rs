@@ -8,7 +8,7 @@ use sluice_core::{
     Error, Kind, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     lake,
-    port::{Bus, Clock, ObjectStore},
+    port::{Bus, Clock, Later, ObjectStore},
     sources::{Format, Source},
 };
 use tracing::{debug, error, info, warn};
@@ -53,6 +53,16 @@ struct Prepared {
     unknown_fields: u64,
 }
 
+/// Rows that the warehouse took and then refused.
+#[derive(Default)]
+struct Refused {
+    /// Of this batch.
+    rows: u64,
+    /// In the life of the channel.
+    total: u64,
+    reason: Option<String>,
+}
+
 /// What all steps of one partition share.
 struct Work<'a> {
     batch: &'a Batch,
@@ -63,7 +73,7 @@ struct Work<'a> {
     run_id: RunId,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<O, C, D, B, K, Z> {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
     pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
         let (topic, partition) = (batch.topic.as_str(), batch.partition);
         let mut undone = batch.records.first().map_or(0, |record| record.offset);
@@ -122,8 +132,10 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
                 Appended::Stale => return Ok(None),
             }
         }
+        let mut refused = Refused::default();
         if let Some(Append { offsets, .. }) = prepared.appends.last() {
-            progress.refused = self.confirm(work, &mut held, offsets.last).await?;
+            refused = self.confirm(work, &mut held, offsets.last).await?;
+            progress.refused = refused.rows;
             progress.queryable_at = Some(self.ports.clock.now());
         }
         progress.committed = held.committed;
@@ -136,8 +148,8 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             committed = progress.committed,
             "partition advanced"
         );
-        if progress.refused > 0 {
-            self.report_refused(work, progress.refused, held.errors, fresh).await?;
+        if refused.rows > 0 {
+            self.report_refused(work, &refused, fresh).await?;
         }
         self.warm.borrow_mut().insert(work.channel.name.clone(), held);
         Ok(Some(progress))
@@ -151,7 +163,8 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         if opened.errors > 0 {
-            self.catch_up_on_refused(work, opened.errors).await?;
+            let refused = Refused { rows: 0, total: opened.errors, reason: opened.last_error };
+            self.catch_up_on_refused(work, &refused, committed).await?;
         }
         Ok(Held { continuation: opened.continuation, committed, errors: opened.errors, far_below_reported: false })
     }
@@ -173,7 +186,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
                 Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
                 Err(reason) => Err(reason),
             };
-            let written = written.and_then(|unknown| row::too_large(pending.len() - before, most).map(|()| unknown));
+            let written = written.and_then(|unknown| row::too_large(&pending[before..], most).map(|()| unknown));
             match written {
                 Ok(unknown) => prepared.unknown_fields += unknown,
                 Err(reason) => {
@@ -229,16 +242,16 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
         Ok(key)
     }
 
-    /// Waits until the rows up to `last` are durable. Returns how many rows the warehouse refused meanwhile.
-    async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<u64> {
+    /// Waits until the rows up to `last` are durable. Returns what the warehouse refused meanwhile.
+    async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<Refused> {
         let mut wait = FIRST_POLL;
         loop {
             let status = self.ports.channels.status(&work.channel).await?;
             if status.committed.is_some_and(|committed| committed >= last) {
-                let refused = status.errors.saturating_sub(held.errors);
+                let rows = status.errors.saturating_sub(held.errors);
                 held.committed = status.committed;
                 held.errors = status.errors;
-                return Ok(refused);
+                return Ok(Refused { rows, total: status.errors, reason: status.last_error });
             }
             let left = work.invocation.deadline - self.ports.clock.now();
             if left.to_std().is_ok_and(|left| left > wait) {
@@ -254,31 +267,42 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
     }
 
     /// Rows that the warehouse refused will not get better by sending them again, and the offset has passed them: they
-    /// stay in the archive, and a person is told. That this was done is kept, up to the channel's `total`.
-    async fn report_refused(&self, work: &Work<'_>, refused: u64, total: u64, fresh: &[Record]) -> Result<()> {
-        let reason =
-            format!("the warehouse refused {refused} rows of a batch; they are in the archive, not in the table");
+    /// stay in the archive, and a person is told. That this was done is kept, up to the channel's total.
+    async fn report_refused(&self, work: &Work<'_>, refused: &Refused, fresh: &[Record]) -> Result<()> {
+        let (rows, kept) = (refused.rows, refused.key(work));
+        let reason = format!(
+            "the warehouse refused {rows} rows of a batch; they are in the archive, not in the table, and its reason is \
+             in {kept}"
+        );
         self.alarm(work, fresh, reason).await?;
-        self.keep_told(work, total).await
+        let [first, last] = [fresh.first(), fresh.last()].map(|record| record.map(|record| record.offset));
+        self.keep_told(work, refused, first, last).await
     }
 
     /// Whoever had the channel may have died after the commit that refused rows, before anybody was told. The channel
     /// counts its refused rows, and the lake knows up to which count they were announced.
-    async fn catch_up_on_refused(&self, work: &Work<'_>, total: u64) -> Result<()> {
-        if self.ports.store.get(&lake::refused_key(&work.channel.name, total)).await?.is_some() {
+    async fn catch_up_on_refused(&self, work: &Work<'_>, refused: &Refused, committed: Option<i64>) -> Result<()> {
+        let (total, kept) = (refused.total, refused.key(work));
+        if self.ports.store.get(&kept).await?.is_some() {
             return Ok(());
         }
         let reason = format!(
             "the warehouse has refused {total} rows since the channel was made, some of which nobody was told of; they \
-             are in the archive, not in the table"
+             are in the archive, not in the table, and its newest reason is in {kept}"
         );
         self.alarm(work, &work.batch.records, reason).await?;
-        self.keep_told(work, total).await
+        self.keep_told(work, refused, None, committed).await
     }
 
-    async fn keep_told(&self, work: &Work<'_>, total: u64) -> Result<()> {
-        let body = serde_json::json!({"channel": work.channel.name, "refused": total}).to_string();
-        self.ports.store.put(&lake::refused_key(&work.channel.name, total), body.into()).await.map(drop)
+    /// Keeps the warehouse's own words, which may quote a value and so are for nobody's mailbox, and between which
+    /// offsets the rows were: from no known one on, if somebody else appended them. Of two who tell the same the first
+    /// is kept.
+    async fn keep_told(&self, work: &Work<'_>, refused: &Refused, first: Option<i64>, last: Option<i64>) -> Result<()> {
+        let body = serde_json::json!({
+            "channel": work.channel.name, "refused": refused.total, "reason": refused.reason, "first_offset": first,
+            "last_offset": last,
+        });
+        self.ports.store.put_if_absent(&refused.key(work), body.to_string().into()).await.map(drop)
     }
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
@@ -315,5 +339,12 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, K: Clock, Z: Sleep> Stream<
             reason,
         };
         self.ports.bus.announce(event::load_failed(&failed)).await
+    }
+}
+
+impl Refused {
+    /// Where it is kept that so many were announced.
+    fn key(&self, work: &Work<'_>) -> String {
+        lake::refused_key(&work.channel.name, self.total)
     }
 }

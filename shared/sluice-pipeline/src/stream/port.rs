@@ -29,6 +29,8 @@ pub struct Opened {
     pub committed: Option<i64>,
     /// Rows that the warehouse has refused since the channel was made.
     pub errors: u64,
+    /// As [`ChannelStatus::last_error`].
+    pub last_error: Option<String>,
 }
 
 /// How an append ended that the warehouse has answered.
@@ -45,6 +47,8 @@ pub enum Appended {
 pub struct ChannelStatus {
     pub committed: Option<i64>,
     pub errors: u64,
+    /// Why the newest of the refused rows was refused. May quote a value: for a kept copy, never for a log.
+    pub last_error: Option<String>,
 }
 
 /// Channels of the warehouse.

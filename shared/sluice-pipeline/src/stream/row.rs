@@ -22,6 +22,13 @@ use super::{
     stamp,
 };
 
+/// The most that one append may hold, and so one row: before it is compressed, and as it travels.
+pub const ROW_BYTES: usize = 16_000_000;
+pub const PACKED_ROW_BYTES: usize = 4_000_000;
+
+/// How hard a row is compressed on its way.
+pub const ROW_LEVEL: i32 = 1;
+
 /// What all rows of one batch have in common.
 pub(super) struct RowWriter<'a> {
     schema: &'a Schema,
@@ -146,8 +153,8 @@ impl<'a> RowWriter<'a> {
     }
 }
 
-/// Refuses what no append could take: a row larger than `most` bytes as the stream writes it. Only a value that comes
-/// near is written to be measured.
+/// Refuses what no append could take: a row too large as the stream writes it. Only a value that comes near is written
+/// to be measured.
 pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, most: usize) -> Result<(), String> {
     if json.is_none_or(|json| json.len() < most / 2) {
         return Ok(());
@@ -155,12 +162,22 @@ pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, 
     let mut row = String::new();
     let none = DateTime::<Utc>::default();
     RowWriter::new(schema, "", none, "", "", 0).write(record, json, 1, &mut row)?;
-    too_large(row.len(), most)
+    too_large(&row, most)
 }
 
-/// Refuses a row of so many bytes when it is larger than an append may be.
-pub(super) fn too_large(bytes: usize, most: usize) -> Result<(), String> {
-    if bytes > most { Err(format!("the row is larger than {most} bytes")) } else { Ok(()) }
+/// Refuses a row that is too large for an append of its own. One below `most`, which is what several rows may take
+/// together whatever they hold, fits; a larger one is judged as it would travel.
+pub(super) fn too_large(row: &str, most: usize) -> Result<(), String> {
+    if row.len() <= most {
+        return Ok(());
+    }
+    if row.len() > ROW_BYTES {
+        return Err(format!("the row is larger than {ROW_BYTES} bytes"));
+    }
+    match zstd::bulk::compress(row.as_bytes(), ROW_LEVEL) {
+        Ok(packed) if packed.len() <= PACKED_ROW_BYTES => Ok(()),
+        _ => Err(format!("the row is larger than {PACKED_ROW_BYTES} bytes when it is compressed")),
+    }
 }
 
 /// The record's own time in microseconds, where it has one that the warehouse can hold.

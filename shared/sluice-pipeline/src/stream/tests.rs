@@ -10,7 +10,7 @@ use sluice_core::{Kind, LakeId, RunId, Sources};
 use self::model::{Model, run};
 use super::*;
 
-type Loop = Stream<Model, Model, Model, Model, Model, Model>;
+type Loop = Stream<Model, Model, Model, Model, Model, Model, Model>;
 
 const TABLE: &str = "STREAMING.PUBLIC.PURCHASES";
 const CHANNEL: &str = "lake_cluster_purchases_0";
@@ -36,6 +36,7 @@ fn stream_with(
         channels: model.clone(),
         formats: model.clone(),
         bus: model.clone(),
+        later: model.clone(),
         clock: model.clone(),
         sleep: model.clone(),
     };
@@ -181,7 +182,17 @@ fn refused_rows_raise_an_alarm_and_stop_nothing() {
     let report = process(&stream, &model, &[batch(0, 0..3)]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].refused), (2, 1));
     process(&stream, &model, &[batch(0, 3..5)]).expect("processed");
-    assert_eq!(model.announced("LoadFailed").len(), 1, "once: the count is compared, not looked at");
+    let told = model.announced("LoadFailed");
+    assert_eq!(told.len(), 1, "once: the count is compared, not looked at");
+    let kept = model.objects(&format!("refused/{CHANNEL}/"));
+    let [(key, body)] = &kept[..] else { panic!("one object: {kept:?}") };
+    let text = told[0]["reason"].as_str().expect("a reason");
+    assert!(text.ends_with(key.as_str()), "{text} says where the reason is");
+    assert!(!text.contains("s3cret"), "a value of a row is in nobody's mailbox: {text}");
+    let body: serde_json::Value = serde_json::from_slice(body).expect("json");
+    let expected = serde_json::json!({"channel": CHANNEL, "refused": 1, "first_offset": 0, "last_offset": 2,
+        "reason": "row 1: 's3cret' is not recognized"});
+    assert_eq!(body, expected);
 }
 
 #[test]
@@ -201,6 +212,10 @@ fn refused_rows_are_announced_by_the_next_owner_when_the_function_dies_before_it
     let told = model.announced("LoadFailed");
     assert_eq!(told.len(), 1, "once, however often the channel is opened: {told:?}");
     assert!(told[0]["reason"].as_str().is_some_and(|reason| reason.contains("refused 1 rows")), "{told:?}");
+    let kept = model.objects(&format!("refused/{CHANNEL}/"));
+    let body: serde_json::Value = serde_json::from_slice(&kept[0].1).expect("json");
+    assert_eq!((&body["first_offset"], &body["last_offset"]), (&serde_json::Value::Null, &serde_json::json!(2)));
+    assert_eq!(body["reason"], "row 1: 's3cret' is not recognized");
 }
 
 #[test]
@@ -230,6 +245,39 @@ fn a_table_is_announced_once_per_interval_with_all_rows_since() {
     let rows: Vec<_> = announced.iter().map(|detail| detail["rows"].as_u64()).collect();
     assert_eq!(rows, [Some(6), Some(18)]);
     assert_eq!(announced[1]["id"], format!("{TABLE}#purchases-0:19,purchases-1:15"));
+}
+
+#[test]
+fn the_last_rows_of_a_burst_wake_the_dispatch_loop_once_their_interval_is_over() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::from_secs(60));
+    let mut begun = Vec::new();
+    for (seconds, first) in [(0, 0), (10, 5), (10, 10), (300, 15), (20, 20)] {
+        model.advance(Duration::from_secs(seconds));
+        begun.push(Clock::now(&model));
+        process(&stream, &model, &[batch(0, first..first + 5)]).expect("processed");
+    }
+    assert_eq!(model.announced("TableLoaded").len(), 2, "the first batch of each burst");
+    let messages = model.messages();
+    assert_eq!(messages.len(), 2, "one for each burst, whatever came in it: {messages:?}");
+    for ((body, at), burst) in messages.iter().zip([begun[0], begun[3]]) {
+        let late = (*at - burst).num_milliseconds() - 60_000;
+        assert!((0..1_000).contains(&late), "{late} ms after the interval");
+        let message: Message = serde_json::from_value(body.clone()).expect("a message of the dispatch loop");
+        assert!(matches!(message, Message::Wake { force: false, revive: false, .. }), "{message:?}");
+    }
+}
+
+#[test]
+fn a_wake_that_cannot_be_sent_is_sent_by_the_redelivery() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::from_secs(60));
+    process(&stream, &model, &[batch(0, 0..5)]).expect("processed");
+    model.bus_is_down(true);
+    process(&stream, &model, &[batch(0, 5..9)]).expect_err("nobody would be woken");
+    model.bus_is_down(false);
+    let report = process(&stream, &model, &[batch(0, 5..9)]).expect("processed");
+    assert_eq!((report.done[0].skipped, model.messages().len()), (4, 1));
 }
 
 #[test]
@@ -312,4 +360,33 @@ fn rows_that_cannot_be_compressed_stay_below_the_limit_of_a_request() {
         assert!(packed <= 4_000_000, "{packed}");
     }
     assert!(model.packed_sizes().len() >= 5, "the rows are as large packed as they are: {:?}", model.packed_sizes());
+}
+
+#[test]
+fn a_row_that_fills_an_append_alone_is_judged_as_it_travels() {
+    let model = Model::calm();
+    let stream = stream(&model, Duration::ZERO);
+    let mut random = model::Random::new(7);
+    let mut noise = |bytes: usize| (0..bytes).map(|_| char::from(b'#' + random.below(56) as u8)).collect::<String>();
+    let (zeros, too_long) = ("0".repeat(6_000_000), "0".repeat(16_000_000));
+    let emails = ["a".into(), zeros, noise(6_000_000), too_long, "b".into(), noise(4_500_000)];
+    let records = (0..).zip(emails).map(|(offset, email): (i64, String)| {
+        let value = format!(
+            r#"{{"event_id":"e{offset}","customer_email":"{email}","product_id":1,"quantity":1,
+            "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#
+        );
+        Record { value: Some(value.into()), ..record(offset, true) }
+    });
+    let batch = Batch { records: records.collect(), ..batch(0, []) };
+    let report = process(&stream, &model, &[batch]).expect("processed");
+    assert_eq!((report.done[0].rows, report.done[0].dead_letters), (4, 2));
+    assert_eq!(model.landed_in(CHANNEL), [0, 1, 4, 5]);
+    assert!(model.packed_sizes().iter().all(|packed| *packed <= PACKED_ROW_BYTES), "{:?}", model.packed_sizes());
+    let reasons: Vec<String> = model
+        .objects("dead-letter/purchases/0/")
+        .iter()
+        .map(|(_, body)| serde_json::from_slice::<serde_json::Value>(body).expect("json")["reason"].to_string())
+        .collect();
+    assert!(reasons[0].contains("larger than 4000000 bytes when it is compressed"), "{reasons:?}");
+    assert!(reasons[1].contains("larger than 16000000 bytes"), "{reasons:?}");
 }

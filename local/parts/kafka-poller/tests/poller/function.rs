@@ -3,13 +3,21 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::HeaderMap, routing::post};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+    routing::post,
+};
 use kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
-use sluice_kafka::KafkaEvent;
+use sluice_kafka::{BatchResponse, KafkaEvent};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{TOPIC, until};
@@ -35,6 +43,7 @@ pub type Seen = Vec<(i32, i64, i64)>;
 pub struct Function {
     seen: Arc<Mutex<Vec<Seen>>>,
     bad: Arc<Mutex<BTreeMap<i64, u32>>>,
+    partial: Arc<AtomicBool>,
 }
 
 impl Function {
@@ -42,13 +51,19 @@ impl Function {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let path = "/2015-03-31/functions/{name}/invocations";
-        let router = Router::new().route(path, post(invoke)).with_state(self.clone());
+        let router =
+            Router::new().route(path, post(invoke)).layer(DefaultBodyLimit::disable()).with_state(self.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         url
     }
 
     pub fn fail(&self, value: i64, times: u32) {
         self.bad.lock().expect("unbroken").insert(value, times);
+    }
+
+    /// From now on a bad value fails its partition from there on, and not the event.
+    pub fn answer_in_parts(&self) {
+        self.partial.store(true, Ordering::Relaxed);
     }
 
     pub fn events(&self) -> Vec<Seen> {
@@ -70,24 +85,32 @@ impl Function {
     }
 }
 
-async fn invoke(State(function): State<Function>, body: String) -> (HeaderMap, &'static str) {
+async fn invoke(State(function): State<Function>, body: String) -> (HeaderMap, String) {
     let partitions = KafkaEvent::parse(&body).and_then(KafkaEvent::into_partitions).expect("a Kafka event");
+    let (mut headers, mut response) = (HeaderMap::new(), BatchResponse::default());
+    let partial = function.partial.load(Ordering::Relaxed);
+    let mut bad = function.bad.lock().expect("unbroken");
     let mut seen = Seen::new();
     for partition in partitions {
+        let mut failed = false;
         for record in partition.records {
             let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
-            seen.push((partition.partition, record.offset, value.parse().expect("a number")));
+            let value = value.parse().expect("a number");
+            seen.push((partition.partition, record.offset, value));
+            // One bad value is enough: of the others of its event, or of its partition, nobody is asked.
+            let enough = failed || !partial && !headers.is_empty();
+            let Some(left) = bad.get_mut(&value).filter(|left| **left > 0 && !enough) else { continue };
+            *left -= 1;
+            failed = true;
+            if partial {
+                response.fail(TOPIC, partition.partition, record.offset);
+            } else {
+                headers.insert("x-amz-function-error", "Unhandled".parse().expect("a header"));
+            }
         }
     }
-    let mut headers = HeaderMap::new();
-    let mut bad = function.bad.lock().expect("unbroken");
-    let left = seen.iter().find_map(|(_, _, value)| bad.get(value).copied().filter(|left| *left > 0).map(|_| *value));
-    if let Some(value) = left {
-        bad.entry(value).and_modify(|left| *left -= 1);
-        headers.insert("x-amz-function-error", "Unhandled".parse().expect("a header"));
-    }
     function.seen.lock().expect("unbroken").push(seen);
-    (headers, "{}")
+    (headers, serde_json::to_string(&response).expect("an answer"))
 }
 
 /// A running poller; ends when it is dropped.

@@ -1,7 +1,8 @@
 //! Against librdkafka's mock cluster of three brokers, filled by its producer: what one real broker cannot be made to do.
 
-use std::{path::PathBuf, time::Duration};
+use std::{cell::Cell, path::PathBuf, time::Duration};
 
+use kafka_poller::{Config, FailurePolicy};
 use rdkafka::{
     ClientConfig,
     message::{Header, OwnedHeaders},
@@ -13,7 +14,11 @@ use rdkafka::{
 use crate::{
     TOPIC,
     function::{Function, Polling},
+    until,
 };
+
+/// Longer than any test has patience.
+const NEVER: Duration = Duration::from_secs(600);
 
 struct Cluster {
     brokers: MockCluster<'static, DefaultProducerContext>,
@@ -41,14 +46,21 @@ impl Cluster {
 
     /// Produces numbers to a partition, in one batch with this compression.
     fn produce(&self, partition: i32, compression: &str, values: impl Iterator<Item = i64>) {
+        self.produce_padded(partition, compression, values, 1);
+    }
+
+    /// The same, each number with zeros before it up to so many bytes.
+    fn produce_padded(&self, partition: i32, compression: &str, values: impl Iterator<Item = i64>, bytes: usize) {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.brokers.bootstrap_servers())
             .set("compression.codec", compression)
+            .set("linger.ms", "50")
             .set("enable.idempotence", "true")
             .create()
             .expect("a producer");
         for value in values {
             let (key, value) = (format!("key {value}"), value.to_string());
+            let value = "0".repeat(bytes.saturating_sub(value.len())) + &value;
             let headers = OwnedHeaders::new().insert(Header { key: "kind", value: Some("test") });
             let record = BaseRecord::to(TOPIC).partition(partition).key(&key).payload(&value).headers(headers);
             producer.send(record).expect("queued");
@@ -57,7 +69,11 @@ impl Cluster {
     }
 
     async fn poll(&self, function: &Function) -> Polling {
-        Polling::start(self.brokers.bootstrap_servers(), self.folder.join("p.json"), function, |_| {}).await
+        self.poll_as(function, |_| {}).await
+    }
+
+    async fn poll_as(&self, function: &Function, change: impl FnOnce(&mut Config)) -> Polling {
+        Polling::start(self.brokers.bootstrap_servers(), self.folder.join("p.json"), function, change).await
     }
 }
 
@@ -122,4 +138,96 @@ async fn a_broker_that_is_away_and_errors_that_pass_lose_no_record_and_double_no
     function.has_seen(&(40..60).collect::<Vec<_>>()).await;
     polling.stop().await;
     assert_eq!(function.values(0), (0..60).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_fails_for_ever_holds_up_no_other() {
+    let (cluster, function) = (Cluster::start("beside"), Function::default());
+    function.answer_in_parts();
+    function.fail(0, u32::MAX);
+    cluster.produce(0, "none", 0..20);
+    let polling = cluster.poll(&function).await;
+    function.has_seen(&[0]).await;
+    for round in 1..4 {
+        let values = round * 100..round * 100 + 20;
+        cluster.produce(1, "none", values.clone());
+        function.has_seen(&values.collect::<Vec<_>>()).await;
+    }
+    polling.stop().await;
+    let expected: Vec<i64> = (1..4).flat_map(|round| round * 100..round * 100 + 20).collect();
+    assert_eq!(function.values(1), expected, "each once and in order");
+    assert!(function.values(0).iter().all(|value| *value < 10), "nothing passes the record that failed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_record_is_isolated_and_given_up_however_well_another_partition_goes() {
+    let (cluster, function) = (Cluster::start("poison"), Function::default());
+    function.answer_in_parts();
+    function.fail(3, u32::MAX);
+    cluster.produce(0, "none", 2..5);
+    let policy = FailurePolicy { bisect: true, most_retries: Some(1) };
+    let polling = cluster.poll_as(&function, |config| config.failures = policy).await;
+    // Something of the other partition succeeds all the time.
+    let next = Cell::new(100);
+    until("the bad record is given up", async || {
+        cluster.produce(1, "none", next.get()..next.get() + 1);
+        function.has_seen(&[next.get()]).await;
+        next.set(next.get() + 1);
+        let status = polling.poller.status().await;
+        status.is_ok_and(|status| status.iter().all(|status| status.partition != 0 || status.lag() == 0))
+    })
+    .await;
+    polling.stop().await;
+    let sizes: Vec<usize> = function
+        .events()
+        .iter()
+        .map(|event| event.iter().filter(|record| record.0 == 0).collect::<Vec<_>>())
+        .filter(|records| records.iter().any(|record| record.2 == 3))
+        .map(|records| records.len())
+        .collect();
+    assert_eq!(sizes, [3, 2, 1, 1], "in halves, and then as often as it may be tried again");
+    assert_eq!(function.values(1), (100..next.get()).collect::<Vec<_>>(), "the other partition: each once, in order");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn partitions_that_fail_together_are_tried_apart_before_anything_is_given_up() {
+    let (cluster, function) = (Cluster::start("apart"), Function::default());
+    function.fail(3, u32::MAX);
+    cluster.produce(0, "none", 0..5);
+    cluster.produce(1, "none", 100..105);
+    let policy = FailurePolicy { bisect: true, most_retries: Some(1) };
+    let polling = cluster.poll_as(&function, |config| config.failures = policy).await;
+    polling.caught_up().await;
+    polling.stop().await;
+    let events = function.events();
+    let good = |value: i64| {
+        events.iter().any(|event| event.iter().any(|r| r.2 == value) && event.iter().all(|record| record.2 != 3))
+    };
+    assert!([0, 1, 2, 4].into_iter().chain(100..105).all(good), "{events:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_payload_waits_for_no_window() {
+    let (cluster, function) = (Cluster::start("payload"), Function::default());
+    // Four of these fill an event. A partition of the mock cluster keeps no more than five of them.
+    cluster.produce_padded(0, "none", 0..5, 900_000);
+    cluster.produce_padded(1, "none", 100..105, 900_000);
+    let polling = cluster.poll_as(&function, |config| config.window = NEVER).await;
+    until("two events are full", async || function.events().len() >= 2).await;
+    polling.stop().await;
+    let sizes: Vec<usize> = function.events().iter().map(Vec::len).collect();
+    assert_eq!(sizes, [4, 4], "the rest fills no event");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_could_fill_every_event_leaves_room_for_another() {
+    let (cluster, function) = (Cluster::start("turns"), Function::default());
+    cluster.produce(0, "none", 0..3_000);
+    cluster.produce(1, "none", 10_000..10_001);
+    let polling = cluster.poll_as(&function, |config| config.batch_size = 1).await;
+    function.has_seen(&[2_999, 10_000]).await;
+    polling.stop().await;
+    let events = function.events();
+    let at = |value: i64| events.iter().position(|event| event[0].2 == value);
+    assert!(at(10_000) < at(2_999), "{:?} of {:?}", at(10_000), at(2_999));
 }

@@ -60,6 +60,8 @@ struct World {
     table: HashMap<String, Vec<i64>>,
     objects: BTreeMap<String, Bytes>,
     announcements: Vec<Announcement>,
+    /// Messages to the dispatch loop's queue, and when they come.
+    messages: Vec<(serde_json::Value, DateTime<Utc>)>,
     append_sizes: Vec<usize>,
     /// The same as they would travel.
     packed_sizes: Vec<usize>,
@@ -89,6 +91,7 @@ impl Model {
             table: HashMap::new(),
             objects: BTreeMap::new(),
             announcements: Vec::new(),
+            messages: Vec::new(),
             append_sizes: Vec::new(),
             packed_sizes: Vec::new(),
             refused: BTreeSet::new(),
@@ -132,6 +135,11 @@ impl Model {
         matching.map(|announcement| announcement.detail.clone()).collect()
     }
 
+    /// The messages that the dispatch loop gets, each with the time at which it comes.
+    pub fn messages(&self) -> Vec<(serde_json::Value, DateTime<Utc>)> {
+        self.0.borrow().messages.clone()
+    }
+
     pub fn append_sizes(&self) -> Vec<usize> {
         self.0.borrow().append_sizes.clone()
     }
@@ -168,6 +176,7 @@ impl Model {
         self.0.borrow_mut().decoder_is_down = down;
     }
 
+    /// And the dispatch loop's queue with it.
     pub fn bus_is_down(&self, down: bool) {
         self.0.borrow_mut().bus_is_down = down;
     }
@@ -231,6 +240,11 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// Why the warehouse has refused the newest of so many rows: with a value, as it may.
+fn reason(errors: u64) -> Option<String> {
+    (errors > 0).then(|| format!("row {errors}: 's3cret' is not recognized"))
+}
+
 impl Channels for Model {
     async fn open(&self, channel: &Channel) -> Result<Opened> {
         self.call(|world| {
@@ -239,7 +253,9 @@ impl Channels for Model {
             state.owner = world.owners;
             state.appends = 0;
             state.waiting.clear();
-            Opened { continuation: format!("{}:0", state.owner), committed: state.committed, errors: state.errors }
+            let last_error = reason(state.errors);
+            let continuation = format!("{}:0", state.owner);
+            Opened { continuation, committed: state.committed, errors: state.errors, last_error }
         })
         .await
     }
@@ -275,7 +291,7 @@ impl Channels for Model {
     async fn status(&self, channel: &Channel) -> Result<ChannelStatus> {
         self.call(|world| {
             let state = world.channels.entry(channel.name.clone()).or_default();
-            ChannelStatus { committed: state.committed, errors: state.errors }
+            ChannelStatus { committed: state.committed, errors: state.errors, last_error: reason(state.errors) }
         })
         .await
     }
@@ -309,8 +325,15 @@ impl ObjectStore for Model {
         .await
     }
 
-    async fn put_if_absent(&self, key: &str, _: Bytes) -> Result<PutIfAbsent> {
-        Err(Error::unsupported("streaming puts nothing conditionally").with("key", key))
+    async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
+        self.call(|world| {
+            if world.objects.contains_key(key) {
+                return PutIfAbsent::Exists;
+            }
+            world.objects.insert(key.to_owned(), body);
+            PutIfAbsent::Stored(Stored { checksum: String::new() })
+        })
+        .await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
@@ -329,6 +352,20 @@ impl Bus for Model {
                 return Err(Error::unavailable("the bus is down"));
             }
             world.announcements.push(announcement);
+            Ok(())
+        });
+        sent.await?
+    }
+}
+
+impl Later for Model {
+    async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
+        let sent = self.call(|world| {
+            if world.bus_is_down {
+                return Err(Error::unavailable("the queue is down"));
+            }
+            let at = world.now + TimeDelta::from_std(delay).expect("a short time");
+            world.messages.push((body.clone(), at));
             Ok(())
         });
         sent.await?
