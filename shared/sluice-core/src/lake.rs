@@ -69,9 +69,9 @@ pub fn dead_letter_key(topic: &str, partition: i32, offset: i64, content: &str) 
     format!("dead-letter/{topic}/{partition}/{offset:020}-{content}.json")
 }
 
-/// What all archives of a topic whose first record is of this date have in common.
-pub fn archive_prefix(topic: &str, date: NaiveDate) -> String {
-    format!("archive/{topic}/{date}/")
+/// What all archives of a topic have in common.
+pub fn archive_prefix(topic: &str) -> String {
+    format!("archive/{topic}/")
 }
 
 /// An object of the archive, as its name tells it.
@@ -93,13 +93,13 @@ impl Archive {
     pub fn key(&self, topic: &str) -> String {
         let creation = self.creation.as_ref().map_or_else(String::new, |creation| format!("{creation}/"));
         let checksum = self.checksum.map_or_else(String::new, |checksum| format!("-{checksum:08x}"));
-        let prefix = archive_prefix(topic, self.date);
-        format!("{prefix}{creation}{}-{}-{}{checksum}.ndjson.zst", self.partition, self.first, self.last)
+        let (prefix, date) = (archive_prefix(topic), self.date);
+        format!("{prefix}{date}/{creation}{}-{}-{}{checksum}.ndjson.zst", self.partition, self.first, self.last)
     }
 
     /// `None` for anything that is no archive of the topic.
     pub fn parse(topic: &str, key: &str) -> Option<Self> {
-        let path = key.strip_prefix("archive/")?.strip_prefix(topic)?.strip_prefix('/')?.strip_suffix(".ndjson.zst")?;
+        let path = key.strip_prefix(&archive_prefix(topic))?.strip_suffix(".ndjson.zst")?;
         let parts: Vec<&str> = path.split('/').collect();
         let (date, creation, name) = match parts[..] {
             [date, name] => (date, None, name),

@@ -11,7 +11,7 @@ mod merge;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -107,27 +107,35 @@ pub fn columns(table: &Table) -> Schema {
 pub async fn find(store: &impl Listing, request: &Request<'_>) -> Result<BTreeMap<i32, Vec<Archive>>> {
     let creation = lake::digest(&[request.cluster_id.as_bytes()]);
     let mut found: BTreeMap<i32, Vec<Archive>> = BTreeMap::new();
-    for date in dates(request.from, request.to) {
-        for key in store.keys(&lake::archive_prefix(request.topic, date)).await? {
-            let Some(archive) = Archive::parse(request.topic, &key) else { continue };
-            let is_asked_for = request.partition.is_none_or(|partition| partition == archive.partition)
-                && archive.first <= request.offsets.1
-                && archive.last >= request.offsets.0;
-            if is_asked_for && archive.creation.as_ref().is_none_or(|of| *of == creation) {
-                found.entry(archive.partition).or_default().push(archive);
-            }
+    for key in store.keys(&lake::archive_prefix(request.topic)).await? {
+        let Some(archive) = Archive::parse(request.topic, &key) else { continue };
+        let is_asked_for = request.partition.is_none_or(|partition| partition == archive.partition)
+            && archive.first <= request.offsets.1
+            && archive.last >= request.offsets.0;
+        if is_asked_for && archive.creation.as_ref().is_none_or(|of| *of == creation) {
+            found.entry(archive.partition).or_default().push(archive);
         }
     }
-    found.values_mut().for_each(|archives| archives.sort());
+    let dates = dates(request.from, request.to);
+    found.values_mut().for_each(|archives| retain_range(archives, &dates));
+    found.retain(|_, archives| !archives.is_empty());
     Ok(found)
 }
 
+/// Keeps the objects of these dates, and those of any other whose offsets lie between them: a record may be days earlier
+/// or later than its neighbours, and what is replayed is a range of offsets without holes.
+fn retain_range(archives: &mut Vec<Archive>, dates: &RangeInclusive<NaiveDate>) {
+    let of_dates = || archives.iter().filter(|archive| dates.contains(&archive.date));
+    let range = of_dates().map(|archive| archive.first).min().zip(of_dates().map(|archive| archive.last).max());
+    archives.retain(|archive| range.is_some_and(|(first, last)| archive.first <= last && archive.last >= first));
+    archives.sort();
+}
+
 /// An object lies under the date of its first record: those of the days around may hold records of the asked time, too.
-fn dates(from: DateTime<Utc>, to: DateTime<Utc>) -> impl Iterator<Item = NaiveDate> {
+fn dates(from: DateTime<Utc>, to: DateTime<Utc>) -> RangeInclusive<NaiveDate> {
     let one = Days::new(1);
     let (first, last) = (from.date_naive(), to.date_naive());
-    let last = last.checked_add_days(one).unwrap_or(last);
-    first.checked_sub_days(one).unwrap_or(first).iter_days().take_while(move |date| *date <= last)
+    first.checked_sub_days(one).unwrap_or(first)..=last.checked_add_days(one).unwrap_or(last)
 }
 
 /// Reads one partition. `committed` is the channel's offset; `step` is called after each object.

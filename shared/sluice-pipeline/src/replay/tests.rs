@@ -139,6 +139,19 @@ impl Random {
 }
 
 #[test]
+fn a_record_that_comes_days_late_makes_no_hole_in_the_range() {
+    let lake = Lake::default();
+    // A record of the asked day lies under offset 20, after those of four days later.
+    for (offsets, day) in [(0..10, 0), (10..20, 4), (20..21, 0), (21..30, 4), (30..40, 9)] {
+        let records: Vec<Record> = offsets.map(|offset| record(offset, day * DAY, true)).collect();
+        lake.keep("cluster", &records);
+    }
+    let (archived, taken) = replay(&lake, &Asked::new().request(), Some(100)).expect("a replay");
+    assert_eq!((archived.range, archived.absent()), (Some((0, 20)), 0));
+    assert_eq!(taken.offsets, (0..21).collect::<Vec<_>>());
+}
+
+#[test]
 fn however_the_archive_is_cut_each_record_comes_once_and_in_order() {
     for seed in 1..=300_u64 {
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
