@@ -8,19 +8,18 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 #[derive(Debug)]
 pub struct Failure {
     error: Error,
-    hint: Option<String>,
     usage: bool,
 }
 
 impl Failure {
     /// The caller asked for something that makes no sense, whatever the state of the platform.
     pub fn usage(message: impl Into<String>) -> Self {
-        Failure { error: Error::config(message), hint: None, usage: true }
+        Failure { error: Error::config(message), usage: true }
     }
 
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
+        self.error = self.error.with_hint(hint);
         self
     }
 
@@ -37,7 +36,7 @@ impl Failure {
     }
 
     fn hint_text(&self) -> Option<&str> {
-        self.hint.as_deref().or_else(|| usual_hint(self.error.kind()))
+        self.error.hint().or_else(|| usual_hint(self.error.kind()))
     }
 
     pub fn text(&self) -> String {
@@ -53,7 +52,7 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, hint: None, usage: false }
+        Failure { error, usage: false }
     }
 }
 
@@ -81,6 +80,8 @@ mod tests {
         let away = Failure::from(Error::unavailable("cannot list the log").because("connection refused"));
         assert_eq!(away.exit_code(), 1);
         assert!(away.text().starts_with("sluice: cannot list the log: connection refused\n  hint: try again"));
+        let refused = Failure::from(Error::conflict("nothing was begun").with_hint("wait, then run again"));
+        assert_eq!(refused.text(), "sluice: nothing was begun\n  hint: wait, then run again");
         let wrong = Failure::usage("no such table").hint("look at the list");
         assert_eq!(wrong.exit_code(), 2);
         let json: serde_json::Value = serde_json::from_str(&wrong.json()).expect("JSON");

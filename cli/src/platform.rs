@@ -8,6 +8,7 @@ use sluice_aws::{CachedSecrets, S3Lake, classify};
 use sluice_core::{
     Error, Kind, LakeId, Table, TableId,
     env::Env,
+    error::apart,
     port::{Row, Statements},
     sources::Source,
 };
@@ -118,15 +119,20 @@ fn lake_id(settings: &BTreeMap<String, String>) -> Outcome<LakeId> {
     Ok(LakeId(id.ok_or_else(|| Error::not_found("LoadCommits has no SLUICE_LAKE_ID; deploy the template again"))?))
 }
 
-/// A function's failure, as its runtime reports it.
+/// A function's failure, as its runtime reports it. The error's own hint knows more than any that is made up here.
 fn of_function(name: &str, body: &Value) -> Failure {
     let part = |name: &str| body[name].as_str().unwrap_or("unknown").to_owned();
     let word = part("errorType");
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::Internal);
-    let failure = Failure::from(Error::new(kind, format!("{name} failed with {word}: {}", part("errorMessage"))));
-    match kind {
-        Kind::Config | Kind::Internal | Kind::Unsupported => failure.hint(format!("its log is /aws/lambda/{name}")),
-        _ => failure,
+    let answer = part("errorMessage");
+    let (chain, own_hint) = apart(&answer);
+    let failure = Failure::from(Error::new(kind, format!("{name} failed with {word}: {chain}")));
+    match (own_hint, kind) {
+        (Some(hint), _) => failure.hint(hint),
+        (None, Kind::Config | Kind::Internal | Kind::Unsupported) => {
+            failure.hint(format!("its log is /aws/lambda/{name}"))
+        }
+        (None, _) => failure,
     }
 }
 
@@ -190,5 +196,13 @@ mod tests {
         let failure = of_function("f", &body);
         assert_eq!((failure.kind(), failure.exit_code()), (Kind::RateLimited, 1));
         assert_eq!(of_function("f", &Value::Null).kind(), Kind::Internal);
+    }
+
+    #[test]
+    fn a_functions_own_hint_is_shown_in_place_of_the_usual_one() {
+        let refused = Error::conflict("nothing was begun").with_hint("wait, then run again");
+        let body = serde_json::json!({"errorType": "Conflict", "errorMessage": refused.answer()});
+        let text = of_function("f", &body).text();
+        assert_eq!(text, "sluice: f failed with Conflict: nothing was begun\n  hint: wait, then run again");
     }
 }

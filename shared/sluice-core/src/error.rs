@@ -7,6 +7,9 @@ use std::{error::Error as StdError, fmt, time::Duration};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Stands between an error's chain and its own hint where both travel as one text.
+const HINT: &str = "; hint: ";
+
 /// What went wrong, in the words an operator filters by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -106,6 +109,7 @@ pub struct Error {
     message: String,
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
+    hint: Option<Box<str>>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -118,6 +122,7 @@ impl Error {
             message: message.into(),
             context: Vec::new(),
             retry_after: None,
+            hint: None,
             source: None,
         }
     }
@@ -163,6 +168,13 @@ impl Error {
         self
     }
 
+    /// What to do about it, where what helps most often after an error of this kind does not suit.
+    #[must_use]
+    pub fn with_hint(mut self, hint: impl Into<Box<str>>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
     /// Adds what the operation was about: a table, a key, a statement handle. Never a row value.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
@@ -197,6 +209,11 @@ impl Error {
         self.retry_after
     }
 
+    /// The error's own hint; `None` where that of its kind will do.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     pub fn is_transient(&self) -> bool {
         self.retry == Retry::Transient
     }
@@ -211,6 +228,22 @@ impl Error {
             source = cause.source();
         }
         text
+    }
+
+    /// The chain and the error's own hint, for an answer that has room for one text. [`apart`] reads it.
+    pub fn answer(&self) -> String {
+        match self.hint() {
+            Some(hint) => format!("{}{HINT}{hint}", self.chain()),
+            None => self.chain(),
+        }
+    }
+}
+
+/// The chain of an error whose [`answer`](Error::answer) this is, and its own hint.
+pub fn apart(answer: &str) -> (&str, Option<&str>) {
+    match answer.rsplit_once(HINT) {
+        Some((chain, hint)) => (chain, Some(hint)),
+        None => (answer, None),
     }
 }
 
@@ -244,6 +277,15 @@ mod tests {
     fn an_error_says_what_on_what_and_why() {
         let error = Error::unavailable("cannot list the log").with("table", "DLT.A.B").because("connection refused");
         assert_eq!(error.chain(), "cannot list the log (table=DLT.A.B): connection refused");
+    }
+
+    #[test]
+    fn an_errors_own_hint_travels_with_its_chain() {
+        let error = Error::conflict("nothing was begun").with("table", "DLT.A.B").because("a plan");
+        assert_eq!((error.hint(), apart(&error.answer())), (None, ("nothing was begun (table=DLT.A.B): a plan", None)));
+        let error = error.with_hint("ask again later");
+        assert_eq!(error.chain(), "nothing was begun (table=DLT.A.B): a plan");
+        assert_eq!(apart(&error.answer()), ("nothing was begun (table=DLT.A.B): a plan", Some("ask again later")));
     }
 
     #[test]

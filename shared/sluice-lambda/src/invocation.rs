@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use sluice_core::{Error, Kind, Result, RunId};
 use tracing::Instrument;
 
-use crate::{MainResult, policy};
+use crate::{MainResult, hint};
 
 /// What a handler may know of the invocation that it serves.
 #[derive(Debug, Clone)]
@@ -75,9 +75,26 @@ fn parse<E: DeserializeOwned>(text: &str) -> Result<E> {
     })
 }
 
-/// Logs the whole chain once, with the operator's hint, and gives Lambda a stable error type.
+/// Logs the whole chain once, with the operator's hint, and gives Lambda a stable error type. A hint of the error's own
+/// goes to whoever has invoked, too: nothing else there can know it.
 fn diagnose(error: &Error) -> Diagnostic {
-    let hint = policy(error.kind()).hint;
+    let hint = hint(error);
     tracing::error!(error = error.chain(), error_kind = %error.kind(), retry = ?error.retry(), hint, "invocation failed");
-    Diagnostic { error_type: error.kind().as_str().to_owned(), error_message: error.chain() }
+    Diagnostic { error_type: error.kind().as_str().to_owned(), error_message: error.answer() }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::error::apart;
+
+    use super::*;
+
+    #[test]
+    fn an_errors_own_hint_reaches_whoever_has_invoked() {
+        let refused = Error::conflict("nothing was begun").with_hint("wait, then run again");
+        let Diagnostic { error_type, error_message } = diagnose(&refused);
+        assert_eq!(error_type, "Conflict");
+        assert_eq!(apart(&error_message), ("nothing was begun", Some("wait, then run again")));
+        assert_eq!(diagnose(&Error::conflict("lost")).error_message, "lost");
+    }
 }

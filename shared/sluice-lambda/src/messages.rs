@@ -4,7 +4,7 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use futures::{StreamExt, stream};
 use sluice_core::Result;
 
-use crate::{Action, policy};
+use crate::{Action, hint, policy};
 
 /// So many messages of a batch are handled side by side; they wait for the warehouse, not for the processor.
 const SIDE_BY_SIDE: usize = 4;
@@ -22,7 +22,7 @@ pub async fn each_message(event: SqsEvent, handle: impl AsyncFn(&str) -> Result<
                 error = error.chain(),
                 error_kind = %error.kind(),
                 redelivered = row.action == Action::Redeliver,
-                hint = row.hint,
+                hint = hint(&error),
                 "a message failed"
             );
             (row.action == Action::Redeliver).then(|| {

@@ -1,6 +1,6 @@
 //! What happens after an error of each kind, and what the operator can do about it. One table, no wildcard.
 
-use sluice_core::Kind;
+use sluice_core::{Error, Kind};
 
 /// What becomes of a queue's message whose handling failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,11 @@ pub fn policy(kind: Kind) -> Policy {
     Policy { action, hint }
 }
 
+/// What the operator can do about an error: its own hint, or that of its kind.
+pub fn hint(error: &Error) -> &str {
+    error.hint().unwrap_or(policy(error.kind()).hint)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +57,13 @@ mod tests {
                 assert_eq!(row.action, Action::Redeliver, "{kind}");
             }
         }
+    }
+
+    #[test]
+    fn an_errors_own_hint_goes_before_that_of_its_kind() {
+        let lost = Error::conflict("another run has committed first");
+        assert_eq!(hint(&lost), policy(Kind::Conflict).hint);
+        let refused = lost.with_hint("wait, then run again");
+        assert_eq!(hint(&refused), "wait, then run again");
     }
 }

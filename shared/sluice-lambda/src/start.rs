@@ -5,7 +5,7 @@ use std::{fmt::Debug, path::PathBuf};
 use sluice_core::{Sources, env::Env};
 use tracing_subscriber::EnvFilter;
 
-use crate::policy;
+use crate::hint;
 
 /// Sets up logging and reads the settings. Every problem is reported at once, before the first event.
 pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_runtime::Error> {
@@ -29,7 +29,7 @@ pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_run
             Ok(config)
         }
         Err(error) => {
-            let hint = policy(error.kind()).hint;
+            let hint = hint(&error);
             tracing::error!(error = error.chain(), error_kind = %error.kind(), hint, "cannot start");
             Err(error.into())
         }

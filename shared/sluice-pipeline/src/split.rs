@@ -207,9 +207,10 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         // Before the plan: from its put on, whatever dies, somebody looks after it.
         self.send(&plan, None).await?;
         if !objects::put_plan(self.store, &plan).await? {
-            return Err(Error::conflict("another run has divided the table's read first")
+            let lost = Error::conflict("another run has divided the table's read first")
                 .with("table", &plan.table)
-                .with("sequence", plan.sequence));
+                .with("sequence", plan.sequence);
+            return Err(if asks_for_more(run.request) { lost.with_hint(when_to_ask_again()) } else { lost });
         }
         tracing::info!(table = %plan.table, plan = number, parts = plan.slices.len(), "the read is divided");
         for part in 0..plan.slices.len() {
@@ -362,15 +363,27 @@ fn may_be_divided(table: &Table) -> bool {
 /// Whether a plan does what a request asks for. What is new is brought by any plan; more than that, such as the whole
 /// table, only by the one that was made for this request, which meets it when it is delivered again.
 fn answers(plan: &SplitPlan, request: &ExtractRequest) -> bool {
-    plan.request == *request || *request == ExtractRequest::scheduled(request.table.clone(), request.time)
+    plan.request == *request || !asks_for_more(request)
+}
+
+/// Whether a request is for more than what is new.
+fn asks_for_more(request: &ExtractRequest) -> bool {
+    *request != ExtractRequest::scheduled(request.table.clone(), request.time)
 }
 
 fn under_way(plan: &SplitPlan, Parts { done, of }: Parts) -> Error {
-    let message = format!(
-        "nothing was begun: a read of the table is under way in parts, {done} of {of} are done; ask again when it is \
-         committed, `sluice status` shows how far it is"
-    );
-    Error::conflict(message).with("table", &plan.table).with("plan", plan.number).with("sequence", plan.sequence)
+    let message = format!("nothing was begun: a read of the table is under way in parts, {done} of {of} are done");
+    let refused = Error::conflict(message).with("table", &plan.table).with("plan", plan.number);
+    refused.with("sequence", plan.sequence).with_hint(when_to_ask_again())
+}
+
+/// After most conflicts another run has done the work. Not so for a request that the plan does not answer.
+fn when_to_ask_again() -> String {
+    format!(
+        "wait until `sluice status` no longer shows the table's read in parts, then run again; a plan of which no part \
+         comes in for {} hours is given up by itself",
+        STUCK.num_hours()
+    )
 }
 
 /// Whether the log has gone past the plan, by its own commit or another's.

@@ -23,8 +23,12 @@ fn a_request_for_more_than_what_is_new_is_refused_until_the_plan_has_committed()
     for wish in [&refresh, &from] {
         let refused = world.asked(wish).expect_err("a plan is under way");
         assert_eq!(refused.kind(), Kind::Conflict);
-        for part in ["plan=1", "sequence=1", "1 of 4 are done", "ask again"] {
+        for part in ["plan=1", "sequence=1", "1 of 4 are done"] {
             assert!(refused.to_string().contains(part), "{refused}");
+        }
+        let hint = refused.hint().expect("that of its kind says that there is nothing to do");
+        for part in ["wait until `sluice status`", "run again", "24 hours"] {
+            assert!(hint.contains(part), "{hint}");
         }
     }
     assert!(world.messages().is_empty());
@@ -47,6 +51,36 @@ fn a_request_that_is_delivered_again_meets_the_plan_that_was_made_for_it() {
     assert_eq!((again.outcome, again.run_id.0.as_str()), (Extract::InParts, "r0"));
     let later = ExtractRequest { time: refresh.time + TimeDelta::hours(1), ..refresh };
     assert_eq!(world.asked(&later).expect_err("another request").kind(), Kind::Conflict);
+}
+
+/// Between its look for a plan and its own, another run has made one.
+#[test]
+fn of_two_requests_that_divide_at_once_the_one_for_more_is_told_to_ask_again() {
+    struct Overtaken<'a>(Shop<'a>);
+    impl Source for Overtaken<'_> {
+        async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+            self.0.read(run).await
+        }
+    }
+    impl SplitSource for Overtaken<'_> {
+        async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+            let world = self.0.0;
+            let faster = RunId("faster".into());
+            world.split().run(&mut Shop(world), &world.table, &faster, &world.wish()).await?;
+            self.0.divide(run).await
+        }
+        async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
+            self.0.read_slice(run, slice, planned).await
+        }
+    }
+    for full_refresh in [false, true] {
+        let world = World::new("merge", 10);
+        let wish = ExtractRequest { full_refresh, ..world.wish() };
+        let mut source = Overtaken(Shop(&world));
+        let slower = block_on(world.split().run(&mut source, &world.table, &RunId("slower".into()), &wish));
+        let lost = slower.expect_err("another plan has the place");
+        assert_eq!((lost.kind(), lost.hint().is_some()), (Kind::Conflict, full_refresh));
+    }
 }
 
 /// The last part has left its result and died before the commit.
