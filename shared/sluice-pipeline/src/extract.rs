@@ -143,6 +143,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         held: Option<&Held>,
     ) -> Result<ExtractSummary> {
         let mut extracted = source.read(run).await?;
+        refuse_to_empty(run, &extracted)?;
         let standing = begun.standing();
         // An empty commit would empty a table that is replaced whole.
         let tells_of_drift = run.table.disposition != Disposition::Replace && held.is_some_and(|held| held.is_news);
@@ -203,6 +204,19 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
                 .with("table", &table.table)
                 .with("sequence", sequence)),
         }
+    }
+}
+
+/// The rows of a replaced table's commit are the whole table. A source without rows may empty it; one of whose rows
+/// none is left tells of a broken contract, and readers keep what they have. The rejects file is there to be looked at.
+fn refuse_to_empty(run: &ExtractRun<'_>, extracted: &Extracted) -> Result<()> {
+    match &extracted.rejected {
+        Some(rejected) if run.table.disposition == Disposition::Replace && extracted.rows() == 0 => {
+            let message =
+                format!("all {} rows break the contract; the table keeps the rows that it has", rejected.rows);
+            Err(Error::invalid_data(message).with("table", &run.table.table).with("rejects", &rejected.path))
+        }
+        Some(_) | None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::{Cursor, DataFile, Kind, TableId, lake::data_key, sources::Sources};
+use sluice_core::{Cursor, DataFile, Kind, Rejected, TableId, lake::data_key, sources::Sources};
 
 use super::*;
 use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryStore};
@@ -109,6 +109,63 @@ fn a_replaced_table_is_read_whole_by_each_run() {
         assert_eq!((commit.cursor_from, commit.cursor_to), (None, Some(Cursor(json!(rows)))));
     }
     assert_eq!(committed(&store), [0, 1, 2, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4]);
+}
+
+/// A source of rows that keep the contract and of rows that break it; the cursor is how many there are.
+struct Judged<'a> {
+    kept: u64,
+    broken: u64,
+    store: &'a MemoryStore,
+}
+
+impl Source for Judged<'_> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        let mut kept = Counter { rows: self.kept, store: self.store };
+        let read = kept.read(&ExtractRun { cursor: None, ..*run }).await?;
+        let path = lake::rejected_key(&run.table.table, run.run_id);
+        let rejected = (self.broken > 0).then(|| Rejected::one(self.broken, path));
+        Ok(Extracted { rejected, cursor: Some(Cursor::encode(&(self.kept + self.broken))?), ..read })
+    }
+}
+
+fn judged(
+    store: &MemoryStore,
+    disposition: Disposition,
+    (kept, broken): (u64, u64),
+    run_id: &str,
+) -> Result<ExtractSummary> {
+    let (lake, run_id, request) = (LakeId("lake".into()), RunId(run_id.into()), request());
+    let (bus, clock, table) = (MemoryBus::default(), ManualClock::default(), Table { disposition, ..table() });
+    let mut source = Judged { kept, broken, store };
+    block_on(run(store, &bus, &clock, &mut source, &lake, &table, &run_id, &request))
+}
+
+#[test]
+fn a_replaced_table_whose_rows_are_all_rejected_keeps_the_rows_that_it_has() {
+    let store = MemoryStore::default();
+    judged(&store, Disposition::Replace, (3, 0), "r1").expect("a run");
+    let before = store.objects.borrow().clone();
+    let refused = judged(&store, Disposition::Replace, (0, 7), "r2").expect_err("a broken contract");
+    assert_eq!(refused.kind(), Kind::InvalidData);
+    for part in ["all 7 rows", "table=A.B.C", "rejects=rejected/A/B/C/r2.ndjson.zst"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    assert_eq!(*store.objects.borrow(), before, "nothing is committed");
+    let some = judged(&store, Disposition::Replace, (2, 7), "r3").expect("a run");
+    assert_eq!((some.outcome, some.rows, some.rejected), (Outcome::Committed, 2, 7));
+}
+
+#[test]
+fn a_replaced_table_may_be_empty_and_one_that_is_not_replaced_commits_what_it_has_rejected() {
+    let store = MemoryStore::default();
+    judged(&store, Disposition::Replace, (3, 0), "r1").expect("a run");
+    let empty = judged(&store, Disposition::Replace, (0, 0), "r2").expect("an empty source");
+    assert_eq!((empty.outcome, empty.rows), (Outcome::Committed, 0));
+    for disposition in [Disposition::Merge, Disposition::Append] {
+        let store = MemoryStore::default();
+        let rejected = judged(&store, disposition, (0, 7), "r1").expect("a run");
+        assert_eq!((rejected.outcome, rejected.rows, rejected.rejected), (Outcome::Committed, 0, 7));
+    }
 }
 
 #[test]
