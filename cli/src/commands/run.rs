@@ -138,7 +138,7 @@ fn render(answer: &Answer) -> String {
         Some("nothing_new") => format!("{}: nothing new in the source", answer.table),
         Some("dry_run") => {
             let (plan, drift) = (planned(&extract["plan"]), drift(&extract["drift"]));
-            format!("{}: a run would read {plan}{drift}", answer.table)
+            format!("{}: a run would read {plan}{drift}{}", answer.table, under_way(&extract["parts"]))
         }
         other => format!("{}: {}", answer.table, other.unwrap_or("no outcome told")),
     }];
@@ -169,6 +169,15 @@ fn drift(changes: &Value) -> String {
         Some(format!("\n{}", shortened(&format!("  drift   {change}: {action}"), WIDTH)))
     };
     changes.as_array().into_iter().flatten().filter_map(line).collect()
+}
+
+/// Of a dry run that finds a read in parts under way: no run would begin to read what it has counted.
+fn under_way(parts: &Value) -> String {
+    if parts.is_null() {
+        return String::new();
+    }
+    let (done, of) = (&parts["done"], &parts["of"]);
+    format!("\n  parts   {done} of {of} are done of a read under way; until it ends, a run begins no other")
 }
 
 #[cfg(test)]
@@ -229,6 +238,12 @@ mod tests {
         assert_eq!(text(json!({"outcome": "nothing_new"})), "A.B.C: nothing new in the source");
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
         assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");
+        let divided = json!({"outcome": "dry_run", "plan": {"rows": 7}, "parts": {"done": 3, "of": 8}});
+        assert_eq!(
+            text(divided),
+            "A.B.C: a run would read 7 rows\n  parts   3 of 8 are done of a read under way; \
+             until it ends, a run begins no other"
+        );
         let drifted = json!({"outcome": "dry_run", "plan": {"rows": 7}, "drift": [
             {"kind": "new", "column": "stock", "to": "integer", "action": "evolved"},
             {"kind": "dropped", "column": "name", "from": "text", "action": "nulled"}]});

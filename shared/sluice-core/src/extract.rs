@@ -113,7 +113,7 @@ pub struct ExtractSummary {
     /// Only of a dry run: how the source differs from its contract, as a run's commit would tell it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Change>,
-    /// Only of a read in parts.
+    /// Only of a read in parts, and of a dry run that finds one under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
     /// What the source said about itself and about what remains to be read; as in the commit.

@@ -96,7 +96,8 @@ pub struct Split<'a, O, B, C, L> {
 
 impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
     /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins: a run for
-    /// what is new says how far that one is, and a request for more is refused with `Conflict`.
+    /// what is new says how far that one is, and a request for more is refused with `Conflict`. A dry run
+    /// says so too.
     pub async fn run<S: SplitSource>(
         &self,
         source: &mut S,
@@ -107,7 +108,10 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let steps = self.steps();
         let mut begun = steps.begin::<S>(table, request).await?;
         if request.dry_run {
-            return steps.dry_run(source, &begun.run(table, run_id, request), &begun).await;
+            // Asked for before the count, which may take long: the answer is about the commit that the run began from.
+            let under_way = progress(self.store, table, begun.newest.as_ref()).await?;
+            let summary = steps.dry_run(source, &begun.run(table, run_id, request), &begun).await?;
+            return Ok(ExtractSummary { parts: under_way.map(|plan| plan.parts), ..summary });
         }
         let plan = objects::newest_plan(self.store, &table.table).await?;
         if let Some(plan) = plan.as_ref().filter(|plan| !has_passed(plan, begun.newest.as_ref()))

@@ -53,6 +53,26 @@ fn a_request_that_is_delivered_again_meets_the_plan_that_was_made_for_it() {
     assert_eq!(world.asked(&later).expect_err("another request").kind(), Kind::Conflict);
 }
 
+#[test]
+fn a_dry_run_tells_of_the_plan_that_is_under_way() {
+    let world = World::new("merge", 10);
+    let dry = ExtractRequest { dry_run: true, ..world.wish() };
+    assert_eq!(world.asked(&dry).expect("a dry run").parts, None, "no plan is made yet");
+    world.run().expect("a plan");
+    let parts = world.parts();
+    world.serve(&parts[0]).expect("a part");
+    let before = world.store.objects.borrow().clone();
+    for full_refresh in [false, true] {
+        let told = world.asked(&ExtractRequest { full_refresh, ..dry.clone() }).expect("a dry run");
+        assert_eq!((told.outcome, told.parts), (Extract::DryRun, Some(Parts { done: 1, of: 4 })));
+        assert_eq!(told.sequence, None, "it is not the dry run's");
+    }
+    assert_eq!(*world.store.objects.borrow(), before);
+    assert!(world.messages().is_empty());
+    world.serve_all(&parts[1..]);
+    assert_eq!(world.asked(&dry).expect("a dry run").parts, None, "the plan is committed");
+}
+
 /// Between its look for a plan and its own, another run has made one.
 #[test]
 fn of_two_requests_that_divide_at_once_the_one_for_more_is_told_to_ask_again() {
