@@ -86,6 +86,21 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
 }
 
 #[test]
+fn the_entries_that_the_documents_show_are_valid_and_one_of_them_takes_updates() {
+    let page = read("docs/add-a-table.md");
+    let entries: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let shown = Sources::parse(&format!("tables:\n{}", entries.concat())).expect("valid entries").tables;
+    let takes_updates = shown.iter().any(|table| match &table.source {
+        Source::Postgres { cursor, .. } => table.version_column.as_ref() == Some(cursor),
+        _ => false,
+    });
+    assert!(takes_updates, "no entry has its cursor as the version, without which an update is not loaded");
+    for told in ["**Updates** are seen only if", "**Deletes** are not seen", "up to three connections"] {
+        assert!(page.contains(told), "docs/add-a-table.md does not say: {told}");
+    }
+}
+
+#[test]
 fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template() {
     let template = read("template.yaml");
     for name in EXTRACTS {
