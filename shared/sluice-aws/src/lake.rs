@@ -81,6 +81,10 @@ async fn part(content: &mut impl Content) -> Result<Part> {
     let mut body = BytesMut::new();
     while let Some(piece) = content.next().await? {
         if body.is_empty() {
+            // Most row groups are parts as they are.
+            if piece.len() >= PART_BYTES {
+                return Ok(Part { body: piece, is_last: false });
+            }
             body.reserve(PART_BYTES + piece.len());
         }
         body.extend_from_slice(&piece);

@@ -4,27 +4,27 @@ use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::{
-    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions},
+    },
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
-    file::properties::{EnabledStatistics, WriterProperties},
+    file::{
+        properties::{EnabledStatistics, WriterProperties},
+        writer::SerializedFileWriter,
+    },
     schema::types::ColumnPath,
 };
 use sluice_core::{Error, Result};
 
-use crate::dictionary::{SAMPLE_BYTES, SAMPLE_ROWS, columns_with_dictionary};
+use crate::{
+    dictionary::{SAMPLE_BYTES, SAMPLE_ROWS, columns_with_dictionary},
+    row_group::{DICTIONARY_BYTES, ROW_GROUP_ROWS, RowGroup},
+};
 
 /// The fastest of zstd's levels that are worth it: the next ones take twice the time for a few hundredths of the size.
-const ZSTD_LEVEL: i32 = 1;
-
-/// Rows per row group: long enough for dictionaries to pay, short enough that a reader's memory stays small.
-pub(crate) const ROW_GROUP_ROWS: usize = 512 * 1024;
-
-/// And bytes per row group, encoded, dictionaries included: what bounds our own memory, whatever the table.
-const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
-
-/// A column's dictionary grows to this before the column goes on without one.
-const DICTIONARY_BYTES: usize = 6 * 1024 * 1024;
+pub(crate) const ZSTD_LEVEL: i32 = 1;
 
 /// When a file is ended and the next one begun.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +43,9 @@ pub(crate) enum Piece {
 }
 
 struct File {
-    writer: ArrowWriter<Vec<u8>>,
+    writer: SerializedFileWriter<Vec<u8>>,
+    row_groups: ArrowRowGroupWriterFactory,
+    row_group: Option<RowGroup>,
     rows: u64,
 }
 
@@ -98,27 +100,64 @@ impl FileEncoder {
     fn encode(&mut self, batch: &RecordBatch, out: &mut Vec<Piece>) -> Result<()> {
         let file = match (&mut self.file, &self.properties) {
             (Some(file), _) => file,
-            (None, Some(properties)) => {
-                self.file.insert(File { writer: writer(&self.schema, properties.clone())?, rows: 0 })
-            }
+            (None, Some(properties)) => self.file.insert(File::new(&self.schema, properties.clone())?),
             (None, None) => return Err(Error::internal("rows are encoded before it is known how")),
         };
-        file.writer.write(batch).map_err(failed)?;
-        file.rows += batch.num_rows() as u64;
-        // The writer buffers a row group and then writes all of it.
-        let ready = std::mem::take(file.writer.inner_mut());
-        if !ready.is_empty() {
-            out.push(Piece::Bytes(Bytes::from(ready)));
+        let mut from = 0;
+        while from < batch.num_rows() {
+            from += file.write(&batch.slice(from, batch.num_rows() - from))?;
+            out.extend(file.ready());
         }
-        let bytes = file.writer.bytes_written() + file.writer.in_progress_size();
-        if bytes >= self.limit.bytes || file.rows >= self.limit.rows { self.end_file(out) } else { Ok(()) }
+        if file.bytes() >= self.limit.bytes || file.rows >= self.limit.rows { self.end_file(out) } else { Ok(()) }
     }
 
     fn end_file(&mut self, out: &mut Vec<Piece>) -> Result<()> {
-        let Some(File { writer, rows }) = self.file.take() else { return Ok(()) };
-        out.push(Piece::Bytes(Bytes::from(writer.into_inner().map_err(failed)?)));
+        let Some(mut file) = self.file.take() else { return Ok(()) };
+        file.end_row_group()?;
+        let rows = file.rows;
+        out.push(Piece::Bytes(Bytes::from(file.writer.into_inner().map_err(failed)?)));
         out.push(Piece::End { rows });
         Ok(())
+    }
+}
+
+impl File {
+    fn new(schema: &SchemaRef, properties: WriterProperties) -> Result<Self> {
+        // Parquet's own logical types say everything; Arrow's copy of the schema would only be read by Arrow.
+        let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
+        let (writer, row_groups) = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)
+            .and_then(ArrowWriter::into_serialized_writer)
+            .map_err(failed)?;
+        Ok(File { writer, row_groups, row_group: None, rows: 0 })
+    }
+
+    /// Takes the first rows of the batch, as many as the row group has room for.
+    fn write(&mut self, batch: &RecordBatch) -> Result<usize> {
+        let row_group = match &mut self.row_group {
+            Some(row_group) => row_group,
+            None => self.row_group.insert(RowGroup::new(&self.writer, &self.row_groups)?),
+        };
+        let rows = batch.num_rows().min(ROW_GROUP_ROWS - row_group.rows());
+        row_group.write(&batch.slice(0, rows))?;
+        self.rows += rows as u64;
+        if row_group.is_full() {
+            self.end_row_group()?;
+        }
+        Ok(rows)
+    }
+
+    fn end_row_group(&mut self) -> Result<()> {
+        self.row_group.take().map_or(Ok(()), |row_group| row_group.close(&mut self.writer))
+    }
+
+    /// What has been written since it was asked the last time: a row group, if one ended.
+    fn ready(&mut self) -> Option<Piece> {
+        let ready = std::mem::take(self.writer.inner_mut());
+        (!ready.is_empty()).then(|| Piece::Bytes(Bytes::from(ready)))
+    }
+
+    fn bytes(&self) -> usize {
+        self.writer.bytes_written() + self.row_group.as_ref().map_or(0, RowGroup::estimated_bytes)
     }
 }
 
@@ -127,10 +166,9 @@ fn properties(schema: &SchemaRef, with_dictionary: &[bool]) -> Result<WriterProp
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?))
         .set_dictionary_page_size_limit(DICTIONARY_BYTES)
-        // Per column chunk: what a warehouse prunes by. Page statistics would only make the file larger.
+        // Per column chunk: what a reader of the lake prunes by. Those of pages would only make the file larger.
         .set_statistics_enabled(EnabledStatistics::Chunk)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
-        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_offset_index_disabled(true)
         .set_created_by(concat!("sluice ", env!("CARGO_PKG_VERSION")).to_owned());
     for (field, with_dictionary) in schema.fields().iter().zip(with_dictionary) {
         properties =
@@ -139,12 +177,9 @@ fn properties(schema: &SchemaRef, with_dictionary: &[bool]) -> Result<WriterProp
     Ok(properties.build())
 }
 
-fn writer(schema: &SchemaRef, properties: WriterProperties) -> Result<ArrowWriter<Vec<u8>>> {
-    // Parquet's own logical types say everything; Arrow's copy of the schema would only be read by Arrow.
-    let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
-    ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options).map_err(failed)
-}
-
-fn failed(error: ParquetError) -> Error {
+pub(crate) fn failed(error: ParquetError) -> Error {
     Error::internal("cannot encode Parquet").because(error)
 }
+
+#[cfg(test)]
+mod tests;

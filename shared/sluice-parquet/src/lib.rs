@@ -9,10 +9,14 @@ mod check;
 mod columns;
 mod dictionary;
 mod encoder;
+mod hybrid;
+mod interner;
 mod layout;
 mod original;
 mod rejects;
+mod row_group;
 mod stream;
+mod text_chunk;
 mod writer;
 
 pub use original::original;

@@ -28,7 +28,7 @@ use crate::{
 const FILE_LIMIT: FileLimit = FileLimit { bytes: 128 * 1024 * 1024, rows: 16_000_000 };
 
 /// Finished row groups between encoder and upload.
-const WAITING_PIECES: usize = 2;
+const WAITING_PIECES: usize = 1;
 
 enum Message {
     Piece(Piece),

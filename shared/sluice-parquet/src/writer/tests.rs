@@ -11,7 +11,7 @@ use sluice_core::{
 };
 
 use super::*;
-use crate::encoder::ROW_GROUP_ROWS;
+use crate::row_group::ROW_GROUP_ROWS;
 
 #[derive(Default)]
 struct Lake(RefCell<BTreeMap<String, Bytes>>);
