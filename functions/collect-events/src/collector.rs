@@ -19,6 +19,7 @@ use crate::{
     delivery::{Delivery, Log, Reach, Via},
     event::{Request, Response},
     figures::Figures,
+    openapi,
     problem::{Problem, rejected},
     rate::Bucket,
 };
@@ -65,7 +66,7 @@ pub struct Collector<K, Q, S> {
     pub bucket: RefCell<Bucket>,
     pub guard: Guard<S>,
     pub delivery: Delivery<K, Q>,
-    /// The OpenAPI document.
+    /// The OpenAPI document, as if it was asked for without a stage.
     pub document: Value,
 }
 
@@ -104,7 +105,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         match (request.method(), route) {
             ("OPTIONS", _) => self.options(request, route),
             ("GET", Route::Health) => Ok(self.health()),
-            ("GET", Route::Document) => Ok(Response::json(200, &self.document)),
+            ("GET", Route::Document) => Ok(Response::json(200, &openapi::under(&self.document, request.base_path()))),
             ("HEAD", Route::Health | Route::Document) => Ok(Response { body: String::new(), ..self.health() }),
             ("POST", Route::Events { topic }) => self.collect(request, topic, time, now, figures).await,
             _ => Err(Problem::new(405, "Method not allowed", "this address does not take the method")

@@ -65,6 +65,11 @@ impl Request {
         let inside = self.raw_path.strip_prefix('/').and_then(|path| path.strip_prefix(stage));
         inside.filter(|path| path.starts_with('/')).unwrap_or(&self.raw_path)
     }
+
+    /// What stands before the path: the stage where the address holds its name, otherwise `/`.
+    pub fn base_path(&self) -> &str {
+        self.raw_path.strip_suffix(self.path()).filter(|base| !base.is_empty()).unwrap_or("/")
+    }
 }
 
 /// The answer to a request.

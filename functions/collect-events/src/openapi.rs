@@ -40,6 +40,13 @@ pub fn document(catalogue: &Catalogue, limits: Limits) -> Result<Value> {
     Ok(document)
 }
 
+/// The document for whoever has asked under this base path: the addresses in it follow the base path.
+pub fn under(document: &Value, base_path: &str) -> Value {
+    let mut document = document.clone();
+    document["servers"] = json!([{ "url": base_path }]);
+    document
+}
+
 /// The topic's schema as a request must keep it: an event without an id gets one.
 fn event(topic: &Topic) -> Value {
     let mut schema: Map<String, Value> = topic.schema.as_object().cloned().unwrap_or_default();

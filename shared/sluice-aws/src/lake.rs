@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join;
 use sluice_core::{
     Error, Kind, Result,
-    port::{Content, Listing, ObjectStore, PutIfAbsent, Stored},
+    port::{Content, Deletion, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::{SdkConfig, error::classify};
@@ -171,6 +171,14 @@ impl Listing for S3Lake {
             keys.extend(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned));
         }
         Ok(keys)
+    }
+}
+
+impl Deletion for S3Lake {
+    async fn delete(&self, key: &str) -> Result<()> {
+        let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        // The key comes last: where the text is cut, the reason must still be read.
+        deleted.map(drop).map_err(|e| classify(e, "cannot delete an object of the lake".into()).with("key", key))
     }
 }
 

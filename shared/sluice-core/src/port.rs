@@ -58,6 +58,13 @@ pub trait Listing {
     fn keys(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>>;
 }
 
+/// A lake whose objects can be deleted: for whoever takes back what it has put for itself alone. No loop of a function
+/// needs it.
+pub trait Deletion {
+    /// A key that does not exist is no error.
+    fn delete(&self, key: &str) -> impl Future<Output = Result<()>>;
+}
+
 async fn put_collected<S: ObjectStore + ?Sized>(store: &S, key: &str, content: &mut impl Content) -> Result<Stored> {
     let mut body = Vec::new();
     while let Some(piece) = content.next().await? {

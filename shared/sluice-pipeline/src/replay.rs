@@ -17,9 +17,9 @@ use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
-    Cell, Column, ColumnType, Error, LakeId, Result, RunId, Schema, Table,
+    Cell, Column, ColumnType, DataFile, Error, LakeId, Result, RunId, Schema, Table,
     lake::{self, Archive},
-    port::{Listing, ObjectStore},
+    port::{Deletion, Listing, ObjectStore},
     sources::{Format, Source},
 };
 
@@ -180,6 +180,16 @@ pub async fn read<S: ObjectStore, D: Decode>(
     }
     reader.keep_letters().await?;
     Ok(Archived { repeated, ..reader.archived })
+}
+
+/// Deletes a replay's data files, which no commit names. One that cannot be deleted keeps none of the others; the first
+/// such failure is given.
+pub async fn delete_files(store: &impl Deletion, files: &[DataFile]) -> Result<()> {
+    let mut outcome = Ok(());
+    for file in files {
+        outcome = outcome.and(store.delete(&file.path).await);
+    }
+    outcome
 }
 
 async fn fetch(store: &impl ObjectStore, topic: &str, archive: &Archive) -> Result<(String, Vec<Record>)> {

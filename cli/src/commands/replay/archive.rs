@@ -46,6 +46,7 @@ impl Replay<'_> {
             to: self.args.to,
             outcome: "",
             side_table: None,
+            files_problem: None,
             partitions: Vec::new(),
         };
         let objects: usize = found.values().map(Vec::len).sum();

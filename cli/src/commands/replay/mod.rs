@@ -2,7 +2,8 @@
 //!
 //! The order of effects is what makes it safe to end anywhere: dead letters and data files are functions of the records
 //! or of this replay alone, the side table is nobody's but this replay's, and the swap is one transaction with its row in
-//! the ledger. Called again, a replay finds what still differs, which after a swap is nothing.
+//! the ledger. Files and side table are removed after it. Called again, a replay finds what still differs, which after
+//! a swap is nothing.
 
 mod archive;
 mod render;
@@ -37,6 +38,8 @@ pub struct Answer {
     pub outcome: &'static str,
     /// Where the archive's rows are, as long as they are there.
     pub side_table: Option<TableId>,
+    /// Why data files are left in the lake: they are to be deleted when there is an outcome.
+    pub files_problem: Option<String>,
     pub partitions: Vec<Partition>,
 }
 

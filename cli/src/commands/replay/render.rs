@@ -11,6 +11,9 @@ pub fn text(answer: &Answer) -> String {
         parts.push(partitions(&answer.partitions));
     }
     parts.push(sentence(answer));
+    if let Some(problem) = &answer.files_problem {
+        parts.push(format!("warning: data files are left in the lake\n{}", shortened(problem, WIDTH)));
+    }
     parts.join("\n\n")
 }
 
@@ -66,6 +69,7 @@ pub(super) mod tests {
             to: DateTime::UNIX_EPOCH,
             outcome: "dry run",
             side_table: None,
+            files_problem: None,
             partitions,
         }
     }
@@ -112,5 +116,20 @@ pub(super) mod tests {
             found.outcome = outcome;
             assert!(text(&found).contains(part), "{outcome}");
         }
+    }
+
+    #[test]
+    fn files_that_are_left_are_a_warning_beside_the_outcome() {
+        let mut found = answer(vec![Partition { differing: Some(1), ..Partition::default() }]);
+        found.outcome = "replayed";
+        assert!(!text(&found).contains("warning"), "{}", text(&found));
+        let key = "raw/STREAMING/PUBLIC/PURCHASES/data/replay-1/part-00000.parquet";
+        found.files_problem = Some(format!("cannot delete an object of the lake (code=AccessDenied, key={key})"));
+        let text = text(&found);
+        assert!(
+            text.contains("1 rows changed; the table is what the archive says\n\nwarning: data files are left"),
+            "{text}"
+        );
+        assert!(text.contains("AccessDenied") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

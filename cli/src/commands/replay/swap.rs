@@ -8,6 +8,7 @@ use sluice_core::{
     event::{self, TableLoaded},
     port::{Bus, Row, required},
 };
+use sluice_pipeline::replay::delete_files;
 use sluice_snowflake::sql::{
     ledger, load,
     replay::{self as sql, Range},
@@ -42,7 +43,8 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Compares, and swaps what differs. Whatever ends it, the side table goes, unless it was asked for.
+    /// Compares, and swaps what differs. Whatever ends it, the side table goes, unless it was asked for. The data files
+    /// go when there is an outcome.
     pub(super) async fn settle(
         &self,
         mut answer: Answer,
@@ -54,6 +56,10 @@ impl Replay<'_> {
         let replay = self.sql(ranges, by);
         answer.side_table = Some(replay.side_table());
         let outcome = Box::pin(self.compare_and_swap(&mut answer, &replay, files, bus)).await;
+        // Without an outcome it broke off: whether rows were swapped in is not known, and its files may tell why.
+        if !answer.outcome.is_empty() {
+            answer.files_problem = Box::pin(self.delete(files)).await;
+        }
         if answer.outcome != "compared" {
             let dropped = self.ask("dropping the side table", &replay.drop_side_table()).await;
             if dropped.is_ok() {
@@ -104,7 +110,10 @@ impl Replay<'_> {
         }
         if !self.args.yes {
             let question = format!("change {changes} rows of {}?", answer.table);
-            confirm::confirm(&render::text(answer), &question)?;
+            if let Err(declined) = confirm::confirm(&render::text(answer), &question) {
+                answer.outcome = "refused";
+                return Err(declined);
+            }
         }
         self.ask("preparing the ledger", &ledger::lock_row(self.lake_id(), &self.table.table)).await?;
         let swap = replay.swap(files.len(), self.args.delete_unarchived)?;
@@ -115,6 +124,17 @@ impl Replay<'_> {
         }
         answer.outcome = "replayed";
         self.announce(answer, changes, bus).await
+    }
+
+    /// Deletes the data files: their rows are in the side table, and nothing names them. Gives why one is left; the
+    /// replay is done all the same.
+    async fn delete(&self, files: &[DataFile]) -> Option<String> {
+        let deleting = async {
+            let store = self.context.platform.store()?;
+            delete_files(&store, files).await.map_err(Failure::from)
+        };
+        let deleted = self.context.progress.spin("deleting data files", deleting).await;
+        deleted.err().map(|failure| failure.message())
     }
 
     /// dbt must see what has changed.

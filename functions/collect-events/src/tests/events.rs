@@ -192,6 +192,23 @@ fn the_name_of_a_stage_is_no_part_of_the_address() {
 }
 
 #[test]
+fn the_document_names_the_base_path_that_it_was_asked_under() {
+    let world = World::new();
+    for (stage, raw, base_path) in [
+        ("", "/openapi.json", "/"),
+        ("$default", "/openapi.json", "/"),
+        ("prod", "/prod/openapi.json", "/prod"),
+        ("prod", "/openapi.json", "/"),
+    ] {
+        let mut request = request("GET", raw, &[]);
+        request.request_context.stage = stage.into();
+        let document = json_of(&world.answer(&request));
+        assert_eq!(document["servers"], json!([{ "url": base_path }]), "{stage} {raw}");
+        assert!(document["paths"].get("/v1/events/purchases").is_some(), "{stage} {raw}");
+    }
+}
+
+#[test]
 fn the_other_addresses_answer_and_wrong_methods_are_named() {
     let world = World::new();
     let answer = |method: &str, path: &str| world.answer(&request(method, path, &[]));

@@ -1,4 +1,4 @@
-//! Uploads in parts against a server that answers as S3 does and remembers what it was asked.
+//! Uploads in parts and deletions against a server that answers as S3 does and remembers what it was asked.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::*;
 
 #[derive(Default)]
 struct Seen {
-    /// Method and query of each request, in order.
+    /// Method and target of each request, in order.
     requests: Vec<String>,
     parts: BTreeMap<i32, Vec<u8>>,
     object: Option<Vec<u8>>,
@@ -55,7 +55,7 @@ fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) 
     let mut words = first.split(' ');
     let (method, target) = (words.next().unwrap(), words.next().unwrap());
     let query = target.split_once('?').map_or("", |(_, query)| query);
-    let request = format!("{method} {query}");
+    let request = format!("{method} {target}");
     let fails = seen.failing.is_some_and(|part| request.contains(part));
     seen.requests.push(request);
     if fails {
@@ -105,14 +105,15 @@ impl Content for Pieces {
     }
 }
 
-async fn put(pieces: Pieces, failing: Option<&'static str>) -> (Result<Stored>, Arc<Mutex<Seen>>) {
+/// A lake on a server of its own, and what that server sees.
+async fn served(failing: Option<&'static str>) -> (S3Lake, Arc<Mutex<Seen>>) {
     let seen = Arc::new(Mutex::new(Seen { failing, ..Seen::default() }));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = seen.clone();
-    let server = tokio::spawn(async move {
+    let serving = seen.clone();
+    tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(serve(stream, served.clone()));
+            tokio::spawn(serve(stream, serving.clone()));
         }
     });
     let config = aws_config::defaults(BehaviorVersion::latest())
@@ -122,10 +123,12 @@ async fn put(pieces: Pieces, failing: Option<&'static str>) -> (Result<Stored>, 
         .retry_config(RetryConfig::disabled())
         .load()
         .await;
-    let mut pieces = pieces;
-    let stored = S3Lake::new(&config, "lake").put_content("key", &mut pieces).await;
-    server.abort();
-    (stored, seen)
+    (S3Lake::new(&config, "lake"), seen)
+}
+
+async fn put(mut pieces: Pieces, failing: Option<&'static str>) -> (Result<Stored>, Arc<Mutex<Seen>>) {
+    let (lake, seen) = served(failing).await;
+    (lake.put_content("key", &mut pieces).await, seen)
 }
 
 fn pieces(last: u8) -> Pieces {
@@ -170,4 +173,17 @@ async fn an_upload_that_fails_is_aborted_and_says_why() {
         assert!(seen.requests.last().unwrap().starts_with("DELETE"), "{:?}", seen.requests);
         assert!(seen.object.is_none());
     }
+}
+
+#[tokio::test]
+async fn an_object_is_deleted_and_a_refusal_names_it() {
+    let key = "raw/A/B/C/data/replay-1/part-00000.parquet";
+    let (lake, seen) = served(None).await;
+    lake.delete(key).await.unwrap();
+    let requests = seen.lock().unwrap().requests.clone();
+    assert!(matches!(&requests[..], [one] if one.starts_with(&format!("DELETE /lake/{key}"))), "{requests:?}");
+    let (lake, _) = served(Some("DELETE")).await;
+    let error = lake.delete(key).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Auth);
+    assert!(error.to_string().contains(key), "{error}");
 }

@@ -275,3 +275,37 @@ fn an_archive_that_is_not_of_its_name_is_refused() {
 fn packed_line(line: &str) -> Bytes {
     zstd::bulk::compress(line.as_bytes(), 1).expect("packs").into()
 }
+
+/// A lake that does not let go of one object.
+struct Holding<'a>(&'a Lake, &'a str);
+
+impl Deletion for Holding<'_> {
+    async fn delete(&self, key: &str) -> Result<()> {
+        if key == self.1 {
+            return Err(Error::new(Kind::Auth, "may not delete").with("key", key));
+        }
+        self.0.0.borrow_mut().remove(key);
+        Ok(())
+    }
+}
+
+#[test]
+fn a_replays_files_go_and_one_that_cannot_be_deleted_keeps_no_other() {
+    let (lake, asked) = (Lake::default(), Asked::new());
+    let table = &asked.request().table.table;
+    let keys_of =
+        |run: &str| -> Vec<String> { (0..3).map(|part| lake::data_key(table, &RunId(run.to_owned()), part)).collect() };
+    let (own, others) = (keys_of("replay-1"), keys_of("replay-2"));
+    for key in own.iter().chain(&others) {
+        lake.0.borrow_mut().insert(key.clone(), Bytes::new());
+    }
+    let file = |path: &String| DataFile { path: path.clone(), rows: 1, bytes: 1, checksum: String::new() };
+    let files: Vec<DataFile> = own.iter().map(file).collect();
+    let left = || block_on(lake.keys("raw/")).expect("keys");
+
+    let error = block_on(delete_files(&Holding(&lake, &own[0]), &files)).expect_err("one file stays");
+    assert!(error.to_string().contains(&own[0]), "{error}");
+    assert_eq!(left(), [&own[..1], &others[..]].concat());
+    block_on(delete_files(&Holding(&lake, ""), &files)).expect("what is gone already is no failure");
+    assert_eq!(left(), others, "another replay's files stay");
+}
