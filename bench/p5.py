@@ -8,7 +8,7 @@ import products
 import report
 
 SMALL = int(os.environ.get("BENCH_ROWS", 3_000_000))
-ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
 
 
 def main():
