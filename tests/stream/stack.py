@@ -40,7 +40,7 @@ def sql(query, seconds=300):
 def restart(part):
     request = urllib.request.Request(f"{address('SLUICE_CONTROL_URL')}/restart/{part}", data=b"")
     try:
-        urllib.request.urlopen(request, timeout=90).close()
+        urllib.request.urlopen(request, timeout=180).close()
     except urllib.error.HTTPError as error:
         raise SystemExit(f"cannot restart {part}: {error.read().decode()}") from error
 

@@ -14,14 +14,12 @@ use tokio::{
     time::Instant,
 };
 
-use super::state::{Folders, Registry, Started};
+use super::state::{Folders, GRACE, Registry, Started};
 
 /// How long a part may take to answer after its start.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 /// How often readiness is looked at.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long a part may take to end when asked.
-const GRACE: Duration = Duration::from_secs(10);
 /// So much of a log is shown when its part fails.
 const LOG_LINES: usize = 20;
 
@@ -66,6 +64,11 @@ impl Part {
     pub async fn stop(mut self) {
         self.started.signal(Signal::TERM);
         if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
+            println!(
+                "  {} did not end within {} s and was killed; what it had not written is lost",
+                self.name,
+                GRACE.as_secs()
+            );
             self.started.signal(Signal::KILL);
             // Killed: what remains is to collect it.
             drop(self.child.wait().await);

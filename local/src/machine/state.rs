@@ -12,8 +12,9 @@ use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// How long a process that was left behind may take to end before it is killed.
-const GRACE: Duration = Duration::from_secs(5);
+/// How long a part may take to end when asked. A broker writes what it holds only then, and a long topic takes a while:
+/// one that is killed loses what it has acknowledged.
+pub const GRACE: Duration = Duration::from_secs(60);
 
 /// The project's folder and the paths below it.
 #[derive(Debug, Clone)]
