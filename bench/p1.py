@@ -40,7 +40,7 @@ def prepare(postgres, endpoint, table):
         "AWS_ENDPOINT_URL": endpoint, "SLUICE_LAKE_BUCKET": machine.BUCKET, "SLUICE_LAKE_ID": "bench", "SLUICE_BUS_NAME": "bench",
         "SLUICE_POSTGRES_SECRET": "postgres", "SLUICE_PLATFORM_DIR": str(platform),
         "SLUICE_EXTRACT_QUEUE_URL": endpoint + "/extract", "SLUICE_POSTGRES_SPLIT_ROWS": "0",
-        "MALLOC_MMAP_THRESHOLD_": "4194304",  # As template.yaml has it.
+        "MALLOC_MMAP_THRESHOLD_": "2097152",  # As template.yaml has it.
     }
 
 

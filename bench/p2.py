@@ -13,7 +13,7 @@ PYTHON = ROOT / ".tools/venv/bench-stream/bin/python"
 
 def main():
     subprocess.run([ROOT / "tools/setup", "bench-stream"], check=True)
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--package", "sluice-bench"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--workspace", "--bins"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as scratch:
         command = [BINARY, PYTHON, ROOT / "bench/stream_peers.py", scratch]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
