@@ -21,8 +21,9 @@ pub(crate) const SAMPLE_ROWS: usize = 32 * 1024;
 /// Or so many bytes of them.
 pub(crate) const SAMPLE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Of a hundred rows of the sample, so many must repeat a value. A table of 100,000 products, each equally often named,
-/// repeats fifteen; one of 300,000, five, and there a dictionary no longer makes a difference.
+/// Of a hundred values of the sample, so many must be repeated. A table of 100,000 products, each equally often named,
+/// repeats fifteen; one of 300,000, five, and there a dictionary no longer makes a difference. A sample of fewer and longer rows repeats less, so it takes fewer
+/// dictionaries.
 const REPEATED_PERCENT: usize = 8;
 
 /// The decision for each column of the batches.
@@ -34,10 +35,10 @@ pub(crate) fn columns_with_dictionary(sample: &[RecordBatch]) -> Vec<bool> {
 fn pays<'a>(arrays: impl Iterator<Item = &'a ArrayRef>) -> bool {
     let hashing = RandomState::new();
     let mut seen = HashSet::with_capacity(SAMPLE_ROWS);
-    let mut rows = 0;
+    let mut values = 0;
     for array in arrays {
-        rows += array.len();
-        // A null costs nothing either way and counts as repeated.
+        // A null is no value, and costs nothing either way.
+        values += array.len() - array.null_count();
         if let Some(texts) = array.as_string_opt::<i32>() {
             seen.extend(texts.iter().flatten().map(|text| hashing.hash_one(text)));
         } else if let Some(numbers) = array.as_primitive_opt::<Int64Type>() {
@@ -52,7 +53,7 @@ fn pays<'a>(arrays: impl Iterator<Item = &'a ArrayRef>) -> bool {
             return false;
         }
     }
-    (rows - seen.len()) * 100 >= rows * REPEATED_PERCENT
+    (values - seen.len()) * 100 >= values * REPEATED_PERCENT
 }
 
 #[cfg(test)]
@@ -72,6 +73,7 @@ mod tests {
             Field::new("many", DataType::Int64, true),
             Field::new("unique_text", DataType::Utf8, true),
             Field::new("null", DataType::Int64, true),
+            Field::new("unique_or_null", DataType::Utf8, true),
         ]);
         let rows = SAMPLE_ROWS as i64;
         // Numbers below 100,000 as chance would have them, the same every time.
@@ -88,9 +90,10 @@ mod tests {
                 Arc::new(Int64Array::from_iter_values((0..rows).map(many))),
                 Arc::new(StringArray::from_iter_values((0..rows).map(|i| format!("text {i}")))),
                 Arc::new(Int64Array::from(vec![None; rows as usize])),
+                Arc::new(StringArray::from_iter((0..rows).map(|i| (i % 3 > 0).then(|| format!("text {i}"))))),
             ],
         )
         .unwrap();
-        assert_eq!(columns_with_dictionary(&[batch]), [false, true, true, false, true]);
+        assert_eq!(columns_with_dictionary(&[batch]), [false, true, true, false, true, false]);
     }
 }

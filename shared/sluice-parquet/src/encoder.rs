@@ -20,11 +20,11 @@ use sluice_core::{Error, Result};
 
 use crate::{
     dictionary::{SAMPLE_BYTES, SAMPLE_ROWS, columns_with_dictionary},
-    row_group::{DICTIONARY_BYTES, ROW_GROUP_ROWS, RowGroup},
+    row_group::{NUMBERS_BYTES, ROW_GROUP_ROWS, RowGroup},
 };
 
 /// The fastest of zstd's levels that are worth it: the next ones take twice the time for a few hundredths of the size.
-pub(crate) const ZSTD_LEVEL: i32 = 1;
+const ZSTD_LEVEL: i32 = 1;
 
 /// When a file is ended and the next one begun.
 #[derive(Debug, Clone, Copy)]
@@ -165,11 +165,11 @@ impl File {
 fn properties(schema: &SchemaRef, with_dictionary: &[bool]) -> Result<WriterProperties> {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).map_err(failed)?))
-        .set_dictionary_page_size_limit(DICTIONARY_BYTES)
+        .set_dictionary_page_size_limit(NUMBERS_BYTES)
         // Per column chunk: what a reader of the lake prunes by. Those of pages would only make the file larger.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
-        .set_created_by(concat!("sluice ", env!("CARGO_PKG_VERSION")).to_owned());
+        .set_created_by(concat!("sluice version ", env!("CARGO_PKG_VERSION")).to_owned());
     for (field, with_dictionary) in schema.fields().iter().zip(with_dictionary) {
         properties =
             properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), *with_dictionary);

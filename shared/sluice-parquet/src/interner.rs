@@ -47,6 +47,11 @@ impl Interner {
         self.page.len()
     }
 
+    /// With the slots and places, which take more than short texts do.
+    pub(crate) fn memory(&self) -> usize {
+        self.page.len() + self.slots.len() * size_of::<u64>() + self.starts.len() * size_of::<u32>()
+    }
+
     pub(crate) fn into_page(self) -> Vec<u8> {
         self.page
     }
@@ -65,7 +70,7 @@ impl Interner {
         // The candidate of each text: the one whose hash is in the first slot that the text may be in.
         let mut candidates = [None; TOGETHER];
         for (candidate, hash) in candidates.iter_mut().zip(&hashes[..texts.len()]) {
-            *candidate = index(self.slots[*hash as usize & mask], *hash);
+            *candidate = index_if(self.slots[*hash as usize & mask], *hash);
         }
         let mut starts = [0; TOGETHER];
         for (start, candidate) in starts.iter_mut().zip(&candidates) {
@@ -88,7 +93,7 @@ impl Interner {
         let mask = self.slots.len() - 1;
         let mut slot = hash as usize & mask;
         while self.slots[slot] != 0 {
-            match index(self.slots[slot], hash) {
+            match index_if(self.slots[slot], hash) {
                 Some(index) if self.text(self.starts[index as usize]) == text => return Ok(index),
                 _ => slot = (slot + 1) & mask,
             }
@@ -122,9 +127,7 @@ impl Interner {
 
     fn length(&self, start: u32) -> usize {
         let start = start as usize;
-        self.page
-            .get(start..start + 4)
-            .map_or(0, |length| length.iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte)))
+        self.page[start..start + 4].iter().rev().fold(0, |length, byte| length << 8 | usize::from(*byte))
     }
 
     fn text(&self, start: u32) -> &[u8] {
@@ -134,7 +137,7 @@ impl Interner {
 }
 
 /// The index in a slot that has this hash.
-fn index(slot: u64, hash: u32) -> Option<u32> {
+fn index_if(slot: u64, hash: u32) -> Option<u32> {
     let is_taken_by_it = slot != 0 && (slot >> u32::BITS) as u32 == hash;
     is_taken_by_it.then(|| slot as u32 - 1)
 }

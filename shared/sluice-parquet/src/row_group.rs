@@ -9,18 +9,21 @@ use parquet::{
 use sluice_core::{Error, Result};
 
 use crate::{
-    encoder::{ZSTD_LEVEL, failed},
+    encoder::failed,
     text_chunk::{ClosedChunk, TextChunk},
 };
 
 /// Rows per row group: long enough for dictionaries to pay, short enough that a reader's memory stays small.
 pub(crate) const ROW_GROUP_ROWS: usize = 512 * 1024;
 
-/// And bytes per row group, encoded, dictionaries included: what bounds our own memory, whatever the table.
+/// And bytes per row group, encoded, dictionaries included: with [`TEXTS_BYTES`], what bounds our own memory.
 const ROW_GROUP_BYTES: usize = 12 * 1024 * 1024;
 
-/// A dictionary that grows to this ends its row group, or, of numbers, goes on without one.
-pub(crate) const DICTIONARY_BYTES: usize = 6 * 1024 * 1024;
+/// A column of texts whose dictionary takes this in memory ends its row group.
+const TEXTS_BYTES: usize = 10 * 1024 * 1024;
+
+/// A column of numbers whose dictionary grows to this goes on without one.
+pub(crate) const NUMBERS_BYTES: usize = 6 * 1024 * 1024;
 
 enum Column {
     Text(Box<TextChunk>),
@@ -41,7 +44,7 @@ impl RowGroup {
             if descriptor.physical_type() != Type::BYTE_ARRAY || !properties.dictionary_enabled(path) {
                 return Ok(Column::Other(writer));
             }
-            let chunk = TextChunk::new(descriptor.clone(), properties.compression(path), ZSTD_LEVEL)?;
+            let chunk = TextChunk::new(descriptor.clone(), properties.compression(path))?;
             Ok(Column::Text(Box::new(chunk)))
         });
         Ok(RowGroup { columns: columns.collect::<Result<_>>()?, rows: 0 })
@@ -78,7 +81,7 @@ impl RowGroup {
 
     pub(crate) fn is_full(&self) -> bool {
         let is_large = |column: &Column| match column {
-            Column::Text(chunk) => chunk.dictionary_bytes() >= DICTIONARY_BYTES,
+            Column::Text(chunk) => chunk.dictionary_memory() >= TEXTS_BYTES,
             Column::Other(_) => false,
         };
         self.rows >= ROW_GROUP_ROWS || self.estimated_bytes() >= ROW_GROUP_BYTES || self.columns.iter().any(is_large)

@@ -1,8 +1,8 @@
 //! The writer of one large run: batches are encoded on their source's thread while finished bytes are uploaded.
 //!
-//! [`BatchWriter`] lives on the thread that makes the batches; [`Upload`] on the thread of the store. Between them are a
-//! few row groups: an encoder that runs ahead waits. Memory is bounded by those, one row group and the store's parts,
-//! however long the table is.
+//! [`BatchWriter`] lives on the thread that makes the batches; [`Upload`] on the thread of the store. Between them waits
+//! one row group: an encoder that runs further ahead waits too. Memory is bounded by that one, the one under way and the
+//! store's parts, however long the table is.
 
 use arrow_array::ArrayRef;
 use bytes::Bytes;

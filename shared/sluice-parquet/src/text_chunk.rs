@@ -1,7 +1,7 @@
 //! One text column of a row group, written with a dictionary.
 //!
-//! The parquet crate would write the same pages, but looks texts up one by one: on a column of many values that was half of
-//! a large extract's time. What is ours is the [interner](crate::interner) and the values of the pages; their headers,
+//! The parquet crate would write the same pages, but looks texts up one by one: on a column of many values that was a third
+//! of the encoding thread's time. What is ours is the [interner](crate::interner) and the values of the pages; their headers,
 //! their places and the file around them are the crate's.
 
 use std::iter::once;
@@ -31,7 +31,7 @@ use crate::{encoder::failed, hybrid, interner::Interner};
 /// Rows of a page.
 const PAGE_ROWS: usize = 32 * 1024;
 
-/// A longer text is no good as a statistic.
+/// Extremes are told if none is longer: cutting them would need others that are no texts of the column.
 const STATISTIC_BYTES: usize = 64;
 
 pub(crate) struct TextChunk {
@@ -39,7 +39,7 @@ pub(crate) struct TextChunk {
     compression: Compression,
     compressor: Compressor<'static>,
     interner: Interner,
-    /// Of the page under way: whether each row has a text, if it may have none; and the indices of those that have.
+    /// Of the page under way: one for each row with a text and zero for one without; and the indices of those with one.
     levels: Vec<u32>,
     indices: Vec<u32>,
     pages: Vec<CompressedPage>,
@@ -54,11 +54,14 @@ pub(crate) struct ClosedChunk {
 }
 
 impl TextChunk {
-    pub(crate) fn new(descriptor: ColumnDescPtr, compression: Compression, zstd_level: i32) -> Result<Self> {
+    pub(crate) fn new(descriptor: ColumnDescPtr, compression: Compression) -> Result<Self> {
+        let Compression::ZSTD(level) = compression else {
+            return Err(Error::unsupported(format!("texts are compressed by zstd, not by {compression}")));
+        };
         Ok(TextChunk {
             descriptor,
             compression,
-            compressor: Compressor::new(zstd_level).map_err(cannot_compress)?,
+            compressor: Compressor::new(level.compression_level()).map_err(cannot_compress)?,
             interner: Interner::default(),
             levels: Vec::new(),
             indices: Vec::new(),
@@ -84,11 +87,12 @@ impl TextChunk {
     /// The bytes that the chunk would have if it ended now, before its dictionary is compressed.
     pub(crate) fn estimated_bytes(&self) -> usize {
         let pages: usize = self.pages.iter().map(|page| page.compressed_size()).sum();
-        pages + self.dictionary_bytes() + self.indices.len() * self.width() as usize / 8
+        pages + self.interner.bytes() + self.indices.len() * self.width() as usize / 8
     }
 
-    pub(crate) fn dictionary_bytes(&self) -> usize {
-        self.interner.bytes()
+    /// What the dictionary takes while it grows.
+    pub(crate) fn dictionary_memory(&self) -> usize {
+        self.interner.memory()
     }
 
     pub(crate) fn close(mut self) -> Result<ClosedChunk> {
@@ -96,7 +100,7 @@ impl TextChunk {
         let statistics = self.statistics();
         let (values, dictionary) = (self.interner.len(), self.interner.into_page());
         let page = Page::DictionaryPage {
-            buf: Bytes::from(self.compressor.compress(&dictionary).map_err(cannot_compress)?),
+            buf: compressed(&mut self.compressor, &dictionary)?,
             num_values: values as u32,
             encoding: Encoding::PLAIN,
             is_sorted: false,
@@ -135,15 +139,15 @@ impl TextChunk {
         }
         page.push(self.width() as u8);
         hybrid::encode(&self.indices, self.width(), &mut page);
-        let compressed = Page::DataPage {
-            buf: Bytes::from(self.compressor.compress(&page).map_err(cannot_compress)?),
+        let data = Page::DataPage {
+            buf: compressed(&mut self.compressor, &page)?,
             num_values: self.levels.len() as u32,
             encoding: Encoding::RLE_DICTIONARY,
             def_level_encoding: Encoding::RLE,
             rep_level_encoding: Encoding::RLE,
             statistics: None,
         };
-        self.pages.push(CompressedPage::new(compressed, page.len()));
+        self.pages.push(CompressedPage::new(data, page.len()));
         self.levels.clear();
         self.indices.clear();
         Ok(())
@@ -199,6 +203,11 @@ fn assemble(
         offset_index: None,
     };
     Ok(ClosedChunk { bytes, close })
+}
+
+/// Copied, because the compressor's own buffer has room for a page that does not get smaller.
+fn compressed(compressor: &mut Compressor<'_>, page: &[u8]) -> Result<Bytes> {
+    compressor.compress(page).map(|compressed| Bytes::copy_from_slice(&compressed)).map_err(cannot_compress)
 }
 
 fn cannot_compress(error: std::io::Error) -> Error {

@@ -88,20 +88,20 @@ fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) 
     }
 }
 
-/// Pieces of one megabyte, each filled with its number; may fail instead of the piece after the last.
+/// Pieces of so many megabytes, each filled with its number; may fail instead of the piece after the last.
 struct Pieces {
-    next: u8,
-    last: u8,
+    next: usize,
+    sizes: Vec<usize>,
     fails: bool,
 }
 
 impl Content for Pieces {
     async fn next(&mut self) -> Result<Option<Bytes>> {
-        if self.next == self.last {
+        let Some(size) = self.sizes.get(self.next) else {
             return if self.fails { Err(Error::unavailable("the source broke off")) } else { Ok(None) };
-        }
+        };
         self.next += 1;
-        Ok(Some(Bytes::from(vec![self.next; 1024 * 1024])))
+        Ok(Some(Bytes::from(vec![self.next as u8; size << 20])))
     }
 }
 
@@ -131,41 +131,50 @@ async fn put(mut pieces: Pieces, failing: Option<&'static str>) -> (Result<Store
     (lake.put_content("key", &mut pieces).await, seen)
 }
 
-fn pieces(last: u8) -> Pieces {
-    Pieces { next: 0, last, fails: false }
+fn pieces(sizes: &[usize]) -> Pieces {
+    Pieces { next: 0, sizes: sizes.to_vec(), fails: false }
 }
 
-fn megabytes(count: u8) -> Vec<u8> {
-    (1..=count).flat_map(|piece| vec![piece; 1024 * 1024]).collect()
+fn megabytes(sizes: &[usize]) -> Vec<u8> {
+    sizes.iter().zip(1..).flat_map(|(size, number)| vec![number; size << 20]).collect()
 }
 
 #[tokio::test]
 async fn a_small_object_is_one_put() {
-    for count in [0, 1, 4] {
-        let (stored, seen) = put(pieces(count), None).await;
+    for sizes in [&[][..], &[1], &[1; 4], &[4]] {
+        let (stored, seen) = put(pieces(sizes), None).await;
         assert_eq!(stored.unwrap().checksum, "whole");
         let seen = seen.lock().unwrap();
         assert_eq!(seen.requests.len(), 1, "{:?}", seen.requests);
-        assert!(seen.object.as_deref() == Some(&megabytes(count)[..]));
+        assert!(seen.object.as_deref() == Some(&megabytes(sizes)[..]));
     }
 }
 
 #[tokio::test]
 async fn a_large_object_is_uploaded_in_parts_of_at_least_five_mebibytes() {
-    for (count, sizes) in [(6, vec![5, 1]), (10, vec![5, 5]), (13, vec![5, 5, 3])] {
-        let (stored, seen) = put(pieces(count), None).await;
+    let small = [1; 13];
+    for (sizes, parts) in [
+        (&small[..6], vec![5, 1]),
+        (&small[..10], vec![5, 5]),
+        (&small[..], vec![5, 5, 3]),
+        // What is large enough is a part as it is.
+        (&[6, 1, 12, 1], vec![6, 13, 1]),
+        (&[6], vec![6]),
+        (&[6, 7], vec![6, 7]),
+    ] {
+        let (stored, seen) = put(pieces(sizes), None).await;
         assert_eq!(stored.unwrap().checksum, "made");
         let seen = seen.lock().unwrap();
-        assert_eq!(seen.parts.values().map(|part| part.len() >> 20).collect::<Vec<_>>(), sizes);
-        assert!(seen.object.as_deref() == Some(&megabytes(count)[..]), "{count} MiB arrive whole and in order");
+        assert_eq!(seen.parts.values().map(|part| part.len() >> 20).collect::<Vec<_>>(), parts);
+        assert!(seen.object.as_deref() == Some(&megabytes(sizes)[..]), "{sizes:?} MiB arrive whole and in order");
         assert!(!seen.requests.iter().any(|request| request.starts_with("DELETE")), "{:?}", seen.requests);
     }
 }
 
 #[tokio::test]
 async fn an_upload_that_fails_is_aborted_and_says_why() {
-    let broken = Pieces { next: 0, last: 12, fails: true };
-    let cases = [(broken, None, Kind::Unavailable), (pieces(12), Some("partNumber=2"), Kind::Auth)];
+    let broken = Pieces { fails: true, ..pieces(&[1; 12]) };
+    let cases = [(broken, None, Kind::Unavailable), (pieces(&[1; 12]), Some("partNumber=2"), Kind::Auth)];
     for (pieces, failing, kind) in cases {
         let (stored, seen) = put(pieces, failing).await;
         assert_eq!(stored.unwrap_err().kind(), kind);

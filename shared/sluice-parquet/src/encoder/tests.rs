@@ -99,8 +99,8 @@ fn the_extremes_and_nulls_of_a_text_column_are_told() {
 
 #[test]
 fn a_dictionary_that_grows_large_ends_its_row_group() {
-    // Every text comes twice, so the column has a dictionary; together they are three times as long as it may be.
-    let length = 3 * DICTIONARY_BYTES / 40_000;
+    // Every text comes twice, so the column has a dictionary; together they are 18 MiB.
+    let length = 18 * 1024 * 1024 / 20_000;
     let texts = (0..40_000).map(|row| format!("{:0length$}", row / 2));
     let texts = StringArray::from_iter_values(texts);
     let whole = batch(vec![("text", Arc::new(texts))]);
@@ -109,5 +109,35 @@ fn a_dictionary_that_grows_large_ends_its_row_group() {
     assert_eq!(read.column(0), whole.column(0));
     assert!(groups.len() > 1, "one row group");
     assert!(groups.iter().all(|group| has_dictionary(group, 0)));
-    assert!(groups.iter().all(|group| group.total_byte_size() < 2 * DICTIONARY_BYTES as i64));
+    assert!(groups.iter().all(|group| group.total_byte_size() < 12 * 1024 * 1024), "what a dictionary may take");
+}
+
+#[test]
+fn columns_that_are_large_together_end_their_row_group() {
+    // Three dictionaries of 5 MiB, none of which is large alone.
+    let length = 5 * 1024 * 1024 / 5_000;
+    let texts = |of: usize| StringArray::from_iter_values((0..20_000).map(|row| format!("{:0length$}", row / 4 + of)));
+    let whole =
+        batch(vec![("a", Arc::new(texts(0)) as ArrayRef), ("b", Arc::new(texts(1))), ("c", Arc::new(texts(2)))]);
+    let batches: Vec<RecordBatch> = (0..20).map(|at| whole.slice(at * 1_000, 1_000)).collect();
+    let (read, groups) = written(&batches);
+    assert_eq!(read.columns(), whole.columns());
+    assert!(groups.len() > 1, "one row group");
+    // And a column that has no dictionary, of 20 MiB that do not compress.
+    let mut random = fastrand::Rng::with_seed(20_261_123);
+    let texts = (0..20_000).map(|_| (0..1_024).map(|_| random.alphanumeric()).collect::<String>());
+    let whole = batch(vec![("unique", Arc::new(StringArray::from_iter_values(texts)) as ArrayRef)]);
+    let batches: Vec<RecordBatch> = (0..20).map(|at| whole.slice(at * 1_000, 1_000)).collect();
+    let (read, groups) = written(&batches);
+    assert_eq!(read.columns(), whole.columns());
+    assert!(groups.len() > 1 && !has_dictionary(&groups[0], 0), "one row group, or a dictionary");
+}
+
+#[test]
+fn a_page_may_hold_no_text_though_the_column_has_some() {
+    let texts = ["a", "b"].repeat(500).into_iter().map(Some).chain(vec![None; 70_000]).chain([Some("c")]);
+    let whole = batch(vec![("text?", Arc::new(StringArray::from_iter(texts)))]);
+    let (read, groups) = written(std::slice::from_ref(&whole));
+    assert_eq!(read.column(0), whole.column(0));
+    assert!(has_dictionary(&groups[0], 0));
 }
