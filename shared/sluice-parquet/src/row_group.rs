@@ -27,7 +27,7 @@ pub(crate) const NUMBERS_BYTES: usize = 6 * 1024 * 1024;
 
 enum Column {
     Text(Box<TextChunk>),
-    Other(ArrowColumnWriter),
+    Other(Box<ArrowColumnWriter>),
 }
 
 pub(crate) struct RowGroup {
@@ -42,7 +42,7 @@ impl RowGroup {
         let columns = file.schema_descr().columns().iter().zip(writers).map(|(descriptor, writer)| {
             let path = descriptor.path();
             if descriptor.physical_type() != Type::BYTE_ARRAY || !properties.dictionary_enabled(path) {
-                return Ok(Column::Other(writer));
+                return Ok(Column::Other(Box::new(writer)));
             }
             let chunk = TextChunk::new(descriptor.clone(), properties.compression(path))?;
             Ok(Column::Text(Box::new(chunk)))
