@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import time
@@ -40,8 +41,16 @@ def prepare(postgres, endpoint, table):
         "AWS_ENDPOINT_URL": endpoint, "SLUICE_LAKE_BUCKET": machine.BUCKET, "SLUICE_LAKE_ID": "bench", "SLUICE_BUS_NAME": "bench",
         "SLUICE_POSTGRES_SECRET": "postgres", "SLUICE_PLATFORM_DIR": str(platform),
         "SLUICE_EXTRACT_QUEUE_URL": endpoint + "/extract", "SLUICE_POSTGRES_SPLIT_ROWS": "0",
-        "MALLOC_MMAP_THRESHOLD_": "2097152",  # As template.yaml has it.
+        "MALLOC_MMAP_THRESHOLD_": deployed("MALLOC_MMAP_THRESHOLD_"),
     }
+
+
+def deployed(variable):
+    """A variable's value as the template sets it."""
+    found = re.search(rf'^ +{variable}: "(.+)"$', (machine.ROOT / "template.yaml").read_text(), re.MULTILINE)
+    if not found:
+        raise SystemExit(f"template.yaml sets no {variable}")
+    return found[1]
 
 
 def extract(environment):
