@@ -3,24 +3,25 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_cloudwatch::{
-    Client,
-    primitives::DateTime,
-    types::{Dimension, Statistic},
-};
 use chrono::Utc;
 use serde::Deserialize;
-use sluice_aws::classify;
+use serde_json::json;
 use sluice_core::Result;
 use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 use sluice_kafka::{Credentials, KafkaConfig, Producer};
 
-use crate::{failure::Outcome, platform::Platform};
+use crate::{failure::Outcome, platform::Platform, signed};
 
 /// A broker on this machine answers at once, or is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The event source mapping reports once a minute; a report may be late.
-const WINDOW_SECONDS: i32 = 300;
+const WINDOW_SECONDS: i64 = 300;
+
+const GET_METRIC_STATISTICS: signed::Operation = signed::Operation {
+    endpoint: "monitoring",
+    service: "monitoring",
+    target: "GraniteServiceVersion20100801.GetMetricStatistics",
+};
 
 /// Where each partition of a topic ends: the offset of its next record. `None` where the broker is out of reach.
 pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
@@ -53,23 +54,29 @@ pub async fn positions(platform: &Platform, topic: &str) -> Outcome<BTreeMap<i32
 /// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of
 /// the last minutes. `None` when it reports nothing, as when it is switched off.
 pub async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Answer {
+        #[serde(default)]
+        datapoints: Vec<Datapoint>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Datapoint {
+        maximum: f64,
+    }
     let now = Utc::now().timestamp();
-    let ask = Client::new(&platform.place.aws)
-        .get_metric_statistics()
-        .namespace("AWS/Lambda")
-        .metric_name("OffsetLag")
-        .dimensions(Dimension::builder().name("FunctionName").value(function).build())
-        .start_time(DateTime::from_secs(now - i64::from(WINDOW_SECONDS)))
-        .end_time(DateTime::from_secs(now))
-        .period(WINDOW_SECONDS)
-        .statistics(Statistic::Maximum);
-    let answer =
-        ask.send().await.map_err(|error| classify(error, "cannot ask CloudWatch for the stream's lag".into()))?;
-    let most = answer
-        .datapoints()
-        .iter()
-        .filter_map(|point| point.maximum())
-        .fold(None, |most: Option<f64>, lag| Some(most.map_or(lag, |most| most.max(lag))));
+    let ask = json!({
+        "Namespace": "AWS/Lambda",
+        "MetricName": "OffsetLag",
+        "Dimensions": [{"Name": "FunctionName", "Value": function}],
+        "StartTime": now - WINDOW_SECONDS,
+        "EndTime": now,
+        "Period": WINDOW_SECONDS,
+        "Statistics": ["Maximum"],
+    });
+    let answer: Answer = signed::call(&platform.place.aws, &GET_METRIC_STATISTICS, &ask).await?;
+    let most = answer.datapoints.iter().map(|point| point.maximum).reduce(f64::max);
     Ok(most.map(|lag| lag.max(0.0) as u64))
 }
 

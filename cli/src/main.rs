@@ -16,6 +16,7 @@ mod place;
 mod platform;
 mod progress;
 mod schedules;
+mod signed;
 mod stack;
 
 use std::process::ExitCode;
