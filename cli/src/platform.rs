@@ -6,7 +6,7 @@ use aws_sdk_lambda::primitives::Blob;
 use serde_json::Value;
 use sluice_aws::{CachedSecrets, S3Lake, classify};
 use sluice_core::{
-    Error, Kind, LakeId, Table, TableId,
+    Error, Kind, LakeId, Sources, Table, TableId,
     env::Env,
     error::apart,
     port::{Row, Statements},
@@ -97,7 +97,7 @@ impl Platform {
 
     /// The table of that name, or the one whose name ends so, in any case.
     pub fn table(&self, name: &str) -> Outcome<&Table> {
-        find_table(&self.place.sources.tables, name)
+        find_table(&self.place.sources, name)
     }
 }
 
@@ -136,7 +136,8 @@ fn of_function(name: &str, body: &Value) -> Failure {
     }
 }
 
-fn find_table<'a>(tables: &'a [Table], name: &str) -> Outcome<&'a Table> {
+fn find_table<'a>(sources: &'a Sources, name: &str) -> Outcome<&'a Table> {
+    let tables = &sources.tables;
     let wanted = name.to_uppercase();
     let fits = |id: &TableId| {
         let full = id.to_string();
@@ -150,7 +151,7 @@ fn find_table<'a>(tables: &'a [Table], name: &str) -> Outcome<&'a Table> {
     };
     match found[..] {
         [table] => Ok(table),
-        [] => Err(Failure::usage(format!("no table of platform/sources.yaml is called '{name}'"))
+        [] => Err(Failure::usage(format!("no table of {} is called '{name}'", sources.file()))
             .hint(format!("there are {}", names(&tables.iter().collect::<Vec<_>>())))),
         _ => Err(Failure::usage(format!("'{name}' is the end of several names"))
             .hint(format!("say which: {}", names(&found)))),
@@ -169,24 +170,23 @@ pub fn extractor(table: &Table) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::Sources;
-
     use super::*;
 
     #[test]
     fn a_table_is_found_by_the_end_of_its_name_and_never_guessed() {
         let sources = Sources::parse(include_str!("../../platform/sources.yaml")).expect("valid sources");
-        let found = |name: &str| find_table(&sources.tables, name).map(|table| table.table.to_string()).ok();
+        let found = |name: &str| find_table(&sources, name).map(|table| table.table.to_string()).ok();
         assert_eq!(found("products").as_deref(), Some("DLT.APPLICATION_DATA.PRODUCTS"));
         assert_eq!(found("hubspot.contacts").as_deref(), Some("AIRBYTE.HUBSPOT.CONTACTS"));
         assert_eq!(found("rates").as_deref(), Some("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES"));
         assert!(found("DLT.OPEN_EXCHANGE_RATES.CURRENCIES").is_some());
         for none in ["ducts", "", "orders"] {
-            let failure = find_table(&sources.tables, none).expect_err("no table");
+            let failure = find_table(&sources, none).expect_err("no table");
             assert_eq!(failure.exit_code(), 2, "{none}");
+            assert!(failure.text().contains(sources.file()), "{}", failure.text());
         }
-        let mut twice = sources.tables.clone();
-        twice.push(Table { table: "X.Y.PRODUCTS".parse().expect("a name"), ..twice[0].clone() });
+        let mut twice = sources.clone();
+        twice.tables.push(Table { table: "X.Y.PRODUCTS".parse().expect("a name"), ..sources.tables[0].clone() });
         assert!(find_table(&twice, "products").expect_err("two").text().contains("X.Y.PRODUCTS"));
     }
 

@@ -1,7 +1,7 @@
 //! The OpenAPI document as served: the one beside the source, with a path and a schema for every topic.
 
 use serde_json::{Map, Value, json};
-use sluice_core::{Error, Result};
+use sluice_core::{Error, Result, yaml};
 
 use crate::{
     body::Limits,
@@ -16,7 +16,7 @@ const SCHEMA: &str = "Event";
 /// Renders the document.
 pub fn document(catalogue: &Catalogue, limits: Limits) -> Result<Value> {
     let broken = || Error::internal("openapi.yaml is not the document that collect-events knows");
-    let mut document: Value = serde_yaml_ng::from_str(DOCUMENT).map_err(|error| broken().because(error))?;
+    let mut document = yaml::parse(DOCUMENT).root.ok_or_else(broken)?.value.to_json();
     document["components"]["schemas"]["Batch"]["maxItems"] = json!(limits.events);
     let paths = document["paths"].as_object_mut().ok_or_else(broken)?;
     let template = paths.remove(PATH).ok_or_else(broken)?;

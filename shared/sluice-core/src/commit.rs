@@ -10,6 +10,7 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// How a commit's rows become part of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Disposition {
     /// Add the rows.

@@ -14,6 +14,7 @@ pub const OBSERVED_FACT: &str = "observed_columns";
 
 /// What a contract does about a change of its source. docs/contracts.md has the table of cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A change stops the run before anything is written, until a person has changed the contract or the source.

@@ -19,6 +19,7 @@ pub mod secret;
 pub mod sources;
 pub mod split;
 pub mod table;
+pub mod yaml;
 
 pub use commit::{Commit, DataFile, Disposition, Rejected, Reset};
 pub use contract::{Cell, Violation};

@@ -60,7 +60,12 @@ impl FromStr for Schedule {
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
         let parsed = match word {
             "hourly" if rest.is_empty() => Some(Schedule::Hourly),
-            "daily" => rest.split(',').map(hour).collect::<Option<Vec<u8>>>().map(Schedule::Daily),
+            "daily" => rest
+                .split(',')
+                .map(hour)
+                .collect::<Option<Vec<u8>>>()
+                .filter(|hours| differ(hours))
+                .map(Schedule::Daily),
             "weekly" => rest.split_once(' ').and_then(|(day, at)| {
                 let (_, day) = DAYS.iter().find(|(name, _)| *name == day)?;
                 Some(Schedule::Weekly(*day, hour(at)?))
@@ -69,7 +74,8 @@ impl FromStr for Schedule {
         };
         parsed.ok_or_else(|| {
             Error::config(format!(
-                "'{text}' is no schedule; known are 'hourly', 'daily 0, 9' and 'weekly monday 1' (UTC)"
+                "'{text}' is no schedule; known are 'hourly', 'daily 0, 9' and 'weekly monday 1' (hours from 0 to 23 in \
+                 UTC, each once)"
             ))
         })
     }
@@ -89,6 +95,11 @@ impl fmt::Display for Schedule {
             }
         }
     }
+}
+
+/// Whether each hour stands once.
+fn differ(hours: &[u8]) -> bool {
+    (1..hours.len()).all(|at| !hours[..at].contains(&hours[at]))
 }
 
 impl Serialize for Schedule {
@@ -112,7 +123,18 @@ mod tests {
         for text in ["hourly", "daily 0, 9", "daily 23", "weekly monday 1", "weekly sunday 0"] {
             assert_eq!(text.parse::<Schedule>().map(|s| s.to_string()).ok().as_deref(), Some(text));
         }
-        for bad in ["", "daily", "daily 24", "daily 9:00", "weekly 1", "weekly mon 1", "hourly 3", "rate(1 hour)"] {
+        for bad in [
+            "",
+            "daily",
+            "daily 24",
+            "daily 9:00",
+            "daily 9, 9",
+            "daily 0,",
+            "weekly 1",
+            "weekly mon 1",
+            "hourly 3",
+            "rate(1 hour)",
+        ] {
             assert!(bad.parse::<Schedule>().is_err(), "{bad} was accepted");
         }
     }

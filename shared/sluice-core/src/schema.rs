@@ -39,7 +39,8 @@ impl FromStr for ColumnType {
         });
         decimal.ok_or_else(|| {
             Error::config(format!(
-                "'{text}' is not a column type; known are bigint, text, decimal(p,s), timestamp, date, boolean"
+                "'{text}' is not a column type; known are bigint, text, timestamp, date, boolean, and decimal(p,s) with p \
+                 from 1 to 38 and s from 0 to p"
             ))
         })
     }
@@ -72,10 +73,13 @@ impl<'de> Deserialize<'de> for ColumnType {
 
 /// One column of a raw table, with what its contract demands of a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Column {
     /// Lower case; the warehouse's name is the same in upper case.
     pub name: String,
+    /// bigint, text, decimal(p,s), timestamp (UTC, microseconds), date or boolean.
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::editors::TYPE)))]
     #[serde(rename = "type")]
     pub column_type: ColumnType,
     /// A row without a value here is rejected.
@@ -115,6 +119,7 @@ impl Column {
 
 /// The ordered columns of a table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Schema(pub Vec<Column>);
 

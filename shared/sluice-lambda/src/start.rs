@@ -49,7 +49,7 @@ pub fn platform_dir(env: &mut Env) -> PathBuf {
 pub fn sources(env: &mut Env) -> Sources {
     Sources::read(&platform_dir(env).join("sources.yaml")).unwrap_or_else(|error| {
         env.problem(error.chain());
-        Sources { tables: Vec::new() }
+        Sources::default()
     })
 }
 

@@ -11,7 +11,7 @@ mod swap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_core::{LakeId, RunId, Table, TableId, sources::Source};
+use sluice_core::{LakeId, RunId, Sources, Table, TableId, sources::Source};
 use sluice_pipeline::replay::{Archived, Request};
 use sluice_snowflake::sql::replay::Range;
 use uuid::Uuid;
@@ -100,7 +100,7 @@ struct Replay<'a> {
 
 pub async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
     let platform = &context.platform;
-    let table = table(&platform.place.sources.tables, &args.topic)?;
+    let table = table(&platform.place.sources, &args.topic)?;
     if args.from >= args.to {
         return Err(Failure::usage("the replayed time ends before it begins")
             .hint("--to is exclusive for a time, and a date stands for its whole day"));
@@ -142,14 +142,15 @@ pub async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
     Box::pin(replay.settle(answer, &ranges, &files, &by, setting("SLUICE_BUS_NAME")?)).await
 }
 
-fn table<'a>(tables: &'a [Table], wanted: &str) -> Outcome<&'a Table> {
+fn table<'a>(sources: &'a Sources, wanted: &str) -> Outcome<&'a Table> {
+    let tables = &sources.tables;
     let topic = |table: &Table| match &table.source {
         Source::Kafka { topic, .. } => Some(topic.clone()),
         _ => None,
     };
     tables.iter().find(|table| topic(table).as_deref() == Some(wanted)).ok_or_else(|| {
         let topics: Vec<String> = tables.iter().filter_map(topic).collect();
-        Failure::usage(format!("no table of platform/sources.yaml takes the topic '{wanted}'"))
+        Failure::usage(format!("no table of {} takes the topic '{wanted}'", sources.file()))
             .hint(format!("there are {}", topics.join(", ")))
     })
 }
@@ -210,16 +211,14 @@ impl Partition {
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::Sources;
-
     use super::*;
 
     #[test]
     fn a_topic_is_found_by_its_whole_name() {
         let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
-        let found = table(&sources.tables, "purchases").expect("a table");
+        let found = table(&sources, "purchases").expect("a table");
         assert_eq!(found.table.to_string(), "STREAMING.PUBLIC.PURCHASES");
-        let failure = table(&sources.tables, "purchase").expect_err("no topic");
+        let failure = table(&sources, "purchase").expect_err("no topic");
         assert_eq!(failure.exit_code(), 2);
         assert!(failure.text().contains("there are purchases"), "{}", failure.text());
     }
