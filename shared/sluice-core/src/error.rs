@@ -110,6 +110,7 @@ pub struct Error {
     context: Vec<(&'static str, String)>,
     retry_after: Option<Duration>,
     hint: Option<Box<str>>,
+    is_final: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -123,6 +124,7 @@ impl Error {
             context: Vec::new(),
             retry_after: None,
             hint: None,
+            is_final: false,
             source: None,
         }
     }
@@ -175,6 +177,14 @@ impl Error {
         self
     }
 
+    /// Only other data, another contract or another build makes the same work end otherwise. Said where that is known, and
+    /// never concluded from a kind: what nobody has called final waits and is tried again.
+    #[must_use]
+    pub fn as_final(mut self) -> Self {
+        self.is_final = true;
+        self
+    }
+
     /// Adds what the operation was about: a table, a key, a statement handle. Never a row value.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
@@ -212,6 +222,10 @@ impl Error {
     /// The error's own hint; `None` where that of its kind will do.
     pub fn hint(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    pub fn is_final(&self) -> bool {
+        self.is_final
     }
 
     pub fn is_transient(&self) -> bool {
@@ -286,6 +300,12 @@ mod tests {
         let error = error.with_hint("ask again later");
         assert_eq!(error.chain(), "nothing was begun (table=DLT.A.B): a plan");
         assert_eq!(apart(&error.answer()), ("nothing was begun (table=DLT.A.B): a plan", Some("ask again later")));
+    }
+
+    #[test]
+    fn no_kind_of_error_is_final_unless_it_is_said() {
+        assert!(Kind::ALL.into_iter().all(|kind| !Error::new(kind, "x").is_final()));
+        assert!(Error::invalid_data("x").as_final().with("table", "A.B.C").is_final());
     }
 
     #[test]

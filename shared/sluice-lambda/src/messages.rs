@@ -2,7 +2,7 @@
 
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use futures::{StreamExt, stream};
-use sluice_core::Result;
+use sluice_core::{Error, Kind, Result};
 
 use crate::{Action, hint, policy};
 
@@ -16,16 +16,16 @@ pub async fn each_message(event: SqsEvent, handle: impl AsyncFn(&str) -> Result<
         .map(async |message: SqsMessage| {
             let id = message.message_id.unwrap_or_default();
             let error = Box::pin(handle(message.body.as_deref().unwrap_or_default())).await.err()?;
-            let row = policy(error.kind());
+            let redelivered = may_succeed(&error);
             tracing::error!(
                 message_id = id,
                 error = error.chain(),
                 error_kind = %error.kind(),
-                redelivered = row.action == Action::Redeliver,
+                redelivered,
                 hint = hint(&error),
                 "a message failed"
             );
-            (row.action == Action::Redeliver).then(|| {
+            redelivered.then(|| {
                 let mut failure = BatchItemFailure::default();
                 failure.item_identifier = id;
                 failure
@@ -40,10 +40,15 @@ pub async fn each_message(event: SqsEvent, handle: impl AsyncFn(&str) -> Result<
     response
 }
 
+/// Whether another delivery may end otherwise. A kind alone never makes a message vanish: an answer that is garbage is
+/// InvalidData too, and the next one may be whole. Another run's work is done, whoever says so.
+fn may_succeed(error: &Error) -> bool {
+    let acknowledged = policy(error.kind()).action == Action::Acknowledge;
+    !(acknowledged && (error.is_final() || error.kind() == Kind::Conflict))
+}
+
 #[cfg(test)]
 mod tests {
-    use sluice_core::Error;
-
     use super::*;
 
     #[test]
@@ -52,13 +57,19 @@ mod tests {
             serde_json::from_value::<SqsMessage>(serde_json::json!({"messageId": id, "body": body})).expect("a message")
         };
         let mut event = SqsEvent::default();
-        event.records = vec![message("1", "ok"), message("2", "away"), message("3", "broken"), message("4", "ok")];
+        event.records = ["ok", "away", "broken", "garbled", "taken"]
+            .iter()
+            .zip(1..)
+            .map(|(body, id)| message(&id.to_string(), body))
+            .collect();
         let response = futures::executor::block_on(each_message(event, async |body| match body {
             "away" => Err(Error::unavailable("the warehouse is away")),
-            "broken" => Err(Error::invalid_data("the commit is truncated")),
+            "broken" => Err(Error::invalid_data("the commit is truncated").as_final()),
+            "garbled" => Err(Error::invalid_data("the answer's body is not JSON")),
+            "taken" => Err(Error::conflict("another run has committed first")),
             _ => Ok(()),
         }));
         let ids: Vec<&str> = response.batch_item_failures.iter().map(|f| f.item_identifier.as_str()).collect();
-        assert_eq!(ids, ["2"]);
+        assert_eq!(ids, ["2", "4"]);
     }
 }

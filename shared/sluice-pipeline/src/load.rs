@@ -44,7 +44,7 @@ pub enum LedgerState {
 pub struct Patience {
     /// It is asked this often.
     pub poll: Duration,
-    /// What it has not confirmed by then has failed.
+    /// What it has not confirmed by then is an error of each delivery.
     pub limit: Duration,
 }
 
@@ -57,7 +57,12 @@ pub enum PipeProgress {
     Loaded {
         rows: u64,
     },
+    /// Some of its rows were refused.
     Failed {
+        reason: String,
+    },
+    /// Some of the files could not be read. They may be handed in again.
+    Unread {
         reason: String,
     },
 }
@@ -116,7 +121,7 @@ pub async fn commit(
         return Ok(Loaded::Failed { reason, already: true });
     }
     let commit = match readable(store, lake, at).await {
-        Err(error) if is_final(&error) => {
+        Err(error) if error.is_final() => {
             announce_failure(bus, RunId("unreadable".into()), at, &error).await?;
             let reason = error.chain();
             warehouse.refuse(lake, at, &reason).await?;
@@ -126,7 +131,7 @@ pub async fn commit(
     };
     let outcome = match bring_in(warehouse, &commit, state, patience).await {
         // Announced before it is recorded: what dies between the two is announced again, with the same id.
-        Err(error) if is_final(&error) => {
+        Err(error) if error.is_final() => {
             announce_failure(bus, commit.run_id.clone(), at, &error).await?;
             let reason = error.chain();
             warehouse.settle(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
@@ -150,15 +155,14 @@ pub async fn commit(
     Ok(outcome)
 }
 
-/// Only other data, another contract or another build makes this end otherwise: to deliver it again is of no use.
-fn is_final(error: &Error) -> bool {
-    matches!(error.kind(), Kind::InvalidData | Kind::SchemaMismatch | Kind::Unsupported)
-}
-
+/// A commit is never written twice, so one that cannot be read never will be.
 async fn readable(store: &impl ObjectStore, lake: &LakeId, at: &CommitRef) -> Result<Commit> {
-    let commit = log::read_commit(store, &at.table, at.sequence).await?;
+    let torn = |error: &Error| matches!(error.kind(), Kind::InvalidData | Kind::Unsupported);
+    let commit = log::read_commit(store, &at.table, at.sequence).await;
+    let commit = commit.map_err(|error| if torn(&error) { error.as_final() } else { error })?;
     if commit.lake_id != *lake {
-        return Err(Error::invalid_data("the commit belongs to another lake").with("lake_id", &commit.lake_id));
+        let error = Error::invalid_data("the commit belongs to another lake").with("lake_id", &commit.lake_id);
+        return Err(error.as_final());
     }
     Ok(commit)
 }
@@ -178,7 +182,10 @@ async fn bring_in(
             Ok(Loaded::Done { rows: warehouse.copy(commit).await?, already: false })
         }
         Loader::Snowpipe => pipe(warehouse, commit, &state, patience).await,
-        Loader::Streaming => Err(Error::unsupported("a streaming table takes no commits").with("table", &commit.table)),
+        Loader::Streaming => {
+            let error = Error::unsupported("a streaming table takes no commits").with("table", &commit.table);
+            Err(error.as_final())
+        }
     }
 }
 
@@ -190,25 +197,43 @@ async fn pipe(warehouse: &impl Warehouse, commit: &Commit, state: &LedgerState, 
     };
     let failed = |reason: String| {
         let error = Error::invalid_data(format!("the load failed: {reason}"));
-        Err(error.with("table", &commit.table).with("sequence", commit.sequence))
+        Err(error.with("table", &commit.table).with("sequence", commit.sequence).as_final())
     };
-    match progress {
-        PipeProgress::Unknown | PipeProgress::Pending if is_overdue(state, patience.limit) => {
-            failed(format!("Snowpipe has not confirmed the files within {} seconds", patience.limit.as_secs()))
-        }
-        PipeProgress::Unknown => {
+    match &progress {
+        PipeProgress::Unknown | PipeProgress::Unread { .. } => {
             warehouse.prepare(commit).await?;
             warehouse.submit(commit).await?;
-            Ok(Loaded::LookAgain(patience.poll))
         }
-        PipeProgress::Pending => Ok(Loaded::LookAgain(patience.poll)),
-        PipeProgress::Loaded { rows } if rows == commit.rows => {
+        PipeProgress::Pending => {}
+        &PipeProgress::Loaded { rows } if rows == commit.rows => {
             warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
-            Ok(Loaded::Done { rows, already: false })
+            return Ok(Loaded::Done { rows, already: false });
         }
-        PipeProgress::Loaded { rows } => failed(format!("Snowpipe loaded {rows} rows of {} committed", commit.rows)),
-        PipeProgress::Failed { reason } => failed(reason),
+        PipeProgress::Loaded { rows } => {
+            return failed(format!("Snowpipe loaded {rows} rows of {} committed", commit.rows));
+        }
+        PipeProgress::Failed { reason } => return failed(reason.clone()),
     }
+    if is_overdue(state, patience.limit) {
+        return Err(overdue(commit, progress, patience.limit));
+    }
+    Ok(Loaded::LookAgain(patience.poll))
+}
+
+/// Nothing says that the data is at fault, so nothing ends: a pipe that is paused, or that may not read its stage, loads
+/// the files when somebody has mended it. Each delivery says so until then.
+fn overdue(commit: &Commit, progress: PipeProgress, limit: Duration) -> Error {
+    let seconds = limit.as_secs();
+    let text = format!("Snowpipe has not confirmed the files within {seconds} seconds");
+    let error = Error::new(Kind::Timeout, text).with("table", &commit.table).with("sequence", commit.sequence);
+    let error = match progress {
+        PipeProgress::Unread { reason } => error.because(reason),
+        _ => error,
+    };
+    error.with_hint(
+        "ask SYSTEM$PIPE_STATUS of the table's pipe and mend what stops it (its owner's grants, the stage, the lake's \
+         permissions); the sweep hands the files in again",
+    )
 }
 
 fn is_overdue(state: &LedgerState, limit: Duration) -> bool {

@@ -1,7 +1,9 @@
 //! What Snowflake's codes mean for a caller: the one place that looks at them.
 //!
 //! A code decides before an SQLSTATE, and an SQLSTATE before the HTTP status. What is unknown is permanent: to repeat
-//! what we do not understand is how a function spends its fifteen minutes.
+//! what we do not understand is how a function spends its fifteen minutes. It is not final: only a refused value and a
+//! block's own verdict are, and everything else may load once somebody has mended its cause. SQLSTATE 22000 is the
+//! warehouse's word for its surroundings (stage, keys, quotas) and never one for data.
 
 use serde::Deserialize;
 use sluice_core::{Error, Kind, Retry};
@@ -16,6 +18,7 @@ const MESSAGE_CHARS: usize = 400;
 pub fn classify(status: u16, code: Option<&str>, sqlstate: Option<&str>, message: &str) -> Error {
     let (kind, retry) =
         code.and_then(by_code).or_else(|| sqlstate.and_then(by_sqlstate)).unwrap_or_else(|| by_status(status));
+    let hint = code.and_then(|code| hint(code, message));
     // A message about a value may quote the value; what our own block raises never does.
     let raised = code == Some(ROWS_MISMATCH) || sqlstate == Some("P0001");
     let text = if kind == Kind::InvalidData && !raised {
@@ -32,7 +35,32 @@ pub fn classify(status: u16, code: Option<&str>, sqlstate: Option<&str>, message
     if let Some(sqlstate) = sqlstate {
         error = error.with("sqlstate", sqlstate);
     }
-    error
+    if let Some(hint) = hint {
+        error = error.with_hint(hint);
+    }
+    // Nothing above says InvalidData but of a value, or of rows that are not those of the commit.
+    if kind == Kind::InvalidData { error.as_final() } else { error }
+}
+
+/// What to do about a refusal whose kind says too little.
+fn hint(code: &str, message: &str) -> Option<&'static str> {
+    let denied = ["denied", "403", "forbidden"].iter().any(|word| message.to_lowercase().contains(word));
+    Some(match code {
+        "091003" if denied => {
+            "let the role of the storage integration read the lake (bucket policy, KMS key, trust policy with the \
+             integration's user and external id); the sweep loads the commit then"
+        }
+        "091003" | "091016" => {
+            "look at the stage, its storage integration and the bucket; the sweep loads the commit then"
+        }
+        "000625" => "another statement holds the table; SHOW LOCKS IN ACCOUNT names it, and the load is tried again",
+        "000904" => "bring the table's columns and platform/sources.yaml together; the sweep loads the commit then",
+        "090073" => "raise the resource monitor's quota or wait for its next period; the sweep loads the commit then",
+        _ if code.starts_with("09") => {
+            "look at the object that the message names and at the settings of role, warehouse and stage; the sweep tries again"
+        }
+        _ => return None,
+    })
 }
 
 /// Classifies an answer by its JSON body, or by its status alone when the body is something else.
@@ -73,12 +101,13 @@ fn by_code(code: &str) -> Option<(Kind, Retry)> {
         // Objects.
         "000709" | "002003" | "002043" | "091016" => (Kind::NotFound, Permanent),
         "002002" => (Kind::Conflict, Permanent),
-        "000904" => (Kind::SchemaMismatch, Permanent),
+        // A column that is not there: somebody has altered the table.
+        "000904" => (Kind::Config, Permanent),
+        // The stage's location cannot be read: permissions, keys or the bucket. Worth another delivery.
+        "091003" => (Kind::Config, Exhausted),
         // The statement itself: ours, so our fault.
-        "000006" | "000008" | "001003" | "002139" | "100132" | "390142" | "391902" | "391903" => {
-            (Kind::Internal, Permanent)
-        }
-        "000002" | "391908" | "391911" => (Kind::Unsupported, Permanent),
+        "000002" | "000006" | "000008" | "001003" | "002139" | "100132" | "390142" | "391902" | "391903" | "391908"
+        | "391911" => (Kind::Internal, Permanent),
         // Passing.
         "000603" | "000625" => (Kind::Unavailable, Transient),
         "390505" => (Kind::RateLimited, Transient),
@@ -87,6 +116,8 @@ fn by_code(code: &str) -> Option<(Kind, Retry)> {
         "000630" => (Kind::Timeout, Exhausted),
         "090073" => (Kind::RateLimited, Exhausted),
         ROWS_MISMATCH => (Kind::InvalidData, Permanent),
+        // The warehouse's surroundings: settings, stages, integrations, quotas.
+        _ if code.len() == 6 && code.starts_with("09") => (Kind::Config, Exhausted),
         // Conversions of values.
         _ if code.len() == 6 && code.starts_with("100") => (Kind::InvalidData, Permanent),
         _ => return None,
@@ -101,8 +132,10 @@ fn by_sqlstate(sqlstate: &str) -> Option<(Kind, Retry)> {
         "42501" => (Kind::Auth, Retry::Permanent),
         "42601" => (Kind::Internal, Retry::Permanent),
         "57014" => (Kind::Unavailable, Retry::Exhausted),
-        "0A000" => (Kind::Unsupported, Retry::Permanent),
-        _ if sqlstate.starts_with("22") => (Kind::InvalidData, Retry::Permanent),
+        "0A000" => (Kind::Internal, Retry::Permanent),
+        // Out of range, not a time, division by zero, not a number: of a value, each of them.
+        "22003" | "22007" | "22012" | "22018" => (Kind::InvalidData, Retry::Permanent),
+        "22000" => (Kind::Unavailable, Retry::Exhausted),
         _ => return None,
     })
 }
@@ -131,7 +164,7 @@ mod tests {
     fn each_known_refusal_has_a_kind_and_a_retry_status() {
         use Retry::{Exhausted, Permanent, Transient};
         type Case = (u16, Option<&'static str>, Option<&'static str>, Kind, Retry);
-        let cases: [Case; 41] = [
+        let cases: [Case; 52] = [
             (401, Some("390144"), None, Kind::Auth, Permanent),
             (401, Some("390303"), None, Kind::Auth, Permanent),
             (401, Some("390318"), None, Kind::Auth, Permanent),
@@ -146,15 +179,26 @@ mod tests {
             (422, Some("000709"), Some("02000"), Kind::NotFound, Permanent),
             (422, Some("091016"), Some("22000"), Kind::NotFound, Permanent),
             (422, Some("002002"), Some("42710"), Kind::Conflict, Permanent),
-            (422, Some("000904"), Some("42000"), Kind::SchemaMismatch, Permanent),
+            (422, Some("000904"), Some("42000"), Kind::Config, Permanent),
+            (422, Some("091003"), Some("22000"), Kind::Config, Exhausted),
+            (422, Some("090105"), Some("22000"), Kind::Config, Exhausted),
+            (422, Some("090106"), Some("22000"), Kind::Config, Exhausted),
+            (422, Some("090084"), Some("22000"), Kind::Config, Exhausted),
+            (422, Some("040052"), Some("22000"), Kind::Unavailable, Exhausted),
+            (422, Some("100072"), Some("22000"), Kind::InvalidData, Permanent),
+            (422, None, Some("22003"), Kind::InvalidData, Permanent),
+            (422, None, Some("22007"), Kind::InvalidData, Permanent),
+            (422, None, Some("22012"), Kind::InvalidData, Permanent),
+            (422, None, Some("22018"), Kind::InvalidData, Permanent),
+            (422, None, Some("22023"), Kind::Internal, Permanent),
             (422, Some("001003"), Some("42000"), Kind::Internal, Permanent),
             (422, Some("002139"), Some("42601"), Kind::Internal, Permanent),
             (422, Some("000006"), Some("0A000"), Kind::Internal, Permanent),
             (400, Some("390142"), None, Kind::Internal, Permanent),
             (400, Some("391902"), None, Kind::Internal, Permanent),
-            (422, Some("000002"), Some("0A000"), Kind::Unsupported, Permanent),
-            (400, Some("391911"), None, Kind::Unsupported, Permanent),
-            (200, Some("391908"), Some("00000"), Kind::Unsupported, Permanent),
+            (422, Some("000002"), Some("0A000"), Kind::Internal, Permanent),
+            (400, Some("391911"), None, Kind::Internal, Permanent),
+            (200, Some("391908"), Some("00000"), Kind::Internal, Permanent),
             (422, Some("000603"), Some("XX000"), Kind::Unavailable, Transient),
             (422, Some("000625"), Some("57014"), Kind::Unavailable, Transient),
             (422, Some("000604"), Some("57014"), Kind::Unavailable, Exhausted),
@@ -177,7 +221,16 @@ mod tests {
         for (status, code, sqlstate, kind, retry) in cases {
             let error = classify(status, code, sqlstate, "m");
             assert_eq!((error.kind(), error.retry()), (kind, retry), "{status} {code:?} {sqlstate:?}");
+            assert_eq!(error.is_final(), kind == Kind::InvalidData, "{status} {code:?} {sqlstate:?}");
         }
+    }
+
+    #[test]
+    fn a_lake_that_cannot_be_read_is_no_bad_data_and_says_what_to_do() {
+        let message = "Failure using stage area. Cause: [Access Denied (Status Code: 403; Error Code: AccessDenied)]";
+        let error = classify(422, Some("091003"), Some("22000"), message);
+        assert!(!error.is_final() && error.chain().contains("Access Denied"), "{error:?}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("storage integration")), "{:?}", error.hint());
     }
 
     #[test]

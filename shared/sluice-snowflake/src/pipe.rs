@@ -54,6 +54,9 @@ pub struct FileReport {
     /// May quote a value: for the ledger, never for a log.
     #[serde(default)]
     pub first_error: Option<String>,
+    /// What kept the file from being read at all.
+    #[serde(default)]
+    pub system_error: Option<String>,
     /// Nothing more will happen to this file.
     #[serde(default)]
     pub complete: bool,

@@ -20,10 +20,12 @@ struct OneTable {
     age: Cell<Duration>,
     /// The pipe never says anything.
     silent: bool,
+    /// The pipe may not read its files.
+    denied: Cell<bool>,
     /// Whether the target has the commit's columns.
     prepared: Cell<bool>,
-    /// What the warehouse says to every load.
-    refusal: Option<Kind>,
+    /// What the warehouse says to every load, and whether that is final.
+    refusal: Option<(Kind, bool)>,
     faults: Faults,
 }
 
@@ -40,8 +42,9 @@ impl Warehouse for OneTable {
     }
 
     async fn copy(&self, commit: &Commit) -> Result<u64> {
-        if let Some(kind) = self.refusal {
-            return Err(Error::new(kind, "the warehouse refuses"));
+        if let Some((kind, is_final)) = self.refusal {
+            let error = Error::new(kind, "the warehouse refuses");
+            return Err(if is_final { error.as_final() } else { error });
         }
         self.faults.call(|| {
             assert!(self.prepared.get(), "rows came before their columns");
@@ -67,6 +70,7 @@ impl Warehouse for OneTable {
         self.faults.call(|| match self.piped.get() {
             _ if self.silent => PipeProgress::Unknown,
             None => PipeProgress::Unknown,
+            Some(_) if self.denied.get() => PipeProgress::Unread { reason: "Access Denied".into() },
             Some(rows) => PipeProgress::Loaded { rows },
         })
     }
@@ -167,17 +171,33 @@ fn a_pipe_that_never_answers_is_waited_for_up_to_the_limit() {
         assert_eq!(looked, Loaded::LookAgain(Duration::from_secs(30)), "after {age} s");
     }
     warehouse.age.set(Duration::from_secs(3_600));
-    let (reason, _) = failure(deliver(&store, &warehouse, &bus));
-    assert!(reason.contains("within 3600 seconds"), "{reason}");
-    assert!(matches!(*warehouse.ledger.borrow(), Some(LedgerState::Failed { .. })));
-    assert_eq!(told(&bus), [("LoadFailed", "InvalidData".into())]);
+    let error = deliver(&store, &warehouse, &bus).expect_err("overdue");
+    assert!(error.chain().contains("within 3600 seconds") && error.hint().is_some(), "{error:?}");
+    assert!(matches!(*warehouse.ledger.borrow(), Some(LedgerState::Submitted { .. })), "it is not over");
+    assert!(told(&bus).is_empty());
+}
+
+#[test]
+fn files_that_a_pipe_may_not_read_are_handed_in_again_and_load_when_it_may() {
+    let (store, bus) = (store("snowpipe"), MemoryBus::default());
+    let warehouse = OneTable { denied: Cell::new(true), ..OneTable::default() };
+    for age in [0, 60] {
+        warehouse.age.set(Duration::from_secs(age));
+        assert_eq!(deliver(&store, &warehouse, &bus).expect("not yet"), Loaded::LookAgain(Duration::from_secs(30)));
+    }
+    warehouse.age.set(Duration::from_secs(7_200));
+    let error = deliver(&store, &warehouse, &bus).expect_err("overdue");
+    assert!(error.chain().contains("Access Denied") && !error.is_final(), "{error:?}");
+    warehouse.denied.set(false);
+    assert_eq!(deliver(&store, &warehouse, &bus).expect("a load"), Loaded::Done { rows: 5, already: false });
+    assert_eq!(told(&bus).len(), 1);
 }
 
 #[test]
 fn what_can_never_load_ends_in_the_ledger_and_is_announced_once() {
     for kind in [Kind::InvalidData, Kind::SchemaMismatch, Kind::Unsupported] {
         let (store, bus) = (store("copy"), MemoryBus::default());
-        let warehouse = OneTable { refusal: Some(kind), ..OneTable::default() };
+        let warehouse = OneTable { refusal: Some((kind, true)), ..OneTable::default() };
         assert!(!failure(deliver(&store, &warehouse, &bus)).1);
         assert!(failure(deliver(&store, &warehouse, &bus)).1);
         assert_eq!(told(&bus), [("LoadFailed", kind.as_str().into())]);
@@ -185,10 +205,10 @@ fn what_can_never_load_ends_in_the_ledger_and_is_announced_once() {
 }
 
 #[test]
-fn what_an_operator_can_mend_from_outside_is_delivered_again_and_loads_then() {
-    for kind in [Kind::Auth, Kind::Config, Kind::NotFound, Kind::Unavailable, Kind::Timeout, Kind::RateLimited] {
+fn whatever_nobody_called_final_is_delivered_again_and_loads_then() {
+    for kind in Kind::ALL {
         let (store, bus) = (store("copy"), MemoryBus::default());
-        let mut warehouse = OneTable { refusal: Some(kind), ..OneTable::default() };
+        let mut warehouse = OneTable { refusal: Some((kind, false)), ..OneTable::default() };
         assert_eq!(deliver(&store, &warehouse, &bus).expect_err("not yet").kind(), kind);
         assert!(warehouse.ledger.borrow().is_none() && bus.announced.borrow().is_empty());
         warehouse.refusal = None;
@@ -202,7 +222,7 @@ fn whichever_call_fails_a_hopeless_commit_is_announced_before_it_is_recorded() {
         for call in 0..6 {
             let store = store("copy");
             let faults = Faults::at(call, after_acting);
-            let warehouse = OneTable { refusal: Some(Kind::InvalidData), faults, ..OneTable::default() };
+            let warehouse = OneTable { refusal: Some((Kind::InvalidData, true)), faults, ..OneTable::default() };
             let bus = MemoryBus { faults: Faults::at(call / 3, after_acting), ..MemoryBus::default() };
             let done = (0..6).any(|_| {
                 let ended = deliver(&store, &warehouse, &bus);

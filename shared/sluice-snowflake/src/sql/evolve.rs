@@ -58,7 +58,8 @@ pub fn statements(commit: &Commit, present: &[Present], permits: impl Fn(&str) -
         let stored = column.name.to_uppercase();
         let wanted = ddl::column_type(column.column_type);
         let refused = |message: &str| {
-            Err(Error::new(Kind::SchemaMismatch, message).with("table", &commit.table).with("column", &column.name))
+            let error = Error::new(Kind::SchemaMismatch, message).with("table", &commit.table);
+            Err(error.with("column", &column.name).as_final())
         };
         let statement = match present.iter().find(|present| present.name == stored) {
             // Not required in the warehouse, whatever the contract says: older rows have no value.
@@ -185,10 +186,10 @@ mod tests {
             ("extra", "date", false),
         ] {
             let error = statements(&with(name, column_type), &products(), |_| permitted).expect_err("refused");
-            assert_eq!(error.kind(), Kind::SchemaMismatch, "{name} {column_type}");
+            assert_eq!((error.kind(), error.is_final()), (Kind::SchemaMismatch, true), "{name} {column_type}");
             assert!(error.to_string().contains(name), "{error}");
         }
         let missing = statements(&with("extra", "date"), &[], |_| true).expect_err("no table");
-        assert_eq!(missing.kind(), Kind::NotFound);
+        assert_eq!((missing.kind(), missing.is_final()), (Kind::NotFound, false));
     }
 }
