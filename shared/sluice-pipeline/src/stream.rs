@@ -8,6 +8,7 @@
 //! Before the offset passes a record, the record is in the archive, and a record that breaks its table's contract is
 //! in the dead-letter folder too.
 
+mod pace;
 mod partition;
 mod plain;
 mod port;

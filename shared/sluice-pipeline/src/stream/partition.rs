@@ -1,7 +1,5 @@
 //! One partition's batch: skip, keep, append, confirm.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
@@ -14,7 +12,9 @@ use sluice_core::{
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Appended, Batch, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream, record,
+    Appended, Batch, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream,
+    pace::CommitPace,
+    record,
     row::{self, RowWriter},
 };
 
@@ -22,9 +22,6 @@ use super::{
 const USUAL_ROW_BYTES: usize = 600;
 /// Dead letters under way at once.
 const DEAD_LETTERS_AT_ONCE: usize = 16;
-/// How often the channel is asked whether the rows are durable: soon at first, since an answer in time is latency.
-const FIRST_POLL: Duration = Duration::from_millis(25);
-const SLOWEST_POLL: Duration = Duration::from_millis(500);
 /// A redelivery reaches back by the batches in flight. One that ends further back than this is another topic under the
 /// same name, or a replay: both are something that a person should know of.
 const FAR_BELOW: i64 = 100_000;
@@ -35,6 +32,7 @@ pub(super) struct Held {
     continuation: String,
     committed: Option<i64>,
     errors: u64,
+    pace: CommitPace,
     far_below_reported: bool,
 }
 
@@ -166,7 +164,13 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             let refused = Refused { rows: 0, total: opened.errors, reason: opened.last_error };
             self.catch_up_on_refused(work, &refused, committed).await?;
         }
-        Ok(Held { continuation: opened.continuation, committed, errors: opened.errors, far_below_reported: false })
+        Ok(Held {
+            continuation: opened.continuation,
+            committed,
+            errors: opened.errors,
+            pace: CommitPace::default(),
+            far_below_reported: false,
+        })
     }
 
     /// Archives the records, dead-letters those that break the contract, and renders the others. When it returns, the
@@ -244,19 +248,25 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
     /// Waits until the rows up to `last` are durable. Returns what the warehouse refused meanwhile.
     async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<Refused> {
-        let mut wait = FIRST_POLL;
+        let (appended_at, mut asked) = (self.ports.clock.now(), 0);
+        let left = (work.invocation.deadline - appended_at).to_std().unwrap_or_default();
+        let mut wait = held.pace.wait(asked).min(left);
         loop {
+            if !wait.is_zero() {
+                self.ports.sleep.sleep(wait).await;
+            }
             let status = self.ports.channels.status(&work.channel).await?;
             if status.committed.is_some_and(|committed| committed >= last) {
                 let rows = status.errors.saturating_sub(held.errors);
                 held.committed = status.committed;
                 held.errors = status.errors;
+                held.pace.measured((self.ports.clock.now() - appended_at).to_std().unwrap_or_default());
                 return Ok(Refused { rows, total: status.errors, reason: status.last_error });
             }
+            asked += 1;
+            wait = held.pace.wait(asked);
             let left = work.invocation.deadline - self.ports.clock.now();
             if left.to_std().is_ok_and(|left| left > wait) {
-                self.ports.sleep.sleep(wait).await;
-                wait = (wait * 2).min(SLOWEST_POLL);
                 continue;
             }
             return Err(Error::new(Kind::Timeout, "the rows were appended but not committed in time")

@@ -95,8 +95,9 @@ impl Refusal {
             || code == "STALE_CONTINUATION_TOKEN_SEQUENCER"
             || code.starts_with("ERR_CHANNEL_MUST_BE_REOPENED")
             || code.starts_with("ERR_CHANNEL_HAS_INVALID_")
-            // Nothing more is said about a channel that is gone; opening it tells whether its table is gone too.
-            || (status == 404 && code.is_empty())
+            // Nothing more is said about a channel that is gone or no longer valid; opening it tells whether its table is
+            // gone too.
+            || (matches!(status, 404 | 409) && code.is_empty())
     }
 
     fn into_error(self, status: u16) -> Error {
