@@ -44,6 +44,10 @@ use crate::{
 
 const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
 const SNOWFLAKE_USER: &str = "SLUICE_LOADER";
+/// The role of every function, and the user's default one.
+const SNOWFLAKE_ROLE: &str = "SLUICE_LOADER";
+/// The role that makes what must exist.
+const FOUNDING_ROLE: &str = "SYSADMIN";
 pub const HUBSPOT_TOKEN: &str = "pat-local";
 pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
 const DBT_TOKEN: &str = "dbt-local";
@@ -54,6 +58,9 @@ const WINDOW: Duration = Duration::from_millis(200);
 
 /// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
 const COMMIT_DELAY: Duration = Duration::from_millis(50);
+
+/// How long a statement waits for a table, as docs/deploy.md sets it for the user.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Everything that runs. [`Stack::stop`] ends it; dropped without that, processes are killed.
 pub struct Stack {
@@ -116,11 +123,18 @@ impl Stack {
         let warehouse = Standin::open(standin_snowflake::Config {
             duckdb_path: folders.warehouse(),
             account: SNOWFLAKE_ACCOUNT.into(),
-            users: vec![standin_snowflake::User { name: SNOWFLAKE_USER.into(), public_key: keys.public.clone() }],
+            users: vec![standin_snowflake::User {
+                name: SNOWFLAKE_USER.into(),
+                public_key: keys.public.clone(),
+                roles: vec![SNOWFLAKE_ROLE.into(), FOUNDING_ROLE.into()],
+                default_role: Some(SNOWFLAKE_ROLE.into()),
+            }],
             lake_bucket: bucket.clone(),
             s3_endpoint: format!("http://127.0.0.1:{}", ports.aws),
             journal_dir: folders.state("snowflake"),
             commit_delay: COMMIT_DELAY,
+            loader_role: SNOWFLAKE_ROLE.into(),
+            lock_timeout: LOCK_TIMEOUT,
         })?;
         tasks.spawn(warehouse.clone().serve(listen(ports.snowflake).await?, stopped.clone()));
         tasks.spawn(standin_dbt_cloud::serve(
@@ -298,7 +312,7 @@ async fn foundation(sources: &Sources, keys: &Keys, port: u16, bucket: &str) -> 
         account: SNOWFLAKE_ACCOUNT.into(),
         url: Some(format!("http://127.0.0.1:{port}")),
         user: SNOWFLAKE_USER.into(),
-        role: "SYSADMIN".into(),
+        role: FOUNDING_ROLE.into(),
         warehouse: "LOADING".into(),
         secret: "private_key".into(),
     };

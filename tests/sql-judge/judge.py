@@ -35,6 +35,14 @@ OPAQUE = [
     (re.compile(r"CREATE PIPE IF NOT EXISTS \S+ AS (COPY INTO .*)", re.S), lambda found: [found[1]]),
 ]
 
+OPAQUE += [
+    # A format's options are judged where it is made.
+    (
+        re.compile(r"ALTER FILE FORMAT (\S+) SET (.*)", re.S),
+        lambda found: [f"CREATE FILE FORMAT IF NOT EXISTS {found[1]} TYPE = PARQUET {found[2]}"],
+    ),
+]
+
 # A text as it is quoted.
 TEXT = r"('(?:[^'\\]|\\.|'')*')"
 
@@ -49,7 +57,7 @@ OPAQUE += [
 
 # What must come back out of the hostile snapshots, unchanged, after an independent tokenizer has read it.
 HOSTILE_VALUES = {
-    "load_hostile": ["o'lake\\", "'; DROP TABLE x; --", "raw/it's/a\\b/🦀.parquet"],
+    "load_hostile": ["o'lake\\", "'; DROP TABLE x; --", "@ADMIN.OBSERVABILITY.LAKE/raw/it's/a\\b/", "🦀.parquet"],
     "foundation_hostile": ["o'lake\\", "s3://b'; DROP STAGE x; --/"],
 }
 HOSTILE_NAMES = ["A.B", 'IT\'S "QUOTED"', "SELECT", "🦀; DROP TABLE X --", "BACK\\SLASH", "ORDER", "GROUP", "TABLE"]

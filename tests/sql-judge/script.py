@@ -43,6 +43,13 @@ class Let:
 
 
 @dataclass
+class LetCount:
+    """Keeps how many rows the last change has changed."""
+
+    name: str
+
+
+@dataclass
 class If:
     condition: str
     steps: list = field(default_factory=list)
@@ -84,13 +91,14 @@ class Block:
 def parse_block(body):
     """The block's control flow. Raises ValueError for a shape that the renderer does not use."""
     pieces = split(body)
-    declared = re.fullmatch(r"DECLARE\s+(\w+) EXCEPTION \((-20\d{3}), '([^']*)'\)", pieces.pop(0))
-    if not declared:
-        raise ValueError("a block begins with the declaration of one exception")
+    exceptions = {}
+    if declared := re.fullmatch(r"DECLARE\s+(\w+) EXCEPTION \((-20\d{3}), '([^']*)'\)", pieces[0]):
+        name, number, message = declared.groups()
+        exceptions[name] = (int(number), message)
+        pieces.pop(0)
     if pieces.pop() != "END":
         raise ValueError("a block ends with END")
-    name, number, message = declared.groups()
-    block = Block({name: (int(number), message)}, [], [])
+    block = Block(exceptions, [], [])
     open_lists, variables = [block.steps], set()
 
     def opening(text, pattern):
@@ -118,7 +126,7 @@ def parse_block(body):
         if step is None:
             open_lists.pop()
         else:
-            if isinstance(step, Let):
+            if isinstance(step, (Let, LetCount)):
                 variables.add(step.name)
             open_lists[-1].append(step)
     if len(open_lists) != 1 or not block.handler:
@@ -131,6 +139,8 @@ def parse_step(piece, exceptions):
         return None
     if let := re.fullmatch(r"LET (\w+) INTEGER := \((.*)\)", piece, re.S):
         return Let(let[1], let[2])
+    if let := re.fullmatch(r"LET (\w+) INTEGER := SQLROWCOUNT", piece):
+        return LetCount(let[1])
     if raised := re.fullmatch(r"RAISE(?: (\w+))?", piece):
         if raised[1] not in (None, *exceptions):
             raise ValueError(f"RAISE {raised[1]}, which is not declared")

@@ -9,7 +9,7 @@ use std::{
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{
-    Error, Loader, Result, Sequence, Table, TableId,
+    Error, Kind, Loader, Result, Sequence, Table, TableId,
     port::{Later, Statements},
 };
 use sluice_lambda::{Invocation, each_message};
@@ -17,7 +17,7 @@ use sluice_pipeline::{
     load::{self, CommitRef, Loaded},
     log,
 };
-use sluice_snowflake::{Account, Snowpipe, SqlApi, sql::ledger};
+use sluice_snowflake::{Account, Snowpipe, SqlApi, sql::lock};
 use tokio::time::Instant;
 use tracing::{error, info};
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub struct Deps {
     pub queue: DelayQueue,
     pub statements: SqlApi<CachedSecrets>,
     pub pipe: Snowpipe<CachedSecrets>,
-    /// Tables whose lock row is known to be there.
+    /// Tables whose lock is known to be there.
     lockable: Mutex<BTreeSet<TableId>>,
     /// Tables that are known to have a commit's columns.
     shapes: Shapes,
@@ -90,7 +90,7 @@ impl Deps {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
         let table = self.config.sources.table(&at.table)?;
         if table.loader == Loader::Copy {
-            self.lock_row(&statements, at).await?;
+            self.lock(&statements, at).await?;
         }
         let warehouse = self.warehouse(&statements, table, invocation);
         let lake = &self.config.lake_id;
@@ -135,14 +135,18 @@ impl Deps {
         }
     }
 
-    /// Deliveries of one table stand in line at its lock row. Without the row none would wait, so it is made sure of once
-    /// per instance.
-    async fn lock_row(&self, statements: &impl Statements, at: &CommitRef) -> Result<()> {
+    /// Deliveries of one table stand in line at its lock. It is made sure of once per instance: a stack that was founded by
+    /// an earlier version has none.
+    async fn lock(&self, statements: &impl Statements, at: &CommitRef) -> Result<()> {
         if self.lockable().contains(&at.table) {
             return Ok(());
         }
-        let statement = ledger::lock_row(&self.config.lake_id, &at.table);
-        statements.execute(&statement, Uuid::new_v4(), &format!("sluice:lock:{}", at.table)).await?;
+        let statement = lock::create(&self.config.lake_id, &at.table);
+        match statements.execute(&statement, Uuid::new_v4(), &format!("sluice:lock:{}", at.table)).await {
+            // Another instance has made it at the same time.
+            Err(error) if error.kind() == Kind::Conflict => {}
+            made => drop(made?),
+        }
         self.lockable().insert(at.table.clone());
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sluice_core::{
-    Commit, Error, LakeId, Result, Schema, TableId,
+    Commit, Error, LakeId, Result, Retry, Schema, TableId,
     drift::Action,
     port::{Row, Secrets, Statements, required},
 };
@@ -96,8 +96,23 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
     }
 
     async fn copy(&self, commit: &Commit) -> Result<u64> {
-        self.execute("load", (&commit.lake_id, &at(commit)), &load::render(commit)?).await?;
-        Ok(commit.rows)
+        let rows = self.execute("load", (&commit.lake_id, &at(commit)), &load::render(commit)?).await?;
+        match rows.first().and_then(|row| row.get(load::RESULT_COLUMN)?.as_deref()) {
+            Some(load::LOADED | load::ALREADY_LOADED) => Ok(commit.rows),
+            Some(load::LOOK_AGAIN) => {
+                let text =
+                    "the table's lock has seen this commit, or has no row, and the ledger does not know the commit";
+                let error = Error::unavailable(text).with_retry(Retry::Exhausted).with("table", &commit.table);
+                Err(error.with("sequence", commit.sequence).with_hint(
+                    "nothing, if it passes: another delivery has loaded it a moment ago; otherwise run the foundation's \
+                     statement that makes the table's lock (docs/add-a-table.md)",
+                ))
+            }
+            other => {
+                let said = other.unwrap_or("nothing").to_owned();
+                Err(Error::internal("the load block answered something else than how it ended").with("answer", said))
+            }
+        }
     }
 
     async fn submit(&self, commit: &Commit) -> Result<()> {
@@ -122,8 +137,8 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
 
     async fn settle(&self, commit: &Commit, state: &LedgerState) -> Result<()> {
         let statement = match state {
-            LedgerState::Loaded { rows } => ledger::settle(commit, ledger::Status::Loaded, *rows, None),
-            LedgerState::Failed { reason } => ledger::settle(commit, ledger::Status::Failed, 0, Some(reason)),
+            LedgerState::Loaded { rows } => ledger::confirm(commit, *rows),
+            LedgerState::Failed { reason } => ledger::fail(commit, reason),
             LedgerState::Absent | LedgerState::Submitted { .. } => {
                 return Err(Error::internal("only an end can be settled").with("table", &commit.table));
             }
@@ -173,15 +188,27 @@ fn state(row: &Row) -> Result<LedgerState> {
 enum Fate {
     Pending,
     Loaded(u64),
+    /// Its rows were read, and some of them refused: it will not get better.
     Failed(String),
+    /// It was not read at all: permissions, keys, the bucket. It may be named again.
+    Unread(String),
+}
+
+impl Fate {
+    fn of_failure(rows_parsed: u64, reason: String) -> Self {
+        if rows_parsed > 0 { Fate::Failed(reason) } else { Fate::Unread(reason) }
+    }
 }
 
 fn fate_of_report(file: &FileReport) -> Fate {
-    let reason = || file.first_error.clone().unwrap_or_else(|| "Snowpipe gave no reason".into());
+    let failure = || {
+        let reason = file.first_error.clone().or_else(|| file.system_error.clone());
+        Fate::of_failure(file.rows_parsed, reason.unwrap_or_else(|| "Snowpipe gave no reason".into()))
+    };
     match file.status {
         FileStatus::Loaded => Fate::Loaded(file.rows_inserted),
-        FileStatus::Failed | FileStatus::Partial => Fate::Failed(reason()),
-        FileStatus::InProgress if file.complete => Fate::Failed(reason()),
+        FileStatus::Failed | FileStatus::Partial => failure(),
+        FileStatus::InProgress if file.complete => failure(),
         FileStatus::InProgress => Fate::Pending,
     }
 }
@@ -193,7 +220,11 @@ fn fate_of_history(row: &Row) -> Result<(&str, Fate)> {
             Fate::Loaded(rows.parse().map_err(|_| Error::internal("the copy history's row count is no number"))?)
         }
         "load in progress" => Fate::Pending,
-        _ => Fate::Failed(row.get("first_error_message").cloned().flatten().unwrap_or_else(|| "no reason kept".into())),
+        _ => {
+            let reason = row.get("first_error_message").cloned().flatten();
+            let parsed = row.get("row_parsed").and_then(|rows| rows.as_deref()?.parse().ok()).unwrap_or(0);
+            Fate::of_failure(parsed, reason.unwrap_or_else(|| "no reason kept".into()))
+        }
     };
     Ok((required(row, "file_name")?, fate))
 }
@@ -210,19 +241,25 @@ fn fates<'a>(told: impl IntoIterator<Item = (&'a str, Fate)>, commit: &Commit) -
     fates
 }
 
-/// The commit is where its files are: unknown as long as one is, pending as long as one is.
+/// The commit is where its files are: unknown as long as one is, pending as long as one is, unread if one is.
 fn progress(commit: &Commit, fates: &BTreeMap<String, Fate>) -> PipeProgress {
     let mut rows = 0;
     let mut pending = false;
+    let mut unread = None;
     for file in &commit.files {
         match fates.get(&file.path) {
             None => return PipeProgress::Unknown,
             Some(Fate::Pending) => pending = true,
             Some(Fate::Loaded(loaded)) => rows += loaded,
             Some(Fate::Failed(reason)) => return PipeProgress::Failed { reason: format!("{}: {reason}", file.path) },
+            Some(Fate::Unread(reason)) => unread = Some(format!("{}: {reason}", file.path)),
         }
     }
-    if pending { PipeProgress::Pending } else { PipeProgress::Loaded { rows } }
+    match unread {
+        Some(reason) => PipeProgress::Unread { reason },
+        None if pending => PipeProgress::Pending,
+        None => PipeProgress::Loaded { rows },
+    }
 }
 
 /// All sequences of a table that the ledger knows the end of, or that are being followed since less than the limit.

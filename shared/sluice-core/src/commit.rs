@@ -96,8 +96,18 @@ pub struct Commit {
     pub committed_at: DateTime<Utc>,
 }
 
+/// The most files that a commit may name. The statement that loads it has room for more in any layout of folders, and a
+/// commit that no statement can load must not move a cursor.
+pub const MOST_FILES: usize = 10_000;
+
 impl Commit {
     pub fn encode(&self) -> Result<Vec<u8>> {
+        if self.files.len() > MOST_FILES {
+            let error =
+                Error::unsupported("the run has written more files than one commit may name; nothing is committed");
+            let error = error.with("table", &self.table).with("files", self.files.len()).with("most", MOST_FILES);
+            return Err(error.with_hint("read the table in smaller steps: `sluice run TABLE --from … --to …`"));
+        }
         serde_json::to_vec_pretty(self).map_err(|error| Error::internal("cannot encode a commit").because(error))
     }
 
@@ -138,6 +148,22 @@ impl Commit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_commit_of_more_files_than_a_statement_names_is_not_written() {
+        let file = DataFile { path: "raw/A/B/C/data/r/x".into(), rows: 0, bytes: 0, checksum: String::new() };
+        let mut commit: Commit = serde_json::from_value(serde_json::json!({
+            "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": 1, "run_id": "r", "loader": "copy",
+            "disposition": "append", "key": [], "schema": [], "schema_fingerprint": "", "rows": 0,
+            "files": vec![file.clone(); MOST_FILES],
+            "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
+        }))
+        .expect("a commit");
+        assert!(commit.encode().is_ok());
+        commit.files.push(file);
+        let error = commit.encode().expect_err("too many");
+        assert!(error.kind() == crate::Kind::Unsupported && error.hint().is_some(), "{error:?}");
+    }
 
     #[test]
     fn a_commit_is_checked_when_it_is_read() {

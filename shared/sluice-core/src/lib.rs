@@ -21,7 +21,7 @@ pub mod split;
 pub mod table;
 pub mod yaml;
 
-pub use commit::{Commit, DataFile, Disposition, Rejected, Reset};
+pub use commit::{Commit, DataFile, Disposition, MOST_FILES, Rejected, Reset};
 pub use contract::{Cell, Violation};
 pub use cursor::Cursor;
 pub use drift::{Change, Mode};

@@ -20,10 +20,14 @@ use crate::{
     account::Account,
     error,
     rows::{self, ResultSet},
+    sql::load::STATEMENT_BYTES,
 };
 
 /// How long [`Statements::execute`] waits for a statement unless told otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(600);
+
+/// A statement whose function has died goes on so long and no longer, also one that waits for a lock.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Snowflake holds a request for 45 seconds before it answers 202.
 const HELD_FOR: Duration = Duration::from_secs(60);
@@ -82,20 +86,9 @@ impl<Sec: Secrets> SqlApi<Sec> {
     }
 
     async fn submit(&self, statement: &str, request: Uuid, tag: &str, deadline: Instant) -> Result<Response> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            statement: &'a str,
-            warehouse: &'a str,
-            role: &'a str,
-            parameters: Parameters<'a>,
-        }
-        #[derive(Serialize)]
-        struct Parameters<'a> {
-            query_tag: &'a str,
-        }
+        fits(statement)?;
         let url = format!("{}/api/v2/statements", self.account.base);
-        let (warehouse, role) = (&*self.account.warehouse, &*self.account.role);
-        let body = Body { statement, warehouse, role, parameters: Parameters { query_tag: tag } };
+        let body = Body::new(&self.account, statement, tag, ABANDONED_AFTER);
         let build = |token: &_, resend: bool| {
             let request = signed(Request::post(&url), token).query("requestId", request).query("retry", resend);
             request.timeout(HELD_FOR).json(&body)
@@ -162,6 +155,41 @@ impl<Sec: Secrets> Statements for Until<'_, Sec> {
     async fn execute(&self, statement: &str, request: Uuid, tag: &str) -> Result<Vec<Row>> {
         self.api.execute_until(statement, request, tag, self.deadline).await
     }
+}
+
+/// What a statement's request holds.
+#[derive(Serialize)]
+pub(crate) struct Body<'a> {
+    statement: &'a str,
+    /// Snowflake ends the statement itself after so many seconds.
+    timeout: u64,
+    warehouse: &'a str,
+    role: &'a str,
+    parameters: Parameters<'a>,
+}
+
+#[derive(Serialize)]
+struct Parameters<'a> {
+    query_tag: &'a str,
+    /// Whatever the account says: every time that we write or compare is in UTC.
+    timezone: &'static str,
+}
+
+impl<'a> Body<'a> {
+    pub(crate) fn new<Sec>(account: &'a Account<Sec>, statement: &'a str, tag: &'a str, limit: Duration) -> Self {
+        let Account { warehouse, role, .. } = account;
+        let parameters = Parameters { query_tag: tag, timezone: "UTC" };
+        Body { statement, timeout: limit.as_secs(), warehouse, role, parameters }
+    }
+}
+
+/// Refuses what Snowflake would refuse, before it is sent.
+pub(crate) fn fits(statement: &str) -> Result<()> {
+    if statement.len() > STATEMENT_BYTES {
+        let error = Error::internal("a statement is longer than Snowflake takes");
+        return Err(error.with("bytes", statement.len()).with("limit", STATEMENT_BYTES));
+    }
+    Ok(())
 }
 
 /// A request with the headers that every call of the account's own API needs.

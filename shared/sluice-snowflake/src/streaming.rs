@@ -158,11 +158,12 @@ impl<Sec: Secrets> Streaming<Sec> {
         let answer = account.send(&account.keys, &account.pace.retry, build, successful).await?;
         let host = wire::hostname(&answer)?;
 
+        // Without a role the token has the user's default one, whatever its other statements run as.
         let url = format!("{}/oauth/token", account.base);
         let build = |token: &Secret, _| {
             let form = form_urlencoded::Serializer::new(String::new())
                 .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-                .append_pair("scope", &host)
+                .append_pair("scope", &format!("{host} session:role:{}", account.role))
                 .append_pair("assertion", token.expose())
                 .finish();
             let request = Request::post(&url).header("accept", "application/json");

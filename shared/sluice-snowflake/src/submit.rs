@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sluice_core::{
     Result,
     port::{Progress, Secrets, Submissions},
@@ -11,7 +11,7 @@ use sluice_http::{Request, Response, RetryPolicy};
 use uuid::Uuid;
 
 use crate::{
-    client::{SqlApi, answered, handle, signed},
+    client::{Body, SqlApi, answered, fits, handle, signed},
     error,
     rows::ResultSet,
 };
@@ -24,24 +24,10 @@ const ENDED_FROM_OUTSIDE: [&str; 2] = ["000604", "000630"];
 
 impl<Sec: Secrets> Submissions for SqlApi<Sec> {
     async fn submit(&self, statement: &str, request: Uuid, tag: &str, limit: Duration) -> Result<String> {
-        #[derive(Serialize)]
-        struct Body<'a> {
-            statement: &'a str,
-            /// Snowflake ends the statement itself after so many seconds, should nobody be left to do it.
-            timeout: u64,
-            warehouse: &'a str,
-            role: &'a str,
-            parameters: Parameters<'a>,
-        }
-        #[derive(Serialize)]
-        struct Parameters<'a> {
-            query_tag: &'a str,
-        }
+        fits(statement)?;
         let account = self.account();
         let url = format!("{}/api/v2/statements", account.base);
-        let (warehouse, role) = (&*account.warehouse, &*account.role);
-        let parameters = Parameters { query_tag: tag };
-        let body = Body { statement, timeout: limit.as_secs(), warehouse, role, parameters };
+        let body = Body::new(account, statement, tag, limit);
         let build = |token: &_, resend: bool| {
             let request = signed(Request::post(&url), token).query("requestId", request).query("retry", resend);
             request.query("async", true).timeout(ANSWERED_WITHIN).json(&body)

@@ -10,7 +10,7 @@ use sluice_core::{
 };
 use sluice_pipeline::replay::delete_files;
 use sluice_snowflake::sql::{
-    ledger, load,
+    load, lock,
     replay::{self as sql, Range},
 };
 
@@ -115,7 +115,7 @@ impl Replay<'_> {
                 return Err(declined);
             }
         }
-        self.ask("preparing the ledger", &ledger::lock_row(self.lake_id(), &self.table.table)).await?;
+        self.ask("preparing the ledger", &lock::create(self.lake_id(), &self.table.table)).await?;
         let swap = replay.swap(files.len(), self.args.delete_unarchived)?;
         let rows = self.ask("swapping rows in", &swap).await.map_err(of_swap)?;
         let said = rows.first().map(|row| required(row, load::RESULT_COLUMN)).transpose()?;

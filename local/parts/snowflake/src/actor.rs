@@ -1,15 +1,15 @@
-//! The one thread that owns the DuckDB file. A file has one writer; here statements line up for it, and here it is
-//! given away to another process (dbt) and taken back.
+//! The one thread that owns the DuckDB file. A file belongs to one process; here work lines up for it, each statement goes
+//! into a session of its own, and here the file is given away to another process (dbt) and taken back.
 
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, mpsc},
+    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
     thread,
 };
 
 use anyhow::{Context, Result, anyhow};
-use duckdb::{Connection, InterruptHandle};
+use duckdb::Connection;
 use tokio::sync::{oneshot, watch};
 
 use crate::{
@@ -32,7 +32,35 @@ enum Message {
     /// Runs now, whoever has the file.
     Now(Box<dyn FnOnce(&mut File) + Send>),
     /// Waits until the file is here.
-    WhenOpen(Box<dyn FnOnce(&Connection) + Send>),
+    WhenOpen(Waiting),
+}
+
+/// What came while the file may be away.
+enum Waiting {
+    /// Runs on this thread.
+    Here(Box<dyn FnOnce(&Connection) + Send>),
+    /// Runs on a thread of its own, beside others.
+    Session(Box<dyn FnOnce(duckdb::Result<Connection>) + Send>),
+}
+
+/// How many sessions there are.
+#[derive(Default)]
+struct Sessions {
+    count: Mutex<usize>,
+    ended: Condvar,
+}
+
+impl Sessions {
+    fn wait_for_the_end(&self) {
+        let count = lock(&self.count);
+        // A panic in a session leaves the number as right as before.
+        drop(self.ended.wait_while(count, |count| *count > 0).unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn ended(&self) {
+        *lock(&self.count) -= 1;
+        self.ended.notify_all();
+    }
 }
 
 /// A handle on the thread. The thread ends, and closes the file, when the last handle is gone.
@@ -40,19 +68,19 @@ pub(crate) struct Actor {
     inbox: mpsc::Sender<Message>,
     path: PathBuf,
     away: watch::Sender<bool>,
-    /// Of the connection that is open or was open last.
-    interrupt: Arc<Mutex<Arc<InterruptHandle>>>,
+    sessions: Arc<Sessions>,
 }
 
 impl Actor {
     pub(crate) fn start(path: &Path, conn: Connection) -> Result<Self> {
         let (inbox, messages) = mpsc::channel();
-        let interrupt = Arc::new(Mutex::new(conn.interrupt_handle()));
+        let sessions = Arc::new(Sessions::default());
+        let started = Arc::clone(&sessions);
         thread::Builder::new()
             .name("warehouse".to_owned())
-            .spawn(move || work(File::Open(conn), messages))
+            .spawn(move || work(File::Open(conn), messages, &started))
             .context("cannot start the warehouse's thread")?;
-        Ok(Actor { inbox, path: path.to_owned(), away: watch::Sender::new(false), interrupt })
+        Ok(Actor { inbox, path: path.to_owned(), away: watch::Sender::new(false), sessions })
     }
 
     /// Runs `job` on the thread as soon as the file is open. The answer comes through the receiver, which may be dropped.
@@ -62,9 +90,23 @@ impl Actor {
     ) -> oneshot::Receiver<T> {
         let (answer, receiver) = oneshot::channel();
         // A send fails only when the thread has ended; the receiver then says so.
-        let _ = self.inbox.send(Message::WhenOpen(Box::new(move |conn| {
+        let job = Waiting::Here(Box::new(move |conn| {
             let _ = answer.send(job(conn));
-        })));
+        }));
+        let _ = self.inbox.send(Message::WhenOpen(job));
+        receiver
+    }
+
+    /// Runs `job` in a session of its own as soon as the file is open, beside whatever else runs.
+    pub(crate) fn session<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(duckdb::Result<Connection>) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (answer, receiver) = oneshot::channel();
+        let job = Waiting::Session(Box::new(move |conn| {
+            let _ = answer.send(job(conn));
+        }));
+        let _ = self.inbox.send(Message::WhenOpen(job));
         receiver
     }
 
@@ -83,15 +125,12 @@ impl Actor {
         let _ = self.away.subscribe().wait_for(|away| *away).await;
     }
 
-    /// Ends the statement that is running.
-    pub(crate) fn interrupt(&self) {
-        lock(&self.interrupt).interrupt();
-    }
-
-    /// Runs `before`, then closes the file. Statements that come later wait.
+    /// Waits for the sessions, runs `before`, then closes the file. Statements that come later wait.
     pub(crate) async fn release(&self, before: impl FnOnce(&File) + Send + 'static) -> Result<()> {
         self.away.send_replace(true);
+        let sessions = Arc::clone(&self.sessions);
         let released = self.now(move |file| {
+            sessions.wait_for_the_end();
             before(file);
             let File::Open(conn) = file else { return Ok(()) };
             let tables = catalogue::tables(conn)?;
@@ -109,13 +148,11 @@ impl Actor {
     /// Opens the file again, runs `after`, then what has been waiting.
     pub(crate) async fn take_back(&self, after: impl FnOnce(&Connection) -> Result<()> + Send + 'static) -> Result<()> {
         let path = self.path.clone();
-        let interrupt = Arc::clone(&self.interrupt);
         let taken = self.now(move |file| {
             if matches!(file, File::Away { .. }) {
                 let conn = catalogue::open(&path)
                     .with_context(|| format!("cannot open the warehouse's file {} again", path.display()))?;
                 after(&conn)?;
-                *lock(&interrupt) = conn.interrupt_handle();
                 *file = File::Open(conn);
             }
             anyhow::Ok(())
@@ -126,10 +163,7 @@ impl Actor {
     }
 }
 
-/// A statement that came while the file was away.
-type Waiting = Box<dyn FnOnce(&Connection) + Send>;
-
-fn work(mut file: File, messages: mpsc::Receiver<Message>) {
+fn work(mut file: File, messages: mpsc::Receiver<Message>, sessions: &Arc<Sessions>) {
     let mut waiting: VecDeque<Waiting> = VecDeque::new();
     for message in messages {
         match message {
@@ -139,7 +173,24 @@ fn work(mut file: File, messages: mpsc::Receiver<Message>) {
         while let File::Open(conn) = &file
             && let Some(job) = waiting.pop_front()
         {
-            job(conn);
+            match job {
+                Waiting::Here(job) => job(conn),
+                Waiting::Session(job) => start(job, conn, sessions),
+            }
         }
+    }
+}
+
+fn start(job: Box<dyn FnOnce(duckdb::Result<Connection>) + Send>, conn: &Connection, sessions: &Arc<Sessions>) {
+    let conn = conn.try_clone().and_then(catalogue::prepared);
+    *lock(&sessions.count) += 1;
+    let running = Arc::clone(sessions);
+    let spawned = thread::Builder::new().name("session".to_owned()).spawn(move || {
+        job(conn);
+        running.ended();
+    });
+    if spawned.is_err() {
+        // The job is gone, and whoever waits for its answer hears so.
+        sessions.ended();
     }
 }

@@ -47,16 +47,21 @@ pub(crate) type Tables = HashMap<(String, String), Arc<[Column]>>;
 
 /// Opens the file and makes the catalogue if it is not there.
 pub(crate) fn open(path: &std::path::Path) -> Result<Connection> {
-    let conn = Connection::open(path)?;
+    let conn = prepared(Connection::open(path)?)?;
     conn.execute_batch(
-        "SET TimeZone = 'UTC';
-         SET autoinstall_known_extensions = false;
-         CREATE SCHEMA IF NOT EXISTS \"_STANDIN\";
+        "CREATE SCHEMA IF NOT EXISTS \"_STANDIN\";
          CREATE TABLE IF NOT EXISTS \"_STANDIN\".OBJECTS (KIND VARCHAR, NAME VARCHAR, DEFINITION VARCHAR);
          CREATE TABLE IF NOT EXISTS \"_STANDIN\".COPY_HISTORY (
              PIPE VARCHAR, TABLE_PATH VARCHAR, FILE_NAME VARCHAR, STATUS VARCHAR, ROW_COUNT BIGINT,
-             FIRST_ERROR_MESSAGE VARCHAR, PIPE_RECEIVED_TIME TIMESTAMP, LAST_LOAD_TIME TIMESTAMP)",
+             FIRST_ERROR_MESSAGE VARCHAR, PIPE_RECEIVED_TIME TIMESTAMP, LAST_LOAD_TIME TIMESTAMP);
+         ALTER TABLE \"_STANDIN\".COPY_HISTORY ADD COLUMN IF NOT EXISTS ROW_PARSED BIGINT",
     )?;
+    Ok(conn)
+}
+
+/// A connection with the settings that each of them needs.
+pub(crate) fn prepared(conn: Connection) -> Result<Connection> {
+    conn.execute_batch("SET TimeZone = 'UTC'; SET autoinstall_known_extensions = false")?;
     Ok(conn)
 }
 

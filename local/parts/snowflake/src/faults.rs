@@ -16,6 +16,9 @@ pub(crate) enum Fault {
     LostAnswer,
     /// A statement is answered 202 at once, and done.
     Accepted,
+    /// What the next transaction commits is not seen by the next query of another session: Snowflake's READ_CONSISTENCY_MODE
+    /// is SESSION unless somebody has set it to GLOBAL.
+    UnseenCommit,
 }
 
 #[derive(Debug, Deserialize)]

@@ -26,6 +26,8 @@ pub(crate) struct Keys {
 struct UserKey {
     fingerprint: String,
     key: DecodingKey,
+    roles: Vec<String>,
+    default_role: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,13 +40,15 @@ struct Claims {
     iat: Option<i64>,
     #[serde(default)]
     exp: Option<i64>,
+    /// Of a scoped token: the role that it runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
 }
 
 impl Keys {
     pub(crate) fn new(account: &str, users: &[User]) -> Result<Self> {
         let users = users.iter().map(|user| {
-            let key =
-                UserKey::read(&user.public_key).with_context(|| format!("cannot read the key of {}", user.name))?;
+            let key = UserKey::read(user).with_context(|| format!("cannot read the key of {}", user.name))?;
             Ok((user.name.to_uppercase(), key))
         });
         Ok(Keys {
@@ -84,28 +88,47 @@ impl Keys {
         Ok(user.to_owned())
     }
 
+    /// Whether a user that signed in may run as the role. PUBLIC is everybody's.
+    pub(crate) fn has_role(&self, user: &str, role: &str) -> bool {
+        let granted = |user: &UserKey| user.roles.iter().any(|granted| granted.eq_ignore_ascii_case(role));
+        role.eq_ignore_ascii_case("PUBLIC") || self.users.get(user).is_some_and(granted)
+    }
+
+    /// DEFAULT_ROLE, which counts only when it is granted; else PUBLIC.
+    pub(crate) fn default_role(&self, user: &str) -> String {
+        let role = self.users.get(user).and_then(|user| user.default_role.as_deref());
+        role.filter(|role| self.has_role(user, role)).unwrap_or("PUBLIC").to_uppercase()
+    }
+
     /// A token for streaming. It says when it ends, as Snowflake's does.
-    pub(crate) fn scoped(&self, user: &str, now: i64) -> Result<String> {
-        let claims =
-            Claims { iss: self.account.clone(), sub: user.to_owned(), iat: Some(now), exp: Some(now + SCOPED_LIFE) };
+    pub(crate) fn scoped(&self, user: &str, role: &str, now: i64) -> Result<String> {
+        let claims = Claims {
+            iss: self.account.clone(),
+            sub: user.to_owned(),
+            iat: Some(now),
+            exp: Some(now + SCOPED_LIFE),
+            role: Some(role.to_owned()),
+        };
         encode(&Header::default(), &claims, &EncodingKey::from_secret(&self.scoped)).context("cannot sign a token")
     }
 
-    pub(crate) fn check_scoped(&self, token: &str, now: i64) -> bool {
+    /// The role of a scoped token, if it counts.
+    pub(crate) fn check_scoped(&self, token: &str, now: i64) -> Option<String> {
         let key = DecodingKey::from_secret(&self.scoped);
-        decode::<Claims>(token, &key, &signature_only(Algorithm::HS256))
-            .is_ok_and(|token| token.claims.exp.is_some_and(|expires| now < expires))
+        let Claims { exp, role, .. } = decode::<Claims>(token, &key, &signature_only(Algorithm::HS256)).ok()?.claims;
+        role.filter(|_| exp.is_some_and(|expires| now < expires))
     }
 }
 
 impl UserKey {
     /// Reads the public key as PEM, or as Snowflake's RSA_PUBLIC_KEY has it: without the lines around.
-    fn read(text: &str) -> Result<Self> {
-        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    fn read(user: &User) -> Result<Self> {
+        let body: String = user.public_key.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
         let der = STANDARD.decode(&body).context("the public key is not base64")?;
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         let key = DecodingKey::from_rsa_pem(pem.as_bytes()).context("the public key is not an RSA key")?;
-        Ok(UserKey { fingerprint: format!("SHA256:{}", STANDARD.encode(Sha256::digest(&der))), key })
+        let fingerprint = format!("SHA256:{}", STANDARD.encode(Sha256::digest(&der)));
+        Ok(UserKey { fingerprint, key, roles: user.roles.clone(), default_role: user.default_role.clone() })
     }
 }
 
@@ -149,7 +172,12 @@ mod tests {
         let pair = || KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
         let (ours, theirs) = (pair(), pair());
         let der: PublicKeyX509Der<'_> = ours.public_key().as_der().expect("a public key");
-        let user = User { name: "loader".into(), public_key: STANDARD.encode(der.as_ref()) };
+        let user = User {
+            name: "loader".into(),
+            public_key: STANDARD.encode(der.as_ref()),
+            roles: vec!["SLUICE".into()],
+            default_role: Some("OTHER".into()),
+        };
         let keys = Keys::new("myorg-acct", &[user]).expect("keys");
         let fingerprint = keys.users["LOADER"].fingerprint.clone();
 
@@ -161,7 +189,7 @@ mod tests {
                 STANDARD.encode(private.as_ref())
             );
             let key = EncodingKey::from_rsa_pem(pem.as_bytes()).expect("a signing key");
-            let claims = Claims { iss: iss.into(), sub: sub.into(), iat, exp };
+            let claims = Claims { iss: iss.into(), sub: sub.into(), iat, exp, role: None };
             encode(&Header::new(Algorithm::RS256), &claims, &key).expect("a token")
         };
         let sub = "MYORG-ACCT.LOADER";
@@ -184,9 +212,12 @@ mod tests {
         assert_eq!(wrong(&sign(&ours, &iss, sub, Some(now + 600), Some(now + 660))), "394302");
         assert_eq!(wrong(&sign(&ours, &iss, sub, Some(now - 60), Some(now))), "394303");
 
-        let scoped = keys.scoped("LOADER", now).expect("a token");
-        assert!(keys.check_scoped(&scoped, now + 599) && !keys.check_scoped(&scoped, now + 600));
-        assert!(!keys.check_scoped(&good(&ours, &iss, sub), now));
+        let scoped = keys.scoped("LOADER", "SLUICE", now).expect("a token");
+        assert_eq!(keys.check_scoped(&scoped, now + 599).as_deref(), Some("SLUICE"));
+        assert_eq!(keys.check_scoped(&scoped, now + 600), None);
+        assert_eq!(keys.check_scoped(&good(&ours, &iss, sub), now), None);
+        assert!(keys.has_role("LOADER", "sluice") && !keys.has_role("LOADER", "OTHER"));
+        assert_eq!(keys.default_role("LOADER"), "PUBLIC", "a default role that is not granted does not count");
     }
 
     #[test]

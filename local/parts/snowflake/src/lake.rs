@@ -72,6 +72,11 @@ impl Lake {
         let answer = self.client.get_object().bucket(&self.bucket).key(&key).send().await;
         let mut object =
             answer.map_err(|error| match error.raw_response().map(|response| response.status().as_u16()) {
+                Some(403) => Failure::new(
+                    "091003",
+                    "22000",
+                    "Failure using stage area. Cause: [Access Denied (Status Code: 403; Error Code: AccessDenied)]",
+                ),
                 Some(404) => {
                     Failure::new("091016", "22000", format!("remote file 's3://{}/{key}' was not found", self.bucket))
                 }

@@ -13,6 +13,7 @@ mod http;
 mod journal;
 mod jwt;
 mod lake;
+mod locks;
 mod snowpipe;
 mod statements;
 mod streaming;
@@ -36,6 +37,10 @@ pub struct User {
     pub name: String,
     /// The public key as PEM, or the base64 between its first and last line.
     pub public_key: String,
+    /// The roles that are granted to it.
+    pub roles: Vec<String>,
+    /// DEFAULT_ROLE: what Snowpipe's API runs as, and whatever names no role.
+    pub default_role: Option<String>,
 }
 
 /// Where the warehouse lives and what it may reach.
@@ -50,8 +55,12 @@ pub struct Config {
     pub s3_endpoint: String,
     /// Where appends are kept while the file is away, and downloads while they are loaded.
     pub journal_dir: PathBuf,
-    /// How long an append stays uncommitted. Snowflake takes seconds.
+    /// How long an append stays uncommitted. Snowflake takes seconds; see also `/_standin/commit-delay`.
     pub commit_delay: Duration,
+    /// The role that may use pipes and channels: it has OPERATE and MONITOR on pipes, and owns the raw tables.
+    pub loader_role: String,
+    /// LOCK_TIMEOUT of the users. Snowflake's own default is twelve hours.
+    pub lock_timeout: Duration,
 }
 
 /// The stand-in. Clones are handles on one warehouse.
@@ -66,7 +75,13 @@ struct Shared {
     channels: streaming::Channels,
     statements: http::Statements,
     faults: faults::Faults,
-    commit_delay: Duration,
+    locks: locks::Locks,
+    ddl: Mutex<()>,
+    /// The database as it was before the last commit of that session, for a query that is to miss it.
+    lagging: Mutex<Option<(uuid::Uuid, duckdb::Connection)>>,
+    lock_timeout: Duration,
+    loader_role: String,
+    commit_delay: Mutex<Duration>,
     commit_is_due: AtomicBool,
     is_down: AtomicBool,
 }
@@ -85,7 +100,12 @@ impl Standin {
             actor: actor::Actor::start(&config.duckdb_path, conn)?,
             statements: http::Statements::default(),
             faults: faults::Faults::default(),
-            commit_delay: config.commit_delay,
+            locks: locks::Locks::default(),
+            ddl: Mutex::default(),
+            lagging: Mutex::default(),
+            lock_timeout: config.lock_timeout,
+            loader_role: config.loader_role.to_uppercase(),
+            commit_delay: Mutex::new(config.commit_delay),
             commit_is_due: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
         })))
@@ -106,7 +126,11 @@ impl Standin {
     /// and closes it. Until [`take_back`](Self::take_back) statements wait and appends go to the journal.
     pub async fn release_file(&self) -> Result<()> {
         let shared = Arc::clone(&self.0);
-        self.0.actor.release(move |file| shared.channels.commit(file)).await
+        let before = move |file: &actor::File| {
+            lock(&shared.lagging).take();
+            shared.channels.commit(file);
+        };
+        self.0.actor.release(before).await
     }
 
     /// Opens the file again, adds the journal's rows, then runs the statements that have waited.
@@ -154,7 +178,8 @@ impl Standin {
         }
         let standin = self.clone();
         tokio::spawn(async move {
-            tokio::time::sleep(standin.0.commit_delay).await;
+            let delay = *lock(&standin.0.commit_delay);
+            tokio::time::sleep(delay).await;
             standin.0.commit_is_due.store(false, Ordering::Release);
             // It fails only when the thread has ended, and then nothing can be committed any more.
             let _ = standin.commit().await;

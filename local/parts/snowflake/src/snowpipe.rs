@@ -17,7 +17,7 @@ use crate::{
     catalogue::{self, Kind},
     lake::Lake,
     lock,
-    statements::{CopyInto, Failure, Name, Session},
+    statements::{CopyInto, Failure, Name, Tables},
 };
 
 /// How far back a report goes.
@@ -95,9 +95,11 @@ impl Pipes {
     /// Loads one file: its rows and its line of history in one transaction. Runs on the warehouse's thread.
     pub(crate) fn load(&self, conn: &Connection, lake: &Lake, pipe: &str, file: &Queued) {
         let Some(copy) = lock(&self.0).pipes.get(pipe).map(|pipe| pipe.copy.clone()) else { return };
-        let history = |status: &str, rows: u64, error: Option<&str>| {
+        let history = |status: &str, rows: u64, parsed: u64, error: Option<&str>| {
             conn.execute(
-                "INSERT INTO \"_STANDIN\".COPY_HISTORY VALUES (?, ?, ?, ?, ?, ?, ?, now() AT TIME ZONE 'UTC')",
+                "INSERT INTO \"_STANDIN\".COPY_HISTORY BY NAME SELECT ? AS PIPE, ? AS TABLE_PATH, ? AS FILE_NAME, \
+                 ? AS STATUS, ? AS ROW_COUNT, ? AS FIRST_ERROR_MESSAGE, CAST(? AS TIMESTAMP) AS PIPE_RECEIVED_TIME, \
+                 now() AT TIME ZONE 'UTC' AS LAST_LOAD_TIME, ? AS ROW_PARSED",
                 params![
                     pipe,
                     copy.into.to_string(),
@@ -105,19 +107,25 @@ impl Pipes {
                     status,
                     rows,
                     error,
-                    file.received.naive_utc().to_string()
+                    file.received.naive_utc().to_string(),
+                    parsed
                 ],
             )
         };
         let outcome = catalogue::transaction(conn, || {
-            let rows = copy.load(&Session::new(conn, lake, self), std::slice::from_ref(&file.path))?;
-            history("Loaded", rows, None)?;
+            let rows = copy.load(conn, lake, &Tables::default(), std::slice::from_ref(&file.path))?;
+            history("Loaded", rows, rows, None)?;
             Ok::<u64, Failure>(rows)
         });
         let error = outcome.as_ref().err().map(|failure| failure.message.clone());
+        // A file that was refused for a value was read; one that could not be had was not.
+        let parsed = match &outcome {
+            Ok(rows) => *rows,
+            Err(failure) => u64::from(failure.code.starts_with("100")),
+        };
         if let Some(error) = &error {
             // The report below still tells what happened if this line cannot be written.
-            let _ = history("Load failed", 0, Some(error));
+            let _ = history("Load failed", 0, parsed, Some(error));
         }
         let rows = outcome.unwrap_or(0);
         let event = FileEvent {
@@ -126,7 +134,7 @@ impl Pipes {
             time_received: file.received,
             last_insert_time: Utc::now(),
             rows_inserted: rows,
-            rows_parsed: rows,
+            rows_parsed: parsed,
             errors_seen: u64::from(error.is_some()),
             error_limit: 1,
             complete: true,

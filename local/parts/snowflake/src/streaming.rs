@@ -102,7 +102,7 @@ impl Channels {
         for (_, definition) in catalogue::all(conn, Kind::Channel)? {
             let record: Record = serde_json::from_str(&definition).context("a channel's entry does not parse")?;
             let Some(columns) = tables.get(&record.table.listed()).cloned() else { continue };
-            let name = (record.pipe.clone(), record.channel.clone());
+            let name = found_as(&(record.pipe.clone(), record.channel.clone()));
             let channel = Channel { record, columns, sequencer: 0, appends: 0, pending: Vec::new(), code: "SUCCESS" };
             lock(&channels.channels).insert(name, channel);
         }
@@ -129,7 +129,7 @@ impl Channels {
         };
         let Some(columns) = columns else { return Ok(Err((404, "ERR_TABLE_DOES_NOT_EXIST_NOT_AUTHORIZED"))) };
         let mut channels = lock(&self.channels);
-        let entry = channels.entry((pipe.to_string(), channel.to_owned())).or_insert_with(|| Channel {
+        let entry = channels.entry(found_as(&(pipe.to_string(), channel.to_owned()))).or_insert_with(|| Channel {
             record: Record {
                 table,
                 pipe: pipe.to_string(),
@@ -174,12 +174,13 @@ impl Channels {
         rows: Bytes,
     ) -> std::result::Result<String, Refusal> {
         let mut channels = lock(&self.channels);
-        let channel = channels.get_mut(name).ok_or((404, "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED"))?;
+        let channel = channels.get_mut(&found_as(name)).ok_or((404, "ERR_CHANNEL_DOES_NOT_EXIST_OR_NOT_AUTHORIZED"))?;
         if channel.token(&self.incarnation) != token {
             return Err((400, "STALE_CONTINUATION_TOKEN_SEQUENCER"));
         }
+        // Nothing more is said about a channel that is no longer valid.
         if channel.code != "SUCCESS" {
-            return Err((400, channel.code));
+            return Err((409, ""));
         }
         channel.pending.push(Batch { rows, offset });
         channel.appends += 1;
@@ -251,15 +252,20 @@ impl Channels {
 
     /// Deletes a channel and its token.
     pub(crate) fn drop_channel(&self, file: &File, name: &ChannelName) -> Result<()> {
-        lock(&self.channels).remove(name);
-        if let File::Open(conn) = file {
-            catalogue::delete(conn, Kind::Channel, &entry_name(&name.0, &name.1))?;
+        let removed = lock(&self.channels).remove(&found_as(name));
+        if let (File::Open(conn), Some(channel)) = (file, removed) {
+            let Record { pipe, channel, .. } = &channel.record;
+            catalogue::delete(conn, Kind::Channel, &entry_name(pipe, channel))?;
         }
         Ok(())
     }
 
+    /// Names in a list count with their case, unlike those in paths.
     pub(crate) fn status(&self, name: &ChannelName) -> Option<Status> {
-        lock(&self.channels).get(name).map(Channel::status)
+        lock(&self.channels)
+            .get(&found_as(name))
+            .filter(|channel| channel.record.channel == name.1)
+            .map(Channel::status)
     }
 
     /// Brings the file up to date after it was away.
@@ -301,6 +307,11 @@ impl Channels {
         }
         Ok(())
     }
+}
+
+/// How a channel is found: by its name in any case.
+fn found_as((pipe, channel): &ChannelName) -> ChannelName {
+    (pipe.clone(), channel.to_uppercase())
 }
 
 fn save(conn: &Connection, record: &Record) -> Result<()> {

@@ -1,13 +1,13 @@
 //! The warehouse's foundation: databases, schemas, tables, file format, stage, pipes and the ledger.
 //!
-//! Every statement is `IF NOT EXISTS` or a merge that inserts what is absent, so the list may run any number of times.
+//! Every statement is `IF NOT EXISTS` or sets what is to be, so the list may run any number of times.
 //! Nothing is ever replaced: a replaced table loses its rows, and a replaced pipe forgets which files it has loaded.
 
 use std::collections::BTreeSet;
 
 use sluice_core::{Column, ColumnType, LakeId, Loader, Sources, Table, TableId};
 
-use super::{OBSERVABILITY, ledger, quote};
+use super::{OBSERVABILITY, ledger, lock, quote};
 
 /// The one storage integration, made by whoever administers the account.
 const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
@@ -49,16 +49,14 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
     }));
     statements.extend(ledger::tables());
     statements.extend(ledger::added_columns());
-    statements.push(file_format());
+    statements.extend(file_format());
     statements.push(stage(bucket));
     statements.extend(sources.tables.iter().map(raw_table));
     for table in &sources.tables {
         if table.loader == Loader::Snowpipe {
             statements.push(pipe(&table.table));
         }
-        if table.loader != Loader::Streaming {
-            statements.push(ledger::lock_row(lake, &table.table));
-        }
+        statements.push(lock::create(lake, &table.table));
     }
     statements
 }
@@ -103,12 +101,19 @@ pub(crate) fn create_table(name: &str, columns: &[String]) -> String {
     format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", columns.join(",\n  "))
 }
 
-/// Without logical types a timestamp arrives as a number, and with BINARY_AS_TEXT a broken text arrives as bytes.
-fn file_format() -> String {
-    format!(
-        "CREATE FILE FORMAT IF NOT EXISTS {OBSERVABILITY}.SLUICE_PARQUET \
-         TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE"
-    )
+/// Every option on purpose, because defaults bend values or are announced to change: without logical types a timestamp
+/// arrives as a number, with BINARY_AS_TEXT a broken text arrives as bytes, and NULL_IF turns the text `\N` into NULL. The
+/// scanner is named because its default is to flip; it takes nulls and texts as the files have them.
+const FORMAT_OPTIONS: &str = "USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE TRIM_SPACE = FALSE \
+    REPLACE_INVALID_CHARACTERS = FALSE NULL_IF = () USE_VECTORIZED_SCANNER = TRUE";
+
+/// The file format, also where an earlier version has made it otherwise.
+fn file_format() -> [String; 2] {
+    let name = format!("{OBSERVABILITY}.SLUICE_PARQUET");
+    [
+        format!("CREATE FILE FORMAT IF NOT EXISTS {name} TYPE = PARQUET {FORMAT_OPTIONS}"),
+        format!("ALTER FILE FORMAT {name} SET {FORMAT_OPTIONS}"),
+    ]
 }
 
 /// The lake's stage. The URL ends in a slash because Snowflake puts none between it and a file's name.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
 
-use super::{OBSERVABILITY, ddl, quote};
+use super::{OBSERVABILITY, ddl, load::HANDLER, quote};
 
 /// How a commit stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl Status {
 }
 
 /// The word in the ledger's LOADER column for a commit that only moves a cursor.
-const RESET: &str = "reset";
+pub(crate) const RESET: &str = "reset";
 
 /// The word for a replay of a streaming table.
 pub const REPLAY: &str = "replay";
@@ -79,8 +79,32 @@ pub fn submit(commit: &Commit) -> String {
     )
 }
 
-/// Records how a submitted commit ended.
-pub fn settle(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) -> String {
+/// Records that a commit will not load.
+pub fn fail(commit: &Commit, reason: &str) -> String {
+    end(commit, Status::Failed, 0, Some(reason))
+}
+
+/// Records that a submitted commit is in its table, and since when. A pipe can note only the time at which its scan began,
+/// in the time zone of the account; here it becomes UTC. Its files say which run and sequence a row is of.
+pub fn confirm(commit: &Commit, rows: u64) -> String {
+    format!(
+        "EXECUTE IMMEDIATE $$
+BEGIN
+  BEGIN TRANSACTION;
+  UPDATE {} SET _SLUICE_LOADED_AT = SYSDATE() WHERE _SLUICE_SEQUENCE = {} AND _SLUICE_RUN_ID = {};
+  {};
+  COMMIT;
+  RETURN '{}';
+{HANDLER}$$",
+        quote::table(&commit.table),
+        commit.sequence,
+        quote::literal(&commit.run_id.0),
+        end(commit, Status::Loaded, rows, None),
+        Status::Loaded.as_str()
+    )
+}
+
+fn end(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) -> String {
     format!(
         "UPDATE {OBSERVABILITY}.LOADS SET STATUS = '{}', ROWS_LOADED = {rows}, REASON = {}, LOADED_AT = SYSDATE() WHERE {} \
          AND STATUS <> 'loaded'",
@@ -122,25 +146,15 @@ pub fn landed(table: &TableId, channel: &str) -> String {
     )
 }
 
-/// What became of the files that a table was given in the last two weeks, as long as Snowflake remembers.
+/// What became of the files that a table was given in the last two weeks. Snowflake remembers them for 14 days and refuses
+/// a start before that, by its own clock, so an hour is left.
 pub fn copy_history(table: &TableId) -> String {
     let name = quote::literal(&quote::table(table));
     format!(
-        "SELECT FILE_NAME, STATUS, ROW_COUNT, FIRST_ERROR_MESSAGE FROM TABLE({}.INFORMATION_SCHEMA.COPY_HISTORY(\
-         TABLE_NAME => {name}, START_TIME => DATEADD(HOUR, -336, CURRENT_TIMESTAMP())))",
+        "SELECT FILE_NAME, STATUS, ROW_COUNT, ROW_PARSED, FIRST_ERROR_MESSAGE FROM \
+         TABLE({}.INFORMATION_SCHEMA.COPY_HISTORY(\
+         TABLE_NAME => {name}, START_TIME => DATEADD(HOUR, -335, CURRENT_TIMESTAMP())))",
         quote::identifier(&table.database)
-    )
-}
-
-/// Inserts the row that loads of a table lock, if it is not there.
-pub fn lock_row(lake: &LakeId, table: &TableId) -> String {
-    format!(
-        "MERGE INTO {OBSERVABILITY}.LOAD_LOCKS t\n\
-         USING (SELECT {} AS LAKE_ID, {} AS TABLE_NAME) s\n\
-         ON t.LAKE_ID = s.LAKE_ID AND t.TABLE_NAME = s.TABLE_NAME\n\
-         WHEN NOT MATCHED THEN INSERT (LAKE_ID, TABLE_NAME, LOCKED_AT) VALUES (s.LAKE_ID, s.TABLE_NAME, SYSDATE())",
-        quote::literal(&lake.0),
-        quote::literal(&table.to_string())
     )
 }
 
@@ -235,7 +249,7 @@ pub(crate) fn added_columns() -> Vec<String> {
 }
 
 /// The ledger's own tables.
-pub(crate) fn tables() -> [String; 3] {
+pub(crate) fn tables() -> [String; 2] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         ddl::create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
@@ -255,10 +269,6 @@ pub(crate) fn tables() -> [String; 3] {
                 "REASON VARCHAR",
                 "LOADED_AT TIMESTAMP_NTZ(6) NOT NULL",
             ],
-        ),
-        create(
-            "LOAD_LOCKS",
-            &["LAKE_ID VARCHAR NOT NULL", "TABLE_NAME VARCHAR NOT NULL", "LOCKED_AT TIMESTAMP_NTZ(6)"],
         ),
         create(
             "DBT_RUNS",
@@ -315,7 +325,7 @@ pub(crate) fn is_commit(lake: &LakeId, table: &TableId, sequence: Sequence) -> S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sql::{load::tests::commit, snapshot};
+    use crate::sql::{load::tests::commit, lock, snapshot};
 
     #[test]
     fn the_ledgers_statements() {
@@ -324,11 +334,11 @@ mod tests {
         snapshot::check(
             "ledger",
             &[
-                lock_row(&rates.lake_id, &rates.table),
+                lock::create(&rates.lake_id, &rates.table),
                 entry(&rates.lake_id, &rates.table, rates.sequence),
                 submit(&rates),
-                settle(&rates, Status::Failed, 0, Some(r"can't read C:\x")),
-                settle(&rates, Status::Loaded, 2, None),
+                fail(&rates, r"can't read C:\x"),
+                confirm(&rates, 2),
                 positions(),
                 sequences(&rates.lake_id, &rates.table, 3_600),
                 unreadable(&rates.lake_id, &purchases, rates.sequence, "it's torn"),

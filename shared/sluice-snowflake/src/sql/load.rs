@@ -1,15 +1,18 @@
 //! The load of one commit: one scripting block, so one request and one transaction.
 //!
 //! The temporary table is made before the transaction, because DDL would commit it. The first statement inside updates
-//! the table's lock row, so that two deliveries of one commit stand in line; the second looks in the ledger, which the
-//! last one writes. Whatever fails in between rolls everything back and reaches the caller with its own code.
+//! the raw table's lock (see [`lock`]): it makes deliveries stand in line, table by table, and it decides. A commit
+//! that the lock remembers changes no row of it, and what another session has committed a moment ago cannot be missed
+//! there, while a look into the ledger can. The ledger is asked as well, for commits that are older than the lock, and it
+//! alone may say that a commit is loaded. The last statement writes it. Whatever fails in between rolls everything back and
+//! reaches the caller with its own code.
 
 use sluice_core::{Commit, DataFile, Disposition, Error, Loader, Result};
 
 use super::{
     OBSERVABILITY, ddl,
     ledger::{self, Status},
-    quote,
+    lock, quote,
 };
 
 /// What the block answers when it has loaded the commit.
@@ -18,11 +21,17 @@ pub const LOADED: &str = "loaded";
 /// What the block answers when an earlier delivery had loaded it.
 pub const ALREADY_LOADED: &str = "already loaded";
 
+/// What the block answers when the lock remembers the commit, or is not there, and the ledger does not know it (yet).
+pub const LOOK_AGAIN: &str = "look again";
+
 /// The column of the block's one row.
 pub const RESULT_COLUMN: &str = "anonymous block";
 
 /// The code that the block raises when the files hold another number of rows than the commit says.
 pub const ROWS_MISMATCH: &str = "-20001";
+
+/// The longest text of a statement that Snowflake takes, in bytes.
+pub const STATEMENT_BYTES: usize = 1_000_000;
 
 /// The most files that one COPY takes.
 const FILES_PER_COPY: usize = 1_000;
@@ -49,24 +58,32 @@ END;
 /// a stream loads, and a name that would end the block's quotation.
 pub fn render(commit: &Commit) -> Result<String> {
     if commit.loader != Loader::Copy {
-        return Err(
-            Error::unsupported("only a table whose loader is copy is loaded by a block").with("table", &commit.table)
-        );
+        let error = Error::unsupported("only a table whose loader is copy is loaded by a block");
+        return Err(error.with("table", &commit.table).as_final());
     }
     if commit.disposition == Disposition::Merge && commit.key.is_empty() {
-        return Err(Error::invalid_data("a merge needs a key and the commit has none").with("table", &commit.table));
+        let error = Error::invalid_data("a merge needs a key and the commit has none");
+        return Err(error.with("table", &commit.table).as_final());
     }
     let block = block(commit);
     if block.contains("$$") {
-        return Err(
-            Error::unsupported("a name in the commit holds two dollar signs in a row").with("table", &commit.table)
-        );
+        let error = Error::unsupported("a name in the commit holds two dollar signs in a row");
+        return Err(error.with("table", &commit.table).as_final());
     }
-    Ok(format!("EXECUTE IMMEDIATE $$\n{block}$$"))
+    let statement = format!("EXECUTE IMMEDIATE $$\n{block}$$");
+    if statement.len() > STATEMENT_BYTES {
+        let error = Error::unsupported("the commit's files and columns do not fit into one statement");
+        let error =
+            error.with("files", commit.files.len()).with("bytes", statement.len()).with("limit", STATEMENT_BYTES);
+        return Err(error.with("table", &commit.table).as_final().with_hint(
+            "move the table's cursor back with `sluice reset`, then read it in smaller steps: a shorter range by `sluice \
+             run TABLE --from … --to …`, or fewer and larger files",
+        ));
+    }
+    Ok(statement)
 }
 
 fn block(commit: &Commit) -> String {
-    let is_table = ledger::is_table(&commit.lake_id, &commit.table);
     let is_commit = ledger::is_commit(&commit.lake_id, &commit.table, commit.sequence);
     format!(
         "DECLARE
@@ -74,11 +91,16 @@ fn block(commit: &Commit) -> String {
 BEGIN
   {incoming};
   BEGIN TRANSACTION;
-  UPDATE {OBSERVABILITY}.LOAD_LOCKS SET LOCKED_AT = SYSDATE() WHERE {is_table};
+  {claim};
+  LET claimed INTEGER := SQLROWCOUNT;
   LET done INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {is_commit} AND STATUS = 'loaded');
   IF (done > 0) THEN
     ROLLBACK;
     RETURN '{ALREADY_LOADED}';
+  END IF;
+  IF (claimed = 0) THEN
+    ROLLBACK;
+    RETURN '{LOOK_AGAIN}';
   END IF;
 {copies}  LET loaded INTEGER := (SELECT COUNT(*) FROM {INCOMING});
   IF (loaded <> {rows}) THEN
@@ -90,6 +112,7 @@ BEGIN
   RETURN '{LOADED}';
 {HANDLER}",
         incoming = incoming(commit),
+        claim = lock::claim(commit),
         copies = copies(INCOMING, &commit.files, ORIGIN_METADATA),
         rows = commit.rows,
         apply = apply(commit),
@@ -110,10 +133,13 @@ fn incoming(commit: &Commit) -> String {
 pub(crate) fn copies(into: &str, files: &[DataFile], metadata: &str) -> String {
     let mut copies = String::new();
     for files in files.chunks(FILES_PER_COPY) {
-        let files: Vec<String> = files.iter().map(|file| quote::literal(&file.path)).collect();
+        let folder = common_folder(files);
+        let stage = quote::literal(&format!("@{OBSERVABILITY}.LAKE/{folder}"));
+        let files: Vec<String> =
+            files.iter().map(|file| quote::literal(file.path.strip_prefix(folder).unwrap_or(&file.path))).collect();
         copies.push_str(&format!(
             "  COPY INTO {into}
-  FROM @{OBSERVABILITY}.LAKE
+  FROM {stage}
   FILES = ({})
   {}
   MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE
@@ -125,6 +151,18 @@ pub(crate) fn copies(into: &str, files: &[DataFile], metadata: &str) -> String {
         ));
     }
     copies
+}
+
+/// The deepest folder that all files are in, with its slash: what is said once need not be said for each file, and a
+/// statement has a limit.
+fn common_folder(files: &[DataFile]) -> &str {
+    let Some((first, rest)) = files.split_first() else { return "" };
+    let mut common = first.path.as_str();
+    for file in rest {
+        let same = common.char_indices().zip(file.path.chars()).find(|((_, a), b)| a != b).map(|((at, _), _)| at);
+        common = &common[..same.unwrap_or(common.len().min(file.path.len()))];
+    }
+    common.rfind('/').map_or("", |slash| &common[..=slash])
 }
 
 /// A reset has no rows, and none is what it must change: an empty replacement would empty the table.
@@ -142,12 +180,12 @@ fn apply(commit: &Commit) -> String {
 /// Sequences may arrive out of order, and the rows of the highest one are the table.
 fn replace(commit: &Commit) -> String {
     format!(
-        "  LET newer INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {} AND SEQUENCE > {} AND STATUS = 'loaded');
+        "  LET newer INTEGER := (SELECT COUNT(*) FROM {} WHERE HIGHEST > {});
   IF (newer = 0) THEN
     DELETE FROM {};
 {}  END IF;
 ",
-        ledger::is_table(&commit.lake_id, &commit.table),
+        lock::name(&commit.lake_id, &commit.table),
         commit.sequence,
         quote::table(&commit.table),
         insert(commit, "    ")
@@ -169,13 +207,15 @@ fn insert(commit: &Commit, indent: &str) -> String {
 }
 
 /// With a version column the newer version wins, and of equal versions the later load; without one a row never changes.
+/// No version is older than any: a comparison with NULL would be neither true nor false, and the row would stay for ever.
 fn merge(commit: &Commit) -> String {
     let key: Vec<String> = commit.key.iter().map(|name| quote::column(name)).collect();
     let on: Vec<String> = key.iter().map(|name| format!("t.{name} = s.{name}")).collect();
     let (columns, values) = row(commit, "s.");
     let update = commit.version_column.as_deref().map(quote::column).map(|version| {
         format!(
-            "  WHEN MATCHED AND (s.{version} > t.{version} OR (s.{version} = t.{version} AND {} > t._SLUICE_SEQUENCE))
+            "  WHEN MATCHED AND (s.{version} > t.{version} OR (t.{version} IS NULL AND s.{version} IS NOT NULL)
+    OR (s.{version} IS NOT DISTINCT FROM t.{version} AND {} > COALESCE(t._SLUICE_SEQUENCE, 0)))
     THEN UPDATE SET {}
 ",
             commit.sequence,
@@ -333,6 +373,43 @@ pub(crate) mod tests {
         let copies: Vec<usize> =
             block.split("COPY INTO").skip(1).map(|copy| copy.matches(".parquet").count()).collect();
         assert_eq!(copies, [1_000, 1_000, 1]);
+    }
+
+    #[test]
+    fn a_block_of_the_most_files_that_a_commit_may_have_fits_into_a_statement() {
+        let many = |count: usize, part: &dyn Fn(usize) -> sluice_core::RunId| {
+            let mut commit = commit("DLT.APPLICATION_DATA.PRODUCTS", 1);
+            let file = commit.files[0].clone();
+            let path = |number: usize| lake::data_key(&commit.table, &part(number), number % 100);
+            commit.files = (0..count).map(|number| DataFile { path: path(number), ..file.clone() }).collect();
+            commit.rows = count as u64;
+            commit
+        };
+        let run = sluice_core::RunId("0198c5a0-0000-7000-8000-000000000001".into());
+        let parts = |number: usize| lake::part_run(&run, number / 100, &run);
+        let block = render(&many(sluice_core::MOST_FILES, &parts)).expect("it fits");
+        assert!(block.len() < STATEMENT_BYTES, "{} bytes", block.len());
+        assert!(render(&many(3 * sluice_core::MOST_FILES, &|_| run.clone())).is_ok(), "of one run even more files fit");
+        let error = render(&many(3 * sluice_core::MOST_FILES, &parts)).expect_err("too long");
+        assert_eq!((error.kind(), error.is_final()), (Kind::Unsupported, true));
+        assert!(error.chain().contains("files=") && error.hint().is_some(), "{error:?}");
+    }
+
+    #[test]
+    fn files_are_named_below_the_deepest_folder_that_they_share() {
+        let file =
+            |path: &str| DataFile { path: path.into(), ..commit("DLT.APPLICATION_DATA.PRODUCTS", 1).files[0].clone() };
+        for (paths, folder) in [
+            (&["a/b/part-0"][..], "a/b/"),
+            (&["a/b/part-0", "a/b/part-1"], "a/b/"),
+            (&["a/b/part-0", "a/bc/part-0"], "a/"),
+            (&["a/b/p", "a/b/part"], "a/b/"),
+            (&["a", "b"], ""),
+            (&["ä/é", "ä/è"], "ä/"),
+        ] {
+            let files: Vec<DataFile> = paths.iter().map(|path| file(path)).collect();
+            assert_eq!(common_folder(&files), folder, "{paths:?}");
+        }
     }
 
     #[test]

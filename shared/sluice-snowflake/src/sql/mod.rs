@@ -8,11 +8,12 @@ pub mod ddl;
 pub mod evolve;
 pub mod ledger;
 pub mod load;
+pub mod lock;
 pub mod observe;
 pub mod quote;
 pub mod replay;
 
-/// The schema that holds the ledger, the lock rows, the lake's stage and its file format.
+/// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId};
 use super::{
     OBSERVABILITY, ddl,
     ledger::{self, REPLAY, Status},
-    load, quote,
+    load::{self, LOOK_AGAIN},
+    lock, quote,
 };
 
 /// What the block answers when it has swapped rows in.
@@ -113,6 +114,7 @@ BEGIN
     /// Replaces what differs. Rows that only the live table holds end it, unless they are to go.
     pub fn swap(&self, files: usize, delete_only_held: bool) -> Result<String> {
         let is_table = ledger::is_table(self.lake, &self.table.table);
+        let claim = lock::claim_entry(self.lake, &self.table.table, self.id, "");
         let (side, live) = (self.side_rows(), self.live_rows());
         let only_held = format!("FROM {live} LEFT JOIN {side}\n  {ON}\n  WHERE s._KAFKA_OFFSET IS NULL");
         let guard = if delete_only_held {
@@ -133,11 +135,16 @@ BEGIN
 BEGIN
   CREATE OR REPLACE TEMPORARY TABLE {PLACES} (KAFKA_PARTITION NUMBER(10,0), KAFKA_OFFSET NUMBER(20,0));
   BEGIN TRANSACTION;
-  UPDATE {OBSERVABILITY}.LOAD_LOCKS SET LOCKED_AT = SYSDATE() WHERE {is_table};
+  {claim};
+  LET claimed INTEGER := SQLROWCOUNT;
   LET done INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {is_table} AND RUN_ID = {id});
   IF (done > 0) THEN
     ROLLBACK;
     RETURN '{ALREADY_REPLAYED}';
+  END IF;
+  IF (claimed = 0) THEN
+    ROLLBACK;
+    RETURN '{LOOK_AGAIN}';
   END IF;
 {guard}  INSERT INTO {PLACES}
   SELECT s._KAFKA_PARTITION, s._KAFKA_OFFSET FROM {side} LEFT JOIN {live}

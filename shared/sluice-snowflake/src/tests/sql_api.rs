@@ -90,7 +90,10 @@ async fn a_statement_is_sent_with_its_context_and_its_rows_are_readable() {
     assert_eq!(asked[0].header("content-type"), "application/json");
     assert_eq!(
         asked[0].json(),
-        json!({"statement": "SELECT 1", "warehouse": "LOADING", "role": "LOADER", "parameters": {"query_tag": "run-1"}})
+        json!({
+            "statement": "SELECT 1", "timeout": 3_600, "warehouse": "LOADING", "role": "LOADER",
+            "parameters": {"query_tag": "run-1", "timezone": "UTC"}
+        })
     );
 }
 
@@ -212,7 +215,7 @@ async fn an_answer_that_cannot_be_used_is_refused() {
     too_large["code"] = "391908".into();
     let foreign_handle = json!({"statementHandle": "../../oauth/token"});
     for (answer, kind) in [
-        (Answer::json(200, too_large), Kind::Unsupported),
+        (Answer::json(200, too_large), Kind::Internal),
         (Answer::json(202, foreign_handle), Kind::InvalidData),
         (Answer::new(200, "no JSON"), Kind::InvalidData),
     ] {

@@ -57,7 +57,7 @@ async fn a_channel_is_opened_on_the_ingest_host_with_an_exchanged_token() {
     assert!(key.verify(asked[0].token()).is_some());
     let form: std::collections::BTreeMap<_, _> = form_urlencoded::parse(&asked[1].body).collect();
     assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
-    assert_eq!(form["scope"], fake.host());
+    assert_eq!(form["scope"], format!("{} session:role:LOADER", fake.host()));
     assert!(key.verify(&form["assertion"]).is_some());
     assert_eq!((asked[2].token(), asked[2].header("accept")), ("scoped-1", "application/json"));
     assert_eq!(asked[2].json(), json!({}));
@@ -87,6 +87,15 @@ async fn a_stale_continuation_token_is_a_result_in_each_of_its_shapes() {
     ] {
         let (_, fake, streaming) = start([Answer::json(400, body.clone())]).await;
         assert!(matches!(append(&streaming).await, Ok(Appended::Stale { .. })), "{body}");
+        assert_eq!(fake.asked().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_bare_409_on_append_means_that_the_channel_must_be_opened_again() {
+    for bare in [Answer::new(409, ""), Answer::new(409, "<html>"), Answer::json(409, json!({"message": "invalid"}))] {
+        let (_, fake, streaming) = start([bare]).await;
+        assert!(matches!(append(&streaming).await, Ok(Appended::Stale { .. })));
         assert_eq!(fake.asked().len(), 3);
     }
 }

@@ -16,23 +16,29 @@ use axum::{
 use chrono::Utc;
 use serde_json::json;
 
-use crate::{Standin, faults};
+use crate::{Standin, faults, lock, statements::Failure};
 pub(crate) use statements::Statements;
 
 /// The limit on a request as it travels.
 const MOST_BYTES: usize = 4 << 20;
 
-/// A request that is not carried out. `{code, message}`, as every API here says it.
+/// A request that is not carried out. `{code, message}`, as every API here says it, and an SQLSTATE where a statement has one.
 pub(crate) struct Problem {
     status: StatusCode,
     code: String,
+    sql_state: Option<&'static str>,
     message: String,
 }
 
 impl Problem {
     fn new(status: u16, code: impl Into<String>, message: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        Problem { status, code: code.into(), message: message.into() }
+        Problem { status, code: code.into(), sql_state: None, message: message.into() }
+    }
+
+    fn of(status: u16, failure: &Failure) -> Self {
+        let problem = Problem::new(status, failure.code.clone(), failure.message.clone());
+        Problem { sql_state: Some(failure.sql_state), ..problem }
     }
 }
 
@@ -44,7 +50,12 @@ impl From<anyhow::Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        (self.status, Json(json!({"code": self.code, "message": self.message}))).into_response()
+        let Problem { status, code, sql_state, message } = self;
+        let mut body = json!({"code": code, "message": message});
+        if let (Some(sql_state), Some(body)) = (sql_state, body.as_object_mut()) {
+            body.insert("sqlState".to_owned(), sql_state.into());
+        }
+        (status, Json(body)).into_response()
     }
 }
 
@@ -65,7 +76,39 @@ pub(crate) fn router(standin: Standin) -> Router {
         .layer(middleware::from_fn_with_state(standin.clone(), at_the_door))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .route("/_standin/faults", post(order_fault))
+        .route("/_standin/commit-delay", post(set_commit_delay))
+        .fallback(unsupported)
+        .method_not_allowed_fallback(unsupported)
         .with_state(standin)
+}
+
+/// Whatever else a client of Snowflake asks. One that speaks the drivers' own protocol reads the error in a 200 only, and
+/// shows its code, its SQLSTATE and its words.
+async fn unsupported(request: Request) -> Response {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let failure = Failure::unsupported(format!(
+        "{method} {path}: this stand-in for Snowflake has the SQL API (version 2), Snowpipe and Snowpipe Streaming over \
+         HTTP, and no drivers' protocol"
+    ));
+    if ["/session", "/queries/", "/telemetry", "/monitoring/"].iter().any(|prefix| path.starts_with(prefix)) {
+        let data = json!({"sqlState": failure.sql_state, "errorCode": failure.code});
+        let body = json!({
+            "success": false, "code": failure.code, "message": failure.message, "sqlState": failure.sql_state, "data": data,
+        });
+        return Json(body).into_response();
+    }
+    Problem::of(404, &failure).into_response()
+}
+
+#[derive(serde::Deserialize)]
+struct CommitDelay {
+    milliseconds: u64,
+}
+
+/// Appends stay uncommitted for so long from now on: seconds, as in Snowflake.
+async fn set_commit_delay(State(standin): State<Standin>, Json(delay): Json<CommitDelay>) -> StatusCode {
+    *lock(&standin.0.commit_delay) = std::time::Duration::from_millis(delay.milliseconds);
+    StatusCode::NO_CONTENT
 }
 
 async fn order_fault(State(standin): State<Standin>, Json(order): Json<faults::Order>) -> StatusCode {
@@ -85,7 +128,8 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
         return broken();
     }
     let path = request.uri().path().to_owned();
-    match standin.0.faults.take(&path, |fault| fault != faults::Fault::Accepted) {
+    let of_a_request = |fault| matches!(fault, faults::Fault::Status { .. } | faults::Fault::LostAnswer);
+    match standin.0.faults.take(&path, of_a_request) {
         Some(faults::Fault::Status { status }) => {
             let code = if status == 429 { "390505" } else { "000603" };
             Problem::new(status, code, "a fault on order").into_response()
@@ -120,14 +164,25 @@ fn key_pair(standin: &Standin, token: Option<&str>) -> Result<String, Problem> {
     })
 }
 
-/// A scoped token, or a key-pair token where both are taken.
+/// A scoped token, or a key-pair token where both are taken; and the role that it runs as must be the loader's.
 fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool) -> Result<(), Problem> {
     let token = bearer(headers);
-    if token.is_some_and(|token| standin.0.keys.check_scoped(token, Utc::now().timestamp())) {
+    let keys = &standin.0.keys;
+    let role = match token.and_then(|token| keys.check_scoped(token, Utc::now().timestamp())) {
+        Some(role) => Some(role),
+        None if or_key_pair => key_pair(standin, token).ok().map(|user| keys.default_role(&user)),
+        None => None,
+    };
+    let role = role.ok_or_else(|| Problem::new(401, "390303", "invalid OAuth access token"))?;
+    if role == standin.0.loader_role {
         return Ok(());
     }
-    if or_key_pair && key_pair(standin, token).is_ok() {
-        return Ok(());
-    }
-    Err(Problem::new(401, "390303", "invalid OAuth access token"))
+    let text = format!("Insufficient privileges: the role '{role}' may not use the pipe");
+    Err(Problem::of(403, &Failure::new("003001", "42501", text)))
+}
+
+/// The user of a key-pair token whose default role may use pipes: Snowpipe's API names no other.
+fn default_role(standin: &Standin, headers: &HeaderMap) -> Result<bool, Problem> {
+    let user = key_pair(standin, bearer(headers))?;
+    Ok(standin.0.keys.default_role(&user) == standin.0.loader_role)
 }

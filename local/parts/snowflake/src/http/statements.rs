@@ -3,7 +3,10 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::Write,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::Utc;
+use duckdb::InterruptHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use uuid::Uuid;
@@ -24,6 +28,9 @@ use crate::{
     Standin, faults, lock,
     statements::{Failure, ResultColumn, ResultSet, Session},
 };
+
+/// The longest text of a statement.
+const MOST_STATEMENT_BYTES: usize = 1_000_000;
 
 /// How long an answer is waited for before it becomes 202.
 const HELD_FOR: Duration = Duration::from_secs(45);
@@ -54,8 +61,22 @@ struct Entry {
 #[derive(Clone)]
 enum Progress {
     Waiting,
-    Running,
+    Running(Arc<Running>),
     Ended(Result<Arc<ResultSet>, Failure>),
+}
+
+/// A statement in its session.
+struct Running {
+    /// It may be waiting for a lock.
+    cancelled: AtomicBool,
+    interrupt: Arc<InterruptHandle>,
+}
+
+impl Running {
+    fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.interrupt.interrupt();
+    }
 }
 
 impl Statements {
@@ -88,15 +109,13 @@ impl Statements {
         }
     }
 
-    /// Marks a waiting statement as running; false if it was cancelled before its turn.
-    fn start(&self, handle: Uuid) -> bool {
-        match lock(&self.0).entries.get_mut(&handle) {
-            Some(entry) if matches!(entry.state, Progress::Waiting) => {
-                entry.state = Progress::Running;
-                true
-            }
-            _ => false,
-        }
+    /// Marks a waiting statement as running; `None` if it was cancelled before its turn.
+    fn start(&self, handle: Uuid, interrupt: Arc<InterruptHandle>) -> Option<Arc<Running>> {
+        let mut store = lock(&self.0);
+        let entry = store.entries.get_mut(&handle).filter(|entry| matches!(entry.state, Progress::Waiting))?;
+        let running = Arc::new(Running { cancelled: AtomicBool::new(false), interrupt });
+        entry.state = Progress::Running(Arc::clone(&running));
+        Some(running)
     }
 }
 
@@ -114,6 +133,8 @@ pub(super) struct Submission {
 struct Body {
     statement: String,
     #[serde(default)]
+    role: Option<String>,
+    #[serde(default)]
     bindings: Option<serde_json::Value>,
     #[serde(default)]
     parameters: HashMap<String, serde_json::Value>,
@@ -125,17 +146,26 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    key_pair(&standin, bearer(&headers))?;
+    let user = key_pair(&standin, bearer(&headers))?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.starts_with("application/json") {
         return Err(Problem::new(415, "390142", "the content type must be application/json"));
     }
     let body: Body = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(400, "390142", format!("the request's body is not valid: {error}")))?;
+    if let Some(role) = &body.role
+        && !standin.0.keys.has_role(&user, role)
+    {
+        let text = format!("Role '{role}' specified in the request is not granted to this user.");
+        return Err(Problem::of(422, &Failure::new("390186", "08001", text)));
+    }
+    if body.statement.len() > MOST_STATEMENT_BYTES {
+        let text = "the text of the statement is longer than 1 MB";
+        return Err(Problem::of(422, &Failure::syntax(text)));
+    }
     let several = body.parameters.keys().any(|name| name.eq_ignore_ascii_case("MULTI_STATEMENT_COUNT"));
     if several || body.bindings.is_some() {
-        let what = "unsupported: bindings and several statements in one request";
-        return Err(Problem::new(422, "000002", what));
+        return Err(Problem::of(422, &Failure::unsupported("bindings and several statements in one request")));
     }
     if submission.retry
         && let Some(handle) = submission.request_id.as_deref().and_then(|id| standin.0.statements.succeeded(id))
@@ -146,11 +176,12 @@ pub(super) async fn submit(
     let handle = Uuid::now_v7();
     standin.0.statements.add(handle, submission.request_id);
     let shared = Arc::clone(&standin.0);
-    let ended = standin.0.actor.when_open(move |conn| {
-        if shared.statements.start(handle) {
-            let outcome = Session::new(conn, &shared.lake, &shared.pipes).run(&body.statement);
-            shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));
-        }
+    let ended = standin.0.actor.session(move |conn| {
+        let outcome = conn.map_err(Failure::from).and_then(|conn| {
+            let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
+            Session::new(&conn, &shared, handle, &running.cancelled).run(&body.statement)
+        });
+        shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));
     });
     let forced = standin.0.faults.take("/api/v2/statements", |fault| fault == faults::Fault::Accepted);
     if submission.at_once || forced.is_some() {
@@ -189,7 +220,7 @@ pub(super) async fn cancel(
     let (state, _) = standin.0.statements.get(handle).ok_or_else(unknown_handle)?;
     match state {
         Progress::Waiting => standin.0.statements.set(handle, Progress::Ended(Err(Failure::cancelled()))),
-        Progress::Running => standin.0.actor.interrupt(),
+        Progress::Running(running) => running.cancel(),
         Progress::Ended(_) => {}
     }
     Ok(Json(json!({
@@ -210,7 +241,7 @@ fn status_url(handle: Uuid) -> String {
 fn answer(standin: &Standin, handle: Uuid, partition: usize) -> Result<Response, Problem> {
     let (state, created_on) = standin.0.statements.get(handle).ok_or_else(unknown_handle)?;
     match state {
-        Progress::Waiting | Progress::Running => Ok(running(handle, created_on)),
+        Progress::Waiting | Progress::Running(_) => Ok(running(handle, created_on)),
         Progress::Ended(Err(failure)) => Ok((
             StatusCode::UNPROCESSABLE_ENTITY,
             Json(json!({

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::{Problem, bearer, key_pair, scoped};
 use crate::{
     Standin,
-    statements::Name,
+    statements::{Failure, Name},
     streaming::{Refusal, Status},
 };
 
@@ -40,7 +40,16 @@ pub(super) async fn token(State(standin): State<Standin>, headers: HeaderMap, fo
     }
     let assertion = field("assertion");
     let user = key_pair(&standin, assertion.as_deref().or(bearer(&headers)))?;
-    Ok(standin.0.keys.scoped(&user, Utc::now().timestamp())?)
+    let scope = field("scope").unwrap_or_default();
+    let role = match scope.split_whitespace().find_map(|part| part.strip_prefix("session:role:")) {
+        Some(role) if standin.0.keys.has_role(&user, role) => role.to_uppercase(),
+        Some(role) => {
+            let text = format!("Role '{role}' specified in the scope is not granted to this user.");
+            return Err(Problem::of(401, &Failure::new("390186", "08001", text)));
+        }
+        None => standin.0.keys.default_role(&user),
+    };
+    Ok(standin.0.keys.scoped(&user, &role, Utc::now().timestamp())?)
 }
 
 #[derive(Deserialize)]
@@ -173,6 +182,7 @@ pub(super) async fn drop_channel(
     Ok(Json(json!({})))
 }
 
+/// A refusal without a code says nothing in its body that a client could go by.
 fn refused((status, code): Refusal) -> Problem {
     Problem::new(status, code, "the channel does not take this request")
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use super::{
-    CopyInto, Failure, ResultSet, Session, ddl, result,
+    CopyInto, Failure, ResultSet, Session, ddl,
     tokens::{Cursor, Token, tokens},
     translate,
 };
@@ -33,6 +33,7 @@ enum Step<'a> {
         then: Vec<Step<'a>>,
     },
     Copy(Box<CopyInto>),
+    /// A change of rows; how many it has changed is SQLROWCOUNT.
     Sql(&'a [Token]),
     Return(&'a [Token]),
     /// Without a name: the exception that is being handled, again.
@@ -54,7 +55,7 @@ pub(super) fn execute(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Resu
         None => Err(failure),
     });
     let value = outcome.map_err(uncaught)?.flatten();
-    if session.in_transaction {
+    if session.in_transaction() {
         return Err(Failure::new("100132", "P0000", "the block ended inside a transaction, which was rolled back"));
     }
     Ok(ResultSet { rows: vec![vec![value]], ..ResultSet::message(RESULT_COLUMN, "") })
@@ -158,10 +159,9 @@ impl Run<'_, '_> {
         for step in steps {
             match step {
                 Step::CreateTemporary(definition) => ddl::create_temporary(self.session, &mut definition.clone())?,
-                Step::BeginTransaction if self.session.in_transaction => {}
-                Step::BeginTransaction => self.transaction("BEGIN TRANSACTION", true)?,
-                Step::Commit => self.transaction("COMMIT", false)?,
-                Step::Rollback => self.transaction("ROLLBACK", false)?,
+                Step::BeginTransaction => self.session.begin(),
+                Step::Commit => self.session.end("COMMIT")?,
+                Step::Rollback => self.session.end("ROLLBACK")?,
                 Step::Let { variable, value } => {
                     let value = self.value(value)?;
                     self.variables.insert(variable.clone(), value);
@@ -175,22 +175,15 @@ impl Run<'_, '_> {
                 }
                 Step::Copy(copy) => copy.run(self.session)?,
                 Step::Sql(statement) => {
-                    self.session.sql(statement)?;
+                    let changed = self.session.sql(statement)?;
+                    let count = changed.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
+                    self.variables.insert("SQLROWCOUNT".to_owned(), count);
                 }
                 Step::Return(value) => return Ok(Some(self.value(value)?)),
                 Step::Raise(name) => return Err(self.raised(name.as_deref())),
             }
         }
         Ok(None)
-    }
-
-    /// Outside a transaction COMMIT and ROLLBACK do nothing, as in Snowflake.
-    fn transaction(&mut self, statement: &str, begins: bool) -> Result<(), Failure> {
-        if begins || self.session.in_transaction {
-            self.session.conn.execute_batch(statement)?;
-        }
-        self.session.in_transaction = begins;
-        Ok(())
     }
 
     fn raised(&self, name: Option<&str>) -> Failure {
@@ -202,10 +195,10 @@ impl Run<'_, '_> {
     }
 
     /// The value of an expression, in which a variable stands for its value.
-    fn value(&self, expression: &[Token]) -> Result<Option<String>, Failure> {
+    fn value(&mut self, expression: &[Token]) -> Result<Option<String>, Failure> {
         let expression: Vec<Token> = expression.iter().map(|token| self.substitute(token)).collect();
         let sql = translate::to_duckdb(&expression, self.session)?;
-        let answer = result::query(self.session.conn, &format!("SELECT {sql}"))?;
+        let answer = self.session.read(&expression, &format!("SELECT {sql}"))?;
         Ok(answer.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
     }
 

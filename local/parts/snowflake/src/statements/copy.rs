@@ -8,11 +8,15 @@ use std::path::Path;
 use duckdb::Connection;
 
 use super::{
-    Failure, Name, Session, ddl, identifier, literal,
+    Failure, Name, Session, Tables, ddl, identifier, literal,
     tokens::{Cursor, Token, name_in, tokens},
-    translate::NOW,
+    translate::LOCAL_NOW,
 };
-use crate::catalogue::{self, Column, Kind};
+use crate::{
+    catalogue::{self, Column, Kind},
+    lake::Lake,
+    locks::Access,
+};
 
 /// The most files that one COPY may name.
 const MOST_FILES: usize = 1_000;
@@ -22,6 +26,8 @@ const MOST_FILES: usize = 1_000;
 pub(crate) struct CopyInto {
     pub(crate) into: Name,
     stage: Name,
+    /// What stands between the stage's URL and a file's name.
+    folder: String,
     format: Name,
     files: Vec<String>,
     /// Columns that tell where a row comes from, and what each tells.
@@ -40,8 +46,8 @@ impl CopyInto {
     pub(crate) fn parse(mut cursor: Cursor<'_>) -> Result<CopyInto, Failure> {
         cursor.expect("COPY INTO")?;
         let into = cursor.name()?;
-        cursor.expect("FROM @")?;
-        let stage = cursor.name()?;
+        cursor.expect("FROM")?;
+        let (stage, folder) = location(&mut cursor)?;
         let (mut files, mut format, mut metadata, mut by_name) = (Vec::new(), None, Vec::new(), false);
         while !cursor.rest().is_empty() {
             if cursor.eat("FILES =") {
@@ -64,7 +70,7 @@ impl CopyInto {
         if files.len() > MOST_FILES {
             return Err(Failure::syntax(format!("COPY INTO names {} files, at most 1,000 are allowed", files.len())));
         }
-        Ok(CopyInto { into, stage, format, files, metadata })
+        Ok(CopyInto { into, stage, folder, format, files, metadata })
     }
 
     /// The copy of a pipe, from the statement that made it.
@@ -73,25 +79,31 @@ impl CopyInto {
     }
 
     /// Loads the files that the statement names.
-    pub(super) fn run(&self, session: &Session<'_>) -> Result<(), Failure> {
-        self.load(session, &self.files).map(|_| ())
+    pub(super) fn run(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        session.enter(&self.into, Access::Insert)?;
+        self.load(session.conn, &session.shared.lake, &session.tables(), &self.files).map(|_| ())
     }
 
     /// Loads `keys` in the caller's transaction; the number of rows that came.
-    pub(crate) fn load(&self, session: &Session<'_>, keys: &[String]) -> Result<u64, Failure> {
-        let conn = session.conn;
-        let columns = catalogue::columns(conn, &session.listed(&self.into))?
+    pub(crate) fn load(
+        &self,
+        conn: &Connection,
+        lake: &Lake,
+        tables: &Tables,
+        keys: &[String],
+    ) -> Result<u64, Failure> {
+        let columns = catalogue::columns(conn, &tables.listed(&self.into))?
             .ok_or_else(|| Failure::missing("Table", &self.into))?;
-        if catalogue::get(conn, Kind::FileFormat, &self.format.to_string())?.is_none() {
-            return Err(Failure::missing("File format", &self.format));
-        }
+        let format = catalogue::get(conn, Kind::FileFormat, &self.format.to_string())?
+            .ok_or_else(|| Failure::missing("File format", &self.format))?;
+        let nulls = ddl::null_if(&format);
         let url = catalogue::get(conn, Kind::Stage, &self.stage.to_string())?
             .ok_or_else(|| Failure::missing("Stage", &self.stage))?;
-        let table = session.table(&self.into);
+        let (url, table) = (format!("{url}{}", self.folder), tables.table(&self.into));
         let mut rows = 0;
         for keys in keys.chunks(crate::lake::AT_ONCE) {
-            for file in session.lake.download(&url, keys)? {
-                rows += self.load_file(conn, &table, &columns, &file.key, &file.path)?;
+            for file in lake.download(&url, keys)? {
+                rows += self.load_file(conn, &table, (&columns[..], &nulls[..]), &file.key, &file.path)?;
             }
         }
         Ok(rows)
@@ -101,7 +113,7 @@ impl CopyInto {
         &self,
         conn: &Connection,
         table: &str,
-        columns: &[Column],
+        (columns, nulls): (&[Column], &[String]),
         key: &str,
         path: &Path,
     ) -> Result<u64, Failure> {
@@ -116,10 +128,19 @@ impl CopyInto {
             let value = match self.metadata.iter().find(|(name, _)| *name == column.name) {
                 Some((_, Metadata::FileName)) => literal(key),
                 Some((_, Metadata::FileRowNumber)) => "file_row_number + 1".to_owned(),
-                Some((_, Metadata::StartScanTime)) => NOW.to_owned(),
+                // A TIMESTAMP_LTZ: without its zone it is the account's local time.
+                Some((_, Metadata::StartScanTime)) => LOCAL_NOW.to_owned(),
                 None => match found.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name)) {
                     None => continue,
-                    Some((name, file_type)) if fits(file_type, &column.data_type) => identifier(name),
+                    Some((name, file_type)) if fits(file_type, &column.data_type) => {
+                        let value = identifier(name);
+                        match column.data_type.as_str() {
+                            "VARCHAR" => {
+                                nulls.iter().fold(value, |value, null| format!("nullif({value}, {})", literal(null)))
+                            }
+                            _ => value,
+                        }
+                    }
                     Some((_, file_type)) => {
                         return Err(Failure::new(
                             "100038",
@@ -141,6 +162,17 @@ impl CopyInto {
         let sql = format!("INSERT INTO {table} ({}) SELECT {} FROM {source}", targets.join(", "), values.join(", "));
         Ok(conn.execute(&sql, [])? as u64)
     }
+}
+
+/// `@DATABASE.SCHEMA.STAGE`, or the same and a folder in quotes.
+fn location(cursor: &mut Cursor<'_>) -> Result<(Name, String), Failure> {
+    if cursor.eat("@") {
+        return Ok((cursor.name()?, String::new()));
+    }
+    let text = cursor.text()?;
+    let location = text.strip_prefix('@').ok_or_else(|| Failure::unsupported("COPY INTO from what is no stage"))?;
+    let (stage, folder) = location.split_once('/').unwrap_or((location, ""));
+    Ok((name_in(stage)?, folder.to_owned()))
 }
 
 fn texts(list: &[Token]) -> Result<Vec<String>, Failure> {

@@ -10,7 +10,7 @@ mod result;
 mod tokens;
 mod translate;
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, sync::atomic::AtomicBool};
 
 use duckdb::Connection;
 
@@ -19,8 +19,9 @@ pub(crate) use result::{ResultColumn, ResultSet, query};
 pub(crate) use tokens::Name;
 pub(crate) use translate::{identifier, literal};
 
-use crate::{lake::Lake, snowpipe::Pipes};
-use tokens::{Cursor, tokens};
+use crate::{Shared, catalogue, faults::Fault, lock, locks::Access};
+use tokens::{Cursor, Token, tokens};
+use uuid::Uuid;
 
 /// A failed statement as the SQL API tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,76 +79,13 @@ impl From<duckdb::Error> for Failure {
     }
 }
 
-/// What a request's statements share. Nothing of it outlives the request, as in the SQL API.
-pub(crate) struct Session<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) lake: &'a Lake,
-    pub(crate) pipes: &'a Pipes,
-    pub(crate) temporary: HashSet<Name>,
-    pub(crate) in_transaction: bool,
+/// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
+#[derive(Default, Clone)]
+pub(crate) struct Tables {
+    temporary: HashSet<Name>,
 }
 
-impl<'a> Session<'a> {
-    pub(crate) fn new(conn: &'a Connection, lake: &'a Lake, pipes: &'a Pipes) -> Self {
-        Session { conn, lake, pipes, temporary: HashSet::new(), in_transaction: false }
-    }
-
-    /// Runs one request's statement and leaves no transaction and no temporary table behind.
-    pub(crate) fn run(mut self, text: &str) -> Result<ResultSet, Failure> {
-        let outcome = self.dispatch(text);
-        if self.in_transaction {
-            self.conn.execute_batch("ROLLBACK")?;
-        }
-        for name in &self.temporary {
-            self.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", self.table(name)))?;
-        }
-        outcome
-    }
-
-    fn dispatch(&mut self, text: &str) -> Result<ResultSet, Failure> {
-        let tokens = tokens(text)?;
-        let mut cursor = Cursor::new(&tokens);
-        if cursor.eat("EXECUTE IMMEDIATE") {
-            return block::execute(self, cursor);
-        }
-        if cursor.eat("CREATE") {
-            return ddl::create(self, cursor, text);
-        }
-        if cursor.eat("ALTER TABLE") {
-            return ddl::alter(self, cursor);
-        }
-        if cursor.eat("DROP TABLE IF EXISTS") {
-            return ddl::drop_side_table(self, cursor);
-        }
-        // Outside a load block only a failed commit's entry in the ledger is ever deleted.
-        if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {
-            return Err(Failure::unsupported("DELETE outside a load block"));
-        }
-        self.sql(tokens.strip_suffix(&[tokens::Token::Symbol(";")]).unwrap_or(&tokens))
-    }
-
-    /// A query or a change of rows, without the `;`.
-    pub(crate) fn sql(&mut self, statement: &[tokens::Token]) -> Result<ResultSet, Failure> {
-        let changed = |counts: &[&'static str]| Some(counts.to_vec());
-        let counts = match statement.first() {
-            Some(tokens::Token::Word(verb)) => match verb.as_str() {
-                "SELECT" => None,
-                "INSERT" => changed(&["number of rows inserted"]),
-                "UPDATE" => changed(&["number of rows updated", "number of multi-joined rows updated"]),
-                "MERGE" => changed(&["number of rows inserted"]),
-                "DELETE" => changed(&["number of rows deleted"]),
-                verb => return Err(Failure::unsupported(format!("the statement {verb}"))),
-            },
-            _ => return Err(Failure::unsupported("a statement that does not begin with a word")),
-        };
-        let sql = translate::to_duckdb(statement, self)?;
-        match counts {
-            None => result::query(self.conn, &sql),
-            Some(columns) => Ok(ResultSet::counts(&columns, self.conn.execute(&sql, [])?)),
-        }
-    }
-
-    /// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
+impl Tables {
     pub(crate) fn table(&self, name: &Name) -> String {
         if self.temporary.contains(name) {
             return format!("temp.main.{}", identifier(&name.to_string()));
@@ -162,4 +100,207 @@ impl<'a> Session<'a> {
         }
         name.listed()
     }
+}
+
+/// Where a session stands between BEGIN and COMMIT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// DuckDB fixes what a transaction sees when it begins. Snowflake's statements see what is committed when they begin,
+    /// so it begins with the first statement, after that has its lock.
+    Asked,
+    Begun,
+}
+
+/// One request's statements. Nothing of it outlives the request, as in the SQL API.
+pub(crate) struct Session<'a> {
+    pub(crate) conn: &'a Connection,
+    pub(crate) shared: &'a Shared,
+    id: Uuid,
+    cancelled: &'a AtomicBool,
+    tables: Tables,
+    transaction: Transaction,
+    /// What this transaction has changed, and therefore sees.
+    changed: HashSet<Name>,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(conn: &'a Connection, shared: &'a Shared, id: Uuid, cancelled: &'a AtomicBool) -> Self {
+        let (tables, transaction, changed) = (Tables::default(), Transaction::None, HashSet::new());
+        Session { conn, shared, id, cancelled, tables, transaction, changed }
+    }
+
+    /// Runs one request's statement and leaves neither a transaction nor a lock behind.
+    pub(crate) fn run(mut self, text: &str) -> Result<ResultSet, Failure> {
+        let outcome = self.dispatch(text);
+        let ended = self.end("ROLLBACK");
+        self.shared.locks.release(self.id);
+        outcome.and_then(|answer| ended.map(|()| answer))
+    }
+
+    fn dispatch(&mut self, text: &str) -> Result<ResultSet, Failure> {
+        let tokens = tokens(text)?;
+        let mut cursor = Cursor::new(&tokens);
+        if cursor.eat("EXECUTE IMMEDIATE") {
+            return block::execute(self, cursor);
+        }
+        if cursor.eat("CREATE") {
+            // DuckDB refuses one of two that make the same thing at once.
+            let _one_at_a_time = lock(&self.shared.ddl);
+            return ddl::create(self, cursor, text);
+        }
+        if cursor.eat("ALTER TABLE") {
+            return ddl::alter(self, cursor);
+        }
+        if cursor.eat("ALTER FILE FORMAT") {
+            return ddl::alter_format(self, cursor);
+        }
+        if cursor.eat("DROP TABLE IF EXISTS") {
+            return ddl::drop_side_table(self, cursor);
+        }
+        // Outside a load block only a failed commit's entry in the ledger is ever deleted.
+        if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {
+            return Err(Failure::unsupported("DELETE outside a load block"));
+        }
+        self.sql(tokens.strip_suffix(&[Token::Symbol(";")]).unwrap_or(&tokens))
+    }
+
+    /// A query or a change of rows, without the `;`.
+    pub(crate) fn sql(&mut self, statement: &[Token]) -> Result<ResultSet, Failure> {
+        let changed = |counts: &[&'static str]| Some(counts.to_vec());
+        let counts = match statement.first() {
+            Some(Token::Word(verb)) => match verb.as_str() {
+                "SELECT" => None,
+                "INSERT" => changed(&["number of rows inserted"]),
+                "UPDATE" => changed(&["number of rows updated", "number of multi-joined rows updated"]),
+                "MERGE" => changed(&["number of rows inserted"]),
+                "DELETE" => changed(&["number of rows deleted"]),
+                verb => return Err(Failure::unsupported(format!("the statement {verb}"))),
+            },
+            _ => return Err(Failure::unsupported("a statement that does not begin with a word")),
+        };
+        let sql = translate::to_duckdb(statement, self)?;
+        let Some(columns) = counts else { return self.read(statement, &sql) };
+        let (table, access) = target(statement)?;
+        self.enter(&table, access)?;
+        let answer = self.conn.execute(&sql, []).map(|count| ResultSet::counts(&columns, count));
+        if self.transaction == Transaction::None {
+            self.shared.locks.release(self.id);
+        }
+        Ok(answer?)
+    }
+
+    /// Runs a query. It may miss what another session has committed last, if a test has ordered that; never what its own
+    /// transaction has changed.
+    pub(crate) fn read(&mut self, query: &[Token], sql: &str) -> Result<ResultSet, Failure> {
+        let read = tables_in(query);
+        let may_lag = !read.is_empty() && !read.iter().any(|name| self.sees_its_own(name));
+        let lagging = lock(&self.shared.lagging).take_if(|(of, _)| may_lag && *of != self.id);
+        if let Some((_, before)) = lagging {
+            return result::query(&before, sql);
+        }
+        self.begun()?;
+        result::query(self.conn, sql)
+    }
+
+    fn sees_its_own(&self, name: &Name) -> bool {
+        self.changed.contains(name) || self.tables.temporary.contains(name)
+    }
+
+    /// Waits for a table's lock, then begins the transaction that was asked for.
+    pub(crate) fn enter(&mut self, table: &Name, access: Access) -> Result<(), Failure> {
+        if !self.tables.temporary.contains(table) {
+            self.shared.locks.take(self.id, table, access, self.shared.lock_timeout, self.cancelled)?;
+            self.changed.insert(table.clone());
+        }
+        self.begun()
+    }
+
+    /// BEGIN TRANSACTION. A second one does nothing.
+    pub(crate) fn begin(&mut self) {
+        if self.transaction == Transaction::None {
+            self.transaction = Transaction::Asked;
+            self.changed.clear();
+        }
+    }
+
+    fn begun(&mut self) -> Result<(), Failure> {
+        if self.transaction == Transaction::Asked {
+            self.conn.execute_batch("BEGIN TRANSACTION")?;
+            self.transaction = Transaction::Begun;
+        }
+        Ok(())
+    }
+
+    /// COMMIT or ROLLBACK. Outside a transaction they do nothing, as in Snowflake.
+    pub(crate) fn end(&mut self, statement: &str) -> Result<(), Failure> {
+        let begun = std::mem::replace(&mut self.transaction, Transaction::None) == Transaction::Begun;
+        if begun && statement == "COMMIT" {
+            self.keep_what_lags()?;
+        }
+        let ended = if begun { self.conn.execute_batch(statement) } else { Ok(()) };
+        self.shared.locks.release(self.id);
+        Ok(ended?)
+    }
+
+    fn keep_what_lags(&self) -> Result<(), Failure> {
+        if self.shared.faults.take("/api/v2/statements", |fault| fault == Fault::UnseenCommit).is_some() {
+            let before = catalogue::prepared(self.conn.try_clone()?)?;
+            before.execute_batch("BEGIN TRANSACTION")?;
+            // What it sees is fixed by the first look.
+            before.query_row("SELECT count(*) FROM \"_STANDIN\".OBJECTS", [], |_| Ok(()))?;
+            *lock(&self.shared.lagging) = Some((self.id, before));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        self.transaction != Transaction::None
+    }
+
+    pub(crate) fn make_temporary(&mut self, name: Name) {
+        self.tables.temporary.insert(name);
+    }
+
+    pub(crate) fn tables(&self) -> Tables {
+        self.tables.clone()
+    }
+
+    pub(crate) fn table(&self, name: &Name) -> String {
+        self.tables.table(name)
+    }
+
+    pub(crate) fn listed(&self, name: &Name) -> (String, String) {
+        self.tables.listed(name)
+    }
+}
+
+/// The table that a change of rows is about, and what it does to it.
+fn target(statement: &[Token]) -> Result<(Name, Access), Failure> {
+    let mut cursor = Cursor::new(statement);
+    let access = if cursor.eat("INSERT INTO") {
+        Access::Insert
+    } else if cursor.eat("UPDATE") || cursor.eat("DELETE FROM") || cursor.eat("MERGE INTO") {
+        Access::Change
+    } else {
+        return Err(cursor.unexpected("the table of a change"));
+    };
+    Ok((cursor.name()?, access))
+}
+
+/// The full names in a query.
+fn tables_in(query: &[Token]) -> Vec<Name> {
+    let mut found = Vec::new();
+    let mut cursor = Cursor::new(query);
+    while !cursor.rest().is_empty() {
+        let before = cursor;
+        match cursor.name() {
+            Ok(name) => found.push(name),
+            Err(_) => {
+                cursor = before;
+                cursor.next();
+            }
+        }
+    }
+    found
 }

@@ -53,7 +53,7 @@ const KEYWORDS: [&str; 42] = [
     "HAVING",
 ];
 
-const FUNCTIONS: [&str; 11] = [
+const FUNCTIONS: [&str; 13] = [
     "CONTAINS",
     "COUNT",
     "COUNT_IF",
@@ -61,14 +61,22 @@ const FUNCTIONS: [&str; 11] = [
     "MIN",
     "SUM",
     "COALESCE",
+    "GREATEST",
     "ROW_NUMBER",
     "LEFT",
+    "RIGHT",
     "DATEDIFF",
     "PERCENTILE_CONT",
 ];
 
 /// The present moment as TIMESTAMP_NTZ in UTC.
 pub(super) const NOW: &str = "(now() AT TIME ZONE 'UTC')";
+
+/// The same by the account's clock. Its TIMEZONE is not UTC, as that of a new account is not: what is not converted shows.
+pub(super) const LOCAL_NOW: &str = "((now() AT TIME ZONE 'UTC') - INTERVAL 8 HOUR)";
+
+/// How far back COPY_HISTORY may be asked: less than 14 days, by a clock that is not the client's.
+const MOST_HISTORY_HOURS: u32 = 335;
 
 /// A name in DuckDB, always quoted.
 pub(crate) fn identifier(name: &str) -> String {
@@ -185,6 +193,10 @@ fn copy_history(function: &[Token]) -> Result<String, Failure> {
     let Some(Token::Number(hours)) = arguments.next() else { return Err(arguments.unexpected("a number of hours")) };
     arguments.expect(", CURRENT_TIMESTAMP ( ) )")?;
     arguments.end()?;
+    if hours.parse().map_or(true, |hours: u32| hours > MOST_HISTORY_HOURS) {
+        let text = "Invalid value for START_TIME: it lies more than 14 days back";
+        return Err(Failure::new("001044", "42P13", format!("SQL compilation error: {text}")));
+    }
     if table.database != database {
         return Err(Failure::missing("Table", &table));
     }

@@ -2,8 +2,10 @@
 
 mod evolve;
 mod file;
+mod locks;
 mod protocol;
 mod replay;
+mod roles;
 mod snowpipe;
 mod statements;
 mod streaming;

@@ -7,11 +7,19 @@ use uuid::Uuid;
 use crate::support::{Warehouse, token};
 
 const PATH: &str = "/api/v2/statements";
-const POSITIONS: &str = "SELECT LAKE_ID FROM ADMIN.OBSERVABILITY.LOAD_LOCKS";
+const POSITIONS: &str = "SELECT LAKE_ID FROM ADMIN.OBSERVABILITY.LOADS";
 
 /// A change whose every run can be counted.
 const INSERT: &str = "INSERT INTO ADMIN.OBSERVABILITY.DBT_RUNS (NUMBER) VALUES (1)";
 const RUNS: &str = "SELECT count(*) FROM ADMIN__OBSERVABILITY.DBT_RUNS";
+
+/// A warehouse whose ledger has one entry.
+async fn with_a_load() -> Warehouse {
+    let warehouse = Warehouse::founded().await;
+    let rates = warehouse.commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 1, 0, "SELECT 1 AS x");
+    warehouse.run(&sluice_snowflake::sql::ledger::submit(&rates)).await.expect("an entry");
+    warehouse
+}
 
 #[tokio::test]
 async fn a_request_without_what_it_must_have_is_refused() {
@@ -42,11 +50,11 @@ async fn a_request_without_what_it_must_have_is_refused() {
 
 #[tokio::test]
 async fn an_answer_has_its_types_and_a_change_its_count() {
-    let warehouse = Warehouse::founded().await;
+    let warehouse = with_a_load().await;
     let (_, body) = warehouse.post(PATH, &token(), json!({"statement": POSITIONS})).await;
     assert_eq!(body["resultSetMetaData"]["rowType"][0]["name"], "LAKE_ID");
     assert_eq!(body["resultSetMetaData"]["rowType"][0]["type"], "text");
-    assert_eq!(body["resultSetMetaData"]["numRows"], 4);
+    assert_eq!(body["resultSetMetaData"]["numRows"], 1);
     assert_eq!(body["data"][0][0], "test");
     let (_, body) = warehouse.post(PATH, &token(), json!({"statement": INSERT})).await;
     assert_eq!(body["resultSetMetaData"]["rowType"][0]["name"], "number of rows inserted");
@@ -54,10 +62,30 @@ async fn an_answer_has_its_types_and_a_change_its_count() {
 }
 
 #[tokio::test]
-async fn a_statement_answered_202_is_polled_to_its_end() {
+async fn whatever_else_is_asked_is_unsupported_in_words_that_clients_show() {
     let warehouse = Warehouse::founded().await;
+    for path in ["/api/v2/databases", "/v1/data/pipes/X/loadHistoryScan", "/nowhere"] {
+        let (status, body) = warehouse.post(path, &token(), json!({})).await;
+        assert_eq!((status, body["code"].as_str(), body["sqlState"].as_str()), (404, Some("000002"), Some("0A000")));
+        assert!(body["message"].as_str().is_some_and(|text| text.contains(path)), "{body}");
+    }
+    // The drivers read an error in a 200 only.
+    let (status, body) = warehouse.post("/session/v1/login-request?request_id=1", &token(), json!({"data": {}})).await;
+    assert_eq!(
+        (status, body["success"].as_bool(), body["code"].as_str()),
+        (200, Some(false), Some("000002")),
+        "{body}"
+    );
+    assert!(body["message"].as_str().is_some_and(|text| text.contains("unsupported")), "{body}");
+    let (status, body) = warehouse.post(PATH, &token(), json!({"statement": "SHOW TABLES"})).await;
+    assert_eq!((status, body["code"].as_str(), body["sqlState"].as_str()), (422, Some("000002"), Some("0A000")));
+}
+
+#[tokio::test]
+async fn a_statement_answered_202_is_polled_to_its_end() {
+    let warehouse = with_a_load().await;
     warehouse.order(PATH, 1, json!({"fault": "accepted"})).await;
-    assert_eq!(warehouse.run(POSITIONS).await.expect("rows").len(), 4);
+    assert_eq!(warehouse.run(POSITIONS).await.expect("rows").len(), 1);
     warehouse.order(PATH, 1, json!({"fault": "accepted"})).await;
     let error = warehouse.run("SELECT NOPE FROM ADMIN.OBSERVABILITY.LOADS").await.expect_err("a failure");
     assert!(format!("{error:?}").contains("000904"), "{error:?}");

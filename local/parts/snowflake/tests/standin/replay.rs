@@ -2,7 +2,7 @@
 
 use sluice_core::{DataFile, LakeId, port::Row};
 use sluice_snowflake::sql::{
-    ledger, load,
+    ledger, load, lock,
     replay::{self, Range, Replay},
 };
 
@@ -57,7 +57,7 @@ async fn what_differs_is_swapped_in_once_and_nothing_else_is_touched() {
     warehouse.put("raw/x/part-00000.parquet", &rows(&[(1, 1), (2, 1), (3, 1), (4, 1), (6, 1)]));
     let file = serde_json::json!({"path": "raw/x/part-00000.parquet", "rows": 5, "bytes": 1, "checksum": "x"});
     let files: Vec<DataFile> = vec![serde_json::from_value(file).expect("a file")];
-    warehouse.run(&ledger::lock_row(&lake, &table.table)).await.expect("a lock row");
+    warehouse.run(&lock::create(&lake, &table.table)).await.expect("a lock");
     warehouse.run(&replay.create()).await.expect("a side table");
     for _ in 0..2 {
         let filled = block(&warehouse, &replay.load(&files).expect("a block")).await;

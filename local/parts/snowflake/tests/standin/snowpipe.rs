@@ -53,6 +53,42 @@ async fn a_file_is_loaded_once_with_its_origin_and_reported() {
 }
 
 #[tokio::test]
+async fn a_pipes_rows_have_their_time_in_utc_when_their_commit_is_confirmed() {
+    let warehouse = Warehouse::founded().await;
+    let commit = warehouse.commit(RATES, 7, 1, &rate("EUR"));
+    let commit = sluice_core::Commit { run_id: sluice_core::RunId("run".into()), ..commit };
+    warehouse.run(&ledger::submit(&commit)).await.expect("submitted");
+    warehouse.snowpipe().insert_files(&table_id(RATES), &commit.files, Uuid::new_v4()).await.expect("queued");
+    let hours = "SELECT round(date_diff('minute', _SLUICE_LOADED_AT, now() AT TIME ZONE 'UTC') / 60.0)::BIGINT \
+                 FROM SNOWPIPE__OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
+    assert_eq!(warehouse.column(hours).await, ["8"], "a pipe notes the account's local time");
+    warehouse.run(&ledger::confirm(&commit, 1)).await.expect("confirmed");
+    assert_eq!(warehouse.column(hours).await, ["0"]);
+    let entry = warehouse.run(&ledger::entry(&commit.lake_id, &commit.table, commit.sequence)).await.expect("an entry");
+    assert_eq!((entry[0]["status"].as_deref(), entry[0]["rows_loaded"].as_deref()), (Some("loaded"), Some("1")));
+}
+
+#[tokio::test]
+async fn a_file_that_may_not_be_read_is_told_apart_from_one_whose_values_are_refused() {
+    let warehouse = Warehouse::founded().await;
+    let (pipe, table) = (warehouse.snowpipe(), table_id(RATES));
+    warehouse.put("raw/rates/a.parquet", &rate("EUR"));
+    warehouse.put("raw/rates/b.parquet", "SELECT 1.5::DOUBLE AS rate");
+    warehouse.deny_the_lake(true);
+    pipe.insert_files(&table, &[file("raw/rates/a.parquet")], Uuid::new_v4()).await.expect("queued");
+    assert_eq!(warehouse.column(COUNT).await, ["0"]);
+    warehouse.deny_the_lake(false);
+    pipe.insert_files(&table, &[file("raw/rates/b.parquet")], Uuid::new_v4()).await.expect("queued");
+    assert_eq!(warehouse.column(COUNT).await, ["0"]);
+    let report = pipe.insert_report(&table, None).await.expect("a report");
+    let parsed: Vec<u64> = report.files.iter().map(|file| file.rows_parsed).collect();
+    assert_eq!(parsed, [0, 1], "{report:?}");
+    let history = warehouse.run(&ledger::copy_history(&table)).await.expect("a history");
+    let parsed: Vec<_> = history.iter().map(|row| row["row_parsed"].as_deref()).collect();
+    assert_eq!(parsed, [Some("0"), Some("1")]);
+}
+
+#[tokio::test]
 async fn a_file_that_fails_is_reported_and_may_be_named_again() {
     let warehouse = Warehouse::founded().await;
     let (pipe, table) = (warehouse.snowpipe(), table_id(RATES));

@@ -1,7 +1,7 @@
 //! What `sluice-snowflake` renders, run for real.
 
 use sluice_core::{Disposition, Sequence};
-use sluice_snowflake::sql::{self, ledger, observe};
+use sluice_snowflake::sql::{self, ledger, lock, observe};
 
 use crate::support::{LAKE, Warehouse, sources, table_id};
 
@@ -31,8 +31,11 @@ async fn the_foundation_may_run_twice_and_changes_nothing_the_second_time() {
     for statement in sql::ddl::foundation(&sources(), &sluice_core::LakeId(LAKE.into()), crate::support::BUCKET) {
         warehouse.run(&statement).await.expect("again");
     }
-    let count = "SELECT count(*) FROM ADMIN__OBSERVABILITY.LOAD_LOCKS";
-    assert_eq!(warehouse.column(count).await, ["4"]);
+    let locks = "SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE 'LOCK\\_%' ESCAPE '\\'";
+    assert_eq!(warehouse.column(locks).await, ["5"]);
+    let lock =
+        "SELECT concat_ws(' ', RECENT, HIGHEST) FROM ADMIN__OBSERVABILITY.\"LOCK_test_DLT.APPLICATION_DATA.PRODUCTS\"";
+    assert_eq!(warehouse.column(lock).await, [",1, 1"]);
     assert_eq!(warehouse.column("SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["a"]);
 }
 
@@ -93,6 +96,57 @@ async fn a_newer_version_wins_whatever_the_order_of_arrival() {
     assert_eq!(warehouse.column(names).await, ["newest7", "same7"]);
     warehouse.load(&warehouse.commit(CONTACTS, 4, 1, &contact(2, "behind", "2026-01-01"))).await.expect("a load");
     assert_eq!(warehouse.column(names).await, ["newest7", "same7"]);
+}
+
+#[tokio::test]
+async fn a_row_without_a_version_is_older_than_any_and_changes_once_it_has_one() {
+    let entry = "
+tables:
+  - table: DLT.APPLICATION_DATA.STOCK
+    description: What there is.
+    source: { kind: postgres, schema: s, table: stock, cursor: id }
+    loader: copy
+    disposition: merge
+    key: [id]
+    version_column: version
+    columns:
+      - { name: id, type: bigint, required: true }
+      - { name: version, type: bigint }
+      - { name: name, type: text }
+";
+    let sources = sluice_core::Sources::parse(entry).expect("valid sources");
+    let warehouse = Warehouse::empty().await.found(&sources).await;
+    let names = "SELECT NAME || _SLUICE_SEQUENCE FROM DLT__APPLICATION_DATA.STOCK";
+    for (sequence, version, name, left) in [
+        (2, "NULL", "unknown", "unknown2"),
+        (1, "NULL", "earlier", "unknown2"),
+        (3, "NULL", "later", "later3"),
+        (4, "7", "versioned", "versioned4"),
+        (5, "NULL", "again unknown", "versioned4"),
+        (6, "8", "newer", "newer6"),
+        (7, "7", "older", "newer6"),
+    ] {
+        let row = format!("SELECT 1::BIGINT AS id, {version}::BIGINT AS version, '{name}' AS name");
+        warehouse.load(&warehouse.commit_of(&sources.tables[0], sequence, 1, &row)).await.expect("a load");
+        assert_eq!(warehouse.column(names).await, [left]);
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_other_formats_take_for_null_stays_a_text() {
+    let warehouse = Warehouse::empty().await;
+    for statement in [
+        "CREATE DATABASE IF NOT EXISTS ADMIN",
+        "CREATE SCHEMA IF NOT EXISTS ADMIN.OBSERVABILITY",
+        "CREATE FILE FORMAT IF NOT EXISTS ADMIN.OBSERVABILITY.SLUICE_PARQUET TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE",
+    ] {
+        warehouse.run(statement).await.expect("what an earlier version has made");
+    }
+    let warehouse = warehouse.found(&sources()).await;
+    let rows = format!("{} UNION ALL {}", product(1, r"\N"), product(2, ""));
+    warehouse.load(&warehouse.commit(PRODUCTS, 1, 2, &rows)).await.expect("a load");
+    let names = "SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";
+    assert_eq!(warehouse.column(names).await, [r"\N", ""]);
 }
 
 #[tokio::test]
@@ -237,6 +291,7 @@ async fn hostile_names_load_like_any_others() {
         "CREATE DATABASE IF NOT EXISTS \"ORDER\"".to_owned(),
         "CREATE SCHEMA IF NOT EXISTS \"ORDER\".\"GROUP\"".to_owned(),
         format!("CREATE TABLE IF NOT EXISTS \"ORDER\".\"GROUP\".\"TABLE\" {columns}"),
+        lock::create(&commit.lake_id, &commit.table),
     ] {
         warehouse.run(&statement).await.expect("a table");
     }
@@ -254,7 +309,7 @@ async fn the_ledgers_other_statements_run() {
     for _ in 0..2 {
         warehouse.run(&ledger::submit(&rates)).await.expect("a submission");
     }
-    let settled = ledger::settle(&rates, ledger::Status::Failed, 0, Some(r"can't read C:\x"));
+    let settled = ledger::fail(&rates, r"can't read C:\x");
     let counts = warehouse.run(&settled).await.expect("a settlement");
     assert_eq!(counts[0]["number of rows updated"].as_deref(), Some("1"));
     let reason = "SELECT STATUS || REASON FROM ADMIN__OBSERVABILITY.LOADS";
@@ -313,13 +368,18 @@ async fn a_ledger_of_an_earlier_version_gets_its_columns() {
 #[tokio::test]
 async fn any_other_statement_is_refused_and_does_nothing() {
     let warehouse = Warehouse::founded().await;
+    let too_long = format!("SELECT '{}' AS X", "x".repeat(1_000_000));
+    let history = |hours: u32| ledger::copy_history(&table_id(PRODUCTS)).replace("-335", &format!("-{hours}"));
+    warehouse.run(&history(335)).await.expect("what the platform asks");
     for (statement, code) in [
         ("DROP TABLE DLT.APPLICATION_DATA.PRODUCTS", "000002"),
-        ("DELETE FROM ADMIN.OBSERVABILITY.LOAD_LOCKS", "000002"),
+        ("DELETE FROM ADMIN.OBSERVABILITY.DBT_RUNS", "000002"),
         ("BEGIN TRANSACTION", "000002"),
         ("SELECT * FROM ADMIN.OBSERVABILITY.LOADS; SELECT 1", "000002"),
         ("SELECT FLATTEN(X) FROM ADMIN.OBSERVABILITY.LOADS", "000002"),
-        ("SELECT STATUS FROM ADMIN.OBSERVABILITY.LOADS JOIN ADMIN.OBSERVABILITY.LOAD_LOCKS", "000002"),
+        ("SELECT STATUS FROM ADMIN.OBSERVABILITY.LOADS JOIN ADMIN.OBSERVABILITY.DBT_RUNS", "000002"),
+        (&too_long, "001003"),
+        (&history(336), "001044"),
         ("SELECT * FROM read_parquet('/etc/passwd')", "000002"),
         ("CREATE OR REPLACE TABLE ADMIN.OBSERVABILITY.LOADS (A VARCHAR)", "000002"),
         ("CREATE TABLE IF NOT EXISTS ADMIN.OBSERVABILITY.X (A VARIANT)", "000002"),
@@ -353,7 +413,7 @@ async fn a_sweep_leaves_a_submission_alone_until_its_time_is_over_and_a_failure_
     let age: i64 = entry[0]["age_seconds"].as_deref().expect("an age").parse().expect("a number");
     assert!((0..60).contains(&age), "{age} seconds");
 
-    warehouse.run(&ledger::settle(&rates, ledger::Status::Failed, 0, Some("r"))).await.expect("a settlement");
+    warehouse.run(&ledger::fail(&rates, "r")).await.expect("a failure");
     assert_eq!(known(0).await, 1);
     let forget = ledger::forget_failure(&rates.lake_id, &rates.table, rates.sequence);
     warehouse.run(&forget).await.expect("forgotten");

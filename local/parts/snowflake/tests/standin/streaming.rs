@@ -156,6 +156,32 @@ async fn bad_rows_are_counted_and_good_ones_of_the_same_append_land() {
 }
 
 #[tokio::test]
+async fn a_channel_is_found_in_any_case_and_listed_in_one() {
+    let warehouse = Warehouse::founded().await;
+    let streaming = warehouse.streaming();
+    let held = streaming.open(&table(), "c").await.expect("a channel");
+    let same = streaming.open(&table(), "C").await.expect("the same channel");
+    assert_eq!(same.status.channel, "c");
+    let stale = streaming.append(&table(), "c", &held.continuation, &rows(0..=4), (0, 4)).await.expect("an answer");
+    assert!(matches!(stale, Appended::Stale { .. }), "{stale:?}");
+    let listed = streaming.status(&table(), &["c", "C"]).await.expect("statuses");
+    assert_eq!(listed.keys().collect::<Vec<_>>(), ["c"]);
+}
+
+#[tokio::test]
+async fn a_commit_takes_as_long_as_it_is_told_to() {
+    let warehouse = Warehouse::founded().await;
+    let delay = serde_json::json!({"milliseconds": 1_000});
+    assert_eq!(warehouse.post("/_standin/commit-delay", "", delay).await.0, 204);
+    let streaming = warehouse.streaming();
+    let opened = streaming.open(&table(), "c").await.expect("a channel");
+    let appended = Instant::now();
+    append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
+    committed(&streaming, 4).await;
+    assert!(appended.elapsed() >= Duration::from_secs(1), "{:?}", appended.elapsed());
+}
+
+#[tokio::test]
 async fn unknown_channels_are_left_out_and_unknown_tables_refused() {
     let warehouse = Warehouse::founded().await;
     let streaming = warehouse.streaming();

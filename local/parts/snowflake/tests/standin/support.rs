@@ -3,7 +3,10 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,7 +24,7 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use sluice_core::{
-    Commit, Error, LakeId, Result, RunId, Secret, Sources, TableId, lake,
+    Commit, Error, LakeId, Result, RunId, Secret, Sources, Table, TableId, lake,
     port::{ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
 use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
@@ -33,6 +36,18 @@ pub const BUCKET: &str = "test-lake";
 pub const LAKE: &str = "test";
 
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+
+/// The lake's bucket as the stand-in sees it.
+#[derive(Clone)]
+struct S3 {
+    objects: Objects,
+    /// Whether the lake's policy lets nobody read.
+    denied: Arc<AtomicBool>,
+    /// A key whose download does not begin until it is let go.
+    held: Arc<watch::Sender<Option<String>>>,
+    /// The newest key that was asked for.
+    asked: Arc<watch::Sender<String>>,
+}
 
 /// A private key as PEM and its public key as base64, made once.
 fn keys() -> &'static (String, String) {
@@ -62,8 +77,9 @@ pub struct Warehouse {
     pub url: String,
     pub folder: PathBuf,
     pub http: reqwest::Client,
-    objects: Objects,
+    s3: S3,
     endpoint: String,
+    lock_timeout: Duration,
     shutdown: watch::Sender<bool>,
 }
 
@@ -76,33 +92,47 @@ impl Drop for Warehouse {
 impl Warehouse {
     /// An empty warehouse.
     pub async fn empty() -> Self {
+        Warehouse::with_lock_timeout(Duration::from_secs(60)).await
+    }
+
+    /// An empty warehouse whose user has this LOCK_TIMEOUT.
+    pub async fn with_lock_timeout(lock_timeout: Duration) -> Self {
         let folder = std::env::temp_dir().join(format!("standin-{}", Uuid::new_v4()));
         std::fs::create_dir_all(&folder).expect("a folder");
-        let objects = Objects::default();
+        let s3 = S3 {
+            objects: Objects::default(),
+            denied: Arc::default(),
+            held: Arc::new(watch::Sender::new(None)),
+            asked: Arc::new(watch::Sender::new(String::new())),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
-        let lake = Router::new().route("/{bucket}/{*key}", get(object)).with_state(Arc::clone(&objects));
+        let lake = Router::new().route("/{bucket}/{*key}", get(object)).with_state(s3.clone());
         tokio::spawn(async move { axum::serve(listener, lake).await });
-        let (standin, url, shutdown) = start(&folder, &endpoint).await;
+        let (standin, url, shutdown) = start(&folder, &endpoint, lock_timeout).await;
         let http = reqwest::Client::builder().user_agent("test/1").build().expect("a client");
-        Warehouse { standin, url, folder, http, objects, endpoint, shutdown }
+        Warehouse { standin, url, folder, http, s3, endpoint, lock_timeout, shutdown }
     }
 
     /// With every table, stage and pipe of the shipped sources.
     pub async fn founded() -> Self {
-        let warehouse = Warehouse::empty().await;
-        let api = warehouse.sql();
-        for statement in sql::ddl::foundation(&sources(), &LakeId(LAKE.into()), BUCKET) {
+        Warehouse::empty().await.found(&sources()).await
+    }
+
+    /// Makes every table, stage, pipe and lock of these sources.
+    pub async fn found(self, sources: &Sources) -> Self {
+        let api = self.sql();
+        for statement in sql::ddl::foundation(sources, &LakeId(LAKE.into()), BUCKET) {
             api.execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
         }
-        warehouse
+        self
     }
 
     /// Ends the process, as far as a test can, and starts another on the same file.
     pub async fn restart(&mut self) {
         self.shutdown.send_replace(true);
         self.standin.release_file().await.expect("the file is closed");
-        let (standin, url, shutdown) = start(&self.folder, &self.endpoint).await;
+        let (standin, url, shutdown) = start(&self.folder, &self.endpoint, self.lock_timeout).await;
         (self.standin, self.url, self.shutdown) = (standin, url, shutdown);
     }
 
@@ -111,10 +141,14 @@ impl Warehouse {
     }
 
     pub fn account(&self) -> Arc<Account<OneSecret>> {
+        self.account_of("loader")
+    }
+
+    pub fn account_of(&self, user: &str) -> Arc<Account<OneSecret>> {
         let config = SnowflakeConfig {
             account: "myorg-acct".into(),
             url: Some(self.url.clone()),
-            user: "loader".into(),
+            user: user.into(),
             role: "LOADER".into(),
             warehouse: "LOADING".into(),
             secret: "x".into(),
@@ -172,22 +206,41 @@ impl Warehouse {
         let conn = duckdb::Connection::open_in_memory().expect("a database");
         let copy = format!("COPY ({select}) TO '{}' (FORMAT parquet, COMPRESSION zstd)", path.display());
         conn.execute_batch(&copy).expect("a file");
-        self.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
+        self.s3.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
     }
 
     pub fn put_object(&self, key: &str, body: Vec<u8>) {
-        self.objects.lock().expect("objects").insert(key.to_owned(), body);
+        self.s3.objects.lock().expect("objects").insert(key.to_owned(), body);
     }
 
     /// The lake as the functions see it.
     pub fn lake(&self) -> Lake {
-        Lake(Arc::clone(&self.objects))
+        Lake(Arc::clone(&self.s3.objects))
+    }
+
+    /// Whether the stage's role may read the lake.
+    pub fn deny_the_lake(&self, denied: bool) {
+        self.s3.denied.store(denied, Ordering::Release);
+    }
+
+    /// Lets the download of this key wait, or lets every one go.
+    pub fn hold(&self, key: Option<&str>) {
+        self.s3.held.send_replace(key.map(str::to_owned));
+    }
+
+    /// Waits until somebody has asked for the key.
+    pub async fn asked_for(&self, key: &str) {
+        self.s3.asked.subscribe().wait_for(|asked| asked == key).await.expect("the bucket is there");
     }
 
     /// A commit of a shipped table with one file of these rows.
     pub fn commit(&self, table: &str, sequence: u64, rows: u64, select: &str) -> Commit {
         let sources = sources();
-        let table = sources.table(&table_id(table)).expect("a shipped table");
+        self.commit_of(sources.table(&table_id(table)).expect("a shipped table"), sequence, rows, select)
+    }
+
+    /// The same for any table.
+    pub fn commit_of(&self, table: &Table, sequence: u64, rows: u64, select: &str) -> Commit {
         let run = RunId(Uuid::now_v7().to_string());
         let path = lake::data_key(&table.table, &run, 0);
         self.put(&path, select);
@@ -235,20 +288,43 @@ pub fn table_id(table: &str) -> TableId {
     table.parse().expect("a table name")
 }
 
+pub fn private_key() -> String {
+    keys().0.clone()
+}
+
 pub fn token() -> String {
-    let signer = Signer::new("myorg-acct", "loader", &Secret::new(keys().0.clone())).expect("a signer");
+    let signer = Signer::new("myorg-acct", "loader", &Secret::new(private_key())).expect("a signer");
     signer.sign(chrono::Utc::now()).expect("a token").expose().to_owned()
 }
 
-async fn start(folder: &std::path::Path, endpoint: &str) -> (Standin, String, watch::Sender<bool>) {
+fn user(name: &str, roles: &[&str], default_role: Option<&str>) -> User {
+    User {
+        name: name.into(),
+        public_key: keys().1.clone(),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        default_role: default_role.map(str::to_owned),
+    }
+}
+
+async fn start(
+    folder: &std::path::Path,
+    endpoint: &str,
+    lock_timeout: Duration,
+) -> (Standin, String, watch::Sender<bool>) {
     let config = Config {
         duckdb_path: folder.join("warehouse.duckdb"),
         account: "MYORG-ACCT".into(),
-        users: vec![User { name: "LOADER".into(), public_key: keys().1.clone() }],
+        users: vec![
+            user("LOADER", &["LOADER", "SYSADMIN"], Some("LOADER")),
+            // Its statements run as the loader; its default role is another.
+            user("NEWCOMER", &["LOADER"], None),
+        ],
         lake_bucket: BUCKET.into(),
         s3_endpoint: endpoint.to_owned(),
         journal_dir: folder.join("journal"),
         commit_delay: Duration::from_millis(20),
+        loader_role: "LOADER".into(),
+        lock_timeout,
     };
     let standin = Standin::open(config).expect("a warehouse");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -259,9 +335,14 @@ async fn start(folder: &std::path::Path, endpoint: &str) -> (Standin, String, wa
 }
 
 async fn object(
-    State(objects): State<Objects>,
+    State(s3): State<S3>,
     Path((bucket, key)): Path<(String, String)>,
 ) -> std::result::Result<Vec<u8>, (StatusCode, &'static str)> {
-    let found = objects.lock().expect("objects").get(&key).filter(|_| bucket == BUCKET).cloned();
+    s3.asked.send_replace(key.clone());
+    s3.held.subscribe().wait_for(|held| held.as_ref() != Some(&key)).await.expect("the test goes on");
+    if s3.denied.load(Ordering::Acquire) {
+        return Err((StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>"));
+    }
+    let found = s3.objects.lock().expect("objects").get(&key).filter(|_| bucket == BUCKET).cloned();
     found.ok_or((StatusCode::NOT_FOUND, "<Error><Code>NoSuchKey</Code></Error>"))
 }

@@ -1,0 +1,59 @@
+//! As whom: the role that a request names, that its token has, or that its user has by default.
+
+use serde_json::json;
+use sluice_core::{Kind, Secret, port::Statements};
+use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming};
+use uuid::Uuid;
+
+use crate::support::{Warehouse, table_id};
+
+#[tokio::test]
+async fn streaming_runs_as_the_role_of_its_scope_and_snowpipe_as_the_default_one() {
+    let warehouse = Warehouse::founded().await;
+    let account = warehouse.account_of("newcomer");
+    let (table, rates) =
+        (table_id("STREAMING.PUBLIC.PURCHASES"), table_id("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES"));
+    let select = "SELECT STATUS FROM ADMIN.OBSERVABILITY.LOADS";
+    SqlApi::new(account.clone()).execute(select, Uuid::new_v4(), "t").await.expect("statements name their role");
+    Streaming::new(account.clone()).open(&table, "c").await.expect("the scope names the role");
+    let error = Snowpipe::new(account).insert_report(&rates, None).await.expect_err("its default role is PUBLIC");
+    assert_eq!(error.kind(), Kind::NotFound, "Snowpipe does not tell what is missing from what is forbidden");
+    warehouse.snowpipe().insert_report(&rates, None).await.expect("the loader's default role is its own");
+}
+
+#[tokio::test]
+async fn a_token_without_a_role_is_refused_where_the_default_role_may_not() {
+    let warehouse = Warehouse::founded().await;
+    let exchange = async |user: &str, scope: &str| {
+        let signer = Signer::new("myorg-acct", user, &Secret::new(crate::support::private_key())).expect("a signer");
+        let token = signer.sign(chrono::Utc::now()).expect("a token");
+        let form = format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&scope={scope}&assertion={}",
+            token.expose()
+        );
+        let request = warehouse.http.post(format!("{}/oauth/token", warehouse.url)).header("accept", "*/*");
+        let answer = request.header("content-type", "application/x-www-form-urlencoded").body(form).send().await;
+        let answer = answer.expect("an answer");
+        (answer.status().as_u16(), answer.text().await.expect("text"))
+    };
+    let opened = async |token: &str| {
+        let path = "/v2/streaming/databases/STREAMING/schemas/PUBLIC/pipes/PURCHASES-STREAMING/channels/c";
+        let request = warehouse.http.put(format!("{}{path}", warehouse.url)).bearer_auth(token).header("accept", "*/*");
+        request.json(&json!({})).send().await.expect("an answer").status().as_u16()
+    };
+    for (user, scope, status) in [
+        ("loader", "host", 200),
+        ("newcomer", "host", 403),
+        ("newcomer", "host%20session%3Arole%3ALOADER", 200),
+        ("loader", "host%20session%3Arole%3ASYSADMIN", 403),
+    ] {
+        let (exchanged, token) = exchange(user, scope).await;
+        assert_eq!((exchanged, opened(&token).await), (200, status), "{user} {scope}");
+    }
+    let (status, body) = exchange("newcomer", "host%20session%3Arole%3ASYSADMIN").await;
+    assert!(status == 401 && body.contains("390186"), "a role that was not granted: {status} {body}");
+    let (status, body) = warehouse
+        .post("/api/v2/statements", &crate::support::token(), json!({"statement": "SELECT 1", "role": "OWNER"}))
+        .await;
+    assert_eq!((status, body["code"].as_str()), (422, Some("390186")));
+}
