@@ -78,7 +78,7 @@ impl World {
         let data = match &options.data {
             None => generate(SEED, Scale::times(options.scale), published),
             Some(folder) => {
-                let loaded = formats::load(folder, published).map_err(|lines| anyhow::anyhow!("{lines}"))?;
+                let loaded = formats::load(folder, published, Utc::now().date_naive()).map_err(|lines| anyhow::anyhow!("{lines}"))?;
                 for line in &loaded.bad_purchases {
                     println!("  ! {line}: will be kept in dead-letter/");
                 }

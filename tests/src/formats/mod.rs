@@ -7,11 +7,19 @@
 mod purchases;
 mod table;
 mod tables;
+mod text;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use crate::generate::{Dataset, RateTable};
+use chrono::{DateTime, NaiveDate};
+
+use crate::generate::{Dataset, PurchaseRecord, RateTable};
+use crate::oracle;
+
+/// So many lines are shown of those that have the same problem; the others are counted.
+const SHOWN: usize = 5;
 
 /// A line, or a whole file, that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,11 +46,27 @@ pub struct BadLines(pub Vec<BadLine>);
 impl fmt::Display for BadLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the data has {} bad lines", self.0.len())?;
-        self.0.iter().try_for_each(|line| write!(f, "\n  {line}"))
+        summary(&self.0).iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
 
 impl std::error::Error for BadLines {}
+
+/// The lines in words: the first five of each problem, then how many there are of those that have more.
+pub fn summary(lines: &[BadLine]) -> Vec<String> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut words = Vec::new();
+    for line in lines {
+        let count = counts.entry((line.file, &line.problem)).or_default();
+        *count += 1;
+        if *count <= SHOWN {
+            words.push(line.to_string());
+        }
+    }
+    let more = counts.into_iter().filter(|(_, count)| *count > SHOWN);
+    words.extend(more.map(|((file, problem), count)| format!("{file}: {count} lines in all: {problem}")));
+    words
+}
 
 /// The user's data and the purchases that the platform will refuse.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,17 +75,28 @@ pub struct Loaded {
     pub bad_purchases: Vec<BadLine>,
 }
 
-/// Reads the folder. `rates` are taken when it has no `rates.csv`.
-pub fn load(folder: &Path, rates: RateTable) -> Result<Loaded, BadLines> {
+/// Reads the folder. `rates` are taken when it has no `rates.csv`; no rate may be for a day after `today` unless purchases
+/// are as late.
+pub fn load(folder: &Path, rates: RateTable, today: NaiveDate) -> Result<Loaded, BadLines> {
     let mut problems = Vec::new();
     let products = tables::products(folder, &mut problems);
     let contacts = tables::contacts(folder, &mut problems);
-    let rates = if folder.join(tables::RATES).exists() { tables::rates(folder, &mut problems) } else { rates };
     let (purchases, bad_purchases) = purchases::read(folder, &mut problems);
+    let has_rates = folder.join(tables::RATES).exists();
+    let last = || purchase_dates(&purchases).map_or(today, |(_, last)| last.max(today));
+    let rates = if has_rates { tables::rates(folder, last(), &mut problems) } else { rates };
     if problems.is_empty() {
         return Ok(Loaded { dataset: Dataset { products, contacts, purchases, rates }, bad_purchases });
     }
     Err(BadLines(problems))
+}
+
+/// The UTC dates of the first and the last purchase among those that are no bad records.
+pub fn purchase_dates(purchases: &[PurchaseRecord]) -> Option<(NaiveDate, NaiveDate)> {
+    let events = purchases.iter().filter_map(|record| oracle::parse(&record.value).ok());
+    let mut dates = events.filter_map(|event| Some(DateTime::from_timestamp_micros(event.purchase_ts)?.date_naive()));
+    let first = dates.next()?;
+    Some(dates.fold((first, first), |(first, last), date| (first.min(date), last.max(date))))
 }
 
 #[cfg(test)]

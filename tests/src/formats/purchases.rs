@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::BadLine;
+use super::{BadLine, text};
 use crate::generate::{FIRST_RECORD_MS, PurchaseRecord};
 use crate::oracle;
 
@@ -10,10 +10,7 @@ const FILE: &str = "purchases.ndjson";
 
 /// Every line that is not blank becomes a record, a bad one too; bad ones are also listed.
 pub(super) fn read(folder: &Path, problems: &mut Vec<BadLine>) -> (Vec<PurchaseRecord>, Vec<BadLine>) {
-    let text = std::fs::read(folder.join(FILE)).unwrap_or_else(|error| {
-        problems.push(BadLine { file: FILE, line: None, problem: format!("cannot be read: {error}") });
-        Vec::new()
-    });
+    let text = text::read(folder, FILE, problems).unwrap_or_default();
     let (mut records, mut bad) = (Vec::new(), Vec::new());
     for (line, value) in (1..).zip(text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)) {
         if value.is_empty() {
@@ -29,6 +26,10 @@ pub(super) fn read(folder: &Path, problems: &mut Vec<BadLine>) -> (Vec<PurchaseR
             value: value.to_vec(),
             timestamp_ms: FIRST_RECORD_MS + records.len() as i64 + 1,
         });
+    }
+    if bad.len() == records.len() && text.trim_ascii_start().starts_with(b"[") {
+        let problem = "is one JSON array; write its objects one to a line, without commas between them".to_owned();
+        problems.push(BadLine { file: FILE, line: Some(1), problem });
     }
     (records, bad)
 }

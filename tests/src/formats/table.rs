@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
 
 use super::BadLine;
+use super::text::{self, Lines};
+
+/// The years that every database and the warehouse keep.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9999;
 
 /// One row, by column name.
 pub(super) struct Row<'a> {
@@ -24,20 +28,27 @@ impl Row<'_> {
         self.text(column).map(str::trim).ok_or_else(|| format!("{column} is empty"))
     }
 
+    /// A whole number. Tools that keep numbers as floats write 7.0 for 7.
     pub(super) fn number<T: FromStr>(&self, column: &str) -> Result<T, String> {
-        self.required(column)?.parse().map_err(|_| format!("{column} is not a whole number"))
+        let text = self.required(column)?;
+        let whole = match text.split_once('.') {
+            Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|digit| digit == b'0') => whole,
+            _ => text,
+        };
+        whole.parse().map_err(|_| format!("{column} is not a whole number"))
     }
 
     /// Microseconds since 1970 UTC; a time without an offset is UTC, and a date is its midnight.
     pub(super) fn moment(&self, column: &str) -> Result<i64, String> {
         let text = self.required(column)?;
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(time.timestamp_micros());
-        }
+        let with_offset = DateTime::parse_from_rfc3339(text).ok().map(|time| time.naive_utc());
         let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
         let naive = plain.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
-        let time = naive.or_else(midnight).ok_or_else(|| format!("{column} is not a time"))?;
+        let time = with_offset.or(naive).or_else(midnight).ok_or_else(|| format!("{column} is not a time"))?;
+        if !YEARS.contains(&time.year()) {
+            return Err(format!("{column} is not in the years 1 to 9999"));
+        }
         Ok(time.and_utc().timestamp_micros())
     }
 }
@@ -50,17 +61,9 @@ pub(super) fn read<T>(
     problems: &mut Vec<BadLine>,
     mut parse: impl FnMut(&Row<'_>) -> Result<T, String>,
 ) -> Vec<T> {
+    let Some(text) = text::read(folder, file, problems) else { return Vec::new() };
     let mut bad = |line: Option<u64>, problem: String| problems.push(BadLine { file, line, problem });
-    let text = match std::fs::read(folder.join(file)) {
-        Ok(text) => text,
-        Err(error) => {
-            bad(None, format!("cannot be read: {error}"));
-            return Vec::new();
-        }
-    };
-    // Spreadsheets put a byte order mark in front.
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&text);
-    let mut reader = csv::Reader::from_reader(text);
+    let mut reader = csv::Reader::from_reader(text.as_slice());
     let columns: HashMap<String, usize> = match reader.headers() {
         Ok(header) => header.iter().enumerate().map(|(i, name)| (name.trim().to_lowercase(), i)).collect(),
         Err(error) => {
@@ -68,20 +71,30 @@ pub(super) fn read<T>(
             return Vec::new();
         }
     };
+    if columns.len() == 1 && columns.keys().any(|name| name.contains([';', '\t'])) {
+        bad(Some(1), "the header's names are not separated by commas".to_owned());
+        return Vec::new();
+    }
     for column in required.iter().filter(|column| !columns.contains_key(**column)) {
         bad(Some(1), format!("the header lacks the column {column}"));
     }
     if !required.iter().all(|column| columns.contains_key(*column)) {
         return Vec::new();
     }
+    // The reader's own line numbers are those of the end of the line before, where lines end with two characters.
+    let lines = Lines::of(&text);
+    let line = |position: Option<&csv::Position>| position.map(|position| lines.number(position.byte()));
     let mut rows = Vec::new();
     for record in reader.records() {
         match record {
+            Ok(record) if record.as_slice().contains('\0') => {
+                bad(line(record.position()), "holds a NUL character, which no database keeps".to_owned());
+            }
             Ok(record) => match parse(&Row { columns: &columns, record: &record }) {
                 Ok(row) => rows.push(row),
-                Err(problem) => bad(record.position().map(csv::Position::line), problem),
+                Err(problem) => bad(line(record.position()), problem),
             },
-            Err(error) => bad(error.position().map(csv::Position::line), unreadable(&error)),
+            Err(error) => bad(line(error.position()), unreadable(&error)),
         }
     }
     rows

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use chrono::NaiveDate;
+
 use super::BadLine;
 use super::table::{Row, read};
 use crate::generate::{Contact, Operation, ProductChange, RATE_SCALE, RateTable, YEAR_START, parse_decimal};
@@ -47,6 +49,10 @@ pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contac
             None => Ok(default),
         };
         let createdate = moment("createdate", YEAR_START)?;
+        let lastmodifieddate = moment("lastmodifieddate", createdate)?;
+        if createdate.min(lastmodifieddate) < 0 {
+            return Err("createdate or lastmodifieddate lies before 1970, where HubSpot's times begin".to_owned());
+        }
         Ok(Contact {
             id: unique(row, "id", &mut seen)?,
             email: owned("email"),
@@ -54,7 +60,7 @@ pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contac
             lastname: owned("lastname"),
             lifecyclestage: owned("lifecyclestage"),
             createdate,
-            lastmodifieddate: moment("lastmodifieddate", createdate)?,
+            lastmodifieddate,
             archived: match row.text("archived").unwrap_or("false").trim().to_lowercase().as_str() {
                 "true" => true,
                 "false" => false,
@@ -67,21 +73,33 @@ pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contac
     rows
 }
 
-pub(super) fn rates(folder: &Path, problems: &mut Vec<BadLine>) -> RateTable {
+/// `last` is the last day that a rate may be for: one further on is a slip of the pen.
+pub(super) fn rates(folder: &Path, last: NaiveDate, problems: &mut Vec<BadLine>) -> RateTable {
+    let mut seen = HashSet::new();
     let required = ["rate_date", "base_currency", "target_currency", "rate"];
     let rows = read(folder, RATES, &required, problems, |row| {
-        let date = row.required("rate_date")?.parse().map_err(|_| "rate_date is not a date".to_owned())?;
+        let date: NaiveDate = row.required("rate_date")?.parse().map_err(|_| "rate_date is not a date".to_owned())?;
+        if date < NaiveDate::default() {
+            return Err("rate_date lies before 1970, where the times of the rates' source begin".to_owned());
+        }
+        if date > last {
+            return Err(format!("rate_date lies after {last}: after today and after the last purchase"));
+        }
         if row.required("base_currency")? != "USD" {
             return Err("base_currency is not USD".to_owned());
         }
-        let target = row.required("target_currency")?;
+        let target = row.required("target_currency")?.to_owned();
         if target.len() != 3 || !target.bytes().all(|letter| letter.is_ascii_uppercase()) {
             return Err("target_currency is not three capital letters".to_owned());
         }
-        match decimal(row, "rate", RATE_SCALE)? {
-            0 => Err("rate is zero".to_owned()),
-            rate => Ok((date, target.to_owned(), rate)),
+        let rate = match decimal(row, "rate", RATE_SCALE)? {
+            0 => return Err("rate is zero".to_owned()),
+            rate => rate,
+        };
+        if !seen.insert((date, target.clone())) {
+            return Err("this target_currency stands twice on this rate_date".to_owned());
         }
+        Ok((date, target, rate))
     });
     let mut table = RateTable::default();
     for (date, target, rate) in rows {
@@ -90,9 +108,13 @@ pub(super) fn rates(folder: &Path, problems: &mut Vec<BadLine>) -> RateTable {
     table
 }
 
+/// A number that stands once. Below 0 are the warehouse's own members, such as the unknown customer.
 fn unique(row: &Row<'_>, column: &str, seen: &mut HashSet<i64>) -> Result<i64, String> {
-    let number = row.number(column)?;
-    if seen.insert(number) { Ok(number) } else { Err(format!("{column} stands twice")) }
+    match row.number(column)? {
+        negative if negative < 0 => Err(format!("{column} is negative")),
+        again if !seen.insert(again) => Err(format!("{column} stands twice")),
+        number => Ok(number),
+    }
 }
 
 fn decimal(row: &Row<'_>, column: &str, scale: u32) -> Result<i128, String> {

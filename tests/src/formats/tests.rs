@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::generate::{Operation, Reason};
+use crate::generate::{Operation, RATE_SCALE, Reason, parse_decimal};
+
+/// The day on which the files are read.
+const TODAY: &str = "2026-10-30";
 
 /// A folder with the given files, removed when dropped.
 struct Folder(PathBuf);
@@ -16,6 +19,10 @@ impl Folder {
             std::fs::write(path.join(name), text).unwrap();
         }
         Folder(path)
+    }
+
+    fn load(&self) -> Result<Loaded, BadLines> {
+        load(&self.0, RateTable::invented(), TODAY.parse().unwrap())
     }
 }
 
@@ -52,7 +59,7 @@ fn good_files_become_a_data_set() {
         ("purchases.ndjson", &purchases),
         ("rates.csv", "rate_date,base_currency,target_currency,rate\n2026-01-02,USD,GBP,0.75\n"),
     ]);
-    let loaded = load(&folder.0, RateTable::invented()).unwrap();
+    let loaded = folder.load().unwrap();
     let data = loaded.dataset;
     let prices: Vec<_> = data.products.iter().map(|row| (row.audit_id, row.price_usd, row.operation)).collect();
     assert_eq!(
@@ -76,7 +83,7 @@ fn every_bad_line_is_named_with_its_file_and_number() {
         ("contacts.csv", "email\na@x.com\n"),
         ("rates.csv", "rate_date,base_currency,target_currency,rate\n2026-01-02,EUR,GBP,0.75\n2026-01-02,USD,GBP,0\n"),
     ]);
-    let error = load(&folder.0, RateTable::default()).unwrap_err().to_string();
+    let error = folder.load().unwrap_err().to_string();
     for line in [
         "products.csv:5: audit_id stands twice",
         "products.csv:6: audit_id is not a whole number",
@@ -99,7 +106,151 @@ fn every_bad_line_is_named_with_its_file_and_number() {
 fn without_a_rates_file_the_given_rates_are_taken() {
     let folder =
         Folder::new(&[("products.csv", PRODUCTS), ("contacts.csv", "id\n1\n"), ("purchases.ndjson", PURCHASE)]);
-    let loaded = load(&folder.0, RateTable::invented()).unwrap();
+    let loaded = folder.load().unwrap();
     assert_eq!(loaded.dataset.rates, RateTable::invented());
     assert_eq!(loaded.bad_purchases, []);
+}
+
+/// The smallest folder, with one file in another form.
+fn folder_with(name: &str, content: &[u8]) -> Folder {
+    let folder =
+        Folder::new(&[("products.csv", PRODUCTS), ("contacts.csv", "id\n1\n"), ("purchases.ndjson", PURCHASE)]);
+    std::fs::write(folder.0.join(name), content).unwrap();
+    folder
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_any_file() {
+    let rates = "rate_date,base_currency,target_currency,rate\n2026-01-02,USD,GBP,0.75\n";
+    for (name, text) in
+        [("products.csv", PRODUCTS), ("contacts.csv", "id\n1\n"), ("rates.csv", rates), ("purchases.ndjson", PURCHASE)]
+    {
+        let text = format!("\u{feff}{}", text.trim_start_matches('\u{feff}'));
+        let loaded = folder_with(name, text.as_bytes()).load().unwrap();
+        assert_eq!((loaded.dataset.purchases.len(), loaded.bad_purchases), (1, vec![]), "{name}");
+    }
+}
+
+#[test]
+fn a_file_in_utf_16_is_named_with_what_to_do() {
+    for name in ["products.csv", "contacts.csv", "rates.csv", "purchases.ndjson"] {
+        let little: Vec<u8> = "id,email\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = "\u{feff}id\n".encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for content in [little, big] {
+            let error = folder_with(name, &content).load().unwrap_err().to_string();
+            assert!(error.contains(&format!("{name}: is UTF-16 or UTF-32; save it as UTF-8")), "{error}");
+        }
+    }
+}
+
+#[test]
+fn line_numbers_hold_with_carriage_returns_and_blank_lines() {
+    let rows = ["id,email", "1,", "", "x,", "2,\"a\nb\"", "y,", "", "", "z"];
+    for (end, numbers) in [("\n", [4, 7, 10]), ("\r\n", [4, 7, 10]), ("\r", [4, 7, 10])] {
+        let error = folder_with("contacts.csv", rows.join(end).as_bytes()).load().unwrap_err();
+        let lines: Vec<u64> = error.0.iter().filter_map(|bad| bad.line).collect();
+        assert_eq!(lines, numbers, "{end:?}");
+        if end != "\r" {
+            let purchases = ["", PURCHASE, "", "{"].join(end);
+            let loaded = folder_with("purchases.ndjson", purchases.as_bytes()).load().unwrap();
+            assert_eq!(loaded.bad_purchases[0].line, Some(4), "{end:?}");
+        }
+    }
+}
+
+#[test]
+fn whole_numbers_may_be_written_as_floats_are() {
+    let products =
+        "audit_id,product_id,product_name,price_usd,operation,valid_ts\n1.0,0007.00,Mug,9.9,INSERT,1999-01-01\n";
+    let loaded = folder_with("products.csv", products.as_bytes()).load().unwrap();
+    assert_eq!((loaded.dataset.products[0].audit_id, loaded.dataset.products[0].product_id), (1, 7));
+    for id in ["7.5", "7.", "7e0", "85123A", ""] {
+        let products = products.replace("0007.00", id);
+        let error = folder_with("products.csv", products.as_bytes()).load().unwrap_err().to_string();
+        assert!(error.contains("products.csv:2: product_id is"), "{id}: {error}");
+    }
+}
+
+#[test]
+fn a_rate_far_from_every_purchase_and_from_today_is_named() {
+    let rates = |date: &str| format!("rate_date,base_currency,target_currency,rate\n{date},USD,GBP,0.75\n");
+    for (date, problem) in [
+        ("2206-03-04", "rate_date lies after 2026-10-30: after today and after the last purchase"),
+        ("2026-10-31", "rate_date lies after 2026-10-30: after today and after the last purchase"),
+        ("1969-12-31", "rate_date lies before 1970, where the times of the rates' source begin"),
+        ("0202-03-04", "rate_date lies before 1970, where the times of the rates' source begin"),
+    ] {
+        let error = folder_with("rates.csv", rates(date).as_bytes()).load().unwrap_err().to_string();
+        assert!(error.contains(&format!("rates.csv:2: {problem}")), "{error}");
+    }
+    let rate = parse_decimal("0.75", RATE_SCALE);
+    for date in ["1970-01-01", "1998-07-01", TODAY] {
+        let loaded = folder_with("rates.csv", rates(date).as_bytes()).load().unwrap();
+        assert_eq!(loaded.dataset.rates.get(date.parse().unwrap(), "GBP"), rate);
+    }
+    let folder = folder_with("rates.csv", rates("2031-01-01").as_bytes());
+    std::fs::write(folder.0.join("purchases.ndjson"), PURCHASE.replace("2026", "2031")).unwrap();
+    assert!(folder.load().is_ok(), "invented purchases of the future may have rates of their time");
+    let twice = rates("2026-01-02") + "2026-01-02,USD,GBP,0.76\n";
+    let error = folder_with("rates.csv", twice.as_bytes()).load().unwrap_err().to_string();
+    assert!(error.contains("rates.csv:3: this target_currency stands twice on this rate_date"), "{error}");
+}
+
+#[test]
+fn what_no_source_could_hold_is_named_before_anything_starts() {
+    let products = |row: &str| format!("audit_id,product_id,product_name,price_usd,operation,valid_ts\n{row}\n");
+    for (file, content, problem) in [
+        ("products.csv", products("1,7,M\0g,1,INSERT,2026-01-01"), "2: holds a NUL character"),
+        ("products.csv", products("-1,7,Mug,1,INSERT,2026-01-01"), "2: audit_id is negative"),
+        (
+            "products.csv",
+            products("1,7,Mug,1,INSERT,+12026-01-01 00:00:00"),
+            "2: valid_ts is not in the years 1 to 9999",
+        ),
+        ("products.csv", products("1;7;Mug;1;INSERT;2026-01-01").replace(',', ";"), "1: the header's names are not"),
+        (
+            "contacts.csv",
+            "id,createdate\n1,1969-12-31\n".to_owned(),
+            "2: createdate or lastmodifieddate lies before 1970",
+        ),
+        ("contacts.csv", "id\n-1\n".to_owned(), "2: id is negative"),
+        ("purchases.ndjson", format!("[\n{PURCHASE},\n{PURCHASE},\n]"), "1: is one JSON array"),
+    ] {
+        let error = folder_with(file, content.as_bytes()).load().unwrap_err().to_string();
+        assert!(error.contains(&format!("{file}:{problem}")), "{error}");
+    }
+}
+
+#[test]
+fn five_lines_of_each_problem_are_shown_and_the_others_counted() {
+    let as_text = PURCHASE.replace(r#""product_id":7"#, r#""product_id":"7""#);
+    let purchases = format!("{}{PURCHASE}\n{{\n", format!("{as_text}\n").repeat(1_000));
+    let loaded = folder_with("purchases.ndjson", purchases.as_bytes()).load().unwrap();
+    assert_eq!(
+        summary(&loaded.bad_purchases),
+        [
+            "purchases.ndjson:1: product_id has the wrong type",
+            "purchases.ndjson:2: product_id has the wrong type",
+            "purchases.ndjson:3: product_id has the wrong type",
+            "purchases.ndjson:4: product_id has the wrong type",
+            "purchases.ndjson:5: product_id has the wrong type",
+            "purchases.ndjson:1002: the record is not JSON",
+            "purchases.ndjson: 1000 lines in all: product_id has the wrong type",
+        ]
+    );
+    let contacts = format!("id\n{}", "x\n".repeat(10_000));
+    let error = folder_with("contacts.csv", contacts.as_bytes()).load().unwrap_err().to_string();
+    assert!(error.starts_with("the data has 10000 bad lines\n"), "{error}");
+    assert_eq!(error.lines().count(), 7, "{error}");
+}
+
+#[test]
+fn the_dates_of_purchases_are_utc_and_bad_records_have_none() {
+    let at = |time: &str| PURCHASE.replace("2026-01-02T11:00:00Z", time);
+    let bad = at("1900-01-01T00:00:00Z").replace(r#""quantity":1"#, r#""quantity":0"#);
+    let purchases = [at("2011-12-09T23:30:00-05:00"), at("2009-12-01T00:30:00+01:00"), bad].join("\n");
+    let loaded = folder_with("purchases.ndjson", purchases.as_bytes()).load().unwrap();
+    let dates = purchase_dates(&loaded.dataset.purchases).unwrap();
+    assert_eq!(dates, ("2009-11-30".parse().unwrap(), "2011-12-10".parse().unwrap()));
+    assert_eq!(purchase_dates(&[]), None);
 }
