@@ -129,6 +129,8 @@ async fn follow(
     numbers.sort_unstable();
     numbers.dedup();
     let channels = Channels { warehouse, cluster_id, topic, table: &table.table }.statuses(&numbers).await;
+    // Asked again after the channels: records that came meanwhile are no sign that others are lost.
+    let ends = if ends.is_ok() && !out_of_reach { lag::ends(&context.platform, topic).await } else { ends };
     let positions = lag::positions(&context.platform, topic).await;
     let (lag, problem) = match place(partitions, Asked { ends, positions, channels }) {
         Ok(lag) => (lag, None),
@@ -164,6 +166,14 @@ fn place(partitions: &mut [Partition], Asked { ends, positions, channels }: Aske
         match channel.committed_offset() {
             Ok(offset) => committed.extend(offset.map(|offset| (*partition, offset))),
             Err(error) => missing(error.into()),
+        }
+    }
+    for (partition, end) in ends.iter().flatten() {
+        if let Some(committed) = committed.get(partition).filter(|committed| *committed >= end) {
+            problems.push(format!(
+                "partition {partition} ends at offset {end}, the channel has {committed}: the topic was made again, or its \
+                 broker has lost records, and new ones below that offset are skipped; give the topic another cluster id"
+            ));
         }
     }
     let lags: Option<BTreeMap<i32, u64>> = ends.filter(|_| problems.is_empty()).map(|ends| {
@@ -232,6 +242,23 @@ mod tests {
         let out_of_reach = Asked { ends: Ok(None), positions: Ok(BTreeMap::new()), ..asked() };
         assert_eq!(place(&mut partitions, out_of_reach), Ok(None));
         assert_eq!(seen(&partitions)[0], (Some(6), Some(2), None));
+    }
+
+    #[test]
+    fn a_topic_that_ends_before_its_channels_offset_is_told() {
+        for (end, is_lost) in [(17, false), (16, true), (0, true)] {
+            let mut partitions = partitions();
+            let ends = Ok(Some([(0, 10), (1, end), (2, 3)].into()));
+            match place(&mut partitions, Asked { ends, ..asked() }) {
+                Ok(_) => assert!(!is_lost, "{end}"),
+                Err(problem) => {
+                    assert!(is_lost, "{problem}");
+                    let said = format!("partition 1 ends at offset {end}, the channel has 16");
+                    assert!(problem.contains(&said) && problem.contains("another cluster id"), "{problem}");
+                }
+            }
+            assert_eq!(partitions[1].committed_offset, Some(16));
+        }
     }
 
     #[test]

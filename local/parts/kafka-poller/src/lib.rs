@@ -13,13 +13,23 @@ mod partition;
 mod poller;
 mod positions;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context;
 use chrono::{DateTime, Utc};
+use futures::future;
 use rskafka::{
     BackoffConfig,
-    client::{Client, ClientBuilder, error::Error as ClientError, error::ProtocolError},
+    client::{
+        Client, ClientBuilder,
+        error::{Error as ClientError, ProtocolError},
+        partition::{OffsetAt, UnknownTopicHandling},
+    },
 };
 use tokio::sync::watch;
 
@@ -57,6 +67,54 @@ pub enum StartingPosition {
     Latest,
     /// With the first record that is not older.
     AtTimestamp(DateTime<Utc>),
+}
+
+/// A partition that ends before what was read from it: the broker has lost records that it had acknowledged, and gives
+/// their offsets to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    pub partition: i32,
+    /// The first offset that was not read yet.
+    pub read: i64,
+    /// The offset that the next record will get.
+    pub end: i64,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { partition, read, end } = self;
+        write!(f, "partition {partition} ends at offset {end} and was read up to {}: ", read - 1)?;
+        write!(f, "the broker has lost {} records that it had acknowledged", read - end)
+    }
+}
+
+impl std::error::Error for Lost {}
+
+/// Where each partition of a topic ends; empty when there is no such topic.
+pub async fn ends(bootstrap: &str, topic: &str) -> anyhow::Result<BTreeMap<i32, i64>> {
+    let client = client(bootstrap).await?;
+    let topics = client.list_topics().await.context("cannot list the topics")?;
+    let partitions =
+        topics.into_iter().find(|known| known.name == topic).map_or_else(Default::default, |t| t.partitions);
+    let end = |partition: i32| {
+        let client = client.partition_client(topic, partition, UnknownTopicHandling::Retry);
+        async move {
+            let client = client.await.with_context(|| format!("cannot reach partition {partition}"))?;
+            let end = client.get_offset(OffsetAt::Latest).await.context("cannot ask for the topic's end")?;
+            anyhow::Ok((partition, end))
+        }
+    };
+    Ok(future::try_join_all(partitions.into_iter().map(end)).await?.into_iter().collect())
+}
+
+/// The positions that a poller with this file would begin with.
+pub async fn saved_positions(state_path: &Path, topic: &str) -> anyhow::Result<BTreeMap<i32, i64>> {
+    Ok(positions::Positions::load(state_path, topic).await?.all())
+}
+
+/// Gives a poller that does not run other positions to begin with.
+pub async fn save_positions(state_path: &Path, topic: &str, to: BTreeMap<i32, i64>) -> anyhow::Result<()> {
+    positions::Positions::load(state_path, topic).await?.advance(to).await
 }
 
 /// Polls until `shutdown` turns true; a batch under way is finished or given up, never half counted.

@@ -13,7 +13,7 @@ use tokio::{
 use tracing::{debug, error, warn};
 
 use crate::{
-    Config, StartingPosition,
+    Config, Lost, StartingPosition,
     event::{self, PAYLOAD_BYTES, Waiting},
     failures::{Failures, Next},
     fetch::fetch,
@@ -130,8 +130,17 @@ impl Poller {
             Partition::new(number, topic, fetched, Failures::new(*failures, *batch_size))
         });
         let mut partitions: Vec<Partition> = partitions.collect();
+        let lost = async {
+            while let Some(ended) = fetchers.join_next().await {
+                if let Ok(Err(lost)) = ended {
+                    return lost;
+                }
+            }
+            future::pending().await
+        };
         tokio::select! {
             () = is_true(&mut shutdown) => Ok(()),
+            lost = lost => Err(lost).context(format!("topic {topic}")),
             result = self.poll(&mut partitions) => result,
         }
     }
@@ -242,18 +251,16 @@ impl Poller {
     }
 }
 
-/// Where to begin in a partition: at the saved position if the topic has it, else where the configuration says. A
-/// position outside the topic is about another one that had its name.
+/// Where to begin in a partition: at the saved position if the topic has it, at the topic's first record if that was
+/// deleted, and where the configuration says if there is no position.
 async fn beginning(client: &PartitionClient, saved: Option<i64>, start: StartingPosition) -> anyhow::Result<i64> {
     let earliest = client.get_offset(OffsetAt::Earliest).await.context("cannot ask for the topic's beginning")?;
     let latest = client.get_offset(OffsetAt::Latest).await.context("cannot ask for the topic's end")?;
     match saved {
         Some(position) if (earliest..=latest).contains(&position) => Ok(position),
+        Some(read) if read > latest => Err(Lost { partition: client.partition(), read, end: latest }.into()),
         Some(position) => {
-            warn!(
-                partition = client.partition(),
-                position, earliest, latest, "the saved position is outside the topic"
-            );
+            warn!(partition = client.partition(), position, earliest, "the records at the saved position were deleted");
             Ok(earliest)
         }
         None => match start {

@@ -19,6 +19,7 @@ mod statements;
 mod streaming;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -149,6 +150,11 @@ impl Standin {
             actor::File::Away { .. } => Err(anyhow::anyhow!("the warehouse's file is away")),
         });
         Ok(answer.await??.rows)
+    }
+
+    /// The offset token of every channel that has one, by the channel's name.
+    pub fn offset_tokens(&self) -> BTreeMap<String, String> {
+        self.0.channels.tokens()
     }
 
     /// An outage: for so long every connection breaks, also those with an answer under way, and what is not committed is

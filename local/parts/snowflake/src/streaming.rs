@@ -6,7 +6,7 @@
 mod rows;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     mem,
     sync::{Arc, Mutex},
 };
@@ -107,6 +107,13 @@ impl Channels {
             lock(&channels.channels).insert(name, channel);
         }
         Ok(channels)
+    }
+
+    /// The committed offset tokens by channel.
+    pub(crate) fn tokens(&self) -> BTreeMap<String, String> {
+        let channels = lock(&self.channels);
+        let records = channels.values().map(|channel| &channel.record);
+        records.filter_map(|record| Some((record.channel.clone(), record.committed.clone()?))).collect()
     }
 
     /// Opens a channel of a table's default pipe: makes it if need be, ends its holder's right to append and drops what

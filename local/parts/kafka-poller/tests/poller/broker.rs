@@ -64,6 +64,26 @@ impl Broker {
         self.ready().await;
     }
 
+    /// Ends the broker, copies its data, and starts it again.
+    pub async fn copy(&mut self) -> PathBuf {
+        self.restart().await;
+        let copy = self.folder.join("copy.json");
+        std::fs::copy(self.data(), &copy).expect("the broker has written its data");
+        copy
+    }
+
+    /// Kills the broker and starts it with the data that it had: what it acknowledged since is lost.
+    pub async fn lose_all_since(&mut self, copy: &Path) {
+        self.process.kill().and_then(|()| self.process.wait()).expect("the broker is killed");
+        std::fs::copy(copy, self.data()).expect("copied");
+        self.process = Self::launch(&self.folder, self.port);
+        self.ready().await;
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data/kafka.json")
+    }
+
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

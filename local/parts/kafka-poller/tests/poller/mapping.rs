@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use kafka_poller::{Config, FailurePolicy, StartingPosition};
+use kafka_poller::{Config, FailurePolicy, Lost, StartingPosition};
 use sluice_kafka::Producer;
 use tokio::sync::mpsc;
 
@@ -134,6 +134,34 @@ async fn a_broker_that_ends_and_comes_back_loses_no_record() {
     let mut offsets: Vec<i64> = function.events().iter().flatten().map(|record| record.1).collect();
     offsets.sort_unstable();
     assert_eq!(offsets, (0..60).collect::<Vec<_>>(), "each once, none twice: the function has failed nothing");
+}
+
+#[tokio::test]
+async fn a_broker_that_has_lost_what_was_read_ends_the_poller_and_is_named() {
+    let (mut broker, function) = (Broker::start("lost").await, Function::default());
+    broker.produce((0..10).map(|n| ("a", n))).await;
+    let copy = broker.copy().await;
+    broker.produce((10..30).map(|n| ("a", n))).await;
+    let path = broker.folder.join("p.json");
+    let polling = Polling::start(broker.address(), path.clone(), &function, |_| {}).await;
+    function.has_seen(&(0..30).collect::<Vec<_>>()).await;
+    polling.caught_up().await;
+    broker.lose_all_since(&copy).await;
+    let Polling { task, stop: _running, poller } = polling;
+    let error = task.await.expect("no panic").expect_err("it cannot go on");
+    let lost = Lost { partition: sluice_kafka::partition_for_key(b"a", 2) as i32, read: 30, end: 10 };
+    assert_eq!(error.downcast_ref::<Lost>(), Some(&lost), "{error:#}");
+    assert!(format!("{error:#}").contains("the broker has lost 20 records"), "{error:#}");
+    assert_eq!(poller.positions()[&lost.partition], 30);
+
+    let ends = kafka_poller::ends(&broker.address(), TOPIC).await.expect("ends");
+    assert_eq!(ends[&lost.partition], 10);
+    assert_eq!(kafka_poller::ends(&broker.address(), "no-such-topic").await.expect("an answer"), BTreeMap::new());
+    kafka_poller::save_positions(&path, TOPIC, ends).await.expect("saved");
+    broker.produce([("a", 100)]).await;
+    let polling = Polling::start(broker.address(), path, &function, |_| {}).await;
+    function.has_seen(&[100]).await;
+    polling.stop().await;
 }
 
 #[tokio::test]
