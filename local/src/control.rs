@@ -20,10 +20,9 @@ use tokio::{
     sync::{Mutex, mpsc, watch},
 };
 
-use crate::machine::{
-    processes::Part,
-    services,
-    state::{Folders, Registry},
+use crate::{
+    creation,
+    machine::{processes::Part, registry::Registry, services, state::Folders},
 };
 
 /// How long the warehouse is away when it is restarted.
@@ -36,6 +35,8 @@ pub struct Control {
     pub poller: Poller,
     /// Tells the poller to begin anew.
     pub restart_poller: mpsc::Sender<()>,
+    /// Takes what the platform cannot go on with.
+    pub failed: mpsc::Sender<anyhow::Error>,
 }
 
 /// The Kafka broker's process, which may be another one from one moment to the next.
@@ -47,9 +48,11 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Ends the process and starts another one on the same data. The broker writes what it holds when it is asked to end.
-    async fn restart(&self) -> Result<()> {
+    /// Ends the process and starts another one on the same data, if that is all that was read from it. The broker writes
+    /// what it holds when it is asked to end.
+    async fn restart(&self, poller: &Poller) -> Result<()> {
         self.stop().await;
+        creation::check(&self.folders, &self.registry, poller.topic(), &poller.positions()).await?;
         let (part, _) = services::kafka(&self.folders, &self.registry, self.port).await?;
         *self.part.lock().await = Some(part);
         Ok(())
@@ -112,7 +115,14 @@ async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) 
 impl Control {
     async fn restart(&self, part: &str) -> Result<()> {
         match part {
-            "kafka" => self.broker.restart().await,
+            "kafka" => match self.broker.restart(&self.poller).await {
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    let answer = format!("{error:#}");
+                    self.failed.send(error).await.context("the platform has ended")?;
+                    bail!("{answer}")
+                }
+            },
             "poller" => self.restart_poller.send(()).await.context("the poller has ended"),
             "snowflake" => self.warehouse.restart(OUTAGE).await,
             _ => bail!("{part} cannot be restarted; kafka, poller and snowflake can"),

@@ -3,116 +3,31 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use sluice_core::extract::Outcome;
-use sluice_testkit::{
-    formats,
-    generate::{Dataset, RateTable, Scale, generate},
-};
-use standin_vendors::open_exchange_rates::{RatesConfig, RatesState};
-use tokio::process::Command;
 
 use crate::{
-    machine::{processes, state::Folders},
+    machine::state::Folders,
     progress::Progress,
     report, seed,
     settle::{self, Watch},
-    stack::{self, OXR_APP_ID, Stack, Vendors},
-    verify,
+    stack::Stack,
+    verify::{self, Verified},
+    world::World,
 };
-
-/// All generated data comes from this seed.
-const SEED: u64 = 20_261_030;
 
 /// How long the platform may take from the last extract to the last dbt run.
 const SETTLE_WITHIN: Duration = Duration::from_secs(600);
+/// And for each purchase beside that: one that is refused is an object in the lake of its own.
+const SETTLE_A_PURCHASE: Duration = Duration::from_millis(20);
+/// What the extract of rates says when its time was over before its range was.
+const OUT_OF_TIME: &str = "the run's time";
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
 const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
 const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
-
-/// What to run the demo on.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The user's own files instead of generated data.
-    pub data: Option<PathBuf>,
-    pub scale: f64,
-    pub replay: bool,
-    /// Whether people may buy in the shop. Their purchases are not in the data, so such a platform is not the demo's.
-    pub open: bool,
-}
-
-impl Options {
-    /// What tells this set of data from the usual one; `None` for the usual one. Changed files are another set.
-    pub fn name(&self) -> Result<Option<String>> {
-        let Some(folder) = &self.data else {
-            let name = (self.scale != 1.0 || self.open).then(|| format!("scale-{}", self.scale));
-            return Ok(name.map(|name| if self.open { format!("open-{name}") } else { name }));
-        };
-        let mut hash = Sha256::new();
-        for name in ["products.csv", "contacts.csv", "purchases.ndjson", "rates.csv"] {
-            hash.update(name);
-            match fs::read(folder.join(name)) {
-                Ok(content) => hash.update(content),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot read {name} in {}", folder.display())),
-            }
-        }
-        Ok(Some(hex::encode(&hash.finalize()[..6])))
-    }
-}
-
-/// The data, and the day on which the platform sees it.
-pub struct World {
-    pub data: Dataset,
-    pub today: NaiveDate,
-}
-
-impl World {
-    /// Reads the rates, then generates or reads the rest.
-    pub async fn load(folders: &Folders, options: &Options) -> Result<Self> {
-        let published = rates(folders).await?;
-        let data = match &options.data {
-            None => generate(SEED, Scale::times(options.scale), published),
-            Some(folder) => {
-                let loaded = formats::load(folder, published, Utc::now().date_naive()).map_err(|lines| anyhow::anyhow!("{lines}"))?;
-                for line in &loaded.bad_purchases {
-                    println!("  ! {line}: will be kept in dead-letter/");
-                }
-                loaded.dataset
-            }
-        };
-        let today = data.rates.dates().next_back().context("there are no exchange rates")?;
-        Ok(World { data, today })
-    }
-
-    /// The time of a scheduled run on that day, late enough for the day's provisional rates.
-    pub fn now(&self) -> DateTime<Utc> {
-        self.today.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
-    }
-
-    pub fn vendors(&self) -> Vendors {
-        let hubspot = stack::hubspot();
-        hubspot.load(self.data.contacts.clone());
-        let config =
-            RatesConfig { app_id: OXR_APP_ID.into(), rates: self.data.rates.clone(), today: self.today, quota: None };
-        Vendors { hubspot, rates: RatesState::new(config) }
-    }
-}
-
-/// The European Central Bank's daily reference rates, from the package that carries them.
-async fn rates(folders: &Folders) -> Result<RateTable> {
-    let path = folders.state("ecb-rates.csv");
-    if !path.exists() {
-        let mut export = Command::new(folders.tool("data", "python"));
-        export.arg(folders.root.join("tools/rates/export.py")).arg(&path);
-        processes::run("export-rates", export, folders).await?;
-    }
-    RateTable::from_ecb_csv(&fs::read_to_string(&path)?)
-}
 
 /// Puts the world's data into the sources and runs the whole platform once, until nothing is left to do.
 pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
@@ -132,7 +47,7 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
             stack.functions.extract("ExtractPostgres", PRODUCTS, world.now()),
             async {
                 stack.functions.extract("ExtractExchangeRates", CURRENCIES, world.now()).await?;
-                stack.functions.extract("ExtractExchangeRates", RATES, world.now()).await
+                rates(stack, world).await
             },
             stack.functions.extract("ExtractHubspot", CONTACTS, world.now()),
         )
@@ -149,14 +64,14 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
     }
 
     let sqs = aws_sdk_sqs::Client::new(&stack.aws);
-    let watch = watch(stack, &sqs);
+    let (watch, within) = (watch(stack, &sqs), settle_within(world));
     let settling = async {
-        watch.done(SETTLE_WITHIN).await?;
+        watch.done(within).await?;
         // A schedule finds what an event has not told. Changed models, or a failed run, are built whole.
         let models = models(stack.folders())?;
         let force = settle::failed_runs(&stack.store).await? || models.changed();
         stack.functions.invoke("DispatchDbt", &json!({"sweep": true, "force": force})).await?;
-        watch.done(SETTLE_WITHIN).await?;
+        watch.done(within).await?;
         models.keep()
     };
     progress.phase("load, stream and transform", settling).await?;
@@ -165,6 +80,20 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
     Ok(())
+}
+
+/// Every day that the platform wants. A long range takes more than one run's time; each goes on where the last one stopped.
+async fn rates(stack: &Stack, world: &World) -> Result<()> {
+    loop {
+        let summary = stack.functions.extract("ExtractExchangeRates", RATES, world.now()).await?;
+        if summary.facts.get("stopped_by").and_then(|why| why.as_str()) != Some(OUT_OF_TIME) {
+            return Ok(());
+        }
+    }
+}
+
+fn settle_within(world: &World) -> Duration {
+    SETTLE_WITHIN + SETTLE_A_PURCHASE * u32::try_from(world.data.purchases.len()).unwrap_or(u32::MAX)
 }
 
 fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
@@ -179,7 +108,7 @@ fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
 }
 
 /// Runs the whole platform once over the world's data and checks the result.
-pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<()> {
+pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<Verified> {
     fill(stack, world, progress).await?;
     let verified = progress
         .phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data))
@@ -190,14 +119,15 @@ pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Prog
         let replaying = async {
             let before = report::counts(stack).await?;
             replay_everything(stack, world).await?;
-            watch.done(SETTLE_WITHIN).await?;
+            watch.done(settle_within(world)).await?;
             let after = report::counts(stack).await?;
             ensure!(before == after, "replaying changed the rows per table from {before:?} to {after:?}");
             verify::sales(&stack.warehouse, &world.data).await
         };
         progress.phase("deliver everything again: nothing changes", replaying).await?;
     }
-    report::print(stack, world, &verified).await
+    report::print(stack, world, &verified).await?;
+    Ok(verified)
 }
 
 /// The dbt project as it was built last, and as it is.

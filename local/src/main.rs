@@ -1,6 +1,7 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
 mod control;
+mod creation;
 mod demo;
 mod invoke;
 mod machine;
@@ -11,6 +12,7 @@ mod settle;
 mod shop;
 mod stack;
 mod verify;
+mod world;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -21,16 +23,32 @@ use sluice_snowflake::sql::ddl;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    demo::{Options, World},
     machine::{
+        registry::Registry,
         services,
-        state::{Folders, Ports, Registry},
+        state::{Folders, Ports},
     },
     progress::Progress,
     stack::Stack,
+    verify::Refused,
+    world::{Options, World},
 };
 
+/// The status of a run that did all that it should with data of which it had to refuse more than a twentieth.
+const REFUSED_TOO_MUCH: u8 = 3;
+
+/// How a command ends that has met no error.
+#[derive(Debug)]
+enum Ended {
+    Done,
+    /// Too many lines of these sources were refused.
+    RefusedTooMuch(Vec<Refused>),
+}
+
 /// The whole platform on one machine: the real template and functions, DuckDB as the warehouse, no account.
+///
+/// Status: 0 when all is well, 1 after an error, 2 for a wrong command line, 3 when a demo is right about what it took and
+/// refused more than 5 % of the lines of a source.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -96,7 +114,15 @@ enum Task {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::RefusedTooMuch(sources)) => {
+            for Refused { source, lines, of, .. } in sources {
+                eprintln!(
+                    "\nsluice-local: {lines} of {of} lines of {source} were refused, more than 5 %; the reasons are above"
+                );
+            }
+            ExitCode::from(REFUSED_TOO_MUCH)
+        }
         Err(error) => {
             eprintln!("\nsluice-local: {error:#}");
             ExitCode::FAILURE
@@ -104,55 +130,80 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> Result<()> {
+async fn run(cli: Cli) -> Result<Ended> {
     let folders = Folders::find(&cli.state)?;
     if let Task::Foundation { lake_id, bucket } = &cli.command {
         let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
         for statement in ddl::foundation(&sources, &LakeId(lake_id.clone()), bucket) {
             println!("{statement};\n");
         }
-        return Ok(());
+        return Ok(Ended::Done);
     }
     let _lock = folders.take()?;
     match cli.command {
-        Task::Foundation { .. } => Ok(()),
         Task::Demo { data, scale, replay } => {
-            with_stack(folders, Options { data, scale, replay, open: false }, &Work::Demo).await
+            return with_stack(folders, Options { data, scale, replay, open: false }, &Work::Demo).await;
         }
         Task::Up { scale } => {
-            with_stack(folders, Options { data: None, scale, replay: false, open: true }, &Work::Up(cli.state)).await
+            let options = Options { data: None, scale, replay: false, open: true };
+            return with_stack(folders, options, &Work::Up(cli.state)).await;
         }
         Task::WithStack { scale, open, command } => {
-            with_stack(folders, Options { data: None, scale, replay: false, open }, &Work::Command(command)).await
+            let options = Options { data: None, scale, replay: false, open };
+            return with_stack(folders, options, &Work::Command(command)).await;
         }
-        Task::WithPostgres { command } => with_postgres(&folders, &command).await,
-        Task::WithKafka { command } => with_kafka(&folders, &command).await,
+        Task::WithPostgres { command } => with_postgres(&folders, &command).await?,
+        Task::WithKafka { command } => with_kafka(&folders, &command).await?,
+        Task::Foundation { .. } => {}
         Task::Reset => {
             Registry::take_over(&folders).await?;
             std::fs::remove_dir_all(folders.base())
-                .with_context(|| format!("cannot remove {}", folders.base().display()))
+                .with_context(|| format!("cannot remove {}", folders.base().display()))?;
         }
     }
+    Ok(Ended::Done)
 }
 
 async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
-    let registry = Registry::take_over(folders).await?;
-    let port = Ports::choose(folders)?.postgres;
-    let (postgres, url) = services::postgres(folders, &registry, port).await?;
-    let outcome = run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await;
-    postgres.stop().await;
-    registry.clear()?;
-    outcome
+    let working = async {
+        let registry = Registry::take_over(folders).await?;
+        let port = Ports::choose(folders)?.postgres;
+        let (_postgres, url) = services::postgres(folders, &registry, port).await?;
+        run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await
+    };
+    until_interrupted(folders, working).await
 }
 
 async fn with_kafka(folders: &Folders, command: &[String]) -> Result<()> {
-    let registry = Registry::take_over(folders).await?;
-    let port = Ports::choose(folders)?.kafka;
-    let (kafka, bootstrap) = services::kafka(folders, &registry, port).await?;
-    let outcome = run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await;
-    kafka.stop().await;
-    registry.clear()?;
+    let working = async {
+        let registry = Registry::take_over(folders).await?;
+        let port = Ports::choose(folders)?.kafka;
+        let (_kafka, bootstrap) = services::kafka(folders, &registry, port).await?;
+        run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await
+    };
+    until_interrupted(folders, working).await
+}
+
+/// Works, and ends everything that was started in the folder when the work fails or is interrupted, and when it is done.
+async fn until_interrupted(folders: &Folders, working: impl Future<Output = Result<()>>) -> Result<()> {
+    let interrupted = interrupted()?;
+    let outcome = tokio::select! {
+        outcome = working => outcome,
+        error = interrupted => Err(error),
+    };
+    Registry::end_all(folders).await?;
     outcome
+}
+
+/// Resolves when somebody asks this process to end.
+fn interrupted() -> Result<impl Future<Output = anyhow::Error>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => anyhow::anyhow!("interrupted; started again, it goes on from here"),
+            _ = terminate.recv() => anyhow::anyhow!("terminated; started again, it goes on from here"),
+        }
+    })
 }
 
 /// Runs a command to its end; a status other than success is an error.
@@ -179,9 +230,13 @@ enum Work {
 }
 
 impl Work {
-    async fn run(&self, stack: &Stack, world: &World, options: &Options, progress: &mut Progress) -> Result<()> {
+    async fn run(&self, stack: &Stack, world: &World, options: &Options, progress: &mut Progress) -> Result<Ended> {
         match self {
-            Work::Demo => demo::run(stack, world, options.replay, progress).await,
+            Work::Demo => {
+                let refused = demo::run(stack, world, options.replay, progress).await?.refused;
+                let refused: Vec<Refused> = refused.into_iter().filter(Refused::is_too_much).collect();
+                Ok(if refused.is_empty() { Ended::Done } else { Ended::RefusedTooMuch(refused) })
+            }
             Work::Up(state) => {
                 demo::fill(stack, world, progress).await?;
                 report::addresses(stack, state);
@@ -196,43 +251,45 @@ impl Work {
                     ("SLUICE_KAFKA", &stack.bootstrap),
                     ("SLUICE_AWS_URL", &stack.aws_url),
                 ];
-                run_command(command, |command| command.envs(addresses)).await
+                run_command(command, |command| command.envs(addresses)).await?;
+                Ok(Ended::Done)
             }
         }
     }
 }
 
 /// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
-async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<()> {
+async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<Ended> {
     let folders = match options.name()? {
         None => folders,
         Some(name) => folders.of_data(&name)?,
     };
     let mut progress = Progress::default();
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let interrupted = async {
-        tokio::select! {
-            _ = interrupt.recv() => anyhow::anyhow!("interrupted; started again, it goes on from here"),
-            _ = terminate.recv() => anyhow::anyhow!("terminated; started again, it goes on from here"),
-        }
-    };
+    let interrupted = interrupted()?;
     tokio::pin!(interrupted);
     println!("sluice on one machine\n");
     let starting = async {
         let world = progress.phase("prepare the data", World::load(&folders, &options)).await?;
-        let stack = Stack::start(&folders, world.vendors(), &mut progress).await?;
+        let stack = Stack::start(&folders, &world, &mut progress).await?;
         anyhow::Ok((world, stack))
     };
-    let (world, mut stack) = tokio::select! {
-        started = starting => started?,
-        error = &mut interrupted => return Err(error),
+    let started = tokio::select! {
+        started = starting => started,
+        error = &mut interrupted => Err(error),
+    };
+    let (world, mut stack) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            Registry::end_all(&folders).await?;
+            return Err(error);
+        }
     };
     let mut tasks = stack.take_tasks();
     let outcome = tokio::select! {
         outcome = work.run(&stack, &world, &options, &mut progress) => outcome,
         error = stack::failed(&mut tasks) => Err(error),
         // An interruption is how a platform that was left running ends.
-        error = &mut interrupted => if matches!(work, Work::Up(_)) { Ok(()) } else { Err(error) },
+        error = &mut interrupted => if matches!(work, Work::Up(_)) { Ok(Ended::Done) } else { Err(error) },
     };
     stack.give_back(tasks);
     stack.stop().await?;

@@ -7,11 +7,14 @@ use sluice_core::Loader;
 use standin_snowflake::Standin;
 
 use crate::{
-    demo::World,
     settle,
     stack::Stack,
     verify::{SALES, Verified},
+    world::World,
 };
+
+/// The purchases as dbt publishes them.
+const PURCHASES: &str = "ANALYTICS__MARTS.fct_purchases";
 
 /// No function's process may need more.
 const MEMORY_LIMIT_KIB: u64 = 256 * 1024;
@@ -27,6 +30,7 @@ pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<
         money(verified.usd_cents),
         money(verified.gbp_cents)
     );
+    left_out(&stack.warehouse, verified).await?;
     memory()?;
     let file = stack.folders().warehouse();
     println!("\n  The warehouse is {}", file.display());
@@ -133,6 +137,41 @@ async fn mart(warehouse: &Standin) -> Result<()> {
         let text = |i: usize| row.get(i).cloned().flatten().unwrap_or_default();
         let name: String = text(1).chars().take(28).collect();
         println!("  {:<10} {name:<28} {:>9} {:>7} {:>16} {:>16}", text(0), text(2), text(3), text(4), text(5));
+    }
+    Ok(())
+}
+
+/// What no total holds, and what is only under the unknown customer: a number that is right says what it is made of.
+async fn left_out(warehouse: &Standin, verified: &Verified) -> Result<()> {
+    let sums = warehouse
+        .query(&format!(
+            "SELECT kind, count(*), sum(line_usd) FROM (
+                 SELECT 1 AS place, 'without a price at that moment, in no total' AS kind, line_usd
+                 FROM {PURCHASES} WHERE is_unpriced AND product_key <> '-1'
+                 UNION ALL SELECT 2, 'of an unknown product, in no total', line_usd FROM {PURCHASES} WHERE product_key = '-1'
+                 UNION ALL SELECT 3, 'without a rate, in no total in GBP', line_usd FROM {PURCHASES} WHERE is_unconverted
+                 UNION ALL SELECT 4, 'of an unknown customer, in the totals of -1', line_usd FROM {PURCHASES} WHERE customer_id = '-1'
+             ) GROUP BY place, kind ORDER BY place"
+        ))
+        .await?;
+    let text = |row: &[Option<String>], i: usize| row.get(i).cloned().flatten().unwrap_or_else(|| "-".to_owned());
+    let mut lines: Vec<[String; 3]> = sums.iter().map(|row| [text(row, 0), text(row, 1), text(row, 2)]).collect();
+    if verified.repeated > 0 {
+        let kind = "whose event id came before, in no total".to_owned();
+        lines.push([kind, verified.repeated.to_string(), "-".to_owned()]);
+    }
+    for refused in &verified.refused {
+        for (reason, count) in &refused.reasons {
+            lines.push([format!("refused, of {}: {reason}", refused.source), count.to_string(), "-".to_owned()]);
+        }
+    }
+    if lines.is_empty() {
+        println!("  the totals leave nothing out: each line has a price, a rate, a customer and a product");
+        return Ok(());
+    }
+    println!("\n  {:<64} {:>9} {:>16}", "what the totals leave out", "lines", "USD");
+    for [kind, count, usd] in lines {
+        println!("  {kind:<64} {count:>9} {usd:>16}");
     }
     Ok(())
 }

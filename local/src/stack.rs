@@ -30,16 +30,20 @@ use tokio::{
 
 use crate::{
     control::{self, Broker, Control},
+    creation,
     invoke::Functions,
     machine::{
-        deploy::{self, STACK},
+        deploy::{self, Deployment, STACK},
+        platform,
         processes::Part,
+        registry::Registry,
         services::{self, ACCOUNT, REGION},
-        state::{Folders, Ports, Registry},
+        state::{Folders, Ports, write_whole},
     },
     progress::Progress,
     seed,
     shop::{self, Shop},
+    world::World,
 };
 
 const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
@@ -62,7 +66,7 @@ const COMMIT_DELAY: Duration = Duration::from_millis(50);
 /// How long a statement waits for a table, as docs/deploy.md sets it for the user.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Everything that runs. [`Stack::stop`] ends it; dropped without that, processes are killed.
+/// Everything that runs. [`Stack::stop`] ends it.
 pub struct Stack {
     pub sources: Sources,
     pub functions: Functions,
@@ -94,9 +98,11 @@ pub struct Vendors {
 }
 
 impl Stack {
-    /// Starts everything and deploys. On failure what was started is ended by its handles.
-    pub async fn start(folders: &Folders, vendors: Vendors, progress: &mut Progress) -> Result<Self> {
-        let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
+    /// Starts everything and deploys. What a failed start has started is in the registry, whose end is the caller's.
+    pub async fn start(folders: &Folders, world: &World, progress: &mut Progress) -> Result<Self> {
+        let platform = platform::prepare(folders, world.rates_from)?;
+        let sources = Sources::read(&platform.join("sources.yaml"))?;
+        let vendors = world.vendors();
         let registry = Arc::new(Registry::take_over(folders).await?);
         let ports = Ports::choose(folders)?;
         let aws = sdk_config(ports.aws).await;
@@ -104,21 +110,6 @@ impl Stack {
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let keys = Keys::load(folders)?;
-
-        let services = async {
-            let ministack = services::ministack(folders, &registry, ports.aws).await?;
-            let (postgres, shop_url) = services::postgres(folders, &registry, ports.postgres).await?;
-            let (kafka, bootstrap) = services::kafka(folders, &registry, ports.kafka).await?;
-            Ok((vec![ministack, postgres], kafka, shop_url, bootstrap))
-        };
-        let (mut parts, kafka, shop_url, bootstrap) =
-            progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
-        let broker = Arc::new(Broker {
-            folders: folders.clone(),
-            registry: Arc::clone(&registry),
-            port: ports.kafka,
-            part: Mutex::new(Some(kafka)),
-        });
 
         let warehouse = Standin::open(standin_snowflake::Config {
             duckdb_path: folders.warehouse(),
@@ -136,6 +127,23 @@ impl Stack {
             loader_role: SNOWFLAKE_ROLE.into(),
             lock_timeout: LOCK_TIMEOUT,
         })?;
+
+        let services = async {
+            let ministack = services::ministack(folders, &registry, ports.aws).await?;
+            let (postgres, shop_url) = services::postgres(folders, &registry, ports.postgres).await?;
+            let cluster_id = creation::cluster_id(folders, &registry, &warehouse, &sources).await?;
+            let (kafka, bootstrap) = services::kafka(folders, &registry, ports.kafka).await?;
+            Ok((vec![ministack, postgres], kafka, cluster_id, shop_url, bootstrap))
+        };
+        let (mut parts, kafka, cluster_id, shop_url, bootstrap) =
+            progress.phase("start ministack, PostgreSQL and Kafka", services).await?;
+        let broker = Arc::new(Broker {
+            folders: folders.clone(),
+            registry: Arc::clone(&registry),
+            port: ports.kafka,
+            part: Mutex::new(Some(kafka)),
+        });
+
         tasks.spawn(warehouse.clone().serve(listen(ports.snowflake).await?, stopped.clone()));
         tasks.spawn(standin_dbt_cloud::serve(
             standin_dbt_cloud::Config {
@@ -155,31 +163,49 @@ impl Stack {
         tasks.spawn(hubspot::serve(vendors.hubspot, listen(ports.hubspot).await?, stopped.clone()));
         tasks.spawn(open_exchange_rates::serve(vendors.rates, listen(ports.rates).await?, stopped.clone()));
 
+        let settings = deploy::Settings {
+            ports: &ports,
+            platform: &platform,
+            cluster_id: &cluster_id,
+            all_rates_at_once: world.rates_from.is_some(),
+        };
         let deployment = async {
-            let deployed = deploy::deploy(folders, &aws, &ports).await?;
-            put_secrets(&aws, &keys, ports.postgres).await?;
-            if deployed {
+            let deployment = Deployment::new(folders, &aws, &settings)?;
+            if !deployment.is_in_force().await? {
+                if deployment.is_half_made().await? {
+                    println!("  · an earlier deployment did not come to its end or has lost a part: it is made again");
+                    parts.remove(0).stop().await;
+                    deployment.forget()?;
+                    parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
+                }
+                deployment.deploy().await?;
                 // ministack writes what it knows, but for objects, only when it ends: a kill later must not lose the stack.
                 parts.remove(0).stop().await;
+                deployment.bring_back_the_lake()?;
                 parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
+                deployment.note().await?;
             }
+            put_secrets(&aws, &keys, ports.postgres).await?;
             foundation(&sources, &keys, ports.snowflake, &bucket).await
         };
         progress.phase("deploy the template with SAM", deployment).await?;
 
         kafka_poller::create_topic(&bootstrap, seed::TOPIC, seed::PARTITIONS).await?;
         let functions = Functions::new(&aws, STACK);
-        let poller = poller(&bootstrap, &functions, &aws, folders.state("poller.json")).await?;
+        let poller = poller(&bootstrap, &functions, &aws, creation::poller_state(folders, seed::TOPIC)).await?;
         let polling = poller.clone();
         let polling_stopped = stopped.clone();
         let (restart_poller, restarts) = mpsc::channel(1);
         tasks.spawn(async move { polling.run_restarted(polling_stopped, restarts).await });
+        let (failed, mut failures) = mpsc::channel(1);
         let control = Control {
             warehouse: warehouse.clone(),
             broker: Arc::clone(&broker),
             poller: poller.clone(),
             restart_poller,
+            failed,
         };
+        tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
         tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
         let collector = function_url::Config { aws: aws.clone(), function_name: functions.name("CollectEvents") };
         tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
@@ -341,7 +367,7 @@ impl Keys {
             Err(_) => {
                 let pair = KeyPair::generate(KeySize::Rsa2048).context("cannot make a key pair")?;
                 let der: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;
-                std::fs::write(&path, der.as_ref())?;
+                write_whole(&path, der.as_ref())?;
                 pair
             }
         };

@@ -1,9 +1,11 @@
 //! Compares the `sales` mart in the warehouse with the oracle's, to the cent.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result, bail};
 use sluice_testkit::{
     generate::{Dataset, parse_decimal},
-    oracle::{self, SalesRow},
+    oracle::{self, Sales, SalesRow},
 };
 use standin_snowflake::Standin;
 
@@ -13,13 +15,33 @@ pub const SALES: &str = "ANALYTICS__MARTS.sales";
 /// So many differences are shown.
 const SHOWN: usize = 10;
 
-/// What was compared.
-#[derive(Debug, Clone, Copy)]
+/// What was compared, and what of the sources could not be taken.
+#[derive(Debug, Clone)]
 pub struct Verified {
     pub customers: usize,
     pub transactions: i64,
     pub usd_cents: i128,
     pub gbp_cents: i128,
+    /// Records whose event id had come before.
+    pub repeated: usize,
+    pub refused: Vec<Refused>,
+}
+
+/// Lines of one source that break its contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub source: &'static str,
+    pub lines: usize,
+    pub of: usize,
+    /// How many lines there are of each reason, the most frequent first.
+    pub reasons: Vec<(String, usize)>,
+}
+
+impl Refused {
+    /// A run that refuses more than one line in twenty is no success: the platform is right, and the data is not.
+    pub fn is_too_much(&self) -> bool {
+        self.lines * 20 > self.of
+    }
 }
 
 /// Fails with the first differences when the mart is not what the data says.
@@ -39,7 +61,26 @@ pub async fn sales(warehouse: &Standin, data: &Dataset) -> Result<Verified> {
         transactions: actual.iter().map(|row| row.total_transactions).sum(),
         usd_cents: actual.iter().map(|row| row.total_usd).sum(),
         gbp_cents: actual.iter().map(|row| row.total_gbp).sum(),
+        repeated: expected.duplicates,
+        refused: refused(data, &expected),
     })
+}
+
+fn refused(data: &Dataset, expected: &Sales) -> Vec<Refused> {
+    let mut reasons: BTreeMap<String, usize> = BTreeMap::new();
+    for (i, _) in &expected.rejected_purchases {
+        if let Err(refusal) = oracle::parse(&data.purchases[*i].value) {
+            *reasons.entry(refusal.to_string()).or_default() += 1;
+        }
+    }
+    let mut reasons: Vec<(String, usize)> = reasons.into_iter().collect();
+    reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let purchases =
+        Refused { source: "purchases", lines: expected.rejected_purchases.len(), of: data.purchases.len(), reasons };
+    let lines = expected.rejected_products;
+    let reasons = if lines > 0 { vec![("price_usd is negative".to_owned(), lines)] } else { Vec::new() };
+    let products = Refused { source: "products", lines, of: data.products.len(), reasons };
+    vec![purchases, products]
 }
 
 async fn read(warehouse: &Standin) -> Result<Vec<SalesRow>> {
@@ -77,4 +118,32 @@ fn row_of(row: &[Option<String>]) -> Result<SalesRow> {
         unpriced_lines: number(unpriced)?,
         unconverted_lines: number(unconverted)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_testkit::generate::{RateTable, Scale, generate};
+
+    use super::*;
+
+    #[test]
+    fn more_than_one_line_in_twenty_refused_is_too_much() {
+        let refused = |lines, of| Refused { source: "purchases", lines, of, reasons: Vec::new() };
+        assert!(!refused(0, 0).is_too_much() && !refused(5, 100).is_too_much());
+        assert!(refused(6, 100).is_too_much() && refused(1, 1).is_too_much());
+    }
+
+    #[test]
+    fn refused_lines_are_counted_by_their_reasons() {
+        let mut data = generate(1, Scale::times(0.01), RateTable::invented());
+        for record in &mut data.purchases {
+            record.value = br#"{"product_id":"7"}"#.to_vec();
+        }
+        data.purchases[0].value = b"{".to_vec();
+        let [purchases, _] = &refused(&data, &oracle::sales(&data))[..] else { panic!("two sources") };
+        let count = data.purchases.len();
+        assert!(purchases.is_too_much() && (purchases.lines, purchases.of) == (count, count));
+        let counts: Vec<usize> = purchases.reasons.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [count - 1, 1], "{:?}", purchases.reasons);
+    }
 }

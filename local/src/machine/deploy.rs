@@ -1,8 +1,12 @@
 //! Deploys the template as on AWS: `sam build`, `sam deploy`, then the secrets' values.
 
-use std::{fs, path::Path, time::SystemTime};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use sha2::{Digest, Sha256};
@@ -10,81 +14,243 @@ use tokio::process::Command;
 
 use super::{
     processes,
-    services::REGION,
-    state::{Folders, Ports},
+    services::{ACCOUNT, REGION},
+    state::{Folders, Ports, write_whole},
 };
 
 pub const STACK: &str = "sluice-local";
+/// With which data of another time has all its days asked for in one go.
+const SHARE_FOR_ALL: &str = "1000000";
 
-/// Deploys unless the same template, settings and binaries are deployed already. Returns whether it did.
-pub async fn deploy(folders: &Folders, aws: &SdkConfig, ports: &Ports) -> Result<bool> {
-    let parameters = parameters(folders, ports)?;
-    let fingerprint = fingerprint(folders, &parameters)?;
-    let kept = folders.state("deployed");
-    let there = fs::read_to_string(&kept).is_ok_and(|text| text == fingerprint) && is_there(aws).await;
-    if there {
-        return Ok(false);
+/// What is to be deployed, and what is known to be.
+#[derive(Debug)]
+pub struct Deployment<'a> {
+    folders: &'a Folders,
+    aws: &'a SdkConfig,
+    endpoint: String,
+    /// The folder of the settings, `platform/` or a copy.
+    platform: &'a Path,
+    parameters: Vec<String>,
+    /// Of all that a deployment depends on.
+    fingerprint: String,
+}
+
+/// What this machine's deployment has beside the set `local` of samconfig.toml.
+#[derive(Debug)]
+pub struct Settings<'a> {
+    pub ports: &'a Ports,
+    pub platform: &'a Path,
+    pub cluster_id: &'a str,
+    /// Whether all days of the rates are to be had on the first day.
+    pub all_rates_at_once: bool,
+}
+
+impl<'a> Deployment<'a> {
+    pub fn new(folders: &'a Folders, aws: &'a SdkConfig, settings: &Settings<'a>) -> Result<Self> {
+        let parameters = parameters(folders, settings)?;
+        let fingerprint = fingerprint(folders, settings.platform, &parameters)?;
+        let endpoint = format!("http://127.0.0.1:{}", settings.ports.aws);
+        Ok(Deployment { folders, aws, endpoint, platform: settings.platform, parameters, fingerprint })
     }
-    bucket(aws, &format!("{STACK}-artifacts")).await?;
-    let sam = |arguments: &[&str]| {
-        let mut command = Command::new(folders.tool("sam", "sam"));
-        command.args(arguments).current_dir(&folders.root);
+
+    /// Whether the same template, settings and binaries are deployed already.
+    pub async fn is_in_force(&self) -> Result<bool> {
+        Ok(self.kept().is_some_and(|kept| kept == self.fingerprint) && self.missing().await?.is_none())
+    }
+
+    /// Whether ministack knows of a deployment that did not come to its end, or has lost a part of one: it writes its
+    /// services one by one, and a full disk or a kill may fall between two. No later deployment would mend that, since the
+    /// stack is the same as before.
+    pub async fn is_half_made(&self) -> Result<bool> {
+        let knows_a_stack = self.ministack("state/cloudformation.json").exists();
+        Ok(knows_a_stack && (self.kept().is_none() || self.missing().await?.is_some()))
+    }
+
+    /// Lets ministack, which must not run, forget everything but the lake's objects. Those are set aside, because a
+    /// deployment makes its bucket itself.
+    pub fn forget(&self) -> Result<()> {
+        let (objects, aside) = (self.ministack("s3"), self.ministack("s3-aside"));
+        remove(&self.ministack("state"))?;
+        if aside.exists() {
+            return remove(&objects);
+        }
+        if objects.exists() {
+            fs::rename(&objects, &aside).with_context(|| format!("cannot set {} aside", objects.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Puts the lake's objects, and its older versions, where ministack looks for them when it starts next.
+    pub fn bring_back_the_lake(&self) -> Result<()> {
+        let (objects, aside) = (self.ministack("s3"), self.ministack("s3-aside"));
+        let bucket = format!("{STACK}-lake-{ACCOUNT}");
+        for account in fs::read_dir(&aside).into_iter().flatten() {
+            let account = account?.file_name();
+            for (from, to) in [
+                (aside.join(&account).join(&bucket), objects.join(&account).join(&bucket)),
+                (aside.join(&account).join(ACCOUNT).join(&bucket), objects.join(&account).join(ACCOUNT).join(&bucket)),
+            ] {
+                if from.exists() {
+                    remove(&to)?;
+                    to.parent().map_or(Ok(()), fs::create_dir_all)?;
+                    fs::rename(&from, &to).with_context(|| format!("cannot bring back {}", from.display()))?;
+                }
+            }
+        }
+        remove(&aside)
+    }
+
+    pub async fn deploy(&self) -> Result<()> {
+        remove(&self.path())?;
+        bucket(self.aws, &format!("{STACK}-artifacts")).await?;
+        let built = self.folders.state("sam");
+        // What SAM notes of its builds is beside the folder that it builds in.
+        let folder = built.join("build");
+        let (template, folder) = (folder.join("template.yaml").display().to_string(), folder.display().to_string());
+        let build = self.sam(&["build", "--config-env", "local", "--build-dir", &folder]);
+        processes::run("sam-build", build, self.folders).await?;
+        // Without its name the settings would be looked for beside the template.
+        let settings = self.folders.root.join("samconfig.toml").display().to_string();
+        let mut deploy = self.sam(&["deploy", "--config-env", "local", "--no-progressbar"]);
+        deploy.args(["--config-file", &settings, "--template-file", &template]);
+        deploy.arg("--parameter-overrides").args(&self.parameters);
+        processes::run("sam-deploy", deploy, self.folders).await?;
+        remove(&built)
+    }
+
+    /// To be called when ministack has written and read again what was deployed: notes it, if all of it is there.
+    pub async fn note(&self) -> Result<()> {
+        if let Some(function) = self.missing().await? {
+            bail!(
+                "ministack has not kept the function {function} that was just deployed; is the disk full? Its log is {}",
+                self.folders.log("ministack").display()
+            );
+        }
+        write_whole(&self.path(), &self.fingerprint)
+    }
+
+    /// The first function that ministack does not know.
+    async fn missing(&self) -> Result<Option<String>> {
+        let lambda = aws_sdk_lambda::Client::new(self.aws);
+        for function in functions(self.folders)? {
+            let name = format!("{STACK}-{}", function.split('-').map(capitalised).collect::<String>());
+            match lambda.get_function().function_name(&name).send().await {
+                Ok(_) => {}
+                Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => {
+                    return Ok(Some(name));
+                }
+                Err(error) => return Err(error).with_context(|| format!("cannot ask for the function {name}")),
+            }
+        }
+        Ok(None)
+    }
+
+    fn sam(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.folders.tool("sam", "sam"));
+        command.args(arguments).current_dir(&self.folders.root);
         command
             .env("SAM_CLI_TELEMETRY", "0")
             .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")
-            .env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{}", ports.aws))
+            .env("SLUICE_PLATFORM", self.platform)
+            .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
             .env("AWS_SECRET_ACCESS_KEY", "test")
             .env("AWS_DEFAULT_REGION", REGION);
         command
-    };
-    processes::run("sam-build", sam(&["build", "--config-env", "local"]), folders).await?;
-    let mut command = sam(&["deploy", "--config-env", "local", "--no-progressbar", "--parameter-overrides"]);
-    command.args(&parameters);
-    processes::run("sam-deploy", command, folders).await?;
-    fs::write(&kept, fingerprint)?;
-    Ok(true)
+    }
+
+    /// The fingerprint of the deployment that has come to its end.
+    fn kept(&self) -> Option<String> {
+        fs::read_to_string(self.path()).ok()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folders.state("deployed")
+    }
+
+    fn ministack(&self, name: &str) -> PathBuf {
+        self.folders.state("ministack").join(name)
+    }
+}
+
+/// Removes a file or a folder; one that is not there is removed already.
+fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The folders of `functions/`.
+fn functions(folders: &Folders) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folders.root.join("functions")).context("cannot read the folder functions")?;
+    let mut names: Vec<String> =
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<_>>()?;
+    names.sort();
+    Ok(names)
+}
+
+fn capitalised(word: &str) -> String {
+    let (first, rest) = word.split_at(word.len().min(1));
+    first.to_uppercase() + rest
 }
 
 /// The parameters of the set `local`, and where this machine's parts are.
-fn parameters(folders: &Folders, ports: &Ports) -> Result<Vec<String>> {
+fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>> {
     let text = fs::read_to_string(folders.root.join("samconfig.toml")).context("cannot read samconfig.toml")?;
     let config: toml::Table = toml::from_str(&text).context("samconfig.toml does not parse")?;
     let overrides = config["local"]["deploy"]["parameters"]["parameter_overrides"].as_array();
-    let mut parameters: Vec<String> = overrides
-        .context("samconfig.toml has no local set")?
-        .iter()
-        .filter_map(|v| v.as_str().map(str::to_owned))
-        .collect();
+    let overrides = overrides.context("samconfig.toml has no local set")?;
     let url = |port: u16| format!("http://127.0.0.1:{port}");
-    parameters.push(format!("SnowflakeUrl={}", url(ports.snowflake)));
-    parameters.push(format!("DbtUrl={}", url(ports.dbt)));
-    parameters.push(format!("HubspotUrl={}", url(ports.hubspot)));
-    parameters.push(format!("OpenExchangeRatesUrl={}/api", url(ports.rates)));
-    parameters.push(format!("KafkaBootstrap=127.0.0.1:{}", ports.kafka));
-    parameters.push(format!("CollectAllowedOrigins={}", url(ports.shop)));
+    let ports = settings.ports;
+    let mut own = vec![
+        ("SnowflakeUrl", url(ports.snowflake)),
+        ("DbtUrl", url(ports.dbt)),
+        ("HubspotUrl", url(ports.hubspot)),
+        ("OpenExchangeRatesUrl", url(ports.rates) + "/api"),
+        ("KafkaBootstrap", format!("127.0.0.1:{}", ports.kafka)),
+        ("KafkaClusterId", settings.cluster_id.to_owned()),
+        ("CollectAllowedOrigins", url(ports.shop)),
+    ];
+    if settings.all_rates_at_once {
+        own.push(("OpenExchangeRatesDailyShare", SHARE_FOR_ALL.to_owned()));
+    }
+    let is_own = |parameter: &&str| own.iter().any(|(name, _)| parameter.split('=').next() == Some(*name));
+    let mut parameters: Vec<String> = overrides
+        .iter()
+        .filter_map(|value| value.as_str())
+        .filter(|parameter| !is_own(parameter))
+        .map(str::to_owned)
+        .collect();
+    parameters.extend(own.iter().map(|(name, value)| format!("{name}={value}")));
     Ok(parameters)
 }
 
 /// Changes whenever a deployment would: template, settings, parameters, binaries.
-fn fingerprint(folders: &Folders, parameters: &[String]) -> Result<String> {
+fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String]) -> Result<String> {
     let mut hash = Sha256::new();
-    for name in [
-        "template.yaml",
-        "samconfig.toml",
-        "platform/sources.yaml",
-        "platform/schemas/purchases.json",
-        "platform/Makefile",
-    ] {
+    for name in ["template.yaml", "samconfig.toml", "platform/Makefile"] {
         hash.update(fs::read(folders.root.join(name)).with_context(|| format!("cannot read {name}"))?);
+    }
+    for folder in [platform.to_owned(), platform.join("schemas")] {
+        let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+        let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+        files.sort();
+        for file in files.iter().filter(|file| file.is_file()) {
+            hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
+            hash.update(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
+        }
     }
     for parameter in parameters {
         hash.update(parameter);
     }
     let binaries = folders.root.join("target/x86_64-unknown-linux-gnu/release");
-    for function in fs::read_dir(folders.root.join("functions"))? {
-        hash.update(changed(&binaries.join(function?.file_name()))?);
+    for function in functions(folders)? {
+        hash.update(changed(&binaries.join(function))?);
     }
     Ok(hex::encode(hash.finalize()))
 }
@@ -94,11 +260,6 @@ fn changed(binary: &Path) -> Result<String> {
     let metadata = fs::metadata(binary).with_context(|| format!("no {}; run make build", binary.display()))?;
     let modified = metadata.modified()?.duration_since(SystemTime::UNIX_EPOCH)?;
     Ok(format!("{}:{}:{}", binary.display(), metadata.len(), modified.as_nanos()))
-}
-
-async fn is_there(aws: &SdkConfig) -> bool {
-    let lambda = aws_sdk_lambda::Client::new(aws);
-    lambda.get_function().function_name(format!("{STACK}-LoadCommits")).send().await.is_ok()
 }
 
 async fn bucket(aws: &SdkConfig, name: &str) -> Result<()> {
@@ -118,3 +279,6 @@ pub async fn secret(aws: &SdkConfig, name: &str, value: &serde_json::Value) -> R
     let put = client.put_secret_value().secret_id(&name).secret_string(value.to_string());
     put.send().await.with_context(|| format!("cannot set the secret {name}")).map(drop)
 }
+
+#[cfg(test)]
+mod tests;

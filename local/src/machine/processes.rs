@@ -8,13 +8,15 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use rustix::process::Signal;
 use tokio::{
     process::{Child, Command},
     time::Instant,
 };
 
-use super::state::{Folders, GRACE, Registry, Started};
+use super::{
+    registry::{GRACE, Registry, Started},
+    state::Folders,
+};
 
 /// How long a part may take to answer after its start.
 const READY_WITHIN: Duration = Duration::from_secs(60);
@@ -23,7 +25,8 @@ const LOOK: Duration = Duration::from_millis(50);
 /// So much of a log is shown when its part fails.
 const LOG_LINES: usize = 20;
 
-/// A running part, in a process group of its own. Dropped without [`Part::stop`], it is killed.
+/// A running part, in a process group of its own. Dropped without [`Part::stop`], it stays in the registry, whose
+/// [`Registry::end_all`] ends it.
 #[derive(Debug)]
 pub struct Part {
     name: &'static str,
@@ -33,12 +36,19 @@ pub struct Part {
 }
 
 impl Part {
-    pub fn start(name: &'static str, mut command: Command, folders: &Folders, registry: &Registry) -> Result<Self> {
+    /// `settle` is the command that lets the part write what it holds, if it needs one.
+    pub fn start(
+        name: &'static str,
+        mut command: Command,
+        settle: &[String],
+        folders: &Folders,
+        registry: &Registry,
+    ) -> Result<Self> {
         let log = folders.log(name);
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}; have the tools been set up?"))?;
-        let started = Started::of(name, child.id().context("the process has no id")?)?;
+        let started = Started::of(name, child.id().context("the process has no id")?, settle)?;
         registry.add(started.clone())?;
         Ok(Part { name, child, started, log })
     }
@@ -62,23 +72,12 @@ impl Part {
 
     /// Asks the part to end, and kills it if it does not.
     pub async fn stop(mut self) {
-        self.started.signal(Signal::TERM);
-        if tokio::time::timeout(GRACE, self.child.wait()).await.is_err() {
-            println!(
-                "  {} did not end within {} s and was killed; what it had not written is lost",
-                self.name,
-                GRACE.as_secs()
-            );
-            self.started.signal(Signal::KILL);
-            // Killed: what remains is to collect it.
-            drop(self.child.wait().await);
+        // A child that has ended is there until somebody waits for it.
+        let (ended, _) = tokio::join!(self.started.end(), self.child.wait());
+        if !ended {
+            let seconds = GRACE.as_secs();
+            println!("  {} did not end within {seconds} s and was killed; what it had not written is lost", self.name);
         }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        self.started.signal(Signal::KILL);
     }
 }
 

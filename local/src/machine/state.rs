@@ -4,17 +4,13 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 
-/// How long a part may take to end when asked. A broker writes what it holds only then, and a long topic takes a while:
-/// one that is killed loses what it has acknowledged.
-pub const GRACE: Duration = Duration::from_secs(60);
+/// What to do about a folder that cannot be written.
+const ANOTHER: &str = "make room there or let this user write there, or name another folder with --state";
 
 /// The project's folder and the paths below it.
 #[derive(Debug, Clone)]
@@ -67,7 +63,8 @@ impl Folders {
     /// Makes the folders and takes them for this process. The lock ends with the handle, however the process ends.
     pub fn take(&self) -> Result<File> {
         self.create()?;
-        let lock = File::create(self.base.join("lock"))?;
+        let path = self.base.join("lock");
+        let lock = File::create(&path).with_context(|| format!("cannot write {}; {ANOTHER}", path.display()))?;
         lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
         Ok(lock)
     }
@@ -75,10 +72,21 @@ impl Folders {
     fn create(&self) -> Result<()> {
         for folder in ["state", "logs"] {
             let folder = self.home.join(folder);
-            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            fs::create_dir_all(&folder).with_context(|| format!("cannot create {}; {ANOTHER}", folder.display()))?;
+            // A folder that was there already may be on a disk that is full or may only be read.
+            let trial = folder.join(".trial");
+            let written = fs::write(&trial, "trial").and_then(|()| fs::remove_file(&trial));
+            written.with_context(|| format!("cannot write into {}; {ANOTHER}", folder.display()))?;
         }
         Ok(())
     }
+}
+
+/// Writes a file whole or not at all, however the process ends.
+pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    let draft = path.with_extension("draft");
+    let written = fs::write(&draft, content).and_then(|()| fs::rename(&draft, path));
+    written.with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// The port of every part. Kept from run to run, because the deployed functions know them.
@@ -114,7 +122,7 @@ impl Ports {
             anyhow::bail!("ten ports were asked for");
         };
         let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control };
-        fs::write(&path, serde_json::to_vec_pretty(&ports)?)?;
+        write_whole(&path, serde_json::to_vec_pretty(&ports)?)?;
         Ok(ports)
     }
 
@@ -128,96 +136,23 @@ fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// A process that was started here. The start time tells it from a later one with the same id.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Started {
-    pub name: String,
-    pub pid: i32,
-    /// In clock ticks since boot, as the kernel counts.
-    pub start_time: u64,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Started {
-    pub fn of(name: &str, pid: u32) -> Result<Self> {
-        let pid = i32::try_from(pid)?;
-        let start_time = start_time(pid).with_context(|| format!("{name} ended as soon as it was started"))?;
-        Ok(Started { name: name.into(), pid, start_time })
+    #[test]
+    fn a_folder_that_cannot_be_written_is_named_with_what_to_do() {
+        let base = std::env::temp_dir().join(format!("sluice-state-{}", uuid::Uuid::new_v4()));
+        let folders = Folders { root: base.clone(), home: base.clone(), base: base.clone() };
+        drop(folders.take().expect("a folder of our own"));
+        fs::remove_file(base.join("lock")).expect("removed");
+        fs::create_dir(base.join("lock")).expect("in the way");
+        let error = format!("{:#}", folders.take().expect_err("no file can be written"));
+        assert!(error.contains(&base.join("lock").display().to_string()) && error.contains("--state"), "{error}");
+        fs::remove_dir_all(base.join("logs")).expect("removed");
+        fs::write(base.join("logs"), "a file").expect("in the way");
+        let error = format!("{:#}", folders.take().expect_err("no folder can be made"));
+        assert!(error.contains(&base.join("logs").display().to_string()) && error.contains("--state"), "{error}");
+        fs::remove_dir_all(&base).expect("removed");
     }
-
-    pub fn is_alive(&self) -> bool {
-        start_time(self.pid) == Some(self.start_time)
-    }
-
-    /// Signals the process and those that it started, which share its group.
-    pub fn signal(&self, signal: Signal) {
-        if let Some(group) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
-            // It may end between the two looks; then there is nobody left to tell.
-            let _ = kill_process_group(group, signal);
-        }
-    }
-}
-
-/// The 22nd field of `/proc/<pid>/stat`; the second may hold spaces and ends with the last parenthesis.
-fn start_time(pid: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    let state = fields.next()?;
-    (state != "Z").then(|| fields.nth(18)).flatten()?.parse().ok()
-}
-
-/// The list of what runs, for the next start to end if this one cannot.
-#[derive(Debug)]
-pub struct Registry {
-    path: PathBuf,
-    started: Mutex<Vec<Started>>,
-}
-
-impl Registry {
-    /// Ends whatever an earlier run has left behind. Only processes whose id and start time are recorded are touched.
-    pub async fn take_over(folders: &Folders) -> Result<Self> {
-        let path = folders.base.join("processes.json");
-        let left: Vec<Started> = read(&path).into_iter().filter(Started::is_alive).collect();
-        for process in &left {
-            println!("  ending {} (process {}), left by an earlier run", process.name, process.pid);
-            process.signal(Signal::TERM);
-        }
-        let deadline = tokio::time::Instant::now() + GRACE;
-        while left.iter().any(Started::is_alive) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        for process in &left {
-            process.signal(Signal::KILL);
-        }
-        let registry = Registry { path, started: Mutex::default() };
-        registry.write(&[])?;
-        Ok(registry)
-    }
-
-    /// Those that have ended since are left out, so that a part that is restarted stands once.
-    pub fn add(&self, started: Started) -> Result<()> {
-        let mut all = self.lock();
-        all.retain(Started::is_alive);
-        all.push(started);
-        self.write(&all)
-    }
-
-    pub fn clear(&self) -> Result<()> {
-        let mut all = self.lock();
-        all.clear();
-        self.write(&all)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Started>> {
-        self.started.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self, started: &[Started]) -> Result<()> {
-        fs::write(&self.path, serde_json::to_vec_pretty(started)?)
-            .with_context(|| format!("cannot write {}", self.path.display()))
-    }
-}
-
-fn read(path: &Path) -> Vec<Started> {
-    fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
 }
