@@ -59,13 +59,19 @@ pub fn parse(body: &str) -> Result<Message> {
     let unknown = || Error::invalid_data("the message is neither a TableLoaded event nor a wish nor one of ours");
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Own(message) => Ok(message),
-        Body::Announcement { detail } => {
-            Ok(Message::Wake { cause: format!("{} loaded", detail.id), force: false, revive: false })
-        }
+        Body::Announcement { detail } => Ok(Message::Wake { cause: why(&detail), force: false, revive: false }),
         Body::Sweep(sweep) if sweep.sweep => Ok(sweep.message()),
         Body::FullRefresh(wish) if wish.full_refresh => Ok(Message::FullRefresh { at: wish.at }),
         Body::Sweep(_) | Body::FullRefresh(_) => Err(unknown()),
         Body::Cancel(Cancel { cancel }) => Ok(Message::Cancel { number: cancel }),
+    }
+}
+
+/// Why an announcement wakes us. A stream's id names each partition with its offset: they are counted instead.
+fn why(loaded: &TableLoaded) -> String {
+    match loaded.id.split(',').count() {
+        1 => format!("{} loaded", loaded.id),
+        partitions => format!("{} loaded from {partitions} partitions", loaded.table),
     }
 }
 
@@ -77,7 +83,10 @@ mod tests {
     fn each_kind_of_message_is_known_and_others_are_named() {
         let loaded = r#"{"version":"0","source":"sluice.warehouse","detail-type":"TableLoaded","detail":{"id":"A.B.C#3",
             "run_id":"r","lake_id":"l","table":"A.B.C","sequence":3,"rows":5}}"#;
+        let streamed = loaded.replace("A.B.C#3", "A.B.C#t-0:7,t-1:9,t-2:1");
+        let counted = Message::Wake { cause: "A.B.C loaded from 3 partitions".into(), force: false, revive: false };
         let cases = [
+            (streamed.as_str(), Some(counted)),
             (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into(), force: false, revive: false })),
             (r#"{"dispatch":"follow","number":4}"#, Some(Message::Follow { number: 4 })),
             (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into(), force: false, revive: true })),

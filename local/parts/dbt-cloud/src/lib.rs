@@ -1,8 +1,8 @@
 //! A stand-in for dbt Cloud: the part of its Admin API v2 that the platform uses, in front of dbt Core on this machine.
 //!
 //! Kept from the real one: paths with their trailing slash, the token, the envelope, the run's states, steps given by the
-//! trigger, cancelling, artifacts by step, causes told only when asked for, the limit on requests. Runs execute one after another, as the runs of
-//! one job do. Before a run the warehouse file is asked for, and given back after it: DuckDB lets one process open it.
+//! trigger, cancelling, artifacts by step, causes told only when asked for, the limits on requests and on a cause's length.
+//! Runs execute one after another, as the runs of one job do. Before a run the warehouse file is asked for, and given back after it: DuckDB lets one process open it.
 //!
 //! API: <https://docs.getdbt.com/dbt-cloud/api-v2>.
 

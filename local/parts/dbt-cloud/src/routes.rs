@@ -27,6 +27,9 @@ use crate::{
 /// What a trigger without steps of its own runs.
 const DEFAULT_STEPS: [&str; 1] = ["dbt build --exclude-resource-type unit_test"];
 
+/// The longest cause that the API takes.
+const MOST_CAUSE_CHARS: usize = 255;
+
 /// The most runs in one listing.
 const MAX_LIMIT: usize = 100;
 
@@ -86,6 +89,10 @@ async fn trigger(
     let Json(trigger) = body.map_err(|error| ApiError::new(StatusCode::BAD_REQUEST, error.body_text()))?;
     if trigger.cause.is_empty() {
         return Err(ApiError::new(StatusCode::BAD_REQUEST, "cause: Shorter than minimum length 1."));
+    }
+    if trigger.cause.chars().count() > MOST_CAUSE_CHARS {
+        let message = format!("cause: Longer than maximum length {MOST_CAUSE_CHARS}.");
+        return Err(ApiError::new(StatusCode::BAD_REQUEST, message));
     }
     let steps = trigger.steps_override.unwrap_or_else(|| DEFAULT_STEPS.map(str::to_owned).to_vec());
     if steps.is_empty() {

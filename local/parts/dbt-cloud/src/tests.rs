@@ -172,6 +172,17 @@ async fn a_run_executes_its_steps_and_keeps_logs_and_artifacts_of_each() {
 }
 
 #[tokio::test]
+async fn a_cause_has_one_to_255_characters() {
+    let stage = Stage::new("causes").await;
+    for (cause, expected) in [(String::new(), 400), ("ü".repeat(256), 400), ("ü".repeat(255), 200)] {
+        let body = json!({ "cause": cause, "steps_override": ["dbt build"] });
+        let (status, answer) = stage.call(Method::POST, "jobs/2/run/", Some(body)).await;
+        assert_eq!(status, expected, "{answer}");
+    }
+    clean_up(&stage.stop().await);
+}
+
+#[tokio::test]
 async fn a_step_that_fails_ends_the_run_and_gives_the_file_back() {
     let stage = Stage::new("failure").await;
     let id = stage.start(&["dbt fail", "dbt build"]).await;

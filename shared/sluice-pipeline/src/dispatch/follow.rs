@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sluice_core::{
-    Result, RunId,
+    Result, Retry, RunId,
     event::{self, DbtRun},
     lake,
     port::{Bus, Clock, Later, ObjectStore},
@@ -13,7 +14,7 @@ use tracing::{info, warn};
 use super::{
     Dispatch, Dispatched, JobRun, JobState, Jobs, Ledger, Message,
     claim::{self, Claim, End, EndStatus, Start, Stop},
-    results::{Report, RunResults, Unfinished},
+    results::{Made, Report, RunResults, Unfinished},
     steps::steps,
 };
 
@@ -33,7 +34,13 @@ pub(super) const MOST_ATTEMPTS: u32 = 3;
 const STOP_WITHIN: Duration = Duration::from_secs(600);
 
 /// What is kept of each run of the job.
-const ARTIFACTS: [&str; 3] = ["manifest.json", "run_results.json", "sources.json"];
+const ARTIFACTS: [&str; 3] = [MANIFEST, RUN_RESULTS, "sources.json"];
+
+const MANIFEST: &str = "manifest.json";
+const RUN_RESULTS: &str = "run_results.json";
+
+/// The longest cause of a run: dbt Cloud takes 255 characters. Snowflake's query tag would take 2,000.
+pub(super) const MOST_CAUSE_CHARS: usize = 255;
 
 impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
     /// Looks at the run of a claim and does whatever comes next.
@@ -114,8 +121,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             warn!(number = claim.number, start = start.start, "too late to trigger dbt: the next start does it");
             return Ok(());
         }
-        let cause = format!("{}{}", marker(claim, start), claim.cause);
-        let run = self.jobs.start(&cause, &steps(claim, start)).await?;
+        let run = self.jobs.start(&cause(claim, start), &steps(claim, start)).await?;
         info!(number = claim.number, start = start.start, dbt_run_id = run.id, "dbt run started");
         self.bus.announce(event::run_started(&announcement(claim, &Report::default(), None))).await
     }
@@ -194,21 +200,62 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
 
     async fn keep_artifacts(&self, claim: &Claim, start: &Start, run: &JobRun) -> Result<()> {
         for name in ARTIFACTS {
-            if let Some(body) = self.jobs.artifact(&run.id, name).await? {
-                if name == "manifest.json" && run.state == JobState::Succeeded {
-                    self.store.put(lake::DBT_MANIFEST_KEY, body.clone()).await?;
-                }
-                self.store.put(&lake::dbt_artifact_key(&claim.run_id, start.start, name), body).await?;
+            let Some(body) = self.artifact(start, run, name).await? else { continue };
+            if name != MANIFEST && !self.is_made_by(claim, start, &body).await? {
+                warn!(
+                    number = claim.number,
+                    start = start.start,
+                    name,
+                    "left out a file that an earlier dbt run has made"
+                );
+                continue;
             }
+            if name == MANIFEST && run.state == JobState::Succeeded {
+                self.store.put(lake::DBT_MANIFEST_KEY, body.clone()).await?;
+            }
+            self.store.put(&lake::dbt_artifact_key(&claim.run_id, start.start, name), body).await?;
         }
         Ok(())
     }
 
-    /// What a start's run did, as it was kept.
+    /// A file that a run has left. One that cannot be had counts as absent: at once if asking again cannot help, else when
+    /// the run's time is over. What is kept for the record keeps no run from ending.
+    async fn artifact(&self, start: &Start, run: &JobRun, name: &str) -> Result<Option<Bytes>> {
+        match self.jobs.artifact(&run.id, name).await {
+            Err(error) if error.retry() != Retry::Permanent && self.since(start.at) <= self.policy.limit => Err(error),
+            Err(error) => {
+                warn!(number = start.number, start = start.start, name, %error, "a dbt run's file cannot be had");
+                Ok(None)
+            }
+            found => found,
+        }
+    }
+
+    /// Whether a start's run has made a file: a dbt project in Snowflake keeps the files of an earlier run until a later
+    /// one writes its own, and a run that fails early writes none.
+    async fn is_made_by(&self, claim: &Claim, start: &Start, body: &[u8]) -> Result<bool> {
+        let made = Made::read(body);
+        if made.generated_at.is_some_and(|at| at < start.at) {
+            return Ok(false);
+        }
+        for (earlier, _) in &start.ended {
+            let key = lake::dbt_artifact_key(&claim.run_id, *earlier, RUN_RESULTS);
+            let kept = self.store.get(&key).await?.map(|body| Made::read(&body).invocation_id);
+            if made.invocation_id.is_some() && kept == Some(made.invocation_id.clone()) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What a start's run did, as it was kept. Results that cannot be read are none.
     async fn results(&self, claim: &Claim, start: u64) -> Result<Option<RunResults>> {
-        let key = lake::dbt_artifact_key(&claim.run_id, start, "run_results.json");
-        let body = self.store.get(&key).await?;
-        body.map(|body| RunResults::parse(&body).map_err(|error| error.with("key", &key))).transpose()
+        let key = lake::dbt_artifact_key(&claim.run_id, start, RUN_RESULTS);
+        let Some(body) = self.store.get(&key).await? else { return Ok(None) };
+        let parsed = RunResults::parse(&body);
+        Ok(parsed
+            .inspect_err(|error| warn!(number = claim.number, key, %error, "a dbt run's results are left out"))
+            .ok())
     }
 
     async fn report(&self, claim: &Claim, start: &Start, run: Option<&JobRun>) -> Result<Report> {
@@ -289,6 +336,15 @@ fn log_end(end: &End) {
             tracing::error!(number, models, rows, seconds, reason, failed, "dbt run failed");
         }
     }
+}
+
+/// What a start's run is marked with: the marker whole, then as much of the reason as there is room for.
+fn cause(claim: &Claim, start: &Start) -> String {
+    let mut cause = marker(claim, start) + &claim.cause;
+    if cause.chars().count() > MOST_CAUSE_CHARS {
+        cause = cause.chars().take(MOST_CAUSE_CHARS - 1).chain(['…']).collect();
+    }
+    cause
 }
 
 /// How a start finds its own run again. The run id tells it from the same number in another lake.

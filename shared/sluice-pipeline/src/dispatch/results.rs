@@ -77,6 +77,24 @@ struct Node {
     adapter_response: serde_json::Value,
 }
 
+/// Which invocation of dbt has made a file, and when; empty where the file does not say so.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Made {
+    pub invocation_id: Option<String>,
+    pub generated_at: Option<DateTime<Utc>>,
+}
+
+impl Made {
+    pub(super) fn read(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct File {
+            metadata: Made,
+        }
+        serde_json::from_slice(body).map(|File { metadata }| metadata).unwrap_or_default()
+    }
+}
+
 /// What a failed run leaves to do.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unfinished {

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::{Sequence, lake, port::Later};
+use sluice_core::{Kind, Sequence, lake, port::Later};
 
 use super::{
     follow::{MOST_ATTEMPTS, START_WITHIN},
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryQueue, MemoryStore};
 
+mod left;
 mod storm;
 
 /// The warehouse and dbt in one: what is loaded, and what the runs have seen of it.
@@ -20,6 +21,8 @@ struct World {
     runs: RefCell<Vec<(JobRun, Vec<String>)>>,
     recorded: RefCell<Vec<(u64, EndStatus)>>,
     run_results: RefCell<Option<serde_json::Value>>,
+    /// Why no file of a run can be had.
+    no_artifacts: RefCell<Option<Kind>>,
     faults: Faults,
 }
 
@@ -66,6 +69,9 @@ impl Jobs for World {
     }
 
     async fn artifact(&self, _: &str, name: &str) -> Result<Option<Bytes>> {
+        if let Some(kind) = *self.no_artifacts.borrow() {
+            return Err(Error::new(kind, "no file can be had"));
+        }
         self.faults.call(|| {
             let results = self.run_results.borrow();
             let manifest = (name == "manifest.json").then(|| Bytes::from_static(b"{}"));

@@ -35,6 +35,9 @@ const MOST_STATEMENT_BYTES: usize = 1_000_000;
 /// How long an answer is waited for before it becomes 202.
 const HELD_FOR: Duration = Duration::from_secs(45);
 
+/// The longest value of the parameter QUERY_TAG.
+const MOST_TAG_CHARS: usize = 2_000;
+
 /// How many statements are remembered.
 const REMEMBERED: usize = 1_000;
 
@@ -166,6 +169,10 @@ pub(super) async fn submit(
     let several = body.parameters.keys().any(|name| name.eq_ignore_ascii_case("MULTI_STATEMENT_COUNT"));
     if several || body.bindings.is_some() {
         return Err(Problem::of(422, &Failure::unsupported("bindings and several statements in one request")));
+    }
+    let tag = body.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("QUERY_TAG"));
+    if tag.and_then(|(_, tag)| tag.as_str()).is_some_and(|tag| tag.chars().count() > MOST_TAG_CHARS) {
+        return Err(Problem::new(422, "001007", "the value of the parameter QUERY_TAG is too long"));
     }
     if submission.retry
         && let Some(handle) = submission.request_id.as_deref().and_then(|id| standin.0.statements.succeeded(id))
