@@ -63,6 +63,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff dbt-oldest hubspot-clients schemathesis shop
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
 .PHONY: help demo up test build check bench storm invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools

@@ -1,5 +1,5 @@
 {#-
-  Drops every schema of a change or of a person, by the prefix that SLUICE_SCHEMA_PREFIX gave them:
+  Drops every schema of a change or of a person, by the prefix that DBT_SLUICE_SCHEMA_PREFIX gave them:
 
     dbt run-operation drop_schemas --args '{prefix: CI_PR_12_}'
 

@@ -13,7 +13,7 @@ from dbt.cli.main import dbtRunner, dbtRunnerResult
 ROOT = Path(__file__).resolve().parents[2]
 
 # What a run sets, so that one test's setting is not there for the next one.
-SETTINGS = ("SLUICE_COMPILE_AS", "SLUICE_RELATIONS", "SLUICE_SCHEMA_PREFIX")
+SETTINGS = ("DBT_SLUICE_COMPILE_AS", "DBT_SLUICE_RELATIONS", "DBT_SLUICE_SCHEMA_PREFIX")
 
 
 class Project:

@@ -139,11 +139,11 @@ class Publishing(unittest.TestCase):
     def test_slim_ci_builds_what_changed_and_what_depends_on_it(self) -> None:
         kept = self.built.folder / "kept"
         kept.mkdir(exist_ok=True)
-        self.built.succeed("parse", SLUICE_RELATIONS="published")
+        self.built.succeed("parse", DBT_SLUICE_RELATIONS="published")
         shutil.copy(self.built.folder / "target/manifest.json", kept)
         self.project.change("models/marts/core/dim_currencies.sql", "'CHF')", "'CHF', 'SEK')")
         slim = (*BUILD, "--select", "state:modified+", "--defer", "--state", str(kept))
-        result = self.project.succeed(*slim, SLUICE_SCHEMA_PREFIX="CI_PR_3_")
+        result = self.project.succeed(*slim, DBT_SLUICE_SCHEMA_PREFIX="CI_PR_3_")
         built = {node.node.name for node in result if node.node.resource_type == "model"}
         self.assertEqual(built, {"dim_currencies", "rpt_exchange_rates", "rpt_gbp_exchange_rates"})
         # What did not change is read where production has published it.
@@ -155,7 +155,7 @@ class Publishing(unittest.TestCase):
         self.assertFalse(self.project.dbt(*slim).success)
 
     def test_nobody_builds_under_the_published_names(self) -> None:
-        self.assertFalse(self.project.dbt(*BUILD, SLUICE_RELATIONS="published").success)
+        self.assertFalse(self.project.dbt(*BUILD, DBT_SLUICE_RELATIONS="published").success)
         self.assert_reader_sees_the_old_numbers()
 
     def test_a_changed_contract_of_a_mart_is_published(self) -> None:
@@ -169,7 +169,7 @@ class Publishing(unittest.TestCase):
         self.assert_everything_is_published()
 
     def test_a_change_has_schemas_of_its_own_that_are_dropped_by_prefix(self) -> None:
-        self.project.succeed(*BUILD, SLUICE_SCHEMA_PREFIX="CI_PR_1_")
+        self.project.succeed(*BUILD, DBT_SLUICE_SCHEMA_PREFIX="CI_PR_1_")
         self.project.succeed("run-operation", "drop_schemas", "--args", "{prefix: CI_PR_12_}")
         self.assertNotEqual(self.sales("ANALYTICS__CI_PR_1_MARTS.sales"), self.old)
         self.assert_reader_sees_the_old_numbers()
@@ -181,7 +181,7 @@ class Publishing(unittest.TestCase):
             self.assertFalse(self.project.dbt("run-operation", "drop_schemas", "--args", f"{{prefix: '{prefix}'}}").success, prefix)
 
     def test_the_published_names_are_what_documentation_and_bi_tools_see(self) -> None:
-        self.project.succeed("parse", SLUICE_RELATIONS="published")
+        self.project.succeed("parse", DBT_SLUICE_RELATIONS="published")
         manifest = (Path(self.project.folder) / "target/manifest.json").read_text(encoding="utf-8")
         self.assertNotIn("_AUDIT\\\"", manifest)
         self.assertIn("ANALYTICS__REPORTING", manifest)

@@ -110,6 +110,6 @@
 {#- Stops a build that would write to the published relations. -#}
 {% macro refuse_to_build_in_place() %}
   {% if names_are_published() and flags.WHICH in ['build', 'run', 'test', 'seed', 'snapshot'] %}
-    {% do exceptions.raise_compiler_error('SLUICE_RELATIONS=published is for documentation; a build without it publishes by itself') %}
+    {% do exceptions.raise_compiler_error('DBT_SLUICE_RELATIONS=published is for documentation; a build without it publishes by itself') %}
   {% endif %}
 {% endmacro %}

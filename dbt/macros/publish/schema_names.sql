@@ -4,10 +4,10 @@
   Snowflake: <target database>.<prefix><CUSTOM>, e.g. ANALYTICS.STAGING.
   DuckDB:    ANALYTICS__<prefix><CUSTOM> in the one file, the same mapping that the raw tables have.
 
-  SLUICE_SCHEMA_PREFIX (e.g. `CI_PR_12_`) keeps a developer or a pull request apart from production.
+  DBT_SLUICE_SCHEMA_PREFIX (e.g. `CI_PR_12_`) keeps a developer or a pull request apart from production.
 
   Marts and reporting are built aside, in MARTS_AUDIT and REPORTING_AUDIT, and published from there (publish.sql).
-  SLUICE_RELATIONS=published gives the published names instead: for what describes the project to readers (documentation,
+  DBT_SLUICE_RELATIONS=published gives the published names instead: for what describes the project to readers (documentation,
   BI tools, the manifest that others defer to), never for a build.
 -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
@@ -28,10 +28,10 @@
 {%- endmacro %}
 
 {% macro names_are_published() -%}
-  {{ return(env_var('SLUICE_RELATIONS', 'audit') == 'published') }}
+  {{ return(env_var('DBT_SLUICE_RELATIONS', 'audit') == 'published') }}
 {%- endmacro %}
 
 {% macro warehouse_schema(layer) -%}
-  {%- set schema = env_var('SLUICE_SCHEMA_PREFIX', '') ~ layer | trim -%}
+  {%- set schema = env_var('DBT_SLUICE_SCHEMA_PREFIX', '') ~ layer | trim -%}
   {{ return(('ANALYTICS__' ~ schema if target.type == 'duckdb' else schema) | upper) }}
 {%- endmacro %}

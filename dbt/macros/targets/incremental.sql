@@ -1,9 +1,9 @@
 {#-
-  Whether the model adds to what is there. `dbt compile` without a warehouse cannot look, so SLUICE_COMPILE_AS tells it:
+  Whether the model adds to what is there. `dbt compile` without a warehouse cannot look, so DBT_SLUICE_COMPILE_AS tells it:
   `first_run` or `incremental`.
 -#}
 {% macro is_incremental() %}
-  {% set told = env_var('SLUICE_COMPILE_AS', '') %}
+  {% set told = env_var('DBT_SLUICE_COMPILE_AS', '') %}
   {% if told and execute %}
     {{ return(told == 'incremental' and model.config.materialized == 'incremental') }}
   {% endif %}

@@ -5,7 +5,7 @@
 {% test not_shrunk(model) %}
 {%- set published = none %}
 {#- Without a warehouse there is nothing to look at. -#}
-{%- if execute and not env_var('SLUICE_COMPILE_AS', '') %}
+{%- if execute and not env_var('DBT_SLUICE_COMPILE_AS', '') %}
   {%- set published = load_relation(model.incorporate(path={'schema': model.schema | replace(audit_suffix(), '')})) %}
 {%- endif %}
 {%- if published is none or var('marts_may_shrink') %}

@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// The longest part of dbt's own message that is kept.
 const REASON_CHARS: usize = 300;
 
+/// The target of `dbt/dbt_projects_profiles.yml`.
+const TARGET: &str = "snowflake";
+
 /// Snowflake ends a run by itself so much after its limit, should the dispatcher not have done it.
 const GRACE: Duration = Duration::from_secs(600);
 
@@ -74,8 +77,9 @@ impl<W: Statements + Submissions, S: ObjectStore> Jobs for DbtProject<'_, W, S> 
         let [step] = steps else {
             return Err(Error::unsupported("a dbt project on Snowflake runs one step").with("steps", steps.len()));
         };
-        let arguments = step.strip_prefix("dbt ").unwrap_or(step);
-        let statement = dbt::execute(&self.config.project, arguments);
+        // Named, because the object's own default target is whatever it was deployed with.
+        let arguments = format!("{} --target {TARGET}", step.strip_prefix("dbt ").unwrap_or(step));
+        let statement = dbt::execute(&self.config.project, &arguments);
         let id = self.warehouse.submit(&statement, Uuid::new_v4(), cause, self.limit + GRACE).await?;
         Ok(JobRun { id, cause: cause.to_owned(), state: JobState::UnderWay })
     }

@@ -80,7 +80,7 @@ async fn a_run_is_one_statement_with_its_cause_as_tag() {
     assert_eq!(
         *warehouse.asked.borrow(),
         [
-            "EXECUTE DBT PROJECT ADMIN.DBT.SLUICE ARGS = 'build --select it''s+' [sluice dispatch 7, 4200]",
+            "EXECUTE DBT PROJECT ADMIN.DBT.SLUICE ARGS = 'build --select it''s+ --target snowflake' [sluice dispatch 7, 4200]",
             "cancel 01-a"
         ]
     );
