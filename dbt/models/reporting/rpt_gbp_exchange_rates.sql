@@ -1,5 +1,6 @@
 -- The rates once more with the pound as base: what a pound is worth in each currency. Divided for people to look at, to 10
--- decimals; money is converted with the rates as they came, by multiplication only.
+-- decimals; money is converted with the rates as they came, by multiplication only. Snowflake gives a quotient 6 decimals
+-- more than the dividend has, 12 at most: the dividend's own decimals decide, so a 1 is divided as a rate of 10 decimals.
 with rates as (
   select rate_date, target_currency, rate, rate_kind
   from {{ ref('fct_exchange_rates') }}
@@ -25,7 +26,7 @@ crossed as (
   select
     rate_date,
     'USD' as target_currency,
-    cast(1 / rate as decimal(28, 10)) as rate,
+    cast(cast(1 as decimal(18, 10)) / rate as decimal(28, 10)) as rate,
     rate_kind
   from pounds
 )
