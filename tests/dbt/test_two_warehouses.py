@@ -15,10 +15,15 @@ BATCHES = 2
 class TwoWarehouses(unittest.TestCase):
     maxDiff = 4000
 
-    def test_rows_agree(self) -> None:
-        with scratch_project() as project, snowduck(project.folder) as port:
+    def test_rows_agree_whatever_the_order_in_which_columns_are_described(self) -> None:
+        with scratch_project() as empty, snowduck(empty.folder) as port:
+            project = empty.copy(empty.folder / "copy")
+            dollars, pounds = (f'      - {{ name: {name}, data_type: "decimal(38,2)", description: ' for name in ("usd", "gbp"))
+            for name, other in ((dollars, "@@"), (pounds, dollars), ("@@", pounds)):
+                project.change("models/reporting/_reporting.yml", name, other)
             emulated = {"target": "emulator", "SLUICE_EMULATOR_PORT": str(port)}
-            project.succeed("run-operation", "create_raw_tables", **emulated)
+            for settings in ({}, emulated):
+                project.succeed("run-operation", "create_raw_tables", **settings)
             for number, batch in enumerate(arrivals(SEED, BATCHES).batches):
                 with project.connection() as connection:
                     load(connection.execute, duckdb_name, batch)

@@ -68,7 +68,10 @@
   {{ return('create or replace view ' ~ published_relation(node) ~ ' as ' ~ query) }}
 {% endmacro %}
 
-{#- Comments of a view are given when it is made. -#}
+{#-
+  Comments of a view are given when it is made, in a list of its columns. The list is matched to the query by position, so
+  the columns are selected by name in the list's order, whatever the order of the query's own.
+-#}
 {% macro snowflake__create_published_view(node, query) %}
   {% set columns = [] %}
   {% for column in node.columns.values() %}
@@ -76,7 +79,8 @@
   {% endfor %}
   {{ return(
     'create or replace view ' ~ published_relation(node) ~ ' (' ~ columns | join(', ') ~ ') copy grants comment = '
-    ~ text_literal(node.description) ~ ' as ' ~ query
+    ~ text_literal(node.description) ~ ' as select ' ~ node.columns.values() | map(attribute='name') | join(', ') ~ ' from (\n'
+    ~ query ~ '\n) as built'
   ) }}
 {% endmacro %}
 
