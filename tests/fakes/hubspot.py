@@ -21,7 +21,7 @@ DEFAULTS = ["createdate", "email", "firstname", "hs_object_id", "lastmodifieddat
 CUSTOM = {"favourite_colour": "string", "shoe_size": "number"}
 PROPERTIES = {
     **{name: "string" for name in ["email", "firstname", "lastname", "phone", "company"]},
-    **{name: "enumeration" for name in ["lifecyclestage", "hs_merged_object_ids", "hs_lead_status"]},
+    **{name: "enumeration" for name in ["lifecyclestage", "hs_merged_object_ids", "hs_additional_emails", "hs_lead_status"]},
     **{name: "datetime" for name in ["createdate", "lastmodifieddate"]},
     "hs_object_id": "number", **{f"hs_analytics_{n}": "number" for n in range(200)}, **CUSTOM,
 }
@@ -47,13 +47,15 @@ def redefine(properties):
 
 def change(contact):
     """Creates, changes, archives or merges: `merged` names what the contact has consumed."""
-    known = contacts.setdefault(contact["id"], {"archived": None, "merged": [], "properties": {}})
+    known = contacts.setdefault(contact["id"], {"archived": None, "merged": [], "emails": [], "properties": {}})
     known["modified"] = contact["modified"]
     known["created"] = known.get("created", contact["modified"])
     known["archived"] = contact.get("archived")
     known["properties"].update(contact.get("properties", {}))
     for consumed in contact.get("merged", []):
-        known["merged"] += [consumed, *contacts.pop(consumed)["merged"]]
+        gone = contacts.pop(consumed)
+        known["merged"] += [consumed, *gone["merged"]]
+        known["emails"] += [email for email in [gone["properties"].get("email"), *gone["emails"]] if email]
         consumed_by[consumed] = contact["id"]
 
 
@@ -66,6 +68,8 @@ def value(number, contact, name):
         return iso(contact["modified"])
     if name == "hs_merged_object_ids":
         return ";".join(map(str, contact["merged"])) or None
+    if name == "hs_additional_emails":
+        return ";".join(contact["emails"]) or None
     return contact["properties"].get(name)
 
 

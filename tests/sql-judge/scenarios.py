@@ -253,7 +253,7 @@ def products(verdict, session, blocks):
 
 
 def contact(name, modified, row_number=1):
-    return (1, "e", name, "l", None, "2026-01-01 00:00:00", modified, False, None, "f", row_number)
+    return (1, "e", name, "l", None, "2026-01-01 00:00:00", modified, False, None, None, "f", row_number)
 
 
 def contacts(verdict, session, blocks):
@@ -308,7 +308,7 @@ def hostile(verdict, session, blocks):
     columns = columns.replace("\n  )", ", _SLUICE_RUN_ID VARCHAR, _SLUICE_SEQUENCE INT, _SLUICE_LOADED_AT TIMESTAMP_NTZ(6)\n)")
     session.run(f'CREATE OR REPLACE TABLE "ORDER"."GROUP"."TABLE" {columns}')
     time = "2026-01-01 00:00:00"
-    row = (1, "it's", "select", "🦀", "version", time, time, True, None, "f\\", 1)
+    row = (1, "it's", "select", "🦀", "version", time, time, True, None, None, "f\\", 1)
     verdict.equal("a table of hostile names loads", session.block(load, [row]), "loaded")
     verdict.equal("once", session.block(load, [row]), "already loaded")
     found = session.run('SELECT "A.B", "IT\'S ""QUOTED""", "🦀; DROP TABLE X --", _SLUICE_RUN_ID FROM "ORDER"."GROUP"."TABLE"')

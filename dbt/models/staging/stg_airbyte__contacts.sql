@@ -8,5 +8,6 @@ select
   lastmodifieddate as last_modified_at,
   archived as is_archived,
   merged_ids as merged_ids,
+  additional_emails as additional_emails,
   _sluice_loaded_at as loaded_at
 from {{ source('airbyte_hubspot', 'contacts') }}

@@ -1,7 +1,8 @@
 //! One record of HubSpot as one row of the table.
 //!
-//! A column takes the property of its own name, so a team adds a property by adding a column. Three columns are not
-//! plain properties: `id` and `archived` are the record's own, `merged_ids` is `hs_merged_object_ids`.
+//! A column takes the property of its own name, so a team adds a property by adding a column. Two columns are no
+//! property: `id` and `archived` are the record's own. Two have names of their own: `merged_ids` is
+//! `hs_merged_object_ids`, `additional_emails` is `hs_additional_emails`.
 
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value};
@@ -14,6 +15,9 @@ pub(crate) const MODIFIED: &str = "lastmodifieddate";
 
 /// The property in which a contact lists the records that merges made part of it.
 pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
+
+/// The property in which a contact lists its further e-mails. That of a record that a merge made part of it is one.
+const ADDITIONAL_EMAILS: &str = "hs_additional_emails";
 
 /// One contact, its values in the order of the table's columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,6 +76,7 @@ pub(crate) fn property_of(column: &str) -> Option<&str> {
     match column {
         "id" | "archived" => None,
         "merged_ids" => Some(MERGED_IDS),
+        "additional_emails" => Some(ADDITIONAL_EMAILS),
         other => Some(other),
     }
 }
@@ -202,6 +207,7 @@ mod tests {
             column("score", "decimal(6,2)"),
             column("birthday", "date"),
             column("opted_out", "boolean"),
+            column("additional_emails", "text"),
         ]);
         serde_json::from_value(all).expect("columns")
     }
@@ -211,7 +217,7 @@ mod tests {
             "id": "7", "archived": false, "createdAt": "2026-01-01T00:00:00.000Z",
             "properties": {
                 "email": "a@b.c", "hs_merged_object_ids": "3;4", "lastmodifieddate": "2026-01-02T00:00:00.5Z",
-                "score": "1.5", "birthday": "2000-02-29", "opted_out": "true",
+                "score": "1.5", "birthday": "2000-02-29", "opted_out": "true", "hs_additional_emails": "c@b.c;d@b.c",
             },
         });
         change(&mut record);
@@ -232,6 +238,7 @@ mod tests {
             Cell::Decimal(150),
             Cell::Date(11_016),
             Cell::Boolean(true),
+            Cell::Text("c@b.c;d@b.c"),
         ];
         assert_eq!(row.cells(), expected);
     }
@@ -289,6 +296,7 @@ mod tests {
             Cell::Boolean(true),
             Cell::Null,
             Cell::Timestamp(AT),
+            Cell::Null,
             Cell::Null,
             Cell::Null,
             Cell::Null,

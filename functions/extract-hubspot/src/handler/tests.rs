@@ -29,7 +29,7 @@ async fn search(State(contacts): State<Contacts>, headers: HeaderMap) -> Result<
 
 async fn properties() -> Json<Value> {
     let names = ["email", "firstname", "lastname", "lifecyclestage", "createdate", "lastmodifieddate"];
-    let names = names.iter().chain(&["hs_merged_object_ids"]);
+    let names = names.iter().chain(&["hs_merged_object_ids", "hs_additional_emails"]);
     Json(json!({"results": names.map(|name| json!({"name": name})).collect::<Vec<_>>()}))
 }
 

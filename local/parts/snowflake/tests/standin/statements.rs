@@ -284,8 +284,8 @@ async fn hostile_names_load_like_any_others() {
     warehouse.put(&commit.files[0].path, file);
     let columns = "(\"A.B\" NUMBER(19,0), \"IT'S \"\"QUOTED\"\"\" VARCHAR, \"SELECT\" VARCHAR, \
                    \"🦀; DROP TABLE X --\" VARCHAR, \"ORDER\" VARCHAR, CREATEDATE TIMESTAMP_NTZ(6), \
-                   LASTMODIFIEDDATE TIMESTAMP_NTZ(6), ARCHIVED BOOLEAN, MERGED_IDS VARCHAR, _SLUICE_RUN_ID VARCHAR, \
-                   _SLUICE_SEQUENCE NUMBER(20,0), _SLUICE_LOADED_AT TIMESTAMP_NTZ(6), _SLUICE_SOURCE_FILE VARCHAR, \
+                   LASTMODIFIEDDATE TIMESTAMP_NTZ(6), ARCHIVED BOOLEAN, MERGED_IDS VARCHAR, ADDITIONAL_EMAILS VARCHAR, \
+                   _SLUICE_RUN_ID VARCHAR, _SLUICE_SEQUENCE NUMBER(20,0), _SLUICE_LOADED_AT TIMESTAMP_NTZ(6), _SLUICE_SOURCE_FILE VARCHAR, \
                    _SLUICE_ROW_NUMBER NUMBER(20,0))";
     for statement in [
         "CREATE DATABASE IF NOT EXISTS \"ORDER\"".to_owned(),

@@ -4,11 +4,14 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 use sluice_testkit::generate::Contact;
 
+use super::state::Account;
+
 /// Name, label, type and field type of every property of a contact.
-pub(super) const PROPERTIES: [(&str, &str, &str, &str); 8] = [
+pub(super) const PROPERTIES: [(&str, &str, &str, &str); 9] = [
     ("createdate", "Create Date", "datetime", "date"),
     ("email", "Email", "string", "text"),
     ("firstname", "First Name", "string", "text"),
+    ("hs_additional_emails", "Additional email addresses", "enumeration", "checkbox"),
     ("hs_merged_object_ids", "Merged record IDs", "enumeration", "checkbox"),
     ("hs_object_id", "Record ID", "number", "number"),
     ("lastmodifieddate", "Last Modified Date", "datetime", "date"),
@@ -20,15 +23,19 @@ pub(super) const PROPERTIES: [(&str, &str, &str, &str); 8] = [
 const DEFAULTS: [&str; 6] = ["createdate", "email", "firstname", "hs_object_id", "lastmodifieddate", "lastname"];
 
 /// The text of a property; `None` when it has no value or does not exist.
-pub(super) fn property(contact: &Contact, name: &str) -> Option<String> {
+pub(super) fn property(account: &Account, contact: &Contact, name: &str) -> Option<String> {
     // Property values leave out a fraction of zero, the envelope's times do not.
     let time = |micros| Some(moment(micros, SecondsFormat::AutoSi));
     match name {
         "createdate" => time(contact.createdate),
         "email" => contact.email.clone(),
         "firstname" => contact.firstname.clone(),
+        "hs_additional_emails" => {
+            let emails = account.additional_emails(contact);
+            (!emails.is_empty()).then(|| emails.join(";"))
+        }
         "hs_merged_object_ids" => {
-            let ids: Vec<String> = contact.merged_ids.iter().map(ToString::to_string).collect();
+            let ids: Vec<String> = account.consumed(contact).iter().map(ToString::to_string).collect();
             (!ids.is_empty()).then(|| ids.join(";"))
         }
         "hs_object_id" => Some(contact.id.to_string()),
@@ -40,10 +47,11 @@ pub(super) fn property(contact: &Contact, name: &str) -> Option<String> {
 }
 
 /// One record with the properties asked for; unknown ones are left out without a word.
-pub(super) fn render(contact: &Contact, asked: &[String]) -> Value {
+pub(super) fn render(account: &Account, contact: &Contact, asked: &[String]) -> Value {
     let known = |name: &str| PROPERTIES.iter().any(|property| property.0 == name);
     let names = asked.iter().map(String::as_str).filter(|name| known(name)).chain(DEFAULTS);
-    let properties: Map<String, Value> = names.map(|name| (name.to_owned(), json!(property(contact, name)))).collect();
+    let value = |name: &str| (name.to_owned(), json!(property(account, contact, name)));
+    let properties: Map<String, Value> = names.map(value).collect();
     let mut record = json!({
         "id": contact.id.to_string(),
         "properties": properties,

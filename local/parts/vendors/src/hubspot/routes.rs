@@ -140,7 +140,7 @@ async fn list(
     let wanted = |contact: &&Contact| contact.archived == query.archived && Some(contact.id) >= query.after;
     let mut rest = account.contacts().filter(wanted);
     let page = rest.by_ref().take(query.limit.min(account.config.page_size));
-    let results: Vec<Value> = page.map(|contact| render(contact, &query.properties)).collect();
+    let results: Vec<Value> = page.map(|contact| render(&account, contact, &query.properties)).collect();
     let mut answer = json!({"results": results});
     if let Some(next) = rest.next() {
         let after = next.id.to_string();
@@ -183,7 +183,7 @@ async fn batch_read(
     for BatchInput { id } in &request.inputs {
         let found = id.parse().ok().and_then(|id| account.find(id));
         match found.filter(|contact| contact.archived == query.archived) {
-            Some(contact) => results.push(render(contact, &request.properties)),
+            Some(contact) => results.push(render(&account, contact, &request.properties)),
             None => missing.push(id.as_str()),
         }
     }

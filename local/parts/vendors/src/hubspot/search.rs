@@ -133,17 +133,18 @@ pub(super) fn search(account: &Account, request: &SearchRequest) -> Result<Value
     let alone = (!request.filters.is_empty()).then_some(request.filters.as_slice());
     let all = request.filter_groups.iter().map(|group| group.filters.as_slice()).chain(alone);
     let groups: Vec<Vec<Test>> = all.map(compile).collect::<Result<_, _>>()?;
-    let passes =
-        |contact: &&Contact| groups.is_empty() || groups.iter().any(|group| group.iter().all(|t| t.holds(contact)));
+    let passes = |contact: &&Contact| {
+        groups.is_empty() || groups.iter().any(|group| group.iter().all(|t| t.holds(account, contact)))
+    };
     let mut found: Vec<&Contact> = account.searchable().filter(passes).collect();
     let default = Sort { property_name: "createdate".to_owned(), direction: Direction::Ascending };
     let sort = request.sorts.first().unwrap_or(&default);
     check_property(&sort.property_name)?;
-    found.sort_by_cached_key(|contact| sort_key(sort, contact));
+    found.sort_by_cached_key(|contact| sort_key(account, sort, contact));
 
     let end = (offset + limit.min(account.config.page_size)).min(cap).min(found.len());
     let page = found.get(offset..end).unwrap_or_default();
-    let results: Vec<Value> = page.iter().map(|contact| render(contact, &request.properties)).collect();
+    let results: Vec<Value> = page.iter().map(|contact| render(account, contact, &request.properties)).collect();
     let mut answer = json!({"total": found.len(), "results": results});
     if end < found.len() {
         answer["paging"] = json!({"next": {"after": end.to_string()}});
@@ -152,8 +153,12 @@ pub(super) fn search(account: &Account, request: &SearchRequest) -> Result<Value
 }
 
 /// Records that the sort cannot tell apart come highest id first: no client may count on the opposite.
-fn sort_key(sort: &Sort, contact: &Contact) -> (Option<Comparable>, Option<Reverse<Comparable>>, Reverse<i64>) {
-    let value = property(contact, &sort.property_name).and_then(|text| comparable(&sort.property_name, &text));
+fn sort_key(
+    account: &Account,
+    sort: &Sort,
+    contact: &Contact,
+) -> (Option<Comparable>, Option<Reverse<Comparable>>, Reverse<i64>) {
+    let value = property(account, contact, &sort.property_name).and_then(|text| comparable(&sort.property_name, &text));
     match sort.direction {
         Direction::Ascending => (value, None, Reverse(contact.id)),
         Direction::Descending => (None, value.map(Reverse), Reverse(contact.id)),
@@ -188,8 +193,8 @@ impl<'a> Test<'a> {
         Ok(Test { property, operator: filter.operator, low, high })
     }
 
-    fn holds(&self, contact: &Contact) -> bool {
-        let value = property(contact, self.property).and_then(|text| comparable(self.property, &text));
+    fn holds(&self, account: &Account, contact: &Contact) -> bool {
+        let value = property(account, contact, self.property).and_then(|text| comparable(self.property, &text));
         if value.is_none() {
             return self.operator == Operator::NotHasProperty;
         }

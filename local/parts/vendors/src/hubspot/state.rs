@@ -1,6 +1,6 @@
 //! The contacts of the account, what the search's index knows of them, and the search's rate limit.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -80,6 +80,26 @@ impl Account {
     pub(super) fn find(&self, id: i64) -> Option<&Contact> {
         let id = self.merged.get(&id).unwrap_or(&id);
         self.records.get(id).map(|record| &record.current)
+    }
+
+    /// The records that merges made part of this one, also those that one of them had consumed before.
+    pub(super) fn consumed(&self, contact: &Contact) -> Vec<i64> {
+        let (mut consumed, mut seen) = (Vec::new(), BTreeSet::from([contact.id]));
+        let mut rest: Vec<i64> = contact.merged_ids.iter().rev().copied().collect();
+        while let Some(id) = rest.pop() {
+            if seen.insert(id) {
+                consumed.push(id);
+                let before = self.records.get(&id).map(|record| record.current.merged_ids.as_slice());
+                rest.extend(before.unwrap_or_default().iter().rev());
+            }
+        }
+        consumed
+    }
+
+    /// The e-mails of the records that merges made part of this one: HubSpot keeps them as the survivor's additional ones.
+    pub(super) fn additional_emails(&self, contact: &Contact) -> Vec<&str> {
+        let records = self.consumed(contact).into_iter().filter_map(|id| self.records.get(&id));
+        records.filter_map(|record| record.current.email.as_deref()).collect()
     }
 
     /// Counts one search; false when the second's share is used up.

@@ -242,6 +242,22 @@ async fn merged_records_vanish_and_answer_with_their_survivor() {
 }
 
 #[tokio::test]
+async fn the_emails_of_merged_records_are_additional_ones_of_the_survivor() {
+    let state = HubSpotState::new(config());
+    state.load((1..=4).map(|id| Contact { email: Some(format!("{id}@x.com")), ..contact(id, SECOND) }).collect());
+    state.upsert(Contact { merged_ids: vec![2], email: Some("3@x.com".into()), ..contact(3, 2 * SECOND) });
+    state.upsert(Contact { merged_ids: vec![3, 4], email: Some("1@x.com".into()), ..contact(1, 3 * SECOND) });
+    let server = Server::start(&state).await;
+    let (_, body) = server.search(json!({"properties": ["hs_additional_emails", "hs_merged_object_ids"]})).await;
+    assert_eq!(ids(&body), ["1"]);
+    assert_eq!(body["results"][0]["properties"]["hs_additional_emails"], "3@x.com;2@x.com;4@x.com");
+    assert_eq!(
+        body["results"][0]["properties"]["hs_merged_object_ids"], "3;2;4",
+        "what a consumed one had consumed too"
+    );
+}
+
+#[tokio::test]
 async fn properties_are_described() {
     let server = Server::start(&HubSpotState::new(config())).await;
     let (_, body) = server.call("properties/contacts", None).await;
