@@ -61,9 +61,8 @@ days_of_customers as (
   join (
     select owners.customer_email, owners.customer_id
     from (select distinct customer_email, customer_id from known_lines) as owners
-    left join {{ ref('dim_customers') }} as customers
-      on owners.customer_email = customers.email
-      and customers.owns_email
+    left join {{ ref('int_contacts__emails') }} as emails on owners.customer_email = emails.email
+    left join {{ ref('dim_customers') }} as customers on cast(emails.customer_id as varchar) = customers.customer_id
     where owners.customer_id <> coalesce(customers.customer_id, {{ unknown_key() }})
   ) as moved
     on known_lines.customer_email = moved.customer_email

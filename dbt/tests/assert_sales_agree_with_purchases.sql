@@ -4,7 +4,7 @@ with by_customer as (
     sum(total_transactions) as transactions,
     sum(total_items) as items,
     sum(total_usd) as usd,
-    sum(total_gbp) as gbp,
+    coalesce(sum(total_gbp), 0) as gbp,
     sum(unpriced_lines) as unpriced,
     sum(unconverted_lines) as unconverted
   from {{ ref('sales') }}

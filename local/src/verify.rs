@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, bail};
 use sluice_testkit::{
     generate::{Dataset, parse_decimal},
-    oracle::{self, Sales, SalesRow},
+    oracle::{self, LeftOut, Sales, SalesRow},
 };
 use standin_snowflake::Standin;
 
 /// The mart as dbt publishes it.
 pub const SALES: &str = "ANALYTICS__MARTS.sales";
+
+/// What its totals leave out, as dbt publishes it.
+const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
 
 /// So many differences are shown.
 const SHOWN: usize = 10;
@@ -56,11 +59,12 @@ pub async fn sales(warehouse: &Standin, data: &Dataset) -> Result<Verified> {
             oracle::report(&differences, SHOWN)
         );
     }
+    left_out(warehouse, &expected).await?;
     Ok(Verified {
         customers: actual.len(),
         transactions: actual.iter().map(|row| row.total_transactions).sum(),
         usd_cents: actual.iter().map(|row| row.total_usd).sum(),
-        gbp_cents: actual.iter().map(|row| row.total_gbp).sum(),
+        gbp_cents: actual.iter().filter_map(|row| row.total_gbp).sum(),
         repeated: expected.duplicates,
         refused: refused(data, &expected),
     })
@@ -83,6 +87,26 @@ fn refused(data: &Dataset, expected: &Sales) -> Vec<Refused> {
     vec![purchases, products]
 }
 
+/// Fails when the mart says otherwise than the data what its totals leave out.
+async fn left_out(warehouse: &Standin, expected: &Sales) -> Result<()> {
+    let expected = [
+        ("unconverted", &expected.unconverted),
+        ("unknown customer", &expected.unknown_customer),
+        ("unpriced", &expected.unpriced),
+    ];
+    let query = format!("SELECT reason, lines, coalesce(usd, 0) FROM {LEFT_OUT} ORDER BY reason");
+    let rows = warehouse.query(&query).await.context("cannot read what the sales mart leaves out")?;
+    let mut actual = Vec::new();
+    for row in &rows {
+        let [Some(reason), Some(lines), usd] = row.as_slice() else { bail!("{LEFT_OUT} has a row without a reason") };
+        actual.push((reason.as_str(), LeftOut { lines: lines.parse()?, usd: cents(usd)? }));
+    }
+    if !actual.iter().map(|(reason, found)| (*reason, found)).eq(expected) {
+        bail!("{LEFT_OUT} is not what the sources say: it has {actual:?}, expected {expected:?}");
+    }
+    Ok(())
+}
+
 async fn read(warehouse: &Standin) -> Result<Vec<SalesRow>> {
     let rows = warehouse
         .query(&format!(
@@ -100,9 +124,6 @@ fn row_of(row: &[Option<String>]) -> Result<SalesRow> {
         bail!("the sales mart has other columns than the demo knows");
     };
     let number = |text: &Option<String>| -> Result<i64> { Ok(text.as_deref().context("a count is NULL")?.parse()?) };
-    let cents = |text: &Option<String>| -> Result<i128> {
-        parse_decimal(text.as_deref().context("an amount is NULL")?, 2).context("an amount is no decimal")
-    };
     let time = |text: &Option<String>| text.as_deref().map(str::parse).transpose();
     Ok(SalesRow {
         customer_id: id.clone().context("customer_id is NULL")?,
@@ -110,14 +131,18 @@ fn row_of(row: &[Option<String>]) -> Result<SalesRow> {
         last_name: last.clone(),
         email: email.clone(),
         total_transactions: number(transactions)?,
-        total_items: number(items)?,
+        total_items: items.as_deref().context("a count is NULL")?.parse()?,
         total_usd: cents(usd)?,
-        total_gbp: cents(gbp)?,
+        total_gbp: gbp.is_some().then(|| cents(gbp)).transpose()?,
         first_purchase_at: time(earliest)?,
         last_purchase_at: time(latest)?,
         unpriced_lines: number(unpriced)?,
         unconverted_lines: number(unconverted)?,
     })
+}
+
+fn cents(text: &Option<String>) -> Result<i128> {
+    parse_decimal(text.as_deref().context("an amount is NULL")?, 2).context("an amount is no decimal")
 }
 
 #[cfg(test)]

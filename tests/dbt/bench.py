@@ -50,7 +50,7 @@ def fill(project: Project, purchases: int) -> None:
         connection.execute(f"""
             insert into {duckdb_name(CONTACTS)}
             select n, 'Buyer' || n || '@example.com', 'First', 'Last', 'customer', timestamp '2025-01-01', timestamp '2025-01-01',
-              false, case when n % 100 = 0 then (n + 1) || ';' end, {LOADED} from range({CONTACT_COUNT}) as numbers(n)
+              false, case when n % 100 = 0 then (n + 1) || ';' end, null, {LOADED} from range({CONTACT_COUNT}) as numbers(n)
         """)
         connection.execute(f"""
             insert into {duckdb_name(PRODUCTS)}
@@ -80,7 +80,7 @@ def add_purchases(project: Project, execute: Callable[[str], object], first: int
 def by_hand(project: Project) -> tuple[float, float]:
     """The same statements without dbt: each model's compiled SQL as its table or view, in dbt's order, in a schema apart."""
     with redirect_stdout(io.StringIO()):
-        result = project.succeed("compile", SLUICE_COMPILE_AS="first_run")
+        result = project.succeed("compile", DBT_SLUICE_COMPILE_AS="first_run")
     models = {r.node.unique_id: r.node for r in result if r.node.resource_type == "model"}
     schemas = {node.schema for node in models.values()}
     order = TopologicalSorter({id: [n for n in node.depends_on.nodes if n in models] for id, node in models.items()}).static_order()

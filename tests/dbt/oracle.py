@@ -11,6 +11,12 @@ CARRIED_DAYS = 7
 UNKNOWN = "-1"
 BLANKS = " \t\n\r"
 
+# A line of so many dollars or more has no amount.
+LINE_LIMIT = 10**12
+
+# A to Z and nothing else: other letters have lower cases on which engines do not agree.
+FOLDED = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+
 
 @dataclass(frozen=True)
 class Line:
@@ -28,10 +34,15 @@ def cents(amount: Decimal) -> Decimal:
     return amount.quantize(Decimal("0.01"), ROUND_HALF_UP)
 
 
+def folded(address: str) -> str:
+    return address.strip(BLANKS).translate(FOLDED)
+
+
 def lines(raw: dict[str, list[Row]]) -> list[Line]:
     with localcontext() as context:
         context.prec = 60
-        return [_line(purchase, raw) for purchase in _first_arrivals(raw[PURCHASES])]
+        owners = owners_of_emails(raw[CONTACTS])
+        return [_line(purchase, raw, owners) for purchase in _first_arrivals(raw[PURCHASES])]
 
 
 def _first_arrivals(rows: list[Row]) -> list[Row]:
@@ -41,14 +52,14 @@ def _first_arrivals(rows: list[Row]) -> list[Row]:
     return list(kept.values())
 
 
-def _line(purchase: Row, raw: dict[str, list[Row]]) -> Line:
+def _line(purchase: Row, raw: dict[str, list[Row]], owners: dict[str, int]) -> Line:
     version = _version(raw[PRODUCTS], purchase["product_id"], purchase["purchase_ts"])
     price = version["price_usd"] if version else None
     rate_date, rate = _rate(raw[RATES], purchase["purchase_ts"].date())
-    exact = None if price is None else purchase["quantity"] * price
+    exact = None if price is None or purchase["quantity"] * price >= LINE_LIMIT else purchase["quantity"] * price
     return Line(
         purchase["event_id"],
-        _customer(raw[CONTACTS], purchase["customer_email"]),
+        str(owners.get(folded(purchase["customer_email"]), UNKNOWN)),
         str(version["audit_id"]) if version else UNKNOWN,
         purchase["quantity"],
         purchase["purchase_ts"],
@@ -72,6 +83,7 @@ def _rate(rates: list[Row], day: date) -> tuple[date | None, Decimal | None]:
             if row["rate_date"] == day - timedelta(days=age)
             and row["base_currency"].strip(BLANKS).upper() == "USD"
             and row["target_currency"] == "GBP"
+            and row["rate"] > 0
         ]
         if of_day:
             best = max(of_day, key=lambda row: (row["rate_kind"] == "final", row["_sluice_sequence"], row["_sluice_row_number"]))
@@ -79,21 +91,43 @@ def _rate(rates: list[Row], day: date) -> tuple[date | None, Decimal | None]:
     return None, None
 
 
-def customers(contacts: list[Row]) -> list[Row]:
-    """Contacts that are customers: live ones that were not merged into another."""
-    merged = set()
+def merges(contacts: list[Row]) -> dict[int, int]:
+    """The contact that each merged one became part of: of several that name it one that is a customer, else the lowest id."""
+    claims: dict[int, set[int]] = {}
     for row in contacts:
         for part in (row["merged_ids"] or "").split(";"):
             part = part.strip(BLANKS)
             if part.isdigit() and int(part) != row["id"]:
-                merged.add(int(part))
+                claims.setdefault(int(part), set()).add(row["id"])
+    gone = {row["id"] for row in contacts if row["archived"] or row["id"] in claims}
+    return {merged: min(kept, key=lambda contact: (contact in gone, contact)) for merged, kept in claims.items()}
+
+
+def customers(contacts: list[Row]) -> list[Row]:
+    """Contacts that are customers: live ones that were not merged into another."""
+    merged = merges(contacts)
     return [row for row in contacts if not row["archived"] and row["id"] not in merged]
 
 
-def _customer(contacts: list[Row], address: str) -> str:
-    wanted = address.strip(BLANKS).lower()
-    owners = [row["id"] for row in customers(contacts) if (row["email"] or "").strip(BLANKS).lower() == wanted != ""]
-    return str(min(owners)) if owners else UNKNOWN
+def owners_of_emails(contacts: list[Row]) -> dict[str, int]:
+    """The customer whose purchases are those of an address: whose own it is, else whom it came to by a merge."""
+    merged = merges(contacts)
+    living = {row["id"] for row in customers(contacts)}
+    own: dict[str, int] = {}
+    inherited: dict[str, int] = {}
+    for row in contacts:
+        keeper, seen = row["id"], set()
+        while keeper in merged and keeper not in seen:
+            seen.add(keeper)
+            keeper = merged[keeper]
+        if keeper not in living:
+            continue
+        further = [(address, inherited) for address in (row["additional_emails"] or "").split(";")]
+        for address, owners in [(row["email"] or "", own if keeper == row["id"] else inherited), *further]:
+            address = folded(address)
+            if address:
+                owners[address] = min(keeper, owners.get(address, keeper))
+    return inherited | own
 
 
 def sales(raw: dict[str, list[Row]]) -> dict[str, tuple[Any, ...]]:
@@ -107,8 +141,31 @@ def sales(raw: dict[str, list[Row]]) -> dict[str, tuple[Any, ...]]:
             len(own),
             sum(line.quantity for line in own),
             sum((line.line_usd for line in own if line.line_usd is not None), Decimal("0.00")),
-            sum((line.line_gbp for line in own if line.line_gbp is not None), Decimal("0.00")),
+            _total_gbp(own),
             min(moments, default=None),
             max(moments, default=None),
         )
+    return result
+
+
+def _total_gbp(own: list[Line]) -> Decimal | None:
+    """Null where there are dollars and no pounds at all; the pounds that there are otherwise."""
+    pounds = [line.line_gbp for line in own if line.line_gbp is not None]
+    unconverted = any(line.line_usd is not None and line.line_gbp is None for line in own)
+    return None if unconverted and not pounds else sum(pounds, Decimal("0.00"))
+
+
+def left_out(raw: dict[str, list[Row]]) -> dict[str, tuple[Any, ...]]:
+    """By reason: lines, dollars, first and last day."""
+    bought = lines(raw)
+    reasons = {
+        "unpriced": [line for line in bought if line.line_usd is None],
+        "unconverted": [line for line in bought if line.line_usd is not None and line.line_gbp is None],
+        "unknown customer": [line for line in bought if line.customer_id == UNKNOWN],
+    }
+    result = {}
+    for reason, found in reasons.items():
+        usd = sum((line.line_usd for line in found if line.line_usd is not None), Decimal("0.00"))
+        days = [line.purchased_at.date() for line in found]
+        result[reason] = (len(found), None if reason == "unpriced" else usd, min(days, default=None), max(days, default=None))
     return result

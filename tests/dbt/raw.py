@@ -2,7 +2,8 @@
 
 It has what makes the models hard: events sent twice and with other contents, purchases at the edge of a day, before a
 product existed and after it ended, two changes at one moment, days without a rate, provisional rates that become final,
-contacts that share an address, move to another one, are merged, archived or lack one.
+contacts that share an address, move to another one, are merged, archived or lack one, addresses in letters on whose lower
+case engines do not agree, rates of 0, and a quantity that no amount can be made of.
 """
 
 from dataclasses import dataclass, field
@@ -68,6 +69,14 @@ def arrivals(seed: int, batches: int, purchases: int = 80) -> Arrivals:
     return result
 
 
+# Each also comes with its letters A to Z in upper case, and that is all that makes no difference.
+ADDRESSES = [f"buyer{n}@example.com" for n in range(6)] + ["σίσυφος@x.gr", "σίσυφοσ@x.gr", "straße@x.de", "İi@x.tr", "ﬁ.\u212a@x.uk"]
+
+
+def _shouted(address: str) -> str:
+    return "".join(letter.upper() if letter.isascii() else letter for letter in address)
+
+
 def _moment(random: Random) -> datetime:
     day = datetime.combine(FIRST_DAY + timedelta(days=random.randrange(DAYS)), datetime.min.time())
     edge = random.choice([None, None, timedelta(0), timedelta(days=1) - timedelta(microseconds=1)])
@@ -75,15 +84,14 @@ def _moment(random: Random) -> datetime:
 
 
 def _purchases(random: Random, count: int) -> list[Row]:
-    addresses = [f"buyer{n}@example.com" for n in range(6)]
     rows = []
     for number in range(count):
-        address = random.choice(addresses + ["nobody@example.com"])
+        address = random.choice(ADDRESSES + ["nobody@example.com", "σίσυφος@x.gr".upper(), "straße@x.de".upper()])
         event = {
             "event_id": f"event-{number:05}",
-            "customer_email": random.choice([address, address.upper(), f" {address}\t"]),
+            "customer_email": random.choice([address, _shouted(address), f" {address}\t"]),
             "product_id": random.choice([1, 2, 3, 4, 5, 99]),
-            "quantity": random.choice([0, 1, 1, 2, 3, 7, 1_000_000_000_000]),
+            "quantity": random.choice([0, 1, 1, 2, 3, 7, 1_000_000_000_000, 2**63 - 1]),
             "purchase_ts": _moment(random),
             "schema_version": 1,
         }
@@ -127,7 +135,7 @@ def _rates(random: Random) -> list[Row]:
         if 4 <= offset <= 13 or random.random() < 0.3:
             continue
         for kind in random.choice([["final"], ["provisional"], ["provisional", "final"], ["final", "final"]]):
-            for target, rate in (("GBP", random.choice([7_123_456_789, 7_500_000_000])), ("EUR", 9_100_000_000)):
+            for target, rate in (("GBP", random.choice([7_123_456_789, 7_500_000_000, 7_500_000_000, 0])), ("EUR", 9_100_000_000)):
                 rows.append(
                     {
                         "rate_date": day,
@@ -144,9 +152,9 @@ def _rates(random: Random) -> list[Row]:
 def _contacts(random: Random) -> list[Row]:
     """Versions of contacts; which of them is the newest is told by `lastmodifieddate`."""
     rows = []
-    for number in range(8):
+    for number in range(12):
         for version in range(random.choice([1, 2, 3])):
-            address = random.choice([f"Buyer{random.randrange(6)}@Example.com ", f"buyer{number % 6}@example.com", None, ""])
+            address = random.choice([_shouted(random.choice(ADDRESSES)) + " ", ADDRESSES[number % len(ADDRESSES)], None, ""])
             rows.append(
                 {
                     "id": 100 + number,
@@ -157,7 +165,8 @@ def _contacts(random: Random) -> list[Row]:
                     "createdate": datetime(2026, 1, 1),
                     "lastmodifieddate": datetime(2026, 2, 1) + timedelta(days=version),
                     "archived": random.random() < 0.2,
-                    "merged_ids": random.choice([None, None, "", f"{100 + random.randrange(8)};x", f"{100 + number}; 999"]),
+                    "merged_ids": random.choice([None, None, "", f"{100 + random.randrange(12)};x", f"{100 + number}; 999"]),
+                    "additional_emails": random.choice([None, None, None, "", f"{random.choice(ADDRESSES)}; Buyer0@example.com;"]),
                 }
             )
     return rows

@@ -14,7 +14,7 @@ SEEDS = (1, 2, 3)
 BATCHES = 4
 
 # Everything that sales needs, without tests and reporting.
-BUILD = ("run", "--select", "+sales")
+BUILD = ("run", "--select", "+sales", "sales_left_out")
 
 FACTS = "select * exclude loaded_at from ANALYTICS__MARTS_AUDIT.fct_purchases order by event_id"
 LOADED = "select event_id, loaded_at from ANALYTICS__MARTS_AUDIT.fct_purchases order by event_id"
@@ -111,6 +111,8 @@ class Arrivals(unittest.TestCase):
         totals = "total_transactions, total_items, total_usd, total_gbp, first_purchase_at, last_purchase_at"
         found = {row[0]: row[1:] for row in project.rows(f"select customer_id, {totals} from ANALYTICS__MARTS_AUDIT.sales")}
         self.assertEqual(found, oracle.sales(raw))
+        left_out = "select reason, lines, usd, first_date, last_date from ANALYTICS__MARTS_AUDIT.sales_left_out"
+        self.assertEqual({row[0]: row[1:] for row in project.rows(left_out)}, oracle.left_out(raw))
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ select
   purchases.product_id,
   max(names.product_name) as product_name,
   cast(count(*) as bigint) as transactions,
-  cast(sum(purchases.quantity) as bigint) as items,
+  {{ total_items('purchases.quantity') }} as items,
   cast(coalesce(sum(purchases.line_usd), 0) as decimal(38, 2)) as usd,
-  cast(coalesce(sum(purchases.line_gbp), 0) as decimal(38, 2)) as gbp
+  {{ total_gbp('purchases.line_gbp', 'purchases.is_unconverted') }} as gbp
 from {{ ref('fct_purchases') }} as purchases
 left join names on purchases.product_id = names.product_id
 group by purchases.product_id

@@ -73,18 +73,35 @@ fn contact(random: &mut Random, id: i64, number: usize, import: i64) -> Contact 
     }
 }
 
-/// Only ASCII, so that every engine's `lower` agrees.
+/// Some in letters whose lower case engines do not agree on.
 fn email(random: &mut Random, number: usize) -> String {
     let host = *random.pick(&["example.com", "example.org", "mail.example.net"]);
-    let local = *random.pick(&["ada", "chloe.d", "g+shop", "jose_luis", "li-na", "o'brien", "zoe"]);
+    let local = *random.pick(&[
+        "ada",
+        "chloe.d",
+        "g+shop",
+        "jose_luis",
+        "li-na",
+        "o'brien",
+        "zoe",
+        "σίσυφος",
+        "ΣΊΣΥΦΟΣ",
+        "İrem",
+        "straße",
+        "ﬁona",
+        "\u{212a}elvin",
+    ]);
     disguise(random, &format!("{local}{number}@{host}"))
 }
 
-/// Now and then the same address in another case or with spaces around it.
+/// Now and then the same address with A to Z in another case or with spaces around it.
 pub(super) fn disguise(random: &mut Random, email: &str) -> String {
     match random.index(20) {
-        0 => email.to_uppercase(),
-        1 => email[..1].to_uppercase() + &email[1..],
+        0 => email.to_ascii_uppercase(),
+        1 => {
+            let mut letters = email.chars();
+            letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
+        }
         2 => format!(" {email}  "),
         _ => email.to_owned(),
     }
@@ -99,7 +116,8 @@ fn share_emails(random: &mut Random, contacts: &mut [Contact]) {
     }
 }
 
-/// Some records have consumed one or two others. Survivors stay, and none of them is itself consumed.
+/// Some records have consumed one or two others, one of them a record that had itself consumed one. The address of one
+/// that is gone was given to a new contact.
 fn merge(random: &mut Random, contacts: &mut [Contact]) {
     let live: Vec<usize> = (0..contacts.len()).filter(|i| !contacts[*i].archived).collect();
     let mut order = live;
@@ -109,5 +127,14 @@ fn merge(random: &mut Random, contacts: &mut [Contact]) {
         let consumed = if random.chance(30.0) { &group[1..] } else { &group[1..2] };
         let ids = consumed.iter().map(|i| contacts[*i].id).collect();
         contacts[group[0]].merged_ids = ids;
+    }
+    let mut rest = order.chunks_exact(3).skip(merges);
+    if let Some([survivor, between, first]) = rest.next() {
+        contacts[*survivor].merged_ids = vec![contacts[*between].id];
+        contacts[*between].merged_ids = vec![contacts[*first].id];
+    }
+    if let Some([survivor, gone, new]) = rest.next() {
+        contacts[*survivor].merged_ids = vec![contacts[*gone].id];
+        contacts[*new].email = contacts[*gone].email.clone();
     }
 }

@@ -1,6 +1,6 @@
 //! The types of a data set: what the sources hold before the platform has seen any of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::RateTable;
 
@@ -52,10 +52,20 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The ids of contacts that were merged into another one: they no longer exist in HubSpot.
-    pub fn merged_away(&self) -> BTreeSet<i64> {
-        let merges = self.contacts.iter().flat_map(|contact| contact.merged_ids.iter().map(|id| (contact.id, *id)));
-        merges.filter(|(survivor, consumed)| survivor != consumed).map(|(_, consumed)| consumed).collect()
+    /// The ids of contacts that were merged into another one, which no longer exist in HubSpot, each with that one's. Of
+    /// several that name an id it is one that lives, else the lowest.
+    pub fn merged_into(&self) -> BTreeMap<i64, i64> {
+        let merges = || {
+            let all = self.contacts.iter().flat_map(|contact| contact.merged_ids.iter().map(move |id| (contact, *id)));
+            all.filter(|(survivor, consumed)| survivor.id != *consumed)
+        };
+        let gone: BTreeSet<i64> = merges().map(|(_, consumed)| consumed).collect();
+        let mut kept: BTreeMap<i64, (bool, i64)> = BTreeMap::new();
+        for (survivor, consumed) in merges() {
+            let claim = (survivor.archived || gone.contains(&survivor.id), survivor.id);
+            kept.entry(consumed).and_modify(|known| *known = (*known).min(claim)).or_insert(claim);
+        }
+        kept.into_iter().map(|(consumed, (_, survivor))| (consumed, survivor)).collect()
     }
 }
 

@@ -83,7 +83,7 @@ fn draw(random: &mut Random, count: usize, products: &[ProductChange], contacts:
         let (product_id, born, died) = lives[popular.draw(random)];
         // A few come before the product's first price or after its end.
         let at = if random.chance(98.5) { random.between(born, died) } else { random.between(YEAR_START, YEAR_END) };
-        let email = emails[loyal.draw(random)].to_lowercase();
+        let email = emails[loyal.draw(random)].to_ascii_lowercase();
         let email = if random.chance(1.0) { format!("stranger{}@example.com", random.index(90)) } else { email };
         Purchase {
             event_id: random.uuid(),

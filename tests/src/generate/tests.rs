@@ -39,7 +39,9 @@ fn every_rule_of_the_mart_has_its_cases() {
     assert_eq!(result.rows.iter().map(|row| row.unconverted_lines).sum::<i64>(), 0, "the demo has a rate for each day");
     let total: i64 = result.rows.iter().map(|row| row.total_transactions).sum();
     assert_eq!(total as usize, 5_000 - 25 - 25, "no purchase is lost");
-    assert!(data.contacts.iter().any(|contact| contact.archived) && !data.merged_away().is_empty());
+    assert!(data.contacts.iter().any(|contact| contact.archived) && !data.merged_into().is_empty());
+    let merged = data.merged_into();
+    assert!(merged.values().any(|survivor| merged.contains_key(survivor)), "a chain of merges");
     let operations: HashSet<&str> = data.products.iter().map(|row| row.operation.as_str()).collect();
     assert_eq!(operations.len(), 3);
 }

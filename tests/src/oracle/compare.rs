@@ -84,7 +84,7 @@ fn rendered(row: &SalesRow) -> [(&'static str, String); 11] {
         ("total_transactions", row.total_transactions.to_string()),
         ("total_items", row.total_items.to_string()),
         ("total_usd", decimal_text(row.total_usd, 2)),
-        ("total_gbp", decimal_text(row.total_gbp, 2)),
+        ("total_gbp", row.total_gbp.map_or("NULL".to_owned(), |pence| decimal_text(pence, 2))),
         ("first_purchase_at", moment(row.first_purchase_at)),
         ("last_purchase_at", moment(row.last_purchase_at)),
         ("unpriced_lines", row.unpriced_lines.to_string()),

@@ -10,4 +10,4 @@ mod tests;
 
 pub use compare::{Difference, compare, report};
 pub use event::{Event, Refusal, parse};
-pub use sales::{Sales, SalesRow, UNKNOWN_CUSTOMER, sales};
+pub use sales::{LeftOut, Sales, SalesRow, UNKNOWN_CUSTOMER, sales};

@@ -1,6 +1,6 @@
 //! The rules of `sales`, one function each.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use chrono::{DateTime, Days, NaiveDate};
 
@@ -12,6 +12,8 @@ pub const UNKNOWN_CUSTOMER: &str = "-1";
 /// Prices are ten-thousandths of a dollar.
 const PRICE_SCALE: u32 = 4;
 const CENTS: u32 = 2;
+/// A line of so many ten-thousandths of a dollar or more has no amount.
+const LINE_LIMIT: i128 = 10_i128.pow(12 + PRICE_SCALE);
 /// A rate older than this is no rate.
 const RATE_LOOK_BACK_DAYS: u64 = 7;
 
@@ -21,21 +23,30 @@ pub struct SalesRow {
     pub customer_id: String,
     pub first_name: Option<String>,
     pub last_name: Option<String>,
-    /// Lower case and without spaces around it.
+    /// A to Z in lower case and without spaces around it.
     pub email: Option<String>,
     pub total_transactions: i64,
-    pub total_items: i64,
+    /// Wider than a quantity, of which each may be as large as its type.
+    pub total_items: i128,
     /// Cents.
     pub total_usd: i128,
-    /// Pence.
-    pub total_gbp: i128,
+    /// Pence; `None` if there are priced lines and none of them has a rate.
+    pub total_gbp: Option<i128>,
     /// Microseconds since 1970 UTC.
     pub first_purchase_at: Option<i64>,
     pub last_purchase_at: Option<i64>,
-    /// Lines of products without a price at that moment; they add nothing to either total.
+    /// Lines of products without a price at that moment, or beyond the limit; they add nothing to either total.
     pub unpriced_lines: i64,
     /// Priced lines without a rate; they are missing from `total_gbp`.
     pub unconverted_lines: i64,
+}
+
+/// Lines that the totals leave out or cannot give to a customer, of one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    pub lines: i64,
+    /// Cents; 0 of lines without a price.
+    pub usd: i128,
 }
 
 /// The mart and what did not get into it.
@@ -43,6 +54,9 @@ pub struct SalesRow {
 pub struct Sales {
     /// In the order of `customer_id` as text.
     pub rows: Vec<SalesRow>,
+    pub unpriced: LeftOut,
+    pub unconverted: LeftOut,
+    pub unknown_customer: LeftOut,
     /// Index into the data set's purchases, and why.
     pub rejected_purchases: Vec<(usize, Reason)>,
     /// Records whose event id had been seen.
@@ -72,11 +86,19 @@ pub fn sales(data: &Dataset) -> Sales {
         }
         let customer = by_email.get(&normalise(&event.customer_email)).map_or(UNKNOWN_CUSTOMER, String::as_str);
         if let Some(row) = rows.get_mut(customer) {
-            add(row, &event, price_at(&prices, &event), &data.rates);
+            let line = Line::of(&event, price_at(&prices, &event), &data.rates);
+            result.count(&line, customer);
+            add(row, &event, &line);
         }
     }
     result.rejected_purchases.sort_unstable();
     result.rows = rows.into_values().collect();
+    for row in &mut result.rows {
+        // Where all that could be converted has no rate, 0.00 would be wrong.
+        if row.total_gbp.is_none() && row.unconverted_lines == 0 {
+            row.total_gbp = Some(0);
+        }
+    }
     result
 }
 
@@ -99,23 +121,44 @@ fn customers(data: &Dataset) -> BTreeMap<String, SalesRow> {
     rows.chain([unknown]).map(|row| (row.customer_id.clone(), row)).collect()
 }
 
-/// The contact that an e-mail belongs to: of several the one with the lowest id.
+/// The customer that an e-mail belongs to: the one whose own it is, else the one that it came to by a merge; of several
+/// the one with the lowest id.
 fn match_emails(data: &Dataset) -> HashMap<String, String> {
-    let mut owners: HashMap<String, i64> = HashMap::new();
-    for contact in live(data) {
+    let customers: HashSet<i64> = live(data).map(|contact| contact.id).collect();
+    let merged = data.merged_into();
+    let (mut own, mut inherited): (HashMap<String, i64>, HashMap<String, i64>) = Default::default();
+    for contact in &data.contacts {
         let Some(email) = contact.email.as_deref().map(normalise).filter(|email| !email.is_empty()) else { continue };
-        owners.entry(email).and_modify(|id| *id = (*id).min(contact.id)).or_insert(contact.id);
+        let survivor = survivor(contact.id, &merged);
+        if !customers.contains(&survivor) {
+            continue;
+        }
+        let owners = if survivor == contact.id { &mut own } else { &mut inherited };
+        owners.entry(email).and_modify(|id| *id = (*id).min(survivor)).or_insert(survivor);
     }
-    owners.into_iter().map(|(email, id)| (email, id.to_string())).collect()
+    inherited.extend(own);
+    inherited.into_iter().map(|(email, id)| (email, id.to_string())).collect()
+}
+
+/// Who a contact has become over all merges. Contacts that name each other have become nobody.
+fn survivor(mut id: i64, merged: &BTreeMap<i64, i64>) -> i64 {
+    for _ in 0..merged.len() {
+        match merged.get(&id) {
+            Some(kept) => id = *kept,
+            None => break,
+        }
+    }
+    id
 }
 
 fn live(data: &Dataset) -> impl Iterator<Item = &Contact> {
-    let merged: BTreeSet<i64> = data.merged_away();
-    data.contacts.iter().filter(move |contact| !contact.archived && !merged.contains(&contact.id))
+    let merged = data.merged_into();
+    data.contacts.iter().filter(move |contact| !contact.archived && !merged.contains_key(&contact.id))
 }
 
+/// Only A to Z have another case: engines do not agree on other letters.
 fn normalise(email: &str) -> String {
-    trimmed(email).to_lowercase()
+    trimmed(email).to_ascii_lowercase()
 }
 
 /// Without the blanks, tabs and line ends around it; other white space is part of the text.
@@ -154,25 +197,55 @@ fn price_at(history: &PriceHistory<'_>, event: &Event) -> Option<i128> {
     newest.price_usd
 }
 
-fn add(row: &mut SalesRow, event: &Event, price: Option<i128>, rates: &RateTable) {
+/// The amounts of one line, in cents and pence.
+struct Line {
+    usd: Option<i128>,
+    gbp: Option<i128>,
+}
+
+impl Line {
+    fn of(event: &Event, price: Option<i128>, rates: &RateTable) -> Self {
+        let exact = price.map(|price| i128::from(event.quantity) * price).filter(|exact| *exact < LINE_LIMIT);
+        let pounds = |exact| Some(rescale(exact * rate_of(rates, event.purchase_ts)?, PRICE_SCALE + RATE_SCALE, CENTS));
+        Line { usd: exact.map(|exact| rescale(exact, PRICE_SCALE, CENTS)), gbp: exact.and_then(pounds) }
+    }
+
+    fn is_unconverted(&self) -> bool {
+        self.usd.is_some() && self.gbp.is_none()
+    }
+}
+
+impl Sales {
+    fn count(&mut self, line: &Line, customer: &str) {
+        for (reason, applies) in [
+            (&mut self.unpriced, line.usd.is_none()),
+            (&mut self.unconverted, line.is_unconverted()),
+            (&mut self.unknown_customer, customer == UNKNOWN_CUSTOMER),
+        ] {
+            if applies {
+                reason.lines += 1;
+                reason.usd += line.usd.unwrap_or_default();
+            }
+        }
+    }
+}
+
+fn add(row: &mut SalesRow, event: &Event, line: &Line) {
     row.total_transactions += 1;
-    row.total_items += event.quantity;
+    row.total_items += i128::from(event.quantity);
     row.first_purchase_at = Some(row.first_purchase_at.map_or(event.purchase_ts, |at| at.min(event.purchase_ts)));
     row.last_purchase_at = row.last_purchase_at.max(Some(event.purchase_ts));
-    let Some(price) = price else {
-        row.unpriced_lines += 1;
-        return;
-    };
-    let dollars = i128::from(event.quantity) * price;
-    row.total_usd += rescale(dollars, PRICE_SCALE, CENTS);
-    match rate_of(rates, event.purchase_ts) {
-        Some(rate) => row.total_gbp += rescale(dollars * rate, PRICE_SCALE + RATE_SCALE, CENTS),
-        None => row.unconverted_lines += 1,
+    row.unpriced_lines += i64::from(line.usd.is_none());
+    row.unconverted_lines += i64::from(line.is_unconverted());
+    row.total_usd += line.usd.unwrap_or_default();
+    if let Some(pence) = line.gbp {
+        *row.total_gbp.get_or_insert(0) += pence;
     }
 }
 
 /// Pounds per dollar on the purchase's UTC date, else on the latest earlier date within the look-back.
 fn rate_of(rates: &RateTable, purchase_ts: i64) -> Option<i128> {
     let date: NaiveDate = DateTime::from_timestamp_micros(purchase_ts)?.date_naive();
-    (0..=RATE_LOOK_BACK_DAYS).find_map(|days| rates.get(date.checked_sub_days(Days::new(days))?, "GBP"))
+    let usable = |days| rates.get(date.checked_sub_days(Days::new(days))?, "GBP").filter(|rate| *rate > 0);
+    (0..=RATE_LOOK_BACK_DAYS).find_map(usable)
 }

@@ -67,7 +67,7 @@ fn totals_count_lines_and_sum_rounded_amounts_in_both_currencies() {
     let data = data(&[purchase("1", "a@x.com", 2, NOON), purchase("2", "a@x.com", 3, "2026-03-04T13:00:00+02:00")]);
     let row = row(&data, "7");
     assert_eq!((row.total_transactions, row.total_items), (2, 5));
-    assert_eq!((row.total_usd, row.total_gbp), (5_000, 3_750));
+    assert_eq!((row.total_usd, row.total_gbp), (5_000, Some(3_750)));
     assert_eq!(row.first_purchase_at, Some(micros("2026-03-04T11:00:00Z")));
     assert_eq!(row.last_purchase_at, Some(micros(NOON)));
     assert_eq!((row.first_name.as_deref(), row.last_name.as_deref()), (Some("Ada"), None));
@@ -78,7 +78,7 @@ fn each_line_is_rounded_half_up_before_it_is_summed_and_pounds_come_from_unround
     let mut data = data(&[purchase("1", "a@x.com", 1, NOON), purchase("2", "a@x.com", 1, NOON)]);
     data.products[0].price_usd = Some(50); // $0.0050 is a cent; £0.00375 is nothing
     let row = row(&data, "7");
-    assert_eq!((row.total_usd, row.total_gbp), (2, 0));
+    assert_eq!((row.total_usd, row.total_gbp), (2, Some(0)));
 }
 
 #[test]
@@ -146,9 +146,78 @@ fn archived_merged_and_strange_customers_are_the_unknown_member() {
     let result = sales(&data);
     let ids: Vec<&str> = result.rows.iter().map(|row| row.customer_id.as_str()).collect();
     assert_eq!(ids, ["-1", "3", "4"], "archived and merged contacts have no row, those without e-mail have one");
-    assert_eq!(result.rows[0].total_transactions, 4);
+    assert_eq!(result.rows[0].total_transactions, 3, "that of the merged contact is its survivor's");
     assert_eq!(result.rows[0].email.as_deref(), Some("unknown"));
     assert_eq!(result.rows[1].email, None);
+}
+
+#[test]
+fn purchases_of_a_merged_contact_are_the_survivors_over_any_chain() {
+    let emails = ["b@x.com", "c@x.com", "reused@x.com", "lost@x.com", "circle@x.com"];
+    let purchases: Vec<Value> = emails.iter().map(|email| purchase(email, email, 1, NOON)).collect();
+    let mut data = data(&purchases);
+    let merged = |id, email: &str, ids: &[i64]| Contact { merged_ids: ids.to_vec(), ..contact(id, email) };
+    data.contacts = vec![
+        merged(7, "a@x.com", &[8, 11]),
+        Contact { archived: true, ..merged(8, "b@x.com", &[9]) },
+        merged(9, "c@x.com", &[]),
+        merged(10, " REUSED@x.com", &[]),
+        merged(11, "reused@x.com", &[]),
+        Contact { archived: true, ..merged(12, "", &[13]) },
+        merged(13, "lost@x.com", &[]),
+        merged(14, "circle@x.com", &[15]),
+        merged(15, "", &[14]),
+    ];
+    let result = sales(&data);
+    let bought: Vec<(&str, i64)> =
+        result.rows.iter().map(|row| (row.customer_id.as_str(), row.total_transactions)).collect();
+    assert_eq!(bought, [("-1", 2), ("10", 1), ("7", 2)], "a living contact's own address is its own");
+}
+
+#[test]
+fn only_a_to_z_have_another_case_in_an_email() {
+    for (mine, other, same) in [
+        ("ΣΊΣΥΦΟΣ@X.gr", "ΣΊΣΥΦΟΣ@x.GR", true),
+        ("σίσυφος@x.gr", "ΣΊΣΥΦΟΣ@x.gr", false),
+        ("σίσυφος@x.gr", "σίσυφοσ@x.gr", false),
+        ("i@x.tr", "İ@x.tr", false),
+        ("straße@x.de", "STRASSE@x.de", false),
+        ("k@x.uk", "\u{212a}@x.uk", false),
+        ("\u{a0}k@x.uk", "k@x.uk", false),
+    ] {
+        let mut data = data(&[purchase("1", other, 1, NOON)]);
+        data.contacts = vec![contact(7, mine)];
+        assert_eq!(row(&data, "7").total_transactions == 1, same, "{mine} and {other}");
+    }
+}
+
+#[test]
+fn a_line_beyond_the_limit_has_no_amount_and_stops_nothing() {
+    let most = i64::MAX;
+    let mut data = data(&[
+        purchase("1", "a@x.com", most, NOON),
+        purchase("2", "a@x.com", most, NOON),
+        purchase("3", "a@x.com", 99_999_999_999, NOON),
+        purchase("4", "a@x.com", 100_000_000_000, NOON),
+    ]);
+    let row = row(&data, "7");
+    assert_eq!(row.total_items, 2 * i128::from(most) + 199_999_999_999);
+    assert_eq!((row.total_usd, row.total_gbp, row.unpriced_lines), (99_999_999_999_000, Some(74_999_999_999_250), 3));
+    data.purchases.truncate(1);
+    assert_eq!(sales(&data).unpriced, LeftOut { lines: 1, usd: 0 });
+}
+
+#[test]
+fn what_totals_leave_out_is_counted_by_reason() {
+    let mut unknown = purchase("3", "nobody@x.com", 2, NOON);
+    unknown["product_id"] = json!(99);
+    let data =
+        data(&[purchase("1", "a@x.com", 1, NOON), purchase("2", "nobody@x.com", 2, "2026-03-03T12:00:00Z"), unknown]);
+    let result = sales(&data);
+    assert_eq!(result.unpriced, LeftOut { lines: 1, usd: 0 });
+    assert_eq!(result.unconverted, LeftOut { lines: 1, usd: 2_000 });
+    assert_eq!(result.unknown_customer, LeftOut { lines: 2, usd: 2_000 });
+    assert_eq!((result.rows[0].total_gbp, result.rows[1].total_gbp), (None, Some(750)), "the sum of the rest, if any");
 }
 
 #[test]
@@ -178,7 +247,7 @@ fn an_unpriced_line_counts_as_a_transaction_and_needs_no_rate() {
     event["product_id"] = json!(99);
     let data = data(&[event]);
     let row = row(&data, "7");
-    assert_eq!((row.total_transactions, row.total_items, row.total_usd, row.total_gbp), (1, 4, 0, 0));
+    assert_eq!((row.total_transactions, row.total_items, row.total_usd, row.total_gbp), (1, 4, 0, Some(0)));
     assert_eq!((row.unpriced_lines, row.unconverted_lines), (1, 0));
 }
 
@@ -190,12 +259,15 @@ fn the_rate_is_that_of_the_utc_date_or_of_the_seven_days_before() {
         let row = row(&data, "7");
         (row.total_usd, row.total_gbp, row.unconverted_lines)
     };
-    assert_eq!(at("2026-03-04T23:59:59Z"), (1_000, 750, 0));
-    assert_eq!(at("2026-03-05T01:00:00+02:00"), (1_000, 750, 0), "still the fourth in UTC");
-    assert_eq!(at("2026-03-05T00:00:00Z"), (1_000, 800, 0));
-    assert_eq!(at("2026-03-12T23:00:00Z"), (1_000, 800, 0), "seven days later");
-    assert_eq!(at("2026-03-13T00:00:00Z"), (1_000, 0, 1), "eight days later");
-    assert_eq!(at("2026-03-03T12:00:00Z"), (1_000, 0, 1), "a later rate is none");
+    assert_eq!(at("2026-03-04T23:59:59Z"), (1_000, Some(750), 0));
+    assert_eq!(at("2026-03-05T01:00:00+02:00"), (1_000, Some(750), 0), "still the fourth in UTC");
+    assert_eq!(at("2026-03-05T00:00:00Z"), (1_000, Some(800), 0));
+    assert_eq!(at("2026-03-12T23:00:00Z"), (1_000, Some(800), 0), "seven days later");
+    assert_eq!(at("2026-03-13T00:00:00Z"), (1_000, None, 1), "eight days later");
+    assert_eq!(at("2026-03-03T12:00:00Z"), (1_000, None, 1), "a later rate is none");
+    let mut data = data(&[purchase("1", "a@x.com", 1, "2026-03-05T12:00:00Z")]);
+    data.rates.insert("2026-03-05".parse().unwrap(), "GBP", 0);
+    assert_eq!(row(&data, "7").total_gbp, Some(750), "a rate of 0 is none");
 }
 
 #[test]

@@ -32,9 +32,8 @@ matched as (
     rates.is_carried_forward,
     purchases.loaded_at
   from {{ ref('stg_streaming__purchases') }} as purchases
-  left join {{ ref('dim_customers') }} as customers
-    on purchases.customer_email = customers.email
-    and customers.owns_email
+  left join {{ ref('int_contacts__emails') }} as emails on purchases.customer_email = emails.email
+  left join {{ ref('dim_customers') }} as customers on cast(emails.customer_id as varchar) = customers.customer_id
   left join {{ ref('dim_products') }} as products
     on purchases.product_id = products.product_id
     and purchases.purchased_at >= products.valid_from
