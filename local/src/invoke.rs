@@ -1,21 +1,21 @@
 //! Invokes the deployed functions as schedules do, and reads what they answer.
 
 use anyhow::{Context, Result, bail};
-use aws_sdk_lambda::{Client, primitives::Blob};
 use chrono::{DateTime, Utc};
+use function_url::Lambda;
 use serde_json::{Value, json};
 use sluice_core::extract::ExtractSummary;
 
 /// The functions of one stack.
 #[derive(Debug, Clone)]
 pub struct Functions {
-    client: Client,
+    pub lambda: Lambda,
     stack: String,
 }
 
 impl Functions {
-    pub fn new(aws: &aws_config::SdkConfig, stack: &str) -> Self {
-        Functions { client: Client::new(aws), stack: stack.to_owned() }
+    pub fn new(lambda: Lambda, stack: &str) -> Self {
+        Functions { lambda, stack: stack.to_owned() }
     }
 
     pub fn name(&self, function: &str) -> String {
@@ -25,11 +25,9 @@ impl Functions {
     /// Invokes and waits. A function's own error comes back with its kind and message.
     pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
         let name = self.name(function);
-        let invoke = self.client.invoke().function_name(&name).payload(Blob::new(event.to_string()));
-        let answer = invoke.send().await.with_context(|| format!("cannot invoke {name}"))?;
-        let body = answer.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
-        let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        if answer.function_error().is_some() {
+        let answer = self.lambda.invoke(&name, event.to_string()).await?;
+        let body: Value = serde_json::from_slice(&answer.payload).unwrap_or(Value::Null);
+        if answer.error.is_some() {
             let part = |name| body[name].as_str().unwrap_or("unknown").to_owned();
             bail!("{name} failed with {}: {}", part("errorType"), part("errorMessage"));
         }

@@ -12,6 +12,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use futures::future::BoxFuture;
 use kafka_poller::Poller;
+use function_url::Lambda;
 use serde_json::json;
 use sluice_aws::S3Lake;
 use sluice_core::{LakeId, Secret, Sources, port::Statements};
@@ -191,8 +192,8 @@ impl Stack {
         progress.phase("deploy the template with SAM", deployment).await?;
 
         kafka_poller::create_topic(&bootstrap, seed::TOPIC, seed::PARTITIONS).await?;
-        let functions = Functions::new(&aws, STACK);
-        let poller = poller(&bootstrap, &functions, &aws, creation::poller_state(folders, seed::TOPIC)).await?;
+        let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
+        let poller = poller(&bootstrap, &functions, creation::poller_state(folders, seed::TOPIC)).await?;
         let polling = poller.clone();
         let polling_stopped = stopped.clone();
         let (restart_poller, restarts) = mpsc::channel(1);
@@ -207,7 +208,7 @@ impl Stack {
         };
         tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
         tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
-        let collector = function_url::Config { aws: aws.clone(), function_name: functions.name("CollectEvents") };
+        let collector = function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name("CollectEvents") };
         tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
         let [events_url, page_url, control_url, aws_url] =
             [ports.events, ports.shop, ports.control, ports.aws].map(|port| format!("http://127.0.0.1:{port}"));
@@ -256,7 +257,7 @@ impl Stack {
 
     /// A second poller with positions of its own; without the file it starts at the beginning.
     pub async fn poller_from_the_beginning(&self, state_path: PathBuf) -> Result<Poller> {
-        poller(&self.bootstrap, &self.functions, &self.aws, state_path).await
+        poller(&self.bootstrap, &self.functions, state_path).await
     }
 
     /// The stand-ins and the poller, to be watched by [`failed`] while somebody else uses the stack.
@@ -282,12 +283,12 @@ pub async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
     }
 }
 
-async fn poller(bootstrap: &str, functions: &Functions, aws: &SdkConfig, state_path: PathBuf) -> Result<Poller> {
+async fn poller(bootstrap: &str, functions: &Functions, state_path: PathBuf) -> Result<Poller> {
     Poller::connect(kafka_poller::Config {
         bootstrap: bootstrap.to_owned(),
         topic: seed::TOPIC.into(),
         function_name: functions.name("StreamKafka"),
-        aws: aws.clone(),
+        lambda: functions.lambda.clone(),
         batch_size: BATCH,
         window: WINDOW,
         starting_position: kafka_poller::StartingPosition::TrimHorizon,

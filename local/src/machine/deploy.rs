@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
+use function_url::Lambda;
 use sha2::{Digest, Sha256};
 use tokio::process::Command;
 
@@ -131,15 +132,11 @@ impl<'a> Deployment<'a> {
 
     /// The first function that ministack does not know.
     async fn missing(&self) -> Result<Option<String>> {
-        let lambda = aws_sdk_lambda::Client::new(self.aws);
+        let lambda = Lambda::at(&self.endpoint)?;
         for function in functions(self.folders)? {
             let name = format!("{STACK}-{}", function.split('-').map(capitalised).collect::<String>());
-            match lambda.get_function().function_name(&name).send().await {
-                Ok(_) => {}
-                Err(error) if error.raw_response().is_some_and(|answer| answer.status().as_u16() == 404) => {
-                    return Ok(Some(name));
-                }
-                Err(error) => return Err(error).with_context(|| format!("cannot ask for the function {name}")),
+            if !lambda.has(&name).await? {
+                return Ok(Some(name));
             }
         }
         Ok(None)

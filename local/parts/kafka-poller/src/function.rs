@@ -1,44 +1,29 @@
 //! Invoking the function, and what its answer means for the positions.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
-use aws_sdk_lambda::{
-    Client,
-    config::{StalledStreamProtectionConfig, retry::RetryConfig, timeout::TimeoutConfig},
-    primitives::Blob,
-};
+use function_url::Lambda;
 use sluice_kafka::BatchResponse;
-
-/// The longest that Lambda lets a function run.
-const LONGEST_INVOCATION: Duration = Duration::from_secs(900);
 
 /// One Lambda function.
 pub(crate) struct Function {
-    client: Client,
+    lambda: Lambda,
     name: String,
 }
 
 impl Function {
-    pub fn new(aws: &aws_config::SdkConfig, name: &str) -> Self {
-        // No retries below the poller's own, and no impatience: the function answers when it is done.
-        let config = aws_sdk_lambda::config::Builder::from(aws)
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().operation_timeout(LONGEST_INVOCATION).build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
-        Function { client: Client::from_conf(config), name: name.to_owned() }
+    pub fn new(lambda: Lambda, name: &str) -> Self {
+        Function { lambda, name: name.to_owned() }
     }
 
     /// Invokes the function and waits. An error of the function is an error here.
     pub async fn invoke(&self, payload: String) -> anyhow::Result<BatchResponse> {
-        let invoked = self.client.invoke().function_name(&self.name).payload(Blob::new(payload)).send().await;
-        let output = invoked.with_context(|| format!("cannot invoke {}", self.name))?;
-        let answer = output.payload().map(Blob::as_ref).unwrap_or_default();
-        if let Some(error) = output.function_error() {
-            bail!("{} failed ({error}): {}", self.name, String::from_utf8_lossy(answer));
+        let answer = self.lambda.invoke(&self.name, payload).await?;
+        if let Some(error) = answer.error {
+            bail!("{} failed ({error}): {}", self.name, String::from_utf8_lossy(&answer.payload));
         }
-        parse(answer)
+        parse(&answer.payload)
     }
 }
 

@@ -33,8 +33,8 @@ use rskafka::{
 };
 use tokio::sync::watch;
 
-pub use aws_config::SdkConfig;
 pub use failures::FailurePolicy;
+pub use function_url::Lambda;
 pub use poller::{PartitionStatus, Poller};
 
 /// What to poll, whom to invoke, and how.
@@ -45,7 +45,7 @@ pub struct Config {
     pub topic: String,
     pub function_name: String,
     /// Region, credentials and the endpoint of the Lambda API.
-    pub aws: SdkConfig,
+    pub lambda: Lambda,
     /// The most records in one event; Lambda allows 10,000.
     pub batch_size: usize,
     /// How long a batch that is not full waits for more.

@@ -73,7 +73,7 @@ impl Poller {
                 beginning(client, positions.get(client.partition()), config.starting_position).await?,
             );
         }
-        let function = Function::new(&config.aws, &config.function_name);
+        let function = Function::new(config.lambda.clone(), &config.function_name);
         Ok(Poller { shared: Arc::new(Shared { config, function, partitions, positions }) })
     }
 

@@ -16,24 +16,11 @@ use axum::{
     http::HeaderMap,
     routing::post,
 };
-use kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
+use kafka_poller::{Config, FailurePolicy, Lambda, Poller, StartingPosition};
 use sluice_kafka::{BatchResponse, KafkaEvent};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{TOPIC, until};
-
-mod aws {
-    use aws_sdk_lambda::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
-
-    pub fn at(url: &str) -> kafka_poller::SdkConfig {
-        kafka_poller::SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .endpoint_url(url)
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::new("t", "t", None, None, "test")))
-            .build()
-    }
-}
 
 /// One event as the function saw it: partition, offset and value of each record.
 pub type Seen = Vec<(i32, i64, i64)>;
@@ -131,7 +118,7 @@ impl Polling {
             bootstrap,
             topic: TOPIC.into(),
             function_name: "f".into(),
-            aws: aws::at(&function.serve().await),
+            lambda: Lambda::at(function.serve().await).expect("a client"),
             batch_size: 10,
             window: Duration::from_millis(20),
             starting_position: StartingPosition::TrimHorizon,
