@@ -10,9 +10,9 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use function_url::Lambda;
 use futures::future::BoxFuture;
 use kafka_poller::Poller;
-use function_url::Lambda;
 use serde_json::json;
 use sluice_aws::S3Lake;
 use sluice_core::{LakeId, Secret, Sources, port::Statements};
@@ -208,7 +208,8 @@ impl Stack {
         };
         tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
         tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
-        let collector = function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name("CollectEvents") };
+        let collector =
+            function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name("CollectEvents") };
         tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
         let [events_url, page_url, control_url, aws_url] =
             [ports.events, ports.shop, ports.control, ports.aws].map(|port| format!("http://127.0.0.1:{port}"));

@@ -50,7 +50,7 @@ impl<'a> Deployment<'a> {
     pub fn new(folders: &'a Folders, aws: &'a SdkConfig, settings: &Settings<'a>) -> Result<Self> {
         let parameters = parameters(folders, settings)?;
         let fingerprint = fingerprint(folders, settings.platform, &parameters)?;
-        let endpoint = format!("http://127.0.0.1:{}", settings.ports.aws);
+        let endpoint = aws.endpoint_url().context("no address of AWS on this machine")?.to_owned();
         Ok(Deployment { folders, aws, endpoint, platform: settings.platform, parameters, fingerprint })
     }
 
