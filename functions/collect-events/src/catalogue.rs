@@ -1,13 +1,19 @@
 //! The topics that events may be sent to: what `platform/sources.yaml` and `platform/schemas/` say of each.
 
-use std::{collections::BTreeMap, fmt, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
 
 use jsonschema::Validator;
 use serde_json::Value;
 use sluice_core::{
-    Column, ColumnType, Error, Result, Schema, Sources,
+    Column, ColumnType, Error, Result, Schema, Sources, Table,
     sources::{Format, Source},
 };
+use sluice_lambda::hint;
+use tracing::error;
 
 /// The field that tells one event from another. A topic whose table has no such column takes no events over HTTP:
 /// nothing could tell a repeated request from a second event.
@@ -29,49 +35,86 @@ pub struct Topic {
 
 /// All topics, by name.
 #[derive(Default)]
-pub struct Catalogue(BTreeMap<String, Topic>);
+pub struct Catalogue {
+    topics: BTreeMap<String, Topic>,
+    /// Those that cannot take events now, because their schema or their table does not suit.
+    unavailable: BTreeSet<String>,
+}
+
+/// Why there is no topic to send to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// No table takes it.
+    Unknown,
+    /// A table takes it, and the log says what is wrong.
+    Unavailable,
+}
 
 /// Names only: every function logs its settings at cold start.
 impl fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.0.keys()).finish()
+        f.debug_list().entries(self.topics.keys()).finish()
     }
 }
 
 impl Catalogue {
-    /// Reads the schema of every streamed table that has an event id.
-    pub fn read(sources: &Sources, platform: &Path) -> Result<Self> {
-        let mut topics = BTreeMap::new();
+    /// Reads the schema of every streamed table that has an event id. A topic that cannot take events holds up no other.
+    pub fn read(sources: &Sources, platform: &Path) -> Self {
+        let mut catalogue = Catalogue::default();
         for table in &sources.tables {
             let Source::Kafka { topic: name, format: Format::Json } = &table.source else { continue };
             if table.columns.position(EVENT_ID).is_none() {
                 continue;
             }
-            let path = platform.join("schemas").join(format!("{name}.json"));
-            let unreadable = || Error::config("cannot read the topic's schema").with("path", path.display());
-            let text = fs::read_to_string(&path).map_err(|error| unreadable().because(error))?;
-            let schema: Value = serde_json::from_str(&text).map_err(|error| unreadable().because(error))?;
-            topics.insert(name.clone(), Topic::new(name, table.columns.clone(), schema)?);
+            match Topic::read(name, table, platform) {
+                Ok(topic) => drop(catalogue.topics.insert(name.clone(), topic)),
+                Err(error) => {
+                    error!(
+                        topic = name, error = error.chain(), error_kind = %error.kind(), hint = hint(&error),
+                        "events of this topic are refused until this is mended; other topics take theirs"
+                    );
+                    catalogue.unavailable.insert(name.clone());
+                }
+            }
         }
-        Ok(Catalogue(topics))
+        catalogue
     }
 
-    pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.0.get(name)
+    pub fn get(&self, name: &str) -> Result<&Topic, Missing> {
+        let missing = if self.unavailable.contains(name) { Missing::Unavailable } else { Missing::Unknown };
+        self.topics.get(name).ok_or(missing)
+    }
+
+    pub fn unavailable(&self) -> impl Iterator<Item = &str> {
+        self.unavailable.iter().map(String::as_str)
     }
 
     pub fn topics(&self) -> impl Iterator<Item = &Topic> {
-        self.0.values()
+        self.topics.values()
     }
 }
 
 impl Topic {
+    fn read(name: &str, table: &Table, platform: &Path) -> Result<Self> {
+        let path = platform.join("schemas").join(format!("{name}.json"));
+        let unreadable = || Error::config("cannot read the topic's schema").with("path", path.display());
+        let text = fs::read_to_string(&path).map_err(|error| unreadable().because(error))?;
+        let schema: Value = serde_json::from_str(&text).map_err(|error| unreadable().because(error))?;
+        Topic::new(name, table.columns.clone(), schema)
+    }
+
     pub fn new(name: &str, columns: Schema, schema: Value) -> Result<Self> {
         // Formats are annotations unless asked for; here a uuid must be one.
         let validator = jsonschema::options().should_validate_formats(true).build(&schema);
         let validator = validator.map_err(|error| {
             Error::config("the topic's schema is no JSON schema").with("topic", name).because(error.to_string())
         })?;
+        let is_text = |column: &Column| column.name == EVENT_ID && column.column_type == ColumnType::Text;
+        if !columns.columns().iter().any(is_text) {
+            return Err(
+                Error::config("the column event_id must be a text to take the ids of events").with("topic", name)
+            );
+        }
         let key = key(name, &columns, &schema)?;
         Ok(Topic { name: name.to_owned(), columns, schema, validator, key })
     }

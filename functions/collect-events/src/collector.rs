@@ -13,7 +13,7 @@ use tracing::{error, info};
 use crate::{
     auth::Guard,
     body::{self, Format, Limits},
-    catalogue::Catalogue,
+    catalogue::{Catalogue, Missing},
     check::{self, Valid},
     cors::Origins,
     delivery::{Delivery, Log, Reach, Via},
@@ -28,6 +28,20 @@ use crate::{
 const REJECTED_TOLD: usize = 100;
 /// When to try again while neither Kafka nor the spool takes anything.
 const RETRY_AFTER_SECONDS: &str = "10";
+
+/// When to try again where only a deployment helps.
+const RETRY_AFTER_DEPLOYMENT_SECONDS: &str = "300";
+
+/// Why a topic takes no event.
+fn absent(missing: Missing) -> Problem {
+    match missing {
+        Missing::Unknown => Problem::new(404, "Not found", "there is no such topic"),
+        Missing::Unavailable => {
+            let detail = "this topic takes no events, because its schema cannot be used; other topics take theirs";
+            Problem::new(503, "Service unavailable", detail).header("retry-after", RETRY_AFTER_DEPLOYMENT_SECONDS)
+        }
+    }
+}
 
 /// What the addresses are for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,14 +136,15 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         Ok(self.origins.preflight(route.methods()))
     }
 
-    /// Alive; and what the last request has seen of Kafka. It asks nobody: anybody may ask it.
+    /// Alive; what the last request has seen of Kafka, and which topics take no events. It asks nobody: anybody may ask it.
     fn health(&self) -> Response {
         let kafka = match self.delivery.reach() {
             Reach::Untried => "untried",
             Reach::Reached => "reached",
             Reach::Away { .. } => "away",
         };
-        Response::json(200, &json!({"status": "ok", "kafka": kafka}))
+        let unavailable: Vec<&str> = self.catalogue.unavailable().collect();
+        Response::json(200, &json!({"status": "ok", "kafka": kafka, "topics_unavailable": unavailable}))
     }
 
     fn known_origin(&self, origin: Option<&str>) -> Result<(), Problem> {
@@ -149,8 +164,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
     ) -> Result<Response, Problem> {
         self.known_origin(request.header("origin"))?;
         let caller = self.guard.admit(request, topic, now).await?;
-        let topic =
-            self.catalogue.get(topic).ok_or_else(|| Problem::new(404, "Not found", "there is no such topic"))?;
+        let topic = self.catalogue.get(topic).map_err(absent)?;
         let figures = figures.insert(Figures { topic: topic.name.clone(), ..Figures::default() });
         let format = Format::of(request)?;
         let text = body::text(request, self.limits)?;

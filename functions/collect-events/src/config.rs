@@ -15,6 +15,8 @@ pub struct Config {
     /// How long a request waits for Kafka before its events go to the spool.
     pub kafka_patience: Duration,
     pub spool_url: String,
+    /// Where messages of the spool go whose topic takes no events.
+    pub spool_dead_url: String,
     /// The name of the secret with API keys and what tokens are checked with.
     pub secret: String,
     pub origins: Origins,
@@ -28,15 +30,13 @@ pub struct Config {
 impl Config {
     pub fn read(env: &mut Env) -> Self {
         let sources = sluice_lambda::sources(env);
-        let catalogue = Catalogue::read(&sources, &sluice_lambda::platform_dir(env)).unwrap_or_else(|error| {
-            env.problem(error.chain());
-            Catalogue::default()
-        });
+        let catalogue = Catalogue::read(&sources, &sluice_lambda::platform_dir(env));
         let config = Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             kafka: KafkaConfig::from_env(env),
             kafka_patience: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
             spool_url: env.required("SLUICE_SPOOL_QUEUE_URL"),
+            spool_dead_url: env.required("SLUICE_SPOOL_DEAD_QUEUE_URL"),
             secret: env.required("SLUICE_COLLECT_SECRET"),
             origins: Origins::parse(&env.optional("SLUICE_ALLOWED_ORIGINS").unwrap_or_default()),
             limits: Limits {

@@ -10,6 +10,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::future;
+use serde_json::Value;
 use sluice_core::{
     Error, Kind, Result,
     port::{Later, Secrets},
@@ -64,14 +65,16 @@ fn is_away(error: &Error) -> bool {
 pub struct Delivery<K, Q> {
     log: K,
     spool: Q,
+    /// The spool's dead letters.
+    dead: Q,
     reach: Cell<Reach>,
     /// The topics that were refused, and when.
     refused: RefCell<BTreeMap<String, Instant>>,
 }
 
 impl<K: Log, Q: Later> Delivery<K, Q> {
-    pub fn new(log: K, spool: Q) -> Self {
-        Delivery { log, spool, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
+    pub fn new(log: K, spool: Q, dead: Q) -> Self {
+        Delivery { log, spool, dead, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
     }
 
     pub fn reach(&self) -> Reach {
@@ -102,6 +105,11 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
         self.log.produce(topic, records).await?;
         self.reached(topic);
         Ok(())
+    }
+
+    /// A message of the spool that has nowhere to go is kept as it is, to be sent back when its topic takes events again.
+    pub async fn bury(&self, message: &Value) -> Result<()> {
+        self.dead.send(message, Duration::ZERO).await
     }
 
     /// Whether Kafka or the topic has failed a moment ago.

@@ -21,7 +21,7 @@ use crate::{
     event::{Answer, Event},
     openapi,
     rate::Bucket,
-    spool::Spooled,
+    spool::{self, Spooled},
 };
 
 /// So many messages of the spool are on their way to Kafka at once.
@@ -43,7 +43,11 @@ impl Deps {
             limits: config.limits,
             bucket: RefCell::new(Bucket::new(config.rate, config.burst, Instant::now())),
             guard: Guard::new(FreshSecrets::new(&aws), config.secret),
-            delivery: Delivery::new(broker, DelayQueue::new(&aws, config.spool_url)),
+            delivery: Delivery::new(
+                broker,
+                DelayQueue::new(&aws, config.spool_url),
+                DelayQueue::new(&aws, config.spool_dead_url),
+            ),
         })
     }
 }
@@ -69,17 +73,35 @@ pub async fn handle<K: Log, Q: Later, S: Secrets>(
     }
 }
 
+/// Sends a message of the spool to Kafka, or to the dead letters if no topic takes its events: waiting would change
+/// nothing and hold up others.
+async fn send<K: Log, Q: Later, S: Secrets>(id: &str, body: &str, deps: &Collector<K, Q, S>) -> Result<()> {
+    let spooled = Spooled::parse(body)?;
+    match deps.catalogue.get(&spooled.topic) {
+        Ok(topic) => deps.delivery.drain(&topic.name, spooled.into_records(topic)).await,
+        Err(missing) => {
+            let (topic, events) = (spooled.topic.clone(), spooled.events.len());
+            deps.delivery.bury(&spool::encode(&spooled)?).await?;
+            error!(
+                message_id = id,
+                topic,
+                events,
+                ?missing,
+                hint = "give the topic its entry and its schema again, deploy, then send the dead letters back",
+                "accepted events wait among the dead letters of the spool: no topic takes them"
+            );
+            Ok(())
+        }
+    }
+}
+
 /// Whatever fails stays in the queue and ends among the dead letters at last, to be looked at and sent back: the events
 /// were accepted, so no kind of error may acknowledge them.
 async fn drain<K: Log, Q: Later, S: Secrets>(batch: SqsEvent, deps: &Collector<K, Q, S>) -> SqsBatchResponse {
     let failed = stream::iter(batch.records)
         .map(async |message: SqsMessage| {
             let id = message.message_id.unwrap_or_default();
-            let sent = async {
-                let spooled = Spooled::parse(message.body.as_deref().unwrap_or_default())?;
-                let topic = spooled.topic.clone();
-                deps.delivery.drain(&topic, spooled.into_records(&deps.catalogue)?).await
-            };
+            let sent = send(&id, message.body.as_deref().unwrap_or_default(), deps);
             let error = Box::pin(sent).await.err()?;
             error!(
                 message_id = id, error = error.chain(), error_kind = %error.kind(), hint = policy(error.kind()).hint,

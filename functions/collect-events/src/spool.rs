@@ -7,7 +7,7 @@ use serde_json::Value;
 use sluice_core::{Error, Result};
 use sluice_kafka::Message;
 
-use crate::{catalogue::Catalogue, check::Valid};
+use crate::{catalogue::Topic, check::Valid};
 
 /// SQS takes 262,144 bytes; a little stays free for what it counts beside the body.
 pub const MESSAGE_BYTES: usize = 256_000;
@@ -51,7 +51,7 @@ fn sendable(text: &str) -> String {
     text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-fn encode(message: &Spooled) -> Result<Value> {
+pub fn encode(message: &Spooled) -> Result<Value> {
     serde_json::to_value(message)
         .map_err(|error| Error::internal("cannot encode a message of the spool").because(error))
 }
@@ -66,13 +66,10 @@ impl Spooled {
     }
 
     /// The records that the events would have been.
-    pub fn into_records(self, catalogue: &Catalogue) -> Result<Vec<Message>> {
-        let topic = catalogue.get(&self.topic).ok_or_else(|| {
-            Error::config("the spool holds events of a topic that no table takes any more").with("topic", &self.topic)
-        })?;
+    pub fn into_records(self, topic: &Topic) -> Vec<Message> {
         let key = |text: &str| topic.key_of(&serde_json::from_str(text).ok()?);
         let accepted_at = self.accepted_at;
-        Ok(self.events.into_iter().map(|text| record(key(&text), text, accepted_at)).collect())
+        self.events.into_iter().map(|text| record(key(&text), text, accepted_at)).collect()
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use sluice_core::{
-    LakeId, Sources,
+    Kind, LakeId, Sources,
     env::Env,
     sources::{Format, Source},
 };
 use sluice_kafka::{RegistryConfig, avro::ReaderSchema};
 use sluice_snowflake::SnowflakeConfig;
+use tracing::error;
 
 #[derive(Debug)]
 pub struct Config {
@@ -39,7 +40,7 @@ impl Config {
         let secret = env.optional("SLUICE_SCHEMA_REGISTRY_SECRET");
         let registry = env.optional("SLUICE_SCHEMA_REGISTRY_URL").map(|url| RegistryConfig { url, secret });
         if let (Some(topic), None) = (schemas.keys().next(), &registry) {
-            env.problem(format!("SLUICE_SCHEMA_REGISTRY_URL is not set, and the topic {topic} is in Avro"));
+            unreadable(topic, "SLUICE_SCHEMA_REGISTRY_URL is not set");
         }
         Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
@@ -57,17 +58,50 @@ impl Config {
     }
 }
 
-/// Reads the schema file of every topic in Avro.
+/// Reads the schema file of every topic in Avro. One that cannot be read fails the partitions of its topic and no other's.
 fn schemas(env: &mut Env, sources: &Sources) -> BTreeMap<String, ReaderSchema> {
     let mut schemas = BTreeMap::new();
     for table in &sources.tables {
         let Source::Kafka { topic, format: Format::Avro } = &table.source else { continue };
         let name = format!("{topic}.{}", Format::Avro.extension());
-        match sluice_lambda::schema_file(env, &name).map(|text| ReaderSchema::parse(&text)) {
-            Some(Ok(schema)) => drop(schemas.insert(topic.clone(), schema)),
-            Some(Err(error)) => env.problem(format!("platform/schemas/{name}: {}", error.chain())),
-            None => {}
+        match sluice_lambda::schema_file(env, &name).and_then(|text| ReaderSchema::parse(&text)) {
+            Ok(schema) => drop(schemas.insert(topic.clone(), schema)),
+            Err(error) => unreadable(topic, &error.chain()),
         }
     }
     schemas
+}
+
+fn unreadable(topic: &str, error: &str) {
+    let hint = "mend it and deploy; the partitions are delivered again until then";
+    error!(topic, error, error_kind = %Kind::Config, hint, "a topic in Avro cannot be read; other topics go on");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRIES: &str = "
+tables:
+  - table: STREAMING.PUBLIC.ORDERS
+    description: d
+    source: { kind: kafka, topic: orders, format: avro }
+    loader: streaming
+    disposition: append
+    columns: [{ name: id, type: bigint }]
+  - table: STREAMING.PUBLIC.PURCHASES
+    description: d
+    source: { kind: kafka, topic: purchases }
+    loader: streaming
+    disposition: append
+    columns: [{ name: id, type: bigint }]
+";
+
+    #[test]
+    fn an_unreadable_schema_is_no_reason_not_to_start() {
+        let sources = Sources::parse(ENTRIES).expect("valid sources");
+        let mut env = Env::of([("SLUICE_PLATFORM_DIR".to_owned(), "/nowhere".to_owned())]);
+        assert!(schemas(&mut env, &sources).is_empty());
+        assert_eq!(env.finish(()).err().map(|error| error.to_string()), None);
+    }
 }

@@ -148,10 +148,16 @@ impl Sources {
     fn judge(file: &str, text: &str) -> Result<Self> {
         let mut report = Report::default();
         let yaml::Document { root, faults } = yaml::parse(text);
+        let is_cut_short = root.is_none() && !faults.is_empty();
         for fault in faults {
-            report.add(fault.place, fault.value);
+            let text = match is_cut_short {
+                true => {
+                    format!("this is no YAML: {}; indent with spaces, and quote a text that holds ': '", fault.value)
+                }
+                false => fault.value,
+            };
+            report.add(fault.place, text);
         }
-        let is_cut_short = root.is_none() && !report.is_empty();
         let entries = if is_cut_short { Vec::new() } else { entry::read(root.as_ref(), &mut report) };
         rules::judge(&entries, &mut report);
         report.finish(file)?;

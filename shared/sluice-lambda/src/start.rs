@@ -2,7 +2,7 @@
 
 use std::{fmt::Debug, path::PathBuf};
 
-use sluice_core::{Sources, env::Env};
+use sluice_core::{Error, Result, Sources, env::Env};
 use tracing_subscriber::EnvFilter;
 
 use crate::hint;
@@ -54,8 +54,8 @@ pub fn sources(env: &mut Env) -> Sources {
 }
 
 /// A file of `platform/schemas`, which travels with the sources.
-pub fn schema_file(env: &mut Env, name: &str) -> Option<String> {
+pub fn schema_file(env: &mut Env, name: &str) -> Result<String> {
     let path = platform_dir(env).join("schemas").join(name);
-    let text = std::fs::read_to_string(&path);
-    text.inspect_err(|error| env.problem(format!("cannot read the schema {}: {error}", path.display()))).ok()
+    std::fs::read_to_string(&path)
+        .map_err(|error| Error::config("cannot read the topic's schema").with("path", path.display()).because(error))
 }

@@ -212,7 +212,10 @@ fn the_document_names_the_base_path_that_it_was_asked_under() {
 fn the_other_addresses_answer_and_wrong_methods_are_named() {
     let world = World::new();
     let answer = |method: &str, path: &str| world.answer(&request(method, path, &[]));
-    assert_eq!(json_of(&answer("GET", "/health")), json!({"status": "ok", "kafka": "untried"}));
+    assert_eq!(
+        json_of(&answer("GET", "/health")),
+        json!({"status": "ok", "kafka": "untried", "topics_unavailable": []})
+    );
     assert_eq!((answer("HEAD", "/health").status_code, answer("HEAD", "/health").body), (200, String::new()));
     for path in ["/", "/v1/events", "/v1/events/", "/v1/events/a/b", "/V1/events/purchases"] {
         assert_eq!(answer("POST", path).status_code, 404, "{path}");

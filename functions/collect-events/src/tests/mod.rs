@@ -4,4 +4,5 @@ mod access;
 mod broker;
 mod draining;
 mod events;
+mod topics;
 mod world;

@@ -100,6 +100,7 @@ impl Secrets for Vault {
 pub struct World {
     pub kafka: Kafka,
     pub spool: Spool,
+    pub dead: Spool,
     pub vault: Vault,
     pub now: Cell<Instant>,
     pub collector: Collector<Kafka, Spool, Vault>,
@@ -118,8 +119,11 @@ impl World {
     pub fn new() -> Self {
         let platform = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform");
         let sources = Sources::read(&platform.join("sources.yaml")).expect("the sources");
-        let catalogue = Catalogue::read(&sources, &platform).expect("the schemas");
-        let (kafka, spool) = (Kafka::default(), Spool::default());
+        Self::of(Catalogue::read(&sources, &platform))
+    }
+
+    pub fn of(catalogue: Catalogue) -> Self {
+        let (kafka, spool, dead) = (Kafka::default(), Spool::default(), Spool::default());
         let vault = Vault::default();
         *vault.secret.borrow_mut() = Some(json!({"api_keys": {
             "shop": {"key": KEY},
@@ -136,9 +140,9 @@ impl World {
             limits,
             bucket: RefCell::new(Bucket::new(100, 200, now)),
             guard: Guard::new(vault.clone(), "collect").with_patience(Duration::ZERO),
-            delivery: Delivery::new(kafka.clone(), spool.clone()),
+            delivery: Delivery::new(kafka.clone(), spool.clone(), dead.clone()),
         };
-        World { kafka, spool, vault, now: Cell::new(now), collector }
+        World { kafka, spool, dead, vault, now: Cell::new(now), collector }
     }
 
     pub fn pass(&self, duration: Duration) {

@@ -304,7 +304,8 @@ fn a_file_that_holds_no_entries_says_what_to_do() {
         ("tables: { A: 1 }\n", "`tables` must be a list of entries and is a mapping"),
         ("table: []\n", "the file: `tables` is missing"),
         ("- table: A.B.C\n", "the file must be a mapping of settings and is a list"),
-        ("tables:\n\t- table: A.B.C\n", "platform/sources.yaml:2:"),
+        ("tables:\n\t- table: A.B.C\n", "platform/sources.yaml:2:2: this is no YAML: tabs disallowed"),
+        ("tables:\n  - description: a: b\n", "platform/sources.yaml:2:19: this is no YAML"),
         ("tables: []\ntables: []\n", "'tables' stands twice, first in line 1"),
     ] {
         let found = problems(text);
