@@ -37,18 +37,16 @@ pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i
 pub async fn positions(platform: &Platform, topic: &str) -> Outcome<BTreeMap<i32, i64>> {
     #[derive(Deserialize)]
     struct Answer {
-        topic: String,
         positions: BTreeMap<i32, i64>,
     }
     let Some(control) = &platform.place.control else { return Ok(BTreeMap::new()) };
-    let request = Request::get(format!("{control}/positions"));
+    let request = Request::get(format!("{control}/positions/{topic}"));
     let accept = |response: &Response| match response.is_success() {
         true => Ok(()),
         false => Err(by_status(response, "cannot ask the poller for its positions")),
     };
     let answer = sluice_http::Client::new()?.send(&request, &RetryPolicy::once(PATIENCE), accept).await?;
-    let answer: Answer = answer.json()?;
-    Ok(if answer.topic == topic { answer.positions } else { BTreeMap::new() })
+    Ok(answer.json::<Answer>()?.positions)
 }
 
 /// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of

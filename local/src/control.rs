@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     creation,
     machine::{processes::Part, registry::Registry, services, state::Folders},
+    topics::Topics,
 };
 
 /// How long the warehouse is away when it is restarted.
@@ -32,9 +33,9 @@ const OUTAGE: Duration = Duration::from_secs(1);
 pub struct Control {
     pub warehouse: Standin,
     pub broker: Arc<Broker>,
-    pub poller: Poller,
-    /// Tells the poller to begin anew.
-    pub restart_poller: mpsc::Sender<()>,
+    pub topics: Topics,
+    /// Tell the pollers to begin again.
+    pub restart_pollers: Vec<mpsc::Sender<()>>,
     /// Takes what the platform cannot go on with.
     pub failed: mpsc::Sender<anyhow::Error>,
 }
@@ -50,9 +51,9 @@ pub struct Broker {
 impl Broker {
     /// Ends the process and starts another one on the same data, if that is all that was read from it. The broker writes
     /// what it holds when it is asked to end.
-    async fn restart(&self, poller: &Poller) -> Result<()> {
+    async fn restart(&self, topics: &Topics) -> Result<()> {
         self.stop().await;
-        creation::check(&self.folders, &self.registry, poller.topic(), &poller.positions()).await?;
+        creation::check(&self.folders, &self.registry, &topics.positions()).await?;
         let (part, _) = services::kafka(&self.folders, &self.registry, self.port).await?;
         *self.part.lock().await = Some(part);
         Ok(())
@@ -69,7 +70,7 @@ impl Broker {
 pub async fn serve(control: Control, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
     let router = Router::new()
         .route("/sql", post(sql))
-        .route("/positions", get(positions))
+        .route("/positions/{topic}", get(positions))
         .route("/restart/{part}", post(restart))
         .layer(middleware::from_fn(no_pages))
         .with_state(Arc::new(control));
@@ -102,9 +103,10 @@ async fn sql(State(control): State<Arc<Control>>, query: String) -> Result<Json<
     rows.map(|rows| Json(json!(rows))).map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
-/// The first offset of each partition that the function has not finished.
-async fn positions(State(control): State<Arc<Control>>) -> Json<Value> {
-    Json(json!({"topic": control.poller.topic(), "positions": control.poller.positions()}))
+/// The first offset of each partition that the function has not finished; none of a topic that nobody polls.
+async fn positions(State(control): State<Arc<Control>>, Path(topic): Path<String>) -> Json<Value> {
+    let positions = control.topics.of(&topic).map(Poller::positions).unwrap_or_default();
+    Json(json!({"topic": topic, "positions": positions}))
 }
 
 async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) -> Result<StatusCode, Refused> {
@@ -115,7 +117,7 @@ async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) 
 impl Control {
     async fn restart(&self, part: &str) -> Result<()> {
         match part {
-            "kafka" => match self.broker.restart(&self.poller).await {
+            "kafka" => match self.broker.restart(&self.topics).await {
                 Ok(()) => Ok(()),
                 Err(error) => {
                     let answer = format!("{error:#}");
@@ -123,7 +125,12 @@ impl Control {
                     bail!("{answer}")
                 }
             },
-            "poller" => self.restart_poller.send(()).await.context("the poller has ended"),
+            "poller" => {
+                for restart in &self.restart_pollers {
+                    restart.send(()).await.context("a poller has ended")?;
+                }
+                Ok(())
+            }
             "snowflake" => self.warehouse.restart(OUTAGE).await,
             _ => bail!("{part} cannot be restarted; kafka, poller and snowflake can"),
         }

@@ -20,7 +20,7 @@ use crate::{
         services,
         state::{Folders, write_whole},
     },
-    seed,
+    seed, topics,
 };
 
 /// By partition.
@@ -90,11 +90,18 @@ pub async fn cluster_id(
 }
 
 /// Fails when the broker, which does not run, holds less than was read from it.
-pub async fn check(folders: &Folders, registry: &Registry, topic: &str, positions: &Offsets) -> Result<()> {
-    let ends = services::kafka_ends(folders, registry, &[topic]).await?.remove(topic).unwrap_or_default();
-    let lost = Topic { name: topic.to_owned(), read: positions.clone(), ends }.lost();
-    let Some(lost) = lost.into_iter().next() else { return Ok(()) };
-    Err(lost).with_context(|| format!("topic {topic}; start the platform again, which takes it from there"))
+pub async fn check(folders: &Folders, registry: &Registry, read: &BTreeMap<&str, Offsets>) -> Result<()> {
+    let names: Vec<&str> = read.keys().copied().collect();
+    let mut ends = services::kafka_ends(folders, registry, &names).await?;
+    for (topic, read) in read {
+        let ends = ends.remove(*topic).unwrap_or_default();
+        let lost = Topic { name: (*topic).to_owned(), read: read.clone(), ends }.lost();
+        if let Some(lost) = lost.into_iter().next() {
+            return Err(lost)
+                .with_context(|| format!("topic {topic}; start the platform again, which takes it from there"));
+        }
+    }
+    Ok(())
 }
 
 async fn look(
@@ -134,10 +141,13 @@ async fn look(
     Ok(topics)
 }
 
-/// Where the poller of a topic keeps its positions.
-pub fn poller_state(folders: &Folders, topic: &str) -> PathBuf {
-    let _ = topic;
-    folders.state("poller.json")
+/// Where the pollers keep their positions.
+pub fn positions(folders: &Folders) -> PathBuf {
+    folders.state("positions")
+}
+
+fn poller_state(folders: &Folders, topic: &str) -> PathBuf {
+    topics::positions_file(&positions(folders), topic)
 }
 
 /// The id of the set `local` in samconfig.toml, and others after it.

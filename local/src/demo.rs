@@ -13,6 +13,7 @@ use crate::{
     report, seed,
     settle::{self, Watch},
     stack::Stack,
+    unserved,
     verify::{self, Verified},
     world::World,
 };
@@ -32,10 +33,13 @@ const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
 /// Puts the world's data into the sources and runs the whole platform once, until nothing is left to do.
 pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
     let (mut shop, mut late) = (seed::shop(&stack.shop_url).await?, seed::shop(&stack.shop_url).await?);
-    let partitions = stack.poller.status().await?;
     let seeding = async {
         let open = seed::products(&mut late, &mut shop, &world.data.products).await?;
-        let produced = seed::purchases(&stack.bootstrap, &partitions, &world.data).await?;
+        let produced = match stack.topics.of(seed::TOPIC) {
+            Some(poller) => seed::purchases(&stack.bootstrap, &poller.status().await?, &world.data).await?,
+            None => 0,
+        };
+        unserved::send_back(stack).await?;
         Ok((open, produced))
     };
     let (open, produced) = progress.phase("fill PostgreSQL and Kafka", seeding).await?;
@@ -76,6 +80,7 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
     };
     progress.phase("load, stream and transform", settling).await?;
 
+    unserved::tell(stack).await?;
     if settle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
@@ -103,7 +108,7 @@ fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
         store: &stack.store,
         sources: &stack.sources,
         warehouse: &stack.warehouse,
-        poller: &stack.poller,
+        topics: &stack.topics,
     }
 }
 
@@ -176,21 +181,24 @@ async fn replay_everything(stack: &Stack, world: &World) -> Result<()> {
             ensure!(failures == 0, "the replay of {table}#{sequence} failed; see the log of LoadCommits");
         }
     }
-    let again = stack.folders().state("poller-replay.json");
-    drop(fs::remove_file(&again));
-    let replayed = stack.poller_from_the_beginning(again).await?;
+    let again = stack.folders().state("positions-replay");
+    drop(fs::remove_dir_all(&again));
+    let replayed = stack.topics_again(&again).await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let polling = tokio::spawn({
-        let replayed = replayed.clone();
-        async move { replayed.run(stopped).await }
-    });
-    while replayed.status().await?.iter().any(|partition| partition.lag() > 0) {
-        ensure!(!polling.is_finished(), "the replay of the topic has ended early");
+    let mut polling = tokio::task::JoinSet::new();
+    let _restarts = replayed.spawn(&mut polling, &stopped);
+    while !replayed.lags().await?.is_empty() {
+        if let Some(ended) = polling.try_join_next() {
+            ended??;
+            bail!("the replay of a topic has ended early");
+        }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // The task may have ended with an error just now; what counts is that nothing is left to poll.
+    // A task may have ended with an error just now; what counts is that nothing is left to poll.
     let _ = stop.send(true);
-    polling.await??;
+    while let Some(ended) = polling.join_next().await {
+        ended??;
+    }
     for (function, table) in
         [("ExtractPostgres", PRODUCTS), ("ExtractExchangeRates", RATES), ("ExtractHubspot", CONTACTS)]
     {

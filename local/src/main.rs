@@ -11,6 +11,8 @@ mod seed;
 mod settle;
 mod shop;
 mod stack;
+mod topics;
+mod unserved;
 mod verify;
 mod world;
 

@@ -3,12 +3,13 @@
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use sluice_core::Loader;
+use sluice_core::{Loader, sources::Source};
 use standin_snowflake::Standin;
 
 use crate::{
     settle,
     stack::Stack,
+    topics,
     verify::{SALES, Verified},
     world::World,
 };
@@ -59,7 +60,8 @@ pub fn addresses(stack: &Stack, state: &std::path::Path) {
         println!("  {what:<20} http://127.0.0.1:{port:<6} {note}");
     }
     println!("  {:<20} {}", "PostgreSQL", stack.shop_url);
-    println!("  {:<20} {}, topic {}", "Kafka", stack.bootstrap, crate::seed::TOPIC);
+    let topics: Vec<&str> = topics::names(&stack.sources).collect();
+    println!("  {:<20} {}, topics: {}", "Kafka", stack.bootstrap, topics.join(", "));
     let usual = state == std::path::Path::new(".sluice");
     let option = if usual { String::new() } else { format!(" --state {}", state.display()) };
     println!("\n  in another terminal:");
@@ -86,12 +88,13 @@ async fn rows(stack: &Stack, world: &World) -> Result<()> {
     for (table, (_, loaded)) in stack.sources.tables.iter().zip(counts(stack).await?) {
         let id = &table.table;
         let line = committed.iter().find(|(name, _, _)| *name == id.to_string());
-        let (committed, rejected) = match line {
-            Some((_, rows, rejected)) => (rows.to_string(), *rejected),
-            None => ("-".to_owned(), settle::dead_letters(&stack.aws, crate::seed::TOPIC).await?),
+        let (committed, rejected) = match (line, &table.source) {
+            (Some((_, rows, rejected)), _) => (rows.to_string(), *rejected),
+            (None, Source::Kafka { topic, .. }) => ("-".to_owned(), settle::dead_letters(&stack.aws, topic).await?),
+            (None, _) => ("-".to_owned(), 0),
         };
         let source = match (&table.loader, id.table.as_str()) {
-            (Loader::Streaming, _) => world.data.purchases.len().to_string(),
+            (Loader::Streaming, "PURCHASES") => world.data.purchases.len().to_string(),
             (_, "PRODUCTS") => world.data.products.len().to_string(),
             // Those that a merge has consumed are loaded as tombstones.
             (_, "CONTACTS") => world.data.contacts.len().to_string(),

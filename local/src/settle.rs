@@ -7,11 +7,12 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use aws_sdk_sqs::types::QueueAttributeName;
-use kafka_poller::Poller;
 use sluice_aws::S3Lake;
 use sluice_core::{Loader, Sources, lake, port::ObjectStore};
 use sluice_pipeline::{dispatch, log};
 use standin_snowflake::Standin;
+
+use crate::topics::Topics;
 
 /// How often the state is looked at.
 const LOOK: Duration = Duration::from_millis(250);
@@ -26,7 +27,7 @@ pub struct Watch<'a> {
     pub store: &'a S3Lake,
     pub sources: &'a Sources,
     pub warehouse: &'a Standin,
-    pub poller: &'a Poller,
+    pub topics: &'a Topics,
 }
 
 impl Watch<'_> {
@@ -60,16 +61,15 @@ impl Watch<'_> {
 
     /// What is left to do, in words.
     async fn open(&self) -> Result<Vec<String>> {
-        for queue in ["extract-dead", "load-dead", "dispatch-dead", "spool-dead"] {
+        // What is among the spool's dead letters waits for a person: nothing moves it, and it holds up nothing.
+        for queue in ["extract-dead", "load-dead", "dispatch-dead"] {
             if self.messages(queue, true).await? > 0 {
                 bail!("a message has gone to the dead-letter queue {}-{queue}; see the function's log", self.stack);
             }
         }
         let mut open = Vec::new();
-        let lag: i64 = self.poller.status().await?.iter().map(|partition| partition.lag()).sum();
-        if lag > 0 {
-            open.push(format!("{lag} Kafka records to stream"));
-        }
+        let lags = self.topics.lags().await?;
+        open.extend(lags.into_iter().map(|(topic, lag)| format!("{lag} records of the topic {topic} to stream")));
         open.extend(self.unloaded().await?);
         for queue in ["extract", "load", "dispatch", "spool"] {
             // A delayed message to the extract is no work: it looks, much later, whether a divided read has lost a part.

@@ -1,6 +1,6 @@
 //! The whole platform on one machine: services, stand-ins, the deployed template, and handles on all of them.
 
-use std::{net::Ipv4Addr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -12,7 +12,6 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use function_url::Lambda;
 use futures::future::BoxFuture;
-use kafka_poller::Poller;
 use serde_json::json;
 use sluice_aws::S3Lake;
 use sluice_core::{LakeId, Secret, Sources, port::Statements};
@@ -42,8 +41,8 @@ use crate::{
         state::{Folders, Ports, write_whole},
     },
     progress::Progress,
-    seed,
     shop::{self, Shop},
+    topics::Topics,
     world::World,
 };
 
@@ -56,10 +55,6 @@ const FOUNDING_ROLE: &str = "SYSADMIN";
 pub const HUBSPOT_TOKEN: &str = "pat-local";
 pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
 const DBT_TOKEN: &str = "dbt-local";
-
-/// Lambda allows this many records in one event; the payload's size is reached first.
-const BATCH: usize = 10_000;
-const WINDOW: Duration = Duration::from_millis(200);
 
 /// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
 const COMMIT_DELAY: Duration = Duration::from_millis(50);
@@ -82,7 +77,7 @@ pub struct Stack {
     pub control_url: String,
     pub aws_url: String,
     pub bootstrap: String,
-    pub poller: Poller,
+    pub topics: Topics,
     pub ports: Ports,
     folders: Folders,
     registry: Arc<Registry>,
@@ -191,19 +186,15 @@ impl Stack {
         };
         progress.phase("deploy the template with SAM", deployment).await?;
 
-        kafka_poller::create_topic(&bootstrap, seed::TOPIC, seed::PARTITIONS).await?;
         let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
-        let poller = poller(&bootstrap, &functions, creation::poller_state(folders, seed::TOPIC)).await?;
-        let polling = poller.clone();
-        let polling_stopped = stopped.clone();
-        let (restart_poller, restarts) = mpsc::channel(1);
-        tasks.spawn(async move { polling.run_restarted(polling_stopped, restarts).await });
+        let topics = Topics::connect(&bootstrap, &sources, &functions, &creation::positions(folders)).await?;
+        let restart_pollers = topics.spawn(&mut tasks, &stopped);
         let (failed, mut failures) = mpsc::channel(1);
         let control = Control {
             warehouse: warehouse.clone(),
             broker: Arc::clone(&broker),
-            poller: poller.clone(),
-            restart_poller,
+            topics: topics.clone(),
+            restart_pollers,
             failed,
         };
         tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
@@ -232,7 +223,7 @@ impl Stack {
             control_url,
             aws_url,
             bootstrap,
-            poller,
+            topics,
             ports,
             folders: folders.clone(),
             registry,
@@ -256,9 +247,9 @@ impl Stack {
         self.registry.clear()
     }
 
-    /// A second poller with positions of its own; without the file it starts at the beginning.
-    pub async fn poller_from_the_beginning(&self, state_path: PathBuf) -> Result<Poller> {
-        poller(&self.bootstrap, &self.functions, state_path).await
+    /// Second pollers with positions of their own; in an empty folder they start at the beginning.
+    pub async fn topics_again(&self, positions: &Path) -> Result<Topics> {
+        Topics::connect(&self.bootstrap, &self.sources, &self.functions, positions).await
     }
 
     /// The stand-ins and the poller, to be watched by [`failed`] while somebody else uses the stack.
@@ -282,22 +273,6 @@ pub async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
         Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),
         Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the platform has ended early"),
     }
-}
-
-async fn poller(bootstrap: &str, functions: &Functions, state_path: PathBuf) -> Result<Poller> {
-    Poller::connect(kafka_poller::Config {
-        bootstrap: bootstrap.to_owned(),
-        topic: seed::TOPIC.into(),
-        function_name: functions.name("StreamKafka"),
-        lambda: functions.lambda.clone(),
-        batch_size: BATCH,
-        window: WINDOW,
-        starting_position: kafka_poller::StartingPosition::TrimHorizon,
-        // Bad records are the function's to put aside, so a batch is never given up.
-        failures: kafka_poller::FailurePolicy::default(),
-        state_path,
-    })
-    .await
 }
 
 async fn listen(port: u16) -> Result<TcpListener> {

@@ -1,0 +1,103 @@
+//! What the platform cannot serve as it is, and says so: topics without a schema, accepted events without a topic.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{machine::deploy::STACK, stack::Stack};
+
+/// So long nobody else sees a message that was looked at: the next look comes later.
+const LOOK_SECONDS: i32 = 2;
+
+/// A message of the spool, as far as it matters here.
+#[derive(Deserialize)]
+struct Spooled {
+    topic: String,
+    events: Vec<Value>,
+}
+
+/// A message among the spool's dead letters.
+struct Dead {
+    body: String,
+    handle: String,
+}
+
+/// Sends dead letters of the spool back whose topic takes events again.
+pub async fn send_back(stack: &Stack) -> Result<()> {
+    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+    let (dead, spool) = (queue(&sqs, "spool-dead").await?, queue(&sqs, "spool").await?);
+    let closed: BTreeSet<String> = closed_topics(stack).await?.into_iter().collect();
+    for Dead { body, handle } in look(&sqs, &dead).await? {
+        let topic = serde_json::from_str::<Spooled>(&body).map(|spooled| spooled.topic).unwrap_or_default();
+        if stack.sources.topic(&topic).is_ok() && !closed.contains(&topic) {
+            sqs.send_message().queue_url(&spool).message_body(body).send().await.context("cannot send to the spool")?;
+            sqs.delete_message().queue_url(&dead).receipt_handle(handle).send().await.context("cannot delete")?;
+        }
+    }
+    Ok(())
+}
+
+/// Says which topics take no events, and which accepted events wait for a topic.
+pub async fn tell(stack: &Stack) -> Result<()> {
+    for topic in closed_topics(stack).await? {
+        println!(
+            "  ! collect-events takes no events of the topic '{topic}': platform/schemas/{topic}.json is missing or cannot \
+             be used; ministack.log has the reason"
+        );
+    }
+    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+    for Dead { body, .. } in look(&sqs, &queue(&sqs, "spool-dead").await?).await? {
+        match serde_json::from_str::<Spooled>(&body) {
+            Ok(spooled) => *waiting.entry(spooled.topic).or_default() += spooled.events.len(),
+            Err(_) => println!("  ! a message in {STACK}-spool-dead cannot be read"),
+        }
+    }
+    for (topic, events) in waiting {
+        println!(
+            "  ! {events} accepted events of the topic '{topic}' wait in {STACK}-spool-dead: no table takes it; with its \
+             entry and schema back they go their way at the next start"
+        );
+    }
+    Ok(())
+}
+
+/// The topics that collect-events knows and cannot serve.
+async fn closed_topics(stack: &Stack) -> Result<Vec<String>> {
+    #[derive(Deserialize)]
+    struct Health {
+        topics_unavailable: Vec<String>,
+    }
+    let event: Value = serde_json::from_str(include_str!("../../events/collect-events/health.json"))?;
+    let answer = stack.functions.invoke("CollectEvents", &event).await?;
+    let body = answer["body"].as_str().with_context(|| format!("collect-events answered {answer}"))?;
+    Ok(serde_json::from_str::<Health>(body)?.topics_unavailable)
+}
+
+async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> Result<String> {
+    let name = format!("{STACK}-{name}");
+    let found = sqs.get_queue_url().queue_name(&name).send().await.with_context(|| format!("no queue {name}"))?;
+    found.queue_url.with_context(|| format!("the queue {name} has no address"))
+}
+
+/// Every message of a queue that nobody else reads; each comes back after a moment.
+async fn look(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<Vec<Dead>> {
+    let mut seen = BTreeSet::new();
+    let mut found = Vec::new();
+    loop {
+        let receive = sqs.receive_message().queue_url(url).max_number_of_messages(10).visibility_timeout(LOOK_SECONDS);
+        let answer = receive.send().await.with_context(|| format!("cannot look into {url}"))?;
+        let before = found.len();
+        for message in answer.messages.unwrap_or_default() {
+            if seen.insert(message.message_id.unwrap_or_default()) {
+                let (body, handle) = (message.body.unwrap_or_default(), message.receipt_handle.unwrap_or_default());
+                found.push(Dead { body, handle });
+            }
+        }
+        if found.len() == before {
+            return Ok(found);
+        }
+    }
+}
