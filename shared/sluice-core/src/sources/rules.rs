@@ -225,11 +225,6 @@ fn version(entry: &Entry, report: &mut Report) {
             format!("the version_column '{name}' is a {}; take a bigint, decimal, timestamp or date", kind.value);
         tell(entry, report, place, text);
     }
-    if !column.required {
-        let text =
-            format!("column '{name}' is the version and must be required: without one no row is newer than another");
-        tell(entry, report, column.place, text);
-    }
 }
 
 /// A source that shows no columns has no drift, and a mode would change nothing.

@@ -119,7 +119,7 @@ tables:
 }
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 48] = [
+const MISTAKES: [(&str, &str, &str); 47] = [
     (
         "state, type: text, one_of: [open, paid]",
         "state, type: bigint, one_of: [\"1\", \"2\"]",
@@ -173,7 +173,6 @@ const MISTAKES: [(&str, &str, &str); 48] = [
     ("version_column: at", "version_column: state", "the version_column 'state' is a text"),
     ("version_column: at", "version_column: id", "'id' is in the key"),
     ("version_column: at", "version_column: changed", "the version_column 'changed' is none of its columns"),
-    ("at, type: timestamp, required: true", "at, type: timestamp", "column 'at' is the version and must be required"),
     ("cursor: id", "cursor: at", "the cursor 'at' is a timestamp and must be a bigint"),
     ("cursor: id", "cursor: nr", "the cursor 'nr' is none of its columns"),
     ("schedule: daily 0, 9", "schedule: daily 0, 0", "'daily 0, 0' is no schedule"),
