@@ -4,7 +4,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     future::Future,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,12 +11,11 @@ use chrono::{DateTime, Utc};
 use futures::future;
 use serde_json::Value;
 use sluice_core::{
-    Error, Kind, Result,
+    Error, Result,
     port::{Later, Secrets},
 };
-use sluice_kafka::{Credentials, KafkaConfig, Message, Producer};
-use sluice_lambda::policy;
-use tokio::sync::Mutex;
+use sluice_kafka::{Cluster, Message, is_away};
+use sluice_lambda::hint;
 use tracing::warn;
 
 use crate::{check::Valid, spool};
@@ -53,12 +51,6 @@ pub enum Reach {
     Untried,
     Reached,
     Away { since: Instant },
-}
-
-/// Whether an error is about Kafka as a whole. Any other is about the topic, or about what was sent to it, and other topics
-/// are as well as before.
-fn is_away(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Unavailable | Kind::Timeout)
 }
 
 /// Kafka with the spool behind it.
@@ -125,7 +117,7 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     }
 
     fn failed(&self, topic: &str, error: &Error, now: Instant) {
-        let (kind, hint) = (error.kind(), policy(error.kind()).hint);
+        let (kind, hint) = (error.kind(), hint(error));
         if is_away(error) {
             self.reach.set(Reach::Away { since: now });
             warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka is away, events are spooled");
@@ -136,52 +128,8 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     }
 }
 
-/// The cluster, connected on first use and anew after it was away.
-pub struct Broker<S> {
-    config: KafkaConfig,
-    secrets: S,
-    patience: Duration,
-    producer: Mutex<Option<Arc<Producer>>>,
-}
-
-impl<S: Secrets> Broker<S> {
-    pub fn new(config: KafkaConfig, secrets: S, patience: Duration) -> Self {
-        Broker { config, secrets, patience, producer: Mutex::default() }
-    }
-
-    async fn producer(&self) -> Result<Arc<Producer>> {
-        let mut held = self.producer.lock().await;
-        if let Some(producer) = held.as_ref() {
-            return Ok(Arc::clone(producer));
-        }
-        let credentials = match &self.config.secret {
-            Some(name) => {
-                let secret = self.secrets.get(name).await?;
-                serde_json::from_str(secret.expose()).map_err(|error| {
-                    // serde's message may quote the value: keep only where it stopped.
-                    Error::config("the Kafka secret is not JSON of username, password and ca_pem")
-                        .with("secret", name)
-                        .with("column", error.column())
-                })?
-            }
-            None => Credentials::default(),
-        };
-        let producer = Arc::new(Producer::connect_with(&self.config, &credentials, self.patience).await?);
-        *held = Some(Arc::clone(&producer));
-        Ok(producer)
-    }
-}
-
-impl<S: Secrets> Log for Broker<S> {
+impl<S: Secrets> Log for Cluster<S> {
     async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
-        let attempt = async { self.producer().await?.produce(topic, messages).await.map(drop) };
-        let outcome = tokio::time::timeout(self.patience, attempt).await.unwrap_or_else(|_| {
-            Err(Error::new(Kind::Timeout, "Kafka has not answered in time").with("topic", topic).exhausted())
-        });
-        if outcome.as_ref().is_err_and(is_away) {
-            // A connection that failed half way may hold anything.
-            *self.producer.lock().await = None;
-        }
-        outcome
+        Cluster::produce(self, topic, messages).await
     }
 }

@@ -10,14 +10,15 @@ use sluice_core::{
     Result,
     port::{Later, Secrets},
 };
-use sluice_lambda::{Invocation, policy};
+use sluice_kafka::Cluster;
+use sluice_lambda::{Invocation, hint};
 use tracing::error;
 
 use crate::{
     Config,
     auth::Guard,
     collector::Collector,
-    delivery::{Broker, Delivery, Log},
+    delivery::{Delivery, Log},
     event::{Answer, Event},
     openapi,
     rate::Bucket,
@@ -28,13 +29,13 @@ use crate::{
 const SIDE_BY_SIDE: usize = 4;
 
 /// What the function holds between invocations.
-pub type Deps = Collector<Broker<CachedSecrets>, DelayQueue, FreshSecrets>;
+pub type Deps = Collector<Cluster<CachedSecrets>, DelayQueue, FreshSecrets>;
 
 impl Deps {
     /// Builds the clients. Nothing is called yet: secrets are fetched and Kafka is connected on first use.
     pub async fn connect(config: Config) -> Result<Self> {
         let aws = sluice_aws::sdk_config().await;
-        let broker = Broker::new(config.kafka, CachedSecrets::new(&aws), config.kafka_patience);
+        let cluster = Cluster::new(config.kafka, CachedSecrets::new(&aws), config.kafka_patience);
         Ok(Collector {
             lake_id: config.lake_id,
             document: openapi::document(&config.catalogue, config.limits)?,
@@ -44,7 +45,7 @@ impl Deps {
             bucket: RefCell::new(Bucket::new(config.rate, config.burst, Instant::now())),
             guard: Guard::new(FreshSecrets::new(&aws), config.secret),
             delivery: Delivery::new(
-                broker,
+                cluster,
                 DelayQueue::new(&aws, config.spool_url),
                 DelayQueue::new(&aws, config.spool_dead_url),
             ),
@@ -104,7 +105,7 @@ async fn drain<K: Log, Q: Later, S: Secrets>(batch: SqsEvent, deps: &Collector<K
             let sent = send(&id, message.body.as_deref().unwrap_or_default(), deps);
             let error = Box::pin(sent).await.err()?;
             error!(
-                message_id = id, error = error.chain(), error_kind = %error.kind(), hint = policy(error.kind()).hint,
+                message_id = id, error = error.chain(), error_kind = %error.kind(), hint = hint(&error),
                 "a message of the spool stays there"
             );
             let mut failure = BatchItemFailure::default();

@@ -14,7 +14,7 @@ pub use bus::EventBus;
 pub use error::{HttpStatus, classify};
 pub use lake::S3Lake;
 pub use later::DelayQueue;
-pub use secrets::{CachedSecrets, FreshSecrets, secret_json, with_secret};
+pub use secrets::{CachedSecrets, FreshSecrets};
 
 /// Region, credentials and HTTP client, shared by every client of a function.
 pub async fn sdk_config() -> SdkConfig {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
-use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
+use sluice_core::{Error, Result, Secret, port::Secrets};
 
 use crate::{SdkConfig, error::classify};
 
@@ -61,119 +61,5 @@ impl Secrets for CachedSecrets {
 
     fn forget(&self, name: &str) {
         self.known().remove(name);
-    }
-}
-
-/// Works with a secret whose value is a JSON object. When the other side refuses it, the secret is read once more, and if it
-/// was rotated meanwhile the work is done again with the new one.
-pub async fn with_secret<T: for<'de> serde::Deserialize<'de>, R>(
-    secrets: &impl Secrets,
-    name: &str,
-    work: impl AsyncFn(T) -> Result<R>,
-) -> Result<R> {
-    let secret = secrets.get(name).await?;
-    let refused = match work(parse(&secret, name)?).await {
-        Err(error) if error.kind() == Kind::Auth => error,
-        done => return done,
-    };
-    secrets.forget(name);
-    let fresh = secrets.get(name).await?;
-    if fresh == secret { Err(refused) } else { work(parse(&fresh, name)?).await }
-}
-
-/// Reads a secret whose value is a JSON object into a type. The error names the secret, never its content.
-pub async fn secret_json<T: for<'de> serde::Deserialize<'de>>(secrets: &impl Secrets, name: &str) -> Result<T> {
-    parse(&secrets.get(name).await?, name)
-}
-
-fn parse<T: for<'de> serde::Deserialize<'de>>(secret: &Secret, name: &str) -> Result<T> {
-    serde_json::from_str(secret.expose()).map_err(|error| {
-        // serde's message may quote the value: keep only where it stopped.
-        Error::config("the secret's JSON does not have the fields this function needs; see its README")
-            .with("secret", name)
-            .with("line", error.line())
-            .with("column", error.column())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::cell::{Cell, RefCell};
-
-    use futures::executor::block_on;
-    use serde::Deserialize;
-
-    use super::*;
-
-    /// A store whose secret is rotated behind a cache's back.
-    struct Rotated {
-        stored: &'static str,
-        cached: RefCell<Option<Secret>>,
-        reads: Cell<u32>,
-    }
-
-    impl Rotated {
-        fn new(cached: &'static str, stored: &'static str) -> Self {
-            Rotated { stored, cached: RefCell::new(Some(Secret::new(cached))), reads: Cell::new(0) }
-        }
-    }
-
-    impl Secrets for Rotated {
-        async fn get(&self, _: &str) -> Result<Secret> {
-            let cached = self.cached.borrow().clone();
-            Ok(cached.unwrap_or_else(|| {
-                self.reads.set(self.reads.get() + 1);
-                let secret = Secret::new(self.stored);
-                self.cached.replace(Some(secret.clone()));
-                secret
-            }))
-        }
-
-        fn forget(&self, _: &str) {
-            self.cached.replace(None);
-        }
-    }
-
-    #[derive(Deserialize)]
-    struct Token {
-        token: Secret,
-    }
-
-    /// Work that takes only the token `new`; how often it was tried, and how it ended.
-    fn tried(secrets: &Rotated, refusal: Kind) -> (u32, Result<()>) {
-        let tries = Cell::new(0);
-        let ended = block_on(with_secret(secrets, "s", async |token: Token| {
-            tries.set(tries.get() + 1);
-            if token.token.expose() == "new" { Ok(()) } else { Err(Error::new(refusal, "refused")) }
-        }));
-        (tries.get(), ended)
-    }
-
-    const OLD: &str = r#"{"token": "old"}"#;
-    const NEW: &str = r#"{"token": "new"}"#;
-
-    #[test]
-    fn a_rotated_secret_is_read_once_more_after_a_refusal() {
-        let secrets = Rotated::new(OLD, NEW);
-        let (tries, ended) = tried(&secrets, Kind::Auth);
-        assert!(ended.is_ok());
-        assert_eq!((tries, secrets.reads.get()), (2, 1));
-        assert_eq!(tried(&secrets, Kind::Auth).0, 1, "the new one is remembered");
-    }
-
-    #[test]
-    fn a_secret_that_is_wrong_and_unchanged_is_not_tried_twice() {
-        let secrets = Rotated::new(OLD, OLD);
-        let (tries, ended) = tried(&secrets, Kind::Auth);
-        assert_eq!(ended.expect_err("refused").kind(), Kind::Auth);
-        assert_eq!((tries, secrets.reads.get()), (1, 1));
-    }
-
-    #[test]
-    fn other_failures_do_not_cost_a_read() {
-        let secrets = Rotated::new(OLD, NEW);
-        let (tries, ended) = tried(&secrets, Kind::Unavailable);
-        assert_eq!(ended.expect_err("away").kind(), Kind::Unavailable);
-        assert_eq!((tries, secrets.reads.get()), (1, 0));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sluice_core::{Error, Kind, Result, Secret, env::Env, port::Secrets};
+use sluice_core::{Kind, Result, Secret, env::Env, port::Secrets, with_secret};
 use sluice_http::{Client, Request, Response, RetryPolicy};
 use sluice_pipeline::dispatch::{JobRun, JobState, Jobs};
 
@@ -50,21 +50,17 @@ impl<'a, S: Secrets> DbtCloud<'a, S> {
     }
 
     async fn send(&self, attempt: &str, request: Request, policy: &RetryPolicy) -> Result<Response> {
-        let token = self.token().await?;
-        let request = request.secret_header("authorization", token).header("accept", "application/json");
-        self.http.send(&request, policy, |response| classify(attempt, response)).await
-    }
-
-    async fn token(&self) -> Result<Secret> {
         #[derive(Deserialize)]
         struct Token {
-            token: String,
+            token: Secret,
         }
-        let secret = self.secrets.get(&self.config.secret).await?;
-        let Token { token } = serde_json::from_str(secret.expose()).map_err(|_| {
-            Error::config("the dbt secret is not of the form {\"token\": …}").with("secret", &self.config.secret)
-        })?;
-        Ok(Secret::new(format!("Token {token}")))
+        // A refusal has done nothing, so that even a start may be sent again with a new token.
+        with_secret(self.secrets, &self.config.secret, async |Token { token }| {
+            let token = Secret::new(format!("Token {}", token.expose()));
+            let request = request.clone().secret_header("authorization", token).header("accept", "application/json");
+            self.http.send(&request, policy, |response| classify(attempt, response)).await
+        })
+        .await
     }
 }
 

@@ -90,7 +90,7 @@ impl KafkaConfig {
 
 /// The secret: `{"username", "password"}`, which is also the form that Amazon MSK demands; `ca_pem` for a cluster whose
 /// certificates come from an authority of its own.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct Credentials {
     #[serde(default)]
     pub username: Option<String>,

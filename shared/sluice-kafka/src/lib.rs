@@ -5,6 +5,7 @@
 //! Nothing here consumes from a broker: on AWS the event source mapping does, on one machine the poller in `local/`.
 
 pub mod avro;
+mod cluster;
 mod config;
 mod ends;
 mod error;
@@ -17,6 +18,7 @@ mod registry;
 mod response;
 mod security;
 
+pub use cluster::{Cluster, is_away};
 pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
 pub use event::{Header, KafkaEvent, PartitionRecords, Record};
 pub use formats::Formats;

@@ -6,8 +6,9 @@ use base64_simd::STANDARD;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 use sluice_core::{
-    Error, Kind, Result, Secret,
+    Kind, Result, Secret,
     port::{Clock, Secrets, SystemClock},
+    with_secret,
 };
 use sluice_http::{Client, Request, Response, RetryPolicy, error};
 
@@ -176,24 +177,26 @@ impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
     /// `None` when the registry says that there is no such schema.
     async fn get(&self, path: &str) -> Result<Option<Answer>> {
         let url = format!("{}/{path}", self.config.url.trim_end_matches('/'));
-        let mut request = Request::get(&url).header("accept", CONTENT_TYPE);
-        if let Some(name) = &self.config.secret {
-            request = request.secret_header("authorization", self.authorization(name).await?);
-        }
-        let answer = self.http.send(&request, &self.retry, classify).await;
+        let request = Request::get(&url).header("accept", CONTENT_TYPE);
+        let answer = match &self.config.secret {
+            None => self.http.send(&request, &self.retry, classify).await,
+            Some(name) => {
+                with_secret(&self.secrets, name, async |credentials: Credentials| {
+                    let request = request.clone().secret_header("authorization", credentials.authorization());
+                    self.http.send(&request, &self.retry, classify).await
+                })
+                .await
+            }
+        };
         let answer = answer.map_err(|error| error.with("registry", &self.config.url))?;
         if answer.status == 404 { Ok(None) } else { answer.json().map(Some) }
     }
+}
 
-    async fn authorization(&self, name: &str) -> Result<Secret> {
-        let secret = self.secrets.get(name).await?;
-        // The parser's message is left out: it could show the secret.
-        let Credentials { api_key, api_secret } = serde_json::from_str(secret.expose()).map_err(|_| {
-            Error::config("the schema registry's secret is not {\"api_key\": …, \"api_secret\": …}")
-                .with("secret", name)
-        })?;
-        let pair = format!("{api_key}:{}", api_secret.expose());
-        Ok(Secret::new(format!("Basic {}", STANDARD.encode_to_string(pair))))
+impl Credentials {
+    fn authorization(&self) -> Secret {
+        let pair = format!("{}:{}", self.api_key, self.api_secret.expose());
+        Secret::new(format!("Basic {}", STANDARD.encode_to_string(pair)))
     }
 }
 

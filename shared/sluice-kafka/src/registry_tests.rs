@@ -50,7 +50,9 @@ impl Fake {
                 let path = head.split(' ').nth(1).expect("a path").trim_start_matches("/registry/").to_owned();
                 let header = head.lines().find_map(|line| line.strip_prefix("authorization: ")).unwrap_or_default();
                 serving.asked.lock().expect("unbroken").push((path.clone(), header.to_owned()));
-                let (status, body) = {
+                let (status, body) = if header == REFUSED {
+                    (401, json!({"error_code": 401, "message": "Unauthorized"}).to_string())
+                } else {
                     let mut answers = serving.answers.lock().expect("unbroken");
                     let list = answers.get_mut(&path).unwrap_or_else(|| panic!("nobody expected {path}"));
                     if list.len() > 1 { list.remove(0) } else { list[0].clone() }
@@ -65,7 +67,7 @@ impl Fake {
 
     fn registry(&self, secret: Option<&str>) -> Registry<OneSecret, Seconds> {
         let config = RegistryConfig { url: self.url.clone(), secret: secret.map(str::to_owned) };
-        let registry = Registry::new(config, Client::new().expect("a client"), OneSecret);
+        let registry = Registry::new(config, Client::new().expect("a client"), OneSecret::default());
         registry.with_retry(RetryPolicy::without_waits(3)).with_clock(Seconds::default())
     }
 
@@ -90,20 +92,39 @@ impl Clock for Seconds {
     }
 }
 
-struct OneSecret;
+/// The registry's secret; the one named `rotated` is remembered as it was until it is refused.
+#[derive(Default)]
+struct OneSecret(Mutex<bool>);
+
+/// `key:old`.
+const REFUSED: &str = "Basic a2V5Om9sZA==";
 
 impl Secrets for OneSecret {
     async fn get(&self, name: &str) -> Result<Secret> {
+        let is_read_again = *self.0.lock().expect("unbroken");
         Ok(Secret::new(match name {
-            "good" => r#"{"api_key": "key", "api_secret": "s3cret"}"#,
+            "rotated" if !is_read_again => r#"{"api_key": "key", "api_secret": "old"}"#,
+            "good" | "rotated" => r#"{"api_key": "key", "api_secret": "s3cret"}"#,
             _ => r#"{"password": "s3cret"}"#,
         }))
+    }
+
+    fn forget(&self, _: &str) {
+        *self.0.lock().expect("unbroken") = true;
     }
 }
 
 fn schema() -> Value {
     let schema = json!({"type": "record", "name": "R", "fields": [{"name": "n", "type": "int"}]});
     json!({"schema": schema.to_string()})
+}
+
+#[tokio::test]
+async fn a_rotated_key_of_the_registry_is_read_again_after_a_refusal() {
+    let fake = Fake::start([("schemas/ids/7", vec![(200, schema())])]).await;
+    let registry = fake.registry(Some("rotated"));
+    registry.schema(7).await.expect("an answer").expect("a schema");
+    assert_eq!(fake.asked().len(), 2, "refused once, then let in");
 }
 
 #[tokio::test]

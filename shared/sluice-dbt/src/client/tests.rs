@@ -13,12 +13,28 @@ use serde_json::{Value, json};
 
 use super::*;
 
-struct OneSecret;
+/// The dbt secret; what is remembered of it may be older.
+struct OneSecret {
+    remembered: Mutex<&'static str>,
+}
+
+impl OneSecret {
+    const CURRENT: &str = "t0ken";
+
+    fn remembering(token: &'static str) -> Self {
+        OneSecret { remembered: Mutex::new(token) }
+    }
+}
 
 impl Secrets for OneSecret {
     async fn get(&self, name: &str) -> Result<Secret> {
         assert_eq!(name, "stage/dbt");
-        Ok(Secret::new(r#"{"token": "t0ken"}"#))
+        let token = *self.remembered.lock().expect("unbroken");
+        Ok(Secret::new(json!({ "token": token }).to_string()))
+    }
+
+    fn forget(&self, _: &str) {
+        *self.remembered.lock().expect("unbroken") = Self::CURRENT;
     }
 }
 
@@ -29,6 +45,7 @@ struct Server {
     script: Script,
     config: DbtCloudConfig,
     http: Client,
+    secrets: OneSecret,
 }
 
 impl Server {
@@ -40,11 +57,12 @@ impl Server {
         let router = Router::new().fallback(answer).with_state(Arc::clone(&script));
         tokio::spawn(async move { axum::serve(listener, router).await });
         let config = DbtCloudConfig { url, account_id: 3, job_id: 5, secret: "stage/dbt".into() };
-        Server { script, config, http: Client::new().expect("a client") }
+        let secrets = OneSecret::remembering(OneSecret::CURRENT);
+        Server { script, config, http: Client::new().expect("a client"), secrets }
     }
 
     fn jobs(&self) -> DbtCloud<'_, OneSecret> {
-        DbtCloud::new(&self.http, &OneSecret, &self.config)
+        DbtCloud::new(&self.http, &self.secrets, &self.config)
     }
 
     fn asked(&self) -> Vec<(String, String)> {
@@ -54,7 +72,9 @@ impl Server {
 
 async fn answer(State(script): State<Script>, asked: Asked) -> (StatusCode, String) {
     let (parts, body) = asked.into_parts();
-    assert_eq!(parts.headers["authorization"], "Token t0ken");
+    if parts.headers["authorization"] != "Token t0ken" {
+        return (StatusCode::UNAUTHORIZED, json!({"status": {"user_message": "Invalid token."}}).to_string());
+    }
     let body = to_bytes(body, 1 << 20).await.expect("a body");
     let mut script = script.lock().expect("the script");
     script.1.push((format!("{} {}", parts.method, parts.uri), String::from_utf8_lossy(&body).into_owned()));
@@ -113,4 +133,15 @@ async fn a_run_is_cancelled_by_its_id() {
     let server = Server::start([(200, enveloped(json!({"id": 9, "status": 30})))]).await;
     server.jobs().cancel("9").await.expect("an answer");
     assert_eq!(server.asked()[0].0, "POST /api/v2/accounts/3/runs/9/cancel/");
+}
+
+#[tokio::test]
+async fn a_rotated_token_is_read_again_and_the_job_is_started_once() {
+    let started = enveloped(json!({"id": 9, "status": 1, "trigger": null}));
+    let mut server = Server::start([(200, started), (200, enveloped(json!([])))]).await;
+    server.secrets = OneSecret::remembering("t0ken-of-last-year");
+    assert_eq!(server.jobs().start("why", &[]).await.expect("a run").id, "9");
+    assert_eq!(server.jobs().recent("why").await.expect("an answer"), []);
+    let asked: Vec<String> = server.asked().into_iter().map(|(request, _)| request).collect();
+    assert_eq!(asked.len(), 2, "what was refused has started nothing: {asked:?}");
 }

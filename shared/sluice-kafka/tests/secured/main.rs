@@ -4,14 +4,14 @@
 mod front;
 mod scram;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use chrono::DateTime;
 use front::{Front, Login};
 use rskafka::client::{ClientBuilder, partition::UnknownTopicHandling};
-use sluice_core::Secret;
-use sluice_kafka::{Credentials, KafkaConfig, Mechanism, Message, Producer, SecurityProtocol};
+use sluice_core::{Kind, Secret, port::Secrets};
+use sluice_kafka::{Cluster, Credentials, KafkaConfig, Mechanism, Message, Producer, SecurityProtocol};
 
 /// Names the variable that must hold the address of a Kafka broker that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_KAFKA";
@@ -56,8 +56,58 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
     }
 }
 
-async fn is_refused(config: &KafkaConfig, credentials: &Credentials) -> bool {
-    Producer::connect_with(config, credentials, IMPATIENCE).await.is_err()
+async fn refusal(config: &KafkaConfig, credentials: &Credentials) -> Kind {
+    Producer::connect_with(config, credentials, IMPATIENCE).await.err().expect("a refusal").kind()
+}
+
+/// The Kafka secret, which is rotated when it was refused.
+struct Rotated {
+    old: Secret,
+    new: Secret,
+    refused: Cell<bool>,
+}
+
+impl Rotated {
+    fn new(old: &str, new: &str, front: &Front) -> Self {
+        let secret = |password: &str| {
+            let value = serde_json::json!({"username": USER, "password": password, "ca_pem": front.ca_pem});
+            Secret::new(value.to_string())
+        };
+        Rotated { old: secret(old), new: secret(new), refused: Cell::new(false) }
+    }
+}
+
+impl Secrets for Rotated {
+    async fn get(&self, _: &str) -> sluice_core::Result<Secret> {
+        Ok(if self.refused.get() { self.new.clone() } else { self.old.clone() })
+    }
+
+    fn forget(&self, _: &str) {
+        self.refused.set(true);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_password_is_read_again_and_a_wrong_one_is_an_auth_error() {
+    let logins = [
+        (Mechanism::Plain, Login::Plain { user: USER, password: PASSWORD }),
+        (
+            Mechanism::ScramSha512,
+            Login::Scram { digest: scram::Digest::Sha512, user: USER, password: PASSWORD, honest: true },
+        ),
+    ];
+    for (mechanism, login) in logins {
+        let front = Front::start(&broker(), login).await;
+        let secret = Some("kafka".to_owned());
+        let config = KafkaConfig { secret, ..config(&front, SecurityProtocol::SaslSsl, mechanism) };
+        let produced = async |secrets: Rotated| {
+            let cluster = Cluster::new(config.clone(), secrets, Duration::from_secs(4));
+            // The topic is not there: whoever learns that has been let in.
+            cluster.produce("no-such-topic", Vec::new()).await.expect_err("no topic").kind()
+        };
+        assert_eq!(produced(Rotated::new("old", PASSWORD, &front)).await, Kind::NotFound);
+        assert_eq!(produced(Rotated::new("old", "old", &front)).await, Kind::Auth);
+    }
 }
 
 #[tokio::test]
@@ -65,11 +115,17 @@ async fn records_travel_encrypted_to_a_server_that_proves_who_it_is() {
     let front = Front::start(&broker(), Login::None).await;
     let config = config(&front, SecurityProtocol::Ssl, Mechanism::default());
     produces("ssl", &config, &credentials(PASSWORD, &front)).await;
-    assert!(is_refused(&config, &Credentials::default()).await, "no public authority has signed this certificate");
+    let refused = async |config: &KafkaConfig, credentials: &Credentials| {
+        assert_eq!(refusal(config, credentials).await, Kind::Unavailable);
+    };
+    // No public authority has signed this certificate.
+    refused(&config, &Credentials::default()).await;
     let other = Front::start(&broker(), Login::None).await;
-    assert!(is_refused(&config, &credentials(PASSWORD, &other)).await, "another authority");
+    // Another authority.
+    refused(&config, &credentials(PASSWORD, &other)).await;
     let plain = KafkaConfig { protocol: SecurityProtocol::Plaintext, ..config };
-    assert!(is_refused(&plain, &Credentials::default()).await, "the front takes nothing in clear");
+    // The front takes nothing in clear.
+    refused(&plain, &Credentials::default()).await;
 }
 
 #[tokio::test]
@@ -77,12 +133,12 @@ async fn a_user_proves_itself_with_plain() {
     let front = Front::start(&broker(), Login::Plain { user: USER, password: PASSWORD }).await;
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::Plain);
     produces("plain", &config, &credentials(PASSWORD, &front)).await;
-    assert!(is_refused(&config, &credentials("wrong", &front)).await);
+    assert_eq!(refusal(&config, &credentials("wrong", &front)).await, Kind::Auth);
     let anonymous = KafkaConfig { protocol: SecurityProtocol::Ssl, ..config.clone() };
-    assert!(is_refused(&anonymous, &credentials(PASSWORD, &front)).await);
+    assert_eq!(refusal(&anonymous, &credentials(PASSWORD, &front)).await, Kind::Unavailable);
     let nameless = Credentials { username: None, ..credentials(PASSWORD, &front) };
     let error = Producer::connect_with(&config, &nameless, IMPATIENCE).await.err().expect("an error");
-    assert_eq!(error.kind(), sluice_core::Kind::Config);
+    assert_eq!(error.kind(), Kind::Config);
 }
 
 #[tokio::test]
@@ -95,13 +151,14 @@ async fn a_user_and_the_server_prove_themselves_with_scram() {
         let front = Front::start(&broker(), login).await;
         let config = config(&front, SecurityProtocol::SaslSsl, mechanism);
         produces(topic, &config, &credentials(PASSWORD, &front)).await;
-        assert!(is_refused(&config, &credentials("wrong", &front)).await);
+        assert_eq!(refusal(&config, &credentials("wrong", &front)).await, Kind::Auth);
         let other = if mechanism == Mechanism::ScramSha256 { Mechanism::ScramSha512 } else { Mechanism::ScramSha256 };
-        assert!(is_refused(&KafkaConfig { mechanism: other, ..config }, &credentials(PASSWORD, &front)).await);
+        let other = KafkaConfig { mechanism: other, ..config };
+        assert_eq!(refusal(&other, &credentials(PASSWORD, &front)).await, Kind::Config);
     }
     // A server that lets everybody in, to hear what they say, does not know the password and cannot sign.
     let login = Login::Scram { digest: scram::Digest::Sha512, user: USER, password: PASSWORD, honest: false };
     let front = Front::start(&broker(), login).await;
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::ScramSha512);
-    assert!(is_refused(&config, &credentials(PASSWORD, &front)).await);
+    assert_eq!(refusal(&config, &credentials(PASSWORD, &front)).await, Kind::Auth);
 }
