@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluice_core::{Sources, env::Env};
+use sluice_core::{LakeId, Sources, env::Env};
 use sluice_dbt::{DbtCloudConfig, DbtProjectConfig};
 use sluice_pipeline::dispatch::Policy;
 use sluice_snowflake::SnowflakeConfig;
@@ -10,6 +10,8 @@ use sluice_snowflake::SnowflakeConfig;
 #[derive(Debug)]
 pub struct Config {
     pub lake_bucket: String,
+    /// Which platform the metrics are of.
+    pub lake_id: LakeId,
     pub bus_name: String,
     /// The function's own queue, for looking at a run again.
     pub queue_url: String,
@@ -38,6 +40,7 @@ impl Config {
         };
         Config {
             lake_bucket: env.required("SLUICE_LAKE_BUCKET"),
+            lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             bus_name: env.required("SLUICE_BUS_NAME"),
             queue_url: env.required("SLUICE_DBT_QUEUE_URL"),
             policy,

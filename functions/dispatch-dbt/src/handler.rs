@@ -4,13 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
-use sluice_core::{Result, RunId, port::SystemClock};
-use sluice_lambda::{Invocation, each_message};
+use sluice_core::{
+    InChain, Result,
+    port::{Later, SystemClock},
+};
+use sluice_lambda::{Invocation, Message as Received, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
 use sluice_snowflake::{Account, SqlApi};
 use tokio::time::Instant;
 use tracing::info;
-use uuid::Uuid;
 
 use crate::{
     Config,
@@ -40,9 +42,16 @@ pub struct Deps {
 pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
     match event {
         Event::Batch(batch) => {
-            Ok(each_message(batch, async |body| deps.dispatch(&event::parse(body)?, invocation).await).await)
+            let message = async |message: Received<'_>, invocation: &Invocation| {
+                let queue = InChain::new(&deps.queue, message.hops);
+                deps.dispatch(&event::parse(message.body)?, &queue, invocation).await
+            };
+            Ok(each_message(batch, &deps.config.lake_id, invocation, message).await)
         }
-        Event::Sweep(sweep) => deps.dispatch(&sweep.message(), invocation).await.map(|()| SqsBatchResponse::default()),
+        Event::Sweep(sweep) => {
+            invocation.is_one_run();
+            deps.dispatch(&sweep.message(), &deps.queue, invocation).await.map(|()| SqsBatchResponse::default())
+        }
     }
 }
 
@@ -63,27 +72,23 @@ impl Deps {
         })
     }
 
-    async fn dispatch(&self, message: &Message, invocation: &Invocation) -> Result<()> {
+    async fn dispatch(&self, message: &Message, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
-        let ledger = SnowflakeLedger {
-            statements: &statements,
-            sources: &self.config.sources,
-            tag: format!("sluice:dispatch:{}", invocation.run_id),
-        };
+        let ledger =
+            SnowflakeLedger { statements: &statements, sources: &self.config.sources, run_id: &invocation.run_id };
         let jobs = Dbt::of(self);
         let dispatch = Dispatch {
             store: &self.store,
             ledger: &ledger,
             jobs: &jobs,
             bus: &self.bus,
-            later: &self.queue,
+            later: queue,
             clock: &SystemClock,
             policy: self.config.policy,
         };
-        // The messages of a batch are handled side by side: with one id for all, each would take another's claim for its own.
-        let run_id = RunId(Uuid::now_v7().to_string());
-        let outcome = dispatch.handle(message, &run_id).await?;
-        info!(asked = ?message, dispatch_id = %run_id, ?outcome, "dispatched");
+        // Each message of a batch has a run id of its own: with one for all, each would take another's claim for its own.
+        let outcome = dispatch.handle(message, &invocation.run_id).await?;
+        info!(asked = ?message, ?outcome, "dispatched");
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! The dispatch loop's ledger: what the warehouse holds, asked over the SQL API.
 
 use sluice_core::{
-    Error, Loader, Result, Sources,
+    Error, Loader, Result, RunId, Sources,
     port::{Row, Statements, required},
 };
 use sluice_pipeline::dispatch::{Claim, End, Ledger, Positions};
@@ -12,12 +12,13 @@ use uuid::Uuid;
 pub struct SnowflakeLedger<'a, S> {
     pub statements: &'a S,
     pub sources: &'a Sources,
-    pub tag: String,
+    /// The run that asks.
+    pub run_id: &'a RunId,
 }
 
 impl<S: Statements> SnowflakeLedger<'_, S> {
-    async fn execute(&self, statement: &str) -> Result<Vec<Row>> {
-        self.statements.execute(statement, Uuid::new_v4(), &self.tag).await
+    async fn execute(&self, run_id: &RunId, statement: &str) -> Result<Vec<Row>> {
+        self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:dispatch:{run_id}")).await
     }
 }
 
@@ -26,11 +27,11 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
     /// or loads is not there yet.
     async fn positions(&self) -> Result<Positions> {
         let mut positions = Positions::new();
-        for row in self.execute(&ledger::positions()).await? {
+        for row in self.execute(self.run_id, &ledger::positions()).await? {
             positions.insert(required(&row, "table_name")?.parse()?, position(&row)?);
         }
         for table in self.sources.tables.iter().filter(|table| table.loader == Loader::Streaming) {
-            let rows = self.execute(&ledger::streaming_position(&table.table)).await?;
+            let rows = self.execute(self.run_id, &ledger::streaming_position(&table.table)).await?;
             let count = rows.first().map_or(Ok(0), position)?;
             if count > 0 {
                 positions.insert(table.table.clone(), count);
@@ -63,7 +64,7 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
             started_at: claim.claimed_at,
             finished_at: end.ended_at,
         };
-        self.execute(&ledger::dbt_run(&run)).await.map(drop)
+        self.execute(&claim.run_id, &ledger::dbt_run(&run)).await.map(drop)
     }
 }
 

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Result, Secret,
     extract::{ExtractRequest, ExtractSummary},
     port::{Bus, ObjectStore, Secrets, SystemClock},
+    with_secret,
 };
 use sluice_lambda::Invocation;
 use sluice_pipeline::extract;
-use tracing::info;
 
 use crate::{
     Config,
@@ -58,19 +58,14 @@ pub async fn handle(
 ) -> Result<ExtractSummary> {
     let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
-    let summary = with_secret(secrets, &config.secret, async |Credentials { app_id }| {
+    with_secret(secrets, &config.secret, async |Credentials { app_id }| {
         let client = Client::new(http.clone(), &config.url, app_id);
         let time = invocation.time_left(RESERVE);
         let mut source = OpenExchangeRates { store, client, share: config.daily_share, time };
         let (lake, run_id) = (&config.lake_id, &invocation.run_id);
         extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
     })
-    .await?;
-    info!(
-        table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
-        rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"
-    );
-    Ok(summary)
+    .await
 }
 
 #[cfg(test)]

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config, with_secret};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Error, Result,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{Bus, ObjectStore, Secrets, SystemClock},
     sources::Source as TableSource,
+    with_secret,
 };
 use sluice_hubspot::{Account, Client, Credentials, HubspotConfig, Limits, Read};
 use sluice_lambda::Invocation;
 use sluice_parquet::TableWriter;
 use sluice_pipeline::extract::{self, Source};
-use tracing::info;
 
 use crate::Config;
 
@@ -57,19 +57,14 @@ pub async fn handle(
 ) -> Result<ExtractSummary> {
     let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
-    let summary = with_secret(secrets, &config.secret, async |credentials: Credentials| {
+    with_secret(secrets, &config.secret, async |credentials: Credentials| {
         let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
         let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
         let mut source = Contacts::new(store, client, limits);
         let (lake, run_id) = (&config.lake_id, &invocation.run_id);
         extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
     })
-    .await?;
-    info!(
-        table = %summary.table, outcome = ?summary.outcome, sequence = summary.sequence.map(|s| s.0), rows = summary.rows,
-        rejected = summary.rejected, files = summary.files, bytes = summary.bytes, "extracted"
-    );
-    Ok(summary)
+    .await
 }
 
 /// HubSpot as the extract loop sees it: what was read becomes data files.

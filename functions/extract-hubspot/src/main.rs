@@ -10,7 +10,7 @@ async fn main() -> MainResult {
     run(async |event, invocation| {
         let is_ours = |source: &Source| matches!(source, Source::HubspotContacts);
         let run = async |request, invocation: &_| Box::pin(handle(request, invocation, &deps)).await;
-        each_due(event, &deps.config.sources, is_ours, invocation, run).await
+        each_due(event, &deps.config.sources, is_ours, &deps.store, invocation, run).await
     })
     .await
 }

@@ -2,16 +2,16 @@
 
 use arrow_array::ArrayRef;
 use serde_json::Value;
-use sluice_aws::with_secret;
 use sluice_core::{
-    Cursor, Result, Schema,
+    Cursor, Hops, InChain, Result, Schema,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
     port::{Bus, Later, ObjectStore, Secrets, SystemClock},
     sources,
     split::{Division, Slice, SplitMessage},
+    with_secret,
 };
-use sluice_lambda::{Invocation, each_due, each_message};
+use sluice_lambda::{Invocation, Message, each_due, each_message};
 use sluice_parquet::{BatchWriter, RejectedRow, Upload, batch_writer, original};
 use sluice_pipeline::{
     extract::Source,
@@ -43,15 +43,16 @@ pub async fn serve(
 ) -> Result<Answer> {
     match event {
         Event::Batch(batch) => {
-            let message =
-                async |body: &str| part(&event::parse(body)?, &invocation.another_run(), deps).await.map(drop);
-            Ok(Answer::Batch(each_message(batch, message).await))
+            let message = async |message: Message<'_>, invocation: &Invocation| {
+                part(&event::parse(message.body)?, message.hops, invocation, deps).await.map(drop)
+            };
+            Ok(Answer::Batch(each_message(batch, &deps.config.lake_id, invocation, message).await))
         }
         Event::Extract(event) => {
             let is_ours = |source: &sources::Source| matches!(source, sources::Source::Postgres { .. });
             // Boxed: one type with all layers of the clients inside is more than the compiler lays out.
             let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
-            each_due(event, &deps.config.sources, is_ours, invocation, run).await.map(Answer::Extract)
+            each_due(event, &deps.config.sources, is_ours, &deps.store, invocation, run).await.map(Answer::Extract)
         }
     }
 }
@@ -65,7 +66,7 @@ pub async fn handle(
     let table = deps.config.sources.table(&request.table)?;
     with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
         let mut source = deps.source(database);
-        deps.split().run(&mut source, table, &invocation.run_id, &request).await
+        deps.split(&deps.queue).run(&mut source, table, &invocation.run_id, &request).await
     })
     .await
 }
@@ -73,13 +74,15 @@ pub async fn handle(
 /// Serves one message about a divided read.
 pub async fn part(
     message: &SplitMessage,
+    hops: Hops,
     invocation: &Invocation,
     deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
 ) -> Result<Outcome> {
     let table = deps.config.sources.table(&message.table)?;
     let outcome = with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
         let mut source = deps.source(database);
-        deps.split().handle(&mut source, table, message, &invocation.run_id).await
+        let queue = InChain::new(&deps.queue, hops);
+        deps.split(&queue).handle(&mut source, table, message, &invocation.run_id).await
     })
     .await?;
     tracing::info!(table = %message.table, plan = message.number, part = message.part, ?outcome, "served");
@@ -91,8 +94,8 @@ impl<L: ObjectStore, B: Bus, Q: Later, K> Deps<L, B, Q, K> {
         PostgresTable { store: &self.store, database, options: self.config.options }
     }
 
-    fn split(&self) -> Split<'_, L, B, SystemClock, Q> {
-        let Deps { store, bus, queue, config, .. } = self;
+    fn split<'a, C: Later>(&'a self, queue: &'a C) -> Split<'a, L, B, SystemClock, C> {
+        let Deps { store, bus, config, .. } = self;
         Split { store, bus, clock: &SystemClock, later: queue, lake_id: &config.lake_id }
     }
 }

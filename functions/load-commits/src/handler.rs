@@ -9,10 +9,10 @@ use std::{
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{
-    Error, Kind, Loader, Result, Sequence, Table, TableId,
+    Error, InChain, Kind, Loader, Result, Sequence, Table, TableId,
     port::{Later, Statements},
 };
-use sluice_lambda::{Invocation, each_message};
+use sluice_lambda::{Invocation, Message, each_message};
 use sluice_pipeline::{
     load::{self, CommitRef, Loaded},
     log,
@@ -48,9 +48,18 @@ pub struct Deps {
 /// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
 pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
     match event {
-        Event::Batch(batch) => Ok(each_message(batch, async |body| deps.message(body, invocation).await).await),
-        Event::Sweep(_) => deps.sweep(invocation).await.map(|()| SqsBatchResponse::default()),
-        Event::Retry(Retry { retry }) => deps.retry(&retry, invocation).await.map(|()| SqsBatchResponse::default()),
+        Event::Batch(batch) => {
+            let message = async |message: Message<'_>, invocation: &Invocation| deps.message(message, invocation).await;
+            Ok(each_message(batch, &deps.config.lake_id, invocation, message).await)
+        }
+        Event::Sweep(_) => {
+            invocation.is_one_run();
+            deps.sweep(&deps.queue, invocation).await.map(|()| SqsBatchResponse::default())
+        }
+        Event::Retry(Retry { retry }) => {
+            invocation.is_one_run();
+            deps.retry(&retry, &deps.queue, invocation).await.map(|()| SqsBatchResponse::default())
+        }
     }
 }
 
@@ -72,21 +81,22 @@ impl Deps {
         })
     }
 
-    async fn message(&self, body: &str, invocation: &Invocation) -> Result<()> {
-        match event::parse(body)? {
+    async fn message(&self, message: Message<'_>, invocation: &Invocation) -> Result<()> {
+        let queue = InChain::new(&self.queue, message.hops);
+        match event::parse(message.body)? {
             Work::Nothing => Ok(()),
-            Work::Sweep => self.sweep(invocation).await,
-            Work::Retry(commit) => self.retry(&commit, invocation).await,
+            Work::Sweep => self.sweep(&queue, invocation).await,
+            Work::Retry(commit) => self.retry(&commit, &queue, invocation).await,
             Work::Load(commits) => {
                 for commit in commits {
-                    self.load(&commit, invocation).await?;
+                    self.load(&commit, &queue, invocation).await?;
                 }
                 Ok(())
             }
         }
     }
 
-    async fn load(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
+    async fn load(&self, at: &CommitRef, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
         let table = self.config.sources.table(&at.table)?;
         if table.loader == Loader::Copy {
@@ -94,14 +104,15 @@ impl Deps {
         }
         let warehouse = self.warehouse(&statements, table, invocation);
         let lake = &self.config.lake_id;
-        match load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.patience).await? {
+        // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
+        match Box::pin(load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.patience)).await? {
             Loaded::Done { rows, already } => {
                 info!(table = %at.table, sequence = at.sequence.0, rows, already, "loaded");
                 Ok(())
             }
             Loaded::LookAgain(wait) => {
-                info!(table = %at.table, sequence = at.sequence.0, "Snowpipe is at it");
-                self.again(at, wait).await
+                info!(table = %at.table, sequence = at.sequence.0, "Snowpipe is loading");
+                again(queue, at, wait).await
             }
             Loaded::Failed { reason, already } => {
                 let hint = "mend the cause, then send {\"retry\": {\"table\": …, \"sequence\": …}} to the load queue";
@@ -112,12 +123,12 @@ impl Deps {
     }
 
     /// A person has mended what made a commit fail.
-    async fn retry(&self, at: &CommitRef, invocation: &Invocation) -> Result<()> {
+    async fn retry(&self, at: &CommitRef, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
         let table = self.config.sources.table(&at.table)?;
         self.warehouse(&statements, table, invocation).forget_failure(&self.config.lake_id, at).await?;
         info!(table = %at.table, sequence = at.sequence.0, "its failure is forgotten; it is tried again");
-        self.load(at, invocation).await
+        self.load(at, queue, invocation).await
     }
 
     fn warehouse<'a, S: Statements>(
@@ -156,15 +167,9 @@ impl Deps {
         self.lockable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn again(&self, at: &CommitRef, wait: Duration) -> Result<()> {
-        let body = serde_json::to_value(at)
-            .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
-        self.queue.send(&body, wait).await
-    }
-
     /// Notifications come late and may be lost: every commit that the ledger does not know is queued again, and every one
     /// that was handed to Snowpipe longer ago than anybody follows it.
-    async fn sweep(&self, invocation: &Invocation) -> Result<()> {
+    async fn sweep(&self, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let lake = &self.config.lake_id;
         for table in self.config.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
             let Some(newest) = log::newest_commit(&self.store, &table.table).await? else { continue };
@@ -174,10 +179,16 @@ impl Deps {
             let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
             for &sequence in &missing {
                 let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };
-                self.again(&at, Duration::ZERO).await?;
+                again(queue, &at, Duration::ZERO).await?;
             }
             info!(table = %table.table, missing = missing.len(), "swept");
         }
         Ok(())
     }
+}
+
+async fn again(queue: &impl Later, at: &CommitRef, wait: Duration) -> Result<()> {
+    let body = serde_json::to_value(at)
+        .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
+    queue.send(&body, wait).await
 }

@@ -55,9 +55,18 @@ pub struct Snowflake<'a, S, Sec> {
 
 impl<S: Statements, Sec: Secrets> Snowflake<'_, S, Sec> {
     async fn execute(&self, what: &str, at: (&LakeId, &CommitRef), statement: &str) -> Result<Vec<Row>> {
+        self.execute_in(what, at, self.attempt, statement).await
+    }
+
+    /// A statement for a commit has the id of the run that made it in its tag.
+    async fn execute_for(&self, what: &str, commit: &Commit, statement: &str) -> Result<Vec<Row>> {
+        self.execute_in(what, (&commit.lake_id, &at(commit)), &commit.run_id.0, statement).await
+    }
+
+    async fn execute_in(&self, what: &str, at: (&LakeId, &CommitRef), run: &str, statement: &str) -> Result<Vec<Row>> {
         let (_, CommitRef { table, sequence }) = at;
         let request = self.request(what, at);
-        let tag = format!("sluice:{what}:{table}:{sequence}:{}", self.attempt);
+        let tag = format!("sluice:{what}:{table}:{sequence}:{run}");
         self.statements.execute(statement, request, &tag).await
     }
 
@@ -81,22 +90,21 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
         if self.shapes.has(commit) {
             return Ok(());
         }
-        let (lake, at) = (&commit.lake_id, &at(commit));
-        let rows = self.execute("columns", (lake, at), &evolve::columns(&commit.table)).await?;
+        let rows = self.execute_for("columns", commit, &evolve::columns(&commit.table)).await?;
         let present: Vec<Present> = rows.iter().map(Present::of).collect::<Result<_>>()?;
         let evolved =
             |name: &str| commit.drift.iter().any(|change| change.column == name && change.action == Action::Evolved);
         let permits = |name: &str| evolved(name) || self.contract.position(name).is_some();
         for (number, statement) in evolve::statements(commit, &present, permits)?.iter().enumerate() {
             tracing::warn!(table = %commit.table, statement, "the raw table evolves");
-            self.execute(&format!("evolve-{number}"), (lake, at), statement).await?;
+            self.execute_for(&format!("evolve-{number}"), commit, statement).await?;
         }
         self.shapes.add(commit);
         Ok(())
     }
 
     async fn copy(&self, commit: &Commit) -> Result<u64> {
-        let rows = self.execute("load", (&commit.lake_id, &at(commit)), &load::render(commit)?).await?;
+        let rows = self.execute_for("load", commit, &load::render(commit)?).await?;
         match rows.first().and_then(|row| row.get(load::RESULT_COLUMN)?.as_deref()) {
             Some(load::LOADED | load::ALREADY_LOADED) => Ok(commit.rows),
             Some(load::LOOK_AGAIN) => {
@@ -116,7 +124,7 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
     }
 
     async fn submit(&self, commit: &Commit) -> Result<()> {
-        self.execute("submit", (&commit.lake_id, &at(commit)), &ledger::submit(commit)).await?;
+        self.execute_for("submit", commit, &ledger::submit(commit)).await?;
         let request = self.request("insertFiles", (&commit.lake_id, &at(commit)));
         self.pipe.insert_files(&commit.table, &commit.files, request).await
     }
@@ -130,7 +138,7 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
             return Ok(progress);
         }
         let statement = ledger::copy_history(&commit.table);
-        let history = self.execute("history", (&commit.lake_id, &at(commit)), &statement).await?;
+        let history = self.execute_for("history", commit, &statement).await?;
         let history: Vec<(&str, Fate)> = history.iter().map(fate_of_history).collect::<Result<_>>()?;
         Ok(self::progress(commit, &self::fates(history, commit)))
     }
@@ -144,8 +152,8 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
             }
         };
         // The entry may be missing when the files were found loaded before anything was recorded here.
-        self.execute("submit", (&commit.lake_id, &at(commit)), &ledger::submit(commit)).await?;
-        self.execute("settle", (&commit.lake_id, &at(commit)), &statement).await.map(drop)
+        self.execute_for("submit", commit, &ledger::submit(commit)).await?;
+        self.execute_for("settle", commit, &statement).await.map(drop)
     }
 
     async fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> Result<()> {

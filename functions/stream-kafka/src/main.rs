@@ -9,6 +9,7 @@ async fn main() -> MainResult {
     run_on_text(async |text, invocation| {
         let event = KafkaEvent::parse(&text)?;
         drop(text);
+        invocation.is_one_run();
         handle(event, invocation, &deps).await
     })
     .await

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::Client;
-use sluice_core::{Result, port::Later};
+use aws_sdk_sqs::{Client, types::MessageAttributeValue};
+use sluice_core::{
+    Error, Hops, Result,
+    hops::ATTRIBUTE,
+    port::{Clock, Later, SystemClock},
+};
 
 use crate::{SdkConfig, error::classify};
 
@@ -25,10 +29,17 @@ impl DelayQueue {
 
 impl Later for DelayQueue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
+        self.send_after(Hops::none(SystemClock.now()), body, delay).await
+    }
+
+    async fn send_after(&self, hops: Hops, body: &serde_json::Value, delay: Duration) -> Result<()> {
         // Rounded up: a message that comes early would only be sent again.
         let seconds = delay.min(LONGEST_DELAY).as_millis().div_ceil(1000) as i32;
+        let count = MessageAttributeValue::builder().data_type("String").string_value(hops.next().to_string()).build();
+        let count = count.map_err(|error| Error::internal("cannot encode a hop count").because(error))?;
         let send = self.client.send_message().queue_url(&self.url).message_body(body.to_string());
-        send.delay_seconds(seconds)
+        send.message_attributes(ATTRIBUTE, count)
+            .delay_seconds(seconds)
             .send()
             .await
             .map(drop)

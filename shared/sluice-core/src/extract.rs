@@ -88,6 +88,18 @@ pub enum Outcome {
     InParts,
 }
 
+impl Outcome {
+    /// As in the function's answer and its log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Committed => "committed",
+            Outcome::NothingNew => "nothing_new",
+            Outcome::DryRun => "dry_run",
+            Outcome::InParts => "in_parts",
+        }
+    }
+}
+
 /// How far a divided read has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {

@@ -39,6 +39,11 @@ pub fn part_run(run: &RunId, part: usize, attempt: &RunId) -> RunId {
     RunId(format!("{run}/{part:05}-{attempt}"))
 }
 
+/// How the table's last run ended.
+pub fn last_run_key(table: &TableId) -> String {
+    format!("runs/{}.json", table.path())
+}
+
 /// The plans of a table's divided reads, the newest first.
 pub fn split_prefix(table: &TableId) -> String {
     format!("splits/{}/plans/", table.path())

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use crate::{Error, Result, event::Announcement};
+use crate::{Error, Hops, Result, event::Announcement};
 
 /// An object and what the store says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +81,16 @@ pub trait Bus {
 /// A message to ourselves, later: how a function waits without waiting.
 pub trait Later {
     fn send(&self, body: &serde_json::Value, delay: Duration) -> impl Future<Output = Result<()>>;
+
+    /// Sends the next message of a chain that has come so far. A queue that counts puts the count into the message.
+    fn send_after(&self, _: Hops, body: &serde_json::Value, delay: Duration) -> impl Future<Output = Result<()>> {
+        self.send(body, delay)
+    }
+
+    /// Sends at once what goes on with no chain: news that something has ended, which may set off other work.
+    fn begin(&self, body: &serde_json::Value) -> impl Future<Output = Result<()>> {
+        self.send(body, Duration::ZERO)
+    }
 }
 
 /// Secrets by name. Fetched on first use, never at cold start.

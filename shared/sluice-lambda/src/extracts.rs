@@ -1,14 +1,20 @@
 //! An extract function's event: one table by name, or the hour, which stands for every table that is due.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Kind, Result, Schedule, Sources, Table, TableId,
     extract::{ExtractRequest, ExtractSummary},
+    port::{ObjectStore, SystemClock},
     sources::Source,
 };
+use sluice_pipeline::runs;
+use tracing::Instrument;
 
 use crate::Invocation;
 
@@ -50,17 +56,19 @@ pub enum ExtractAnswer {
 
 /// Runs the table that the event names, or one after the other those of this function's tables that are due, as long as
 /// there is time. A table that fails keeps no other from its turn; the first failure is the invocation's, and its retry
-/// finds the others done.
+/// finds the others done. How each run ended is told here, for all sources alike.
 pub async fn each_due(
     event: ExtractEvent,
     sources: &Sources,
     is_ours: impl Fn(&Source) -> bool,
+    store: &impl ObjectStore,
     invocation: &Invocation,
     run: impl AsyncFn(ExtractRequest, &Invocation) -> Result<ExtractSummary>,
 ) -> Result<ExtractAnswer> {
     let (time, except) = match event {
         ExtractEvent::Table(request) => {
-            return run(request, invocation).await.map(|summary| ExtractAnswer::Table(Box::new(summary)));
+            invocation.is_one_run();
+            return told(request, store, invocation, &run).await.map(|summary| ExtractAnswer::Table(Box::new(summary)));
         }
         ExtractEvent::Due(Due { due: false, .. }) => return Err(Error::invalid_data("'due' must be true")),
         ExtractEvent::Due(Due { time, except, .. }) => (time, except),
@@ -70,7 +78,23 @@ pub async fn each_due(
     };
     let scheduled = sources.tables.iter().filter_map(|table| Some((table, table.schedule.as_ref()?)));
     let due = in_turn(scheduled.filter(|(table, schedule)| is_due(table, schedule)), time);
+    let run = async |request: ExtractRequest, invocation: &Invocation| {
+        told(request, store, invocation, &run).instrument(invocation.run_span()).await
+    };
     run_each(due, time, invocation, || invocation.time_left(Duration::ZERO), run).await
+}
+
+/// Runs one table and tells how that ended.
+async fn told(
+    request: ExtractRequest,
+    store: &impl ObjectStore,
+    invocation: &Invocation,
+    run: &impl AsyncFn(ExtractRequest, &Invocation) -> Result<ExtractSummary>,
+) -> Result<ExtractSummary> {
+    let (table, begun) = (request.table.clone(), Instant::now());
+    let ended = Box::pin(run(request, invocation)).await;
+    runs::ended(store, &SystemClock, &table, &invocation.run_id, &ended, begun.elapsed()).await;
+    ended
 }
 
 /// The tables in the order of their turns. One that comes round more seldom goes first, because it would have to wait
@@ -123,13 +147,7 @@ async fn run_each(
         let request = ExtractRequest::scheduled(table.table.clone(), time);
         match Box::pin(run(request, &invocation)).await {
             Ok(summary) => runs.push(summary),
-            Err(error) => {
-                tracing::error!(
-                    table = %table.table, run_id = %invocation.run_id, error = error.chain(),
-                    error_kind = %error.kind(), "a table that was due failed"
-                );
-                first_failure.get_or_insert(error.with("table", &table.table));
-            }
+            Err(error) => drop(first_failure.get_or_insert(error.with("table", &table.table))),
         }
     }
     match first_failure {
@@ -142,9 +160,13 @@ async fn run_each(
 mod tests {
     use std::cell::{Cell, RefCell};
 
+    use bytes::Bytes;
     use futures::executor::block_on;
     use serde_json::json;
-    use sluice_core::extract::Outcome;
+    use sluice_core::{
+        extract::Outcome,
+        port::{PutIfAbsent, Stored},
+    };
 
     use super::*;
 
@@ -160,6 +182,27 @@ tables:
       loader: copy, disposition: append, columns: [{ name: n, type: bigint }] }
 ";
 
+    /// A lake that is away: what cannot be recorded there fails no run.
+    struct NoStore;
+
+    impl ObjectStore for NoStore {
+        async fn put(&self, _: &str, _: Bytes) -> Result<Stored> {
+            Err(Error::unavailable("away"))
+        }
+
+        async fn put_if_absent(&self, _: &str, _: Bytes) -> Result<PutIfAbsent> {
+            Err(Error::unavailable("away"))
+        }
+
+        async fn get(&self, _: &str) -> Result<Option<Bytes>> {
+            Err(Error::unavailable("away"))
+        }
+
+        async fn first_key(&self, _: &str) -> Result<Option<String>> {
+            Err(Error::unavailable("away"))
+        }
+    }
+
     /// The tables that were run, in order; the one named fails.
     fn woken(event: serde_json::Value, failing: &str) -> (Vec<String>, Result<ExtractAnswer>) {
         let sources = Sources::parse(SOURCES).expect("valid sources");
@@ -167,14 +210,15 @@ tables:
         let (ran, run_ids) = (RefCell::new(Vec::new()), RefCell::new(Vec::new()));
         let invocation = Invocation::new("request", Duration::from_secs(60));
         let is_ours = |source: &Source| matches!(source, Source::Postgres { .. });
-        let answer = block_on(each_due(event, &sources, is_ours, &invocation, async |request, invocation| {
-            ran.borrow_mut().push(request.table.table.clone());
-            run_ids.borrow_mut().push(invocation.run_id.clone());
-            if request.table.table == failing {
-                return Err(Error::unavailable("away"));
-            }
-            Ok(ExtractSummary::nothing_new(request.table, invocation.run_id.clone()))
-        }));
+        let answer =
+            block_on(each_due(event, &sources, is_ours, &NoStore, &invocation, async |request, invocation| {
+                ran.borrow_mut().push(request.table.table.clone());
+                run_ids.borrow_mut().push(invocation.run_id.clone());
+                if request.table.table == failing {
+                    return Err(Error::unavailable("away"));
+                }
+                Ok(ExtractSummary::nothing_new(request.table, invocation.run_id.clone()))
+            }));
         let mut ids = run_ids.into_inner();
         ids.dedup();
         assert_eq!(ids.len(), ran.borrow().len(), "each run has an id of its own");

@@ -6,7 +6,7 @@ use lambda_runtime::{Context, Diagnostic, LambdaEvent, service_fn};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use sluice_core::{Error, Kind, Result, RunId};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field};
 
 use crate::{MainResult, hint};
 
@@ -39,6 +39,16 @@ impl Invocation {
         Invocation { run_id: RunId(uuid::Uuid::now_v7().to_string()), ..self.clone() }
     }
 
+    /// The whole invocation is one run: its lines in the log carry the run's id.
+    pub fn is_one_run(&self) {
+        Span::current().record("run_id", field::display(&self.run_id));
+    }
+
+    /// The span of a run beside others in one invocation.
+    pub fn run_span(&self) -> Span {
+        tracing::info_span!("run", run_id = %self.run_id, request_id = self.request_id)
+    }
+
     /// What is left until Lambda ends the process, less a reserve for finishing.
     pub fn time_left(&self, reserve: Duration) -> Duration {
         self.deadline.duration_since(SystemTime::now()).unwrap_or_default().saturating_sub(reserve)
@@ -61,7 +71,8 @@ pub async fn run_on_text<R: Serialize>(handler: impl AsyncFn(Box<str>, &Invocati
     let handler = &handler;
     lambda_runtime::run(service_fn(async move |event: LambdaEvent<Box<RawValue>>| {
         let invocation = Invocation::of(&event.context);
-        let span = tracing::info_span!("invocation", run_id = %invocation.run_id, request_id = invocation.request_id);
+        // The run's id comes in when the invocation turns out to be one run: an hour's waking runs several tables.
+        let span = tracing::info_span!("invocation", run_id = field::Empty, request_id = invocation.request_id);
         // Boxed: a handler's future nests every client below it, deeper than the compiler lays out at once.
         let answer = Box::pin(handler(event.payload.into(), &invocation));
         answer.instrument(span.clone()).await.map_err(|error| span.in_scope(|| diagnose(&error)))

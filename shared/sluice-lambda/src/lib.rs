@@ -11,10 +11,10 @@ mod start;
 
 pub use extracts::{Due, ExtractAnswer, ExtractEvent, each_due};
 pub use invocation::{Invocation, run, run_on_text};
-pub use messages::each_message;
+pub use messages::{Message, each_message};
 pub use metrics::{Distribution, Metrics, Unit};
 pub use policy::{Action, Policy, hint, policy};
-pub use start::{platform_dir, schema_file, sources, start};
+pub use start::{json_log, platform_dir, schema_file, sources, start};
 
 /// What `main` returns: Lambda's own boxed error.
 pub type MainResult = std::result::Result<(), lambda_runtime::Error>;

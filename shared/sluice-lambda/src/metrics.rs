@@ -35,7 +35,8 @@ impl Unit {
 /// what identifies a single run belongs into [`Metrics::property`].
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
-    dimensions: Vec<&'static str>,
+    /// Each set of them makes a metric of its own.
+    dimensions: Vec<Vec<&'static str>>,
     declared: Vec<Value>,
     fields: Map<String, Value>,
 }
@@ -43,7 +44,14 @@ pub struct Metrics {
 impl Metrics {
     pub fn new(dimensions: &[(&'static str, &str)]) -> Self {
         let fields = dimensions.iter().map(|(name, value)| ((*name).to_owned(), Value::from(*value))).collect();
-        Metrics { dimensions: dimensions.iter().map(|(name, _)| *name).collect(), declared: Vec::new(), fields }
+        Metrics { dimensions: vec![dimensions.iter().map(|(name, _)| *name).collect()], declared: Vec::new(), fields }
+    }
+
+    /// Counts under these dimensions alone, too: an alarm watches one set of dimension values.
+    #[must_use]
+    pub fn also_by(mut self, dimensions: &[&'static str]) -> Self {
+        self.dimensions.push(dimensions.to_vec());
+        self
     }
 
     /// Something to find the line by, not a metric.
@@ -86,7 +94,7 @@ impl Metrics {
     }
 
     fn render(&self, now_ms: u64) -> String {
-        let directive = json!({"Namespace": NAMESPACE, "Dimensions": [self.dimensions], "Metrics": self.declared});
+        let directive = json!({"Namespace": NAMESPACE, "Dimensions": self.dimensions, "Metrics": self.declared});
         let mut fields = self.fields.clone();
         fields.insert("_aws".to_owned(), json!({"Timestamp": now_ms, "CloudWatchMetrics": [directive]}));
         format!("{}\n", Value::Object(fields))
@@ -120,6 +128,7 @@ mod tests {
     #[test]
     fn a_line_has_the_shape_that_cloudwatch_reads() {
         let metrics = Metrics::new(&[("LakeId", "lake"), ("Topic", "purchases")])
+            .also_by(&["LakeId"])
             .property("run_id", "r1")
             .value("Rows", Unit::Count, 3)
             .values("Latency", Unit::Milliseconds, &[5, 1, 3].into_iter().collect())
@@ -128,7 +137,7 @@ mod tests {
         assert!(line.ends_with('\n') && line.matches('\n').count() == 1, "one whole line");
         let read: Value = serde_json::from_str(&line).expect("JSON");
         let directive = json!({
-            "Namespace": "Sluice", "Dimensions": [["LakeId", "Topic"]],
+            "Namespace": "Sluice", "Dimensions": [["LakeId", "Topic"], ["LakeId"]],
             "Metrics": [{"Name": "Rows", "Unit": "Count"}, {"Name": "Latency", "Unit": "Milliseconds"}],
         });
         assert_eq!(

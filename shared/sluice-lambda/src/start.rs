@@ -3,7 +3,10 @@
 use std::{fmt::Debug, path::PathBuf};
 
 use sluice_core::{Error, Result, Sources, env::Env};
-use tracing_subscriber::EnvFilter;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    EnvFilter, fmt::MakeWriter, layer::SubscriberExt, registry::LookupSpan, util::SubscriberInitExt,
+};
 
 use crate::hint;
 
@@ -15,11 +18,11 @@ pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_run
     let json = env.optional("AWS_LAMBDA_LOG_FORMAT").is_none_or(|format| format.eq_ignore_ascii_case("json"));
     // The runtime's own span would repeat the request id on every line.
     let filter = EnvFilter::new(format!("{},lambda_runtime=warn", level.to_lowercase()));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_ansi(false);
     if json {
-        subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+        json_log(std::io::stdout).with(filter).init();
     } else {
-        subscriber.init();
+        let lines = tracing_subscriber::fmt().with_env_filter(filter);
+        lines.with_target(false).with_ansi(false).init();
     }
 
     let config = read(&mut env);
@@ -34,6 +37,16 @@ pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_run
             Err(error.into())
         }
     }
+}
+
+/// The log as Lambda's JSON format has it: a line's own fields beside its level and message, and its run in `span`.
+pub fn json_log<W>(writer: W) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(false);
+    let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+    tracing_subscriber::registry().with(lines)
 }
 
 /// The folder `platform/`, which travels in the function's zip beside the binary.

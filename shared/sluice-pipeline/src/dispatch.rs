@@ -239,10 +239,13 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
     }
 
     async fn send(&self, message: &Message, delay: Duration) -> Result<()> {
-        let body = serde_json::to_value(message)
-            .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
-        self.later.send(&body, delay).await
+        self.later.send(&encoded(message)?, delay).await
     }
+}
+
+fn encoded(message: &Message) -> Result<serde_json::Value> {
+    serde_json::to_value(message)
+        .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))
 }
 
 impl Wish {

@@ -220,7 +220,7 @@ fn refuse_to_empty(run: &ExtractRun<'_>, extracted: &Extracted) -> Result<()> {
     }
 }
 
-fn summary(
+pub(crate) fn summary(
     outcome: Outcome,
     run: &ExtractRun<'_>,
     sequence: Option<Sequence>,

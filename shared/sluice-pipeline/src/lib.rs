@@ -11,5 +11,6 @@ pub mod load;
 pub mod log;
 pub mod replay;
 pub mod reset;
+pub mod runs;
 pub mod split;
 pub mod stream;

@@ -14,7 +14,7 @@ use sluice_core::{
     port::{Bus, ObjectStore},
 };
 
-use crate::log;
+use crate::{log, runs};
 
 /// A commit's place: what a delivery is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +129,7 @@ pub async fn commit(
         }
         read => read?,
     };
+    runs::follow(&commit.run_id);
     let outcome = match bring_in(warehouse, &commit, state, patience).await {
         // Announced before it is recorded: what dies between the two is announced again, with the same id.
         Err(error) if error.is_final() => {

@@ -24,7 +24,10 @@ use sluice_core::{
     split::{Division, FORMAT_VERSION, GivenUp, PartResult, QueuedAgain, Slice, SplitMessage, SplitPlan},
 };
 
-use crate::extract::{Held, Source, Steps};
+use crate::{
+    extract::{Held, Source, Steps, summary},
+    runs,
+};
 
 mod objects;
 
@@ -152,6 +155,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let Some(plan) = objects::plan(self.store, &table.table, message.number).await? else {
             return Ok(Outcome::Over);
         };
+        runs::follow(&plan.run_id);
         if self.is_over(&plan).await? {
             return Ok(Outcome::Over);
         }
@@ -334,16 +338,20 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let extracted = Extracted { files, rejected, cursor: None, facts: plan.facts.clone() };
         let run = run_of(plan, &table);
         self.steps().commit(&run, &extracted, Some(plan.cursor_to.clone()), plan.drift.clone()).await?;
-        tracing::info!(
-            table = %plan.table, sequence = plan.sequence.0, rows = extracted.rows(), files = extracted.files.len(),
-            "the divided read is committed"
-        );
+        let summary = summary(summaries::Outcome::Committed, &run, Some(plan.sequence), &extracted);
+        self.tell(plan, Ok(summary)).await;
         Ok(Outcome::Committed(plan.sequence))
+    }
+
+    async fn tell(&self, plan: &SplitPlan, ended: Result<ExtractSummary>) {
+        let took = (self.clock.now() - plan.planned_at).to_std().unwrap_or_default();
+        runs::ended(self.store, self.clock, &plan.table, &plan.run_id, &ended, took).await;
     }
 
     /// Announced first: a plan that has ended is looked at by nobody.
     async fn give_up(&self, plan: &SplitPlan, kind: Kind, reason: &str) -> Result<()> {
-        tracing::error!(table = %plan.table, plan = plan.number, reason, "the divided read is given up");
+        let error = Error::new(kind, format!("the read in parts is given up: {reason}"));
+        self.tell(plan, Err(error.with("plan", plan.number))).await;
         self.bus
             .announce(event::load_failed(&LoadFailed {
                 id: format!("{}#split-{}", plan.table, plan.number),

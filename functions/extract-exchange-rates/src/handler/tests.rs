@@ -1,7 +1,14 @@
 //! The shipped events, from handler to commit.
 
-use sluice_core::{Kind, LakeId, Sources, extract::Outcome};
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
+use serde_json::{Value, json};
+use sluice_core::{Kind, LakeId, Schedule, Sources, TableId, extract::Outcome, sources::Source};
+use sluice_lambda::{each_due, json_log};
+use sluice_pipeline::{log, runs};
 use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
 
 use super::*;
@@ -148,4 +155,77 @@ async fn a_rotated_app_id_is_fetched_anew_when_the_old_one_is_refused() {
     let invocation = Invocation::new("request", Duration::from_secs(300));
     assert_eq!(handle(request, &invocation, &deps).await.expect("the new id").outcome, Outcome::Committed);
     assert!(!deps.secrets.old.get(), "the refused one is forgotten");
+}
+
+/// What a function has written to its log.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("unbroken").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Wakes the function as the hour does, for both of its tables. The lines of its log.
+async fn woken(deps: &Deps<MemoryLake, MemoryBus, OneSecret>) -> Vec<Value> {
+    let log = Log::default();
+    let writer = log.clone();
+    let capture = tracing::subscriber::set_default(json_log(move || writer.clone()));
+    let event = serde_json::from_value(json!({"time": "2026-10-30T00:15:00Z", "due": true})).expect("an hour");
+    let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
+    let invocation = Invocation::new("request-1", Duration::from_secs(300));
+    // How it ends is told by the lines.
+    drop(each_due(event, &deps.config.sources, |_| true, &deps.store, &invocation, run).await);
+    drop(capture);
+    let lines = log.0.lock().expect("unbroken").clone();
+    let lines = String::from_utf8(lines).expect("text");
+    lines.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+}
+
+#[tokio::test]
+async fn a_runs_lines_its_commit_and_its_end_carry_one_id() {
+    let mut deps = deps(SECRET).await;
+    deps.config
+        .sources
+        .tables
+        .retain(|table| matches!(table.source, Source::Currencies | Source::ExchangeRates { .. }));
+    let tables = deps.config.sources.tables.iter_mut();
+    let tables: Vec<TableId> =
+        tables.map(|table| (table.schedule = Some(Schedule::Hourly), table.table.clone()).1).collect();
+    assert_eq!(tables.len(), 2);
+    for outcome in ["committed", "nothing_new", "failed"] {
+        if outcome == "failed" {
+            deps.secrets = OneSecret(r#"{"app_id": "9999"}"#);
+        }
+        let lines = woken(&deps).await;
+        let mut ids = Vec::new();
+        for table in &tables {
+            let is_summary = |line: &&Value| line["message"] == "extract ended" && line["table"] == table.to_string();
+            let summaries: Vec<&Value> = lines.iter().filter(is_summary).collect();
+            let [summary] = summaries[..] else { panic!("{} summaries of {table}: {lines:?}", summaries.len()) };
+            // The list of currencies is read whole each time.
+            if outcome != "nothing_new" || table.table == "EXCHANGE_RATES" {
+                assert_eq!(summary["outcome"], outcome, "{summary}");
+            }
+            let id = summary["span"]["run_id"].as_str().expect("an id").to_owned();
+            let last = runs::last(&deps.store, table).await.expect("readable").expect("an end");
+            assert_eq!(last.run_id.0, id, "{table}");
+            if summary["outcome"] == "committed" {
+                let commit = log::newest_commit(&deps.store, table).await.expect("readable").expect("a commit");
+                assert_eq!(commit.run_id.0, id, "{table}");
+                assert_eq!(summary["rows"], commit.rows);
+            }
+            if outcome == "failed" {
+                assert_eq!((&summary["error_kind"], last.failure.expect("a failure").runs), (&json!("Auth"), 1));
+            }
+            ids.push(id);
+        }
+        assert_ne!(ids[0], ids[1], "two runs of one waking");
+        assert!(lines.iter().all(|line| line["span"]["request_id"] == "request-1"), "{lines:?}");
+    }
 }

@@ -7,8 +7,9 @@ use extract_postgres::{
     handler::{Deps, handle, part},
 };
 use sluice_core::{
-    LakeId, Result, Sources, Table,
+    Hops, LakeId, Result, Sources, Table,
     extract::{ExtractRequest, ExtractSummary},
+    port::{Clock, SystemClock},
     split::SplitMessage,
 };
 use sluice_lambda::Invocation;
@@ -122,7 +123,7 @@ impl Shop {
     /// Delivers the message of a part to an invocation; `None` when that dies.
     pub async fn serve(&self, message: &SplitMessage, death: Death) -> Option<Result<Served>> {
         let deps = self.deps(death);
-        deps.store.until_death(part(message, &invocation(), &deps)).await
+        deps.store.until_death(part(message, Hops::none(SystemClock.now()), &invocation(), &deps)).await
     }
 
     pub async fn close(self) {

@@ -11,9 +11,12 @@ use sluice_core::{
 };
 use tracing::{info, warn};
 
+use crate::runs;
+
 use super::{
     Dispatch, Dispatched, JobRun, JobState, Jobs, Ledger, Message,
     claim::{self, Claim, End, EndStatus, Start, Stop},
+    encoded,
     results::{Made, Report, RunResults, Unfinished},
     steps::steps,
 };
@@ -50,6 +53,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             return Ok(Dispatched::Ended { number, status: end.status });
         }
         let claim = claim::read(self.store, number).await?;
+        runs::follow(&claim.run_id);
         let start = claim::newest_start(self.store, &claim).await?;
         let mut stop = claim::stop(self.store, number).await?;
         let age = self.since(start.at);
@@ -313,7 +317,8 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         claim::put_end(self.store, &end).await?;
         log_end(&end);
         let wake = Message::Wake { cause: format!("run {} ended", claim.number), force: false, revive: false };
-        self.send(&wake, Duration::ZERO).await?;
+        // It goes on with no chain: what it may set off is another run.
+        self.later.begin(&encoded(&wake)?).await?;
         Ok(Dispatched::Ended { number: claim.number, status })
     }
 

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryQueue, MemoryStore};
 
+mod hops;
 mod left;
 mod storm;
 

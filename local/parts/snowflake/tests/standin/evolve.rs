@@ -298,7 +298,7 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
         let invocation = Invocation::new("request", Duration::from_secs(60));
         let is_ours = |source: &Source| matches!(source, Source::Postgres { .. });
         let run = async |request, invocation: &_| handler::handle(request, invocation, &deps).await;
-        let answer = each_due(event, &sources, is_ours, &invocation, run).await.expect("a run");
+        let answer = each_due(event, &sources, is_ours, &deps.store, &invocation, run).await.expect("a run");
         let ExtractAnswer::Due { runs, .. } = answer else { panic!("the hour is no single table") };
         assert_eq!((runs.len(), runs[0].outcome), (1, Outcome::Committed));
         let sequence = runs[0].sequence.expect("a sequence");
