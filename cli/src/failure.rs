@@ -35,8 +35,19 @@ impl Failure {
         self.error.chain()
     }
 
+    /// The error's own hint, which knows more than that of its kind.
+    pub fn own_hint(&self) -> Option<&str> {
+        self.error.hint()
+    }
+
     fn hint_text(&self) -> Option<&str> {
         self.error.hint().or_else(|| usual_hint(self.error.kind()))
+    }
+
+    /// Message and hint as one sentence, for a list.
+    pub fn sentence(&self) -> String {
+        let hint = self.hint_text().map(|hint| format!("; {hint}"));
+        format!("{}{}", self.message(), hint.unwrap_or_default())
     }
 
     pub fn text(&self) -> String {

@@ -8,8 +8,9 @@ use std::{
 };
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials;
 use serde::Deserialize;
-use sluice_core::{Error, Sources};
+use sluice_core::{Error, Kind, Sources};
 
 use crate::{
     args::Target,
@@ -113,7 +114,11 @@ async fn local(base: &Path) -> Outcome<Local> {
     let Ports { aws, kafka, control } = serde_json::from_slice(&ports)
         .map_err(|error| Error::invalid_data("the local platform's ports.json does not parse").because(error))?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, aws));
-    TcpStream::connect_timeout(&address, KNOCK).map_err(|_| not_there())?;
+    // The emulators end with the process that listens on `control`; AWS's may outlive it when it is killed.
+    for port in [Some(aws), control].into_iter().flatten() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        TcpStream::connect_timeout(&address, KNOCK).map_err(|_| not_there())?;
+    }
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "one-machine");
     let aws = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::from_static(LOCAL_REGION))
@@ -130,13 +135,20 @@ async fn deployed() -> Outcome<SdkConfig> {
     if aws.region().is_none() {
         return Err(Failure::usage("no AWS region is set").hint("set AWS_REGION, or a region in the profile"));
     }
+    let none = || Error::new(Kind::Auth, "there are no AWS credentials");
+    let found = match aws.credentials_provider() {
+        Some(provider) => provider.provide_credentials().await.map(drop).map_err(|error| none().because(error)),
+        None => Err(none()),
+    };
+    found.map_err(|error| {
+        let hint = "log in (`aws sso login`), set AWS_PROFILE, or leave --stack out for the platform on this machine";
+        Failure::from(error).hint(hint)
+    })?;
     Ok(aws)
 }
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::Kind;
-
     use super::*;
 
     #[tokio::test]
@@ -148,17 +160,21 @@ mod tests {
         assert!(none.text().contains("make up"), "{}", none.text());
 
         // A port that was free a moment ago: its listener is gone.
-        let port = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port");
-        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {}}}"#, port.port())).expect("a file");
+        let gone = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|l| l.local_addr()).expect("a port");
+        let gone = gone.port();
+        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {gone}}}"#)).expect("a file");
         assert_eq!(local(&folder).await.expect_err("nobody listens").kind(), Kind::Unavailable);
 
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
         let port = listener.local_addr().expect("an address").port();
-        fs::write(folder.join("ports.json"), format!(r#"{{"aws": {port}, "kafka": 1, "control": 2}}"#))
-            .expect("a file");
+        let ports = |control: u16| format!(r#"{{"aws": {port}, "kafka": 1, "control": {control}}}"#);
+        // AWS's emulator has outlived the process that had started it.
+        fs::write(folder.join("ports.json"), ports(gone)).expect("a file");
+        assert!(local(&folder).await.expect_err("half of it").text().contains("make up"));
+        fs::write(folder.join("ports.json"), ports(port)).expect("a file");
         let Local { aws, kafka, control } = local(&folder).await.expect("a platform");
         assert_eq!(aws.region().map(Region::as_ref), Some("us-east-1"));
-        assert_eq!((kafka.as_deref(), control.as_deref()), (Some("127.0.0.1:1"), Some("http://127.0.0.1:2")));
+        assert_eq!((kafka.as_deref(), control), (Some("127.0.0.1:1"), Some(format!("http://127.0.0.1:{port}"))));
         fs::remove_dir_all(&folder).expect("removed");
     }
 }

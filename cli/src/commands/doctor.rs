@@ -1,15 +1,19 @@
 //! `sluice doctor`: looks at each part and says how to mend what is wrong, a line each.
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sluice_aws::{CachedSecrets, classify};
-use sluice_core::{Error, port::Secrets};
-use sluice_pipeline::log;
+use sluice_core::{Commit, Error, Kind, extract, port::Secrets};
+use sluice_pipeline::{
+    log,
+    runs::{self, LastRun},
+};
 
 use crate::{
     args::Target,
     commands::ledger,
     failure::{Failure, Outcome},
+    mappings::Mapping,
     output::{self, WIDTH, duration, shortened},
     platform::Platform,
     progress::Progress,
@@ -21,8 +25,11 @@ const DEAD_LETTERS: [(&str, &str); 4] = [
     ("ExtractDeadQueueUrl", "parts of divided reads that failed every attempt"),
     ("LoadDeadQueueUrl", "commits that could not be loaded"),
     ("DispatchDeadQueueUrl", "news of loaded tables that did not reach dbt"),
-    ("FailedRunsQueueUrl", "scheduled runs that failed every attempt"),
+    ("SpoolDeadQueueUrl", "messages with accepted events that did not reach Kafka"),
 ];
+
+/// The queue of runs that failed every attempt. They stay for two weeks, whatever has come of the table since.
+const FAILED_RUNS: (&str, &str) = ("FailedRunsQueueUrl", "scheduled runs that failed every attempt");
 
 /// How a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -56,11 +63,30 @@ impl Check {
         Check { what: what.into(), health: Health::Failed, detail: detail.into(), fix: Some(fix.into()) }
     }
 
-    /// What a check found, or that it could not look.
+    /// The tables themselves say what fails now.
+    fn only_a_warning(self) -> Self {
+        match self.health {
+            Health::Ok => self,
+            Health::Warning | Health::Failed => Check { health: Health::Warning, ..self },
+        }
+    }
+
+    /// What a check found, or that it could not look. What is not there or gives no answer is no matter of permissions.
     fn of(what: &str, found: Outcome<Check>, fix: &str) -> Self {
-        found.unwrap_or_else(|failure| Check::failed(what, failure.message(), fix))
+        found.unwrap_or_else(|failure| {
+            let fix = match failure.kind() {
+                Kind::Unavailable | Kind::Timeout => AWAY,
+                Kind::NotFound | Kind::Config => failure.own_hint().unwrap_or(fix),
+                _ => fix,
+            };
+            Check::failed(what, failure.message(), fix)
+        })
     }
 }
+
+/// What helps where nothing answers: neither a secret nor a permission.
+const AWAY: &str =
+    "nothing answers there: on this machine start it with `make up`; of a stack, check address and network";
 
 pub async fn run(target: &Target, progress: &Progress, json: bool) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(target)).await?;
@@ -86,15 +112,40 @@ async fn examine(platform: &Platform) -> Vec<Check> {
         "check the secret snowflake-loader and the account in the stack's parameters",
     ));
     for (output, what) in DEAD_LETTERS {
-        checks.push(Check::of(output, dead_letters(platform, output, what).await, "may you read the queue?"));
+        let found = dead_letters(platform, output, what).await;
+        checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
     }
+    let (output, what) = FAILED_RUNS;
+    let found = dead_letters(platform, output, what).await.map(Check::only_a_warning);
+    checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
     match tables(platform).await {
         Ok(tables) => checks.extend(tables),
         Err(failure) => {
-            checks.push(Check::failed("tables", failure.message(), "may you read the lake and the schedules?"))
+            let fix = "check s3:GetObject on the lake and scheduler:GetSchedule";
+            checks.push(Check::of("tables", Err(failure), fix));
         }
     }
+    checks.extend(topics(platform).await);
     checks
+}
+
+/// The event sources of the stream, where the stack has any.
+async fn topics(platform: &Platform) -> Vec<Check> {
+    let mappings = match Mapping::list(&platform.place.aws, &platform.stack).await {
+        Ok(mappings) => mappings,
+        Err(failure) => return vec![Check::of("event sources", Err(failure), "check lambda:GetEventSourceMapping")],
+    };
+    mappings.iter().map(|mapping| source(&mapping.name, mapping.enabled, mapping.problem.as_deref())).collect()
+}
+
+fn source(name: &str, enabled: bool, problem: Option<&str>) -> Check {
+    match (enabled, problem) {
+        (false, _) => Check::warning(name, "paused", "sluice resume --all"),
+        (true, Some(problem)) => {
+            Check::failed(name, problem, "read why in the log of StreamKafka; the batch is delivered until it succeeds")
+        }
+        (true, None) => Check::ok(name, "polls"),
+    }
 }
 
 async fn credentials(platform: &Platform) -> Outcome<Check> {
@@ -137,6 +188,10 @@ async fn secrets(platform: &Platform) -> Vec<Check> {
 async fn warehouse(platform: &Platform) -> Outcome<Check> {
     let warehouse = platform.warehouse().await?;
     let loads = ledger::loads(&warehouse).await?;
+    if let Some(run) = ledger::last_dbt_run(&warehouse).await?.filter(|run| run.status == "failed") {
+        let fix = "its RunFailed event names the nodes; the files of the run are under dbt/artifacts/ in the lake";
+        return Ok(Check::failed("warehouse", format!("answers; dbt run {} failed", run.number), fix));
+    }
     let failed: u64 = loads.values().map(|loads| loads.failed).sum();
     let detail = format!("answers; {} commits loaded", loads.values().map(|loads| loads.loaded).sum::<u64>());
     Ok(match failed {
@@ -175,16 +230,61 @@ async fn tables(platform: &Platform) -> Outcome<Vec<Check>> {
     for table in platform.place.sources.tables.iter().filter(|table| crate::platform::extractor(table).is_some()) {
         let own: Vec<&Schedule> = schedules.iter().filter(|s| s.table.as_ref() == Some(&table.table)).collect();
         let newest = log::newest_commit(&store, &table.table).await?;
-        let age = newest.map(|commit| Utc::now() - commit.committed_at);
-        checks.push(freshness(&table.table.to_string(), &own, age));
+        let last_run = runs::last(&store, &table.table).await?;
+        checks.push(table_check(&table.table.to_string(), &own, newest.as_ref(), last_run.as_ref(), Utc::now()));
     }
     Ok(checks)
+}
+
+/// A table whose runs fail is told as such, however fresh its newest commit is, and one whose last run found nothing new
+/// is as fresh as that run.
+fn table_check(
+    table: &str,
+    schedules: &[&Schedule],
+    newest: Option<&Commit>,
+    last_run: Option<&LastRun>,
+    now: DateTime<Utc>,
+) -> Check {
+    if let Some(runs::Failure { kind, reason, hint, runs, since }) = last_run.and_then(|run| run.failure.as_ref()) {
+        let runs = if *runs == 1 { "the last run".to_owned() } else { format!("the last {runs} runs") };
+        let detail = format!("{runs} failed, since {} ago: {kind}: {reason}", duration(now - *since));
+        let mend = hint.clone().unwrap_or_else(|| usual_fix(kind).to_owned());
+        return Check::failed(table, detail, format!("{mend}; then `sluice run {table}`"));
+    }
+    let quiet = last_run.filter(|run| run.outcome == Some(extract::Outcome::NothingNew));
+    let age = newest.map(|commit| now - commit.committed_at);
+    match quiet {
+        Some(run) if age.is_some() => {
+            let found = freshness(table, schedules, age.map(|age| age.min(now - run.ended_at)));
+            let told = format!("{}; a run found nothing new {} ago", told(age), duration(now - run.ended_at));
+            if found.health == Health::Ok { Check::ok(table, told) } else { found }
+        }
+        _ => freshness(table, schedules, age),
+    }
+}
+
+/// What helps most often after a run that failed so.
+fn usual_fix(kind: &str) -> &'static str {
+    let is = |known: Kind| known.as_str() == kind;
+    if is(Kind::Auth) {
+        "check the source's secret and its user's grants"
+    } else if is(Kind::SchemaMismatch) || is(Kind::InvalidData) {
+        "bring platform/sources.yaml and the source together"
+    } else if is(Kind::Config) || is(Kind::NotFound) {
+        "correct what the message names"
+    } else {
+        "check that the source is there and answers; the function's log has the whole story"
+    }
+}
+
+fn told(age: Option<TimeDelta>) -> String {
+    age.map_or_else(|| "no commit yet".to_owned(), |age| format!("newest commit {} ago", duration(age)))
 }
 
 fn freshness(table: &str, schedules: &[&Schedule], age: Option<TimeDelta>) -> Check {
     let what = table.to_owned();
     let interval = schedules.iter().filter(|schedule| schedule.enabled).filter_map(|s| interval(&s.expression)).min();
-    let told = age.map_or_else(|| "no commit yet".to_owned(), |age| format!("newest commit {} ago", duration(age)));
+    let told = told(age);
     match (interval, age) {
         (None, _) if schedules.is_empty() => Check::warning(
             what,
@@ -247,6 +347,8 @@ fn render(checks: &[Check]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::RunId;
+
     use super::*;
 
     #[test]
@@ -291,6 +393,58 @@ mod tests {
             Some("sluice resume --all")
         );
         assert!(freshness("T", &[], None).detail.contains("no schedule"));
+    }
+
+    #[test]
+    fn a_table_whose_runs_fail_is_failed_however_fresh_its_commit_is() {
+        let now = Utc::now();
+        let hourly = Schedule {
+            name: "s".into(),
+            table: None,
+            expression: "rate(1 hour)".into(),
+            enabled: true,
+            shared: false,
+            is_off_for_all: false,
+        };
+        let mut commit = crate::commands::status::commit(7);
+        commit.committed_at = now - TimeDelta::minutes(5);
+        let failure = runs::Failure {
+            kind: "Auth".into(),
+            reason: "the server refuses the user".into(),
+            hint: None,
+            runs: 3,
+            since: now - TimeDelta::hours(2),
+        };
+        let run = |outcome, failure| LastRun { run_id: RunId("r".into()), ended_at: now, outcome, failure };
+        let check = |last: Option<&LastRun>, commit: &Commit| table_check("T", &[&hourly], Some(commit), last, now);
+        let failed = check(Some(&run(None, Some(failure))), &commit);
+        assert_eq!(failed.health, Health::Failed);
+        assert_eq!(failed.detail, "the last 3 runs failed, since 2h ago: Auth: the server refuses the user");
+        assert!(failed.fix.expect("a fix").contains("secret"));
+        assert_eq!(check(None, &commit).health, Health::Ok);
+
+        // A quiet source: the commit is old, the last run is not.
+        commit.committed_at = now - TimeDelta::days(9);
+        assert_eq!(check(None, &commit).health, Health::Warning);
+        let quiet = check(Some(&run(Some(extract::Outcome::NothingNew), None)), &commit);
+        assert_eq!((quiet.health, quiet.detail.contains("nothing new")), (Health::Ok, true), "{}", quiet.detail);
+    }
+
+    #[test]
+    fn what_gives_no_answer_is_no_matter_of_secrets() {
+        let fix = |failure: Failure| Check::of("warehouse", Err(failure), "check the secret").fix.expect("a fix");
+        assert!(fix(Error::unavailable("cannot connect").into()).contains("make up"));
+        assert_eq!(fix(Error::new(Kind::Auth, "refused").into()), "check the secret");
+        let named = Failure::from(Error::not_found("no such output").with_hint("deploy this checkout's template"));
+        assert_eq!(fix(named), "deploy this checkout's template");
+    }
+
+    #[test]
+    fn an_event_source_whose_batches_fail_is_failed() {
+        let health = |enabled, problem| source("StreamKafkaSource", enabled, problem).health;
+        assert_eq!(health(true, Some("PROBLEM: Function call failed")), Health::Failed);
+        assert_eq!(health(true, None), Health::Ok);
+        assert_eq!(health(false, None), Health::Warning);
     }
 
     #[test]

@@ -38,6 +38,29 @@ pub struct Entry {
     pub at: Option<DateTime<Utc>>,
 }
 
+/// A run of dbt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DbtRun {
+    pub number: u64,
+    pub status: String,
+    pub selectors: String,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The newest run of dbt that has ended.
+pub async fn last_dbt_run(warehouse: &Warehouse) -> Outcome<Option<DbtRun>> {
+    let rows = warehouse.ask("status", &observe::dbt_runs(1)).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    Ok(Some(DbtRun {
+        number: number(row, "number")?,
+        status: text(row, "status").unwrap_or_default(),
+        selectors: text(row, "selectors").unwrap_or_default(),
+        started_at: time(row, "started_at")?,
+        finished_at: time(row, "finished_at")?,
+    }))
+}
+
 pub async fn loads(warehouse: &Warehouse) -> Outcome<BTreeMap<String, Loads>> {
     let mut tables: BTreeMap<String, Loads> = BTreeMap::new();
     for row in warehouse.ask("status", &observe::load_states(&warehouse.lake_id)).await? {

@@ -1,7 +1,7 @@
-//! `sluice pause` and `sluice resume`: schedules and the stream's event source, off and on.
+//! `sluice pause` and `sluice resume`: schedules and the stream's event sources, off and on.
 
 use serde::Serialize;
-use sluice_core::{Error, Loader, TableId};
+use sluice_core::{Error, Loader, Table, TableId};
 
 use crate::{
     args::SwitchArgs,
@@ -47,7 +47,7 @@ pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Out
         }
     }
     if table.is_none_or(|table| table.loader == Loader::Streaming) {
-        items.extend(stream(context, enabled, table.is_some()).await?);
+        items.extend(stream(context, enabled, table).await?);
     }
     spinner.finish_and_clear();
     if items.is_empty() {
@@ -58,30 +58,36 @@ pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Out
     output::print(context.json, &Switched { enabled, changed, items }, render)
 }
 
-/// The mapping of the stream. Missing, it is an error only where a streaming table was asked for by name.
-async fn stream(context: &Context<'_>, enabled: bool, asked_for: bool) -> Outcome<Option<Item>> {
+/// The mappings of the stream, or the one of a table's topic. Missing, that is an error only where a streaming table was
+/// asked for by name.
+async fn stream(context: &Context<'_>, enabled: bool, table: Option<&Table>) -> Outcome<Vec<Item>> {
     let platform = &context.platform;
-    let Some(mapping) = Mapping::of(&platform.place.aws, &platform.stack) else {
-        if !asked_for {
-            return Ok(None);
+    let mappings = Mapping::list(&platform.place.aws, &platform.stack).await?;
+    let is_chosen = |mapping: &Mapping| table.is_none_or(|table| mapping.serves(table));
+    let mut items = Vec::new();
+    for mapping in mappings.into_iter().filter(is_chosen) {
+        if mapping.enabled != enabled {
+            mapping.switch(enabled).await?;
         }
-        let hint = match platform.place.is_local {
-            true => "on one machine the poller inside `make up` takes its place, as long as that runs",
-            false => "deploy with EnableKafka=true, or switch your own event source",
-        };
-        return Err(Failure::from(Error::not_found("this stack has no event source for the stream")).hint(hint));
-    };
-    let was_enabled = mapping.enabled().await?;
-    if was_enabled != enabled {
-        mapping.switch(enabled).await?;
+        items.push(Item {
+            what: "event source",
+            serves: format!("topic {}", mapping.topics.join(", ")),
+            was_enabled: mapping.enabled,
+            changed: mapping.enabled != enabled,
+            name: mapping.name,
+        });
     }
-    Ok(Some(Item {
-        what: "event source",
-        name: "StreamKafkaSource".into(),
-        serves: "all streaming tables".into(),
-        was_enabled,
-        changed: was_enabled != enabled,
-    }))
+    match table {
+        Some(table) if items.is_empty() => {
+            let hint = match platform.place.is_local {
+                true => "on one machine the poller inside `make up` takes its place, as long as that runs",
+                false => "name its topic in KafkaTopic to KafkaTopic4 and deploy, or switch your own event source",
+            };
+            let none = Error::not_found("this stack has no event source for the table's topic");
+            Err(Failure::from(none.with("table", &table.table)).hint(hint))
+        }
+        _ => Ok(items),
+    }
 }
 
 /// Those of a table, or all of the stack's own.

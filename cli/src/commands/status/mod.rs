@@ -1,5 +1,8 @@
 //! `sluice status`: how every table stands.
 
+#[cfg(test)]
+pub(crate) use render::tests::commit;
+
 mod render;
 mod stream;
 
@@ -8,19 +11,18 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use futures::future;
 use serde::Serialize;
-use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId};
+use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, port::ObjectStore};
 use sluice_pipeline::{
     log,
+    runs::{self, LastRun},
     split::{self, Progress},
 };
-use sluice_snowflake::sql::observe;
-
 use stream::StreamStatus;
 
 use crate::{
     commands::{
         Context,
-        ledger::{self, LoadFailure, Loads},
+        ledger::{self, DbtRun, LoadFailure, Loads},
     },
     failure::Outcome,
     mappings::Mapping,
@@ -37,20 +39,28 @@ pub struct Status {
     pub at: DateTime<Utc>,
     pub tables: Vec<TableStatus>,
     pub dbt: Option<DbtRun>,
+    /// Who was asked and gave no answer. What is above stands without it.
+    pub problems: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct TableStatus {
     pub table: TableId,
+    /// Whether records of a topic come into it, instead of an extract's commits.
+    pub streams: bool,
     /// `None` when nothing in the stack would start it: no schedule, no event source.
     pub paused: Option<bool>,
     /// `None` before the first commit, and for streaming tables.
     pub commit: Option<NewestCommit>,
+    /// How its last run ended; `None` before the first, and for streaming tables.
+    pub last_run: Option<LastRun>,
     /// The read under way that is divided among invocations.
     pub split: Option<Progress>,
-    /// `None` for streaming tables.
+    /// `None` for streaming tables, and where the warehouse gives no answer.
     pub load: Option<LoadState>,
     pub stream: Option<StreamStatus>,
+    /// What Lambda says of the topic's last batch, where that was not served.
+    pub source_problem: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -75,58 +85,117 @@ pub struct LoadState {
     pub last_failure: Option<LoadFailure>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DbtRun {
-    pub number: u64,
-    pub status: String,
-    pub selectors: String,
-    pub started_at: Option<DateTime<Utc>>,
-    pub finished_at: Option<DateTime<Utc>>,
-}
-
 pub async fn run(context: &Context<'_>) -> Outcome {
     let status = context.progress.spin("asking the lake and the warehouse", gather(context)).await?;
     output::print(context.json, &status, render::status)
 }
 
+/// Everything that answers. What does not is told beside it: a platform of which a part is broken is the one that is asked.
 async fn gather(context: &Context<'_>) -> Outcome<Status> {
     let platform = &context.platform;
-    let store = platform.store()?;
-    let warehouse = platform.warehouse().await?;
+    let mut problems = Problems::default();
     let sources = &platform.place.sources.tables;
-    let newest = future::try_join_all(sources.iter().map(|table| async {
-        match table.loader {
-            Loader::Streaming => Ok(None),
-            _ => log::newest_commit(&store, &table.table).await.map_err(crate::failure::Failure::from),
-        }
-    }));
-    let schedules = Schedules::of(&platform.place.aws, &platform.stack, &platform.place.sources)?;
-    let (newest, loads, failures, schedules, dbt) = future::try_join5(
-        newest,
-        ledger::loads(&warehouse),
-        ledger::failures(&warehouse),
-        schedules.list(),
-        dbt(&warehouse),
-    )
-    .await?;
-    let streaming = match Mapping::of(&platform.place.aws, &platform.stack) {
-        None => None,
-        Some(mapping) => Some(!mapping.enabled().await?),
-    };
+    let store = platform.store()?;
+    let lake = future::join_all(sources.iter().map(|table| in_lake(&store, table)));
+    let warehouse = problems.answered(platform.warehouse().await);
+    let (lake, asked, schedules, mappings) =
+        future::join4(lake, ask(warehouse.as_ref()), schedules(context), streaming(context)).await;
+    let loads = asked.and_then(|asked| problems.answered(asked));
+    let schedules = problems.answered(schedules).unwrap_or_default();
+    let mappings = problems.answered(mappings).unwrap_or_default();
     let mut tables = Vec::new();
-    for (table, newest) in sources.iter().zip(newest) {
+    for (table, lake) in sources.iter().zip(lake) {
         let streams = table.loader == Loader::Streaming;
         let id = table.table.to_string();
+        let lake = problems.answered(lake).unwrap_or_default();
+        let load = loads.as_ref().filter(|_| !streams);
+        let stream = match (&warehouse, &loads) {
+            (Some(warehouse), Some(_)) if streams => {
+                problems.answered(Box::pin(stream::status(context, warehouse, table)).await)
+            }
+            _ => None,
+        };
         tables.push(TableStatus {
             table: table.table.clone(),
-            split: if streams { None } else { split::progress(&store, table, newest.as_ref()).await? },
-            paused: if streams { streaming } else { paused(&schedules, table) },
-            load: (!streams).then(|| load_state(newest.as_ref(), loads.get(&id), failures.get(&id))),
-            commit: newest.map(newest_commit),
-            stream: if streams { Some(stream::status(context, &warehouse, table).await?) } else { None },
+            streams,
+            paused: if streams { off(&mappings, table) } else { paused(&schedules, table) },
+            last_run: lake.last_run,
+            split: lake.split,
+            load: load.map(|loads| load_state(lake.newest.as_ref(), loads.states.get(&id), loads.failures.get(&id))),
+            commit: lake.newest.map(newest_commit),
+            stream,
+            source_problem: mappings
+                .iter()
+                .find(|mapping| mapping.serves(table))
+                .and_then(|found| found.problem.clone()),
         });
     }
-    Ok(Status { platform: platform.place.title(), at: Utc::now(), tables, dbt })
+    let dbt = loads.and_then(|loads| loads.dbt);
+    Ok(Status { platform: platform.place.title(), at: Utc::now(), tables, dbt, problems: problems.0 })
+}
+
+/// Who gave no answer, each problem once.
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn answered<T>(&mut self, asked: Outcome<T>) -> Option<T> {
+        let failure = match asked {
+            Ok(answer) => return Some(answer),
+            Err(failure) => failure,
+        };
+        let told = failure.sentence();
+        if !self.0.contains(&told) {
+            self.0.push(told);
+        }
+        None
+    }
+}
+
+/// What the lake says of a table; nothing of one that streams.
+#[derive(Default)]
+struct InLake {
+    newest: Option<Commit>,
+    split: Option<Progress>,
+    last_run: Option<LastRun>,
+}
+
+async fn in_lake(store: &impl ObjectStore, table: &Table) -> Outcome<InLake> {
+    if table.loader == Loader::Streaming {
+        return Ok(InLake::default());
+    }
+    let newest = log::newest_commit(store, &table.table).await?;
+    let split = split::progress(store, table, newest.as_ref()).await?;
+    Ok(InLake { split, last_run: runs::last(store, &table.table).await?, newest })
+}
+
+/// What the warehouse says of all tables.
+struct Loaded {
+    states: BTreeMap<String, Loads>,
+    failures: BTreeMap<String, LoadFailure>,
+    dbt: Option<DbtRun>,
+}
+
+async fn ask(warehouse: Option<&Warehouse>) -> Option<Outcome<Loaded>> {
+    let warehouse = warehouse?;
+    let asked =
+        future::try_join3(ledger::loads(warehouse), ledger::failures(warehouse), ledger::last_dbt_run(warehouse)).await;
+    Some(asked.map(|(states, failures, dbt)| Loaded { states, failures, dbt }))
+}
+
+async fn schedules(context: &Context<'_>) -> Outcome<Vec<Schedule>> {
+    let place = &context.platform.place;
+    Schedules::of(&place.aws, &context.platform.stack, &place.sources)?.list().await
+}
+
+async fn streaming(context: &Context<'_>) -> Outcome<Vec<Mapping>> {
+    Mapping::list(&context.platform.place.aws, &context.platform.stack).await
+}
+
+/// Whether every mapping of a streaming table's topic is off; `None` when it has none.
+fn off(mappings: &[Mapping], table: &Table) -> Option<bool> {
+    let mut own = mappings.iter().filter(|mapping| mapping.serves(table)).peekable();
+    own.peek().is_some().then(|| own.all(|mapping| !mapping.enabled))
 }
 
 /// Paused when none of its schedules would run; `None` when it has none.
@@ -159,21 +228,6 @@ fn newest_commit(commit: Commit) -> NewestCommit {
         reset,
         drift,
     }
-}
-
-async fn dbt(warehouse: &Warehouse) -> Outcome<Option<DbtRun>> {
-    let rows = warehouse.ask("status", &observe::dbt_runs(1)).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let text: BTreeMap<&str, String> =
-        ["status", "selectors"].into_iter().filter_map(|name| Some((name, ledger::text(row, name)?))).collect();
-    let text = |name: &str| text.get(name).cloned().unwrap_or_default();
-    Ok(Some(DbtRun {
-        number: ledger::number(row, "number")?,
-        status: text("status"),
-        selectors: text("selectors"),
-        started_at: ledger::time(row, "started_at")?,
-        finished_at: ledger::time(row, "finished_at")?,
-    }))
 }
 
 #[cfg(test)]

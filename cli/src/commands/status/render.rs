@@ -2,8 +2,13 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{DbtRun, Status, StreamStatus, TableStatus, stream::Throughput};
-use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
+use sluice_pipeline::runs::Failure;
+
+use super::{Status, StreamStatus, TableStatus, stream::Throughput};
+use crate::{
+    commands::ledger::DbtRun,
+    output::{self, Side, WIDTH, age, duration, shortened, thousands},
+};
 
 pub fn status(status: &Status) -> String {
     let now = status.at;
@@ -18,8 +23,29 @@ pub fn status(status: &Status) -> String {
             parts.push(streaming(table, stream, now));
         }
     }
-    parts.push(dbt(status.dbt.as_ref(), now));
+    parts.push(match &status.dbt {
+        None if !status.problems.is_empty() => "dbt: not told".to_owned(),
+        run => dbt(run.as_ref(), now),
+    });
+    if !status.problems.is_empty() {
+        parts.push(status.problems.iter().map(|problem| no_answer(problem)).collect::<Vec<_>>().join("\n"));
+    }
     parts.join("\n\n")
+}
+
+/// On as many lines as it takes: what is to be done stands at the end.
+fn no_answer(problem: &str) -> String {
+    let mut lines = vec![String::from("no answer:")];
+    for word in problem.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {}", shortened(word, WIDTH - 2))),
+        }
+    }
+    lines.join("\n")
 }
 
 fn tables(tables: &[TableStatus], now: DateTime<Utc>) -> String {
@@ -45,17 +71,23 @@ fn tables(tables: &[TableStatus], now: DateTime<Utc>) -> String {
             of_commit(&|commit| thousands(commit.rejected)),
             load.and_then(|load| load.newest).map_or_else(|| "-".to_owned(), |newest| format!("#{newest}")),
             load.map_or_else(|| "-".to_owned(), |load| load.pending.to_string()),
-            match table.paused {
-                None => "-".to_owned(),
-                Some(true) => "paused".to_owned(),
-                Some(false) => "on".to_owned(),
+            match (table.paused, failure(table)) {
+                (_, Some(_)) => "failing".to_owned(),
+                (None, None) => "-".to_owned(),
+                (Some(true), None) => "paused".to_owned(),
+                (Some(false), None) => "on".to_owned(),
             },
         ]
     };
-    output::table(&columns, &tables.iter().filter(|table| table.stream.is_none()).map(row).collect::<Vec<_>>())
+    output::table(&columns, &tables.iter().filter(|table| !table.streams).map(row).collect::<Vec<_>>())
 }
 
-/// Cursor, reset, drift and failure: a line each.
+/// Why a table's runs fail; `None` when the last one did not.
+fn failure(table: &TableStatus) -> Option<&Failure> {
+    table.last_run.as_ref()?.failure.as_ref()
+}
+
+/// Cursor, reset, drift and failures: a line each.
 fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
     let mut notes = Vec::new();
     let mut note = |what: &str, text: String| {
@@ -76,6 +108,15 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
         let begun = age(now, split.planned_at);
         let parts = split.parts;
         note("reading", format!("#{} in parts {}/{}, planned {begun} ago", split.sequence, parts.done, parts.of));
+    }
+    if let (Some(run), Some(failure)) = (&table.last_run, failure(table)) {
+        let (ended, since) = (age(now, run.ended_at), age(now, failure.since));
+        let several = format!("the last {} runs, since {since} ago", failure.runs);
+        let runs = if failure.runs == 1 { "the last run".to_owned() } else { several };
+        note("failing", format!("{runs}; {ended} ago: {}: {}", failure.kind, failure.reason));
+    }
+    if let Some(problem) = &table.source_problem {
+        note("failing", problem.clone());
     }
     if let Some(failure) = table.load.as_ref().and_then(|load| load.last_failure.as_ref()) {
         let when = failure.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
@@ -153,10 +194,10 @@ fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
-    use sluice_pipeline::split::Progress;
+    use sluice_pipeline::{runs::LastRun, split::Progress};
 
     use super::*;
     use crate::commands::{
@@ -167,12 +208,12 @@ pub(super) mod tests {
         },
     };
 
-    pub(in super::super) fn table() -> Table {
+    pub(crate) fn table() -> Table {
         let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
         sources.tables[0].clone()
     }
 
-    pub(in super::super) fn commit(sequence: u64) -> Commit {
+    pub(crate) fn commit(sequence: u64) -> Commit {
         serde_json::from_value(json!({
             "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": sequence, "run_id": "r", "loader": "copy",
             "disposition": "merge", "key": ["id"], "schema": [{"name": "id", "type": "bigint"}],
@@ -234,6 +275,20 @@ pub(super) mod tests {
                     split: Some(split),
                     load: Some(load),
                     stream: None,
+                    streams: false,
+                    last_run: Some(LastRun {
+                        run_id: RunId("r3".into()),
+                        ended_at: at(110),
+                        outcome: None,
+                        failure: Some(Failure {
+                            kind: "Auth".into(),
+                            reason: "the API refuses the key ".repeat(9),
+                            hint: None,
+                            runs: 12,
+                            since: at(60),
+                        }),
+                    }),
+                    source_problem: None,
                 },
                 TableStatus {
                     table: "STREAMING.PUBLIC.PURCHASES".parse().expect("a table"),
@@ -241,6 +296,9 @@ pub(super) mod tests {
                     commit: None,
                     split: None,
                     load: None,
+                    streams: true,
+                    last_run: None,
+                    source_problem: Some("PROBLEM: Function call failed".into()),
                     stream: Some(StreamStatus {
                         partitions: vec![partition],
                         lag: Some(1_234),
@@ -257,6 +315,7 @@ pub(super) mod tests {
                 started_at: None,
                 finished_at: Some(at(118)),
             }),
+            problems: vec![format!("cannot connect{}; try again", " to the warehouse".repeat(12))],
         }
     }
 
@@ -282,7 +341,11 @@ pub(super) mod tests {
         let text = status(&full());
         for part in [
             "sluice-prod in us-east-1, 1970-01-01 02:00:00 UTC",
-            "#12345   2h  reset  1,234  #12340        5  paused",
+            "#12345   2h  reset  1,234  #12340        5  failing",
+            "failing   EXCHANGE_RATES: the last 12 runs, since 1h ago; 10m ago: Auth: the API refuses the key",
+            "failing   PURCHASES: PROBLEM: Function call failed",
+            "no answer: cannot connect to the warehouse",
+            "; try again",
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
             "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",
@@ -300,7 +363,9 @@ pub(super) mod tests {
     fn an_empty_platform_is_told_as_such() {
         let mut empty = full();
         empty.dbt = None;
+        empty.problems.clear();
         empty.tables[0].commit = None;
+        empty.tables[0].last_run = None;
         empty.tables[0].load = Some(LoadState { newest: None, pending: 0, failed: 0, last_failure: None });
         let none = Throughput { last_five_minutes: 0.0, last_hour: 0.0 };
         empty.tables[1].stream = Some(StreamStatus {
@@ -313,5 +378,18 @@ pub(super) mod tests {
         let text = status(&empty);
         assert!(text.contains("dbt: no run yet") && text.contains("PURCHASES: no rows yet"), "{text}");
         assert!(text.contains("behind: not told"), "{text}");
+        assert!(text.contains("paused") && !text.contains("no answer"), "{text}");
+    }
+
+    #[test]
+    fn a_platform_whose_warehouse_is_away_shows_what_the_lake_knows() {
+        let mut broken = full();
+        broken.dbt = None;
+        for table in &mut broken.tables {
+            (table.load, table.stream) = (None, None);
+        }
+        let text = status(&broken);
+        assert!(text.contains("#12345") && text.contains("no answer: cannot connect"), "{text}");
+        assert!(!text.contains("PURCHASES  "), "a streaming table is no line among those with commits: {text}");
     }
 }

@@ -86,8 +86,11 @@ pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table)
         _ => (None, None),
     };
     let row = warehouse.ask("status", &observe::pace(&table.table)).await?.into_iter().next().unwrap_or_default();
-    let rate =
-        |column: &str, seconds: u64| Ok::<_, sluice_core::Error>(ledger::number(&row, column)? as f64 / seconds as f64);
+    // A sum over no row is NULL, which some warehouses make of a count, too.
+    let rate = |column: &str, seconds: u64| {
+        let rows = ledger::optional_number(&row, column)?.unwrap_or_default();
+        Ok::<_, sluice_core::Error>(rows as f64 / seconds as f64)
+    };
     let throughput = Throughput {
         last_five_minutes: rate("recent_rows", RECENT_SECONDS)?,
         last_hour: rate("hour_rows", HOUR_SECONDS)?,

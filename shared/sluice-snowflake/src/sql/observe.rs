@@ -60,12 +60,13 @@ pub fn partitions(table: &TableId) -> String {
 /// How fast a streaming table grows and how long its rows take, over the last hour: HOUR_ROWS, RECENT_ROWS (those of the last
 /// five minutes), and P50, P95 and P99 of the time from a record's timestamp to its append in milliseconds, NULL without
 /// rows. The warehouse's own commit of the append comes on top. Rows of a replay were not streamed and do not count.
+/// Rows are counted by `COUNT`, which is 0 of nothing; a sum and `COUNT_IF` may be NULL.
 pub fn pace(table: &TableId) -> String {
     let percentile = |share: &str, name: &str| {
         format!("PERCENTILE_CONT({share}) WITHIN GROUP (ORDER BY LATENCY)::NUMBER(20,0) AS {name}")
     };
     format!(
-        "SELECT COUNT(*) AS HOUR_ROWS, COUNT_IF(AGE < {RECENT_SECONDS}) AS RECENT_ROWS,\n{}, {}, {}\n\
+        "SELECT COUNT(*) AS HOUR_ROWS, COUNT(CASE WHEN AGE < {RECENT_SECONDS} THEN 1 END) AS RECENT_ROWS,\n{}, {}, {}\n\
          FROM (SELECT DATEDIFF('SECOND', _SLUICE_LOADED_AT, SYSDATE()) AS AGE, \
          DATEDIFF('MILLISECOND', _KAFKA_TIMESTAMP, _SLUICE_LOADED_AT) AS LATENCY FROM {}\n\
          WHERE _SLUICE_LOADED_AT >= DATEADD('HOUR', -1, SYSDATE()) \

@@ -8,7 +8,7 @@ use super::{
     tokens::{Cursor, Token, name, name_in},
 };
 
-const KEYWORDS: [&str; 42] = [
+const KEYWORDS: [&str; 44] = [
     "SELECT",
     "FROM",
     "WHERE",
@@ -40,9 +40,11 @@ const KEYWORDS: [&str; 42] = [
     "MERGE",
     "USING",
     "ON",
+    "CASE",
     "WHEN",
     "MATCHED",
     "THEN",
+    "END",
     "TRUE",
     "FALSE",
     "EXISTS",
@@ -53,10 +55,9 @@ const KEYWORDS: [&str; 42] = [
     "HAVING",
 ];
 
-const FUNCTIONS: [&str; 13] = [
+const FUNCTIONS: [&str; 12] = [
     "CONTAINS",
     "COUNT",
-    "COUNT_IF",
     "MAX",
     "MIN",
     "SUM",

@@ -201,6 +201,24 @@ async fn a_reset_is_in_the_ledger_and_moves_neither_rows_nor_positions() {
 }
 
 #[tokio::test]
+async fn a_quiet_stream_has_no_rows_in_its_last_hour_and_no_nulls() {
+    let warehouse = Warehouse::founded().await;
+    let table = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table");
+    let old = "INSERT INTO STREAMING.PUBLIC.PURCHASES (EVENT_ID, CUSTOMER_EMAIL, PRODUCT_ID, QUANTITY, PURCHASE_TS,
+        SCHEMA_VERSION, _SLUICE_RUN_ID, _SLUICE_SEQUENCE, _SLUICE_LOADED_AT, _KAFKA_TOPIC, _KAFKA_PARTITION, _KAFKA_OFFSET,
+        _KAFKA_TIMESTAMP) VALUES ('e', 'c', 1, 1, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6), 1, 'c/r', 0,
+        '2026-01-01 00:00:01'::TIMESTAMP_NTZ(6), 'purchases', 1, 7, '2026-01-01 00:00:00'::TIMESTAMP_NTZ(6))";
+    for rows in ["", old] {
+        if !rows.is_empty() {
+            warehouse.run(rows).await.expect("a row of long ago");
+        }
+        let pace = warehouse.run(&observe::pace(&table)).await.expect("the pace");
+        let value = |column: &str| pace[0][column].as_deref();
+        assert_eq!((value("hour_rows"), value("recent_rows"), value("p50")), (Some("0"), Some("0"), None));
+    }
+}
+
+#[tokio::test]
 async fn a_streams_progress_pace_and_latency_are_those_of_its_rows() {
     let warehouse = Warehouse::founded().await;
     let table = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table");
