@@ -8,4 +8,5 @@ mod project;
 mod schedules;
 mod schemas;
 mod sources;
+mod template;
 mod tidy;

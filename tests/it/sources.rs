@@ -2,7 +2,7 @@
 
 use sluice_core::{Loader, Sources, lake, sources::Source};
 
-use crate::project::read;
+use crate::project::{read, resource};
 
 /// The extract function that reads from a source.
 fn function(source: &Source) -> &'static str {
@@ -18,15 +18,6 @@ fn function(source: &Source) -> &'static str {
 const DIVIDING: &str = "ExtractPostgres";
 
 const EXTRACTS: [&str; 3] = ["ExtractPostgres", "ExtractExchangeRates", "ExtractHubspot"];
-
-/// The text of one resource of the template, from its name to the next one's.
-fn resource(name: &str) -> String {
-    let template = read("template.yaml");
-    let mut lines = template.lines().skip_while(|line| *line != format!("  {name}:"));
-    let first = lines.next().unwrap_or_else(|| panic!("the template has no {name}"));
-    let rest = lines.take_while(|line| line.is_empty() || line.starts_with("   ") || line.starts_with("  #"));
-    std::iter::once(first).chain(rest).collect::<Vec<_>>().join("\n")
-}
 
 /// The keys of the lake that a statement of the function's role names, as patterns.
 fn patterns(function: &str, sid: &str) -> Vec<String> {
@@ -58,7 +49,8 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
     for table in tables() {
         let id = &table.table;
         let commit = lake::log_key(id, sluice_core::Sequence::FIRST);
-        let written = [lake::data_key(id, &run, 0), lake::rejected_key(id, &run), commit.clone()];
+        let last_run = lake::last_run_key(id);
+        let written = [lake::data_key(id, &run, 0), lake::rejected_key(id, &run), commit.clone(), last_run.clone()];
         let own = function(&table.source);
         let plans = [lake::split_plan_key(id, 1), lake::split_part_key(id, 1, 0), lake::split_end_key(id, 1)];
         for plan in plans.iter().filter(|_| own == DIVIDING) {
@@ -76,7 +68,9 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
             }
         }
         let readable = patterns(own, "ReadCommits");
-        assert!(readable.iter().any(|pattern| covers(pattern, &commit)), "{own}Role may not read {commit}");
+        for key in [&commit, &last_run] {
+            assert!(readable.iter().any(|pattern| covers(pattern, key)), "{own}Role may not read {key}");
+        }
         assert!(!readable.iter().any(|pattern| covers(pattern, &written[0])), "{own}Role may read data files");
         let role = resource(&format!("{own}Role"));
         let prefix = role.split("\"s3:prefix\":").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();

@@ -1,0 +1,90 @@
+"""Imports into a new stack what a deleted one of the same name has retained (docs/deploy.md, "Taking a stack down").
+
+CloudFormation makes no resource of a name that exists, so that a second stack of the name would fail; an import takes the
+resources as they are. It can make nothing else in the same step: what they refer to beside each other comes with the
+deployment that follows."""
+
+import json
+import sys
+
+import boto3
+from samcli.yamlhelper import yaml_parse
+
+# By which property CloudFormation knows a resource again. A queue's policy is no such resource: the deployment sets it.
+IDENTIFIERS = {
+    "AWS::KMS::Key": "KeyId",
+    "AWS::S3::Bucket": "BucketName",
+    "AWS::S3::BucketPolicy": "Bucket",
+    "AWS::SQS::Queue": "QueueUrl",
+    "AWS::SecretsManager::Secret": "Id",
+}
+
+
+def kept(template):
+    """The retained resources as a template of their own, without what points outside of it."""
+    resources = {
+        name: dict(resource)
+        for name, resource in template["Resources"].items()
+        if str(resource.get("DeletionPolicy", "")).startswith("Retain") and resource["Type"] in IDENTIFIERS
+    }
+    lake = resources["Lake"]
+    lake.pop("DependsOn")
+    lake["Properties"] = {k: v for k, v in lake["Properties"].items() if k != "NotificationConfiguration"}
+    return {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Parameters": {"BreakGlassRoleArn": template["Parameters"]["BreakGlassRoleArn"]},
+        "Conditions": {"WithBreakGlass": template["Conditions"]["WithBreakGlass"]},
+        "Resources": resources,
+    }
+
+
+def named(properties, stack, account):
+    name = next(properties[key] for key in ("BucketName", "QueueName", "Name") if key in properties)
+    return name["Fn::Sub"].replace("${AWS::StackName}", stack).replace("${AWS::AccountId}", account)
+
+
+def identify(resource, stack, account, bucket):
+    """What the resource is called in the account. The key has no name: it is the one of the bucket."""
+    properties = resource["Properties"]
+    match resource["Type"]:
+        case "AWS::S3::Bucket" | "AWS::S3::BucketPolicy":
+            return bucket
+        case "AWS::KMS::Key":
+            rules = boto3.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+            return rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"].split("/")[-1]
+        case "AWS::SQS::Queue":
+            return boto3.client("sqs").get_queue_url(QueueName=named(properties, stack, account))["QueueUrl"]
+        case "AWS::SecretsManager::Secret":
+            return boto3.client("secretsmanager").describe_secret(SecretId=named(properties, stack, account))["ARN"]
+
+
+def main():
+    stack = sys.argv[1]
+    account = boto3.client("sts").get_caller_identity()["Account"]
+    with open("template.yaml", encoding="utf-8") as file:
+        template = kept(yaml_parse(file.read()))
+    bucket = named(template["Resources"]["Lake"]["Properties"], stack, account)
+    imports = [
+        {
+            "ResourceType": resource["Type"],
+            "LogicalResourceId": name,
+            "ResourceIdentifier": {IDENTIFIERS[resource["Type"]]: identify(resource, stack, account, bucket)},
+        }
+        for name, resource in template["Resources"].items()
+    ]
+    print(json.dumps(imports, indent=2))
+    if "--dry-run" in sys.argv[2:]:
+        return
+    cloudformation = boto3.client("cloudformation")
+    change = {"StackName": stack, "ChangeSetName": "kept"}
+    cloudformation.create_change_set(
+        **change, ChangeSetType="IMPORT", TemplateBody=json.dumps(template), ResourcesToImport=imports
+    )
+    cloudformation.get_waiter("change_set_create_complete").wait(**change, WaiterConfig={"Delay": 2})
+    cloudformation.execute_change_set(**change)
+    cloudformation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 2})
+    print(f"{stack} has what the earlier stack left; deploy it as usual")
+
+
+if __name__ == "__main__":
+    main()
