@@ -1,5 +1,8 @@
 //! Brings commits of the lake into the warehouse: S3 event → SQS → `COPY INTO` or Snowpipe → ledger → `TableLoaded`.
 
+// A message's future holds those of every client that it uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 pub mod config;
 pub mod event;
 pub mod handler;
