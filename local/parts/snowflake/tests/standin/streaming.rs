@@ -79,6 +79,9 @@ async fn opening_ends_the_holder_and_drops_what_is_not_committed() {
     let held = old.open(&table(), "c").await.expect("a channel");
     let held = append(&old, &held.continuation, &rows(0..=4), 0, 4).await;
     committed(&old, 4).await;
+    // Long enough for the next opening, also where others use the processors.
+    let delay = serde_json::json!({"milliseconds": 5_000});
+    assert_eq!(warehouse.post("/_standin/commit-delay", "", delay).await.0, 204);
     let held = append(&old, &held, &rows(5..=9), 5, 9).await;
     let opened = new.open(&table(), "c").await.expect("the same channel");
     assert_eq!(opened.status.committed.as_deref(), Some("4"));
