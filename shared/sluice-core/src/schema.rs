@@ -88,6 +88,12 @@ pub struct Column {
     /// A number below this is rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minimum: Option<i64>,
+    /// A number that is not above this is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclusive_minimum: Option<i64>,
+    /// A number above this is rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maximum: Option<i64>,
     /// A text that is none of these is rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub one_of: Vec<String>,
@@ -109,6 +115,8 @@ impl Column {
             column_type,
             required: false,
             minimum: None,
+            exclusive_minimum: None,
+            maximum: None,
             one_of: Vec::new(),
             description: None,
             contract: None,

@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value};
-use sluice_core::{Cell, Column, ColumnType, Schema, contract::decimal_from_text};
+use sluice_core::{Cell, Column, ColumnType, Schema, number};
 
 use crate::client::Record;
 
@@ -111,10 +111,7 @@ pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
             MODIFIED => Owned::Timestamp(version),
             name => match property_of(name).and_then(|property| text(record, property)) {
                 None => Owned::Null,
-                Some(text) => {
-                    let problem = || unfit(name, &format!("is not a {}", column.column_type));
-                    convert(column, text).ok_or_else(problem)?
-                }
+                Some(text) => convert(column, text).map_err(|problem| unfit(name, &problem))?,
             },
         });
     }
@@ -154,18 +151,23 @@ fn text(record: &Record, property: &str) -> Option<String> {
     }
 }
 
-fn convert(column: &Column, text: String) -> Option<Owned> {
-    Some(match column.column_type {
+/// The error is the rule that the text breaks.
+fn convert(column: &Column, text: String) -> Result<Owned, String> {
+    let broken = |unfit: number::Unfit| unfit.rule().to_owned();
+    let other = || format!("is not a {}", column.column_type);
+    Ok(match column.column_type {
         ColumnType::Text => Owned::Text(text),
-        ColumnType::Bigint => Owned::Bigint(text.parse().ok()?),
-        ColumnType::Decimal(_, scale) => Owned::Decimal(decimal_from_text(&text, scale)?),
-        ColumnType::Timestamp => Owned::Timestamp(timestamp(&text)?),
-        ColumnType::Boolean => Owned::Boolean(text.parse().ok()?),
-        ColumnType::Date => {
-            let midnight = || DateTime::from_timestamp_micros(timestamp(&text)?).map(|time| time.date_naive());
-            Owned::Date(text.parse::<NaiveDate>().ok().or_else(midnight)?.to_epoch_days())
-        }
+        ColumnType::Bigint => Owned::Bigint(number::integer(&text).map_err(broken)?),
+        ColumnType::Decimal(_, scale) => Owned::Decimal(number::decimal(&text, scale).map_err(broken)?),
+        ColumnType::Timestamp => Owned::Timestamp(timestamp(&text).ok_or_else(other)?),
+        ColumnType::Boolean => Owned::Boolean(text.parse().map_err(|_| other())?),
+        ColumnType::Date => Owned::Date(date(&text).ok_or_else(other)?),
     })
+}
+
+fn date(text: &str) -> Option<i32> {
+    let midnight = || DateTime::from_timestamp_micros(timestamp(text)?).map(|time| time.date_naive());
+    Some(text.parse::<NaiveDate>().ok().or_else(midnight)?.to_epoch_days())
 }
 
 /// ISO 8601 with or without a fraction, or milliseconds since 1970: HubSpot reads both and has written both.
@@ -208,6 +210,7 @@ mod tests {
             column("birthday", "date"),
             column("opted_out", "boolean"),
             column("additional_emails", "text"),
+            column("visits", "bigint"),
         ]);
         serde_json::from_value(all).expect("columns")
     }
@@ -239,8 +242,17 @@ mod tests {
             Cell::Date(11_016),
             Cell::Boolean(true),
             Cell::Text("c@b.c;d@b.c"),
+            Cell::Null,
         ];
         assert_eq!(row.cells(), expected);
+    }
+
+    #[test]
+    fn a_number_property_is_read_by_the_one_rule_of_numbers() {
+        for (text, expected) in [("12", 12), ("12.0", 12), ("1.2E7", 12_000_000), (" 5 ", 5), ("-0", 0)] {
+            let row = decode(&columns(), &record(|r| r["properties"]["visits"] = json!(text))).expect("a row");
+            assert_eq!(row.cells()[9], Cell::Bigint(expected), "{text}");
+        }
     }
 
     #[test]
@@ -300,6 +312,7 @@ mod tests {
             Cell::Null,
             Cell::Null,
             Cell::Null,
+            Cell::Null,
         ];
         assert_eq!(buried[0].cells(), expected);
     }
@@ -311,7 +324,10 @@ mod tests {
             (&|r| r["properties"]["lastmodifieddate"] = json!("soon"), "lastmodifieddate: is not a timestamp"),
             (&|r| r["properties"]["lastmodifieddate"] = json!(null), "lastmodifieddate: is not a timestamp"),
             (&|r| r["archived"] = json!(true), "archivedAt: is not a timestamp"),
-            (&|r| r["properties"]["score"] = json!("high"), "score: is not a decimal(6,2)"),
+            (&|r| r["properties"]["score"] = json!("high"), "score: is not a number"),
+            (&|r| r["properties"]["score"] = json!("10.005"), "score: has more decimals than its column"),
+            (&|r| r["properties"]["score"] = json!("1e999999999"), "score: does not fit its column"),
+            (&|r| r["properties"]["visits"] = json!("7.5"), "visits: has more decimals than its column"),
             (&|r| r["properties"]["birthday"] = json!("29 Feb"), "birthday: is not a date"),
             (&|r| r["properties"]["opted_out"] = json!("maybe"), "opted_out: is not a boolean"),
         ] {

@@ -11,7 +11,7 @@ use arrow_array::{
 use arrow_select::filter::filter;
 use sluice_core::{
     Cell, Column, ColumnType, Error, Result, Schema,
-    contract::{FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS, MAX_TEXT_BYTES},
+    contract::{FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS, MAX_TEXT_BYTES, range},
 };
 
 /// The rows that break the rules of some column, in order; mostly none.
@@ -31,16 +31,18 @@ fn suspects_of(column: &Column, values: &Values<'_>, rows: &mut Vec<usize>) {
     }
     match values {
         Values::Bigint(array) => {
-            if let Some(minimum) = column.minimum {
-                outside(array.values(), minimum, i64::MAX, rows);
+            let range = range(column);
+            match (i64::try_from(*range.start()), i64::try_from(*range.end())) {
+                (Ok(i64::MIN), Ok(i64::MAX)) => {}
+                (Ok(least), Ok(most)) => outside(array.values(), least, most, rows),
+                // Nothing is in the range.
+                _ => rows.extend(0..array.len()),
             }
         }
-        Values::Decimal(array, precision, scale) => {
-            let limit = 10_i128.pow(u32::from(*precision));
-            // Values of nulls are zero or were never read: they may be suspected, and are then found innocent.
-            let least =
-                column.minimum.map(|minimum| i128::from(minimum) * 10_i128.pow(u32::from(scale.unsigned_abs())));
-            outside(array.values(), least.unwrap_or(1 - limit).max(1 - limit), limit - 1, rows);
+        // Values of nulls are zero or were never read: they may be suspected, and are then found innocent.
+        Values::Decimal(array) => {
+            let range = range(column);
+            outside(array.values(), *range.start(), *range.end(), rows);
         }
         Values::Text(array) if !column.one_of.is_empty() => {
             let allowed = |text: &str| column.one_of.iter().any(|option| option == text);
@@ -85,7 +87,7 @@ pub(crate) fn without(columns: &[ArrayRef], rows: impl Iterator<Item = usize>) -
 enum Values<'a> {
     Bigint(&'a Int64Array),
     Text(&'a StringArray),
-    Decimal(&'a Decimal128Array, u8, i8),
+    Decimal(&'a Decimal128Array),
     Timestamp(&'a TimestampMicrosecondArray),
     Date(&'a Date32Array),
     Boolean(&'a BooleanArray),
@@ -96,9 +98,7 @@ impl<'a> Values<'a> {
         let found = match column.column_type {
             ColumnType::Bigint => values.as_primitive_opt::<Int64Type>().map(Values::Bigint),
             ColumnType::Text => values.as_string_opt::<i32>().map(Values::Text),
-            ColumnType::Decimal(precision, scale) => {
-                values.as_primitive_opt::<Decimal128Type>().map(|array| Values::Decimal(array, precision, scale))
-            }
+            ColumnType::Decimal(..) => values.as_primitive_opt::<Decimal128Type>().map(Values::Decimal),
             ColumnType::Timestamp => values.as_primitive_opt::<TimestampMicrosecondType>().map(Values::Timestamp),
             ColumnType::Date => values.as_primitive_opt::<Date32Type>().map(Values::Date),
             ColumnType::Boolean => values.as_boolean_opt().map(Values::Boolean),
@@ -112,7 +112,7 @@ impl<'a> Values<'a> {
         match self {
             Values::Bigint(array) => array,
             Values::Text(array) => array,
-            Values::Decimal(array, ..) => array,
+            Values::Decimal(array) => array,
             Values::Timestamp(array) => array,
             Values::Date(array) => array,
             Values::Boolean(array) => array,
@@ -138,7 +138,7 @@ impl<'a> Values<'a> {
         match self {
             Values::Bigint(array) => Cell::Bigint(array.value(row)),
             Values::Text(array) => Cell::Text(array.value(row)),
-            Values::Decimal(array, ..) => Cell::Decimal(array.value(row)),
+            Values::Decimal(array) => Cell::Decimal(array.value(row)),
             Values::Timestamp(array) => Cell::Timestamp(array.value(row)),
             Values::Date(array) => Cell::Date(array.value(row)),
             Values::Boolean(array) => Cell::Boolean(array.value(row)),

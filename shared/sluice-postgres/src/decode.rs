@@ -6,7 +6,11 @@
 use chrono::{DateTime, Days, NaiveDate};
 use sluice_core::{
     Cell, Error, Result,
-    contract::{CALENDAR_RULE, FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS, decimal_from_text},
+    contract::{CALENDAR_RULE, FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS},
+    number::{
+        self,
+        Unfit::{TooLarge, TooManyDecimals},
+    },
 };
 
 use crate::type_map::{Integer, Wire};
@@ -15,8 +19,6 @@ use crate::type_map::{Integer, Wire};
 const EPOCH_DAYS: i32 = 10_957;
 const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
 
-const INEXACT_RULE: &str = "has more decimals than its column";
-const TOO_LARGE_RULE: &str = "has more than 38 digits";
 const NOT_FINITE_RULE: &str = "is not a finite number";
 const INFINITY_RULE: &str = "is infinite";
 
@@ -94,19 +96,19 @@ fn text(bytes: &[u8]) -> Decoded<'_> {
 fn integer_decimal<'a>(value: i64, scale: i8) -> Decoded<'a> {
     match i128::from(value).checked_mul(10_i128.pow(scale.unsigned_abs().into())) {
         Some(unscaled) => Fits(Cell::Decimal(unscaled)),
-        None => unfit(value, TOO_LARGE_RULE),
+        None => unfit(value, TooLarge.rule()),
     }
 }
 
-/// `shortest` is the shortest text that is exactly this float. Decimals beyond the column's are an artefact of binary
-/// fractions and are rounded, half away from zero.
+/// `shortest` is the shortest text that is exactly this float. It is judged as any number is: 12.99 is 12.99, though the
+/// float is not, and 0.1 + 0.2 has seventeen decimals.
 fn float<'a>(shortest: String, is_finite: bool, scale: i8) -> Decoded<'a> {
     if !is_finite {
         return Unfit { original: shortest, rule: NOT_FINITE_RULE };
     }
-    match decimal_from_text(&shortest, scale) {
-        Some(unscaled) => Fits(Cell::Decimal(unscaled)),
-        None => Unfit { original: shortest, rule: TOO_LARGE_RULE },
+    match number::decimal(&shortest, scale) {
+        Ok(unscaled) => Fits(Cell::Decimal(unscaled)),
+        Err(reason) => Unfit { original: shortest, rule: reason.rule() },
     }
 }
 
@@ -235,12 +237,12 @@ fn numeric<'a>(bytes: &[u8], scale: i8) -> Result<Decoded<'a>> {
     }
     Ok(match unscaled(digits(), weight, scale) {
         Ok(value) => Fits(Cell::Decimal(if negative { -value } else { value })),
-        Err(rule) => unfit(numeric_text(digits(), weight, negative, shown_decimals), rule),
+        Err(reason) => unfit(numeric_text(digits(), weight, negative, shown_decimals), reason.rule()),
     })
 }
 
 /// The digits' value times 10^scale.
-fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::result::Result<i128, &'static str> {
+fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::result::Result<i128, number::Unfit> {
     let mut value: i128 = 0;
     // The power of ten of the digit at hand, once scaled.
     let mut power = 4 * i32::from(weight) + i32::from(scale);
@@ -250,18 +252,18 @@ fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::r
         // Below the column's last decimal: the part of this digit that lies there must be zero.
         let cut = 10_i128.pow(step);
         if digit % cut != 0 {
-            return Err(INEXACT_RULE);
+            return Err(TooManyDecimals);
         }
         let shift = 10_i128.pow(4 - step);
-        value = value.checked_mul(shift).and_then(|v| v.checked_add(digit / cut)).ok_or(TOO_LARGE_RULE)?;
+        value = value.checked_mul(shift).and_then(|v| v.checked_add(digit / cut)).ok_or(TooLarge)?;
         trailing = power.max(0).unsigned_abs();
         power -= 4;
     }
     if value == 0 {
         return Ok(0);
     }
-    let value = 10_i128.checked_pow(trailing).and_then(|shift| value.checked_mul(shift)).ok_or(TOO_LARGE_RULE)?;
-    if value < 10_i128.pow(38) { Ok(value) } else { Err(TOO_LARGE_RULE) }
+    let value = 10_i128.checked_pow(trailing).and_then(|shift| value.checked_mul(shift)).ok_or(TooLarge)?;
+    if value < 10_i128.pow(38) { Ok(value) } else { Err(TooLarge) }
 }
 
 /// The number as PostgreSQL writes it, for the reject file.

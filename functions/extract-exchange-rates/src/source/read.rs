@@ -7,8 +7,8 @@ use futures::{StreamExt, stream};
 use serde_json::json;
 use sluice_core::{
     Cell, ColumnType, Cursor, Error, Kind, Result, Retry, Schema,
-    contract::decimal_from_text,
     extract::{ExtractRequest, ExtractRun, Extracted, Plan as Preview},
+    number,
     port::ObjectStore,
     sources::Source as TableSource,
 };
@@ -325,7 +325,7 @@ impl<S: ObjectStore> DayWriter<'_, S> {
             _ => return Err(Error::new(Kind::SchemaMismatch, "the table has no decimal column 'rate'")),
         };
         for (target, text) in &rates.rates {
-            let Some(rate) = decimal_from_text(text.get(), scale) else {
+            let Ok(rate) = number::rounded(text.get(), scale) else {
                 let original = json!({
                     "rate_date": day, "base_currency": rates.base, "target_currency": target, "rate": text.get(),
                     "rate_kind": kind, "source_timestamp": time,

@@ -7,7 +7,11 @@ use super::{
     entry::{ColumnEntry, Entry},
     report::Report,
 };
-use crate::{ColumnType, Mode, contract::MAX_TEXT_BYTES};
+use crate::{
+    Column, ColumnType, Mode,
+    contract::{MAX_TEXT_BYTES, range},
+    yaml::At,
+};
 
 pub(super) fn judge(entry: &Entry, report: &mut Report) {
     for column in entry.columns.iter().flatten() {
@@ -63,10 +67,8 @@ fn name_problem(name: &str) -> Option<&'static str> {
 /// Rules that have no effect on the column's type, or that no value keeps.
 fn rules(column: &ColumnEntry, about: &str, report: &mut Report) {
     let kind = column.column_type.as_ref().map(|kind| kind.value);
-    if let (Some(minimum), Some(kind)) = (&column.minimum, kind)
-        && let Some(problem) = idle_minimum(kind, minimum.value)
-    {
-        report.add(minimum.place, format!("{about} {problem}"));
+    if let Some(kind) = kind {
+        bounds(column, kind, about, report);
     }
     let Some(one_of) = &column.one_of else { return };
     if let Some(kind) = kind.filter(|kind| *kind != ColumnType::Text) {
@@ -86,18 +88,47 @@ fn rules(column: &ColumnEntry, about: &str, report: &mut Report) {
     }
 }
 
-fn idle_minimum(kind: ColumnType, minimum: i64) -> Option<String> {
-    match kind {
-        ColumnType::Bigint => None,
-        ColumnType::Decimal(precision, scale) => {
-            let beyond = 10_i128.pow(u32::from(precision) - u32::from(scale.unsigned_abs()));
-            match i128::from(minimum) {
-                minimum if minimum >= beyond => Some(format!("no {kind} reaches the minimum {minimum}")),
-                minimum if minimum <= -beyond => Some(format!("every {kind} is above the minimum {minimum}")),
-                _ => None,
-            }
+fn bounds(column: &ColumnEntry, kind: ColumnType, about: &str, report: &mut Report) {
+    let ColumnEntry { minimum, exclusive_minimum, maximum, .. } = column;
+    let named = [("minimum", minimum), ("exclusive_minimum", exclusive_minimum), ("maximum", maximum)];
+    let given = named.into_iter().filter_map(|(name, bound)| bound.as_ref().map(|bound| (name, bound)));
+    let mut are_good = true;
+    for (name, bound) in given {
+        if let Some(problem) = idle_bound(kind, name, bound.value) {
+            report.add(bound.place, format!("{about} {problem}"));
+            are_good = false;
         }
-        _ => Some(format!("`minimum` has no effect on a {kind}, only on a bigint or decimal; leave it out")),
+    }
+    if let (Some(_), Some(exclusive)) = (minimum, exclusive_minimum) {
+        report.add(exclusive.place, format!("{about} has `minimum` and `exclusive_minimum`; keep one"));
+        are_good = false;
+    }
+    let value = |bound: &Option<At<i64>>| bound.as_ref().map(|bound| bound.value);
+    let bounded = Column {
+        minimum: value(minimum),
+        exclusive_minimum: value(exclusive_minimum),
+        maximum: value(maximum),
+        ..Column::optional("", kind)
+    };
+    if let Some(maximum) = maximum.as_ref().filter(|_| are_good && range(&bounded).is_empty()) {
+        report.add(maximum.place, format!("{about} no {kind} lies between its bounds"));
+    }
+}
+
+fn idle_bound(kind: ColumnType, name: &str, bound: i64) -> Option<String> {
+    // The first number that the type does not hold.
+    let beyond = match kind {
+        ColumnType::Bigint => i128::from(i64::MAX) + 1,
+        ColumnType::Decimal(precision, scale) => 10_i128.pow(u32::from(precision) - u32::from(scale.unsigned_abs())),
+        _ => return Some(format!("`{name}` has no effect on a {kind}, only on a bigint or decimal; leave it out")),
+    };
+    match (name, i128::from(bound)) {
+        ("maximum", bound) if bound >= beyond => Some(format!("every {kind} is below the maximum {bound}")),
+        ("maximum", bound) if bound <= -beyond => Some(format!("no {kind} is as small as the maximum {bound}")),
+        ("maximum", _) => None,
+        (_, bound) if bound >= beyond => Some(format!("no {kind} reaches the minimum {bound}")),
+        (_, bound) if bound <= -beyond => Some(format!("every {kind} is above the minimum {bound}")),
+        _ => None,
     }
 }
 

@@ -44,6 +44,8 @@ pub(super) struct ColumnEntry {
     pub column_type: Option<At<ColumnType>>,
     pub required: bool,
     pub minimum: Option<At<i64>>,
+    pub exclusive_minimum: Option<At<i64>>,
+    pub maximum: Option<At<i64>>,
     pub one_of: Option<At<List>>,
     pub description: Option<At<String>>,
     pub contract: Option<At<Mode>>,
@@ -201,15 +203,18 @@ impl ColumnEntry {
         let name = fields.required("name", report);
         let column_type: Option<At<ColumnType>> = fields.required_word("type", report);
         let kind = column_type.as_ref().map(|kind| kind.value);
+        let bound = |name: &'static str, fields: &mut Fields<'_>, report: &mut Report| match kind {
+            None | Some(ColumnType::Bigint | ColumnType::Decimal(..)) => fields.optional(name, report),
+            Some(_) => fields.idle(name),
+        };
         let column = ColumnEntry {
             place: node.place,
             name,
             column_type,
             required: fields.optional("required", report).is_some_and(|required| required.value),
-            minimum: match kind {
-                None | Some(ColumnType::Bigint | ColumnType::Decimal(..)) => fields.optional("minimum", report),
-                Some(_) => fields.idle("minimum"),
-            },
+            minimum: bound("minimum", &mut fields, report),
+            exclusive_minimum: bound("exclusive_minimum", &mut fields, report),
+            maximum: bound("maximum", &mut fields, report),
             one_of: match kind {
                 None | Some(ColumnType::Text) => fields.list("one_of", report),
                 Some(_) => fields.idle("one_of"),
@@ -228,7 +233,9 @@ impl ColumnEntry {
             name: self.name?.value,
             column_type: self.column_type?.value,
             required: self.required,
-            minimum: self.minimum.map(|minimum| minimum.value),
+            minimum: self.minimum.map(|bound| bound.value),
+            exclusive_minimum: self.exclusive_minimum.map(|bound| bound.value),
+            maximum: self.maximum.map(|bound| bound.value),
             one_of: options.map(|option| option.value).collect(),
             description: self.description.map(|description| description.value),
             contract: self.contract.map(|mode| mode.value),

@@ -17,7 +17,7 @@ tables:
     columns:
       - { name: id, type: bigint, required: true, description: Number. }
       - { name: at, type: timestamp, required: true }
-      - { name: price, type: "decimal(18,4)", minimum: 0, contract: freeze, pii: true }
+      - { name: price, type: "decimal(18,4)", minimum: 0, maximum: 9000000, contract: freeze, pii: true }
       - { name: state, type: text, one_of: [open, paid] }
   - table: STREAMING.A.B
     description: One row per event.
@@ -31,7 +31,7 @@ tables:
     source: { kind: exchange_rates, base: USD, first_date: 2025-10-30 }
     loader: snowpipe
     disposition: append
-    columns: [{ name: rate_date, type: date }]
+    columns: [{ name: rate_date, type: date }, { name: rate, type: "decimal(9,6)", exclusive_minimum: 0 }]
   - table: DLT.A.C
     description: One row per currency.
     source: { kind: currencies }
@@ -105,8 +105,8 @@ tables:
         "18:27: A.B.D: column 'id': `type`: 'int' is not a column type; known are bigint, text, timestamp, date, \
          boolean, and decimal(p,s) with p from 1 to 38 and s from 0 to p",
         "19:9: A.B.D: column 'größe': `type` is missing",
-        "19:24: A.B.D: column 'größe': `typ` is no setting here; known are name, type, required, minimum, one_of, \
-         description, contract, pii",
+        "19:24: A.B.D: column 'größe': `typ` is no setting here; known are name, type, required, minimum, \
+         exclusive_minimum, maximum, one_of, description, contract, pii",
         "20:9: A.B.D: column 3 must be a mapping of settings and is a number",
         "21:5: entry 3: `table` is missing",
         "21:5: entry 3: `source` is missing",
@@ -119,7 +119,7 @@ tables:
 }
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 47] = [
+const MISTAKES: [(&str, &str, &str); 53] = [
     (
         "state, type: text, one_of: [open, paid]",
         "state, type: bigint, one_of: [\"1\", \"2\"]",
@@ -147,6 +147,12 @@ const MISTAKES: [(&str, &str, &str); 47] = [
     ("minimum: 0", "minimum: 1e3", "`minimum`: must be a whole number of 64 bits and is 1e3"),
     ("minimum: 0", "minimum: 99999999999999999999", "`minimum`: must be a whole number of 64 bits"),
     ("minimum: 0", "minimum: 100000000000000", "no decimal(18,4) reaches the minimum"),
+    ("minimum: 0", "minimum: 0, exclusive_minimum: 0", "has `minimum` and `exclusive_minimum`; keep one"),
+    ("maximum: 9000000", "maximum: 100000000000000", "every decimal(18,4) is below the maximum"),
+    ("maximum: 9000000", "maximum: -100000000000000", "no decimal(18,4) is as small as the maximum"),
+    ("maximum: 9000000", "maximum: -1", "no decimal(18,4) lies between its bounds"),
+    ("at, type: timestamp,", "at, type: timestamp, maximum: 1700000000,", "`maximum` has no effect on a timestamp"),
+    ("exclusive_minimum: 0", "exclusive_minimum: 1000", "no decimal(9,6) reaches the minimum"),
     ("minimum: 0", "minimum: -100000000000000", "every decimal(18,4) is above the minimum"),
     ("decimal(18,4)", "decimal(39,4)", "'decimal(39,4)' is not a column type"),
     ("decimal(18,4)", "decimal(4,18)", "'decimal(4,18)' is not a column type"),

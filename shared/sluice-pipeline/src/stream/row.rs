@@ -2,8 +2,8 @@
 //!
 //! The plain case has a faster reader, `plain.rs`, that only ever agrees with the one here.
 //!
-//! Exactly: a number is read from its text and never passes through a float, `7.0` is a whole number as in JSON Schema, a
-//! number in quotes is no number, a time needs its offset from UTC. Fields that the contract does not know are counted and
+//! Exactly: a number is read from its text by the one rule of [`number`], a whole number in quotes is no number, a time needs
+//! its offset from UTC. Fields that the contract does not know are counted and
 //! left out; a known one may stand only once.
 
 use std::borrow::Cow;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use sluice_core::{
     Cell, Column, ColumnType, Schema,
     contract::{self, Violation},
+    number,
 };
 
 use super::{
@@ -84,7 +85,7 @@ impl<'a> RowWriter<'a> {
             *cell = match (token, column.column_type) {
                 (None | Some(Token::Word("null")), _) => Cell::Null,
                 (Some(Token::Text(text)), ColumnType::Text) => Cell::Text(text),
-                (Some(Token::Word(word)), ColumnType::Bigint) => match word.parse() {
+                (Some(Token::Word(word)), ColumnType::Bigint) if *word != "-0" => match word.parse() {
                     Ok(number) => Cell::Bigint(number),
                     Err(_) => return Ok(false),
                 },
@@ -95,9 +96,9 @@ impl<'a> RowWriter<'a> {
                 (Some(Token::Word("true")), ColumnType::Boolean) => Cell::Boolean(true),
                 (Some(Token::Word("false")), ColumnType::Boolean) => Cell::Boolean(false),
                 (Some(Token::Word(digits) | Token::Text(digits)), ColumnType::Decimal(_, scale)) => {
-                    match contract::decimal_from_text(digits, scale) {
-                        Some(unscaled) => Cell::Decimal(unscaled),
-                        None => return Ok(false),
+                    match number::decimal(digits, scale) {
+                        Ok(unscaled) => Cell::Decimal(unscaled),
+                        Err(_) => return Ok(false),
                     }
                 }
                 _ => return Ok(false),
@@ -252,8 +253,8 @@ impl Field<'_> {
     fn write(&self, column_type: ColumnType, row: &mut String) {
         match &self.value {
             Value::Plain(cell @ (Cell::Timestamp(_) | Cell::Decimal(_))) => write_cell(*cell, column_type, row),
-            // The warehouse gets a whole number without a point and an exponent.
-            Value::Plain(Cell::Bigint(number)) if self.json.contains(['.', 'e', 'E']) => {
+            // The warehouse gets a whole number without a point and an exponent, and zero without a sign.
+            Value::Plain(Cell::Bigint(number)) if self.json == "-0" || self.json.contains(['.', 'e', 'E']) => {
                 row.push_str(itoa::Buffer::new().format(*number));
             }
             // Valid JSON of the right type already, escapes included.
@@ -288,35 +289,51 @@ fn decode<'a>(schema: &Schema, text: &'a str) -> Result<(Vec<Field<'a>>, u64), S
         })?;
     let fields = schema.columns().iter().zip(raw).map(|(column, raw)| match raw.map(RawValue::get) {
         None | Some("null") => Ok(Field { value: Value::Plain(Cell::Null), json: "null" }),
-        Some(json) => read(column, json).map(|value| Field { value, json }).ok_or_else(|| {
-            let rule = format!("is not a {}", column.column_type);
-            Violation { column: column.name.clone(), rule }.to_string()
-        }),
+        Some(json) => match read(column, json) {
+            Ok(value) => Ok(Field { value, json }),
+            Err(rule) => Err(Violation { column: column.name.clone(), rule }.to_string()),
+        },
     });
     Ok((fields.collect::<Result<_, _>>()?, unknown))
 }
 
-fn read<'a>(column: &Column, json: &'a str) -> Option<Value<'a>> {
-    let text = || serde_json::from_str::<Text<'a>>(json).ok().map(|Text(text)| text);
-    Some(Value::Plain(match column.column_type {
+/// The error is the rule that the JSON breaks.
+fn read<'a>(column: &Column, json: &'a str) -> Result<Value<'a>, String> {
+    let other = || format!("is not a {}", column.column_type);
+    let text = || serde_json::from_str::<Text<'a>>(json).map(|Text(text)| text).map_err(|_| other());
+    let is_text = json.starts_with('"');
+    let is_number = json.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    Ok(Value::Plain(match column.column_type {
         ColumnType::Text => return text().map(Value::Text),
-        ColumnType::Bigint => Cell::Bigint(contract::integer_from_text(json)?),
-        ColumnType::Boolean => Cell::Boolean(json.parse().ok()?),
+        ColumnType::Timestamp => timestamp_from_text(&text()?).ok_or_else(other)?,
+        ColumnType::Date => date_from_text(&text()?).ok_or_else(other)?,
         // Money travels as text where the producer does not trust JSON's numbers.
-        ColumnType::Decimal(_, scale) => {
-            let digits = if json.starts_with('"') { text()? } else { Cow::Borrowed(json) };
-            Cell::Decimal(contract::decimal_from_text(&digits, scale)?)
+        ColumnType::Decimal(_, scale) if is_text => decimal_from_text(&text()?, scale)?,
+        ColumnType::Decimal(_, scale) if is_number => decimal_from_text(json, scale)?,
+        ColumnType::Bigint if is_number => {
+            Cell::Bigint(number::integer(json).map_err(|unfit| unfit.rule().to_owned())?)
         }
-        ColumnType::Timestamp => {
-            let at = DateTime::parse_from_rfc3339(&text()?).ok()?.to_utc();
-            (1..=LAST_YEAR).contains(&at.year()).then(|| Cell::Timestamp(at.timestamp_micros()))?
+        ColumnType::Bigint | ColumnType::Boolean if is_text => {
+            return Err(format!("is a text, not a {}", column.column_type));
         }
-        ColumnType::Date => {
-            let date = text().filter(|text| text.len() == 10)?.parse::<NaiveDate>().ok()?;
-            let days = date.signed_duration_since(NaiveDate::default()).num_days();
-            Cell::Date(i32::try_from(days).ok()?)
-        }
+        ColumnType::Boolean => Cell::Boolean(json.parse().map_err(|_| other())?),
+        ColumnType::Bigint | ColumnType::Decimal(..) => return Err(other()),
     }))
+}
+
+fn decimal_from_text(text: &str, scale: i8) -> Result<Cell<'static>, String> {
+    number::decimal(text, scale).map(Cell::Decimal).map_err(|unfit| unfit.rule().to_owned())
+}
+
+fn timestamp_from_text(text: &str) -> Option<Cell<'static>> {
+    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    (1..=LAST_YEAR).contains(&at.year()).then(|| Cell::Timestamp(at.timestamp_micros()))
+}
+
+fn date_from_text(text: &str) -> Option<Cell<'static>> {
+    let date = Some(text).filter(|text| text.len() == 10)?.parse::<NaiveDate>().ok()?;
+    let days = date.signed_duration_since(NaiveDate::default()).num_days();
+    i32::try_from(days).ok().map(Cell::Date)
 }
 
 /// A JSON string, borrowed where it holds no escape.

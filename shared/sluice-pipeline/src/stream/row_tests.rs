@@ -7,7 +7,7 @@ fn schema() -> Schema {
     serde_json::from_value(json!([
         {"name": "id", "type": "text", "required": true},
         {"name": "count", "type": "bigint", "minimum": 1},
-        {"name": "price", "type": "decimal(20,4)"},
+        {"name": "price", "type": "decimal(20,4)", "minimum": -1_000_000},
         {"name": "at", "type": "timestamp"},
         {"name": "day", "type": "date"},
         {"name": "gift", "type": "boolean"},
@@ -76,10 +76,13 @@ fn an_absent_optional_field_is_null() {
 fn a_decimal_keeps_every_digit() {
     for (text, expected) in [
         ("0.1", "0.1000"),
-        ("-0.00005", "-0.0001"),
+        ("-0.00050000", "-0.0005"),
+        ("-0.00", "0.0000"),
         ("1234567890123456.7891", "1234567890123456.7891"),
         ("\"0.3\"", "0.3000"),
+        ("\" 0.3\"", "0.3000"),
         ("1e2", "100.0000"),
+        ("1234567890123456789e-4", "123456789012345.6789"),
     ] {
         let row = write(&format!(r#"{{"id":"a","price":{text}}}"#)).expect("a row");
         assert_eq!(row["PRICE"], expected, "{text}");
@@ -95,6 +98,7 @@ fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
         ("70e-1", 7),
         ("9007199254740993.0", 9_007_199_254_740_993_i64),
         ("9223372036854775807.0", i64::MAX),
+        ("1.2E7", 12_000_000),
     ] {
         let row = write(&format!(r#"{{"id":"a","count":{text}}}"#)).expect("a row");
         assert_eq!(row["COUNT"], json!(expected), "{text}");
@@ -114,13 +118,23 @@ fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
         (r#"{"id":1}"#, "id: is not a text"),
         (r#"{"id":"\ud800"}"#, "id: is not a text"),
         (r#"{"id":"a","id":"b"}"#, "id: stands twice"),
-        (r#"{"id":"a","count":"1"}"#, "count: is not a bigint"),
-        (r#"{"id":"a","count":1.5}"#, "count: is not a bigint"),
-        (r#"{"id":"a","count":"1.0"}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":"1"}"#, "count: is a text, not a bigint"),
+        (r#"{"id":"a","count":true}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":1.5}"#, "count: has more decimals than its column"),
+        (r#"{"id":"a","count":"1.0"}"#, "count: is a text, not a bigint"),
         (r#"{"id":"a","count":0.0}"#, "count: is below 1"),
-        (r#"{"id":"a","count":9223372036854775808}"#, "count: is not a bigint"),
+        (r#"{"id":"a","count":-0}"#, "count: is below 1"),
+        (r#"{"id":"a","count":9223372036854775808}"#, "count: does not fit its column"),
+        (r#"{"id":"a","count":1e999999999}"#, "count: does not fit its column"),
         (r#"{"id":"a","count":0}"#, "count: is below 1"),
         (r#"{"id":"a","price":true}"#, "price: is not a decimal(20,4)"),
+        (r#"{"id":"a","price":"NaN"}"#, "price: is not a number"),
+        (r#"{"id":"a","price":10.00005}"#, "price: has more decimals than its column"),
+        (r#"{"id":"a","price":"10.00005"}"#, "price: has more decimals than its column"),
+        (r#"{"id":"a","price":1e-400}"#, "price: has more decimals than its column"),
+        (r#"{"id":"a","price":1e-99999999999999999999}"#, "price: has more decimals than its column"),
+        (r#"{"id":"a","price":1e999999999}"#, "price: does not fit its column"),
+        (r#"{"id":"a","price":-1000000.0001}"#, "price: is below -1000000"),
         (r#"{"id":"a","price":1e16}"#, "price: does not fit decimal(20,4)"),
         (r#"{"id":"a","at":1761868800}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"2025-10-31 01:02:03"}"#, "at: is not a timestamp"),
@@ -128,7 +142,7 @@ fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
         (r#"{"id":"a","at":"2025-02-30T01:02:03Z"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"9999-12-31T23:59:59-01:00"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","day":"2025-02-29"}"#, "day: is not a date"),
-        (r#"{"id":"a","gift":"true"}"#, "gift: is not a boolean"),
+        (r#"{"id":"a","gift":"true"}"#, "gift: is a text, not a boolean"),
     ] {
         assert_eq!(write(value), Err(reason.to_owned()), "{value}");
     }
