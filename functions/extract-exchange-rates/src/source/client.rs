@@ -1,14 +1,16 @@
 //! The API's four endpoints that the platform uses.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{ops::RangeInclusive, time::Duration};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::value::RawValue;
 use sluice_core::{Error, Kind, Result, Secret};
 use sluice_http::{Request, Response, RetryPolicy};
 
-use crate::source::error::{classify, is_not_available};
+use crate::source::{
+    error::{classify, is_not_available},
+    members::Members,
+};
 
 /// The base that every plan has; only a paid plan may name another one, and naming this one is an error on some.
 pub const DEFAULT_BASE: &str = "USD";
@@ -40,8 +42,7 @@ pub struct Rates {
     /// The time that the source puts on the rates.
     pub time: DateTime<Utc>,
     pub base: String,
-    /// The rates as written: a JSON number read as a float would lose digits.
-    pub rates: BTreeMap<String, Box<RawValue>>,
+    pub rates: Members,
 }
 
 /// From when to when the time of an answer can be.
@@ -75,7 +76,7 @@ impl Client {
     }
 
     /// Code to name. Free of quota.
-    pub async fn currencies(&self) -> Result<BTreeMap<String, String>> {
+    pub async fn currencies(&self) -> Result<Members> {
         self.get("currencies.json", None).await
     }
 
@@ -162,7 +163,7 @@ struct RatesAnswer {
     /// Unix seconds.
     timestamp: i64,
     base: String,
-    rates: BTreeMap<String, Box<RawValue>>,
+    rates: Members,
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! Open Exchange Rates: the currency list, and daily rates against one base.
 //!
-//! - `client` asks the API, `error` says what its refusals mean;
+//! - `client` asks the API, `members` holds its lists of currencies, `error` says what its refusals mean;
 //! - `plan` decides which days to ask for, within the quota;
 //! - `read` turns answers into rows: rates land long, one row per date, base and target.
 //!
@@ -8,6 +8,7 @@
 
 mod client;
 mod error;
+mod members;
 mod plan;
 mod read;
 

@@ -86,7 +86,8 @@ pub struct Codes {
 
 impl Codes {
     pub fn new<'a>(day: NaiveDate, codes: impl Iterator<Item = &'a str>) -> Self {
-        Codes { day, listed: codes.collect::<Vec<_>>().join(",") }
+        let codes: BTreeSet<&str> = codes.filter(|code| !code.is_empty()).collect();
+        Codes { day, listed: codes.into_iter().collect::<Vec<_>>().join(",") }
     }
 
     /// The currencies that `newer` has and this day has not, and the other way about.

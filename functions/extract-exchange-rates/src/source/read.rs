@@ -17,6 +17,7 @@ use sluice_pipeline::{extract::Source, log};
 
 use crate::source::{
     client::{Account, Client, DEFAULT_BASE, Rates, Times},
+    members::Member,
     plan::{Allowed, Ask, Codes, Plan, Position, Provisional, QUOTA},
 };
 
@@ -90,7 +91,18 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
             return Err(Error::invalid_data("the API lists no currency; the table stays as it is"));
         }
         let mut writer = TableWriter::new(self.store, run)?;
-        for (code, name) in &listed {
+        for Member { code, value, fault } in listed.judged() {
+            let name = match fault {
+                Some(fault) => Err(format!("code: {fault}")),
+                None => serde_json::from_str::<String>(value).map_err(|_| "name: is not a text".to_owned()),
+            };
+            let name = match &name {
+                Ok(name) => name,
+                Err(reason) => {
+                    writer.reject(&json!({"code": code, "name": value}), reason).await?;
+                    continue;
+                }
+            };
             let row = in_order(columns, |column| match column {
                 "code" => Some(Cell::Text(code)),
                 "name" => Some(Cell::Text(name)),
@@ -272,7 +284,7 @@ impl<S: ObjectStore> Progress<'_, S> {
                 position.unavailable.remove(&day);
                 position.done.insert(day);
                 if position.codes.as_ref().is_none_or(|codes| codes.day < day) {
-                    position.codes = Some(Codes::new(day, rates.rates.keys().map(String::as_str)));
+                    position.codes = Some(Codes::new(day, rates.rates.codes()));
                 }
             }
             (Ask::Final(day), None) => {
@@ -324,14 +336,22 @@ impl<S: ObjectStore> DayWriter<'_, S> {
             Some(ColumnType::Decimal(_, scale)) => scale,
             _ => return Err(Error::new(Kind::SchemaMismatch, "the table has no decimal column 'rate'")),
         };
-        for (target, text) in &rates.rates {
-            let Ok(rate) = number::rounded(text.get(), scale) else {
-                let original = json!({
-                    "rate_date": day, "base_currency": rates.base, "target_currency": target, "rate": text.get(),
-                    "rate_kind": kind, "source_timestamp": time,
-                });
-                self.writer.reject(&original, "rate: is not a number that fits").await?;
-                continue;
+        for Member { code: target, value, fault } in rates.rates.judged() {
+            // A rate is a quotient anyway: it is rounded here, once, and the contract judges what would be loaded.
+            let rate = match fault {
+                Some(fault) => Err(format!("target_currency: {fault}")),
+                None => number::rounded(value, scale).map_err(|unfit| format!("rate: {}", unfit.rule())),
+            };
+            let rate = match rate {
+                Ok(rate) => rate,
+                Err(reason) => {
+                    let original = json!({
+                        "rate_date": day, "base_currency": rates.base, "target_currency": target, "rate": value,
+                        "rate_kind": kind, "source_timestamp": time,
+                    });
+                    self.writer.reject(&original, &reason).await?;
+                    continue;
+                }
             };
             let row = in_order(self.columns, |column| match column {
                 "rate_date" => Some(Cell::Date(day.to_epoch_days())),

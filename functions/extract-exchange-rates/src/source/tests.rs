@@ -283,6 +283,55 @@ async fn a_refusal_or_another_shape_fails_the_run_and_a_bad_rate_only_its_row() 
     }
 }
 
+/// The reasons in the reject file of a run.
+fn reasons(stage: &Stage, extracted: &Extracted) -> Vec<String> {
+    let path = &extracted.rejected.as_ref().expect("rejected rows").path;
+    let body = stage.store.objects().remove(path).expect("a reject file");
+    let lines = String::from_utf8(zstd::stream::decode_all(&body[..]).expect("zstd")).expect("text");
+    let reason = |line: &str| serde_json::from_str::<serde_json::Value>(line).expect("json")["reason"].clone();
+    lines.lines().map(|line| reason(line).as_str().expect("a reason").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_rate_that_is_no_price_of_a_currency_is_rejected_alone() {
+    let cases: [(&str, u64, &[&str]); 11] = [
+        (r#""GBP": 0, "USD": 1"#, 1, &["rate: is not above 0"]),
+        (r#""GBP": 4e-11, "USD": 1"#, 1, &["rate: is not above 0"]),
+        (r#""GBP": -0.00000000001, "USD": 1"#, 1, &["rate: is not above 0"]),
+        (r#""GBP": 5e-11, "USD": 1"#, 2, &[]),
+        (r#""GBP": 1e-400, "USD": 1"#, 1, &["rate: is not above 0"]),
+        (r#""GBP": 1e999999999, "USD": 1"#, 1, &["rate: does not fit its column"]),
+        (r#""GBP": "0.79", "USD": 1"#, 1, &["rate: is not a number"]),
+        (r#""GBP": {"a": [0.79]}, "USD": 1"#, 1, &["rate: is not a number"]),
+        (r#""GBP": 0.79, "USD": 1, "GBP": 0.8"#, 1, &["target_currency: stands more than once"; 2]),
+        (r#""GBP": 0.79, "USD": 1, " gbp": 0.79"#, 1, &["target_currency: stands more than once"; 2]),
+        (r#""": 0.79, "USD": 1, "  ": 2"#, 1, &["target_currency: is empty"; 2]),
+    ];
+    for (rates, rows, expected) in cases {
+        let stage = Stage::new().await;
+        let body = format!(r#"{{"timestamp": 1767312000, "base": "USD", "rates": {{{rates}}}}}"#);
+        stage.api().faults.insert("historical/2026-01-01.json".into(), (200, body));
+        let run = stage.run(RATES, "2026-01-02T00:15:00Z", "2026-01-01..", None).await.expect("a run");
+        let found = if expected.is_empty() { Vec::new() } else { reasons(&stage, &run) };
+        assert_eq!(
+            (run.rows(), found),
+            (rows, expected.iter().map(|reason| (*reason).to_owned()).collect()),
+            "{rates}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_currency_without_a_code_or_listed_twice_is_rejected_alone() {
+    let stage = Stage::new().await;
+    let listed = r#"{"": "Nothing", "EUR": "Euro", "GBP": "Pound", "GBP": "Sterling", "JPY": null}"#;
+    stage.api().faults.insert("currencies.json".into(), (200, listed.into()));
+    let run = stage.run(CURRENCIES, "2026-01-05T00:30:00Z", "", None).await.expect("a run");
+    assert_eq!(run.rows(), 1);
+    let twice = "code: stands more than once";
+    assert_eq!(reasons(&stage, &run), ["code: is empty", twice, twice, "name: is not a text"]);
+}
+
 #[tokio::test]
 async fn a_run_whose_time_is_over_commits_what_it_has_and_the_next_one_goes_on() {
     let mut stage = Stage::new().await;
