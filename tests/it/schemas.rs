@@ -76,8 +76,14 @@ fn describes(format: Format, text: &str, columns: &Schema) -> Result<(), String>
                 if column.required != required.contains(name) {
                     return Err(format!("{name} is required by one and not by the other"));
                 }
-                if column.minimum.is_some_and(|minimum| property["minimum"].as_i64() != Some(minimum)) {
-                    return Err(format!("{name} has another minimum"));
+                for (keyword, bound) in [
+                    ("minimum", column.minimum),
+                    ("exclusiveMinimum", column.exclusive_minimum),
+                    ("maximum", column.maximum),
+                ] {
+                    if bound.is_some_and(|bound| property[keyword].as_i64() != Some(bound)) {
+                        return Err(format!("{name} has another {keyword}"));
+                    }
                 }
             }
             let known = |name: &&String| columns.position(name).is_some();

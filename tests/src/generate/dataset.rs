@@ -93,7 +93,8 @@ pub struct ProductChange {
     pub audit_id: i64,
     pub product_id: i64,
     pub product_name: Option<String>,
-    /// Ten-thousandths of a dollar. A negative price breaks the contract: the platform rejects the row.
+    /// Ten-thousandths of a dollar. A negative price, or one of 10 million dollars, breaks the contract: the platform
+    /// rejects the row.
     pub price_usd: Option<i128>,
     pub operation: Operation,
     /// Microseconds since 1970 UTC.

@@ -133,7 +133,7 @@ fn broken(random: &mut Random) -> Vec<(Vec<u8>, Reason)> {
         ("quantity", json!(0), Reason::OutOfRange),
         ("quantity", json!(-3), Reason::OutOfRange),
         ("quantity", json!("two"), Reason::WrongType),
-        ("quantity", json!(true), Reason::WrongType),
+        ("quantity", json!(i64::MAX), Reason::OutOfRange),
         ("purchase_ts", json!("yesterday"), Reason::BadTimestamp),
         ("purchase_ts", json!("2026-02-30T10:00:00Z"), Reason::BadTimestamp),
         ("purchase_ts", json!("2026-03-01T10:00:00"), Reason::BadTimestamp),

@@ -31,12 +31,15 @@ impl fmt::Display for Refusal {
             Reason::NotJson => "is not JSON",
             Reason::MissingField => "is missing",
             Reason::WrongType => "has the wrong type",
-            Reason::OutOfRange => "is below 1",
+            Reason::OutOfRange => "is outside of its range",
             Reason::BadTimestamp => "is not an RFC 3339 time with an offset",
         };
         write!(f, "{} {problem}", self.field)
     }
 }
+
+/// The most of one thing that a purchase may have.
+const MOST_OF_ONE: i64 = 100_000;
 
 /// A number without a fraction, as JSON Schema has it: 7.0 is one.
 fn whole(value: &Value) -> Option<i64> {
@@ -59,20 +62,20 @@ pub fn parse(value: &[u8]) -> Result<Event, Refusal> {
     };
     let text = |name| field(name)?.as_str().ok_or(refuse(name, Reason::WrongType));
     let integer = |name| whole(field(name)?).ok_or(refuse(name, Reason::WrongType));
-    let positive = |name| match integer(name)? {
-        number if number >= 1 => Ok(number),
+    let from_one_to = |name, most| match integer(name)? {
+        number if (1..=most).contains(&number) => Ok(number),
         _ => Err(refuse(name, Reason::OutOfRange)),
     };
     let moment = |name| {
         let time = DateTime::parse_from_rfc3339(text(name)?).map_err(|_| refuse(name, Reason::BadTimestamp))?;
         Ok(time.timestamp_micros())
     };
-    positive("schema_version")?;
+    from_one_to("schema_version", i64::MAX)?;
     Ok(Event {
         event_id: text("event_id")?.to_owned(),
         customer_email: text("customer_email")?.to_owned(),
         product_id: integer("product_id")?,
-        quantity: positive("quantity")?,
+        quantity: from_one_to("quantity", MOST_OF_ONE)?,
         purchase_ts: moment("purchase_ts")?,
     })
 }

@@ -14,6 +14,8 @@ const PRICE_SCALE: u32 = 4;
 const CENTS: u32 = 2;
 /// A line of so many ten-thousandths of a dollar or more has no amount.
 const LINE_LIMIT: i128 = 10_i128.pow(12 + PRICE_SCALE);
+/// In dollars; a dearer product breaks the contract.
+const HIGHEST_PRICE: i128 = 9_999_999;
 /// A rate older than this is no rate.
 const RATE_LOOK_BACK_DAYS: u64 = 7;
 
@@ -178,7 +180,8 @@ type PriceHistory<'a> = HashMap<i64, Vec<&'a ProductChange>>;
 
 fn price_history(products: &[ProductChange]) -> (PriceHistory<'_>, usize) {
     let mut history: PriceHistory<'_> = HashMap::new();
-    let keeps_contract = |row: &&ProductChange| row.price_usd.is_none_or(|price| price >= 0);
+    let prices = 0..=HIGHEST_PRICE * 10_i128.pow(PRICE_SCALE);
+    let keeps_contract = |row: &&ProductChange| row.price_usd.is_none_or(|price| prices.contains(&price));
     for row in products.iter().filter(keeps_contract) {
         history.entry(row.product_id).or_default().push(row);
     }
@@ -198,13 +201,13 @@ fn price_at(history: &PriceHistory<'_>, event: &Event) -> Option<i128> {
 }
 
 /// The amounts of one line, in cents and pence.
-struct Line {
-    usd: Option<i128>,
-    gbp: Option<i128>,
+pub(super) struct Line {
+    pub usd: Option<i128>,
+    pub gbp: Option<i128>,
 }
 
 impl Line {
-    fn of(event: &Event, price: Option<i128>, rates: &RateTable) -> Self {
+    pub fn of(event: &Event, price: Option<i128>, rates: &RateTable) -> Self {
         let exact = price.map(|price| i128::from(event.quantity) * price).filter(|exact| *exact < LINE_LIMIT);
         let pounds = |exact| Some(rescale(exact * rate_of(rates, event.purchase_ts)?, PRICE_SCALE + RATE_SCALE, CENTS));
         Line { usd: exact.map(|exact| rescale(exact, PRICE_SCALE, CENTS)), gbp: exact.and_then(pounds) }
