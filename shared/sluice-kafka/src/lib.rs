@@ -7,6 +7,7 @@
 pub mod avro;
 mod cluster;
 mod config;
+mod datum;
 mod ends;
 mod error;
 mod event;
