@@ -32,7 +32,7 @@ check: native ## formatting, lints, the template
 
 bench: ## measure against the limit and peers: P=P1 (P5, P6, latency, ...) for one, none for all
 	@tools/setup ministack data dbt bench bench-ingestr
-	@cargo build --release --package extract-postgres
+	@cargo build --locked --profile dist --package extract-postgres
 	@.tools/venv/bench/bin/python bench/run.py $(P)
 
 storm: build demo-tools ## a million events while parts are killed at random, then compared; EVENTS=, SEED=

@@ -5,15 +5,15 @@ import subprocess
 import tempfile
 
 import report
-from machine import ROOT
+from machine import FUNCTIONS, ROOT, build
 
-BINARY = ROOT / "target/x86_64-unknown-linux-gnu/release/bench-stream"
+BINARY = FUNCTIONS / "bench-stream"
 PYTHON = ROOT / ".tools/venv/bench-stream/bin/python"
 
 
 def main():
     subprocess.run([ROOT / "tools/setup", "bench-stream"], check=True)
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--workspace", "--bins"], cwd=ROOT, check=True)
+    build("sluice-bench")
     with tempfile.TemporaryDirectory() as scratch:
         command = [BINARY, PYTHON, ROOT / "bench/stream_peers.py", scratch]
         output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

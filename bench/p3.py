@@ -11,7 +11,7 @@ import time
 import zipfile
 
 import report
-from machine import AWS, FUNCTIONS, PYTHON, ROOT
+from machine import AWS, FUNCTIONS, PYTHON, ROOT, build
 
 # The clients that each function builds before its first event; the limit builds the same ones.
 CLIENTS = {
@@ -28,7 +28,7 @@ SETTINGS = {
     "SLUICE_PLATFORM_DIR": str(ROOT / "platform"), "SLUICE_LAKE_BUCKET": "lake", "SLUICE_LAKE_ID": "lake",
     "SLUICE_BUS_NAME": "bus", "SLUICE_CLUSTER_ID": "bench", "SLUICE_LOAD_QUEUE_URL": f"{NOBODY}/load",
     "SLUICE_DBT_QUEUE_URL": f"{NOBODY}/dispatch", "SLUICE_DBT_URL": NOBODY, "SLUICE_DBT_ACCOUNT_ID": "1",
-    "SLUICE_DBT_JOB_ID": "1", "SLUICE_DBT_SECRET": "dbt", "SLUICE_POSTGRES_SECRET": "postgres",
+    "SLUICE_DBT_JOB_ID": "1", "SLUICE_DBT_SECRET": "dbt", "SLUICE_POSTGRES_SECRET": "postgres", "SLUICE_EXTRACT_QUEUE_URL": f"{NOBODY}/extract",
     "SLUICE_OXR_SECRET": "open-exchange-rates", "SLUICE_HUBSPOT_SECRET": "hubspot",
     "SLUICE_KAFKA_BOOTSTRAP": "127.0.0.1:9", "SLUICE_SPOOL_QUEUE_URL": f"{NOBODY}/spool",
     "SLUICE_SPOOL_DEAD_QUEUE_URL": f"{NOBODY}/spool-dead",
@@ -125,7 +125,7 @@ def main():
     if not shutil.which("strip"):
         raise SystemExit("strip is not installed (Debian: apt install binutils)")
     subprocess.run([ROOT / "tools/setup", "dbt", "bench"], check=True)
-    subprocess.run(["cargo", "build", "--release", "--quiet", "--workspace", "--bins"], cwd=ROOT, check=True)
+    build("sluice-bench", *CLIENTS)
     rounds = int(os.environ.get("BENCH_ROUNDS", "15"))
     times = {}
     for round_number in range(rounds + 1):

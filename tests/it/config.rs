@@ -69,6 +69,21 @@ fn the_template_sets_no_variable_that_nobody_reads_and_none_is_missing() {
 }
 
 #[test]
+fn every_bench_and_every_invocation_sets_what_functions_require() {
+    for path in ["bench/p3.py", "tools/invoke"] {
+        let set = names(&read(path));
+        for function in functions() {
+            let readme = read(&format!("functions/{function}/README.md"));
+            for row in readme.lines().filter(|line| line.starts_with("| `SLUICE_") && line.ends_with("| required |")) {
+                for name in names(row.split('|').nth(1).unwrap_or_default()) {
+                    assert!(set.contains(&name), "{function} requires {name}, {path} does not set it");
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn every_raw_table_is_a_source_of_the_dbt_project() {
     let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
     let declared: String =
