@@ -1,17 +1,18 @@
 //! One event: find the table, read from its cursor on, commit.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
-    Error, Result,
+    Error, Kind, Result,
     drift::Observed,
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Plan},
+    lake,
     port::{Bus, ObjectStore, Secrets, SystemClock},
     sources::Source as TableSource,
     with_secret,
 };
-use sluice_hubspot::{Account, Client, Credentials, HubspotConfig, Limits, Read};
+use sluice_hubspot::{Account, Client, Comparing, Credentials, HubspotConfig, IdStore, Limits, Read};
 use sluice_lambda::Invocation;
 use sluice_parquet::TableWriter;
 use sluice_pipeline::extract::{self, Source};
@@ -25,6 +26,8 @@ const CONTACTS_PER_RUN: usize = 200_000;
 /// Time kept back from searching: for the archive's list, which needs ten requests per thousand contacts deleted in 90
 /// days, for the file and for the commit.
 const RESERVE: Duration = Duration::from_secs(90);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What the function holds between invocations.
 #[derive(Debug)]
@@ -58,9 +61,11 @@ pub async fn handle(
     let Deps { config, store, bus, secrets, http } = deps;
     let table = config.sources.table(&request.table)?;
     with_secret(secrets, &config.secret, async |credentials: Credentials| {
-        let client = Client::new(http.clone(), &HubspotConfig::new(&config.url, credentials));
+        let account = HubspotConfig { version: config.version.clone(), ..HubspotConfig::new(&config.url, credentials) };
+        let client = Client::new(http.clone(), &account);
         let limits = Limits { contacts: CONTACTS_PER_RUN, time: invocation.time_left(RESERVE) };
         let mut source = Contacts::new(store, client, limits);
+        source.compare_every = (config.compare_days > 0).then(|| DAY * config.compare_days);
         let (lake, run_id) = (&config.lake_id, &invocation.run_id);
         extract::run(store, bus, &SystemClock, &mut source, lake, table, run_id, &request).await
     })
@@ -73,13 +78,34 @@ pub struct Contacts<'a, S> {
     store: &'a S,
     client: Client,
     limits: Limits,
+    /// From one comparison with the account's list to the next; `None`: never.
+    pub compare_every: Option<Duration>,
+    started: Instant,
     /// What was observed before the read, which needs it too.
     account: Option<Account>,
 }
 
 impl<'a, S> Contacts<'a, S> {
     pub fn new(store: &'a S, client: Client, limits: Limits) -> Self {
-        Contacts { store, client, limits, account: None }
+        Contacts { store, client, limits, compare_every: None, started: Instant::now(), account: None }
+    }
+}
+
+/// The ids of live contacts, among the files of the run that wrote them.
+struct Ids<'a, S> {
+    store: &'a S,
+    key: String,
+}
+
+impl<S: ObjectStore> IdStore for Ids<'_, S> {
+    async fn load(&self, name: &str) -> Result<Vec<u8>> {
+        let missing = || Error::new(Kind::NotFound, "the lake lacks the ids of known contacts").with("key", name);
+        self.store.get(name).await?.map(Vec::from).ok_or_else(missing)
+    }
+
+    async fn keep(&self, ids: Vec<u8>) -> Result<String> {
+        self.store.put(&self.key, ids.into()).await?;
+        Ok(self.key.clone())
     }
 }
 
@@ -98,8 +124,13 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
             None => self.client.account().await?,
         };
         let columns = &run.table.columns;
+        let time = run.request.time;
+        let read = sluice_hubspot::read(&self.client, &account, columns, run.cursor, time, self.limits).await?;
+        let ids = Ids { store: self.store, key: lake::ids_key(&run.table.table, run.run_id) };
+        let left = self.limits.time.saturating_sub(self.started.elapsed());
+        let comparing = Comparing { every: self.compare_every, time: left };
         let Read { rows, unfit, cursor, facts } =
-            sluice_hubspot::read(&self.client, &account, columns, run.cursor, run.request.time, self.limits).await?;
+            sluice_hubspot::compare(&self.client, &account, columns, run.cursor, read, time, comparing, &ids).await?;
         let mut writer = TableWriter::new(self.store, run)?;
         for row in &rows {
             writer.push(&row.cells()).await?;

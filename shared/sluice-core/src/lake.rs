@@ -24,6 +24,11 @@ pub fn data_key(table: &TableId, run: &RunId, part: usize) -> String {
     format!("{}{run}/part-{part:05}.parquet", data_prefix(table))
 }
 
+/// The ids of all live records, as a run of a source whose API does not tell of deletions has left them.
+pub fn ids_key(table: &TableId, run: &RunId) -> String {
+    format!("{}{run}/ids.txt", data_prefix(table))
+}
+
 pub fn rejected_key(table: &TableId, run: &RunId) -> String {
     format!("rejected/{}/{run}.ndjson.zst", table.path())
 }

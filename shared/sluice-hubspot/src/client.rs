@@ -1,4 +1,4 @@
-//! The three requests that reading contacts takes.
+//! The requests that reading contacts takes.
 
 use chrono::DateTime;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -15,8 +15,8 @@ use crate::{
 /// The most that a page of the search may hold.
 pub(crate) const SEARCH_PAGE: usize = 200;
 
-/// The most that a page of the list may hold.
-const LIST_PAGE: usize = 100;
+/// The most that a page of the list may hold, and a question for contacts by id.
+pub(crate) const LIST_PAGE: usize = 100;
 
 /// A client of one account. Searches have a limit per second of their own; all else shares the token's limit per ten
 /// seconds.
@@ -24,6 +24,7 @@ const LIST_PAGE: usize = 100;
 pub struct Client {
     http: sluice_http::Client,
     url: String,
+    version: String,
     token: Secret,
     retries: RetryPolicy,
     searches: RateLimit,
@@ -86,6 +87,7 @@ impl Client {
         Client {
             http,
             url: config.url.clone(),
+            version: config.version.clone(),
             token: config.token.clone(),
             retries: config.retries,
             searches: config.search_limit(),
@@ -113,23 +115,43 @@ impl Client {
         self.searches.acquire().await;
         let attempted = "search contacts";
         decode(
-            &self.send(Request::post(self.path("objects/contacts/search")).json(&body)?, attempted).await?,
+            &self.send(Request::post(self.path("objects", "contacts/search")).json(&body)?, attempted).await?,
             attempted,
         )
     }
 
     /// A page of the contacts that were deleted in the last 90 days.
     pub(crate) async fn archived(&self, after: Option<&str>, properties: &[&str]) -> Result<Page> {
-        let mut request = Request::get(self.path("objects/contacts"))
-            .query("archived", true)
+        self.list(true, after, properties, "list archived contacts").await
+    }
+
+    /// A page of the contacts that are there, by id. It does not come from the search's index.
+    pub(crate) async fn live(&self, after: Option<&str>, properties: &[&str]) -> Result<Page> {
+        self.list(false, after, properties, "list contacts").await
+    }
+
+    async fn list(&self, archived: bool, after: Option<&str>, properties: &[&str], attempted: &str) -> Result<Page> {
+        let mut request = Request::get(self.path("objects", "contacts"))
+            .query("archived", archived)
             .query("limit", LIST_PAGE)
             .query("properties", properties.join(","));
         if let Some(after) = after {
             request = request.query("after", after);
         }
         self.others.acquire().await;
-        let attempted = "list archived contacts";
         decode(&self.send(request, attempted).await?, attempted)
+    }
+
+    /// Those of at most a hundred contacts that are there, or that are archived. One that was merged into another comes as
+    /// that one; one that does not exist does not come.
+    pub(crate) async fn find(&self, ids: &[i64], archived: bool, properties: &[&str]) -> Result<Vec<Record>> {
+        let inputs: Vec<Value> = ids.iter().map(|id| json!({"id": id.to_string()})).collect();
+        let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
+        let request = Request::post(self.path("objects", "contacts/batch/read")).query("archived", archived);
+        self.others.acquire().await;
+        let attempted = "look for contacts by id";
+        let page: Page = decode(&self.send(request.json(&body)?, attempted).await?, attempted)?;
+        Ok(page.results)
     }
 
     /// The properties of contacts, and what the answer says about the account. A run asks once, before anything else.
@@ -140,7 +162,7 @@ impl Client {
         }
         self.others.acquire().await;
         let attempted = "list the properties of contacts";
-        let response = self.send(Request::get(self.path("properties/contacts")), attempted).await?;
+        let response = self.send(Request::get(self.path("properties", "contacts")), attempted).await?;
         let Properties { results } = decode(&response, attempted)?;
         let date = response.header("date").and_then(|date| DateTime::parse_from_rfc2822(date).ok());
         Ok(Account {
@@ -152,8 +174,12 @@ impl Client {
         })
     }
 
-    fn path(&self, path: &str) -> String {
-        format!("{}/crm/v3/{path}", self.url)
+    /// A version of numbers stands before the API's name, one of dates behind it.
+    fn path(&self, api: &str, path: &str) -> String {
+        match self.version.starts_with('v') {
+            true => format!("{}/crm/{}/{api}/{path}", self.url, self.version),
+            false => format!("{}/crm/{api}/{}/{path}", self.url, self.version),
+        }
     }
 
     async fn send(&self, request: Request, attempted: &str) -> Result<Response> {

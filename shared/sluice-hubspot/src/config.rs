@@ -8,6 +8,10 @@ use sluice_http::{RateLimit, RetryPolicy};
 
 pub const DEFAULT_URL: &str = "https://api.hubapi.com";
 
+/// HubSpot answers under this version until September 2027. Those that follow it are named by a month, such as `2026-09`, and
+/// have the same bodies: <https://developers.hubspot.com/docs/api-reference/legacy/migration-guide>.
+pub const DEFAULT_VERSION: &str = "v3";
+
 /// HubSpot lets an account search five times a second (four by older pages), whoever asks. One a second is left to
 /// others.
 const SEARCHES_PER_SECOND: u32 = 4;
@@ -35,6 +39,8 @@ pub struct Credentials {
 #[derive(Debug, Clone)]
 pub struct HubspotConfig {
     pub url: String,
+    /// The API's version as it stands in a path.
+    pub version: String,
     pub token: Secret,
     /// 0 turns the limit off, for an account that is not HubSpot's.
     pub searches_per_second: u32,
@@ -47,6 +53,7 @@ impl HubspotConfig {
     pub fn new(url: &str, credentials: Credentials) -> Self {
         HubspotConfig {
             url: url.trim_end_matches('/').to_owned(),
+            version: DEFAULT_VERSION.to_owned(),
             token: credentials.token,
             searches_per_second: SEARCHES_PER_SECOND,
             requests_per_ten_seconds: REQUESTS_PER_TEN_SECONDS,

@@ -8,13 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-/// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk
-/// import. Two minutes are twice the longest wait that is advised, and a window of two minutes is cheap to read again.
-pub const INDEX_LAG_MICROS: i64 = 120 * 1_000_000;
+use crate::known::{self, Known};
 
-/// Records remembered in the cursor. A larger window, such as just after a bulk import, is not remembered: its contacts
-/// are then taken again, which the merge by version makes a no-op, until a later change moves the window on.
-const REMEMBERED: usize = 20_000;
+/// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk
+/// import, and has been several. What shows up later still is found when contacts are compared with the account's list.
+pub const INDEX_LAG_MICROS: i64 = 600 * 1_000_000;
+
+/// Records remembered in the cursor, as many as a run takes at most. A larger window, just after a bulk import, is not
+/// remembered: see [`Mark::trimmed`].
+const REMEMBERED: usize = 200_000;
 
 /// Where an extract of contacts stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,27 @@ pub struct Position {
     /// A reading of the archive that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,
+    /// The live contacts. `None` in commits of earlier builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
+    /// When the last comparison with the account's list began, in microseconds of HubSpot's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<i64>,
+    /// A comparison that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
+}
+
+/// How far the account's list has been compared with the contacts that are known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// The list's own cursor; empty at its beginning.
+    pub after: String,
+    /// All ids up to this one have been compared.
+    pub last_id: i64,
+    /// What `compared` will be.
+    pub started: i64,
 }
 
 /// How far the archive's list has been read by a run that could not finish it.
@@ -56,6 +79,9 @@ impl Position {
     pub fn search_from_millis(&self) -> i64 {
         let Some(at) = self.changed.at else { return 0 };
         let from = |micros: i64| micros.div_euclid(1_000).max(0);
+        if self.changed.settled && !self.behind {
+            return from(at) + 1;
+        }
         if self.behind { self.from.unwrap_or(from(at)) } else { from(at - INDEX_LAG_MICROS) }
     }
 }
@@ -66,6 +92,8 @@ impl Position {
 pub struct Mark {
     /// Microseconds since 1970; `None` before the first record.
     pub at: Option<i64>,
+    /// Everything up to `at` has been seen, and nothing older is looked for.
+    settled: bool,
     seen: BTreeMap<i64, BTreeSet<i64>>,
 }
 
@@ -75,6 +103,8 @@ pub struct Mark {
 struct Wire {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     at: Option<i64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    settled: bool,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     seen: BTreeMap<i64, String>,
 }
@@ -83,11 +113,13 @@ impl Mark {
     /// Whether this version of a record has not been taken yet. One that is older than the window has been.
     pub fn is_new(&self, id: i64, micros: i64) -> bool {
         let known = self.seen.get(&micros).is_some_and(|ids| ids.contains(&id));
-        !known && self.at.is_none_or(|at| micros >= at - INDEX_LAG_MICROS)
+        let from = |at| if self.settled { at + 1 } else { at - INDEX_LAG_MICROS };
+        !known && self.at.is_none_or(|at| micros >= from(at))
     }
 
     /// Remembers a version that has been taken.
     pub fn note(&mut self, id: i64, micros: i64) {
+        self.settled = false;
         self.at = self.at.max(Some(micros));
         self.seen.entry(micros).or_default().insert(id);
     }
@@ -101,14 +133,16 @@ impl Mark {
         self
     }
 
-    /// Forgets what lies before the window.
+    /// Forgets what lies before the window. A window of more than can be remembered is settled, if it was read whole and is
+    /// older than the index's lag; else it is read once more, which the merge by version makes a no-op.
     #[must_use]
-    pub fn trimmed(mut self) -> Self {
-        if let Some(at) = self.at {
-            self.seen = self.seen.split_off(&(at - INDEX_LAG_MICROS));
-        }
+    pub fn trimmed(mut self, now: i64, is_whole: bool) -> Self {
+        let Some(at) = self.at else { return self };
+        self.seen = self.seen.split_off(&(at - INDEX_LAG_MICROS));
         if self.seen.values().map(BTreeSet::len).sum::<usize>() > REMEMBERED {
-            self.seen.clear();
+            // What claims to be from after `at` stays known, or it would be taken by every run.
+            self.seen = self.seen.split_off(&(at + 1));
+            self.settled = is_whole && at < now - INDEX_LAG_MICROS;
         }
         self
     }
@@ -116,36 +150,38 @@ impl Mark {
 
 impl From<Mark> for Wire {
     fn from(mark: Mark) -> Self {
-        let text = |ids: BTreeSet<i64>| ids.iter().map(i64::to_string).collect::<Vec<_>>().join(",");
-        Wire { at: mark.at, seen: mark.seen.into_iter().map(|(time, ids)| (time, text(ids))).collect() }
+        let seen = mark.seen.into_iter().map(|(time, ids)| (time, known::encode(ids))).collect();
+        Wire { at: mark.at, settled: mark.settled, seen }
     }
 }
 
 impl From<Wire> for Mark {
     fn from(wire: Wire) -> Self {
-        // An id that does not parse is one that is not remembered: the record is taken again.
-        let ids = |text: String| text.split(',').filter_map(|id| id.parse().ok()).collect();
-        Mark { at: wire.at, seen: wire.seen.into_iter().map(|(time, text)| (time, ids(text))).collect() }
+        let seen = wire.seen.into_iter().map(|(time, text)| (time, known::decode(&text).collect())).collect();
+        Mark { at: wire.at, settled: wire.settled, seen }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::Cursor;
+
     use super::*;
 
     const MINUTE: i64 = 60 * 1_000_000;
+    const LAG: i64 = INDEX_LAG_MICROS;
 
     #[test]
     fn a_version_is_new_once_and_only_inside_the_window() {
         let mut mark = Mark::default();
         assert!(mark.is_new(1, 0));
-        mark.note(1, 10 * MINUTE);
+        mark.note(1, 90 * MINUTE);
         for (id, micros, expected) in [
-            (1, 10 * MINUTE, false),
-            (1, 11 * MINUTE, true),
-            (2, 10 * MINUTE, true),
-            (2, 8 * MINUTE, true),
-            (2, 8 * MINUTE - 1, false),
+            (1, 90 * MINUTE, false),
+            (1, 91 * MINUTE, true),
+            (2, 90 * MINUTE, true),
+            (2, 90 * MINUTE - LAG, true),
+            (2, 90 * MINUTE - LAG - 1, false),
         ] {
             assert_eq!(mark.is_new(id, micros), expected, "{id} at {micros}");
         }
@@ -169,30 +205,57 @@ mod tests {
     #[test]
     fn the_cursor_reads_as_it_was_written_and_stays_small() {
         let mut position = Position::default();
-        for (id, minutes) in [(7, 1), (9, 10), (8, 10), (5, 9)] {
+        for (id, minutes) in [(7, 1), (9, 90), (8, 90), (5, 89)] {
             position.changed.note(id, minutes * MINUTE);
         }
-        position.changed = position.changed.trimmed();
-        let cursor = sluice_core::Cursor::encode(&position).expect("json");
-        assert_eq!(
-            cursor.0,
-            serde_json::json!({"changed": {"at": 600_000_000, "seen": {"540000000": "5", "600000000": "8,9"}}, "archived": {}})
-        );
+        position.changed = position.changed.trimmed(90 * MINUTE, true);
+        let cursor = Cursor::encode(&position).expect("json");
+        let changed = serde_json::json!({"at": 5_400_000_000_i64, "seen": {"5340000000": "5", "5400000000": "8,+1"}});
+        assert_eq!(cursor.0, serde_json::json!({"changed": changed, "archived": {}}));
         assert_eq!(cursor.decode::<Position>().expect("a position"), position);
+        let earlier = serde_json::json!({"changed": {"at": 7, "seen": {"7": "8,9"}}, "archived": {}});
+        let earlier: Position = serde_json::from_value(earlier).expect("a position of an earlier build");
+        assert!(!earlier.changed.is_new(9, 7));
+    }
 
-        (0..=REMEMBERED as i64).for_each(|id| position.changed.note(id, 10 * MINUTE));
-        assert!(position.changed.trimmed().seen.is_empty());
+    #[test]
+    fn every_contact_of_an_import_of_one_time_is_remembered() {
+        let mut mark = Mark::default();
+        (1..=23_570).for_each(|id| mark.note(id, 90 * MINUTE));
+        let cursor = Cursor::encode(&mark.trimmed(91 * MINUTE, true)).expect("json");
+        let read: Mark = cursor.decode().expect("a mark");
+        assert!((1..=23_570).all(|id| !read.is_new(id, 90 * MINUTE)), "none is taken again");
+        assert!(read.is_new(23_571, 90 * MINUTE), "one that shows late is");
+        assert!(cursor.0.to_string().len() < 100_000, "{} bytes", cursor.0.to_string().len());
+    }
+
+    #[test]
+    fn a_window_too_large_to_remember_is_settled_after_the_indexs_lag() {
+        let mut mark = Mark::default();
+        (0..=REMEMBERED as i64).for_each(|id| mark.note(id, 90 * MINUTE));
+        mark.note(7, 95 * MINUTE);
+        let held = mark.held_at(90 * MINUTE, &Mark::default());
+        let lagging = held.clone().trimmed(90 * MINUTE + LAG, true);
+        assert!(lagging.is_new(1, 90 * MINUTE), "read once more");
+        let cut = held.clone().trimmed(91 * MINUTE + LAG, false);
+        assert!(cut.is_new(1, 90 * MINUTE), "not all of it has been read");
+        let settled = held.trimmed(91 * MINUTE + LAG, true);
+        assert!(!settled.is_new(1, 90 * MINUTE) && settled.is_new(1, 90 * MINUTE + 1));
+        assert!(!settled.is_new(7, 95 * MINUTE), "what claims to be from later stays known");
+        let position = Position { changed: settled, ..Position::default() };
+        assert_eq!(position.search_from_millis(), 90 * 60_000 + 1);
+        assert!(Cursor::encode(&position).expect("json").0.to_string().len() < 200, "the cursor stays small");
     }
 
     #[test]
     fn a_run_begins_one_lag_before_the_newest_change_unless_the_last_one_was_cut_short() {
         let mut position = Position::default();
         assert_eq!(position.search_from_millis(), 0);
-        position.changed.note(1, 10 * MINUTE + 999);
-        assert_eq!(position.search_from_millis(), 8 * 60_000);
+        position.changed.note(1, 90 * MINUTE + 999);
+        assert_eq!(position.search_from_millis(), 80 * 60_000);
         position.behind = true;
-        assert_eq!(position.search_from_millis(), 10 * 60_000);
-        position.from = Some(9 * 60_000);
-        assert_eq!(position.search_from_millis(), 9 * 60_000, "inside the window of the run before");
+        assert_eq!(position.search_from_millis(), 90 * 60_000);
+        position.from = Some(89 * 60_000);
+        assert_eq!(position.search_from_millis(), 89 * 60_000, "inside the window of the run before");
     }
 }

@@ -68,8 +68,7 @@ pub async fn read(
         limits,
         reached: Position { behind: false, from: None, within: None, ..standing.clone() },
         standing,
-        rows: BTreeMap::new(),
-        unfit: BTreeMap::new(),
+        taken: Taken::default(),
         searches: 0,
         lists: 0,
     };
@@ -110,9 +109,7 @@ struct Run<'a> {
     standing: Position,
     /// Where this run stands.
     reached: Position,
-    rows: BTreeMap<i64, Row>,
-    /// By record id, because a record is met twice where pages share a millisecond.
-    unfit: BTreeMap<String, Unfit>,
+    taken: Taken,
     searches: u64,
     lists: u64,
 }
@@ -197,11 +194,11 @@ impl Run<'_> {
     }
 
     fn has_found(&self) -> bool {
-        !self.rows.is_empty() || !self.unfit.is_empty()
+        self.taken.count() > 0
     }
 
     fn is_full(&self) -> bool {
-        self.rows.len() + self.unfit.len() >= self.limits.contacts
+        self.taken.count() >= self.limits.contacts
     }
 
     fn is_over(&self) -> bool {
@@ -224,7 +221,7 @@ impl Run<'_> {
             }
             self.reached.changed.note(id, micros);
         }
-        self.take(record);
+        self.taken.take(self.columns, record);
     }
 
     /// The whole list, from where the last run left it: it is not sorted by the time of archiving, so the mark moves only
@@ -243,7 +240,7 @@ impl Run<'_> {
             self.reached.archived = sweep.found.held_at(sweep.started, &self.standing.archived);
             self.reached.sweep = None;
         } else if !sweep.after.is_empty() {
-            self.reached.sweep = Some(Sweep { found: sweep.found.trimmed(), ..sweep });
+            self.reached.sweep = Some(Sweep { found: sweep.found.trimmed(self.now, false), ..sweep });
         }
         end
     }
@@ -262,7 +259,7 @@ impl Run<'_> {
                     }
                     sweep.found.note(id, micros);
                 }
-                self.take(&record);
+                self.taken.take(self.columns, &record);
             }
             let Some(next) = page.next() else { return Ok(true) };
             if next == sweep.after {
@@ -275,37 +272,23 @@ impl Run<'_> {
         }
     }
 
-    /// Keeps the newest version of a contact, or the reason why it is none, and buries what it has consumed.
-    fn take(&mut self, record: &Record) {
-        match decode(self.columns, record) {
-            Err(unfit) => drop(self.unfit.insert(record.id.clone(), unfit)),
-            Ok(row) => {
-                for tombstone in consumed(self.columns, record, &row) {
-                    self.keep(tombstone);
-                }
-                self.keep(row);
-            }
-        }
-    }
-
-    fn keep(&mut self, row: Row) {
-        if self.rows.get(&row.id).is_none_or(|known| row.supersedes(known)) {
-            self.rows.insert(row.id, row);
-        }
-    }
-
     fn finish(self, end: End, mut facts: Map<String, Value>) -> Result<Read> {
-        let Position { changed, archived, from, within, sweep, .. } = self.reached;
+        let Position { changed, archived, from, within, sweep, known, compared, comparison, .. } = self.reached;
         // Only what is older than the index's lag is surely all there; nearer to now the window is read again as usual.
         let settled = from.is_some_and(|millis| millis.saturating_mul(1_000) < self.now - INDEX_LAG_MICROS);
         let behind = matches!(end, End::Changes(_)) && settled;
         let reached = Position {
-            changed: changed.held_at(self.now, &self.standing.changed).trimmed(),
-            archived: archived.trimmed(),
+            changed: changed
+                .held_at(self.now, &self.standing.changed)
+                .trimmed(self.now, !matches!(end, End::Changes(_))),
+            archived: archived.trimmed(self.now, true),
             behind,
             from: from.filter(|_| behind),
             within: within.filter(|_| behind),
             sweep,
+            known,
+            compared,
+            comparison,
         };
         facts.insert("searches".into(), self.searches.into());
         facts.insert("archive_pages".into(), self.lists.into());
@@ -314,11 +297,44 @@ impl Run<'_> {
             facts.insert("stopped_by".into(), why.into());
         }
         Ok(Read {
-            rows: self.rows.into_values().collect(),
-            unfit: self.unfit.into_values().collect(),
+            rows: self.taken.rows.into_values().collect(),
+            unfit: self.taken.unfit.into_values().collect(),
             cursor: if reached == Position::default() { None } else { Some(Cursor::encode(&reached)?) },
             facts,
         })
+    }
+}
+
+/// What a run has taken so far.
+#[derive(Debug, Default)]
+pub(crate) struct Taken {
+    pub rows: BTreeMap<i64, Row>,
+    /// By record id, because a record is met twice where pages share a millisecond.
+    pub unfit: BTreeMap<String, Unfit>,
+}
+
+impl Taken {
+    /// Keeps the newest version of a contact, or the reason why it is none, and buries what it has consumed.
+    pub fn take(&mut self, columns: &Schema, record: &Record) {
+        match decode(columns, record) {
+            Err(unfit) => drop(self.unfit.insert(record.id.clone(), unfit)),
+            Ok(row) => {
+                for tombstone in consumed(columns, record, &row) {
+                    self.keep(tombstone);
+                }
+                self.keep(row);
+            }
+        }
+    }
+
+    pub fn keep(&mut self, row: Row) {
+        if self.rows.get(&row.id).is_none_or(|known| row.supersedes(known)) {
+            self.rows.insert(row.id, row);
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.rows.len() + self.unfit.len()
     }
 }
 

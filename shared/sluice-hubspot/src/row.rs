@@ -122,8 +122,7 @@ pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
 /// last row would stay as if it were alive. A tombstone's version is the survivor's, which the merge has moved past every
 /// version of the record. A column that must have a value takes the survivor's; all others are null.
 pub(crate) fn consumed(columns: &Schema, record: &Record, survivor: &Row) -> Vec<Row> {
-    let ids = text(record, MERGED_IDS).unwrap_or_default();
-    let mut ids: Vec<i64> = ids.split(';').filter_map(|id| id.trim().parse().ok()).collect();
+    let mut ids = merged_ids(record);
     ids.sort_unstable();
     ids.dedup();
     ids.retain(|id| *id != survivor.id);
@@ -138,6 +137,31 @@ pub(crate) fn consumed(columns: &Schema, record: &Record, survivor: &Row) -> Vec
         Row { id, modified: survivor.modified, archived: true, values }
     };
     ids.into_iter().map(tombstone).collect()
+}
+
+/// The tombstone of a contact that the account has no more, in any form: all that is left of it is its id. A column that must
+/// have a value takes the time at which it was missed, or its type's smallest value.
+pub(crate) fn vanished(columns: &Schema, id: i64, noticed: i64) -> Row {
+    let days = DateTime::from_timestamp_micros(noticed).map_or(0, |time| time.date_naive().to_epoch_days());
+    let value = |column: &Column| match (column.name.as_str(), column.column_type) {
+        ("id", _) => Owned::Bigint(id),
+        ("archived", _) => Owned::Boolean(true),
+        (MODIFIED, _) => Owned::Timestamp(noticed),
+        _ if !column.required => Owned::Null,
+        (_, ColumnType::Bigint) => Owned::Bigint(0),
+        (_, ColumnType::Text) => Owned::Text(String::new()),
+        (_, ColumnType::Decimal(..)) => Owned::Decimal(0),
+        (_, ColumnType::Timestamp) => Owned::Timestamp(noticed),
+        (_, ColumnType::Date) => Owned::Date(days),
+        (_, ColumnType::Boolean) => Owned::Boolean(false),
+    };
+    Row { id, modified: noticed, archived: true, values: columns.columns().iter().map(value).collect() }
+}
+
+/// The records that merges made part of this one.
+pub(crate) fn merged_ids(record: &Record) -> Vec<i64> {
+    let ids = text(record, MERGED_IDS).unwrap_or_default();
+    ids.split(';').filter_map(|id| id.trim().parse().ok()).collect()
 }
 
 /// A property's text. HubSpot clears a property to an empty text or to null; neither is a value.
@@ -253,6 +277,19 @@ mod tests {
             let row = decode(&columns(), &record(|r| r["properties"]["visits"] = json!(text))).expect("a row");
             assert_eq!(row.cells()[9], Cell::Bigint(expected), "{text}");
         }
+    }
+
+    #[test]
+    fn of_a_contact_that_is_gone_only_its_id_is_left() {
+        let mut columns = columns();
+        columns.0.push(Column { required: true, ..Column::optional("createdate", ColumnType::Timestamp) });
+        let row = vanished(&columns, 7, AT);
+        let cells = row.cells();
+        let left = columns.columns().iter().zip(&cells).filter(|(_, cell)| **cell != Cell::Null);
+        let left: Vec<_> = left.map(|(column, cell)| (column.name.as_str(), *cell)).collect();
+        let (id, archived) = (("id", Cell::Bigint(7)), ("archived", Cell::Boolean(true)));
+        let times = [("lastmodifieddate", Cell::Timestamp(AT)), ("createdate", Cell::Timestamp(AT))];
+        assert_eq!(left, [id, archived, times[0], times[1]]);
     }
 
     #[test]

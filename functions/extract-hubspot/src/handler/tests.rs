@@ -13,6 +13,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sluice_core::{Kind, LakeId, Secret, Sources, extract::Outcome};
+use sluice_hubspot::DEFAULT_VERSION;
 use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
 
 use super::*;
@@ -53,7 +54,9 @@ async fn deps(secret: &'static str) -> (Deps<MemoryLake, MemoryBus, OneSecret>, 
         lake_id: LakeId("test".into()),
         bus_name: "bus".into(),
         url,
+        version: DEFAULT_VERSION.into(),
         secret: "hubspot".into(),
+        compare_days: 7,
         sources: Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources"),
     };
     let http = sluice_http::Client::new().expect("a client");

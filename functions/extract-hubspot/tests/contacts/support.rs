@@ -10,7 +10,7 @@ use sluice_core::{
     port::SystemClock,
 };
 use sluice_http::RetryPolicy;
-use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits};
+use sluice_hubspot::{Client, Credentials, DEFAULT_VERSION, HubspotConfig, Limits};
 use sluice_pipeline::extract;
 use sluice_testkit::lake::{MemoryBus, MemoryLake};
 use standin_vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
@@ -24,6 +24,8 @@ pub struct Extractor {
     pub url: String,
     pub token: &'static str,
     pub limits: Limits,
+    pub compare_every: Option<Duration>,
+    pub version: &'static str,
     pub bus: MemoryBus,
     sources: Sources,
 }
@@ -35,6 +37,8 @@ impl Extractor {
             url,
             token: TOKEN,
             limits: Limits { contacts: usize::MAX, time: Duration::MAX },
+            compare_every: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            version: DEFAULT_VERSION,
             bus: MemoryBus::default(),
             sources: Sources::parse(sources).unwrap(),
         }
@@ -55,8 +59,10 @@ impl Extractor {
         let mut config = HubspotConfig::new(&self.url, Credentials { token: Secret::new(self.token) });
         (config.searches_per_second, config.requests_per_ten_seconds) = (0, 0);
         config.retries = RetryPolicy::without_waits(3);
+        config.version = self.version.to_owned();
         let client = Client::new(sluice_http::Client::new().unwrap(), &config);
         let mut source = Contacts::new(lake, client, self.limits);
+        source.compare_every = self.compare_every;
         let (lake_id, run_id) = (LakeId("test".into()), RunId(fresh_name()));
         let table = self.table();
         lake.until_death(extract::run(lake, &self.bus, &SystemClock, &mut source, &lake_id, table, &run_id, &request))
@@ -86,7 +92,11 @@ fn fresh_name() -> String {
 
 /// Serves the stand-in, without its limit per second, until the sender is dropped.
 pub async fn standin() -> (HubSpotState, String, watch::Sender<bool>) {
-    let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..HubSpotConfig::new(TOKEN) });
+    standin_of(HubSpotConfig::new(TOKEN)).await
+}
+
+pub async fn standin_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
+    let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..config });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = watch::channel(false);

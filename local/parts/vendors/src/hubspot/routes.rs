@@ -21,15 +21,22 @@ const MAX_SEARCH_BODY: usize = 3_000;
 const MAX_BATCH: usize = 100;
 const MAX_LIST: usize = 100;
 
+/// The versions of the API that answer, with the same bodies. Those of numbers end in September 2027.
+const VERSIONS: [&str; 3] = ["v3", "2026-03", "2026-09"];
+
 pub(super) fn router(state: HubSpotState) -> Router {
-    Router::new()
-        .route("/crm/v3/objects/contacts", get(list))
-        .route("/crm/v3/objects/contacts/search", post(search))
-        .route("/crm/v3/objects/contacts/batch/read", post(batch_read))
-        .route("/crm/v3/properties/contacts", get(properties))
-        .merge(other_names())
-        .layer(from_fn_with_state(state.clone(), authorise))
-        .with_state(state)
+    let versions = VERSIONS.iter().fold(Router::new(), |router, version| {
+        let (objects, properties_of) = match version.starts_with('v') {
+            true => (format!("/crm/{version}/objects"), format!("/crm/{version}/properties")),
+            false => (format!("/crm/objects/{version}"), format!("/crm/properties/{version}")),
+        };
+        router
+            .route(&format!("{objects}/contacts"), get(list))
+            .route(&format!("{objects}/contacts/search"), post(search))
+            .route(&format!("{objects}/contacts/batch/read"), post(batch_read))
+            .route(&format!("{properties_of}/contacts"), get(properties))
+    });
+    versions.merge(other_names()).layer(from_fn_with_state(state.clone(), authorise)).with_state(state)
 }
 
 /// What clients other than ours ask beside it: the object by its singular name, the older list of properties, the account's

@@ -34,13 +34,25 @@ impl HubSpotState {
         account.put(contact, lag);
     }
 
+    /// Deletes a contact for good, as the law lets a person ask for: it is in no list any more. The index shows it as long as
+    /// it lags.
+    pub fn erase(&self, id: i64) {
+        let mut account = self.lock();
+        let (now, lag) = (Instant::now(), account.config.index_lag);
+        if let Some(record) = account.records.get_mut(&id) {
+            let indexed = record.searchable(now).cloned();
+            *record = Record { current: None, indexed, indexed_at: now + lag };
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Account> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 struct Record {
-    current: Contact,
+    /// `None`: deleted for good.
+    current: Option<Contact>,
     /// What the index shows until `indexed_at`.
     indexed: Option<Contact>,
     indexed_at: Instant,
@@ -61,7 +73,7 @@ impl Account {
             self.merged.insert(*consumed, contact.id);
         }
         let indexed = self.records.get(&contact.id).and_then(|record| record.searchable(now)).cloned();
-        self.records.insert(contact.id, Record { current: contact, indexed, indexed_at: now + lag });
+        self.records.insert(contact.id, Record { current: Some(contact), indexed, indexed_at: now + lag });
     }
 
     /// What a search sees: never archived records, and changes only after the lag.
@@ -73,13 +85,16 @@ impl Account {
 
     /// Every contact that exists, by id, archived ones included.
     pub(super) fn contacts(&self) -> impl Iterator<Item = &Contact> {
-        self.records.values().map(|record| &record.current).filter(|contact| !self.merged.contains_key(&contact.id))
+        self.records
+            .values()
+            .filter_map(|record| record.current.as_ref())
+            .filter(|contact| !self.merged.contains_key(&contact.id))
     }
 
     /// The contact with this id, or the one that consumed it.
     pub(super) fn find(&self, id: i64) -> Option<&Contact> {
         let id = self.merged.get(&id).unwrap_or(&id);
-        self.records.get(id).map(|record| &record.current)
+        self.records.get(id).and_then(|record| record.current.as_ref())
     }
 
     /// The records that merges made part of this one, also those that one of them had consumed before.
@@ -89,8 +104,8 @@ impl Account {
         while let Some(id) = rest.pop() {
             if seen.insert(id) {
                 consumed.push(id);
-                let before = self.records.get(&id).map(|record| record.current.merged_ids.as_slice());
-                rest.extend(before.unwrap_or_default().iter().rev());
+                let before = self.records.get(&id).and_then(|record| record.current.as_ref());
+                rest.extend(before.into_iter().flat_map(|before| before.merged_ids.iter().rev()));
             }
         }
         consumed
@@ -99,7 +114,7 @@ impl Account {
     /// The e-mails of the records that merges made part of this one: HubSpot keeps them as the survivor's additional ones.
     pub(super) fn additional_emails(&self, contact: &Contact) -> Vec<&str> {
         let records = self.consumed(contact).into_iter().filter_map(|id| self.records.get(&id));
-        records.filter_map(|record| record.current.email.as_deref()).collect()
+        records.filter_map(|record| record.current.as_ref()?.email.as_deref()).collect()
     }
 
     /// Counts one search; false when the second's share is used up.
@@ -117,6 +132,6 @@ impl Account {
 
 impl Record {
     fn searchable(&self, now: Instant) -> Option<&Contact> {
-        if now >= self.indexed_at { Some(&self.current) } else { self.indexed.as_ref() }
+        if now >= self.indexed_at { self.current.as_ref() } else { self.indexed.as_ref() }
     }
 }

@@ -204,6 +204,22 @@ async fn the_index_lags_behind_changes_but_the_list_does_not() {
 }
 
 #[tokio::test]
+async fn a_contact_deleted_for_good_is_in_no_list_but_in_a_lagging_index() {
+    for (lag, shown) in [(0, vec!["1"]), (3_600, vec!["2", "1"])] {
+        let state = HubSpotState::new(HubSpotConfig { index_lag: Duration::from_secs(lag), ..config() });
+        state.load(vec![contact(1, SECOND), contact(2, SECOND)]);
+        state.erase(2);
+        let server = Server::start(&state).await;
+        assert_eq!(ids(&server.search(json!({})).await.1), shown);
+        assert_eq!(ids(&server.call("objects/contacts", None).await.1), ["1"]);
+        assert_eq!(ids(&server.call("objects/contacts?archived=true", None).await.1), [] as [&str; 0]);
+        let body = json!({"inputs": [{"id": "2"}], "properties": [], "propertiesWithHistory": []});
+        let (status, read) = server.call("objects/contacts/batch/read", Some(body)).await;
+        assert_eq!((status, ids(&read)), (207, vec![]));
+    }
+}
+
+#[tokio::test]
 async fn the_list_pages_by_id_and_shows_either_live_or_archived_records() {
     let state = HubSpotState::new(config());
     state.load((1..=4).map(|id| Contact { archived: id == 2, ..contact(id, SECOND) }).collect());
