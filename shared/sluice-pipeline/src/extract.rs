@@ -154,6 +154,10 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         {
             return Ok(summary(Outcome::NothingNew, run, None, &extracted));
         }
+        if has_replaced_the_same(run, begun, &extracted) {
+            let nothing = Extracted { facts: extracted.facts, cursor: extracted.cursor, ..Extracted::default() };
+            return Ok(summary(Outcome::NothingNew, run, None, &nothing));
+        }
         let mut drift = Vec::new();
         if let Some(held) = held {
             held.remember(&mut extracted.facts)?;
@@ -218,6 +222,21 @@ fn refuse_to_empty(run: &ExtractRun<'_>, extracted: &Extracted) -> Result<()> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// A table that is replaced is read whole by each run. Where its source's cursor tells one content from another, and it is
+/// that of the newest commit, the rows would replace themselves.
+fn has_replaced_the_same(run: &ExtractRun<'_>, begun: &Begun, extracted: &Extracted) -> bool {
+    let Some(newest) = &begun.newest else { return false };
+    run.table.disposition == Disposition::Replace
+        && !run.request.full_refresh
+        && extracted.cursor.is_some()
+        && extracted.cursor == newest.cursor_to
+        && newest.disposition == Disposition::Replace
+        && newest.reset.is_none()
+        && newest.rows == extracted.rows()
+        && newest.schema_fingerprint == run.table.columns.fingerprint()
+        && (newest.rejected.is_none() && extracted.rejected.is_none())
 }
 
 pub(crate) fn summary(

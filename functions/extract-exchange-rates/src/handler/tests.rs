@@ -54,6 +54,8 @@ async fn each_event_commits_once_and_its_replay_does_nothing() {
     }
     let listed = run(&deps, CURRENCIES).await.expect("a commit");
     assert_eq!((listed.outcome, listed.rows), (Outcome::Committed, 2));
+    let same = run(&deps, CURRENCIES).await.expect("a run");
+    assert_eq!((same.outcome, same.rows), (Outcome::NothingNew, 0));
 }
 
 #[tokio::test]

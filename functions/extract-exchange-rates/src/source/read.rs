@@ -8,7 +8,7 @@ use serde_json::json;
 use sluice_core::{
     Cell, ColumnType, Cursor, Error, Kind, Result, Retry, Schema,
     extract::{ExtractRequest, ExtractRun, Extracted, Plan as Preview},
-    number,
+    lake, number,
     port::ObjectStore,
     sources::Source as TableSource,
 };
@@ -111,7 +111,14 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
             writer.push(&row).await?;
         }
         let (files, rejected) = writer.finish().await?;
-        Ok(Extracted { files, rejected, cursor: None, facts: serde_json::Map::new() })
+        // What tells this list from another: a run that finds the same one commits nothing.
+        let mut members: Vec<(&str, &str)> = listed.judged().map(|member| (member.code, member.value)).collect();
+        members.sort_unstable();
+        let parts: Vec<&[u8]> = members.iter().flat_map(|(code, name)| [code.as_bytes(), name.as_bytes()]).collect();
+        let again: Vec<&[u8]> = parts.iter().rev().copied().collect();
+        let digest = lake::digest(&parts) + &lake::digest(&again);
+        let cursor = Some(Cursor::encode(&json!({ "list": digest }))?);
+        Ok(Extracted { files, rejected, cursor, facts: serde_json::Map::new() })
     }
 
     async fn rates(&self, run: &ExtractRun<'_>, base: &str, first_date: NaiveDate) -> Result<Extracted> {

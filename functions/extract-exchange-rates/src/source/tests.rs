@@ -68,7 +68,12 @@ impl Stage {
 async fn currencies_are_the_whole_list() {
     let stage = Stage::new().await;
     let extracted = stage.run(CURRENCIES, "2026-01-05T00:30:00Z", "", None).await.expect("a run");
-    assert_eq!((extracted.rows(), extracted.cursor), (2, None));
+    let again = stage.run(CURRENCIES, "2026-01-06T00:30:00Z", "", None).await.expect("a run");
+    assert_eq!((extracted.rows(), again.rows(), &extracted.cursor), (2, 2, &again.cursor));
+    let other = r#"{"EUR": "Euro", "SLE": "Sierra Leonean Leone"}"#;
+    stage.api().faults.insert("currencies.json".into(), (200, other.into()));
+    let changed = stage.run(CURRENCIES, "2026-01-07T00:30:00Z", "", None).await.expect("a run");
+    assert_ne!(changed.cursor, again.cursor);
 
     stage.api().faults.insert("currencies.json".into(), (200, "{}".into()));
     let error = stage.run(CURRENCIES, "2026-01-05T00:30:00Z", "", None).await.expect_err("an empty list");

@@ -168,6 +168,45 @@ fn a_replaced_table_may_be_empty_and_one_that_is_not_replaced_commits_what_it_ha
     }
 }
 
+/// Reads the whole table each time; the cursor tells one content from another.
+struct Whole<'a> {
+    content: &'static str,
+    rows: u64,
+    store: &'a MemoryStore,
+}
+
+impl Source for Whole<'_> {
+    async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
+        let all = Counter { rows: self.rows, store: self.store }.read(run).await?;
+        Ok(Extracted { cursor: Some(Cursor(self.content.into())), ..all })
+    }
+}
+
+#[test]
+fn a_replaced_table_of_the_same_content_is_not_committed_again() {
+    let store = MemoryStore::default();
+    let replaced = Table { disposition: Disposition::Replace, ..table() };
+    let with_another_column = {
+        let mut table = replaced.clone();
+        table.columns.0.push(sluice_core::Column::optional("m", sluice_core::ColumnType::Text));
+        table
+    };
+    let refresh = ExtractRequest { full_refresh: true, ..request() };
+    let ended = |content, rows, table: &Table, request: &ExtractRequest, run_id: &str| {
+        let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
+        let (bus, clock) = (MemoryBus::default(), ManualClock::default());
+        let mut source = Whole { content, rows, store: &store };
+        let summary = block_on(run(&store, &bus, &clock, &mut source, &lake, table, &run_id, request)).expect("a run");
+        (summary.outcome, summary.rows)
+    };
+    assert_eq!(ended("a", 3, &replaced, &request(), "r1"), (Outcome::Committed, 3));
+    assert_eq!(ended("a", 3, &replaced, &request(), "r2"), (Outcome::NothingNew, 0));
+    assert_eq!(ended("b", 3, &replaced, &request(), "r3"), (Outcome::Committed, 3));
+    assert_eq!(ended("b", 3, &with_another_column, &request(), "r4"), (Outcome::Committed, 3));
+    assert_eq!(ended("b", 3, &with_another_column, &request(), "r5"), (Outcome::NothingNew, 0));
+    assert_eq!(ended("b", 3, &with_another_column, &refresh, "r6"), (Outcome::Committed, 3));
+}
+
 #[test]
 fn a_replaced_table_is_not_read_from_a_value_on() {
     struct Numbered<'a>(Counter<'a>);
