@@ -4,7 +4,7 @@ use std::io::Write;
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sluice_core::{Error, Result};
 use zstd::stream::write::Encoder;
 
@@ -39,8 +39,11 @@ impl RejectFile {
             Some(encoder) => encoder,
             None => self.encoder.insert(Encoder::new(Vec::new(), ZSTD_LEVEL).map_err(failed)?),
         };
-        let line = json!({ "rejected_at": self.rejected_at, "reason": reason, "row": row });
-        writeln!(encoder, "{line}").map_err(failed)?;
+        // The row is written as it is: it may be tens of megabytes, and is not copied for its line.
+        let (reason, rejected_at) = (Value::from(reason), Value::from(self.rejected_at.as_str()));
+        write!(encoder, r#"{{"reason":{reason},"rejected_at":{rejected_at},"row":"#).map_err(failed)?;
+        serde_json::to_writer(&mut *encoder, row).map_err(|error| failed(error.into()))?;
+        encoder.write_all(b"}\n").map_err(failed)?;
         self.rows += 1;
         if encoder.get_ref().len() > MAX_COMPRESSED_BYTES {
             return Err(Error::invalid_data(format!(

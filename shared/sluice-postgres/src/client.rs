@@ -22,6 +22,10 @@ pub(crate) struct Session {
     pub outlet: Outlet,
     /// As the server calls it, such as `18.1`.
     pub server_version: String,
+    /// The database knows no encoding of its texts: any bytes may be one.
+    pub has_any_bytes: bool,
+    /// The server converts texts to UTF-8, and there may be some that it cannot convert.
+    pub converts: bool,
     driver: JoinHandle<()>,
 }
 
@@ -34,7 +38,7 @@ impl Session {
             .password(config.password.expose())
             .application_name(format!("sluice {run}"));
         let outlet = Outlet::default();
-        let Connected { client, server_version, driver } =
+        let Connected { client, server_version, server_encoding, driver } =
             connect(config, settings, tls::connector(config)?, &outlet).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = driver.await {
@@ -42,7 +46,9 @@ impl Session {
                 tracing::warn!(error = %classify(error, "the connection to postgres broke").chain());
             }
         });
-        let session = Session { client, outlet, server_version, driver };
+        let has_any_bytes = server_encoding == "SQL_ASCII";
+        let converts = !["", "UTF8", "SQL_ASCII", "LATIN1"].contains(&server_encoding.as_str());
+        let session = Session { client, outlet, server_version, has_any_bytes, converts, driver };
         session.check_version()?;
         Ok(session)
     }

@@ -16,6 +16,7 @@ use sluice_core::{Cell, ColumnType, Error, Result};
 use crate::{
     decode::{self, Decoded},
     frames::{self, HEADER_BYTES},
+    lengths::Lengths,
     type_map::{Field, Integer, Wire},
 };
 
@@ -61,6 +62,8 @@ pub(crate) struct Batch<'a> {
     places: Vec<Place>,
     width: usize,
     rows: usize,
+    /// Set where the last column holds the lengths of rows that are too long.
+    lengths: Option<&'a Lengths>,
 }
 
 /// A decoded batch. Marked rows have a placeholder in the columns and are to be judged by [`Batch::row`].
@@ -71,8 +74,15 @@ pub(crate) struct Columns {
 
 impl<'a> Batch<'a> {
     /// `bytes` holds so many messages, each a row: the number of its values, and each value's length and bytes. Before the
-    /// first row lie `header` bytes more.
-    pub(crate) fn new(bytes: &'a [u8], messages: usize, width: usize, header: usize) -> Result<Self> {
+    /// first row lie `header` bytes more. With `lengths`, one more value stands behind those of the `fields` fields.
+    pub(crate) fn new(
+        bytes: &'a [u8],
+        messages: usize,
+        fields: usize,
+        header: usize,
+        lengths: Option<&'a Lengths>,
+    ) -> Result<Self> {
+        let width = fields + usize::from(lengths.is_some());
         let mut places = Vec::with_capacity(messages * width);
         let (mut at, mut skipped) = (0, header);
         for _ in 0..messages {
@@ -105,7 +115,7 @@ impl<'a> Batch<'a> {
         if at != bytes.len() {
             return Err(malformed());
         }
-        Ok(Batch { bytes, rows: places.len() / width.max(1), places, width })
+        Ok(Batch { bytes, rows: places.len() / width.max(1), places, width, lengths })
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -116,6 +126,10 @@ impl<'a> Batch<'a> {
         let mut marked = Vec::new();
         let arrays = fields.iter().enumerate().map(|(at, field)| self.column(at, field, &mut marked));
         let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        if self.lengths.is_some() {
+            let too_long = self.places(self.width - 1).enumerate().filter(|(_, place)| place.length != NULL);
+            marked.extend(too_long.map(|(row, _)| row));
+        }
         marked.sort_unstable();
         marked.dedup();
         Ok(Columns { arrays, marked })
@@ -131,7 +145,13 @@ impl<'a> Batch<'a> {
             };
             decoded.map(|decoded| (field, decoded))
         });
-        values.collect()
+        let mut values = values.collect::<Result<Vec<_>>>()?;
+        if let (Some(lengths), Some(last)) = (self.lengths, places.last())
+            && let Some(bytes) = self.value(*last)
+        {
+            lengths.mark(bytes, &mut values)?;
+        }
+        Ok(values)
     }
 
     fn value(&self, place: Place) -> Option<&'a [u8]> {

@@ -34,6 +34,8 @@ pub(crate) struct Connected {
     pub client: Client,
     /// As the server calls it, such as `18.1`.
     pub server_version: String,
+    /// The encoding of the database's texts, as the server calls it.
+    pub server_encoding: String,
     pub driver: BoxFuture<'static, std::result::Result<(), tokio_postgres::Error>>,
 }
 
@@ -135,8 +137,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let server_version = connection.parameter("server_version").unwrap_or_default().to_owned();
-    Connected { client, server_version, driver: connection.boxed() }
+    let parameter = |name| connection.parameter(name).unwrap_or_default().to_owned();
+    let (server_version, server_encoding) = (parameter("server_version"), parameter("server_encoding"));
+    Connected { client, server_version, server_encoding, driver: connection.boxed() }
 }
 
 async fn in_time<T>(connect: impl Future<Output = io::Result<T>>) -> io::Result<T> {

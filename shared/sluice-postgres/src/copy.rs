@@ -15,8 +15,10 @@ use crate::{
     client::Session,
     columns::{Batch, header_bytes},
     decode::Decoded,
+    encoding,
     error::classify,
     frames::Block,
+    lengths::Lengths,
     read::{BatchSink, Unfit, UnfitRow},
     type_map::Field,
 };
@@ -25,25 +27,29 @@ use crate::{
 /// waits.
 const WAITING_BLOCKS: usize = 4;
 
-pub(crate) struct Scanned<D> {
+pub(crate) struct Scanned<S> {
     pub rows: u64,
     /// Of all rows, the rejected ones too: a rejected row has been read.
     pub largest_cursor: Option<i64>,
-    pub done: D,
+    /// It takes the rows of the next `COPY`, or ends.
+    pub sink: S,
+}
+
+/// How the rows of a `COPY` are to be read.
+#[derive(Debug, Clone)]
+pub(crate) struct Format {
+    pub fields: Vec<Field>,
+    pub lengths: Option<Lengths>,
+    pub cursor_index: usize,
+    /// These fields have come as bytes in hexadecimal: every row is rejected with them.
+    pub as_bytes: Vec<usize>,
 }
 
 /// Runs a `COPY` to its end and gives its rows to the sink, which lives on a thread of its own meanwhile.
-pub(crate) async fn stream<S: BatchSink>(
-    session: &Session,
-    copy: &str,
-    fields: &[Field],
-    cursor_index: usize,
-    sink: S,
-) -> Result<Scanned<S::Done>> {
+pub(crate) async fn stream<S: BatchSink>(session: &Session, copy: &str, format: Format, sink: S) -> Result<Scanned<S>> {
     let (rows, received_rows) = channel(WAITING_BLOCKS);
     let (end, is_end) = oneshot::channel();
-    let decoder =
-        Decoder { fields: fields.to_vec(), cursor_index, sink, rows: 0, largest_cursor: None, has_begun: false };
+    let decoder = Decoder { format, sink, rows: 0, largest_cursor: None, has_begun: false };
     let decoding = tokio::task::spawn_blocking(move || decoder.run(received_rows, is_end));
     session.outlet.open(rows);
     let received = receive(session, copy).await;
@@ -62,6 +68,12 @@ pub(crate) async fn stream<S: BatchSink>(
     }
 }
 
+/// Ends a sink, which may block.
+pub(crate) async fn finish<S: BatchSink>(sink: S) -> Result<S::Done> {
+    let finished = tokio::task::spawn_blocking(move || sink.finish()).await;
+    finished.map_err(|error| Error::internal("the decoding thread broke down").because(error))?
+}
+
 /// Waits for the end, which the client sees; the rows do not come this way.
 async fn receive(session: &Session, copy: &str) -> Result<()> {
     let failed = |error| classify(error, "the read of the source's table broke off");
@@ -75,8 +87,7 @@ async fn receive(session: &Session, copy: &str) -> Result<()> {
 
 /// Lives on its own thread until the last row.
 struct Decoder<S> {
-    fields: Vec<Field>,
-    cursor_index: usize,
+    format: Format,
     sink: S,
     rows: u64,
     largest_cursor: Option<i64>,
@@ -85,36 +96,45 @@ struct Decoder<S> {
 
 impl<S: BatchSink> Decoder<S> {
     /// `None` when the rows have ended before the read did.
-    fn run(mut self, mut blocks: Receiver<Block>, is_end: oneshot::Receiver<()>) -> Result<Option<Scanned<S::Done>>> {
+    fn run(mut self, mut blocks: Receiver<Block>, is_end: oneshot::Receiver<()>) -> Result<Option<Scanned<S>>> {
         while let Some(block) = blocks.blocking_recv() {
             self.decode(&block)?;
         }
         if is_end.blocking_recv().is_err() {
             return Ok(None);
         }
-        let (rows, largest_cursor) = (self.rows, self.largest_cursor);
-        Ok(Some(Scanned { rows, largest_cursor, done: self.sink.finish()? }))
+        Ok(Some(Scanned { rows: self.rows, largest_cursor: self.largest_cursor, sink: self.sink }))
     }
 
     fn decode(&mut self, block: &Block) -> Result<()> {
+        let Format { fields, lengths, cursor_index, as_bytes } = &self.format;
         let header = if self.has_begun { 0 } else { header_bytes(&block.bytes)? };
         self.has_begun = true;
-        let batch = Batch::new(&block.bytes, block.messages, self.fields.len(), header)?;
+        let batch = Batch::new(&block.bytes, block.messages, fields.len(), header, lengths.as_ref())?;
         if batch.rows() == 0 {
             return Ok(());
         }
-        let columns = batch.decode(&self.fields)?;
+        let mut columns = batch.decode(fields)?;
         self.rows += batch.rows() as u64;
-        self.largest_cursor = self.largest_cursor.max(largest(&columns.arrays[self.cursor_index]));
+        self.largest_cursor = self.largest_cursor.max(largest(&columns.arrays[*cursor_index]));
+        if !as_bytes.is_empty() {
+            columns.marked = (0..batch.rows()).collect();
+        }
         let marked = columns.marked.iter();
-        let unfit = marked.map(|row| unfit_row(&self.fields, &batch, *row)).collect::<Result<Vec<_>>>()?;
+        let unfit = marked.map(|row| unfit_row(fields, &batch, *row, as_bytes)).collect::<Result<Vec<_>>>()?;
         self.sink.batch(columns.arrays, &unfit)
     }
 }
 
-fn unfit_row<'a>(fields: &'a [Field], batch: &Batch<'a>, row: usize) -> Result<UnfitRow<'a>> {
+fn unfit_row<'a>(fields: &'a [Field], batch: &Batch<'a>, row: usize, as_bytes: &[usize]) -> Result<UnfitRow<'a>> {
     let mut unfit = UnfitRow { row, cells: Vec::with_capacity(fields.len()), values: Vec::new() };
-    for (field, decoded) in batch.row(row, fields)? {
+    for (at, (field, decoded)) in batch.row(row, fields)?.into_iter().enumerate() {
+        let decoded = match decoded {
+            Decoded::Fits(Cell::Text(bytes)) if as_bytes.contains(&at) => {
+                Decoded::Unfit { original: bytes.to_owned(), rule: encoding::RULE }
+            }
+            other => other,
+        };
         unfit.cells.push(match decoded {
             Decoded::Fits(cell) => cell,
             Decoded::Unfit { original, rule } => {

@@ -82,15 +82,27 @@ fn unfit<'a>(original: impl ToString, rule: &'static str) -> Decoded<'a> {
     Unfit { original: original.to_string(), rule }
 }
 
+/// So much of a text that is not UTF-8 is kept.
+const KEPT_BYTES: usize = 1024 * 1024;
+
 /// Only a server that does not check its encoding (SQL_ASCII) sends such bytes; they are kept in hexadecimal.
 fn text(bytes: &[u8]) -> Decoded<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Fits(Cell::Text(text)),
-        Err(_) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            unfit(format!("\\x{hex}"), "is not UTF-8")
-        }
+        Err(_) => Unfit { original: hexadecimal(bytes), rule: "is not UTF-8" },
     }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    let kept = &bytes[..bytes.len().min(KEPT_BYTES)];
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or_default();
+    let mut text = String::with_capacity(2 + 2 * kept.len());
+    text.push_str("\\x");
+    text.extend(kept.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
+    if kept.len() < bytes.len() {
+        text.push_str(&format!("… ({} bytes)", bytes.len()));
+    }
+    text
 }
 
 fn integer_decimal<'a>(value: i64, scale: i8) -> Decoded<'a> {

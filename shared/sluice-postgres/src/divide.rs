@@ -25,7 +25,7 @@ use crate::{
     config::PostgresConfig,
     copy,
     error::classify,
-    position::{Position, Scope},
+    position::{Found, Position, Scope},
     read::{BatchSink, Options, Reading, SourceTable},
     sql,
 };
@@ -81,6 +81,10 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
     let sampled: i64 = row.try_get(0).map_err(failed)?;
     let boundaries: Option<Vec<i64>> = row.try_get(1).map_err(failed)?;
+    // Of a table that is looked through anew, the largest value is not only that of what is new.
+    let known = if scope.restart().is_some() { reading.extent(&source).await?.0 } else { largest };
+    let read_to = Position::read_to(reading.previous.as_ref(), scope, known);
+    let written_by = reading.writer(&source, read_to).await?;
     reading.end(run).await?;
 
     // The planner may be far off, above all about the transactions that wrote the rows; the sample is not.
@@ -92,7 +96,9 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
         .into_iter()
         .map(|range| Slice::encode(&Share { range, everything, whole }))
         .collect::<Result<Vec<_>>>()?;
-    let position = Position::after(reading.previous.as_ref(), scope, snapshot, Some(largest), identity);
+    // Which transactions the parts will have seen is not known before they are read.
+    let found = Found { read_to, written_by, seen: Vec::new(), table: reading.table.clone() };
+    let position = Position::after(reading.previous.as_ref(), scope, snapshot, identity, found);
     let mut facts = reading.facts();
     facts.insert("rows_estimated".into(), (sampled as u64).into());
     Ok(Some(Division { slices, cursor: Cursor::encode(&position)?, facts }))
@@ -121,14 +127,11 @@ pub async fn read_slice<S: BatchSink>(
     if !reading.snapshot.covers(&planned.snapshot)? {
         return Err(of(Error::unavailable("this server is behind the one on which the read was divided")));
     }
-    let Reading { session, shape, scope, .. } = &reading;
-    let cursor = shape.cursor(&source);
-    let statement = sql::copy(source.schema, source.table, &shape.fields, &cursor, scope, Some(&range));
-    let scanned = copy::stream(session, &statement, &shape.fields, shape.cursor_index, sink).await?;
+    let scanned = reading.copy(&source, Some(&range), sink).await?;
     reading.end(&run).await?;
     let mut facts = reading.facts();
     facts.insert("rows_read".into(), scanned.rows.into());
-    Ok((facts, scanned.done))
+    Ok((facts, copy::finish(scanned.sink).await?))
 }
 
 async fn estimate(reading: &Reading, source: &SourceTable<'_>) -> Result<u64> {

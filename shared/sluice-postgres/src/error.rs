@@ -19,6 +19,16 @@ pub(crate) fn classify_socket(error: io::Error, attempted: &str) -> Error {
     Error::new(kind_of_cause(&error).unwrap_or(Kind::Unavailable), attempted).because(error)
 }
 
+/// Whether the server understood and will not do it, now and the next time. What passes (a connection that ends, a server that
+/// is starting, a cancelled statement) is no refusal: the same question has an answer later.
+pub(crate) fn is_refusal(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|db| !passes(db.code().code()))
+}
+
+fn passes(code: &str) -> bool {
+    matches!(code.get(..2), Some("08" | "40" | "53" | "57"))
+}
+
 fn classified(error: tokio_postgres::Error, attempted: &str, otherwise: Kind) -> Error {
     if let Some(db) = error.as_db_error() {
         let code = db.code().code();
@@ -98,6 +108,16 @@ mod tests {
         ];
         for (code, expected) in cases {
             assert_eq!(kind_of_sqlstate(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_a_managed_server_refuses_does_not_pass_and_an_outage_does() {
+        for code in ["55000", "0A000", "42501", "42883", "42P01", "XX000", "58P01", ""] {
+            assert!(!passes(code), "{code}");
+        }
+        for code in ["57014", "57P01", "57P03", "53300", "08006", "40001"] {
+            assert!(passes(code), "{code}");
         }
     }
 

@@ -4,6 +4,7 @@
 //! [`Block`]s of many without being copied, or the client's, to which they go unchanged.
 
 use bytes::{Buf, BufMut, BytesMut};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A block is handed over at about this size: large reads and long loops, and still in the cache of a core.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -22,6 +23,9 @@ const COPY_DATA: u8 = b'd';
 pub(crate) struct Block {
     pub bytes: BytesMut,
     pub messages: usize,
+    /// Its share of what all blocks together may hold, given back with the block.
+    #[expect(dead_code, reason = "held, not read")]
+    pub room: Option<OwnedSemaphorePermit>,
 }
 
 /// The message at the front.
@@ -47,15 +51,19 @@ pub(crate) struct Frames {
     /// At their front, whole rows: so many bytes, in so many messages.
     row_bytes: usize,
     messages: usize,
+    /// The length of the row behind them, as far as it is known: not all of it is here.
+    next_row: usize,
     /// Of the message that goes to the client, so many bytes have not gone yet.
     passing: usize,
 }
 
 impl Frames {
-    /// Where the next bytes are read to. Has room: the buffer is never larger than a block, or one row that is.
+    /// Where the next bytes are read to. Has room: the buffer is never larger than a block, or one row that is. Such a row
+    /// gets its room at once: a buffer that grows step by step is copied at each, and for a while twice there.
     pub(crate) fn space(&mut self) -> &mut BytesMut {
         if self.is_full() {
-            self.bytes.reserve(BLOCK_BYTES.saturating_sub(self.bytes.len()).max(LEAST_READ));
+            let whole = BLOCK_BYTES.max(self.row_bytes + self.next_row);
+            self.bytes.reserve(whole.saturating_sub(self.bytes.len()).max(LEAST_READ));
         }
         &mut self.bytes
     }
@@ -67,8 +75,10 @@ impl Frames {
             match length {
                 Some(length) if takes_rows && kind == COPY_DATA => {
                     if self.bytes.len() - self.row_bytes < length {
+                        self.next_row = length;
                         return Front::Unknown;
                     }
+                    self.next_row = 0;
                     self.row_bytes += length;
                     self.messages += 1;
                 }
@@ -82,6 +92,10 @@ impl Frames {
         self.messages > 0
     }
 
+    pub(crate) fn row_bytes(&self) -> usize {
+        self.row_bytes
+    }
+
     /// No room is left for a read worth its while.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes.capacity() - self.bytes.len() < LEAST_READ
@@ -90,7 +104,7 @@ impl Frames {
     /// The rows walked over so far.
     pub(crate) fn take_rows(&mut self) -> Block {
         let bytes = self.bytes.split_to(std::mem::take(&mut self.row_bytes));
-        Block { bytes, messages: std::mem::take(&mut self.messages) }
+        Block { bytes, messages: std::mem::take(&mut self.messages), room: None }
     }
 
     /// The next so many bytes are the client's. Rows before them have been taken.

@@ -8,9 +8,9 @@
 //! or never will be. Hence the new rows are among those whose transaction is at or above the *previous snapshot's*
 //! xmin. That is more than what `pg_visible_in_snapshot` calls new, and on purpose: a snapshot lists only top-level
 //! transactions, so a row of a subtransaction (a savepoint, an exception block) that was in flight passes for visible.
-//! The price is that rows committed while an older writing transaction stays open are read again by every run, up to the
-//! first one after its end; the target inserts a row only if it is absent, so reading again changes nothing and reading too
-//! little would be a loss. For how long the oldest such transaction has been open is among the read's facts.
+//! The price is that of what is committed while an older writing transaction stays open, some may be read again (see below);
+//! the target inserts a row only if it is absent, so reading again changes nothing and reading too little would be a loss.
+//! For how long the oldest such transaction has been open is among the read's facts.
 //!
 //! **Where to look.** Filtering by transaction needs a bound on the cursor column, or every run would scan the table.
 //! After each read the largest value read is marked, together with the next transaction number that the server would
@@ -29,6 +29,19 @@
 //! **Wrap-around.** `xmin` has 32 bits of a 64-bit counter. A visible row's transaction is below the snapshot's xmax,
 //! so its distance from xmax, modulo 2^32, is at most its true distance: a row can only look newer than it is, never
 //! older. Freezing changes nothing, as it leaves the number in the row (since PostgreSQL 9.4).
+//!
+//! **What was seen, exactly.** Of the transactions at or above the snapshot's xmin, the read has seen some: those whose rows
+//! it met. They are remembered, as long as they are few, and left out by the next read: what is committed beside a transaction
+//! that stays open is then read once, and a run that finds nothing else has found nothing new. It is exact, because all rows
+//! of a transaction, or of a savepoint within one, become visible at the same moment.
+//!
+//! **Numbers that begin again.** The bound is right as long as values only grow. `TRUNCATE … RESTART IDENTITY`, a `DELETE` of
+//! everything, a table that was filled from a backup: new rows then have values below the bound, and a read that believes in
+//! it never looks there. So a position also keeps what must still be true of a table that only grew: the row with the largest
+//! value is there, and by the same transaction; the files of the table and its partitions are the same; its sequence has not
+//! gone back. If something is not, the bound is forgotten, once: the whole table is looked through for transactions that have
+//! not been seen. A table that was only rewritten as it was (`VACUUM FULL`, `CLUSTER`) keeps its rows' transactions, so that
+//! nothing of it is read again; one that was written anew, row by row, is read anew.
 //!
 //! **Another history.** Transaction numbers mean something only within one cluster, one timeline and one set of
 //! physical tables. After a restore, a failover, a migration or a newly attached partition the position is not
@@ -106,6 +119,39 @@ pub struct Position {
     pub pending: Option<Mark>,
     /// The cluster, timeline and tables that the numbers belong to.
     pub source: String,
+    /// Transactions at or above the snapshot's xmin whose rows have been read. None is named where they were too many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub seen: Vec<u32>,
+    /// The transaction that wrote the row of `read_to`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_by: Option<i64>,
+    #[serde(flatten)]
+    pub table: TableState,
+}
+
+/// What of a table tells that its rows are still those that were there, and its numbers still grow. Commits of earlier
+/// builds tell nothing of it, and not every server tells everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableState {
+    /// The files that hold the rows, of each partition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<String>,
+    /// The last number of the cursor column's sequence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<i64>,
+}
+
+impl TableState {
+    /// Why the bound of a position that found `before` is not to be believed.
+    fn restart_since(&self, before: &TableState) -> Option<Restart> {
+        let changed =
+            |now: &Option<String>, before: &Option<String>| now.is_some() && before.is_some() && now != before;
+        if changed(&self.files, &before.files) {
+            return Some(Restart::AnotherFile);
+        }
+        let went_back = self.sequence.zip(before.sequence).is_some_and(|(now, before)| now < before);
+        went_back.then_some(Restart::SequenceWentBack)
+    }
 }
 
 /// The largest value read at some time, and the transactions that may still add values below it.
@@ -145,12 +191,34 @@ impl fmt::Display for Why {
     }
 }
 
-/// The condition on a row, in numbers.
+/// Why the whole table is looked through for rows that have not been seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Restart {
+    LastRowIsGone,
+    AnotherFile,
+    SequenceWentBack,
+}
+
+impl fmt::Display for Restart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Restart::LastRowIsGone => "the last row that was read is gone or was written again",
+            Restart::AnotherFile => "the table was emptied or rewritten",
+            Restart::SequenceWentBack => "the numbers of the cursor column begin again",
+        })
+    }
+}
+
+/// The condition on a row, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Since {
     /// Only cursor values above; `None` when no bound is known.
     pub above: Option<i64>,
     pub transactions: Option<Transactions>,
+    /// Transactions whose rows have been read although they are among those.
+    pub seen: Vec<u32>,
+    /// There was a bound, and it is not believed.
+    pub restart: Option<Restart>,
 }
 
 /// Rows whose `xmin` is at most `distance` below `xmax`, counted modulo 2^32.
@@ -173,7 +241,30 @@ impl Scope {
         }
     }
 
-    pub(crate) fn new(previous: Option<&Position>, now: &Snapshot, source: &str, lookback: u32) -> Result<Self> {
+    /// What the read counts on of the position before: it is of the same history, and its bound holds.
+    fn continues(&self) -> bool {
+        match self {
+            Scope::Since(since) | Scope::From(_, Some(since)) => since.restart.is_none(),
+            Scope::Everything(_) | Scope::From(_, None) => false,
+        }
+    }
+
+    pub(crate) fn restart(&self) -> Option<Restart> {
+        match self {
+            Scope::Since(since) | Scope::From(_, Some(since)) => since.restart,
+            Scope::Everything(_) | Scope::From(_, None) => None,
+        }
+    }
+
+    /// `last_row_is_there`: the row of the position's largest value, as it was written then.
+    pub(crate) fn new(
+        previous: Option<&Position>,
+        now: &Snapshot,
+        source: &str,
+        lookback: u32,
+        table: &TableState,
+        last_row_is_there: bool,
+    ) -> Result<Self> {
         let Some(previous) = previous else { return Ok(Scope::Everything(Why::NoCursor)) };
         let (seen_xmin, seen_xmax) = bounds(&previous.snapshot)?;
         if previous.source != source {
@@ -184,28 +275,53 @@ impl Scope {
         };
         // Further apart than the counter's width, the numbers no longer tell anything.
         let transactions = (distance < XID_WRAP).then_some(Transactions { xmax: now.xmax as u32, distance });
+        let restart =
+            if last_row_is_there { table.restart_since(&previous.table) } else { Some(Restart::LastRowIsGone) };
+        if restart.is_some() {
+            // What was seen of a transaction was seen above the bound.
+            return Ok(Scope::Since(Since { above: None, transactions, seen: Vec::new(), restart }));
+        }
         let above = previous.high.map(|high| high.saturating_sub(i64::from(lookback)));
-        Ok(Scope::Since(Since { above, transactions }))
+        let seen = if transactions.is_some() { previous.seen.clone() } else { Vec::new() };
+        Ok(Scope::Since(Since { above, transactions, seen, restart }))
     }
 }
 
+/// What a read found, for the position after it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The largest value that is known of the table: what was read, or had been before.
+    pub read_to: Option<i64>,
+    pub written_by: Option<i64>,
+    pub seen: Vec<u32>,
+    pub table: TableState,
+}
+
 impl Position {
-    /// The position after a read of `scope` that saw `now` and values up to `read_to`.
+    /// The largest value that is known after a read of `scope` which met values up to `largest`.
+    pub(crate) fn read_to(previous: Option<&Position>, scope: &Scope, largest: Option<i64>) -> Option<i64> {
+        largest.max(previous.filter(|_| scope.continues()).and_then(|previous| previous.read_to))
+    }
+
+    /// The position after a read of `scope` that saw `now` and found this.
     pub(crate) fn after(
         previous: Option<&Position>,
         scope: &Scope,
         now: &Snapshot,
-        read_to: Option<i64>,
         source: &str,
+        found: Found,
     ) -> Self {
-        let previous = previous.filter(|_| matches!(scope, Scope::Since(_) | Scope::From(_, Some(_))));
-        let read_to = read_to.max(previous.and_then(|previous| previous.read_to));
+        let previous = previous.filter(|_| scope.continues());
+        let Found { read_to, written_by, seen, table } = found;
         let mut position = Position {
             high: previous.and_then(|previous| previous.high),
             read_to,
             snapshot: now.text.clone(),
             pending: previous.and_then(|previous| previous.pending),
             source: source.to_owned(),
+            seen,
+            written_by,
+            table,
         };
         // Twice, because the mark that waited and the one made now may both be proven by this snapshot.
         position.prove(now);

@@ -9,15 +9,18 @@ use sluice_core::{
     extract::{ExtractRun, Plan},
     sources::Source,
 };
-use tokio_postgres::error::SqlState;
 
 use crate::{
     client::Session,
     config::PostgresConfig,
-    copy,
+    copy::{self, Format, Scanned},
+    divide::Range,
+    encoding::untranslatable,
     error::classify,
-    position::{Position, Scope, Snapshot},
-    sql::{self, CursorColumn},
+    lengths::Lengths,
+    position::{Found, Position, Scope, Snapshot, TableState, Transactions},
+    server,
+    sql::{self, CursorColumn, Rows},
     type_map::Field,
 };
 
@@ -33,6 +36,12 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// From here on a transaction that stays open is worth a warning: what is committed meanwhile is read again by every run.
 const LONG_OPEN: Duration = Duration::from_secs(60 * 60);
+
+/// Transactions that a position names as seen.
+const MOST_SEEN: usize = 2_000;
+
+/// After a read of more rows nobody asks which transactions they were of: looking through them takes as long as counting.
+const MOST_ROWS_LOOKED_AT: u64 = 200_000;
 
 /// What a run may be told apart from its table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,20 +111,13 @@ pub async fn read<S: BatchSink>(
 ) -> Result<(Read, S::Done)> {
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
-    let Reading { session, shape, snapshot, scope, .. } = &reading;
-    let statement = sql::copy(source.schema, source.table, &shape.fields, &shape.cursor(&source), scope, None);
-    let scanned = copy::stream(session, &statement, &shape.fields, shape.cursor_index, sink).await?;
+    let Scanned { rows, largest_cursor, sink } = reading.copy(&source, None, sink).await?;
+    let (cursor, facts) = reading.standing(&source, rows, largest_cursor).await?;
     reading.end(run).await?;
-
-    let cursor = if scanned.rows == 0 {
-        run.cursor.cloned()
-    } else {
-        let (previous, read_to) = (reading.previous.as_ref(), scanned.largest_cursor);
-        Some(Cursor::encode(&Position::after(previous, scope, snapshot, read_to, &reading.identity))?)
-    };
-    let mut facts = reading.facts();
-    facts.insert("rows_read".into(), scanned.rows.into());
-    Ok((Read { cursor, facts }, scanned.done))
+    let done = copy::finish(sink).await?;
+    // Nothing read and nothing to be remembered: the run commits nothing.
+    let cursor = cursor.map(|position| Cursor::encode(&position)).transpose()?.or_else(|| run.cursor.cloned());
+    Ok((Read { cursor, facts }, done))
 }
 
 /// Counts what [`read`] would give to its sink, in a transaction of the same kind, and tells the range of the cursor's
@@ -123,7 +125,7 @@ pub async fn read<S: BatchSink>(
 pub async fn plan(config: &PostgresConfig, options: Options, run: &ExtractRun<'_>) -> Result<Plan> {
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
-    let count = sql::count(source.schema, source.table, &reading.shape.cursor(&source), &reading.scope);
+    let count = sql::count(source.schema, source.table, &reading.shape.cursor(&source), &reading.scope, None);
     let failed = |error| classify(error, "cannot count the rows of the source's table");
     let row = reading.session.client.query_one(&count, &[]).await.map_err(failed)?;
     let rows: i64 = row.try_get(0).map_err(failed)?;
@@ -142,6 +144,9 @@ pub(crate) struct Reading {
     pub previous: Option<Position>,
     pub identity: String,
     pub scope: Scope,
+    pub table: TableState,
+    /// Set where rows may be too long to be taken as they are.
+    lengths: Option<Lengths>,
     /// For how many seconds the oldest writing transaction had been open; `None` without one, and where the role may not
     /// see it.
     oldest_transaction: Option<i64>,
@@ -156,28 +161,148 @@ impl Reading {
     ) -> Result<Self> {
         let previous = run.cursor.map(Cursor::decode::<Position>).transpose()?;
         let session = Session::open(config, run.run_id).await?;
-        let server = server_identity(&session).await?;
-        let oldest_transaction = oldest_transaction(&session).await?;
+        let server = server::identity(&session).await?;
+        let oldest_transaction = server::oldest_transaction(&session).await?;
         let begin = sql::begin(STATEMENT_TIMEOUT.as_millis(), LOCK_TIMEOUT.as_millis(), IDLE_TIMEOUT.as_millis());
-        let begun = session.client.batch_execute(&begin).await;
-        begun.map_err(|error| classify(error, "cannot begin the read"))?;
+        let failed = |error| classify(error, "cannot begin the read");
+        session.client.batch_execute(&begin).await.map_err(failed)?;
+        if session.has_any_bytes {
+            session.client.batch_execute(sql::AS_BYTES).await.map_err(failed)?;
+        }
 
-        let snapshot = snapshot(&session).await?;
+        let snapshot = server::snapshot(&session).await?;
         let shape = Shape::of(&session, source).await?;
         let identity = format!("{server}/{}", shape.tables);
-        let scope = Scope::new(previous.as_ref(), &snapshot, &identity, options.lookback)?;
+        let (table, has_long_values) =
+            server::table_state(&session, source.schema, source.table, source.cursor).await?;
+        let lengths = Lengths::of(&shape.fields).filter(|_| has_long_values);
+        let is_there = match &previous {
+            Some(previous) if previous.source == identity => {
+                last_row_is_there(&session, source, &shape, previous).await?
+            }
+            Some(_) | None => true,
+        };
+        let scope = Scope::new(previous.as_ref(), &snapshot, &identity, options.lookback, &table, is_there)?;
         let scope = match source.from {
             Some(from) => scope.starting_at(from),
             None => scope,
         };
         tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
+        if let Some(restart) = scope.restart() {
+            tracing::warn!(
+                table = %run.table.table, why = %restart,
+                "the whole table is looked through for rows that have not been read; a row whose key the target has \
+                 already changes there only if the table has a version column"
+            );
+        }
         if let Some(seconds) = oldest_transaction.filter(|seconds| *seconds >= LONG_OPEN.as_secs() as i64) {
             tracing::warn!(
                 table = %run.table.table, seconds,
-                "a writing transaction stays open; what is committed meanwhile is read again by every run until it ends"
+                "a writing transaction stays open; where much is committed meanwhile, every run reads it again until that ends"
             );
         }
-        Ok(Reading { session, snapshot, shape, previous, identity, scope, oldest_transaction })
+        Ok(Reading { session, snapshot, shape, previous, identity, scope, table, lengths, oldest_transaction })
+    }
+
+    /// Gives the rows of the scope to the sink, or those of a range of it.
+    pub async fn copy<S: BatchSink>(
+        &self,
+        source: &SourceTable<'_>,
+        range: Option<&Range>,
+        sink: S,
+    ) -> Result<Scanned<S>> {
+        let Reading { session, shape, scope, lengths, .. } = self;
+        let cursor = shape.cursor(source);
+        let aside = untranslatable(self, source, range).await?;
+        let without: Vec<i64> = aside.iter().map(|rows| rows.cursor).collect();
+        let rows = Rows { scope, range, without: &without };
+        let statement = sql::copy(source.schema, source.table, &shape.fields, &cursor, &rows, lengths.as_ref());
+        let format = Format {
+            fields: shape.fields.clone(),
+            lengths: lengths.clone(),
+            cursor_index: shape.cursor_index,
+            as_bytes: Vec::new(),
+        };
+        let mut all = copy::stream(session, &statement, format.clone(), sink).await?;
+        for rows in aside {
+            let statement = sql::copy_bytes(source.schema, source.table, &shape.fields, &cursor, &rows);
+            let format = Format { lengths: None, as_bytes: rows.fields, ..format.clone() };
+            let some = copy::stream(session, &statement, format, all.sink).await?;
+            let largest_cursor = all.largest_cursor.max(some.largest_cursor);
+            all = Scanned { rows: all.rows + some.rows, largest_cursor, sink: some.sink };
+        }
+        Ok(all)
+    }
+
+    /// Where the table stands after a read of so many rows with values up to `largest`, and what there is to tell. `None`
+    /// where the standing position remains. Asks within the same snapshot.
+    async fn standing(
+        &self,
+        source: &SourceTable<'_>,
+        rows: u64,
+        largest: Option<i64>,
+    ) -> Result<(Option<Position>, Map<String, Value>)> {
+        let Reading { previous, scope, snapshot, identity, .. } = self;
+        let mut facts = self.facts();
+        facts.insert("rows_read".into(), rows.into());
+        let mut largest = largest;
+        if scope.restart().is_some() || (rows == 0 && previous.is_some()) {
+            let (largest_of_all, has_rows) = self.extent(source).await?;
+            if !has_rows {
+                let table = format!("{}.{}", source.schema, source.table);
+                tracing::warn!(source = %table, "the source's table is empty; earlier runs have read rows of it");
+                facts.insert("emptied".into(), true.into());
+            }
+            if scope.restart().is_some() {
+                largest = largest_of_all;
+            }
+        }
+        if rows == 0 && scope.restart().is_none() {
+            return Ok((None, facts));
+        }
+        let read_to = Position::read_to(previous.as_ref(), scope, largest);
+        let found = Found {
+            read_to,
+            written_by: self.writer(source, read_to).await?,
+            seen: self.seen(source, rows).await?,
+            table: self.table.clone(),
+        };
+        Ok((Some(Position::after(previous.as_ref(), scope, snapshot, identity, found)), facts))
+    }
+
+    /// The largest cursor value of all rows, and whether there is a row.
+    pub async fn extent(&self, source: &SourceTable<'_>) -> Result<(Option<i64>, bool)> {
+        let failed = |error| classify(error, "cannot ask for the largest cursor value");
+        let statement = sql::extent(source.schema, source.table, &self.shape.cursor(source));
+        let row = self.session.client.query_one(&statement, &[]).await.map_err(failed)?;
+        Ok((row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?))
+    }
+
+    /// The transaction that wrote the row with this value.
+    pub async fn writer(&self, source: &SourceTable<'_>, value: Option<i64>) -> Result<Option<i64>> {
+        let Some(value) = value else { return Ok(None) };
+        writer(&self.session, source, &self.shape, value).await
+    }
+
+    /// The transactions in the snapshot's range whose rows have been read, this time or before. None where that would take
+    /// long to find out, or they are many: their rows are then read once more.
+    async fn seen(&self, source: &SourceTable<'_>, rows: u64) -> Result<Vec<u32>> {
+        let Reading { session, snapshot, shape, scope, .. } = self;
+        let above = match scope {
+            _ if rows > MOST_ROWS_LOOKED_AT || snapshot.xmin == snapshot.xmax => return Ok(Vec::new()),
+            Scope::From(..) => return Ok(Vec::new()),
+            Scope::Everything(_) => None,
+            Scope::Since(since) => since.above,
+        };
+        let recent = Transactions { xmax: snapshot.xmax as u32, distance: snapshot.xmax - snapshot.xmin };
+        let cursor = shape.cursor(source);
+        let statement = sql::seen(source.schema, source.table, &cursor, above, recent, MOST_SEEN + 1);
+        let failed = |error| classify(error, "cannot ask which transactions have been seen");
+        let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
+        let seen: Option<Vec<i64>> = row.try_get(0).map_err(failed)?;
+        let mut seen: Vec<u32> = seen.unwrap_or_default().into_iter().map(|xid| xid as u32).collect();
+        seen.sort_unstable();
+        Ok(if seen.len() > MOST_SEEN { Vec::new() } else { seen })
     }
 
     /// The end of a statement that failed after its last row is seen here.
@@ -195,12 +320,15 @@ impl Reading {
         if let Some(seconds) = oldest_transaction {
             facts.insert("oldest_transaction_seconds".into(), (*seconds).into());
         }
-        let scope = match scope {
+        let described = match scope {
             Scope::Everything(why) => json!({ "everything": why.to_string() }),
             Scope::Since(since) => json!({ "above": since.above }),
-            Scope::From(from, since) => json!({ "from": from, "above": since.and_then(|since| since.above) }),
+            Scope::From(from, since) => json!({ "from": from, "above": since.as_ref().and_then(|since| since.above) }),
         };
-        facts.insert("scope".into(), scope);
+        facts.insert("scope".into(), described);
+        if let Some(restart) = scope.restart() {
+            facts.insert("whole_table_because".into(), restart.to_string().into());
+        }
         if !shape.extra.is_empty() {
             facts.insert("drift".into(), json!({ "columns_not_in_contract": shape.extra }));
         }
@@ -248,36 +376,24 @@ impl<'a> SourceTable<'a> {
     }
 }
 
-/// Asked before the transaction, as a refusal would end it. A service that does not tell leaves the tables' identity
-/// and the counter's direction as the signs of another history.
-async fn server_identity(session: &Session) -> Result<String> {
-    match session.client.query_one(sql::SERVER, &[]).await {
-        Ok(row) => row.try_get(0).map_err(|error| classify(error, "cannot read the server's identity")),
-        Err(error) => match error.code() {
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_FUNCTION) => Ok("unknown".to_owned()),
-            _ => Err(classify(error, "cannot ask for the server's identity")),
-        },
-    }
+/// Whether the row of the position's largest value is there, written by the transaction that wrote it then. A position of an
+/// earlier build does not name that one.
+async fn last_row_is_there(
+    session: &Session,
+    source: &SourceTable<'_>,
+    shape: &Shape,
+    position: &Position,
+) -> Result<bool> {
+    let Some(read_to) = position.read_to else { return Ok(true) };
+    let written_by = writer(session, source, shape, read_to).await?;
+    Ok(written_by.is_some() && position.written_by.is_none_or(|before| Some(before) == written_by))
 }
 
-/// Asked before the transaction for the same reason.
-async fn oldest_transaction(session: &Session) -> Result<Option<i64>> {
-    let failed = |error| classify(error, "cannot ask for the oldest transaction");
-    match session.client.query_opt(sql::OLDEST_TRANSACTION, &[]).await {
-        Ok(row) => row.map_or(Ok(None), |row| row.try_get(0)).map_err(failed),
-        Err(error) => match error.code() {
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => {
-                Ok(None)
-            }
-            _ => Err(failed(error)),
-        },
-    }
-}
-
-async fn snapshot(session: &Session) -> Result<Snapshot> {
-    let failed = |error| classify(error, "cannot take a snapshot");
-    let row = session.client.query_one(sql::SNAPSHOT, &[]).await.map_err(failed)?;
-    Snapshot::new(row.try_get(0).map_err(failed)?, row.try_get(1).map_err(failed)?)
+async fn writer(session: &Session, source: &SourceTable<'_>, shape: &Shape, value: i64) -> Result<Option<i64>> {
+    let failed = |error| classify(error, "cannot look for the last row that was read");
+    let statement = sql::writer(source.schema, source.table, &shape.cursor(source), value);
+    let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
+    row.try_get(0).map_err(failed)
 }
 
 /// What the source's table looks like now, held against the contract.

@@ -5,7 +5,8 @@
 //! carry rows in them, and gives whole blocks to whoever has opened the [`Outlet`]. All other messages go to the client as
 //! they came, in their order, so that it sees a `COPY` of no rows and everything else as it was, errors included.
 //!
-//! The outlet is a channel of few blocks. While it is full nothing is read, and the server waits.
+//! The outlet is a channel of few blocks, which together hold few bytes: a block of one very long row waits until all others
+//! are done with, and the next one until it is. While there is no room nothing is read, and the server waits.
 
 use std::{
     io,
@@ -17,18 +18,21 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
-    sync::mpsc::Sender,
+    sync::{Semaphore, mpsc::Sender},
 };
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
-use tokio_util::sync::PollSender;
+use tokio_util::sync::{PollSemaphore, PollSender};
 
-use crate::frames::{Block, Frames, Front};
+use crate::frames::{BLOCK_BYTES, Block, Frames, Front};
 
 /// The server begins to send rows.
 const COPY_OUT: u8 = b'H';
 
 /// What a server may say at any time: a notice, a notification, a setting's new value.
 const AT_ANY_TIME: [u8; 3] = [b'N', b'A', b'S'];
+
+/// What the blocks under way may hold together; one that is longer goes alone.
+const ROOM: usize = 8 * BLOCK_BYTES;
 
 /// Where the rows of the connection's next `COPY` go. Nobody has opened it: to the client.
 #[derive(Debug, Clone, Default)]
@@ -60,8 +64,21 @@ pub(crate) struct Tap<S> {
     frames: Frames,
     outlet: Outlet,
     /// While a `COPY` is under way whose rows are not the client's.
-    rows: Option<PollSender<Block>>,
+    rows: Option<Rows>,
     has_ended: bool,
+}
+
+/// The way of a `COPY`'s rows.
+#[derive(Debug)]
+struct Rows {
+    sender: PollSender<Block>,
+    room: PollSemaphore,
+}
+
+impl Rows {
+    fn new(sender: Sender<Block>) -> Self {
+        Rows { sender: PollSender::new(sender), room: PollSemaphore::new(Arc::new(Semaphore::new(ROOM))) }
+    }
 }
 
 impl<S> Tap<S> {
@@ -74,8 +91,10 @@ impl<S> Tap<S> {
             && self.frames.has_rows()
         {
             let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes the rows any more");
-            ready!(rows.poll_reserve(cx)).map_err(gone)?;
-            rows.send_item(self.frames.take_rows()).map_err(gone)?;
+            ready!(rows.sender.poll_reserve(cx)).map_err(gone)?;
+            let bytes = u32::try_from(self.frames.row_bytes().min(ROOM)).unwrap_or(u32::MAX);
+            let room = ready!(rows.room.poll_acquire_many(cx, bytes));
+            rows.sender.send_item(Block { room, ..self.frames.take_rows() }).map_err(gone)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -89,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 Front::Client { kind, length } => {
                     ready!(tap.poll_hand_over(cx))?;
                     match kind {
-                        COPY_OUT => tap.rows = tap.outlet.take().map(PollSender::new),
+                        COPY_OUT => tap.rows = tap.outlet.take().map(Rows::new),
                         kind if AT_ANY_TIME.contains(&kind) => {}
                         _ => tap.rows = None,
                     }

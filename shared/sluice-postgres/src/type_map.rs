@@ -38,6 +38,54 @@ pub(crate) struct Field {
     pub wire: Wire,
     /// What the server turns the value into before it sends it.
     cast: Option<&'static str>,
+    measure: Option<Measure>,
+}
+
+/// How the server tells the length of what it would send of a value, without making it where it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Measure {
+    /// Texts: their bytes.
+    Text,
+    /// In hexadecimal, with a sign for it before.
+    Bytes,
+    /// A character for each bit.
+    Bits,
+    /// Whatever else has no bound: the text itself has to be made, but for what is far too long as it is stored.
+    Other,
+}
+
+/// A value that takes more than this as it is stored is not made into a text: its text is longer than a column takes, and
+/// may be longer than the server can make.
+const MAX_STORED_BYTES: usize = 64 * 1024 * 1024;
+
+impl Measure {
+    /// `None` for what is short whatever its value is.
+    fn of(source: &Type) -> Option<Self> {
+        match *source {
+            _ if matches!(source.kind(), TypeKind::Enum(_)) => None,
+            Type::BOOL | Type::INT2 | Type::INT4 | Type::INT8 | Type::FLOAT4 | Type::FLOAT8 | Type::MONEY => None,
+            Type::DATE | Type::TIME | Type::TIMETZ | Type::TIMESTAMP | Type::TIMESTAMPTZ | Type::INTERVAL => None,
+            Type::UUID | Type::OID | Type::XID | Type::CID | Type::TID | Type::NAME | Type::CHAR | Type::PG_LSN => None,
+            Type::INET | Type::CIDR | Type::MACADDR | Type::MACADDR8 => None,
+            Type::POINT | Type::LSEG | Type::BOX | Type::LINE | Type::CIRCLE => None,
+            Type::TEXT | Type::VARCHAR | Type::BPCHAR => Some(Measure::Text),
+            Type::BYTEA => Some(Measure::Bytes),
+            Type::BIT | Type::VARBIT => Some(Measure::Bits),
+            _ => Some(Measure::Other),
+        }
+    }
+
+    fn expression(self, value: &str) -> String {
+        match self {
+            Measure::Text => format!("octet_length({value})"),
+            Measure::Bytes => format!("2 + 2 * octet_length({value})::bigint"),
+            Measure::Bits => format!("8 * octet_length({value})::bigint"),
+            Measure::Other => format!(
+                "CASE WHEN pg_column_size({value}) > {MAX_STORED_BYTES} THEN pg_column_size({value}) \
+                 ELSE octet_length({value}::text) END"
+            ),
+        }
+    }
 }
 
 impl Field {
@@ -81,16 +129,39 @@ impl Field {
                 ),
             )
         })?;
-        Ok(Field { name: column.name.clone(), column_type: column.column_type, wire, cast })
+        let (name, measure) = (column.name.clone(), Measure::of(source));
+        Ok(Field { name, column_type: column.column_type, wire, cast, measure })
+    }
+
+    /// The source's column, quoted.
+    pub(crate) fn column(&self) -> String {
+        identifier(&self.name)
     }
 
     /// What to select.
     pub(crate) fn expression(&self) -> String {
-        let name = identifier(&self.name);
+        self.cast_of(self.column())
+    }
+
+    /// What to select of a row that is called `row`.
+    pub(crate) fn expression_of(&self, row: &str) -> String {
+        self.cast_of(format!("{row}.{}", self.column()))
+    }
+
+    fn cast_of(&self, value: String) -> String {
         match self.cast {
-            Some(cast) => format!("{name}::{cast}"),
-            None => name,
+            Some(cast) => format!("{value}::{cast}"),
+            None => value,
         }
+    }
+
+    /// How many bytes would be sent of a row's value; `None` for a column whose values are all short.
+    pub(crate) fn length_of(&self, row: &str) -> Option<String> {
+        Some(self.measure?.expression(&format!("{row}.{}", self.column())))
+    }
+
+    pub(crate) fn is_measured(&self) -> bool {
+        self.measure.is_some()
     }
 
     pub(crate) fn is_integer(&self) -> bool {

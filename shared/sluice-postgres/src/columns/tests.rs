@@ -23,7 +23,7 @@ fn rows(values: &[Option<Vec<u8>>]) -> Vec<u8> {
 
 fn decoded(field: &Field, values: &[Option<Vec<u8>>]) -> Columns {
     let bytes = rows(values);
-    Batch::new(&bytes, values.len(), 1, 0).unwrap().decode(std::slice::from_ref(field)).unwrap()
+    Batch::new(&bytes, values.len(), 1, 0, None).unwrap().decode(std::slice::from_ref(field)).unwrap()
 }
 
 /// What the column holds, or `None` where the row is marked.
@@ -132,7 +132,7 @@ fn columns_agree_with_single_values() {
 #[test]
 fn bytes_that_are_no_rows_are_refused() {
     let good = rows(&[Some(vec![0; 8]), None]);
-    assert!(Batch::new(&good, 2, 1, 0).is_ok());
+    assert!(Batch::new(&good, 2, 1, 0, None).is_ok());
     let longer_than_its_message = message(&[0, 1, 0x7F, 0xFF, 0xFF, 0xFF]);
     let shorter_than_its_message = message(&[0, 1, 0, 0, 0, 1, 1, 1]);
     for (bytes, messages, width) in [
@@ -146,7 +146,7 @@ fn bytes_that_are_no_rows_are_refused() {
         (&message(&[0]), 1, 1),
         (&[b'd', 0, 0, 0, 3], 1, 1),
     ] {
-        assert!(Batch::new(bytes, messages, width, 0).is_err(), "{bytes:?}");
+        assert!(Batch::new(bytes, messages, width, 0, None).is_err(), "{bytes:?}");
     }
 }
 
@@ -160,7 +160,7 @@ fn header_and_trailer_are_no_rows() {
         let alone = [message(&header), message(&row), message(&TRAILER)].concat();
         let with_a_row = [message(&[&header[..], &row].concat()), message(&TRAILER)].concat();
         for (bytes, messages) in [(alone, 3), (with_a_row, 2)] {
-            let batch = Batch::new(&bytes, messages, 1, header_bytes(&bytes).unwrap()).unwrap();
+            let batch = Batch::new(&bytes, messages, 1, header_bytes(&bytes).unwrap(), None).unwrap();
             let columns = batch.decode(std::slice::from_ref(&field)).unwrap();
             assert_eq!((batch.rows(), cell(&columns, 0)), (1, Some(Cell::Bigint(7))));
         }
@@ -174,7 +174,7 @@ fn header_and_trailer_are_no_rows() {
 fn a_value_of_another_length_than_its_type_is_an_error_that_names_the_column() {
     let field = field(Type::INT8, "bigint");
     let bytes = rows(&[Some(vec![1, 2, 3])]);
-    let batch = Batch::new(&bytes, 1, 1, 0).unwrap();
+    let batch = Batch::new(&bytes, 1, 1, 0, None).unwrap();
     assert_eq!(batch.decode(std::slice::from_ref(&field)).unwrap().marked, [0]);
     let error = batch.row(0, std::slice::from_ref(&field)).unwrap_err();
     assert!(error.to_string().contains("column"), "{error}");

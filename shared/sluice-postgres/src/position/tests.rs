@@ -5,20 +5,38 @@ fn snapshot(xmin: u64, xmax: u64, next: u64) -> Snapshot {
 }
 
 fn position(high: Option<i64>, snapshot: &str) -> Position {
-    Position { high, read_to: high, snapshot: snapshot.into(), pending: None, source: "c/1/7".into() }
+    Position {
+        high,
+        read_to: high,
+        snapshot: snapshot.into(),
+        pending: None,
+        source: "c/1/7".into(),
+        seen: Vec::new(),
+        written_by: None,
+        table: TableState::default(),
+    }
 }
 
 fn first(now: &Snapshot, read_to: i64) -> Position {
-    Position::after(None, &Scope::Everything(Why::NoCursor), now, Some(read_to), "c/1/7")
+    after(None, &Scope::Everything(Why::NoCursor), now, Some(read_to), "c/1/7")
+}
+
+fn scope(previous: Option<&Position>, now: &Snapshot, source: &str, lookback: u32) -> Scope {
+    Scope::new(previous, now, source, lookback, &TableState::default(), true).unwrap()
+}
+
+fn after(previous: Option<&Position>, scope: &Scope, now: &Snapshot, largest: Option<i64>, source: &str) -> Position {
+    let read_to = Position::read_to(previous, scope, largest);
+    Position::after(previous, scope, now, source, Found { read_to, ..Found::default() })
 }
 
 fn next(previous: &Position, now: &Snapshot, read_to: Option<i64>) -> Position {
-    let scope = Scope::new(Some(previous), now, "c/1/7", 0).unwrap();
-    Position::after(Some(previous), &scope, now, read_to, "c/1/7")
+    let scope = scope(Some(previous), now, "c/1/7", 0);
+    after(Some(previous), &scope, now, read_to, "c/1/7")
 }
 
 fn since(previous: &Position, now: &Snapshot, lookback: u32) -> Since {
-    match Scope::new(Some(previous), now, "c/1/7", lookback).unwrap() {
+    match scope(Some(previous), now, "c/1/7", lookback) {
         Scope::Since(since) => since,
         everything => panic!("{everything:?}"),
     }
@@ -123,16 +141,16 @@ fn a_row_frozen_whole_epochs_ago_can_only_look_newer() {
 #[test]
 fn positions_further_apart_than_the_counter_is_wide_read_every_transaction() {
     let since = since(&position(Some(9), "100:100:"), &snapshot(XID_WRAP + 100, XID_WRAP + 100, XID_WRAP + 100), 0);
-    assert_eq!(since, Since { above: Some(9), transactions: None });
+    assert_eq!(since, Since { above: Some(9), ..Since::default() });
 }
 
 #[test]
 fn another_history_is_read_from_its_beginning_and_forgets_the_old_numbers() {
     let old = Position { pending: Some(Mark { read_to: 9, next_xid: 1 }), ..position(Some(9), "100:110:") };
     for (now, source) in [(snapshot(200, 200, 200), "c/2/7"), (snapshot(105, 105, 105), "c/1/7")] {
-        let scope = Scope::new(Some(&old), &now, source, 0).unwrap();
+        let scope = scope(Some(&old), &now, source, 0);
         assert!(matches!(scope, Scope::Everything(_)), "{scope:?}");
-        let position = Position::after(Some(&old), &scope, &now, Some(4), source);
+        let position = after(Some(&old), &scope, &now, Some(4), source);
         assert_eq!((position.high, position.read_to, position.pending), (Some(4), Some(4), None));
     }
 }
@@ -141,7 +159,7 @@ fn another_history_is_read_from_its_beginning_and_forgets_the_old_numbers() {
 fn a_value_to_start_from_leaves_nothing_of_another_history_out() {
     let old = position(Some(9), "100:110:");
     let (now, back) = (snapshot(200, 200, 200), snapshot(105, 105, 105));
-    let scope = |previous, now, source| Scope::new(previous, now, source, 0).unwrap().starting_at(5);
+    let scope = |previous, now, source| scope(previous, now, source, 0).starting_at(5);
     assert_eq!(scope(None, &now, "c/1/7"), Scope::From(5, None));
     assert_eq!(scope(Some(&old), &now, "c/2/7"), Scope::Everything(Why::AnotherSource));
     assert_eq!(scope(Some(&old), &back, "c/1/7"), Scope::Everything(Why::CounterWentBack));
@@ -171,4 +189,36 @@ fn a_snapshot_covers_an_earlier_one_when_nothing_that_had_ended_is_still_in_flig
     ] {
         assert_eq!(covers(now, earlier), expected, "{now} after {earlier}");
     }
+}
+
+#[test]
+fn a_bound_is_forgotten_when_the_table_is_not_what_it_was() {
+    let state = |files: Option<&str>, sequence| TableState { files: files.map(str::to_owned), sequence };
+    let now = snapshot(120, 121, 121);
+    let known = state(Some("7,8"), Some(40));
+    let old = Position { seen: vec![110], table: known.clone(), ..position(Some(9), "100:110:") };
+    let continued = Since { above: Some(9), seen: vec![110], ..since(&old, &now, 0) };
+    for (table, last_row_is_there, restart) in [
+        (known.clone(), true, None),
+        (known, false, Some(Restart::LastRowIsGone)),
+        (state(Some("7,9"), Some(40)), true, Some(Restart::AnotherFile)),
+        (state(Some("7,8"), Some(39)), true, Some(Restart::SequenceWentBack)),
+        (state(Some("7,8"), Some(41)), true, None),
+        (state(None, None), true, None),
+    ] {
+        let scope = Scope::new(Some(&old), &now, "c/1/7", 0, &table, last_row_is_there).unwrap();
+        let Scope::Since(since) = &scope else { panic!("{scope:?}") };
+        let anew = Since { above: None, transactions: continued.transactions, seen: Vec::new(), restart };
+        assert_eq!(*since, if restart.is_some() { anew } else { continued.clone() }, "{table:?}");
+        let position = after(Some(&old), &scope, &now, Some(4), "c/1/7");
+        assert_eq!(position.read_to, Some(if restart.is_some() { 4 } else { 9 }), "{table:?}");
+    }
+}
+
+#[test]
+fn a_position_of_an_earlier_build_is_read_and_says_nothing_of_its_table() {
+    let old = serde_json::json!({ "high": 9, "read_to": 9, "snapshot": "1:1:", "pending": null, "source": "c/1/7" });
+    let read: Position = serde_json::from_value(old.clone()).unwrap();
+    assert_eq!(read, position(Some(9), "1:1:"));
+    assert_eq!(serde_json::to_value(read).unwrap(), old);
 }

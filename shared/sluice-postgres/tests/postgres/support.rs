@@ -25,6 +25,8 @@ pub struct Database {
     settings: tokio_postgres::Config,
     pub schema: String,
     admin: Client,
+    /// Of a database of the test's own, that in which the server is held for it.
+    parent: Option<Box<Database>>,
 }
 
 impl Database {
@@ -42,7 +44,19 @@ impl Database {
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
         let schema = format!("test_{}_{nanos}", std::process::id());
         admin.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
-        Database { settings, schema, admin }
+        Database { settings, schema, admin, parent: None }
+    }
+
+    /// A schema in a database of the test's own, made with these options.
+    pub async fn of_its_own(options: &str) -> Self {
+        let parent = Self::new().await;
+        let schema = parent.schema.clone();
+        parent.run(&format!("CREATE DATABASE $ {options}")).await;
+        let mut settings = parent.settings.clone();
+        settings.dbname(&schema);
+        let admin = connect(&settings).await;
+        admin.batch_execute(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+        Database { settings, schema, admin, parent: Some(Box::new(parent)) }
     }
 
     /// A new schema with an empty `changes` table that numbers its rows.
@@ -99,7 +113,11 @@ impl Database {
     }
 
     pub async fn drop(self) {
-        self.run("DROP SCHEMA $ CASCADE").await;
+        let held = self.parent.as_deref().unwrap_or(&self);
+        if self.parent.is_some() {
+            held.run("DROP DATABASE $ WITH (FORCE)").await;
+        }
+        held.run("DROP SCHEMA $ CASCADE").await;
     }
 }
 

@@ -1,0 +1,72 @@
+//! Texts that are not what their encoding says.
+
+use serde_json::json;
+
+use crate::support::Database;
+
+const SQL_ASCII: &str = "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+
+#[tokio::test]
+async fn a_text_that_is_not_utf_8_is_rejected_alone_and_kept_in_hexadecimal() {
+    let database = Database::of_its_own(SQL_ASCII).await;
+    database
+        .run("CREATE TABLE $.legacy (id bigint PRIMARY KEY, name text, code varchar(9), doc json, tags text[])")
+        .await;
+    database
+        .run(
+            "INSERT INTO $.legacy VALUES (1, 'plain', 'ü', '{}', '{a}'), (2, E'caf\\xe9', 'x', '{}', null), \
+             (3, 'ok after', null, null, '{}'), (4, 'y', E'\\xff', null, ARRAY[E'\\xfe']), \
+             (5, 'z', null, E'{\"a\": \"\\xe4\"}', null)",
+        )
+        .await;
+    let columns = json!([
+        { "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }, { "name": "code", "type": "text" },
+        { "name": "doc", "type": "text" }, { "name": "tags", "type": "text" },
+    ]);
+    let table = database.table("legacy", columns);
+    let (read, sink) = database.read(&table, None, 0).await.unwrap();
+    assert_eq!(sink.ids(), [1, 3]);
+    assert_eq!(sink.rows[0][2], "ü", "what is UTF-8 lands as it is");
+    assert_eq!(
+        sink.rejected,
+        [
+            r"2: name \x636166e9 is not UTF-8",
+            r"4: code \xff is not UTF-8, tags \x7bfe7d is not UTF-8",
+            r"5: doc \x7b2261223a2022e4227d is not UTF-8",
+        ]
+    );
+    let (again, sink) = database.read(&table, read.cursor.as_ref(), 0).await.unwrap();
+    assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor), "and it stops nothing later");
+    database.drop().await;
+}
+
+/// In WIN1252 five bytes are no characters, and the server takes them all the same.
+#[tokio::test]
+async fn a_text_without_a_form_in_utf_8_is_rejected_and_kept_in_hexadecimal() {
+    let database = Database::of_its_own("ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    database.run("CREATE TABLE $.legacy (id bigint PRIMARY KEY, name text, code varchar(9))").await;
+    database.run("INSERT INTO $.legacy SELECT n, 'Zoë', 'ok' FROM generate_series(1, 500) AS n").await;
+    database.run("SET client_encoding = 'WIN1252'; INSERT INTO $.legacy VALUES (600, E'caf\\x81', 'x'), (900, 'y', E'\\x8d')").await;
+    database
+        .run("RESET client_encoding; UPDATE $.legacy SET code = chr(144) || 'z', name = 'b' || chr(157) WHERE id = 77")
+        .await;
+    let columns = json!([
+        { "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }, { "name": "code", "type": "text" },
+    ]);
+    let table = database.table("legacy", columns);
+    let (read, mut sink) = database.read(&table, None, 0).await.unwrap();
+    assert_eq!((sink.rows.len(), sink.rows[0][1].as_str()), (499, "Zoë"));
+    sink.rejected.sort();
+    let rule = "has a character without a form in UTF-8";
+    assert_eq!(
+        sink.rejected,
+        [
+            format!(r"600: name \x63616681 {rule}"),
+            format!(r"77: name \x629d {rule}, code \x907a {rule}"),
+            format!(r"900: code \x8d {rule}"),
+        ]
+    );
+    let (again, sink) = database.read(&table, read.cursor.as_ref(), 0).await.unwrap();
+    assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor));
+    database.drop().await;
+}
