@@ -79,7 +79,7 @@ pub struct Column {
     /// Lower case; the warehouse's name is the same in upper case.
     pub name: String,
     /// bigint, text, decimal(p,s), timestamp (UTC, microseconds), date or boolean.
-    #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::editors::TYPE)))]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::editors_tests::TYPE)))]
     #[serde(rename = "type")]
     pub column_type: ColumnType,
     /// A row without a value here is rejected.

@@ -11,7 +11,7 @@ use crate::{Disposition, Error, Mode, Result, Schedule, Schema, TableId, yaml};
 
 mod columns;
 #[cfg(test)]
-pub(crate) mod editors;
+pub(crate) mod editors_tests;
 mod entry;
 mod fields;
 mod report;
@@ -92,12 +92,12 @@ impl Format {
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// `DATABASE.SCHEMA.TABLE`, the name in the warehouse and in the lake.
-    #[cfg_attr(test, schemars(with = "String", regex(pattern = editors::TABLE)))]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = editors_tests::TABLE)))]
     pub table: TableId,
     pub description: String,
     pub source: Source,
     /// When it is extracted, in UTC; absent means only by hand.
-    #[cfg_attr(test, schemars(with = "Option<String>", regex(pattern = editors::SCHEDULE)))]
+    #[cfg_attr(test, schemars(with = "Option<String>", regex(pattern = editors_tests::SCHEDULE)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     pub loader: Loader,
