@@ -49,7 +49,7 @@ fn deployment<'a>(folders: &'a Folders, aws: &'a SdkConfig) -> Deployment<'a> {
     Deployment {
         folders,
         aws,
-        endpoint: String::new(),
+        endpoint: aws.endpoint_url().expect("an address").to_owned(),
         platform: Path::new("platform"),
         parameters: Vec::new(),
         fingerprint: "as it is".to_owned(),
