@@ -174,11 +174,11 @@ impl Write for Log {
 }
 
 /// Wakes the function as the hour does, for both of its tables. The lines of its log.
-async fn woken(deps: &Deps<MemoryLake, MemoryBus, OneSecret>) -> Vec<Value> {
+async fn woken(deps: &Deps<MemoryLake, MemoryBus, OneSecret>, time: &str) -> Vec<Value> {
     let log = Log::default();
     let writer = log.clone();
     let capture = tracing::subscriber::set_default(json_log(move || writer.clone()));
-    let event = serde_json::from_value(json!({"time": "2026-10-30T00:15:00Z", "due": true})).expect("an hour");
+    let event = serde_json::from_value(json!({"time": time, "due": true})).expect("an hour");
     let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
     let invocation = Invocation::new("request-1", Duration::from_secs(300));
     // How it ends is told by the lines.
@@ -200,11 +200,12 @@ async fn a_runs_lines_its_commit_and_its_end_carry_one_id() {
     let tables: Vec<TableId> =
         tables.map(|table| (table.schedule = Some(Schedule::Hourly), table.table.clone()).1).collect();
     assert_eq!(tables.len(), 2);
-    for outcome in ["committed", "nothing_new", "failed"] {
+    let (night, next) = ("2026-10-30T00:15:00Z", "2026-10-31T00:15:00Z");
+    for (outcome, time) in [("committed", night), ("nothing_new", night), ("failed", next)] {
         if outcome == "failed" {
             deps.secrets = OneSecret(r#"{"app_id": "9999"}"#);
         }
-        let lines = woken(&deps).await;
+        let lines = woken(&deps, time).await;
         let mut ids = Vec::new();
         for table in &tables {
             let is_summary = |line: &&Value| line["message"] == "extract ended" && line["table"] == table.to_string();
