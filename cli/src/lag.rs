@@ -31,22 +31,35 @@ pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i
     Ok(Some(Box::pin(producer.ends(topic)).await?))
 }
 
-/// The first offset of each partition that the function has not finished, as the poller on this machine says. It passes
-/// dead letters and tombstones that no row follows; the offset of a channel moves only with rows. Empty where no poller
-/// of this machine serves the topic.
-pub async fn positions(platform: &Platform, topic: &str) -> Outcome<BTreeMap<i32, i64>> {
-    #[derive(Deserialize)]
-    struct Answer {
-        positions: BTreeMap<i32, i64>,
+/// What the poller of this machine says of a topic.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Polled {
+    /// The first offset of each partition that the function has not finished. It passes dead letters and tombstones that no
+    /// row follows; the offset of a channel moves only with rows.
+    pub positions: BTreeMap<i32, i64>,
+    /// Why partitions do not go on, where they do not.
+    #[serde(default)]
+    pub stalled: BTreeMap<i32, String>,
+}
+
+impl Polled {
+    /// `None` when every partition goes on.
+    pub fn problem(&self) -> Option<String> {
+        let told = self.stalled.iter().map(|(partition, why)| format!("partition {partition} stands still: {why}"));
+        Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
     }
-    let Some(control) = &platform.place.control else { return Ok(BTreeMap::new()) };
+}
+
+/// Asks the poller. It knows nothing where no poller of this machine serves the topic.
+pub async fn polled(platform: &Platform, topic: &str) -> Outcome<Polled> {
+    let Some(control) = &platform.place.control else { return Ok(Polled::default()) };
     let request = Request::get(format!("{control}/positions/{topic}"));
     let accept = |response: &Response| match response.is_success() {
         true => Ok(()),
         false => Err(by_status(response, "cannot ask the poller for its positions")),
     };
     let answer = sluice_http::Client::new()?.send(&request, &RetryPolicy::once(PATIENCE), accept).await?;
-    Ok(answer.json::<Answer>()?.positions)
+    Ok(answer.json()?)
 }
 
 /// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of
@@ -91,6 +104,14 @@ pub fn behind(end: i64, committed: Option<i64>, position: Option<i64>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_that_stands_still_is_named_with_its_reason() {
+        assert_eq!(Polled::default().problem(), None);
+        let answer = r#"{"topic": "t", "positions": {"0": 3, "1": 4}, "stalled": {"1": "cannot fetch from offset 4"}}"#;
+        let polled: Polled = serde_json::from_str(answer).expect("an answer");
+        assert_eq!(polled.problem().as_deref(), Some("partition 1 stands still: cannot fetch from offset 4"));
+    }
 
     #[test]
     fn behind_is_what_lies_above_the_last_finished_offset() {

@@ -103,10 +103,13 @@ async fn sql(State(control): State<Arc<Control>>, query: String) -> Result<Json<
     rows.map(|rows| Json(json!(rows))).map_err(|error| Refused(StatusCode::SERVICE_UNAVAILABLE, error))
 }
 
-/// The first offset of each partition that the function has not finished; none of a topic that nobody polls.
+/// The first offset of each partition that the function has not finished, and why partitions do not go on; none of a topic
+/// that nobody polls.
 async fn positions(State(control): State<Arc<Control>>, Path(topic): Path<String>) -> Json<Value> {
-    let positions = control.topics.of(&topic).map(Poller::positions).unwrap_or_default();
-    Json(json!({"topic": topic, "positions": positions}))
+    let poller = control.topics.of(&topic);
+    let positions = poller.map(Poller::positions).unwrap_or_default();
+    let stalled = poller.map(Poller::stalled).unwrap_or_default();
+    Json(json!({"topic": topic, "positions": positions, "stalled": stalled}))
 }
 
 async fn restart(State(control): State<Arc<Control>>, Path(part): Path<String>) -> Result<StatusCode, Refused> {

@@ -1,7 +1,8 @@
 //! Header bytes in every form that Lambda has been seen to send them.
 //!
 //! A list of one-entry objects `{name: bytes}`, or an object of such entries numbered "0", "1", …; the bytes are a
-//! list or again numbered entries, of integers (from -128 to 255: the JVM's bytes are signed) or of their decimal text.
+//! list or again numbered entries, of integers (from -128 to 255: the JVM's bytes are signed) or of their decimal text. Of a
+//! header without a value Lambda sends an entry without a name, `{}`: there is nothing left to keep.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -100,6 +101,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_kept_as_text_and_null_stays_null() {
         assert_eq!(decode(json!([{"a": [300]}, {"b": "plain"}])), [header("a", b"[300]"), header("b", b"\"plain\"")]);
+        assert_eq!(decode(json!([{}, {"a": [1]}, {}])), [header("a", &[1])], "what Lambda makes of a null");
         assert_eq!(decode(json!([{"a": null}])), [Header { name: "a".into(), value: None }]);
         assert_eq!(decode(json!(null)), []);
     }

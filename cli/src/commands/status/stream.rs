@@ -14,7 +14,7 @@ use crate::{
     channels::{Channels, STREAMER},
     commands::{Context, ledger},
     failure::{Failure, Outcome},
-    lag,
+    lag::{self, Polled},
     platform::Warehouse,
 };
 
@@ -134,9 +134,11 @@ async fn follow(
     let channels = Channels { warehouse, cluster_id, topic, table: &table.table }.statuses(&numbers).await;
     // Asked again after the channels: records that came meanwhile are no sign that others are lost.
     let ends = if ends.is_ok() && !out_of_reach { lag::ends(&context.platform, topic).await } else { ends };
-    let positions = lag::positions(&context.platform, topic).await;
+    let polled = lag::polled(&context.platform, topic).await;
+    let stalled = polled.as_ref().ok().and_then(Polled::problem);
+    let positions = polled.map(|polled| polled.positions);
     let (lag, problem) = match place(partitions, Asked { ends, positions, channels }) {
-        Ok(lag) => (lag, None),
+        Ok(lag) => (lag, stalled),
         Err(problem) => (None, Some(problem)),
     };
     if !out_of_reach {

@@ -3,7 +3,8 @@
 use std::{collections::VecDeque, fmt::Write};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use rskafka::record::RecordAndOffset;
+
+use crate::batch::Record;
 
 /// A synchronous invocation takes 6 MiB; the rest is for the envelope.
 pub(crate) const PAYLOAD_BYTES: usize = 6_000_000;
@@ -11,7 +12,7 @@ pub(crate) const PAYLOAD_BYTES: usize = 6_000_000;
 /// The records that wait in one partition, in order.
 pub(crate) struct Waiting<'a> {
     pub partition: i32,
-    pub records: &'a VecDeque<RecordAndOffset>,
+    pub records: &'a VecDeque<Record>,
     /// The most of them that the event may hold.
     pub most: usize,
 }
@@ -64,24 +65,28 @@ pub(crate) fn build(bootstrap: &str, topic: &str, waiting: &[Waiting<'_>], batch
 }
 
 /// What a record takes in the event, near enough to tell when one is full.
-pub(crate) fn record_bytes(topic_bytes: usize, RecordAndOffset { record, .. }: &RecordAndOffset) -> usize {
+pub(crate) fn record_bytes(topic_bytes: usize, record: &Record) -> usize {
     /// The fields' names, and the numbers.
     const FRAME_BYTES: usize = 130;
     /// A header's byte is a number and a comma.
     const HEADER_BYTE: usize = 4;
 
     let in_base64 = |bytes: &Option<Vec<u8>>| bytes.as_ref().map_or(0, |bytes| bytes.len().div_ceil(3) * 4);
-    let headers = record.headers.iter().map(|(name, value)| name.len() + value.len() * HEADER_BYTE).sum::<usize>();
+    let headers = record
+        .headers
+        .iter()
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, Vec::len) * HEADER_BYTE)
+        .sum::<usize>();
     FRAME_BYTES + topic_bytes + in_base64(&record.key) + in_base64(&record.value) + headers
 }
 
 /// Writes a comma and the record.
-fn write_record(topic: &str, partition: i32, record: &RecordAndOffset, out: &mut String) {
-    let RecordAndOffset { record, offset } = record;
-    let timestamp = record.timestamp.timestamp_millis();
+fn write_record(topic: &str, partition: i32, record: &Record, out: &mut String) {
+    let Record { offset, timestamp, .. } = record;
+    let kind = if record.is_append_time { "LOG_APPEND_TIME" } else { "CREATE_TIME" };
     let _ = write!(
         out,
-        r#",{{"topic":{topic},"partition":{partition},"offset":{offset},"timestamp":{timestamp},"timestampType":"CREATE_TIME""#
+        r#",{{"topic":{topic},"partition":{partition},"offset":{offset},"timestamp":{timestamp},"timestampType":"{kind}""#
     );
     for (name, bytes) in [("key", &record.key), ("value", &record.value)] {
         if let Some(bytes) = bytes {
@@ -92,9 +97,14 @@ fn write_record(topic: &str, partition: i32, record: &RecordAndOffset, out: &mut
     }
     out.push_str(r#","headers":["#);
     for (i, (name, value)) in record.headers.iter().enumerate() {
-        // Lambda is a JVM program here: its bytes are signed.
-        let bytes: Vec<i8> = value.iter().map(|byte| byte.cast_signed()).collect();
-        let header = serde_json::json!({ name: bytes });
+        // Lambda is a JVM program here: its bytes are signed. Of a header without a value not even the name is left.
+        let header = match value {
+            Some(bytes) => {
+                let bytes: Vec<i8> = bytes.iter().map(|byte| byte.cast_signed()).collect();
+                serde_json::json!({ name: bytes })
+            }
+            None => serde_json::json!({}),
+        };
         let _ = write!(out, "{}{header}", if i == 0 { "" } else { "," });
     }
     out.push_str("]}");
@@ -102,26 +112,23 @@ fn write_record(topic: &str, partition: i32, record: &RecordAndOffset, out: &mut
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
-    use rskafka::record::Record;
     use sluice_kafka::KafkaEvent;
 
     use super::*;
 
-    fn records(count: i64, bytes: usize) -> VecDeque<RecordAndOffset> {
-        let record = |offset| RecordAndOffset {
-            record: Record {
-                key: (offset != 0).then(|| vec![b'k']),
-                value: Some(vec![b'v'; bytes]),
-                headers: [("h".to_owned(), "ë".as_bytes().to_vec())].into(),
-                timestamp: DateTime::from_timestamp_millis(1_761_868_800_123).expect("a time"),
-            },
+    fn records(count: i64, bytes: usize) -> VecDeque<Record> {
+        let record = |offset| Record {
             offset,
+            timestamp: 1_761_868_800_123,
+            is_append_time: false,
+            key: (offset != 0).then(|| vec![b'k']),
+            value: Some(vec![b'v'; bytes]),
+            headers: vec![("h".to_owned(), Some("ë".as_bytes().to_vec()))],
         };
         (0..count).map(record).collect()
     }
 
-    fn of(partition: i32, records: &VecDeque<RecordAndOffset>) -> Waiting<'_> {
+    fn of(partition: i32, records: &VecDeque<Record>) -> Waiting<'_> {
         Waiting { partition, records, most: usize::MAX }
     }
 
@@ -140,6 +147,23 @@ mod tests {
         assert_eq!((record.key.as_deref(), record.value.as_deref()), (Some(&b"k"[..]), Some(&b"vvv"[..])));
         assert_eq!(record.headers[0].value.as_deref(), Some("ë".as_bytes()));
         assert_eq!(partitions[0].records[0].key, None);
+    }
+
+    #[test]
+    fn a_header_without_a_value_and_any_timestamp_travel_as_lambda_sends_them() {
+        let mut odd = records(1, 3);
+        odd[0].timestamp = i64::MAX;
+        odd[0].is_append_time = true;
+        odd[0].headers =
+            vec![("h".to_owned(), Some(vec![0xff])), ("none".to_owned(), None), ("h".to_owned(), Some(Vec::new()))];
+        let event = build("b", "t", &[of(0, &odd)], 10);
+        let json: serde_json::Value = serde_json::from_str(&event.payload).expect("JSON");
+        let record = &json["records"]["t-0"][0];
+        assert_eq!(record["headers"], serde_json::json!([{"h": [-1]}, {}, {"h": []}]));
+        assert_eq!((&record["timestamp"], &record["timestampType"]), (&i64::MAX.into(), &"LOG_APPEND_TIME".into()));
+        let parsed = KafkaEvent::parse(&event.payload).and_then(KafkaEvent::into_partitions).expect("readable");
+        let read = &parsed[0].records[0];
+        assert_eq!((read.timestamp_ms, read.headers.len()), (i64::MAX, 2));
     }
 
     #[test]

@@ -3,8 +3,11 @@
 //! Kept from the real one: MSK-shaped events of several partitions, the limits on records and payload, order within a
 //! partition, positions that move only after the function has answered, partial batch responses, retries for ever or as often
 //! as configured, halved batches, where a new consumer begins. A partition that fails is held back by itself: the others go on.
+//! Records are read from the broker's bytes, so that headers and times arrive however odd they are; what cannot be read is left
+//! out with a word, and what keeps a partition from going on is in its status.
 //! Left out: consumer groups. One process polls all partitions and keeps the positions in a file.
 
+mod batch;
 mod event;
 mod failures;
 mod fetch;
@@ -12,6 +15,8 @@ mod function;
 mod partition;
 mod poller;
 mod positions;
+mod stalls;
+mod wire;
 
 use std::{
     collections::BTreeMap,

@@ -3,10 +3,10 @@
 use std::{collections::VecDeque, time::Duration};
 
 use futures::future;
-use rskafka::record::RecordAndOffset;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
+    batch::Record,
     event::{self, PAYLOAD_BYTES},
     failures::Failures,
 };
@@ -21,8 +21,8 @@ pub(crate) struct Partition {
     /// Sent in events of its own until it goes on: it failed together with others, and one of them may be the bad one.
     pub is_alone: bool,
     topic_bytes: usize,
-    fetched: mpsc::Receiver<Vec<RecordAndOffset>>,
-    waiting: VecDeque<RecordAndOffset>,
+    fetched: mpsc::Receiver<Vec<Record>>,
+    waiting: VecDeque<Record>,
     /// What the waiting records take in an event.
     bytes: usize,
     /// Since when the first of them waits, or the last batch was sent.
@@ -34,7 +34,7 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub fn new(number: i32, topic: &str, fetched: mpsc::Receiver<Vec<RecordAndOffset>>, failures: Failures) -> Self {
+    pub fn new(number: i32, topic: &str, fetched: mpsc::Receiver<Vec<Record>>, failures: Failures) -> Self {
         Partition {
             number,
             failures,
@@ -49,7 +49,7 @@ impl Partition {
         }
     }
 
-    pub fn waiting(&self) -> &VecDeque<RecordAndOffset> {
+    pub fn waiting(&self) -> &VecDeque<Record> {
         &self.waiting
     }
 
@@ -80,7 +80,7 @@ impl Partition {
         }
     }
 
-    fn take(&mut self, chunk: Vec<RecordAndOffset>) {
+    fn take(&mut self, chunk: Vec<Record>) {
         if self.waiting.is_empty() {
             self.since = Instant::now();
         }

@@ -16,10 +16,11 @@ use crate::{
     Config, Lost, StartingPosition,
     event::{self, PAYLOAD_BYTES, Waiting},
     failures::{Failures, Next},
-    fetch::fetch,
+    fetch::Source,
     function::{self, Function},
     partition::Partition,
     positions::Positions,
+    stalls::{Stage, Stalls},
 };
 
 /// Polls one topic for one function. Clones share everything: one runs, another asks for the status.
@@ -33,16 +34,19 @@ struct Shared {
     function: Function,
     partitions: Vec<Arc<PartitionClient>>,
     positions: Positions,
+    stalls: Stalls,
 }
 
 /// How far a partition is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PartitionStatus {
     pub partition: i32,
     /// The offset that the next record will get.
     pub end_offset: i64,
     /// The first offset that the function has not finished.
     pub position: i64,
+    /// Why it does not go on.
+    pub stalled: Option<String>,
 }
 
 impl PartitionStatus {
@@ -74,7 +78,7 @@ impl Poller {
             );
         }
         let function = Function::new(config.lambda.clone(), &config.function_name);
-        Ok(Poller { shared: Arc::new(Shared { config, function, partitions, positions }) })
+        Ok(Poller { shared: Arc::new(Shared { config, function, partitions, positions, stalls: Stalls::default() }) })
     }
 
     /// Asks the broker how far each partition goes. The topic is idle, all of it done, when no partition has a lag.
@@ -85,7 +89,8 @@ impl Poller {
                 let partition = client.partition();
                 let end_offset = client.get_offset(OffsetAt::Latest).await.context("cannot ask for the topic's end")?;
                 let position = self.shared.positions.get(partition).unwrap_or_default();
-                anyhow::Ok(PartitionStatus { partition, end_offset, position })
+                let stalled = self.shared.stalls.all().remove(&partition);
+                anyhow::Ok(PartitionStatus { partition, end_offset, position, stalled })
             }
         };
         future::try_join_all(self.shared.partitions.iter().map(status)).await
@@ -94,6 +99,11 @@ impl Poller {
     /// The first offset of each partition that the function has not finished. Asks nobody.
     pub fn positions(&self) -> BTreeMap<i32, i64> {
         self.shared.positions.all()
+    }
+
+    /// Why partitions do not go on, where they do not.
+    pub fn stalled(&self) -> BTreeMap<i32, String> {
+        self.shared.stalls.all()
     }
 
     /// The topic that is polled.
@@ -120,13 +130,19 @@ impl Poller {
     pub async fn run(&self, mut shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
         // Dropped at the end, which ends the tasks.
         let mut fetchers = JoinSet::new();
-        let Config { topic, failures, batch_size, .. } = &self.shared.config;
+        let Config { bootstrap, topic, failures, batch_size, .. } = &self.shared.config;
         let partitions = self.shared.partitions.iter().map(|client| {
             let number = client.partition();
             let position = self.shared.positions.get(number).unwrap_or_default();
             // One chunk is with the function, one waits, one is being fetched.
             let (sender, fetched) = mpsc::channel(1);
-            fetchers.spawn(fetch(Arc::clone(client), position, sender));
+            let source = Source {
+                bootstrap: bootstrap.clone(),
+                topic: topic.clone(),
+                client: Arc::clone(client),
+                stalls: self.shared.stalls.clone(),
+            };
+            fetchers.spawn(source.fetch(position, sender));
             Partition::new(number, topic, fetched, Failures::new(*failures, *batch_size))
         });
         let mut partitions: Vec<Partition> = partitions.collect();
@@ -211,18 +227,18 @@ impl Poller {
         // Of partitions that failed together any may be the bad one: an event that is halved is first divided by them.
         let divide = cause.is_some() && failures.bisect && sent.len() > 1;
         let cause = cause.map_or_else(|| "the function failed the partition".to_owned(), |cause| format!("{cause:#}"));
+        let stalls = &self.shared.stalls;
         for partition in partitions.iter_mut() {
             let Some(offsets) = sent.get(&partition.number) else { continue };
             let done = past.get(&partition.number).copied().unwrap_or_default();
-            if done == offsets.len() {
-                partition.went_on();
-                continue;
-            }
             if done > 0 {
                 partition.went_on();
-            } else if divide {
+                stalls.clear(partition.number, Stage::Deliver);
+            }
+            let Some(undone) = offsets.get(done) else { continue };
+            if done == 0 && divide {
                 partition.is_alone = true;
-            } else if partition.failures.failed(offsets.len()) == Next::GiveUp {
+            } else if done == 0 && partition.failures.failed(offsets.len()) == Next::GiveUp {
                 error!(
                     error = cause,
                     partition = partition.number,
@@ -231,8 +247,10 @@ impl Poller {
                 );
                 past.insert(partition.number, offsets.len());
                 partition.went_on();
+                stalls.clear(partition.number, Stage::Deliver);
                 continue;
             }
+            stalls.set(partition.number, Stage::Deliver, format!("the function fails at offset {undone}: {cause}"));
             let retry_in_ms = partition.hold().as_millis() as u64;
             warn!(
                 error = cause,

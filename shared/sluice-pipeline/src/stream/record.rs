@@ -7,7 +7,7 @@ use std::{
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, NaiveDate};
+use chrono::{DateTime, Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 use sluice_core::{Error, Result, lake};
 
@@ -131,7 +131,9 @@ pub(crate) fn dead_letter(
 pub(crate) fn archive(cluster: &str, topic: &str, partition: i32, records: &[Record]) -> Result<(String, Bytes)> {
     let body = packed(topic, partition, records)?;
     let [first, last] = [records.first(), records.last()].map(|record| record.map_or(0, |record| record.offset));
+    // A producer may give any number; in a name a date has four digits of a year.
     let timestamp = records.first().and_then(|record| DateTime::from_timestamp_millis(record.timestamp_ms));
+    let timestamp = timestamp.filter(|timestamp| (1..=9_999).contains(&timestamp.year()));
     let name = lake::Archive {
         partition,
         first,
@@ -256,6 +258,10 @@ mod tests {
         };
         assert_eq!(date(1_761_868_799_999), "2025-10-30");
         assert_eq!(date(1_761_868_800_000), "2025-10-31");
+        assert_eq!(date(253_402_300_799_999), "9999-12-31");
+        for beyond in [253_402_300_800_000, 9_000_000_000_000_000, -100_000_000_000_000, i64::MAX, i64::MIN] {
+            assert_eq!(date(beyond), "1970-01-01", "{beyond}");
+        }
     }
 
     #[test]

@@ -84,6 +84,48 @@ impl Drop for Cluster {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_header_without_a_value_and_a_time_beyond_the_calendar_stall_nothing() {
+    let (cluster, function) = (Cluster::start("odd"), Function::default());
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", cluster.brokers.bootstrap_servers())
+        .set("linger.ms", "50")
+        .create()
+        .expect("a producer");
+    let none = || Header { key: "none", value: None::<&str> };
+    let odd = [i64::MAX, 9_000_000_000_000_000, 253_402_300_800_000, 0, 1, -1];
+    for (value, timestamp) in (0..).zip(odd) {
+        let headers = OwnedHeaders::new().insert(none()).insert(Header { key: "kind", value: Some("") }).insert(none());
+        let text = format!("{value}");
+        let record = BaseRecord::<str, str>::to(TOPIC).partition(0).payload(&text).headers(headers);
+        producer.send(record.timestamp(timestamp)).expect("queued");
+    }
+    producer.flush(Duration::from_secs(30)).expect("produced");
+    let polling = cluster.poll(&function).await;
+    function.has_seen(&[0, 1, 2, 3, 4, 5]).await;
+    polling.caught_up().await;
+    assert!(polling.poller.stalled().is_empty(), "{:?}", polling.poller.stalled());
+    polling.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_that_stands_still_says_why_and_until_when() {
+    let (cluster, function) = (Cluster::start("stalled"), Function::default());
+    function.fail(1, 3);
+    cluster.produce(0, "none", 0..3);
+    let polling = cluster.poll(&function).await;
+    until("the failing batch is told", async || {
+        let status = polling.poller.status().await.unwrap_or_default();
+        status.iter().any(|status| {
+            status.partition == 0 && status.stalled.as_ref().is_some_and(|reason| reason.contains("offset 0"))
+        })
+    })
+    .await;
+    polling.caught_up().await;
+    assert!(polling.poller.stalled().is_empty(), "{:?}", polling.poller.stalled());
+    polling.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn batches_of_every_compression_are_read() {
     let (cluster, function) = (Cluster::start("compression"), Function::default());
     let polling = cluster.poll(&function).await;
