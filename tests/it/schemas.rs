@@ -51,7 +51,7 @@ fn describes(format: Format, text: &str, columns: &Schema) -> Result<(), String>
         Format::Avro => {
             let schema = ReaderSchema::parse(text).map_err(|error| error.chain())?;
             let fields: BTreeSet<String> = schema.fields().into_iter().map(|(name, _)| name).collect();
-            let names = columns.columns().iter().map(|column| column.name.clone()).collect();
+            let names = columns.columns().iter().map(|column| column.source().to_owned()).collect();
             if fields == names { Ok(()) } else { Err(format!("its fields {fields:?} are not the columns {names:?}")) }
         }
         Format::Json => {
@@ -59,7 +59,7 @@ fn describes(format: Format, text: &str, columns: &Schema) -> Result<(), String>
             let properties = schema["properties"].as_object().ok_or("it has no properties")?;
             let required = names(&schema["required"]);
             for column in columns.columns() {
-                let name = &column.name;
+                let name = column.source();
                 let property = properties.get(name).ok_or_else(|| format!("it lacks {name}"))?;
                 let (kind, format) = (property["type"].as_str(), property["format"].as_str());
                 let fits = match column.column_type {
@@ -86,7 +86,7 @@ fn describes(format: Format, text: &str, columns: &Schema) -> Result<(), String>
                     }
                 }
             }
-            let known = |name: &&String| columns.position(name).is_some();
+            let known = |name: &&String| columns.position_of_source(name).is_some();
             properties.keys().find(|name| !known(name)).map_or(Ok(()), |name| Err(format!("{name} is no column")))
         }
     }

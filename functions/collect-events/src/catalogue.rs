@@ -63,7 +63,7 @@ impl Catalogue {
         let mut catalogue = Catalogue::default();
         for table in &sources.tables {
             let Source::Kafka { topic: name, format: Format::Json } = &table.source else { continue };
-            if table.columns.position(EVENT_ID).is_none() {
+            if table.columns.position_of_source(EVENT_ID).is_none() {
                 continue;
             }
             match Topic::read(name, table, platform) {
@@ -129,13 +129,14 @@ impl Topic {
 /// so without their order, and nobody would see it.
 fn key(topic: &str, columns: &Schema, schema: &Value) -> Result<Option<String>> {
     let Some(named) = schema.get(KEY_KEYWORD) else { return Ok(None) };
-    let fits = |column: &&Column| column.required && column.column_type == ColumnType::Text && *named == column.name;
+    let fits =
+        |column: &&Column| column.required && column.column_type == ColumnType::Text && *named == column.source();
     let column = columns.columns().iter().find(fits).ok_or_else(|| {
         Error::config("x-kafka-key must name a required text column of the topic's table")
             .with("topic", topic)
             .with("x-kafka-key", named)
     })?;
-    Ok(Some(column.name.clone()))
+    Ok(Some(column.source().to_owned()))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Column, ColumnType, Commit, Error, Kind, Schema, Table, sources::Source};
+use crate::{Column, ColumnType, Commit, Error, Kind, Schema, Table, names, sources::Source};
 
 /// The key of a commit's source facts that keeps the columns as the source showed them.
 pub const OBSERVED_FACT: &str = "observed_columns";
@@ -176,7 +176,7 @@ pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drif
     for column in table.columns.columns() {
         compared.contracted(column, &mut drift);
     }
-    for found in now.iter().filter(|found| table.columns.position(&found.name).is_none()) {
+    for found in now.iter().filter(|found| table.columns.position_of_source(&found.name).is_none()) {
         compared.unlisted(found, &mut drift);
     }
     compared.gone_again(&mut drift);
@@ -211,8 +211,8 @@ impl Compared<'_> {
             action,
             likely_pair: None,
         };
-        let before = self.before.iter().find(|before| before.name == column.name);
-        let Some(found) = self.now.iter().find(|found| found.name == column.name) else {
+        let before = self.before.iter().find(|before| before.name == column.source());
+        let Some(found) = self.now.iter().find(|found| found.name == column.source()) else {
             let stops = mode == Mode::Freeze || is_needed(self.table, column);
             let action = if stops { Action::Failed } else { Action::Nulled };
             let from = before.map_or_else(|| wanted.to_string(), |before| before.source_type.clone());
@@ -258,7 +258,7 @@ impl Compared<'_> {
         };
         match self.table.contract {
             Mode::Freeze => drift.changes.push(change(ChangeKind::New, None, Action::Failed)),
-            Mode::Evolve if is_usable(&found.name) => {
+            Mode::Evolve if names::refusal(&found.name).is_none() => {
                 let evolved = self
                     .newest
                     .and_then(|commit| commit.schema.columns().iter().find(|column| column.name == found.name));
@@ -294,7 +294,7 @@ impl Compared<'_> {
             return;
         }
         for column in self.newest.iter().flat_map(|commit| commit.schema.columns()) {
-            let is_there = self.now.iter().any(|found| found.name == column.name);
+            let is_there = self.now.iter().any(|found| found.name == column.source());
             if !is_there && self.table.columns.position(&column.name).is_none() {
                 drift.changes.push(Change {
                     kind: ChangeKind::Dropped,
@@ -316,11 +316,6 @@ fn is_needed(table: &Table, column: &Column) -> bool {
         || is_cursor
         || table.key.contains(&column.name)
         || table.version_column.as_ref() == Some(&column.name)
-}
-
-/// Whether a source's name can be a raw table's column as it is; see `Sources::parse`.
-fn is_usable(name: &str) -> bool {
-    name == name.to_lowercase() && !name.starts_with("_sluice_") && !name.starts_with("_kafka_") && !name.contains("$$")
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,6 +13,7 @@ pub mod event;
 pub mod extract;
 pub mod hops;
 pub mod lake;
+pub mod names;
 pub mod number;
 pub mod port;
 pub mod schedule;

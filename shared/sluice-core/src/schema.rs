@@ -76,8 +76,11 @@ impl<'de> Deserialize<'de> for ColumnType {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// Lower case; the warehouse's name is the same in upper case.
+    /// Lower case; the warehouse has it in upper case.
     pub name: String,
+    /// What the source calls it, where that is another name: a column, a property, a field of a record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_name: Option<String>,
     /// bigint, text, decimal(p,s), timestamp (UTC, microseconds), date or boolean.
     #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::editors_tests::TYPE)))]
     #[serde(rename = "type")]
@@ -112,6 +115,7 @@ impl Column {
     pub fn optional(name: &str, column_type: ColumnType) -> Self {
         Column {
             name: name.to_owned(),
+            source_name: None,
             column_type,
             required: false,
             minimum: None,
@@ -122,6 +126,11 @@ impl Column {
             contract: None,
             pii: false,
         }
+    }
+
+    /// The name by which the source knows it.
+    pub fn source(&self) -> &str {
+        self.source_name.as_deref().unwrap_or(&self.name)
     }
 }
 
@@ -138,6 +147,11 @@ impl Schema {
 
     pub fn position(&self, name: &str) -> Option<usize> {
         self.0.iter().position(|column| column.name == name)
+    }
+
+    /// The column that takes what the source has under this name.
+    pub fn position_of_source(&self, source: &str) -> Option<usize> {
+        self.0.iter().position(|column| column.source() == source)
     }
 
     /// Names and types only: the part whose change is drift. Rendered, not hashed, so that a person can compare two.

@@ -36,25 +36,25 @@ pub struct Account {
 }
 
 impl Account {
-    /// The account's properties as a contract sees them: those that its columns take, under the columns' names, and
+    /// The account's properties as a contract sees them: those that its columns take, as the columns call them, and
     /// those that the account's owner has made. What HubSpot brings along by the hundred and no column takes comes and
     /// goes with its releases and is nobody's news.
     pub fn observed(&self, columns: &Schema) -> Vec<Observed> {
         let mut observed = Vec::new();
         for column in columns.columns() {
-            let (source_type, readable) = match property_of(&column.name) {
+            let (source_type, readable) = match property_of(column) {
                 None => ("record", true),
                 Some(name) => match self.properties.get(name) {
                     Some(property) => (property.kind.as_str(), may_fit(column.column_type, &property.kind)),
                     None => continue,
                 },
             };
-            observed.push(shown(&column.name, source_type, readable));
+            observed.push(shown(column.source(), source_type, readable));
         }
-        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(property_of).collect();
         let own = self.properties.values().filter(|property| {
             let name = property.name.as_str();
-            !property.hubspot_defined && !mapped.contains(name) && columns.position(name).is_none()
+            !property.hubspot_defined && !mapped.contains(name) && columns.position_of_source(name).is_none()
         });
         observed.extend(own.map(|property| shown(&property.name, &property.kind, true)));
         observed
@@ -63,7 +63,7 @@ impl Account {
     /// The properties to ask for. One that does not exist would be left out of every answer without a word: a column of
     /// nulls, not an error.
     pub(crate) fn wanted<'a>(&self, columns: &'a Schema) -> Result<Vec<&'a str>> {
-        let mut wanted: Vec<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        let mut wanted: Vec<&str> = columns.columns().iter().filter_map(property_of).collect();
         if let Some(missing) = wanted.iter().find(|name| !self.properties.contains_key(**name)) {
             return Err(Error::new(Kind::SchemaMismatch, "contacts have no such property").with("property", missing));
         }
@@ -76,7 +76,7 @@ impl Account {
 
     /// What a commit tells about the account's properties.
     pub(crate) fn facts(&self, columns: &Schema) -> Map<String, Value> {
-        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(|column| property_of(&column.name)).collect();
+        let mapped: BTreeSet<&str> = columns.columns().iter().filter_map(property_of).collect();
         let unmapped: Vec<&Property> =
             self.properties.values().filter(|property| !mapped.contains(property.name.as_str())).collect();
         let custom: Vec<&str> = unmapped
@@ -88,7 +88,7 @@ impl Account {
             .columns()
             .iter()
             .filter_map(|column| {
-                let property = self.properties.get(property_of(&column.name)?)?;
+                let property = self.properties.get(property_of(column)?)?;
                 let fits = fits(column.column_type, &property.kind);
                 (!fits).then(|| json!({
                     "column": column.name, "contract": column.column_type.to_string(), "property_type": property.kind,
@@ -203,6 +203,15 @@ mod tests {
                 ("shoe_size", "number", true),
             ]
         );
+    }
+
+    #[test]
+    fn a_property_is_asked_for_and_shown_by_its_own_name() {
+        let account = account(&[("email", "string", true), ("shoe_size", "number", false)]);
+        let columns = columns(json!([{"name": "size", "source_name": "shoe_size", "type": "bigint"}]));
+        assert_eq!(account.wanted(&columns).expect("it exists"), ["shoe_size"]);
+        let observed: Vec<_> = account.observed(&columns).into_iter().map(|seen| seen.name).collect();
+        assert_eq!(observed, ["shoe_size"], "and not once more as one that nobody takes");
     }
 
     #[test]

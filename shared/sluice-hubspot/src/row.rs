@@ -1,7 +1,7 @@
 //! One record of HubSpot as one row of the table.
 //!
-//! A column takes the property of its own name, so a team adds a property by adding a column. Two columns are no
-//! property: `id` and `archived` are the record's own. Two have names of their own: `merged_ids` is
+//! A column takes the property of its own name, or of its `source_name`, so a team adds a property by adding a column. Two
+//! columns are no property: `id` and `archived` are the record's own. Two have names of their own: `merged_ids` is
 //! `hs_merged_object_ids`, `additional_emails` is `hs_additional_emails`.
 
 use chrono::{DateTime, NaiveDate};
@@ -72,8 +72,8 @@ impl Row {
 }
 
 /// The property that a column takes its values from; `None` for what every record has.
-pub(crate) fn property_of(column: &str) -> Option<&str> {
-    match column {
+pub(crate) fn property_of(column: &Column) -> Option<&str> {
+    match column.source() {
         "id" | "archived" => None,
         "merged_ids" => Some(MERGED_IDS),
         "additional_emails" => Some(ADDITIONAL_EMAILS),
@@ -105,13 +105,13 @@ pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
     };
     let mut values = Vec::with_capacity(columns.columns().len());
     for column in columns.columns() {
-        values.push(match column.name.as_str() {
+        values.push(match column.source() {
             "id" => Owned::Bigint(id),
             "archived" => Owned::Boolean(record.archived),
             MODIFIED => Owned::Timestamp(version),
-            name => match property_of(name).and_then(|property| text(record, property)) {
+            _ => match property_of(column).and_then(|property| text(record, property)) {
                 None => Owned::Null,
-                Some(text) => convert(column, text).map_err(|problem| unfit(name, &problem))?,
+                Some(text) => convert(column, text).map_err(|problem| unfit(&column.name, &problem))?,
             },
         });
     }
@@ -127,7 +127,7 @@ pub(crate) fn consumed(columns: &Schema, record: &Record, survivor: &Row) -> Vec
     ids.dedup();
     ids.retain(|id| *id != survivor.id);
     let tombstone = |id: i64| {
-        let value = |(column, value): (&Column, &Owned)| match column.name.as_str() {
+        let value = |(column, value): (&Column, &Owned)| match column.source() {
             "id" => Owned::Bigint(id),
             "archived" => Owned::Boolean(true),
             name if name == MODIFIED || column.required => value.clone(),
@@ -203,10 +203,10 @@ fn timestamp(text: &str) -> Option<i64> {
 }
 
 fn original(columns: &Schema, record: &Record) -> Value {
-    let value = |column: &Column| match column.name.as_str() {
+    let value = |column: &Column| match column.source() {
         "id" => Value::from(record.id.clone()),
         "archived" => Value::from(record.archived),
-        name => property_of(name).and_then(|property| record.properties.get(property)).cloned().unwrap_or_default(),
+        _ => property_of(column).and_then(|property| record.properties.get(property)).cloned().unwrap_or_default(),
     };
     let mut values: Map<String, Value> =
         columns.columns().iter().map(|column| (column.name.clone(), value(column))).collect();

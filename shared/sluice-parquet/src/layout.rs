@@ -4,7 +4,7 @@ use std::{iter::repeat_n, sync::Arc};
 
 use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow_schema::{DataType, Field, Schema as ArrowSchema, SchemaRef, TimeUnit};
-use sluice_core::{Column, ColumnType, Error, Loader, Result, extract::ExtractRun};
+use sluice_core::{Column, ColumnType, Error, Loader, Result, extract::ExtractRun, names};
 
 /// What Snowpipe cannot add to a row by itself, so the file carries it.
 struct Constants {
@@ -23,8 +23,8 @@ impl Layout {
         let mut fields: Vec<Field> = run.table.columns.columns().iter().map(field).collect();
         let constants = match run.table.loader {
             Loader::Snowpipe => {
-                fields.push(Field::new("_sluice_run_id", DataType::Utf8, false));
-                fields.push(Field::new("_sluice_sequence", DataType::Int64, false));
+                fields.push(Field::new("_SLUICE_RUN_ID", DataType::Utf8, false));
+                fields.push(Field::new("_SLUICE_SEQUENCE", DataType::Int64, false));
                 let sequence = i64::try_from(run.sequence.0)
                     .map_err(|error| Error::internal("a sequence does not fit its column").because(error))?;
                 Some(Constants { run_id: run.run_id.0.clone(), sequence })
@@ -60,5 +60,5 @@ fn field(column: &Column) -> Field {
         ColumnType::Date => DataType::Date32,
         ColumnType::Boolean => DataType::Boolean,
     };
-    Field::new(&column.name, data_type, !column.required)
+    Field::new(names::fold(&column.name), data_type, !column.required)
 }

@@ -36,7 +36,7 @@ pub struct TableWriter<'a, S: ObjectStore> {
 }
 
 impl<'a, S: ObjectStore> TableWriter<'a, S> {
-    /// The columns are the table's; a table that loads by Snowpipe also gets `_sluice_run_id` and `_sluice_sequence`.
+    /// The columns are the table's; a table that loads by Snowpipe also gets `_SLUICE_RUN_ID` and `_SLUICE_SEQUENCE`.
     pub fn new(store: &'a S, run: &ExtractRun<'_>) -> Result<Self> {
         let layout = Layout::new(run)?;
         Ok(TableWriter {

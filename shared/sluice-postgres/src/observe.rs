@@ -46,7 +46,7 @@ fn column(row: &Row, run: &ExtractRun<'_>) -> std::result::Result<Observed, toki
     let name: String = row.try_get("name")?;
     let found = Type::from_oid(row.try_get("type_oid")?);
     let (becomes, capacity) = shape(found.as_ref(), row.try_get("typmod")?);
-    let contract = run.table.columns.columns().iter().find(|column| column.name == name);
+    let contract = run.table.columns.columns().iter().find(|column| column.source() == name);
     Ok(Observed {
         readable: contract.is_none_or(|contract| readable(contract, found.as_ref())),
         source_type: row.try_get("source_type")?,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use arrow_array::ArrayRef;
 use serde_json::{Map, Value, json};
 use sluice_core::{
-    Cell, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table,
+    Cell, Column, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table,
     extract::{ExtractRun, Plan},
     sources::Source,
 };
@@ -341,6 +341,8 @@ pub(crate) struct SourceTable<'a> {
     run_id: &'a RunId,
     pub schema: &'a str,
     pub table: &'a str,
+    /// The cursor's place in the contract, and what the source calls it.
+    cursor_index: usize,
     cursor: &'a str,
     /// The value that the request wants the read to start from.
     pub from: Option<i64>,
@@ -357,16 +359,17 @@ impl<'a> SourceTable<'a> {
             let refused = "a postgres table is read by its cursor, not by dates; use full_refresh to read it again";
             return Err(Error::unsupported(refused).with("table", id));
         }
-        let position = columns.position(cursor);
-        if position.is_none_or(|at| columns.columns()[at].column_type != ColumnType::Bigint) {
+        let is_whole = |at: &usize| columns.columns()[*at].column_type == ColumnType::Bigint;
+        let Some(cursor_index) = columns.position(cursor).filter(is_whole) else {
             return Err(Error::config("the cursor of a postgres table must be a bigint column of its contract")
                 .with("table", id)
                 .with("cursor", cursor));
-        }
+        };
+        let cursor = columns.columns()[cursor_index].source();
         let from = run.request.from_cursor.as_deref().map(str::parse).transpose().map_err(|error| {
             Error::config("from_cursor of a postgres table must be a whole number").with("table", id).because(error)
         })?;
-        Ok(SourceTable { run_id: run.run_id, schema, table, cursor, from, contract: columns })
+        Ok(SourceTable { run_id: run.run_id, schema, table, cursor_index, cursor, from, contract: columns })
     }
 
     fn mismatch(&self, kind: Kind, message: impl Into<String>) -> Error {
@@ -434,13 +437,13 @@ impl Shape {
         }
         let contract = source.contract.columns();
         let is_present = |name: &str| present.iter().any(|(column, _)| column == name);
-        let missing: Vec<&str> = contract.iter().map(|c| c.name.as_str()).filter(|name| !is_present(name)).collect();
+        let missing: Vec<&str> = contract.iter().map(Column::source).filter(|name| !is_present(name)).collect();
         if !missing.is_empty() {
             let message = format!("the source's table lacks columns of the contract: {}", missing.join(", "));
             return Err(source.mismatch(Kind::SchemaMismatch, message));
         }
 
-        let describe = sql::describe(source.schema, source.table, contract.iter().map(|column| column.name.as_str()));
+        let describe = sql::describe(source.schema, source.table, contract.iter().map(Column::source));
         let described = client.prepare(&describe).await.map_err(failed)?;
         let fields = contract
             .iter()
@@ -449,10 +452,10 @@ impl Shape {
                 Field::new(column, found.type_()).map_err(|e| source.mismatch(e.kind(), e.to_string()))
             })
             .collect::<Result<Vec<_>>>()?;
-        let cursor_index = fields
-            .iter()
-            .position(|field| field.name == source.cursor && field.is_integer())
-            .ok_or_else(|| source.mismatch(Kind::SchemaMismatch, "the cursor column is not an integer"))?;
+        let cursor_index = source.cursor_index;
+        if !fields[cursor_index].is_integer() {
+            return Err(source.mismatch(Kind::SchemaMismatch, "the cursor column is not an integer"));
+        }
         Ok(Shape {
             fields,
             cursor_index,
@@ -461,7 +464,7 @@ impl Shape {
             extra: present
                 .into_iter()
                 .map(|(name, _)| name)
-                .filter(|name| source.contract.position(name).is_none())
+                .filter(|name| source.contract.position_of_source(name).is_none())
                 .collect(),
         })
     }

@@ -34,6 +34,8 @@ pub(crate) enum Integer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Field {
     pub name: String,
+    /// What the source calls it.
+    source: String,
     pub column_type: ColumnType,
     pub wire: Wire,
     /// What the server turns the value into before it sends it.
@@ -130,12 +132,12 @@ impl Field {
             )
         })?;
         let (name, measure) = (column.name.clone(), Measure::of(source));
-        Ok(Field { name, column_type: column.column_type, wire, cast, measure })
+        Ok(Field { name, source: column.source().to_owned(), column_type: column.column_type, wire, cast, measure })
     }
 
     /// The source's column, quoted.
     pub(crate) fn column(&self) -> String {
-        identifier(&self.name)
+        identifier(&self.source)
     }
 
     /// What to select.

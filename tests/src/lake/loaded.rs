@@ -8,7 +8,7 @@ use arrow_array::{
 };
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sluice_core::{Commit, Disposition, Sequence, Table, lake};
+use sluice_core::{Commit, Disposition, Schema, Sequence, Table, lake, names};
 
 use super::MemoryLake;
 
@@ -32,10 +32,14 @@ impl MemoryLake {
     pub fn committed_rows(&self, table: &Table) -> Result<Vec<Row>> {
         let objects = self.objects.borrow();
         let mut rows = Vec::new();
-        for file in self.commits(table)?.into_iter().flat_map(|commit| commit.files) {
+        let files = self.commits(table)?.into_iter().flat_map(|commit| {
+            let Commit { files, schema, .. } = commit;
+            files.into_iter().map(move |file| (file, schema.clone()))
+        });
+        for (file, schema) in files {
             let body =
                 objects.get(&file.path).with_context(|| format!("a commit names {}, which is not there", file.path))?;
-            let read = read(body.clone()).with_context(|| format!("cannot read {}", file.path))?;
+            let read = read(body.clone(), &schema).with_context(|| format!("cannot read {}", file.path))?;
             if read.len() as u64 != file.rows {
                 bail!("{} holds {} rows, its commit says {}", file.path, read.len(), file.rows);
             }
@@ -66,21 +70,26 @@ impl MemoryLake {
     }
 }
 
-fn read(body: Bytes) -> Result<Vec<Row>> {
+fn read(body: Bytes, schema: &Schema) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for batch in ParquetRecordBatchReaderBuilder::try_new(body)?.build()? {
         let batch = batch?;
         for row in 0..batch.num_rows() {
-            rows.push(row_of(&batch, row)?);
+            rows.push(row_of(&batch, row, schema)?);
         }
     }
     Ok(rows)
 }
 
-fn row_of(batch: &RecordBatch, row: usize) -> Result<Row> {
+/// A file calls a column as the warehouse does.
+fn row_of(batch: &RecordBatch, row: usize, columns: &Schema) -> Result<Row> {
     let schema = batch.schema();
+    let name = |field: &str| {
+        let column = columns.columns().iter().find(|column| names::fold(&column.name) == field);
+        column.map_or_else(|| field.to_owned(), |column| column.name.clone())
+    };
     let values = schema.fields().iter().zip(batch.columns());
-    values.map(|(field, column)| Ok((field.name().clone(), text(column.as_ref(), row)?))).collect()
+    values.map(|(field, column)| Ok((name(field.name()), text(column.as_ref(), row)?))).collect()
 }
 
 fn text(column: &dyn Array, row: usize) -> Result<Option<String>> {

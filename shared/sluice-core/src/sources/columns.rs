@@ -10,6 +10,7 @@ use super::{
 use crate::{
     Column, ColumnType, Mode,
     contract::{MAX_TEXT_BYTES, range},
+    names,
     yaml::At,
 };
 
@@ -24,44 +25,63 @@ pub(super) fn judge(entry: &Entry, report: &mut Report) {
                 .add(description.place, format!("{about} the description is empty; say what it holds or leave it out"));
         }
     }
-    names(entry, report);
+    judge_names(entry, report);
+    judge_source_names(entry, report);
 }
 
-fn names(entry: &Entry, report: &mut Report) {
+fn judge_names(entry: &Entry, report: &mut Report) {
     let mut first: BTreeMap<String, (&str, usize)> = BTreeMap::new();
     for name in entry.columns.iter().flatten().filter_map(|column| column.name.as_ref()) {
         let (text, place) = (name.value.as_str(), name.place);
-        if let Some(problem) = name_problem(text) {
-            report.add(place, format!("{}: column '{}' {problem}", entry.name, text.escape_debug()));
+        if let Some(refusal) = names::refusal(text) {
+            let way_on = "a source's column of this name is read under another one by `source_name`";
+            report.add(place, format!("{}: column '{}' {refusal}; {way_on}", entry.name, text.escape_debug()));
         }
-        match first.get(&text.to_uppercase()) {
-            None => drop(first.insert(text.to_uppercase(), (text, place.line))),
+        let folded = names::fold(text);
+        match first.get(&folded) {
+            None => drop(first.insert(folded, (text, place.line))),
             Some((same, line)) if *same == text => {
                 report.add(place, format!("{}: column '{text}' stands twice, first in line {line}", entry.name));
             }
             Some((near, line)) => report.add(
                 place,
                 format!(
-                    "{}: columns '{text}' and '{near}' (line {line}) are one in the warehouse, which folds both to {}",
+                    "{}: columns '{text}' and '{near}' (line {line}) are one in the warehouse, where both are {folded}",
                     entry.name,
-                    text.to_uppercase()
                 ),
             ),
         }
     }
 }
 
-fn name_problem(name: &str) -> Option<&'static str> {
-    if name.trim().is_empty() {
-        return Some("has no name");
+/// What columns take from the source: each something, and no two the same.
+fn judge_source_names(entry: &Entry, report: &mut Report) {
+    let fixed = entry
+        .source
+        .as_ref()
+        .is_some_and(|source| matches!(source.source, Source::Currencies | Source::ExchangeRates { .. }));
+    let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    for column in entry.columns.iter().flatten() {
+        let Some(name) = column.name.as_ref() else { continue };
+        let about = format!("{}: column '{}':", entry.name, name.value.escape_debug());
+        let source = column.source_name.as_ref().unwrap_or(name);
+        if column.source_name.is_some() && fixed {
+            report.add(
+                source.place,
+                format!("{about} `source_name` has no effect: the columns of this source are fixed"),
+            );
+        }
+        if column.source_name.is_some() && (source.value.is_empty() || source.value.contains('\0')) {
+            report.add(source.place, format!("{about} `source_name` is no name that a source can have"));
+        }
+        match first.insert(&source.value, &name.value) {
+            Some(other) if *other != name.value => {
+                report
+                    .add(source.place, format!("{about} takes '{}' from the source, as '{other}' does", source.value));
+            }
+            _ => {}
+        }
     }
-    if name != name.to_lowercase() {
-        return Some("must be lower case");
-    }
-    if name.starts_with("_sluice_") || name.starts_with("_kafka_") {
-        return Some("must not begin with _sluice_ or _kafka_: such columns are the platform's own");
-    }
-    name.contains("$$").then_some("must not hold $$")
 }
 
 /// Rules that have no effect on the column's type, or that no value keeps.

@@ -41,6 +41,7 @@ pub(super) struct SourceEntry {
 pub(super) struct ColumnEntry {
     pub place: Place,
     pub name: Option<At<String>>,
+    pub source_name: Option<At<String>>,
     pub column_type: Option<At<ColumnType>>,
     pub required: bool,
     pub minimum: Option<At<i64>>,
@@ -210,6 +211,7 @@ impl ColumnEntry {
         let column = ColumnEntry {
             place: node.place,
             name,
+            source_name: fields.optional("source_name", report),
             column_type,
             required: fields.optional("required", report).is_some_and(|required| required.value),
             minimum: bound("minimum", &mut fields, report),
@@ -231,6 +233,7 @@ impl ColumnEntry {
         let options = self.one_of.into_iter().flat_map(|list| list.value);
         Some(Column {
             name: self.name?.value,
+            source_name: self.source_name.map(|name| name.value),
             column_type: self.column_type?.value,
             required: self.required,
             minimum: self.minimum.map(|bound| bound.value),

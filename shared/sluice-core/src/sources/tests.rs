@@ -17,7 +17,7 @@ tables:
     columns:
       - { name: id, type: bigint, required: true, description: Number. }
       - { name: at, type: timestamp, required: true }
-      - { name: price, type: "decimal(18,4)", minimum: 0, maximum: 9000000, contract: freeze, pii: true }
+      - { name: price, source_name: "Unit Price", type: "decimal(18,4)", minimum: 0, maximum: 9000000, contract: freeze, pii: true }
       - { name: state, type: text, one_of: [open, paid] }
   - table: STREAMING.A.B
     description: One row per event.
@@ -95,7 +95,8 @@ tables:
     let expected = [
         "7:18: A.B.C: Snowpipe only appends; take `loader: copy`",
         "8:11: A.B.C: the key has 'nope', which is none of its columns",
-        "9:23: A.B.C: column 'Id' must be lower case",
+        "9:23: A.B.C: column 'Id' must be lower case; a source's column of this name is read under another one by \
+         `source_name`",
         "10:5: A.B.C: `owner` is no setting here; known are table, description, source, schedule, loader, disposition, \
          key, version_column, contract, columns",
         "11:5: A.B.D: `description` is missing",
@@ -105,7 +106,7 @@ tables:
         "18:27: A.B.D: column 'id': `type`: 'int' is not a column type; known are bigint, text, timestamp, date, \
          boolean, and decimal(p,s) with p from 1 to 38 and s from 0 to p",
         "19:9: A.B.D: column 'größe': `type` is missing",
-        "19:24: A.B.D: column 'größe': `typ` is no setting here; known are name, type, required, minimum, \
+        "19:24: A.B.D: column 'größe': `typ` is no setting here; known are name, type, source_name, required, minimum, \
          exclusive_minimum, maximum, one_of, description, contract, pii",
         "20:9: A.B.D: column 3 must be a mapping of settings and is a number",
         "21:5: entry 3: `table` is missing",
@@ -119,7 +120,7 @@ tables:
 }
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 53] = [
+const MISTAKES: [(&str, &str, &str); 62] = [
     (
         "state, type: text, one_of: [open, paid]",
         "state, type: bigint, one_of: [\"1\", \"2\"]",
@@ -166,6 +167,19 @@ const MISTAKES: [(&str, &str, &str); 53] = [
     ("name: state", "name: _kafka_offset", "must not begin with _sluice_ or _kafka_"),
     ("name: state", "name: _sluice_run_id", "must not begin with _sluice_ or _kafka_"),
     ("name: state", "name: id", "column 'id' stands twice, first in line 13"),
+    ("name: state", "name: current_date", "Snowflake takes this name for no column"),
+    ("name: state", "name: \"a\\0b\"", "must not hold a control character"),
+    ("name: price", "name: strasse}, {type: text, name: straße", "columns 'straße' and 'strasse' (line 15) are one"),
+    ("name: price", "name: i}, {type: text, name: ı", "columns 'ı' and 'i' (line 15) are one"),
+    ("name: price", "name: i\u{307}}, {type: text, name: İ", "column 'İ' must be lower case"),
+    ("source_name: \"Unit Price\"", "source_name: \"\"", "`source_name` is no name that a source can have"),
+    (
+        "source_name: \"Unit Price\"",
+        "source_name: state",
+        "column 'state': takes 'state' from the source, as 'price' does",
+    ),
+    ("source_name: \"Unit Price\"", "source_name: 7", "`source_name`: must be a text and is a number"),
+    ("name: code,", "name: code, source_name: Code,", "the columns of this source are fixed"),
     ("name: state", "name: 7", "`name`: must be a text and is a number; put it in quotes"),
     (
         "disposition: append\n    key: [event_id]",

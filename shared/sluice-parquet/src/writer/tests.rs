@@ -110,7 +110,7 @@ async fn rows_read_back_as_they_were_written() {
     let (batches, _) = lake.parquet(&file.path);
     let [batch] = &batches[..] else { panic!("one batch") };
     let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
-    assert_eq!(names, ["id", "name", "price", "at", "day", "on"]);
+    assert_eq!(names, ["ID", "NAME", "PRICE", "AT", "DAY", "ON"]);
     assert_same(batch.column(0), &Int64Array::from(vec![i64::MIN, 2]));
     assert_same(batch.column(1), &StringArray::from(vec![Some("Ünï"), None]));
     let prices = Decimal128Array::from(vec![Some(largest), None]).with_precision_and_scale(18, 4).unwrap();
@@ -238,8 +238,8 @@ async fn files_for_snowpipe_carry_run_and_sequence() {
     .unwrap();
     let (batches, _) = lake.parquet(&files[0].path);
     let column = |name| batches[0].column_by_name(name).unwrap().clone();
-    assert_same(&column("_sluice_run_id"), &StringArray::from(vec!["run-1", "run-1"]));
-    assert_same(&column("_sluice_sequence"), &Int64Array::from(vec![7, 7]));
+    assert_same(&column("_SLUICE_RUN_ID"), &StringArray::from(vec!["run-1", "run-1"]));
+    assert_same(&column("_SLUICE_SEQUENCE"), &Int64Array::from(vec![7, 7]));
 }
 
 #[tokio::test]

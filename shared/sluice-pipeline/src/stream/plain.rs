@@ -49,8 +49,8 @@ pub(super) fn read<'a>(schema: &Schema, text: &'a str) -> Option<Plain<'a>> {
         let token = scanner.value()?;
         // Producers mostly write the fields in the order of the contract.
         let position = match columns.get(expected) {
-            Some(column) if column.name == name => Some(expected),
-            _ => schema.position(name),
+            Some(column) if column.source() == name => Some(expected),
+            _ => schema.position_of_source(name),
         };
         if let Some(position) = position {
             if tokens[position].replace(token).is_some() {

@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 use sluice_core::{
     Cell, Column, ColumnType, Schema,
     contract::{self, Violation},
+    names,
     number,
 };
 
@@ -59,7 +60,7 @@ impl<'a> RowWriter<'a> {
         );
         let begin = |i: usize| if i == 0 { '{' } else { ',' };
         let columns = schema.columns().iter().enumerate();
-        let names = columns.map(|(i, column)| format!("{}\"{}\":", begin(i), column.name.to_ascii_uppercase()));
+        let names = columns.map(|(i, column)| format!("{}{}:", begin(i), json(&names::fold(&column.name))));
         RowWriter { schema, names: names.collect(), constants }
     }
 
@@ -361,7 +362,7 @@ impl<'de> Visitor<'de> for Columns<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (mut values, mut unknown) = (vec![None; self.0.columns().len()], 0);
         while let Some(name) = map.next_key::<Text<'de>>()? {
-            let Some(slot) = self.0.position(&name.0).and_then(|position| values.get_mut(position)) else {
+            let Some(slot) = self.0.position_of_source(&name.0).and_then(|position| values.get_mut(position)) else {
                 map.next_value::<IgnoredAny>()?;
                 unknown += 1;
                 continue;

@@ -49,6 +49,31 @@ fn a_row_has_the_contracts_columns_and_where_it_came_from() {
 }
 
 #[test]
+fn a_rows_keys_are_the_warehouses_names_and_its_fields_the_sources() {
+    let schema: Schema = serde_json::from_value(json!([
+        {"name": "größe", "type": "text"},
+        {"name": "it's \"quoted\" \\", "type": "text"},
+        {"name": "created_at", "source_name": "createdAt", "type": "bigint"},
+        {"name": "unit_price", "source_name": "Unit Price", "type": "bigint"},
+    ]))
+    .expect("a schema");
+    let writer = RowWriter::new(&schema, "r", DateTime::UNIX_EPOCH, "a", "t", 0);
+    let value = json!({"größe": "L", "it's \"quoted\" \\": "q", "createdAt": 7, "Unit Price": 8, "created_at": 9});
+    let record = Record { offset: 0, timestamp_ms: 0, key: None, value: None, headers: Vec::new() };
+    // Escapes are the exact reader's; what has none is the plain one's.
+    let mut plain = value.clone();
+    plain.as_object_mut().and_then(|fields| fields.remove("it's \"quoted\" \\"));
+    for text in [value.to_string(), plain.to_string()] {
+        let mut rows = String::new();
+        assert_eq!(writer.write(&record, Some(text.as_bytes()), 1, &mut rows), Ok(1), "{text}");
+        let row: serde_json::Value = serde_json::from_str(&rows).expect("a row is JSON");
+        let found = [&row["GRÖSSE"], &row["CREATED_AT"], &row["UNIT_PRICE"]];
+        assert_eq!(found, [&json!("L"), &json!(7), &json!(8)], "{text}");
+        assert!(row.get("IT'S \"QUOTED\" \\").is_some(), "{row}");
+    }
+}
+
+#[test]
 fn fields_that_the_contract_does_not_know_are_counted_by_both_readers() {
     for (value, expected) in [
         (r#"{"id":"a"}"#, 0),

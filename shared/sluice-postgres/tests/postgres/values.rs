@@ -216,3 +216,32 @@ async fn a_server_that_cannot_be_reached_or_refuses_is_told_apart() {
     }
     database.drop().await;
 }
+
+#[tokio::test]
+async fn a_column_is_read_by_its_source_name_the_cursor_too() {
+    let database = Database::new().await;
+    database
+        .run(
+            "CREATE TABLE $.t (\"Change No\" bigint PRIMARY KEY, \"createdAt\" date, \"größe\" text, createdat text); \
+             INSERT INTO $.t VALUES (1, '2026-01-02', 'L', 'another'), (2, NULL, NULL, NULL)",
+        )
+        .await;
+    let columns = json!([
+        { "name": "change", "source_name": "Change No", "type": "bigint", "required": true },
+        { "name": "created_at", "source_name": "createdAt", "type": "date" },
+        { "name": "größe", "type": "text" },
+    ]);
+    let table = database.table("t", columns);
+    let (read, sink) = database.read(&table, None, 0).await.unwrap();
+    assert_eq!(sink.rows, [["1", "20455", "L"], ["2", "null", "null"]]);
+    database.run("INSERT INTO $.t VALUES (3, NULL, 'XL', NULL)").await;
+    let (read, sink) = database.read(&table, read.cursor.as_ref(), 0).await.unwrap();
+    assert_eq!(sink.rows, [["3", "null", "XL"]]);
+    assert_eq!(read.facts["drift"]["columns_not_in_contract"], json!(["createdat"]));
+
+    let lost = json!([{ "name": "id", "source_name": "Gone", "type": "bigint" }]);
+    let error = database.read(&database.table("t", lost), None, 0).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::SchemaMismatch);
+    assert!(error.to_string().contains("Gone"), "{error}");
+    database.drop().await;
+}

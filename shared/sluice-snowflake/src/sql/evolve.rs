@@ -4,7 +4,7 @@
 //! dropped, renamed or given another type. Each statement may run again, and an older commit asks for nothing that a newer
 //! one has already done.
 
-use sluice_core::{ColumnType, Commit, Error, Kind, Result, TableId, port::Row};
+use sluice_core::{ColumnType, Commit, Error, Kind, Result, TableId, names, port::Row};
 
 use super::{ddl, quote};
 
@@ -55,7 +55,7 @@ pub fn statements(commit: &Commit, present: &[Present], permits: impl Fn(&str) -
     let mut statements = Vec::new();
     for column in commit.schema.columns() {
         let name = quote::column(&column.name);
-        let stored = column.name.to_uppercase();
+        let stored = names::fold(&column.name);
         let wanted = ddl::column_type(column.column_type);
         let refused = |message: &str| {
             let error = Error::new(Kind::SchemaMismatch, message).with("table", &commit.table);

@@ -1,6 +1,6 @@
 //! Names and values on their way into SQL text: the only functions that may put either there.
 
-use sluice_core::TableId;
+use sluice_core::{TableId, names};
 
 /// Words that Snowflake refuses as a bare column or table name. Names of types, such as NUMBER, are not among them.
 const RESERVED: &str = "\
@@ -22,9 +22,9 @@ pub fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A contract's column: lower case in the lake, upper case in the warehouse.
+/// A contract's column, by the one rule of names.
 pub fn column(name: &str) -> String {
-    identifier(&name.to_uppercase())
+    identifier(&names::fold(name))
 }
 
 /// `DATABASE.SCHEMA.TABLE`, each part quoted where it must be.
@@ -68,6 +68,7 @@ mod tests {
         }
         assert_eq!(column("audit_id"), "AUDIT_ID");
         assert_eq!(column("group"), "\"GROUP\"");
+        assert_eq!(column("größe"), "\"GRÖSSE\"");
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result
     let columns =
         catalogue::columns(session.conn, &session.listed(&table))?.ok_or_else(|| Failure::missing("Table", &table))?;
     let change = if cursor.eat("ADD COLUMN IF NOT EXISTS") {
-        let column = cursor.identifier()?;
+        let column = column_name(&mut cursor)?;
         format!("ADD COLUMN IF NOT EXISTS {} {}", identifier(&column), column_type(&mut cursor)?)
     } else {
         cursor.expect("ALTER COLUMN")?;
@@ -219,7 +219,7 @@ fn columns(list: &[Token]) -> Result<String, Failure> {
     let mut cursor = Cursor::new(list);
     let mut columns = Vec::new();
     loop {
-        let column = cursor.identifier()?;
+        let column = column_name(&mut cursor)?;
         let duckdb = column_type(&mut cursor)?;
         let null = if cursor.eat("NOT NULL") { " NOT NULL" } else { "" };
         columns.push(format!("{} {duckdb}{null}", identifier(&column)));
@@ -228,6 +228,22 @@ fn columns(list: &[Token]) -> Result<String, Failure> {
             return Ok(columns.join(", "));
         }
     }
+}
+
+/// Names that Snowflake reserves: no column can have one, in quotes or not.
+const NO_COLUMNS: [&str; 6] =
+    ["CURRENT_DATE", "CURRENT_TIME", "CURRENT_TIMESTAMP", "CURRENT_USER", "LOCALTIME", "LOCALTIMESTAMP"];
+
+/// The name of a column that is made.
+fn column_name(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
+    let name = cursor.identifier()?;
+    if name.is_empty() || NO_COLUMNS.contains(&name.as_str()) {
+        return Err(Failure::syntax(format!("unexpected '{name}' where a column's name should be")));
+    }
+    if name.chars().count() > 255 {
+        return Err(Failure::new("001001", "22000", "a column's name is longer than 255 characters"));
+    }
+    Ok(name)
 }
 
 /// A type of ours in DuckDB. Whole numbers are BIGINT: 64 bits hold every number that the platform writes.

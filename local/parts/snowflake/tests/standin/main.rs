@@ -3,6 +3,7 @@
 mod evolve;
 mod file;
 mod locks;
+mod names;
 mod protocol;
 mod replay;
 mod roles;

@@ -70,7 +70,7 @@ const SCHEMA_ID: u32 = 100_007;
 
 /// A lake in memory, and a bus that nobody listens to.
 #[derive(Clone, Default)]
-struct Lake(Rc<RefCell<BTreeMap<String, Bytes>>>);
+pub struct Lake(pub Rc<RefCell<BTreeMap<String, Bytes>>>);
 
 impl ObjectStore for Lake {
     async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
