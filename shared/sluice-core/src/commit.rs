@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
+use crate::{Change, Column, Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
 
 /// The version this code writes. A reader refuses a higher one rather than guess.
 pub const FORMAT_VERSION: u32 = 1;
@@ -74,6 +74,10 @@ pub struct Commit {
     pub version_column: Option<String>,
     pub schema: Schema,
     pub schema_fingerprint: String,
+    /// Columns that the raw table has from earlier and the schema does not tell of: those that went away in the source, and
+    /// those that are wider there. The table keeps them, so a later commit must fit them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Column>,
     pub files: Vec<DataFile>,
     pub rows: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -102,6 +102,9 @@ pub struct Change {
     /// Of a dropped column the new one that it was probably renamed to, and the other way round.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub likely_pair: Option<String>,
+    /// Why the contract's mode alone did not decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Change {
@@ -130,8 +133,11 @@ impl fmt::Display for Change {
             (Some(one), None) | (None, Some(one)) => write!(f, " ({one})")?,
             (None, None) => {}
         }
-        match &self.likely_pair {
-            Some(pair) => write!(f, ", probably renamed: '{pair}'"),
+        if let Some(pair) = &self.likely_pair {
+            write!(f, ", probably renamed: '{pair}'")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, ": {reason}"),
             None => Ok(()),
         }
     }
@@ -143,6 +149,8 @@ pub struct Drift {
     pub changes: Vec<Change>,
     /// What the run reads and commits: the contract, less what is gone, plus what has evolved.
     pub schema: Schema,
+    /// What the raw table has beyond that.
+    pub kept: Vec<Column>,
 }
 
 impl Drift {
@@ -171,8 +179,8 @@ impl Drift {
 /// Holds what a source shows against the contract and against what the newest commit knew.
 pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drift {
     let before = newest.and_then(observed).unwrap_or_default();
-    let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()) };
-    let compared = Compared { table, newest, before: &before, now };
+    let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()), kept: Vec::new() };
+    let compared = Compared { table, newest, raw: Raw::of(table, newest), before: &before, now };
     for column in table.columns.columns() {
         compared.contracted(column, &mut drift);
     }
@@ -181,6 +189,7 @@ pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drif
     }
     compared.gone_again(&mut drift);
     pair::mark(&mut drift.changes);
+    drift.kept = compared.raw.beyond(&drift.schema);
     drift
 }
 
@@ -194,6 +203,7 @@ pub fn observed(commit: &Commit) -> Option<Vec<Observed>> {
 struct Compared<'a> {
     table: &'a Table,
     newest: Option<&'a Commit>,
+    raw: Raw,
     before: &'a [Observed],
     now: &'a [Observed],
 }
@@ -210,6 +220,7 @@ impl Compared<'_> {
             to: to.map(|found| found.source_type.clone()),
             action,
             likely_pair: None,
+            reason: None,
         };
         let before = self.before.iter().find(|before| before.name == column.source());
         let Some(found) = self.now.iter().find(|found| found.name == column.source()) else {
@@ -246,7 +257,7 @@ impl Compared<'_> {
         drift.schema.0.push(kept);
     }
 
-    /// A column that the source has and the contract does not name.
+    /// A column that the source has and no column of the contract takes.
     fn unlisted(&self, found: &Observed, drift: &mut Drift) {
         let change = |kind, from, action| Change {
             kind,
@@ -255,25 +266,26 @@ impl Compared<'_> {
             to: Some(found.source_type.clone()),
             action,
             likely_pair: None,
+            reason: None,
         };
         match self.table.contract {
             Mode::Freeze => drift.changes.push(change(ChangeKind::New, None, Action::Failed)),
-            Mode::Evolve if names::refusal(&found.name).is_none() => {
-                let evolved = self
-                    .newest
-                    .and_then(|commit| commit.schema.columns().iter().find(|column| column.name == found.name));
-                match evolved.map_or(Some(found.becomes), |evolved| grown(evolved.column_type, found.becomes)) {
-                    Some(column_type) => {
-                        drift.changes.push(change(ChangeKind::New, None, Action::Evolved));
-                        drift.schema.0.push(Column::optional(&found.name, column_type));
-                    }
-                    None => {
-                        let from = evolved.map(|evolved| evolved.column_type.to_string());
-                        drift.changes.push(change(ChangeKind::Changed, from, Action::Failed));
-                    }
+            Mode::Evolve => match self.evolved(found, &drift.schema) {
+                Evolved::Taken(column_type) => {
+                    drift.changes.push(change(ChangeKind::New, None, Action::Evolved));
+                    drift.schema.0.push(Column::optional(&found.name, column_type));
                 }
-            }
-            Mode::Evolve => drift.changes.push(change(ChangeKind::New, None, Action::Ignored)),
+                Evolved::LeftOut(reason) => {
+                    let reason = Some(format!("{reason}; a column with it as source_name would take it"));
+                    drift.changes.push(Change { reason, ..change(ChangeKind::New, None, Action::Ignored) });
+                }
+                Evolved::Clash(held) => {
+                    let reason = "the raw table keeps that type; a column of another name, with this one as its source_name, \
+                                  would take the new one";
+                    let clash = change(ChangeKind::Changed, Some(held.to_string()), Action::Failed);
+                    drift.changes.push(Change { reason: Some(reason.to_owned()), ..clash });
+                }
+            },
             // A column that was there when the contract was written was left out on purpose.
             Mode::Reject => {
                 let appeared = !self.before.is_empty() && !self.before.iter().any(|before| before.name == found.name);
@@ -285,6 +297,24 @@ impl Compared<'_> {
                     drift.changes.push(new);
                 }
             }
+        }
+    }
+
+    /// What becomes of a new column, beside those that this run reads.
+    fn evolved(&self, found: &Observed, read: &Schema) -> Evolved {
+        if let Some(refusal) = names::refusal(&found.name) {
+            return Evolved::LeftOut(format!("its name {refusal}"));
+        }
+        let name = &found.name;
+        let taken = raw::same(read.columns(), name).or_else(|| raw::same(self.table.columns.columns(), name));
+        let held = self.raw.column(name);
+        if let Some(other) = taken.or(held.filter(|held| held.name != *name)) {
+            return Evolved::LeftOut(format!("in the warehouse it would be the same column as '{}'", other.name));
+        }
+        match held.map(|held| (held.column_type, grown(held.column_type, found.becomes))) {
+            None => Evolved::Taken(found.becomes),
+            Some((_, Some(grown))) => Evolved::Taken(grown),
+            Some((held, None)) => Evolved::Clash(held),
         }
     }
 
@@ -303,10 +333,20 @@ impl Compared<'_> {
                     to: None,
                     action: Action::Nulled,
                     likely_pair: None,
+                    reason: None,
                 });
             }
         }
     }
+}
+
+enum Evolved {
+    /// The raw table gets it, or has room for it.
+    Taken(ColumnType),
+    /// Why.
+    LeftOut(String),
+    /// The raw table has it with a type that it cannot change.
+    Clash(ColumnType),
 }
 
 /// A column without which no row keeps the contract, or the platform cannot tell rows apart.
@@ -318,59 +358,12 @@ fn is_needed(table: &Table, column: &Column) -> bool {
         || table.version_column.as_ref() == Some(&column.name)
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wider {
-    /// More digits before the point: this type holds both.
-    Digits(ColumnType),
-    /// More digits after it.
-    Decimals,
-}
-
-/// Whether the source's decimals hold what the contract's cannot.
-fn wider(wanted: ColumnType, found: ColumnType) -> Option<Wider> {
-    let (ColumnType::Decimal(precision, scale), ColumnType::Decimal(found_precision, found_scale)) = (wanted, found)
-    else {
-        return None;
-    };
-    let whole = i16::from(precision) - i16::from(scale);
-    let found_whole = i16::from(found_precision) - i16::from(found_scale);
-    if found_scale > scale {
-        return Some(Wider::Decimals);
-    }
-    if found_whole <= whole {
-        return None;
-    }
-    let needed = u8::try_from(found_whole + i16::from(scale)).ok().filter(|precision| *precision <= 38);
-    Some(needed.map_or(Wider::Decimals, |precision| Wider::Digits(ColumnType::Decimal(precision, scale))))
-}
-
-/// The type of a raw column that holds what it held and what its source shows now; `None` if no such type is reached in
-/// place.
-fn grown(held: ColumnType, found: ColumnType) -> Option<ColumnType> {
-    match wider(held, found) {
-        Some(Wider::Digits(both)) => Some(both),
-        Some(Wider::Decimals) => None,
-        None if held == found || held == ColumnType::Text => Some(held),
-        None => matches!((held, found), (ColumnType::Decimal(..), ColumnType::Decimal(..))).then_some(held),
-    }
-}
-
-/// How a type has changed that was one and is another.
-fn direction(before: &Observed, now: &Observed) -> ChangeKind {
-    if let (ColumnType::Decimal(..), ColumnType::Decimal(..)) = (before.becomes, now.becomes) {
-        let grows = wider(before.becomes, now.becomes).is_some();
-        return if grows { ChangeKind::Widened } else { ChangeKind::Narrowed };
-    }
-    if before.becomes != now.becomes {
-        return ChangeKind::Changed;
-    }
-    match (before.capacity, now.capacity) {
-        (Some(before), Some(now)) if before < now => ChangeKind::Widened,
-        (Some(before), Some(now)) if before > now => ChangeKind::Narrowed,
-        _ => ChangeKind::Changed,
-    }
-}
-
 mod pair;
+mod raw;
 #[cfg(test)]
 mod tests;
+mod width;
+
+use raw::Raw;
+pub use raw::{kept, permit_contract};
+use width::{Wider, direction, grown, wider};

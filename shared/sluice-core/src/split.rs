@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use crate::{
-    Change, Cursor, DataFile, Error, Rejected, Result, RunId, Schema, Sequence, TableId, extract::ExtractRequest,
+    Change, Column, Cursor, DataFile, Error, Rejected, Result, RunId, Schema, Sequence, TableId,
+    extract::ExtractRequest,
 };
 
 /// The version this code writes. A reader refuses a higher one rather than guess.
@@ -56,6 +57,9 @@ pub struct SplitPlan {
     pub request: ExtractRequest,
     /// The columns as the contract let them stand when the plan was made; every part reads these.
     pub columns: Schema,
+    /// As in the commit.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<Column>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_from: Option<Cursor>,
     pub cursor_to: Cursor,

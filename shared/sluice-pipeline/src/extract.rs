@@ -6,9 +6,9 @@
 //! A source that can show its columns is held against the table's contract first; see [`sluice_core::drift`].
 
 use sluice_core::{
-    Change, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
+    Change, Column, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
-    drift::Observed,
+    drift::{self, Observed},
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
     lake,
     port::{Bus, Clock, ObjectStore},
@@ -78,6 +78,14 @@ impl Begun {
         ExtractRun { request, table, run_id, sequence: self.sequence, cursor: self.cursor.as_ref() }
     }
 
+    /// What the raw table has beyond the columns that the run reads.
+    pub fn kept(&self, table: &Table, held: Option<&Held>) -> Vec<Column> {
+        match held {
+            Some(held) => held.drift.kept.clone(),
+            None => drift::kept(table, self.newest.as_ref(), &table.columns),
+        }
+    }
+
     fn standing(&self) -> Option<Cursor> {
         self.newest.as_ref().and_then(|commit| commit.cursor_to.clone())
     }
@@ -110,6 +118,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
 
     /// Holds the source's columns against the contract; `None` for a source that cannot show them.
     pub async fn hold<S: Source>(&self, source: &mut S, run: &ExtractRun<'_>, begun: &Begun) -> Result<Option<Held>> {
+        permit_contract(run, begun)?;
         let Some(observed) = source.observe(run).await? else { return Ok(None) };
         contract::hold(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
     }
@@ -122,6 +131,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         run: &ExtractRun<'_>,
         begun: &Begun,
     ) -> Result<ExtractSummary> {
+        permit_contract(run, begun)?;
         let observed = source.observe(run).await?;
         let held = observed.map(|observed| Held::new(run.table, begun.newest.as_ref(), observed));
         if let Some(held) = &held {
@@ -164,7 +174,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             drift.clone_from(&held.drift.changes);
         }
         let cursor_to = extracted.cursor.clone().or(standing);
-        self.commit(run, &extracted, cursor_to, drift).await?;
+        self.commit(run, &extracted, cursor_to, drift, begun.kept(run.table, held)).await?;
         Ok(summary(Outcome::Committed, run, Some(run.sequence), &extracted))
     }
 
@@ -175,6 +185,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         extracted: &Extracted,
         cursor_to: Option<Cursor>,
         drift: Vec<Change>,
+        kept: Vec<Column>,
     ) -> Result<()> {
         let ExtractRun { request, table, run_id, sequence, cursor } = *run;
         let commit = Commit {
@@ -189,6 +200,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             version_column: table.version_column.clone(),
             schema: table.columns.clone(),
             schema_fingerprint: table.columns.fingerprint(),
+            kept,
             rows: extracted.rows(),
             files: extracted.files.clone(),
             rejected: extracted.rejected.clone(),
@@ -208,6 +220,14 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
                 .with("table", &table.table)
                 .with("sequence", sequence)),
         }
+    }
+}
+
+/// A person who asks for everything again may have made the raw table again, with the contract's types.
+fn permit_contract(run: &ExtractRun<'_>, begun: &Begun) -> Result<()> {
+    match run.request.full_refresh {
+        true => Ok(()),
+        false => drift::permit_contract(run.table, begun.newest.as_ref()),
     }
 }
 

@@ -74,6 +74,7 @@ pub async fn commit(
         version_column: table.version_column.clone(),
         schema: newest.schema.clone(),
         schema_fingerprint: newest.schema_fingerprint.clone(),
+        kept: newest.kept.clone(),
         files: Vec::new(),
         rows: 0,
         rejected: None,

@@ -16,7 +16,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sluice_core::{
-    Commit, Disposition, Error, Kind, LakeId, Loader, Rejected, Result, RunId, Sequence, Table,
+    Column, Commit, Disposition, Error, Kind, LakeId, Loader, Rejected, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     extract::{self as summaries, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Parts},
     lake,
@@ -139,7 +139,8 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
             && division.slices.len() > 1
         {
             let number = plan.map_or(1, |plan| plan.number + 1);
-            return self.plan(number, &run, held.as_ref(), division).await;
+            let kept = begun.kept(run.table, held.as_ref());
+            return self.plan(number, &run, held.as_ref(), kept, division).await;
         }
         steps.read_and_commit(source, &run, &begun, held.as_ref()).await
     }
@@ -190,6 +191,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         number: u64,
         run: &ExtractRun<'_>,
         held: Option<&Held>,
+        kept: Vec<Column>,
         division: Division,
     ) -> Result<ExtractSummary> {
         let Division { slices, cursor, mut facts } = division;
@@ -206,6 +208,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
             planned_at: self.clock.now(),
             request: run.request.clone(),
             columns: run.table.columns.clone(),
+            kept,
             cursor_from: run.cursor.cloned(),
             cursor_to: cursor,
             slices,
@@ -337,7 +340,8 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let table = as_planned(plan, table);
         let extracted = Extracted { files, rejected, cursor: None, facts: plan.facts.clone() };
         let run = run_of(plan, &table);
-        self.steps().commit(&run, &extracted, Some(plan.cursor_to.clone()), plan.drift.clone()).await?;
+        let (cursor, drift, kept) = (plan.cursor_to.clone(), plan.drift.clone(), plan.kept.clone());
+        self.steps().commit(&run, &extracted, Some(cursor), drift, kept).await?;
         let summary = summary(summaries::Outcome::Committed, &run, Some(plan.sequence), &extracted);
         self.tell(plan, Ok(summary)).await;
         Ok(Outcome::Committed(plan.sequence))

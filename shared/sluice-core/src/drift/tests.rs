@@ -41,10 +41,15 @@ fn seen(columns: &str) -> Vec<Observed> {
 
 /// A commit as a run that saw these columns would have left it.
 fn committed(table: &Table, columns: &str) -> Commit {
-    let Drift { changes, schema } = compare(table, None, &seen(columns));
+    after(table, None, columns)
+}
+
+/// The same after another commit.
+fn after(table: &Table, newest: Option<&Commit>, columns: &str) -> Commit {
+    let Drift { changes, schema, kept } = compare(table, newest, &seen(columns));
     serde_json::from_value(json!({
         "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": 1, "run_id": "r", "loader": "copy",
-        "disposition": "merge", "key": ["id"], "schema": schema, "schema_fingerprint": "", "rows": 0, "files": [],
+        "disposition": "merge", "key": ["id"], "schema": schema, "kept": kept, "schema_fingerprint": "", "rows": 0, "files": [],
         "source_facts": { OBSERVED_FACT: seen(columns) }, "drift": changes,
         "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
     }))
@@ -227,10 +232,105 @@ fn a_change_reads_as_the_command_line_shows_it() {
         to: Some("numeric(18,2)".into()),
         action: Action::Evolved,
         likely_pair: None,
+        reason: None,
     };
     let expected = json!({
         "kind": "widened", "column": "price", "from": "decimal(10,2)", "to": "numeric(18,2)", "action": "evolved"
     });
     assert_eq!(serde_json::to_value(&change).expect("json"), expected);
     assert_eq!(change.severity(), Severity::Warning);
+}
+
+#[test]
+fn of_two_columns_that_fold_alike_the_second_is_left_out_and_told() {
+    let table = table("evolve", NAME);
+    let both = "id:int8 name:text strasse:text straße:text";
+    let first = committed(&table, both);
+    let (changes, read) = told(&compare(&table, None, &seen(both)));
+    assert_eq!(changes, ["strasse new evolved", "straße new ignored"]);
+    assert_eq!(read, "id:bigint,name:text,strasse:text");
+    let left_out = first.drift[1].to_string();
+    assert!(left_out.contains("the same column as 'strasse'") && left_out.contains("source_name"), "{left_out}");
+
+    // The raw table's column stays the first one's, whatever order the source shows and whether it is still there.
+    for now in ["id:int8 name:text straße:text strasse:text", "id:int8 name:text straße:text"] {
+        let drift = compare(&table, Some(&first), &seen(now));
+        let left_out = drift.changes.iter().find(|change| change.column == "straße").expect("it is told");
+        assert_eq!(left_out.action, Action::Ignored, "{now}");
+        assert_eq!(drift.schema.position("straße"), None, "{now}");
+    }
+    // Neither does a column get by one of the contract.
+    let drift = compare(&table, None, &seen("id:int8 name:text Name:text"));
+    assert_eq!(told(&drift).0, ["Name new ignored"]);
+}
+
+#[test]
+fn the_raw_table_keeps_a_column_that_went_away_with_its_type() {
+    let table = table("evolve", NAME);
+    let first = committed(&table, "id:int8 name:text note:int8 cost:decimal(10,2)");
+    let gone = after(&table, Some(&first), "id:int8 name:text");
+    let long_gone = after(&table, Some(&gone), "id:int8 name:text");
+    assert_eq!(Schema(long_gone.kept.clone()).fingerprint(), "note:bigint,cost:decimal(10,2)");
+    for (back, change) in [
+        ("note:int8", "note new evolved"),
+        ("note:text", "note changed failed"),
+        ("note:date", "note changed failed"),
+        ("cost:decimal(12,2)", "cost new evolved"),
+        ("cost:decimal(12,4)", "cost changed failed"),
+    ] {
+        let drift = compare(&table, Some(&long_gone), &seen(&format!("id:int8 name:text {back}")));
+        assert_eq!(told(&drift).0, [change], "{back}");
+        assert_eq!(drift.permit(&table).is_err(), change.contains("failed"), "{back}");
+    }
+    let clash = compare(&table, Some(&long_gone), &seen("id:int8 name:text note:text"));
+    let error = clash.permit(&table).expect_err("the raw table keeps a number").to_string();
+    for part in ["'note'", "bigint to text", "the raw table keeps that type", "source_name"] {
+        assert!(error.contains(part), "{error}");
+    }
+    // What a narrower commit does not tell of stays known.
+    let narrow = after(&table, Some(&long_gone), "id:int8 name:text cost:decimal(8,2)");
+    assert_eq!(narrow.schema.columns().last().expect("cost").column_type, "decimal(10,2)".parse().expect("a type"));
+    assert_eq!(Schema(narrow.kept.clone()).fingerprint(), "note:bigint");
+}
+
+#[test]
+fn a_contract_that_asks_the_raw_table_for_another_type_is_refused() {
+    let first = committed(&table("reject", PRICE), "id:int8 price:decimal(10,2)");
+    for (columns, permitted) in [
+        (PRICE, true),
+        ("{name: price, type: 'decimal(18,2)'}", true),
+        ("{name: price, type: 'decimal(8,1)'}", true),
+        ("{name: price, type: 'decimal(18,4)'}", false),
+        ("{name: price, type: bigint}", false),
+        ("{name: price, type: text}", false),
+        ("{name: price_text, source_name: price, type: text}", true),
+    ] {
+        let permit = permit_contract(&table("reject", columns), Some(&first));
+        assert_eq!(permit.is_ok(), permitted, "{columns}: {permit:?}");
+        if let Err(error) = permit {
+            assert_eq!(error.kind(), Kind::SchemaMismatch);
+            assert!(error.to_string().contains("keeps 'price' as decimal(10,2)"), "{error}");
+        }
+    }
+    // A narrower contract forgets nothing of the table.
+    let narrow = table("reject", "{name: price, type: 'decimal(8,1)'}");
+    let narrow = after(&narrow, Some(&first), "id:int8 price:decimal(8,1)");
+    assert_eq!(permit_contract(&table("reject", PRICE), Some(&narrow)).err().map(|e| e.to_string()), None);
+}
+
+#[test]
+fn a_column_is_found_in_the_source_by_its_source_name() {
+    let renamed = "{name: created_at, source_name: createdAt, type: date}";
+    let table = table("evolve", renamed);
+    let newest = committed(&table, "id:int8 createdAt:date");
+    assert_eq!(newest.schema.fingerprint(), "id:bigint,created_at:date");
+    for (now, changes) in [
+        ("id:int8 createdAt:date", vec![]),
+        ("id:int8", vec!["created_at dropped nulled"]),
+        ("id:int8 createdAt:text!", vec!["created_at changed failed"]),
+        // The source's own column of that name would be the same in the warehouse.
+        ("id:int8 createdAt:date created_at:date", vec!["created_at new ignored"]),
+    ] {
+        assert_eq!(told(&compare(&table, Some(&newest), &seen(now))).0, changes, "{now}");
+    }
 }

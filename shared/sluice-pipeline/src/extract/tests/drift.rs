@@ -29,8 +29,9 @@ impl Source for Shown<'_> {
 }
 
 fn shown(names: &str) -> Vec<Observed> {
-    let column = |name: &str| {
-        serde_json::from_value(json!({"name": name, "source_type": "int8", "becomes": "bigint"})).expect("a column")
+    let column = |column: &str| {
+        let (name, becomes) = column.split_once(':').unwrap_or((column, "bigint"));
+        serde_json::from_value(json!({"name": name, "source_type": becomes, "becomes": becomes})).expect("a column")
     };
     names.split_whitespace().map(column).collect()
 }
@@ -199,4 +200,37 @@ impl World {
         self.store.faults = Faults::none();
         self.newest()
     }
+}
+
+#[test]
+fn a_column_that_comes_back_with_another_type_stops_the_run() {
+    let world = World::new("evolve");
+    world.run(1, "n extra", "r1").0.expect("a run");
+    world.run(2, "n", "r2").0.expect("a run");
+    world.run(3, "n", "r3").0.expect("a run");
+    let standing = world.newest();
+    let (error, read) = world.run(4, "n extra:text", "r4");
+    let error = error.expect_err("the raw table keeps a number");
+    assert_eq!((error.kind(), read.len()), (sluice_core::Kind::SchemaMismatch, 0), "{error}");
+    assert_eq!(world.newest(), standing, "no commit");
+    world.run(4, "n extra", "r5").0.expect("it came back as it was");
+    assert_eq!(world.newest().schema.fingerprint(), "n:bigint,extra:bigint");
+    assert_eq!(world.newest().kept, []);
+}
+
+#[test]
+fn a_contract_with_a_type_that_the_raw_table_cannot_get_stops_the_run() {
+    let mut world = World::new("reject");
+    world.run(1, "n", "r1").0.expect("a run");
+    world.table.columns.0[0].column_type = "text".parse().expect("a type");
+    for dry_run in [true, false] {
+        let request = ExtractRequest { dry_run, ..request() };
+        let error = world.asked(&request, 2, "n:text", "r2").0.expect_err("the raw table keeps a number");
+        assert!(error.to_string().contains("keeps 'n' as bigint") && error.hint().is_some(), "{error}");
+    }
+    // A person who has made the raw table again reads everything again.
+    let again = ExtractRequest { full_refresh: true, ..request() };
+    world.asked(&again, 2, "n:text", "r3").0.expect("a full refresh");
+    world.run(3, "n:text", "r4").0.expect("a run");
+    assert_eq!((world.newest().schema.fingerprint().as_str(), world.newest().kept), ("n:text", vec![]));
 }
