@@ -126,7 +126,8 @@ class Session:
                     for row in incoming:
                         self.run(f"INSERT INTO {into} VALUES ({', '.join(map(literal, row))})")
                 elif isinstance(step, Sql):
-                    answer = self.run(step.text)
+                    bound = re.sub(r"(?<!:):([a-z_]+)\b", lambda name: str(variables.get(name[1], name[0])), step.text)
+                    answer = self.run(bound)
                     changed = answer[0][0] if answer else None
                 elif isinstance(step, LetCount):
                     variables[step.name] = int(changed)
@@ -139,7 +140,7 @@ class Session:
                 elif isinstance(step, Raise) and step.name:
                     raise Raised(step.name)
                 elif isinstance(step, Return):
-                    raise Returned(step.value)
+                    raise Returned(step.value + (str(variables[step.variable]) if step.variable else ""))
 
         try:
             walk(block.steps)
@@ -163,7 +164,7 @@ def run_all(verdict, snapshots):
     foundation(verdict, session, snapshots["foundation"] + snapshots["foundation_hostile"])
     evolve(verdict, session, snapshots["evolve"])
     session.use_one_database(snapshots["foundation"])
-    for scenario in (products, contacts, currencies, append, empty, hostile):
+    for scenario in (products, counted, contacts, currencies, append, empty, hostile):
         forget(session)
         for table in (PRODUCTS, CONTACTS, CURRENCIES):
             session.run(f"DELETE FROM {table}")
@@ -250,6 +251,17 @@ def products(verdict, session, blocks):
     verdict.equal("one row per key, the same one each time", name, [("second", "part-00001")])
     meta = session.run(f"SELECT DISTINCT _SLUICE_SEQUENCE, LENGTH(_SLUICE_RUN_ID), _SLUICE_LOADED_AT IS NULL FROM {PRODUCTS}")
     verdict.equal("every row says which load brought it", meta, [(7, 36, False)])
+
+
+def counted(verdict, session, blocks):
+    load = blocks["load_counted"]
+    found = session.block(load, [product(1, "a", 1), product(2, "b", 2)])
+    verdict.equal("a column with more values than were written", found, "values differ in column 3")
+    verdict.equal("leaves no rows", session.number(f"SELECT COUNT(*) FROM {PRODUCTS}"), 0)
+    found = session.block(load, [product(1, "a", 1), product(1, None, 2)])
+    verdict.equal("rows of one key become one", found, "loaded, merged away: 1")
+    told = session.run(f"SELECT ROWS_LOADED, REASON FROM {LOADS}")
+    verdict.equal("and the ledger tells it", told, [(2, "rows merged away, because others of the commit have their key: 1")])
 
 
 def contact(name, modified, row_number=1):

@@ -63,6 +63,7 @@ class Raise:
 @dataclass
 class Return:
     value: str
+    variable: str | None = None
 
 
 @dataclass
@@ -145,6 +146,6 @@ def parse_step(piece, exceptions):
         if raised[1] not in (None, *exceptions):
             raise ValueError(f"RAISE {raised[1]}, which is not declared")
         return Raise(raised[1])
-    if returned := re.fullmatch(r"RETURN '([^']*)'", piece):
-        return Return(returned[1])
+    if returned := re.fullmatch(r"RETURN '([^']*)'(?: \|\| ([a-z_]+))?", piece):
+        return Return(returned[1], returned[2])
     return Sql(piece)

@@ -34,6 +34,9 @@ struct Answer {
 struct Load {
     status: String,
     rows: u64,
+    /// What the ledger says besides: rows that were merged away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     seconds: f64,
 }
 
@@ -93,7 +96,7 @@ async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limi
             match entry.status.as_str() {
                 "loaded" => {
                     let seconds = start.elapsed().as_secs_f64();
-                    return Ok(Load { status: entry.status, rows: entry.rows, seconds });
+                    return Ok(Load { status: entry.status, rows: entry.rows, reason: entry.reason, seconds });
                 }
                 "failed" => {
                     let reason = entry.reason.unwrap_or_else(|| "no reason kept".into());
@@ -147,6 +150,7 @@ fn render(answer: &Answer) -> String {
     }
     if let Some(load) = &answer.load {
         lines.push(format!("  {}  {} rows after {:.1} s", load.status, thousands(load.rows), load.seconds));
+        lines.extend(load.reason.iter().map(|reason| shortened(&format!("  {}  {reason}", load.status), WIDTH)));
     }
     lines.join("\n")
 }
@@ -236,6 +240,10 @@ mod tests {
         let in_parts = json!({"outcome": "in_parts", "sequence": 5, "parts": {"done": 3, "of": 8}});
         assert_eq!(text(in_parts), "A.B.C #5: it is read in parts, 3 of 8 are done; the last one commits it");
         assert_eq!(text(json!({"outcome": "nothing_new"})), "A.B.C: nothing new in the source");
+        let load = Load { status: "loaded".into(), rows: 4, reason: Some("rows merged away: 2".into()), seconds: 1.0 };
+        let extract = json!({"outcome": "nothing_new"});
+        let answer = Answer { table: "A.B.C".parse().expect("a table"), extract, load: Some(load) };
+        assert!(render(&answer).ends_with("  loaded  4 rows after 1.0 s\n  loaded  rows merged away: 2"));
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
         assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");
         let divided = json!({"outcome": "dry_run", "plan": {"rows": 7}, "parts": {"done": 3, "of": 8}});

@@ -106,8 +106,8 @@ impl Deps {
         let lake = &self.config.lake_id;
         // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
         match Box::pin(load::commit(&self.store, &warehouse, &self.bus, lake, at, self.config.patience)).await? {
-            Loaded::Done { rows, already } => {
-                info!(table = %at.table, sequence = at.sequence.0, rows, already, "loaded");
+            Loaded::Done { rows, merged_away, already } => {
+                info!(table = %at.table, sequence = at.sequence.0, rows, merged_away, already, "loaded");
                 Ok(())
             }
             Loaded::LookAgain(wait) => {

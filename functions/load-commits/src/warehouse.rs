@@ -11,7 +11,7 @@ use sluice_core::{
     drift::Action,
     port::{Row, Secrets, Statements, required},
 };
-use sluice_pipeline::load::{CommitRef, LedgerState, PipeProgress, Warehouse};
+use sluice_pipeline::load::{CommitRef, Copied, LedgerState, PipeProgress, Warehouse};
 use sluice_snowflake::{
     Snowpipe,
     pipe::{FileReport, FileStatus},
@@ -103,10 +103,14 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
         Ok(())
     }
 
-    async fn copy(&self, commit: &Commit) -> Result<u64> {
-        let rows = self.execute_for("load", commit, &load::render(commit)?).await?;
-        match rows.first().and_then(|row| row.get(load::RESULT_COLUMN)?.as_deref()) {
-            Some(load::LOADED | load::ALREADY_LOADED) => Ok(commit.rows),
+    async fn copy(&self, commit: &Commit) -> Result<Copied> {
+        let answer = self.execute_for("load", commit, &load::render(commit)?).await?;
+        let copied = |merged_away| Copied { rows: commit.rows, merged_away };
+        if let Some(rows) = load::merged_away(commit, &answer)? {
+            return Ok(copied(rows));
+        }
+        match answer.first().and_then(|row| row.get(load::RESULT_COLUMN)?.as_deref()) {
+            Some(load::LOADED | load::ALREADY_LOADED) => Ok(copied(0)),
             Some(load::LOOK_AGAIN) => {
                 let text =
                     "the table's lock has seen this commit, or has no row, and the ledger does not know the commit";
@@ -141,6 +145,12 @@ impl<S: Statements, Sec: Secrets> Warehouse for Snowflake<'_, S, Sec> {
         let history = self.execute_for("history", commit, &statement).await?;
         let history: Vec<(&str, Fate)> = history.iter().map(fate_of_history).collect::<Result<_>>()?;
         Ok(self::progress(commit, &self::fates(history, commit)))
+    }
+
+    async fn compare(&self, commit: &Commit) -> Result<()> {
+        let Some(statement) = load::piped_values(commit) else { return Ok(()) };
+        let answer = self.execute_for("values", commit, &statement).await?;
+        load::refuse_piped(commit, &answer)
     }
 
     async fn settle(&self, commit: &Commit, state: &LedgerState) -> Result<()> {

@@ -30,6 +30,22 @@ pub struct DataFile {
     pub bytes: u64,
     /// The object's checksum as the store reported it (S3: the ETag).
     pub checksum: String,
+    /// For each column of the file, in the order of the commit's schema, how many rows have a value there. A load counts
+    /// them again. Empty where an earlier version wrote the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<u64>,
+}
+
+/// For each column how many rows of all files have a value; `None` where a file does not tell.
+pub fn values(files: &[DataFile]) -> Option<Vec<u64>> {
+    let mut sums = vec![0; files.first()?.values.len()];
+    for file in files {
+        if file.values.is_empty() || file.values.len() != sums.len() {
+            return None;
+        }
+        sums.iter_mut().zip(&file.values).for_each(|(sum, values)| *sum += values);
+    }
+    Some(sums)
 }
 
 /// Rows of a run that broke the contract, kept beside the lake with their reasons.
@@ -136,6 +152,10 @@ impl Commit {
                 commit.rows
             )));
         }
+        let columns = commit.schema.columns().len();
+        if commit.files.iter().any(|file| !file.values.is_empty() && file.values.len() != columns) {
+            return Err(Error::invalid_data("the commit counts the values of other columns than it has"));
+        }
         if commit.reset.is_some() && !commit.files.is_empty() {
             return Err(Error::invalid_data("the commit is a reset and names files all the same"));
         }
@@ -155,7 +175,13 @@ mod tests {
 
     #[test]
     fn a_commit_of_more_files_than_a_statement_names_is_not_written() {
-        let file = DataFile { path: "raw/A/B/C/data/r/x".into(), rows: 0, bytes: 0, checksum: String::new() };
+        let file = DataFile {
+            path: "raw/A/B/C/data/r/x".into(),
+            rows: 0,
+            bytes: 0,
+            checksum: String::new(),
+            values: Vec::new(),
+        };
         let mut commit: Commit = serde_json::from_value(serde_json::json!({
             "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": 1, "run_id": "r", "loader": "copy",
             "disposition": "append", "key": [], "schema": [], "schema_fingerprint": "", "rows": 0,
@@ -188,11 +214,15 @@ mod tests {
         assert_eq!(Commit::decode(&read.encode().expect("json")).expect("round trip"), read);
         assert_eq!(read.rejected, Some(Rejected::one(1, "rejected/A/B/C/r.ndjson.zst".into())));
 
+        let counted = Commit::decode(&bytes(&|v| v["files"][0]["values"] = serde_json::json!([2]))).expect("counted");
+        assert_eq!((values(&counted.files), values(&read.files)), (Some(vec![2]), None));
+
         let truncated = &bytes(&|_| {})[..80];
         assert!(Commit::decode(truncated).is_err());
         for (change, part) in [
             (&(|v: &mut serde_json::Value| v["rows"] = 3.into()) as &dyn Fn(&mut serde_json::Value), "2"),
             (&|v| v["format_version"] = 9.into(), "version 9"),
+            (&|v| v["files"][0]["values"] = serde_json::json!([2, 2]), "other columns"),
             (&|v| v["files"][0]["path"] = "rejected/x".into(), "outside"),
             (&|v| v["reset"] = serde_json::json!({"to": 1, "by": "b", "reason": "r"}), "a reset"),
         ] {

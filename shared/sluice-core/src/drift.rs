@@ -157,7 +157,9 @@ impl Drift {
     /// The changes that the newest commit does not tell of yet.
     pub fn news(&self, newest: Option<&Commit>) -> Vec<&Change> {
         let known = newest.map_or(&[][..], |commit| &commit.drift);
-        self.changes.iter().filter(|change| !known.contains(change)).collect()
+        // Words do not make news: an earlier version told of the same change without a reason.
+        let bare = |change: &Change| Change { reason: None, ..change.clone() };
+        self.changes.iter().filter(|change| !known.iter().any(|known| bare(known) == bare(change))).collect()
     }
 
     /// Fails when a change is one that the contract does not let pass, naming each.

@@ -16,7 +16,7 @@ use parquet::{
     },
     schema::types::ColumnPath,
 };
-use sluice_core::{Error, Result};
+use sluice_core::{DataFile, Error, Result, port::Stored};
 
 use crate::{
     dictionary::{SAMPLE_BYTES, SAMPLE_ROWS, columns_with_dictionary},
@@ -38,15 +38,31 @@ pub(crate) struct FileLimit {
 pub(crate) enum Piece {
     /// The next bytes of the file under way.
     Bytes(Bytes),
-    /// The file is complete and has this many rows.
-    End { rows: u64 },
+    /// The file is complete.
+    End(Counts),
+}
+
+/// What a file holds.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub rows: u64,
+    /// For each column, the rows with a value.
+    pub values: Vec<u64>,
+}
+
+impl Counts {
+    /// The file as its commit names it. Only its first columns are the contract's.
+    pub(crate) fn file(mut self, columns: usize, path: String, bytes: u64, stored: Stored) -> DataFile {
+        self.values.truncate(columns);
+        DataFile { path, rows: self.rows, bytes, checksum: stored.checksum, values: self.values }
+    }
 }
 
 struct File {
     writer: SerializedFileWriter<Vec<u8>>,
     row_groups: ArrowRowGroupWriterFactory,
     row_group: Option<RowGroup>,
-    rows: u64,
+    counts: Counts,
 }
 
 /// Encodes one file after the other.
@@ -108,15 +124,18 @@ impl FileEncoder {
             from += file.write(&batch.slice(from, batch.num_rows() - from))?;
             out.extend(file.ready());
         }
-        if file.bytes() >= self.limit.bytes || file.rows >= self.limit.rows { self.end_file(out) } else { Ok(()) }
+        if file.bytes() >= self.limit.bytes || file.counts.rows >= self.limit.rows {
+            self.end_file(out)
+        } else {
+            Ok(())
+        }
     }
 
     fn end_file(&mut self, out: &mut Vec<Piece>) -> Result<()> {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         file.end_row_group()?;
-        let rows = file.rows;
         out.push(Piece::Bytes(Bytes::from(file.writer.into_inner().map_err(failed)?)));
-        out.push(Piece::End { rows });
+        out.push(Piece::End(file.counts));
         Ok(())
     }
 }
@@ -128,7 +147,8 @@ impl File {
         let (writer, row_groups) = ArrowWriter::try_new_with_options(Vec::new(), schema.clone(), options)
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(failed)?;
-        Ok(File { writer, row_groups, row_group: None, rows: 0 })
+        let counts = Counts { rows: 0, values: vec![0; schema.fields().len()] };
+        Ok(File { writer, row_groups, row_group: None, counts })
     }
 
     /// Takes the first rows of the batch, as many as the row group has room for.
@@ -138,8 +158,12 @@ impl File {
             None => self.row_group.insert(RowGroup::new(&self.writer, &self.row_groups)?),
         };
         let rows = batch.num_rows().min(ROW_GROUP_ROWS - row_group.rows());
-        row_group.write(&batch.slice(0, rows))?;
-        self.rows += rows as u64;
+        let batch = batch.slice(0, rows);
+        row_group.write(&batch)?;
+        self.counts.rows += rows as u64;
+        for (values, column) in self.counts.values.iter_mut().zip(batch.columns()) {
+            *values += (rows - column.null_count()) as u64;
+        }
         if row_group.is_full() {
             self.end_row_group()?;
         }

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::{
     check,
-    encoder::{FileEncoder, FileLimit, Piece},
+    encoder::{Counts, FileEncoder, FileLimit, Piece},
     layout::Layout,
     original::original,
     rejects::{RejectFile, RejectedRows},
@@ -47,8 +47,8 @@ pub fn batch_writer<'a, S: ObjectStore>(store: &'a S, run: &ExtractRun<'_>) -> R
         rejects: RejectFile::new(run.request.time),
         sender,
     };
-    let (table, run_id) = (run.table.table.clone(), run.run_id.clone());
-    Ok((writer, Upload { store, table, run_id, receiver, files: Vec::new(), is_cut_off: false }))
+    let (table, run_id, columns) = (run.table.table.clone(), run.run_id.clone(), run.table.columns.columns().len());
+    Ok((writer, Upload { store, table, run_id, columns, receiver, files: Vec::new(), is_cut_off: false }))
 }
 
 /// A row of a batch that does not get into the file.
@@ -127,6 +127,8 @@ pub struct Upload<'a, S> {
     store: &'a S,
     table: TableId,
     run_id: RunId,
+    /// The contract's.
+    columns: usize,
     receiver: Receiver<Message>,
     files: Vec<DataFile>,
     /// The writer went away before its end, so the error that matters is the one that ended it.
@@ -156,7 +158,7 @@ impl<S: ObjectStore> Upload<'_, S> {
         loop {
             let first = match self.receiver.recv().await {
                 Some(Message::Piece(Piece::Bytes(bytes))) => bytes,
-                Some(Message::Piece(Piece::End { .. })) => return Err(Error::internal("a file without content ended")),
+                Some(Message::Piece(Piece::End(_))) => return Err(Error::internal("a file without content ended")),
                 Some(Message::Done(None)) => return Ok(None),
                 Some(Message::Done(Some(rejected))) => {
                     let path = lake::rejected_key(&self.table, &self.run_id);
@@ -166,11 +168,11 @@ impl<S: ObjectStore> Upload<'_, S> {
                 None => return Err(self.cut_off()),
             };
             let path = lake::data_key(&self.table, &self.run_id, self.files.len());
-            let mut content = FileContent { first: Some(first), upload: self, rows: 0, bytes: 0 };
+            let mut content = FileContent { first: Some(first), upload: self, counts: Counts::default(), bytes: 0 };
             let store = content.upload.store;
             let stored = store.put_content(&path, &mut content).await?;
-            let (rows, bytes) = (content.rows, content.bytes);
-            self.files.push(DataFile { path, rows, bytes, checksum: stored.checksum });
+            let (counts, bytes) = (content.counts, content.bytes);
+            self.files.push(counts.file(self.columns, path, bytes, stored));
         }
     }
 
@@ -184,7 +186,7 @@ impl<S: ObjectStore> Upload<'_, S> {
 struct FileContent<'u, 'a, S> {
     first: Option<Bytes>,
     upload: &'u mut Upload<'a, S>,
-    rows: u64,
+    counts: Counts,
     bytes: u64,
 }
 
@@ -194,8 +196,8 @@ impl<S: ObjectStore> Content for FileContent<'_, '_, S> {
             Some(first) => first,
             None => match self.upload.receiver.recv().await {
                 Some(Message::Piece(Piece::Bytes(bytes))) => bytes,
-                Some(Message::Piece(Piece::End { rows })) => {
-                    self.rows = rows;
+                Some(Message::Piece(Piece::End(counts))) => {
+                    self.counts = counts;
                     return Ok(None);
                 }
                 Some(Message::Done(_)) | None => return Err(self.upload.cut_off()),

@@ -99,12 +99,12 @@ impl<'a, S: ObjectStore> TableWriter<'a, S> {
         for piece in ready {
             match piece {
                 Piece::Bytes(bytes) => self.body.extend_from_slice(&bytes),
-                Piece::End { rows } => {
+                Piece::End(counts) => {
                     let body = Bytes::from(std::mem::take(&mut self.body));
                     let path = lake::data_key(&self.table, &self.run_id, self.files.len());
                     let bytes = body.len() as u64;
                     let stored = self.store.put(&path, body).await?;
-                    self.files.push(DataFile { path, rows, bytes, checksum: stored.checksum });
+                    self.files.push(counts.file(self.contract.columns().len(), path, bytes, stored));
                 }
             }
         }

@@ -48,6 +48,15 @@ pub struct Patience {
     pub limit: Duration,
 }
 
+/// What a load by COPY has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copied {
+    /// Of the commit's files.
+    pub rows: u64,
+    /// Those of them that are not in the table, because another one of the commit has their key.
+    pub merged_away: u64,
+}
+
 /// What Snowpipe says about the files of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PipeProgress {
@@ -75,14 +84,17 @@ pub trait Warehouse {
     /// an older commit takes nothing back.
     fn prepare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
 
-    /// Loads the commit's files and writes the ledger in one transaction; doing it again changes nothing. Returns the
-    /// rows loaded by whoever did it.
-    fn copy(&self, commit: &Commit) -> impl Future<Output = Result<u64>>;
+    /// Loads the commit's files and writes the ledger in one transaction; doing it again changes nothing. Fails, and loads
+    /// nothing, when a column's values are not all there.
+    fn copy(&self, commit: &Commit) -> impl Future<Output = Result<Copied>>;
 
     /// Records the commit as submitted, then hands its files to the pipe. Submitting a file twice loads it once.
     fn submit(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
 
     fn progress(&self, commit: &Commit) -> impl Future<Output = Result<PipeProgress>>;
+
+    /// Fails when a column of a commit that the pipe has loaded has more or fewer values than the commit says.
+    fn compare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
 
     /// Records how a commit ended that did not end in [`Warehouse::copy`]. What is loaded stays loaded.
     fn settle(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
@@ -96,15 +108,14 @@ pub trait Warehouse {
 pub enum Loaded {
     Done {
         rows: u64,
+        /// Not known of a load that an earlier delivery has done.
+        merged_away: u64,
         already: bool,
     },
     /// Snowpipe is at it: look again after this time.
     LookAgain(Duration),
     /// It will not load without a person; said on the bus and in the ledger.
-    Failed {
-        reason: String,
-        already: bool,
-    },
+    Failed { reason: String, already: bool },
 }
 
 /// Brings one commit into the warehouse and announces it.
@@ -175,12 +186,13 @@ async fn bring_in(
     patience: Patience,
 ) -> Result<Loaded> {
     if let LedgerState::Loaded { rows } = state {
-        return Ok(Loaded::Done { rows, already: true });
+        return Ok(Loaded::Done { rows, merged_away: 0, already: true });
     }
     match commit.loader {
         Loader::Copy => {
             warehouse.prepare(commit).await?;
-            Ok(Loaded::Done { rows: warehouse.copy(commit).await?, already: false })
+            let Copied { rows, merged_away } = warehouse.copy(commit).await?;
+            Ok(Loaded::Done { rows, merged_away, already: false })
         }
         Loader::Snowpipe => pipe(warehouse, commit, &state, patience).await,
         Loader::Streaming => {
@@ -207,8 +219,9 @@ async fn pipe(warehouse: &impl Warehouse, commit: &Commit, state: &LedgerState, 
         }
         PipeProgress::Pending => {}
         &PipeProgress::Loaded { rows } if rows == commit.rows => {
+            warehouse.compare(commit).await?;
             warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
-            return Ok(Loaded::Done { rows, already: false });
+            return Ok(Loaded::Done { rows, merged_away: 0, already: false });
         }
         PipeProgress::Loaded { rows } => {
             return failed(format!("Snowpipe loaded {rows} rows of {} committed", commit.rows));

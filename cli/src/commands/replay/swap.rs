@@ -82,7 +82,7 @@ impl Replay<'_> {
         bus: &str,
     ) -> Outcome {
         self.ask("making the side table", &replay.create()).await?;
-        self.ask("filling the side table", &replay.load(files)?).await?;
+        replay.permit_loaded(&self.ask("filling the side table", &replay.load(files)?).await?)?;
         for row in self.ask("comparing", &replay.compare()).await? {
             let count = |column| read::number(&row, column).map(Some);
             if let Some(partition) = answer.partition(number(&row)?) {

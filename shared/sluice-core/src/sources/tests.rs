@@ -169,9 +169,13 @@ const MISTAKES: [(&str, &str, &str); 62] = [
     ("name: state", "name: id", "column 'id' stands twice, first in line 13"),
     ("name: state", "name: current_date", "Snowflake takes this name for no column"),
     ("name: state", "name: \"a\\0b\"", "must not hold a control character"),
-    ("name: price", "name: strasse}, {type: text, name: straße", "columns 'straße' and 'strasse' (line 15) are one"),
-    ("name: price", "name: i}, {type: text, name: ı", "columns 'ı' and 'i' (line 15) are one"),
-    ("name: price", "name: i\u{307}}, {type: text, name: İ", "column 'İ' must be lower case"),
+    (
+        "name: price",
+        "name: strasse, type: text }\n      - { name: straße",
+        "columns 'straße' and 'strasse' (line 15) are one",
+    ),
+    ("name: price", "name: i, type: text }\n      - { name: ı", "columns 'ı' and 'i' (line 15) are one"),
+    ("name: price", "name: i\u{307}, type: text }\n      - { name: İ", "column 'İ' must be lower case"),
     ("source_name: \"Unit Price\"", "source_name: \"\"", "`source_name` is no name that a source can have"),
     (
         "source_name: \"Unit Price\"",

@@ -29,7 +29,13 @@ fn written(batches: &[RecordBatch]) -> (RecordBatch, Vec<RowGroupMetaData>) {
     for piece in pieces {
         match piece {
             Piece::Bytes(bytes) => file.extend_from_slice(&bytes),
-            Piece::End { rows } => assert_eq!(rows, batches.iter().map(|batch| batch.num_rows() as u64).sum::<u64>()),
+            Piece::End(counts) => {
+                let sum = |count: &dyn Fn(&RecordBatch) -> usize| batches.iter().map(|b| count(b) as u64).sum::<u64>();
+                assert_eq!(counts.rows, sum(&RecordBatch::num_rows));
+                for (at, values) in counts.values.into_iter().enumerate() {
+                    assert_eq!(values, sum(&|batch| batch.num_rows() - batch.column(at).null_count()), "column {at}");
+                }
+            }
         }
     }
     let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(file)).unwrap();

@@ -111,6 +111,7 @@ async fn rows_read_back_as_they_were_written() {
     let [batch] = &batches[..] else { panic!("one batch") };
     let names: Vec<&str> = batch.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
     assert_eq!(names, ["ID", "NAME", "PRICE", "AT", "DAY", "ON"]);
+    assert_eq!(file.values, [2, 1, 1, 1, 1, 1]);
     assert_same(batch.column(0), &Int64Array::from(vec![i64::MIN, 2]));
     assert_same(batch.column(1), &StringArray::from(vec![Some("Ünï"), None]));
     let prices = Decimal128Array::from(vec![Some(largest), None]).with_precision_and_scale(18, 4).unwrap();

@@ -24,7 +24,7 @@ impl Source for Counter<'_> {
         let rows = self.rows - from;
         let body: Vec<u64> = (from..self.rows).collect();
         self.store.put(&path, Bytes::from(serde_json::to_vec(&body).expect("json"))).await?;
-        let file = DataFile { path, rows, bytes: 1, checksum: "c".into() };
+        let file = DataFile { path, rows, bytes: 1, checksum: "c".into(), values: Vec::new() };
         Ok(Extracted { files: vec![file], cursor: Some(Cursor::encode(&self.rows)?), ..Extracted::default() })
     }
 

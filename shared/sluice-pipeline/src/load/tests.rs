@@ -16,6 +16,8 @@ struct OneTable {
     /// Rows that the pipe loads of those committed; `None` until files are submitted.
     piped: Cell<Option<u64>>,
     pipe_loses: u64,
+    /// It loads all rows, but not all of their values.
+    pipe_loses_values: bool,
     /// How long ago the commit was submitted, by the warehouse's clock.
     age: Cell<Duration>,
     /// The pipe never says anything.
@@ -41,7 +43,7 @@ impl Warehouse for OneTable {
         self.faults.call(|| self.prepared.set(true))
     }
 
-    async fn copy(&self, commit: &Commit) -> Result<u64> {
+    async fn copy(&self, commit: &Commit) -> Result<Copied> {
         if let Some((kind, is_final)) = self.refusal {
             let error = Error::new(kind, "the warehouse refuses");
             return Err(if is_final { error.as_final() } else { error });
@@ -51,7 +53,7 @@ impl Warehouse for OneTable {
             if self.ledger.replace(Some(LedgerState::Loaded { rows: commit.rows })).is_none() {
                 self.rows.set(self.rows.get() + commit.rows);
             }
-            commit.rows
+            Copied { rows: commit.rows, merged_away: 0 }
         })
     }
 
@@ -73,6 +75,13 @@ impl Warehouse for OneTable {
             Some(_) if self.denied.get() => PipeProgress::Unread { reason: "Access Denied".into() },
             Some(rows) => PipeProgress::Loaded { rows },
         })
+    }
+
+    async fn compare(&self, _: &Commit) -> Result<()> {
+        match self.pipe_loses_values {
+            true => Err(Error::invalid_data("a column lacks values").as_final()),
+            false => self.faults.call(|| ()),
+        }
     }
 
     async fn settle(&self, _: &Commit, state: &LedgerState) -> Result<()> {
@@ -110,8 +119,14 @@ fn deliver(store: &MemoryStore, warehouse: &OneTable, bus: &MemoryBus) -> Result
 #[test]
 fn a_replayed_delivery_loads_nothing_and_announces_again_with_the_same_id() {
     let (store, warehouse, bus) = (store("copy"), OneTable::default(), MemoryBus::default());
-    assert_eq!(deliver(&store, &warehouse, &bus).expect("a load"), Loaded::Done { rows: 5, already: false });
-    assert_eq!(deliver(&store, &warehouse, &bus).expect("a replay"), Loaded::Done { rows: 5, already: true });
+    assert_eq!(
+        deliver(&store, &warehouse, &bus).expect("a load"),
+        Loaded::Done { rows: 5, merged_away: 0, already: false }
+    );
+    assert_eq!(
+        deliver(&store, &warehouse, &bus).expect("a replay"),
+        Loaded::Done { rows: 5, merged_away: 0, already: true }
+    );
     assert_eq!(warehouse.rows.get(), 5);
     let ids: Vec<_> = bus.announced.borrow().iter().map(|a| a.detail["id"].clone()).collect();
     assert_eq!(ids, ["A.B.C#1", "A.B.C#1"]);
@@ -133,6 +148,17 @@ fn whichever_call_fails_the_next_deliveries_load_once_and_announce() {
                 assert!(!bus.announced.borrow().is_empty(), "{loader}: never announced, call {call}");
             }
         }
+    }
+}
+
+#[test]
+fn a_pipes_load_whose_values_are_not_all_there_fails_for_good() {
+    let warehouse = OneTable { pipe_loses_values: true, ..OneTable::default() };
+    let (store, bus) = (store("snowpipe"), MemoryBus::default());
+    assert!(matches!(deliver(&store, &warehouse, &bus), Ok(Loaded::LookAgain(_))));
+    for known in [false, true] {
+        let (reason, already) = failure(deliver(&store, &warehouse, &bus));
+        assert!(already == known && reason.contains("lacks values"), "{reason}");
     }
 }
 
@@ -189,7 +215,10 @@ fn files_that_a_pipe_may_not_read_are_handed_in_again_and_load_when_it_may() {
     let error = deliver(&store, &warehouse, &bus).expect_err("overdue");
     assert!(error.chain().contains("Access Denied") && !error.is_final(), "{error:?}");
     warehouse.denied.set(false);
-    assert_eq!(deliver(&store, &warehouse, &bus).expect("a load"), Loaded::Done { rows: 5, already: false });
+    assert_eq!(
+        deliver(&store, &warehouse, &bus).expect("a load"),
+        Loaded::Done { rows: 5, merged_away: 0, already: false }
+    );
     assert_eq!(told(&bus).len(), 1);
 }
 
@@ -212,7 +241,10 @@ fn whatever_nobody_called_final_is_delivered_again_and_loads_then() {
         assert_eq!(deliver(&store, &warehouse, &bus).expect_err("not yet").kind(), kind);
         assert!(warehouse.ledger.borrow().is_none() && bus.announced.borrow().is_empty());
         warehouse.refusal = None;
-        assert_eq!(deliver(&store, &warehouse, &bus).expect("a load"), Loaded::Done { rows: 5, already: false });
+        assert_eq!(
+            deliver(&store, &warehouse, &bus).expect("a load"),
+            Loaded::Done { rows: 5, merged_away: 0, already: false }
+        );
     }
 }
 

@@ -299,7 +299,8 @@ fn a_replays_files_go_and_one_that_cannot_be_deleted_keeps_no_other() {
     for key in own.iter().chain(&others) {
         lake.0.borrow_mut().insert(key.clone(), Bytes::new());
     }
-    let file = |path: &String| DataFile { path: path.clone(), rows: 1, bytes: 1, checksum: String::new() };
+    let file =
+        |path: &String| DataFile { path: path.clone(), rows: 1, bytes: 1, checksum: String::new(), values: Vec::new() };
     let files: Vec<DataFile> = own.iter().map(file).collect();
     let left = || block_on(lake.keys("raw/")).expect("keys");
 

@@ -14,8 +14,7 @@ use serde_json::value::RawValue;
 use sluice_core::{
     Cell, Column, ColumnType, Schema,
     contract::{self, Violation},
-    names,
-    number,
+    names, number,
 };
 
 use super::{

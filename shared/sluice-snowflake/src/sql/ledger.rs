@@ -74,7 +74,7 @@ pub fn submit(commit: &Commit) -> String {
         "INSERT INTO {OBSERVABILITY}.LOADS ({COLUMNS})\n\
          SELECT {}\n\
          WHERE NOT EXISTS (SELECT 1 FROM {OBSERVABILITY}.LOADS WHERE {})",
-        values(commit, Status::Submitted, 0),
+        values(commit, Status::Submitted, 0, "NULL"),
         is_commit(&commit.lake_id, &commit.table, commit.sequence)
     )
 }
@@ -293,8 +293,8 @@ pub(crate) fn tables() -> [String; 2] {
 pub(crate) const COLUMNS: &str =
     "LAKE_ID, TABLE_NAME, SEQUENCE, RUN_ID, STATUS, LOADER, ROWS_LOADED, FILES, REASON, LOADED_AT";
 
-/// A commit's ledger row, in the order of [`COLUMNS`].
-pub(crate) fn values(commit: &Commit, status: Status, rows: u64) -> String {
+/// A commit's ledger row, in the order of [`COLUMNS`]. `reason` is an expression.
+pub(crate) fn values(commit: &Commit, status: Status, rows: u64, reason: &str) -> String {
     let loader = match (&commit.reset, commit.loader) {
         (Some(_), _) => RESET,
         (None, Loader::Copy) => "copy",
@@ -302,7 +302,7 @@ pub(crate) fn values(commit: &Commit, status: Status, rows: u64) -> String {
         (None, Loader::Streaming) => "streaming",
     };
     format!(
-        "{}, {}, {}, {}, '{}', '{loader}', {rows}, {}, NULL, SYSDATE()",
+        "{}, {}, {}, {}, '{}', '{loader}', {rows}, {}, {reason}, SYSDATE()",
         quote::literal(&commit.lake_id.0),
         quote::literal(&commit.table.to_string()),
         commit.sequence,

@@ -7,7 +7,7 @@
 //! alone may say that a commit is loaded. The last statement writes it. Whatever fails in between rolls everything back and
 //! reaches the caller with its own code.
 
-use sluice_core::{Commit, DataFile, Disposition, Error, Loader, Result};
+use sluice_core::{Commit, DataFile, Disposition, Error, Loader, Result, commit, port::Row};
 
 use super::{
     OBSERVABILITY, ddl,
@@ -26,6 +26,17 @@ pub const LOOK_AGAIN: &str = "look again";
 
 /// The column of the block's one row.
 pub const RESULT_COLUMN: &str = "anonymous block";
+
+/// How a block's answer begins when it has loaded nothing, because a column's values are not all there; the column's number
+/// follows, from 1.
+const VALUES_DIFFER: &str = "values differ in column ";
+
+/// How the answer begins of a block that has merged rows of one key; the number of rows that the table did not get follows.
+const MERGED_AWAY: &str = "loaded, merged away: ";
+
+/// What the ledger says of it.
+const MERGED_REASON: &str =
+    "CASE WHEN :merged > 0 THEN 'rows merged away, because others of the commit have their key: ' || :merged END";
 
 /// The code that the block raises when the files hold another number of rows than the commit says.
 pub const ROWS_MISMATCH: &str = "-20001";
@@ -83,8 +94,64 @@ pub fn render(commit: &Commit) -> Result<String> {
     Ok(statement)
 }
 
+/// How many rows the block says gave way to others of their key within the commit; `None` when it says nothing of them. An
+/// error when it has loaded nothing, because values are missing or too many.
+pub fn merged_away(commit: &Commit, answer: &[Row]) -> Result<Option<u64>> {
+    let said = answer.first().and_then(|row| row.get(RESULT_COLUMN)).and_then(Option::as_deref).unwrap_or_default();
+    let names = commit.schema.columns().iter().map(|column| column.name.as_str());
+    refuse_differing(said, names).map_err(|error| error.with("table", &commit.table))?;
+    let rows = said.strip_prefix(MERGED_AWAY).map(str::parse).transpose();
+    rows.map_err(|_| Error::internal("the block's answer holds no number of rows").with("answer", said))
+}
+
+/// Fails when the answer says that a column's values differ, and names the column.
+pub fn refuse_differing<'a>(said: &str, mut names: impl Iterator<Item = &'a str>) -> Result<()> {
+    let Some(number) = said.strip_prefix(VALUES_DIFFER) else { return Ok(()) };
+    let name = number.parse::<usize>().ok().and_then(|number| names.nth(number.checked_sub(1)?)).unwrap_or(number);
+    Err(values_differ(name))
+}
+
+fn values_differ(column: &str) -> Error {
+    let message = "the warehouse read another number of values from the files than were written; nothing was merged";
+    let hint = "compare the raw table's column and the file format SLUICE_PARQUET with what the foundation makes; when they \
+                are right, `sluice retry`";
+    Error::invalid_data(message).with("column", column).with_hint(hint).as_final()
+}
+
+/// Asks how the values of a commit that Snowpipe has loaded compare: DIFFERING is the number of a column that has more or
+/// fewer than the commit says, 0 if none has. `None` for a commit that does not count.
+pub fn piped_values(commit: &Commit) -> Option<String> {
+    let differing = first_differing(&column_names(commit), &commit::values(&commit.files)?);
+    Some(format!(
+        "SELECT {differing} AS DIFFERING FROM {} WHERE _SLUICE_RUN_ID = {} AND _SLUICE_SEQUENCE = {}",
+        quote::table(&commit.table),
+        quote::literal(&commit.run_id.0),
+        commit.sequence
+    ))
+}
+
+/// Fails when the answer to [`piped_values`] names a column.
+pub fn refuse_piped(commit: &Commit, answer: &[Row]) -> Result<()> {
+    let number = answer.first().map(|row| sluice_core::port::required(row, "differing")).transpose()?.unwrap_or("0");
+    let names = commit.schema.columns().iter().map(|column| column.name.as_str());
+    match number {
+        "0" => Ok(()),
+        number => {
+            refuse_differing(&format!("{VALUES_DIFFER}{number}"), names).map_err(|e| e.with("table", &commit.table))
+        }
+    }
+}
+
 fn block(commit: &Commit) -> String {
     let is_commit = ledger::is_commit(&commit.lake_id, &commit.table, commit.sequence);
+    let (count_merged, tell_merged, reason) = match merges_rows(commit) {
+        true => (
+            count_merged(commit),
+            format!("  IF (merged > 0) THEN\n    RETURN '{MERGED_AWAY}' || merged;\n  END IF;\n"),
+            MERGED_REASON,
+        ),
+        false => (String::new(), String::new(), "NULL"),
+    };
     format!(
         "DECLARE
   rows_mismatch EXCEPTION ({ROWS_MISMATCH}, 'rows loaded differ from rows committed');
@@ -106,18 +173,63 @@ BEGIN
   IF (loaded <> {rows}) THEN
     RAISE rows_mismatch;
   END IF;
-{apply}  INSERT INTO {OBSERVABILITY}.LOADS ({columns})
-  VALUES ({values});
+{compare}{count_merged}{apply}  INSERT INTO {OBSERVABILITY}.LOADS ({columns})
+  SELECT {values};
   COMMIT;
-  RETURN '{LOADED}';
+{tell_merged}  RETURN '{LOADED}';
 {HANDLER}",
         incoming = incoming(commit),
         claim = lock::claim(commit),
         copies = copies(INCOMING, &commit.files, ORIGIN_METADATA),
         rows = commit.rows,
+        compare = commit::values(&commit.files).map_or_else(String::new, |values| compare_values(
+            INCOMING,
+            &column_names(commit),
+            &values
+        )),
         apply = apply(commit),
         columns = ledger::COLUMNS,
-        values = ledger::values(commit, Status::Loaded, commit.rows),
+        values = ledger::values(commit, Status::Loaded, commit.rows, reason),
+    )
+}
+
+fn column_names(commit: &Commit) -> Vec<String> {
+    commit.schema.columns().iter().map(|column| quote::column(&column.name)).collect()
+}
+
+/// Ends the block when a column of a table has more or fewer values than were written. A column that COPY has met in no file
+/// is NULL without a word.
+pub(crate) fn compare_values(of: &str, names: &[String], values: &[u64]) -> String {
+    let differing = first_differing(names, values);
+    format!(
+        "  LET differing INTEGER := (SELECT {differing} FROM {of});
+  IF (differing > 0) THEN
+    ROLLBACK;
+    RETURN '{VALUES_DIFFER}' || differing;
+  END IF;
+"
+    )
+}
+
+/// The number of the first column that has another count, or 0.
+fn first_differing(names: &[String], values: &[u64]) -> String {
+    let cases = names.iter().zip(values).zip(1..);
+    let cases: String = cases.map(|((name, count), at)| format!(" WHEN COUNT({name}) <> {count} THEN {at}")).collect();
+    format!("CASE{cases} ELSE 0 END")
+}
+
+/// Whether rows of one key become one.
+fn merges_rows(commit: &Commit) -> bool {
+    commit.disposition != Disposition::Append && !commit.key.is_empty() && commit.rows > 0
+}
+
+/// How many rows are left out because another one of the commit has their key.
+fn count_merged(commit: &Commit) -> String {
+    let key: Vec<String> = commit.key.iter().map(|name| quote::column(name)).collect();
+    format!(
+        "  LET merged INTEGER := (SELECT {} - COUNT(*) FROM (SELECT DISTINCT {} FROM {INCOMING}) k);\n",
+        commit.rows,
+        key.join(", ")
     )
 }
 
@@ -318,6 +430,21 @@ pub(crate) mod tests {
     #[test]
     fn a_merge_of_rows_that_never_change_inserts_what_is_absent() {
         check("load_products", &commit("DLT.APPLICATION_DATA.PRODUCTS", 2));
+    }
+
+    #[test]
+    fn a_commit_that_counts_its_values_has_them_compared_before_the_merge() {
+        let mut counted = commit("DLT.APPLICATION_DATA.PRODUCTS", 2);
+        counted.files[0].values = vec![1; 6];
+        assert_eq!(commit::values(&counted.files), None, "one file does not tell");
+        counted.files[1].values = vec![1, 1, 0, 1, 1, 1];
+        check("load_counted", &counted);
+
+        let said = |text: &str| vec![Row::from([(RESULT_COLUMN.to_owned(), Some(text.to_owned()))])];
+        assert_eq!(merged_away(&counted, &said(LOADED)).expect("loaded"), None);
+        assert_eq!(merged_away(&counted, &said("loaded, merged away: 7")).expect("loaded"), Some(7));
+        let error = merged_away(&counted, &said("values differ in column 3")).expect_err("nothing is loaded");
+        assert!(error.is_final() && error.to_string().contains("column=product_name"), "{error}");
     }
 
     #[test]

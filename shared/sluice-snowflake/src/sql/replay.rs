@@ -5,7 +5,7 @@
 //! and one transaction: it finds the differing rows anew, replaces them, and writes the ledger's row. Rows that agree
 //! stay as they are, so that a replay of what is right changes nothing; rows above the ranges are never looked at.
 
-use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId};
+use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId, commit, port::Row};
 
 use super::{
     OBSERVABILITY, ddl,
@@ -84,14 +84,27 @@ BEGIN
   IF (loaded <> {rows}) THEN
     RAISE rows_mismatch;
   END IF;
-  COMMIT;
+{compare}  COMMIT;
   RETURN '{loaded}';
 {handler}",
             mismatch = load::ROWS_MISMATCH,
             copies = load::copies(&side, files, ""),
+            compare = commit::values(files).map_or_else(String::new, |values| load::compare_values(
+                &side,
+                &self.columns(),
+                &values
+            )),
             loaded = load::LOADED,
             handler = load::HANDLER,
         ))
+    }
+
+    /// Fails when the block's answer says that the side table lacks values of a file.
+    pub fn permit_loaded(&self, answer: &[Row]) -> Result<()> {
+        let said = answer.first().and_then(|row| row.get(load::RESULT_COLUMN)).and_then(Option::as_deref);
+        let names = self.columns();
+        load::refuse_differing(said.unwrap_or_default(), names.iter().map(String::as_str))
+            .map_err(|error| error.with("table", &self.table.table))
     }
 
     /// How side table and live table compare: NUMBER (a partition), ARCHIVED and HELD (offsets), ONLY_ARCHIVED, ONLY_HELD,
@@ -262,7 +275,10 @@ mod tests {
     }
 
     fn file() -> DataFile {
-        let file = serde_json::json!({"path": "raw/x/part-00000.parquet", "rows": 4, "bytes": 1, "checksum": "x"});
+        let file = serde_json::json!({
+            "path": "raw/x/part-00000.parquet", "rows": 4, "bytes": 1, "checksum": "x",
+            "values": [4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4]
+        });
         serde_json::from_value(file).expect("a file")
     }
 

@@ -18,7 +18,7 @@ fn table() -> TableId {
 }
 
 fn file(path: &str) -> DataFile {
-    DataFile { path: path.into(), rows: 1, bytes: 9, checksum: "x".into() }
+    DataFile { path: path.into(), rows: 1, bytes: 9, checksum: "x".into(), values: Vec::new() }
 }
 
 #[tokio::test]

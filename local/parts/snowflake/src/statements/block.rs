@@ -175,7 +175,8 @@ impl Run<'_, '_> {
                 }
                 Step::Copy(copy) => copy.run(self.session)?,
                 Step::Sql(statement) => {
-                    let changed = self.session.sql(statement)?;
+                    let bound = self.bound(statement);
+                    let changed = self.session.sql(&bound)?;
                     let count = changed.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten();
                     self.variables.insert("SQLROWCOUNT".to_owned(), count);
                 }
@@ -194,12 +195,30 @@ impl Run<'_, '_> {
         failure.cloned().unwrap_or_else(|| Failure::unsupported("RAISE of an exception that is not declared"))
     }
 
-    /// The value of an expression, in which a variable stands for its value.
+    /// The value of an expression, in which a variable stands for its value; in a query a bare name is a column's.
     fn value(&mut self, expression: &[Token]) -> Result<Option<String>, Failure> {
-        let expression: Vec<Token> = expression.iter().map(|token| self.substitute(token)).collect();
+        let expression: Vec<Token> = match expression {
+            [open, select, ..] if open.is("(") && select.is("SELECT") => self.bound(expression),
+            _ => expression.iter().map(|token| self.substitute(token)).collect(),
+        };
         let sql = translate::to_duckdb(&expression, self.session)?;
         let answer = self.session.read(&expression, &format!("SELECT {sql}"))?;
         Ok(answer.rows.into_iter().next().and_then(|row| row.into_iter().next()).flatten())
+    }
+
+    /// A statement in which `:variable` stands for its value.
+    fn bound(&self, statement: &[Token]) -> Vec<Token> {
+        let mut bound = Vec::with_capacity(statement.len());
+        let mut tokens = statement.iter().peekable();
+        while let Some(token) = tokens.next() {
+            match tokens.peek() {
+                Some(Token::Word(word)) if token.is(":") && self.variables.contains_key(word) => {
+                    bound.extend(tokens.next().map(|variable| self.substitute(variable)));
+                }
+                _ => bound.push(token.clone()),
+            }
+        }
+        bound
     }
 
     fn substitute(&self, token: &Token) -> Token {

@@ -8,7 +8,10 @@ use super::{
     tokens::{Cursor, Token, name, name_in},
 };
 
-const KEYWORDS: [&str; 44] = [
+const KEYWORDS: [&str; 45] = [
+    "CASE",
+    "ELSE",
+    "END",
     "SELECT",
     "FROM",
     "WHERE",
@@ -40,11 +43,9 @@ const KEYWORDS: [&str; 44] = [
     "MERGE",
     "USING",
     "ON",
-    "CASE",
     "WHEN",
     "MATCHED",
     "THEN",
-    "END",
     "TRUE",
     "FALSE",
     "EXISTS",

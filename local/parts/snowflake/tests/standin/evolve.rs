@@ -9,8 +9,9 @@ use extract_postgres::{config::Config, handler};
 use load_commits::warehouse::{Shapes, Snowflake};
 use sluice_core::{
     Column, Commit, Error, Kind, LakeId, Result, Schema, Secret, Sources, Table,
+    drift::Action,
     event::Announcement,
-    extract::Outcome,
+    extract::{ExtractRequest, Outcome},
     lake,
     port::{Bus, Later, Row, Secrets, Statements},
     sources::Source,
@@ -65,19 +66,19 @@ impl<S: Statements> Statements for Crash<S> {
     }
 }
 
-struct Loader<'a> {
+pub struct Loader<'a> {
     warehouse: &'a Warehouse,
     bus: Announced,
     contract: Schema,
 }
 
 impl<'a> Loader<'a> {
-    fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
+    pub fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
         Loader { warehouse, bus: Announced::default(), contract: contract.columns.clone() }
     }
 
     /// One delivery to a fresh instance of the function, whose given statement is lost.
-    async fn deliver(&self, commit: &Commit, crash: Option<(usize, bool)>) -> Result<Loaded> {
+    pub async fn deliver(&self, commit: &Commit, crash: Option<(usize, bool)>) -> Result<Loaded> {
         self.warehouse.put_object(&lake::log_key(&commit.table, commit.sequence), commit.encode()?);
         let statements = Crash {
             inner: self.warehouse.sql(),
@@ -93,13 +94,13 @@ impl<'a> Loader<'a> {
         load::commit(&self.warehouse.lake(), &warehouse, &self.bus, &lake, &at, PATIENCE).await
     }
 
-    async fn loads(&self, commit: &Commit) {
+    pub async fn loads(&self, commit: &Commit) {
         let loaded = self.deliver(commit, None).await.expect("a delivery");
-        assert_eq!(loaded, Loaded::Done { rows: commit.rows, already: false });
+        assert_eq!(loaded, Loaded::Done { rows: commit.rows, merged_away: 0, already: false });
     }
 }
 
-fn product(id: u64, more: &str) -> String {
+pub fn product(id: u64, more: &str) -> String {
     format!(
         "SELECT {id}::BIGINT AS audit_id, 1::BIGINT AS product_id, 'a' AS product_name, \
          1.5::DECIMAL(18,4) AS price_usd, 'INSERT' AS operation, TIMESTAMP '2026-01-01 00:00:00' AS valid_ts{more}"
@@ -114,7 +115,7 @@ fn with_column(mut commit: Commit, name: &str, column_type: &str) -> Commit {
     commit
 }
 
-fn products() -> Table {
+pub fn products() -> Table {
     sources().table(&PRODUCTS.parse().expect("a name")).expect("a shipped table").clone()
 }
 
@@ -322,5 +323,28 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
                 FROM DLT__APPLICATION_DATA.SUPPLIERS ORDER BY SUPPLIER_ID";
     assert_eq!(warehouse.column(rows).await, ["1 Ann 9.5 -", "2 Bob - -", "3 Cy 12345678.9 CY"]);
     assert_eq!(deps.bus.0.borrow().iter().map(|a| a.detail_type).collect::<Vec<_>>(), ["DriftDetected"]);
+
+    // Two columns that are one in the warehouse, and one whose name is not lower case.
+    let more = "ALTER TABLE suppliers ADD strasse text, ADD \"straße\" text, ADD \"createdAt\" int, DROP country";
+    database.run(more).await;
+    database.run("INSERT INTO suppliers (name, strasse, \"straße\") VALUES ('Di', 'one', 'two')").await;
+    let evolved = hour().await;
+    assert_eq!(evolved.schema.fingerprint(), "supplier_id:bigint,name:text,rating:decimal(9,1),strasse:text");
+    let left_out = evolved.drift.iter().filter(|change| change.action == Action::Ignored);
+    assert_eq!(left_out.map(|change| change.column.as_str()).collect::<Vec<_>>(), ["straße", "createdAt"]);
+    let rows = "SELECT STRASSE FROM DLT__APPLICATION_DATA.SUPPLIERS WHERE SUPPLIER_ID = 4";
+    assert_eq!(warehouse.column(rows).await, ["one"]);
+
+    // A column comes back with a type that the raw table's column cannot get: no commit, and all goes on once it is gone.
+    database.run("ALTER TABLE suppliers ADD country int").await;
+    database.run("INSERT INTO suppliers (name, country) VALUES ('Ed', 49)").await;
+    let time = "2026-10-05T01:15:00Z".parse().expect("a time");
+    let request = ExtractRequest::scheduled(added.table.clone(), time);
+    let invocation = Invocation::new("request", Duration::from_secs(60));
+    let error = handler::handle(request, &invocation, &deps).await.expect_err("a text is kept");
+    assert_eq!(error.kind(), Kind::SchemaMismatch);
+    assert!(error.to_string().contains("'country'"), "{error}");
+    database.run("ALTER TABLE suppliers DROP country").await;
+    assert_eq!(hour().await.sequence, evolved.sequence.next(), "nothing was committed meanwhile");
     database.run(&format!("DROP SCHEMA {} CASCADE", database.schema)).await;
 }

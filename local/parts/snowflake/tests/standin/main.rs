@@ -12,3 +12,4 @@ mod statements;
 mod streaming;
 mod support;
 mod topics;
+mod values;

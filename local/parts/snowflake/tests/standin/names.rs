@@ -90,12 +90,30 @@ fn columns() -> (Vec<Column>, usize) {
     (columns, refused)
 }
 
-fn table(name: &str, source: serde_json::Value, columns: &[Column]) -> Table {
-    let loader = if source["kind"] == "kafka" { "streaming" } else { "copy" };
-    serde_json::from_value(serde_json::json!({
-        "table": name, "description": "d", "source": source, "loader": loader, "disposition": "append", "columns": columns,
-    }))
-    .expect("a table")
+/// A table that COPY fills and one that a topic fills, with these columns, whatever the judge would say of them.
+fn sources(columns: &[Column]) -> Sources {
+    const ENTRIES: &str = "
+tables:
+  - table: DLT.APPLICATION_DATA.NAMES
+    description: d
+    source: { kind: currencies }
+    loader: copy
+    disposition: append
+    columns: [{ name: a, type: text }]
+  - table: STREAMING.PUBLIC.NAMES
+    description: d
+    source: { kind: kafka, topic: names }
+    loader: streaming
+    disposition: append
+    key: [a]
+    columns: [{ name: a, type: text, required: true }]
+";
+    let mut sources = Sources::parse(ENTRIES).expect("valid sources");
+    for table in &mut sources.tables {
+        table.columns = Schema(columns.to_vec());
+        table.key.clear();
+    }
+    sources
 }
 
 /// What each column of the table's only row holds, by the column's name.
@@ -111,15 +129,13 @@ async fn a_name_is_refused_or_its_values_arrive_by_copy_and_by_stream() {
     let (columns, refused) = columns();
     assert!(columns.len() > 250 && refused > 20, "{} taken, {refused} refused", columns.len());
     let expected: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
-    let copied = table("DLT.APPLICATION_DATA.NAMES", serde_json::json!({"kind": "currencies"}), &columns);
-    let streamed = table("STREAMING.PUBLIC.NAMES", serde_json::json!({"kind": "kafka", "topic": "names"}), &columns);
-    let sources = Sources { tables: vec![copied.clone(), streamed] };
+    let sources = sources(&columns);
     let warehouse = Warehouse::empty().await;
     for statement in ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
         warehouse.run(&statement).await.expect("a statement of the foundation");
     }
 
-    let commit = extracted(&warehouse, &copied).await;
+    let commit = extracted(&warehouse, &sources.tables[0]).await;
     assert_eq!(warehouse.load(&commit).await.expect("a load"), "loaded");
     assert_eq!(held(&warehouse, "DLT__APPLICATION_DATA", &columns).await, expected);
 
@@ -142,7 +158,9 @@ async fn extracted(warehouse: &Warehouse, table: &Table) -> Commit {
         "loader": table.loader, "disposition": table.disposition, "key": table.key, "schema": table.columns,
         "schema_fingerprint": "", "rows": 1, "files": files, "scheduled_at": time, "committed_at": time
     });
-    serde_json::from_value(commit).expect("a commit")
+    let commit: Commit = serde_json::from_value(commit).expect("a commit");
+    assert_eq!(commit.files[0].values, vec![1; table.columns.columns().len()]);
+    commit
 }
 
 /// Streams one record, in which each field holds its own name.
@@ -181,11 +199,9 @@ async fn the_warehouse_refuses_what_the_rule_of_names_keeps_from_it() {
     let warehouse = Warehouse::founded().await;
     for name in ["current_date", "localtime", "current_user"] {
         assert!(names::refusal(name).is_some(), "{name}");
-        let column = Schema(vec![Column::optional(name, ColumnType::Text)]);
-        let table = table("DLT.APPLICATION_DATA.REFUSED", serde_json::json!({"kind": "currencies"}), column.columns());
-        let sources = Sources { tables: vec![table] };
+        let sources = sources(&[Column::optional(name, ColumnType::Text)]);
         let create = ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET);
-        let create = create.iter().find(|statement| statement.contains("REFUSED (")).expect("a table");
+        let create = create.iter().find(|statement| statement.contains("APPLICATION_DATA.NAMES (")).expect("a table");
         assert!(warehouse.run(create).await.is_err(), "{name} became a column");
         let add = format!(
             "ALTER TABLE DLT.APPLICATION_DATA.PRODUCTS ADD COLUMN IF NOT EXISTS \"{}\" VARCHAR",

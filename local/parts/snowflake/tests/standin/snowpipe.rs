@@ -18,7 +18,7 @@ fn rate(code: &str) -> String {
 }
 
 fn file(path: &str) -> DataFile {
-    DataFile { path: path.into(), rows: 1, bytes: 1, checksum: "x".into() }
+    DataFile { path: path.into(), rows: 1, bytes: 1, checksum: "x".into(), values: Vec::new() }
 }
 
 #[tokio::test]
