@@ -109,7 +109,7 @@ impl Topic {
         let validator = validator.map_err(|error| {
             Error::config("the topic's schema is no JSON schema").with("topic", name).because(error.to_string())
         })?;
-        let is_text = |column: &Column| column.name == EVENT_ID && column.column_type == ColumnType::Text;
+        let is_text = |column: &Column| column.source() == EVENT_ID && column.column_type == ColumnType::Text;
         if !columns.columns().iter().any(is_text) {
             return Err(
                 Error::config("the column event_id must be a text to take the ids of events").with("topic", name)
