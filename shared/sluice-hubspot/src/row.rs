@@ -143,7 +143,7 @@ pub(crate) fn consumed(columns: &Schema, record: &Record, survivor: &Row) -> Vec
 /// have a value takes the time at which it was missed, or its type's smallest value.
 pub(crate) fn vanished(columns: &Schema, id: i64, noticed: i64) -> Row {
     let days = DateTime::from_timestamp_micros(noticed).map_or(0, |time| time.date_naive().to_epoch_days());
-    let value = |column: &Column| match (column.name.as_str(), column.column_type) {
+    let value = |column: &Column| match (column.source(), column.column_type) {
         ("id", _) => Owned::Bigint(id),
         ("archived", _) => Owned::Boolean(true),
         (MODIFIED, _) => Owned::Timestamp(noticed),
