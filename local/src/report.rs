@@ -137,7 +137,8 @@ async fn mart(warehouse: &Standin) -> Result<()> {
         .await?;
     println!("\n  {:<10} {:<28} {:>9} {:>7} {:>16} {:>16}", "customer", "name", "purchases", "items", "USD", "GBP");
     for row in top {
-        let text = |i: usize| row.get(i).cloned().flatten().unwrap_or_default();
+        // A customer whose lines have no rate has no pounds.
+        let text = |i: usize| row.get(i).cloned().flatten().unwrap_or_else(|| "NULL".to_owned());
         let name: String = text(1).chars().take(28).collect();
         println!("  {:<10} {name:<28} {:>9} {:>7} {:>16} {:>16}", text(0), text(2), text(3), text(4), text(5));
     }
