@@ -101,7 +101,7 @@ async fn a_rotated_password_is_read_again_and_a_wrong_one_is_an_auth_error() {
         let secret = Some("kafka".to_owned());
         let config = KafkaConfig { secret, ..config(&front, SecurityProtocol::SaslSsl, mechanism) };
         let produced = async |secrets: Rotated| {
-            let cluster = Cluster::new(config.clone(), secrets, Duration::from_secs(4));
+            let cluster = Cluster::new(config.clone(), secrets, Duration::from_secs(15));
             // The topic is not there: whoever learns that has been let in.
             cluster.produce("no-such-topic", Vec::new()).await.expect_err("no topic").kind()
         };
