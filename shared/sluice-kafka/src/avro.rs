@@ -11,7 +11,10 @@ use apache_avro::{Schema, schema_compatibility::SchemaCompatibility, to_avro_dat
 use bytes::Bytes;
 use sluice_core::{Error, Result};
 
-use crate::datum::{self, Layout, quoted};
+use crate::{
+    datum::{self, quoted},
+    layout::Layout,
+};
 
 /// The wire format's first byte.
 const MAGIC: u8 = 0;

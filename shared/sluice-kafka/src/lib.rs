@@ -13,6 +13,7 @@ mod error;
 mod event;
 mod formats;
 mod headers;
+mod layout;
 mod partitioner;
 mod producer;
 mod registry;
