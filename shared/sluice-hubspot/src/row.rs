@@ -272,6 +272,24 @@ mod tests {
     }
 
     #[test]
+    fn a_column_takes_the_property_that_its_source_name_says() {
+        let columns: Schema = serde_json::from_value(json!([
+            {"name": "contact_id", "source_name": "id", "type": "bigint"},
+            {"name": "born", "source_name": "birthday", "type": "date"},
+            {"name": "birthday", "source_name": "email", "type": "text"},
+            {"name": "changed", "source_name": "lastmodifieddate", "type": "timestamp"},
+        ]))
+        .expect("columns");
+        let row = decode(&columns, &record(|_| {})).expect("a row");
+        let expected = [Cell::Bigint(7), Cell::Date(11_016), Cell::Text("a@b.c"), Cell::Timestamp(AT)];
+        assert_eq!(row.cells(), expected);
+        let unfit = decode(&columns, &record(|r| r["properties"]["birthday"] = json!("29 Feb"))).expect_err("no date");
+        assert_eq!((unfit.reason.as_str(), &unfit.original["born"]), ("born: is not a date", &json!("29 Feb")));
+        let buried = consumed(&columns, &record(|_| {}), &row);
+        assert_eq!(buried[0].cells()[0], Cell::Bigint(3), "{:?}", buried[0]);
+    }
+
+    #[test]
     fn a_number_property_is_read_by_the_one_rule_of_numbers() {
         for (text, expected) in [("12", 12), ("12.0", 12), ("1.2E7", 12_000_000), (" 5 ", 5), ("-0", 0)] {
             let row = decode(&columns(), &record(|r| r["properties"]["visits"] = json!(text))).expect("a row");
