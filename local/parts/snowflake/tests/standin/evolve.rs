@@ -325,26 +325,30 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
     assert_eq!(deps.bus.0.borrow().iter().map(|a| a.detail_type).collect::<Vec<_>>(), ["DriftDetected"]);
 
     // Two columns that are one in the warehouse, and one whose name is not lower case.
-    let more = "ALTER TABLE suppliers ADD strasse text, ADD \"straße\" text, ADD \"createdAt\" int, DROP country";
+    let more = "ALTER TABLE suppliers ADD strasse text, ADD \"straße\" text, ADD \"createdAt\" int, ADD stock int, DROP country";
     database.run(more).await;
     database.run("INSERT INTO suppliers (name, strasse, \"straße\") VALUES ('Di', 'one', 'two')").await;
     let evolved = hour().await;
-    assert_eq!(evolved.schema.fingerprint(), "supplier_id:bigint,name:text,rating:decimal(9,1),strasse:text");
+    let columns = "supplier_id:bigint,name:text,rating:decimal(9,1),strasse:text,stock:bigint";
+    assert_eq!(evolved.schema.fingerprint(), columns);
     let left_out = evolved.drift.iter().filter(|change| change.action == Action::Ignored);
     assert_eq!(left_out.map(|change| change.column.as_str()).collect::<Vec<_>>(), ["straße", "createdAt"]);
     let rows = "SELECT STRASSE FROM DLT__APPLICATION_DATA.SUPPLIERS WHERE SUPPLIER_ID = 4";
     assert_eq!(warehouse.column(rows).await, ["one"]);
 
-    // A column comes back with a type that the raw table's column cannot get: no commit, and all goes on once it is gone.
-    database.run("ALTER TABLE suppliers ADD country int").await;
-    database.run("INSERT INTO suppliers (name, country) VALUES ('Ed', 49)").await;
+    // A number goes, and comes back as a text: no commit, and all goes on once it is gone again.
+    database.run("ALTER TABLE suppliers DROP stock").await;
+    database.run("INSERT INTO suppliers (name) VALUES ('Ed')").await;
+    let without = hour().await;
+    database.run("ALTER TABLE suppliers ADD stock text").await;
+    database.run("INSERT INTO suppliers (name, stock) VALUES ('Fe', 'many')").await;
     let time = "2026-10-05T01:15:00Z".parse().expect("a time");
     let request = ExtractRequest::scheduled(added.table.clone(), time);
     let invocation = Invocation::new("request", Duration::from_secs(60));
-    let error = handler::handle(request, &invocation, &deps).await.expect_err("a text is kept");
+    let error = handler::handle(request, &invocation, &deps).await.expect_err("the raw table keeps a number");
     assert_eq!(error.kind(), Kind::SchemaMismatch);
-    assert!(error.to_string().contains("'country'"), "{error}");
-    database.run("ALTER TABLE suppliers DROP country").await;
-    assert_eq!(hour().await.sequence, evolved.sequence.next(), "nothing was committed meanwhile");
+    assert!(error.to_string().contains("'stock'"), "{error}");
+    database.run("ALTER TABLE suppliers DROP stock").await;
+    assert_eq!(hour().await.sequence, without.sequence.next(), "nothing was committed meanwhile");
     database.run(&format!("DROP SCHEMA {} CASCADE", database.schema)).await;
 }

@@ -127,7 +127,7 @@ fn event() -> String {
         record("orders", 7, &unknown),
         record("orders", 9, b"{\"order_id\": \"in JSON\"}"),
         record("orders", 12, &order("00000000-0000-4000-8000-000000000001", -1_000, 0)),
-        record("orders", 13, &order("00000000-0000-4000-8000-000000000002", 5, 0)),
+        record("orders", 13, &order("00000000-0000-4000-8000-000000000002", 10, 0)),
     ];
     let clicks = [record("clicks", 0, br#"{"id":"c1","page":"/\u00e9","millis":7}"#), record("clicks", 1, b"not JSON")];
     serde_json::json!({"eventSource": "SelfManagedKafka", "bootstrapServers": "b:9092",
