@@ -258,6 +258,7 @@ def counted(verdict, session, blocks):
     found = session.block(load, [product(1, "a", 1), product(2, "b", 2)])
     verdict.equal("a column with more values than were written", found, "values differ in column 3")
     verdict.equal("leaves no rows", session.number(f"SELECT COUNT(*) FROM {PRODUCTS}"), 0)
+    unclaim(session)  # One of the emulators has no transactions to roll back, see above.
     found = session.block(load, [product(1, "a", 1), product(1, None, 2)])
     verdict.equal("rows of one key become one", found, "loaded, merged away: 1")
     told = session.run(f"SELECT ROWS_LOADED, REASON FROM {LOADS}")

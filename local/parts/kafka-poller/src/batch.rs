@@ -113,8 +113,10 @@ fn read_batch(base: i64, body: &[u8], from: i64, batches: &mut Batches) -> Resul
 }
 
 type Headers = Vec<(String, Option<Vec<u8>>)>;
+/// A record's key, value and headers.
+type Parts = (Option<Vec<u8>>, Option<Vec<u8>>, Headers);
 
-fn read_content(record: &mut Fields<'_>) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>, Headers)> {
+fn read_content(record: &mut Fields<'_>) -> Result<Parts> {
     let (key, value) = (sized(record)?, sized(record)?);
     let mut headers = Headers::new();
     for _ in 0..varint(record)? {
