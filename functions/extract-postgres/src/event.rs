@@ -24,7 +24,7 @@ pub enum Answer {
 /// Reads a message's body.
 pub fn parse(body: &str) -> Result<SplitMessage> {
     serde_json::from_str(body)
-        .map_err(|error| Error::invalid_data("the message is not about a divided read").because(error))
+        .map_err(|error| Error::invalid_data("the message is not about a divided read").because(error).as_final())
 }
 
 #[cfg(test)]

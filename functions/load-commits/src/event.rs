@@ -70,7 +70,7 @@ pub fn parse(body: &str) -> Result<Work> {
         key: String,
     }
 
-    let unknown = || Error::invalid_data("the message is neither an S3 notification nor one of ours");
+    let unknown = || Error::invalid_data("the message is neither an S3 notification nor one of ours").as_final();
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Notification { records } => {
             let keys = records.into_iter().map(|record| lake::decode_event_key(&record.s3.object.key));
@@ -86,8 +86,9 @@ pub fn parse(body: &str) -> Result<Work> {
 }
 
 fn commit_ref(key: &str) -> Result<CommitRef> {
-    let (table, sequence) = lake::parse_log_key(key)
-        .ok_or_else(|| Error::invalid_data("the notified object is not a commit of a table's log").with("key", key))?;
+    let (table, sequence) = lake::parse_log_key(key).ok_or_else(|| {
+        Error::invalid_data("the notified object is not a commit of a table's log").with("key", key).as_final()
+    })?;
     Ok(CommitRef { table, sequence })
 }
 
