@@ -8,7 +8,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>
-	@$(MAKE) --no-print-directory -j2 build demo-tools
+	@$(MAKE) --no-print-directory -j2 build-demo demo-tools
 	@$(LOCAL) demo --scale $(SCALE) $(if $(DATA),--data $(DATA))
 
 up: ## start the platform with a shop to buy in, and leave it running until Ctrl-C; SCALE=<factor>
@@ -21,6 +21,9 @@ test: ## run every test
 
 build: native ## compile everything, one tree for functions, local parts and tests
 	@cargo build --release --workspace --bins
+
+build-demo: native
+	@cargo build --release --bins
 
 check: native ## formatting, lints, the template
 	cargo fmt --all --check
@@ -65,4 +68,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build check bench storm invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools
