@@ -131,8 +131,13 @@ impl Commit {
         serde_json::to_vec_pretty(self).map_err(|error| Error::internal("cannot encode a commit").because(error))
     }
 
-    /// Reads a commit and checks what a reader relies on: the version, the row counts, the place of its files.
+    /// Reads a commit and checks what a reader relies on: the version, the row counts, the place of its files. A commit is
+    /// never written twice, so one that this build cannot read it never will.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
+        Self::read(bytes).map_err(Error::as_final)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Version {
             format_version: u32,
@@ -227,7 +232,7 @@ mod tests {
             (&|v| v["reset"] = serde_json::json!({"to": 1, "by": "b", "reason": "r"}), "a reset"),
         ] {
             let error = Commit::decode(&bytes(change)).expect_err("an invalid commit");
-            assert!(error.chain().contains(part), "{error:?} does not mention {part}");
+            assert!(error.chain().contains(part) && error.is_final(), "{error:?} does not mention {part}");
         }
     }
 }

@@ -29,7 +29,7 @@ impl Slice {
 
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T> {
         T::deserialize(&self.0)
-            .map_err(|error| Error::invalid_data("a part's share does not fit this source").because(error))
+            .map_err(|error| Error::invalid_data("a part's share does not fit this source").because(error).as_final())
     }
 }
 

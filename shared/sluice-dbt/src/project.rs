@@ -116,9 +116,10 @@ impl<W: Statements + Submissions, S: ObjectStore> Jobs for DbtProject<'_, W, S> 
     }
 }
 
-/// Whether the warehouse has understood and has no such thing, as against being away or not letting us in.
+/// Whether the warehouse has understood and has no such thing, as against being away, not letting us in, or an answer of
+/// which a part is lost.
 fn is_refusal(error: &Error) -> bool {
-    matches!(error.kind(), Kind::NotFound | Kind::InvalidData)
+    error.kind() == Kind::NotFound || error.is_final()
 }
 
 /// A run that fails does not fail its statement: the one row of the answer says how it went.

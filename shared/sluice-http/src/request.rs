@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Serialize, de::DeserializeOwned};
-use sluice_core::{Error, Result, Secret};
+use sluice_core::{Error, Result, Retry, Secret};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -197,13 +197,15 @@ impl Response {
     /// The body as JSON of a known shape. The error names the shape's problem and place, not the content.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let problem = match error.classify() {
-                serde_json::error::Category::Eof => "ends too early",
-                serde_json::error::Category::Syntax => "is not JSON",
-                serde_json::error::Category::Data => "has an unexpected shape",
-                serde_json::error::Category::Io => "cannot be read",
+            // What is no JSON comes from something between us and the API, or is not all of it: another time it is whole.
+            let (problem, retry) = match error.classify() {
+                serde_json::error::Category::Eof => ("ends too early", Retry::Exhausted),
+                serde_json::error::Category::Syntax => ("is not JSON", Retry::Exhausted),
+                serde_json::error::Category::Data => ("has an unexpected shape", Retry::Permanent),
+                serde_json::error::Category::Io => ("cannot be read", Retry::Exhausted),
             };
             Error::invalid_data(format!("the answer's body {problem}"))
+                .with_retry(retry)
                 .with("line", error.line())
                 .with("column", error.column())
                 .with("body_bytes", self.body.len())
@@ -287,14 +289,15 @@ mod tests {
 
     #[test]
     fn a_body_of_another_shape_is_named_without_its_content() {
-        for (body, problem) in [
-            ("<html>s3cret</html>", "is not JSON"),
-            ("{\"a\": \"s3cr", "ends too early"),
-            ("[\"s3cret\"]", "has an unexpected shape"),
+        for (body, problem, retry) in [
+            ("<html>s3cret</html>", "is not JSON", Retry::Exhausted),
+            ("{\"a\": \"s3cr", "ends too early", Retry::Exhausted),
+            ("[\"s3cret\"]", "has an unexpected shape", Retry::Permanent),
         ] {
             let error = Response::new(200, body).json::<std::collections::BTreeMap<String, u8>>().expect_err(body);
             let text = error.chain();
             assert!(text.contains(problem) && !text.contains("s3cr"), "{text}");
+            assert_eq!((error.retry(), error.is_final()), (retry, false), "{body}");
         }
     }
 }

@@ -100,14 +100,14 @@ pub async fn compare(
                 );
                 facts.insert("comparison_stopped_by".into(), error.kind().as_str().into());
                 match error.kind() {
-                    // The list no longer knows where it was left.
-                    Kind::InvalidData | Kind::NotFound => position.comparison = None,
+                    _ if !error.is_final() => {}
                     // It is not what it is documented to be, or of another account: a later one may be right.
                     Kind::SchemaMismatch | Kind::Conflict => {
                         (position.compared, position.comparison) = (Some(now), None);
                         run.gone.clear();
                     }
-                    _ => {}
+                    // The list no longer knows where it was left.
+                    _ => position.comparison = None,
                 }
             }
         }
@@ -162,7 +162,9 @@ impl Run<'_> {
             for record in &page.results {
                 let id = record.id.parse().ok().filter(|id| *id > last);
                 let Some(id) = id else {
-                    return Err(Error::new(Kind::SchemaMismatch, "the list of contacts is not in the order of ids"));
+                    return Err(
+                        Error::new(Kind::SchemaMismatch, "the list of contacts is not in the order of ids").as_final()
+                    );
                 };
                 last = id;
                 listed.insert(id);
@@ -177,7 +179,7 @@ impl Run<'_> {
             }
             let Some(next) = next else { return Ok(true) };
             if next == comparison.after {
-                return Err(Error::new(Kind::SchemaMismatch, "the list of contacts does not go on"));
+                return Err(Error::new(Kind::SchemaMismatch, "the list of contacts does not go on").as_final());
             }
             (comparison.after, comparison.last_id) = (next.to_owned(), last);
         }
@@ -214,7 +216,7 @@ impl Run<'_> {
         }
         if self.gone.len() > self.most_gone {
             let message = "very many contacts are gone; none is buried, as the token may be another account's";
-            return Err(Error::new(Kind::Conflict, message).with("gone", self.gone.len()));
+            return Err(Error::new(Kind::Conflict, message).with("gone", self.gone.len()).as_final());
         }
         Ok(())
     }

@@ -18,6 +18,10 @@ const MIGRATION: u16 = 477;
 /// HubSpot asks for at least this long after a 423.
 const LOCKED: Duration = Duration::from_secs(2);
 
+/// The API's own words for a request that it understood and that names something it does not have, or no longer: a place in
+/// a list among them. Other refusals may come from something between us and the API.
+const REFUSED: [u16; 4] = [400, 404, 410, 422];
+
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Refusal {
@@ -42,6 +46,9 @@ pub(crate) fn classify(response: &Response, attempted: &str) -> Result<()> {
         _ => by_status(response, "HubSpot did not do what was asked"),
     };
     let mut error = error.with("attempted", attempted).with("status", response.status);
+    if REFUSED.contains(&response.status) {
+        error = error.as_final();
+    }
     for (key, word) in
         [("category", &refusal.category), ("policy", &refusal.policy_name), ("correlation_id", &refusal.correlation_id)]
     {
@@ -110,6 +117,15 @@ mod tests {
             let found = found.map(|error| (error.kind(), error.retry(), error.retry_after()));
             assert_eq!(found, expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn only_a_request_that_hubspot_understood_and_refused_is_final() {
+        let finals: Vec<u16> = [200, 400, 401, 403, 404, 405, 407, 410, 413, 422, 423, 429, 451, 477, 500, 503]
+            .into_iter()
+            .filter(|status| classify(&Response::new(*status, "<html>"), "search").is_err_and(|error| error.is_final()))
+            .collect();
+        assert_eq!(finals, [400, 404, 410, 422]);
     }
 
     #[test]

@@ -230,8 +230,7 @@ impl Run<'_> {
         let fresh = Sweep { after: String::new(), started: self.now, found: self.standing.archived.clone() };
         let mut sweep = self.standing.sweep.clone().unwrap_or_else(|| fresh.clone());
         let mut end = self.sweep(&mut sweep).await;
-        let refused = |error: &Error| matches!(error.kind(), Kind::InvalidData | Kind::NotFound);
-        if self.lists == 0 && self.standing.sweep.is_some() && end.as_ref().is_err_and(refused) {
+        if self.lists == 0 && self.standing.sweep.is_some() && end.as_ref().is_err_and(Error::is_final) {
             // The list no longer knows where the last run left it.
             sweep = fresh;
             end = self.sweep(&mut sweep).await;

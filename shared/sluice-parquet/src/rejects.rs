@@ -49,7 +49,8 @@ impl RejectFile {
             return Err(Error::invalid_data(format!(
                 "{} rows broke the table's contract, more than one run keeps; compare the contract with the source",
                 self.rows
-            )));
+            ))
+            .as_final());
         }
         Ok(())
     }

@@ -167,11 +167,8 @@ pub async fn commit(
     Ok(outcome)
 }
 
-/// A commit is never written twice, so one that cannot be read never will be.
 async fn readable(store: &impl ObjectStore, lake: &LakeId, at: &CommitRef) -> Result<Commit> {
-    let torn = |error: &Error| matches!(error.kind(), Kind::InvalidData | Kind::Unsupported);
-    let commit = log::read_commit(store, &at.table, at.sequence).await;
-    let commit = commit.map_err(|error| if torn(&error) { error.as_final() } else { error })?;
+    let commit = log::read_commit(store, &at.table, at.sequence).await?;
     if commit.lake_id != *lake {
         let error = Error::invalid_data("the commit belongs to another lake").with("lake_id", &commit.lake_id);
         return Err(error.as_final());

@@ -23,10 +23,10 @@ pub async fn read_commit(store: &impl ObjectStore, table: &TableId, sequence: Se
         .get(&key)
         .await?
         .ok_or_else(|| Error::not_found("the commit does not exist in the lake").with("key", &key))?;
-    let commit = Commit::decode(&body)
-        .map_err(|error| Error::new(error.kind(), "cannot read the commit").with("key", &key).because(error))?;
+    let commit = Commit::decode(&body).map_err(|error| error.with("key", &key))?;
     if commit.table != *table || commit.sequence != sequence {
-        return Err(Error::invalid_data("the commit's content names another table or sequence").with("key", &key));
+        let error = Error::invalid_data("the commit's content names another table or sequence").with("key", &key);
+        return Err(error.as_final());
     }
     Ok(commit)
 }

@@ -47,7 +47,8 @@ pub trait SplitSource: Source {
     fn divide(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Option<Division>>>;
 
     /// Makes every row of the slice durable that was there when the plan was made, and may add rows that have come
-    /// since. `planned` is the division's cursor. A source that is not the one that was divided is a `Conflict`.
+    /// since. `planned` is the division's cursor. A final error ends the plan: the source is not, or does not hold, what
+    /// the plan was made for. One that is not the source that was divided is a `Conflict`.
     fn read_slice(
         &mut self,
         run: &ExtractRun<'_>,
@@ -273,7 +274,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let extracted = match source.read_slice(&run, slice, &plan.cursor_to).await {
             Ok(extracted) => extracted,
             Err(error) => {
-                if is_final(error.kind()) {
+                if error.is_final() {
                     self.give_up(plan, error.kind(), &format!("part {part}: {}", error.chain())).await?;
                 }
                 return Err(error.with("part", part));
@@ -405,11 +406,6 @@ fn when_to_ask_again() -> String {
 /// Whether the log has gone past the plan, by its own commit or another's.
 fn has_passed(plan: &SplitPlan, newest: Option<&Commit>) -> bool {
     newest.is_some_and(|commit| commit.sequence >= plan.sequence)
-}
-
-/// What no repetition mends: the source is not, or does not hold, what the plan was made for.
-fn is_final(kind: Kind) -> bool {
-    matches!(kind, Kind::Conflict | Kind::InvalidData | Kind::SchemaMismatch | Kind::Unsupported)
 }
 
 /// How often parts are to have been queued again after so long without a result: after 20 minutes, after 40, after 80 and

@@ -122,7 +122,7 @@ pub async fn read_slice<S: BatchSink>(
     let of = |error: Error| error.with("table", &run.table.table).with("run_id", run.run_id);
     if reading.identity != planned.source {
         let message = "the cluster, its timeline or the table is another one than when the read was divided";
-        return Err(of(Error::conflict(message)));
+        return Err(of(Error::conflict(message).as_final()));
     }
     if !reading.snapshot.covers(&planned.snapshot)? {
         return Err(of(Error::unavailable("this server is behind the one on which the read was divided")));

@@ -71,7 +71,8 @@ pub(crate) async fn untranslatable(
             let message = format!("more than {MOST_ROWS} rows have a text without a form in UTF-8");
             return Err(Error::invalid_data(message)
                 .with("source", format_args!("{}.{}", source.schema, source.table))
-                .with_hint("convert the database to UTF-8, or leave the columns out of the table's entry"));
+                .with_hint("convert the database to UTF-8, or leave the columns out of the table's entry")
+                .as_final());
         }
     }
     Ok(found)

@@ -377,6 +377,11 @@ impl<'a> SourceTable<'a> {
             .with("source", format_args!("{}.{}", self.schema, self.table))
             .with("run_id", self.run_id)
     }
+
+    /// The source is not what the contract says: another shape or another contract is what helps.
+    fn unlike(&self, kind: Kind, message: impl Into<String>) -> Error {
+        self.mismatch(kind, message).as_final()
+    }
 }
 
 /// Whether the row of the position's largest value is there, written by the transaction that wrote it then. A position of an
@@ -427,7 +432,7 @@ impl Shape {
         };
         if !relation.try_get::<_, bool>("has_transactions").map_err(failed)? {
             let refused = "the source is a view or foreign table, whose rows do not tell when they were written";
-            return Err(source.mismatch(Kind::Unsupported, refused));
+            return Err(source.unlike(Kind::Unsupported, refused));
         }
 
         let rows = client.query(sql::COLUMNS, &[&source.schema, &source.table]).await.map_err(failed)?;
@@ -440,7 +445,7 @@ impl Shape {
         let missing: Vec<&str> = contract.iter().map(Column::source).filter(|name| !is_present(name)).collect();
         if !missing.is_empty() {
             let message = format!("the source's table lacks columns of the contract: {}", missing.join(", "));
-            return Err(source.mismatch(Kind::SchemaMismatch, message));
+            return Err(source.unlike(Kind::SchemaMismatch, message));
         }
 
         let describe = sql::describe(source.schema, source.table, contract.iter().map(Column::source));
@@ -449,12 +454,12 @@ impl Shape {
             .iter()
             .zip(described.columns())
             .map(|(column, found)| {
-                Field::new(column, found.type_()).map_err(|e| source.mismatch(e.kind(), e.to_string()))
+                Field::new(column, found.type_()).map_err(|e| source.unlike(e.kind(), e.to_string()))
             })
             .collect::<Result<Vec<_>>>()?;
         let cursor_index = source.cursor_index;
         if !fields[cursor_index].is_integer() {
-            return Err(source.mismatch(Kind::SchemaMismatch, "the cursor column is not an integer"));
+            return Err(source.unlike(Kind::SchemaMismatch, "the cursor column is not an integer"));
         }
         Ok(Shape {
             fields,

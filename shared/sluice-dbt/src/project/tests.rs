@@ -133,8 +133,12 @@ async fn a_file_goes_through_the_lake_and_one_that_is_not_there_is_none() {
     assert_eq!(jobs.artifact("01-a", "sources.json").await.expect("no file"), None);
     warehouse.answers.borrow_mut().push_back(Err(Error::not_found("no such run")));
     assert_eq!(jobs.artifact("01-a", "manifest.json").await.expect("no file"), None);
-    warehouse.answers.borrow_mut().push_back(Err(Error::unavailable("away")));
-    jobs.artifact("01-a", "manifest.json").await.expect_err("away is not absent");
+    warehouse.answers.borrow_mut().push_back(Err(Error::invalid_data("no such location").as_final()));
+    assert_eq!(jobs.artifact("01-a", "manifest.json").await.expect("no file"), None);
+    for error in [Error::unavailable("away"), Error::invalid_data("the answer's body ends too early")] {
+        warehouse.answers.borrow_mut().push_back(Err(error));
+        jobs.artifact("01-a", "manifest.json").await.expect_err("no answer is not absence");
+    }
 }
 
 #[test]

@@ -44,6 +44,8 @@ struct Account {
     refuse_from: Option<(usize, (u16, &'static str))>,
     /// After so many pages of the archive the next one is refused.
     lists_until: Option<usize>,
+    /// Status of the list's next answers.
+    list_refusals: Vec<u16>,
     /// A contact that changes after the first search.
     changes_meanwhile: Option<Contact>,
     searches: Vec<Value>,
@@ -128,6 +130,9 @@ async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> 
     let mut account = lock(&account);
     if account.lists_until.is_some_and(|pages| account.lists >= pages) {
         return StatusCode::BAD_GATEWAY.into_response();
+    }
+    if let Some(status) = account.list_refusals.pop() {
+        return StatusCode::from_u16(status).expect("a status").into_response();
     }
     account.lists += 1;
     let archived: Vec<&Contact> =
@@ -416,6 +421,23 @@ async fn the_archive_is_read_on_by_the_next_run_when_hubspot_stops_answering() {
     assert_eq!((ids(&second), second.facts["archive_pages"].as_u64()), ((201..=250).collect(), Some(1)));
     let third = stage.read(second.cursor.as_ref()).await.expect("nothing");
     assert_eq!((third.rows.len(), third.cursor), (0, second.cursor));
+}
+
+#[tokio::test]
+async fn the_archive_begins_again_only_where_hubspot_refuses_its_place() {
+    let archived = |id| Contact { archived_at: Some("2026-02-01T00:00:00.000Z".into()), ..contact(id, id) };
+    let stage = Stage::new((1..=250).map(archived).collect()).await;
+    stage.account().lists_until = Some(2);
+    let first = stage.read(None).await.expect("two pages of the archive");
+    stage.account().lists_until = None;
+    // Something between us and HubSpot answers: the place is kept.
+    stage.account().list_refusals = vec![405];
+    assert!(!stage.read(first.cursor.as_ref()).await.expect_err("no answer of HubSpot's").is_final());
+    let second = stage.read(first.cursor.as_ref()).await.expect("the rest");
+    assert_eq!(ids(&second), (201..=250).collect::<Vec<_>>());
+    stage.account().list_refusals = vec![400];
+    let again = stage.read(first.cursor.as_ref()).await.expect("the whole archive");
+    assert_eq!(ids(&again), all(250));
 }
 
 #[tokio::test]

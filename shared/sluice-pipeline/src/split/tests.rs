@@ -32,7 +32,8 @@ struct World {
     keys: RefCell<Vec<u64>>,
     /// A part holds so many.
     split_keys: usize,
-    refuses: Cell<Option<Kind>>,
+    /// What the source says to every part, and whether that is final.
+    refuses: Cell<Option<(Kind, bool)>>,
     runs: Cell<u32>,
 }
 
@@ -87,8 +88,9 @@ impl SplitSource for Shop<'_> {
     }
 
     async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, _: &Cursor) -> Result<Extracted> {
-        if let Some(kind) = self.0.refuses.get() {
-            return Err(Error::new(kind, "the source refuses"));
+        if let Some((kind, is_final)) = self.0.refuses.get() {
+            let error = Error::new(kind, "the source refuses");
+            return Err(if is_final { error.as_final() } else { error });
         }
         let (above, to): Share = slice.decode()?;
         let keys = self.unseen(run)?.into_iter().filter(|key| above.is_none_or(|above| *key > above) && *key <= to);
@@ -305,14 +307,19 @@ fn of_two_attempts_at_the_last_part_one_result_counts_and_both_may_commit() {
 }
 
 #[test]
-fn an_error_that_will_stay_ends_the_plan_and_one_that_passes_does_not() {
-    for (kind, ends) in
-        [(Kind::Unavailable, false), (Kind::Auth, false), (Kind::Conflict, true), (Kind::SchemaMismatch, true)]
-    {
+fn only_an_error_that_is_said_to_be_final_ends_the_plan() {
+    for (kind, ends) in [
+        (Kind::Unavailable, false),
+        (Kind::InvalidData, false),
+        (Kind::SchemaMismatch, false),
+        (Kind::Unsupported, false),
+        (Kind::Conflict, true),
+        (Kind::SchemaMismatch, true),
+    ] {
         let world = World::new("merge", 10);
         world.run().expect("a plan");
         let parts = world.parts();
-        world.refuses.set(Some(kind));
+        world.refuses.set(Some((kind, ends)));
         assert_eq!(world.serve(&parts[2]).expect_err("refused").kind(), kind);
         assert_eq!(world.bus.announced.borrow().len(), usize::from(ends), "{kind}");
         world.refuses.set(None);
