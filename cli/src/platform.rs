@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::{operation::get_function_configuration::GetFunctionConfigurationOutput, primitives::Blob};
 use serde_json::Value;
 use sluice_aws::{CachedSecrets, S3Lake, classify};
 use sluice_core::{
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
-const LOADER: &str = "LoadCommits";
+pub const LOADER: &str = "LoadCommits";
 
 /// A platform that has been found.
 pub struct Platform {
@@ -36,6 +36,9 @@ pub struct Platform {
 pub struct Warehouse {
     pub lake_id: LakeId,
     pub account: Arc<Account<CachedSecrets>>,
+    /// Who the functions are there, and as what.
+    pub user: String,
+    pub role: String,
     statements: SqlApi<CachedSecrets>,
 }
 
@@ -53,11 +56,22 @@ impl Platform {
 
     /// The settings that a function was deployed with.
     pub async fn environment(&self, function: &str) -> Outcome<BTreeMap<String, String>> {
-        let name = self.stack.resource(function)?;
-        let get = self.lambda.get_function_configuration().function_name(name).send().await;
-        let found = get.map_err(|error| classify(error, format!("cannot read the settings of {name}")))?;
+        let found = self.configuration(function).await?;
         let variables = found.environment().and_then(|environment| environment.variables()).cloned();
         Ok(variables.unwrap_or_default().into_iter().collect())
+    }
+
+    /// How long a function may run.
+    pub async fn time_limit(&self, function: &str) -> Outcome<Duration> {
+        let seconds = self.configuration(function).await?.timeout().and_then(|seconds| u64::try_from(seconds).ok());
+        let seconds = seconds.ok_or_else(|| Error::internal("the function has no timeout").with("function", function));
+        Ok(Duration::from_secs(seconds?))
+    }
+
+    async fn configuration(&self, function: &str) -> Outcome<GetFunctionConfigurationOutput> {
+        let name = self.stack.resource(function)?;
+        let get = self.lambda.get_function_configuration().function_name(name).send().await;
+        Ok(get.map_err(|error| classify(error, format!("cannot read the settings of {name}")))?)
     }
 
     pub async fn lake_id(&self) -> Outcome<LakeId> {
@@ -70,9 +84,10 @@ impl Platform {
         let mut env = Env::of(settings);
         let config = SnowflakeConfig::from_env(&mut env);
         let config = env.finish(config)?;
+        let (user, role) = (config.user.clone(), config.role.clone());
         let secrets = CachedSecrets::new(&self.place.aws);
         let account = Arc::new(Account::new(config, secrets, sluice_http::Client::new()?));
-        Ok(Warehouse { lake_id, statements: SqlApi::new(Arc::clone(&account)), account })
+        Ok(Warehouse { lake_id, user, role, statements: SqlApi::new(Arc::clone(&account)), account })
     }
 
     /// Who asks, as AWS knows them: the name that the log of the account has too.
@@ -105,6 +120,12 @@ impl Warehouse {
     /// Runs a statement that only reads. Each is a new request.
     pub async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
         Ok(Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
+    }
+
+    /// Runs a statement that only reads, in a session that names no role.
+    pub async fn ask_as_default_role(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
+        let statements = SqlApi::new(Arc::clone(&self.account)).as_default_role();
+        Ok(Box::pin(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
     }
 
     /// Runs a statement that may change something and may take so long. Each is a new request.

@@ -55,6 +55,11 @@ OPAQUE += [
     ),
 ]
 
+OPAQUE += [
+    # A setting of the session: the name that is asked for is judged as a text.
+    (re.compile(rf"SHOW PARAMETERS LIKE {TEXT} IN SESSION", re.S), lambda found: [f"SELECT {found[1]}"]),
+]
+
 # What must come back out of the hostile snapshots, unchanged, after an independent tokenizer has read it.
 HOSTILE_VALUES = {
     "load_hostile": ["o'lake\\", "'; DROP TABLE x; --", "@ADMIN.OBSERVABILITY.LAKE/raw/it's/a\\b/", "🦀.parquet"],

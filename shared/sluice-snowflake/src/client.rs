@@ -36,11 +36,12 @@ const HELD_FOR: Duration = Duration::from_secs(60);
 pub struct SqlApi<Sec> {
     account: Arc<Account<Sec>>,
     wait: Duration,
+    names_role: bool,
 }
 
 impl<Sec: Secrets> SqlApi<Sec> {
     pub fn new(account: Arc<Account<Sec>>) -> Self {
-        SqlApi { account, wait: DEFAULT_WAIT }
+        SqlApi { account, wait: DEFAULT_WAIT, names_role: true }
     }
 
     pub(crate) fn account(&self) -> &Account<Sec> {
@@ -51,6 +52,13 @@ impl<Sec: Secrets> SqlApi<Sec> {
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Names no role: statements run as the user's default one, as Snowpipe's API does.
+    #[must_use]
+    pub fn as_default_role(mut self) -> Self {
+        self.names_role = false;
         self
     }
 
@@ -88,7 +96,8 @@ impl<Sec: Secrets> SqlApi<Sec> {
     async fn submit(&self, statement: &str, request: Uuid, tag: &str, deadline: Instant) -> Result<Response> {
         fits(statement)?;
         let url = format!("{}/api/v2/statements", self.account.base);
-        let body = Body::new(&self.account, statement, tag, ABANDONED_AFTER);
+        let mut body = Body::new(&self.account, statement, tag, ABANDONED_AFTER);
+        body.role = body.role.filter(|_| self.names_role);
         let build = |token: &_, resend: bool| {
             let request = signed(Request::post(&url), token).query("requestId", request).query("retry", resend);
             request.timeout(HELD_FOR).json(&body)
@@ -164,7 +173,8 @@ pub(crate) struct Body<'a> {
     /// Snowflake ends the statement itself after so many seconds.
     timeout: u64,
     warehouse: &'a str,
-    role: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<&'a str>,
     parameters: Parameters<'a>,
 }
 
@@ -179,7 +189,7 @@ impl<'a> Body<'a> {
     pub(crate) fn new<Sec>(account: &'a Account<Sec>, statement: &'a str, tag: &'a str, limit: Duration) -> Self {
         let Account { warehouse, role, .. } = account;
         let parameters = Parameters { query_tag: tag, timezone: "UTC" };
-        Body { statement, timeout: limit.as_secs(), warehouse, role, parameters }
+        Body { statement, timeout: limit.as_secs(), warehouse, role: Some(role), parameters }
     }
 }
 

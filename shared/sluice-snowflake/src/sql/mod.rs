@@ -12,6 +12,7 @@ pub mod lock;
 pub mod observe;
 pub mod quote;
 pub mod replay;
+pub mod session;
 
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";

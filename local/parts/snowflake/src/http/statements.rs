@@ -180,13 +180,14 @@ pub(super) async fn submit(
         return answer(&standin, handle, 0);
     }
 
+    let role = body.role.map_or_else(|| standin.0.keys.default_role(&user), |role| role.to_uppercase());
     let handle = Uuid::now_v7();
     standin.0.statements.add(handle, submission.request_id);
     let shared = Arc::clone(&standin.0);
     let ended = standin.0.actor.session(move |conn| {
         let outcome = conn.map_err(Failure::from).and_then(|conn| {
             let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
-            Session::new(&conn, &shared, handle, &running.cancelled).run(&body.statement)
+            Session::new(&conn, &shared, handle, role, &running.cancelled).run(&body.statement)
         });
         shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));
     });

@@ -7,6 +7,7 @@ mod block;
 mod copy;
 mod ddl;
 mod result;
+mod session;
 mod tokens;
 mod translate;
 
@@ -117,6 +118,7 @@ pub(crate) struct Session<'a> {
     pub(crate) conn: &'a Connection,
     pub(crate) shared: &'a Shared,
     id: Uuid,
+    role: String,
     cancelled: &'a AtomicBool,
     tables: Tables,
     transaction: Transaction,
@@ -125,9 +127,15 @@ pub(crate) struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    pub(crate) fn new(conn: &'a Connection, shared: &'a Shared, id: Uuid, cancelled: &'a AtomicBool) -> Self {
+    pub(crate) fn new(
+        conn: &'a Connection,
+        shared: &'a Shared,
+        id: Uuid,
+        role: String,
+        cancelled: &'a AtomicBool,
+    ) -> Self {
         let (tables, transaction, changed) = (Tables::default(), Transaction::None, HashSet::new());
-        Session { conn, shared, id, cancelled, tables, transaction, changed }
+        Session { conn, shared, id, role, cancelled, tables, transaction, changed }
     }
 
     /// Runs one request's statement and leaves neither a transaction nor a lock behind.
@@ -157,6 +165,12 @@ impl<'a> Session<'a> {
         }
         if cursor.eat("DROP TABLE IF EXISTS") {
             return ddl::drop_side_table(self, cursor);
+        }
+        if cursor.eat("SHOW PARAMETERS") {
+            return session::parameters(self, cursor);
+        }
+        if cursor.eat("SELECT CURRENT_ROLE ( ) AS") {
+            return session::role(self, cursor);
         }
         // Outside a load block only a failed commit's entry in the ledger is ever deleted.
         if cursor.eat("DELETE") && !cursor.eat("FROM ADMIN . OBSERVABILITY . LOADS WHERE") {

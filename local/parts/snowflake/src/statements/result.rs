@@ -65,6 +65,14 @@ impl ResultSet {
         ResultSet { columns: vec![ResultColumn::text(column)], rows: vec![vec![Some(text.into())]] }
     }
 
+    /// One row of texts, each under its column's name.
+    pub(crate) fn texts(row: &[(&str, &str)]) -> Self {
+        ResultSet {
+            columns: row.iter().map(|(name, _)| ResultColumn::text(*name)).collect(),
+            rows: vec![row.iter().map(|(_, text)| Some((*text).to_owned())).collect()],
+        }
+    }
+
     /// What a change of rows answers: the first column counts, the others are zero.
     pub(crate) fn counts(columns: &[&str], count: usize) -> Self {
         let mut row = vec![Some("0".to_owned()); columns.len()];

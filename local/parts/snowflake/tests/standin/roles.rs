@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice_core::{Kind, Secret, port::Statements};
-use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming};
+use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming, sql::session};
 use uuid::Uuid;
 
 use crate::support::{Warehouse, table_id};
@@ -56,4 +56,31 @@ async fn a_token_without_a_role_is_refused_where_the_default_role_may_not() {
         .post("/api/v2/statements", &crate::support::token(), json!({"statement": "SELECT 1", "role": "OWNER"}))
         .await;
     assert_eq!((status, body["code"].as_str()), (422, Some("390186")));
+}
+
+#[tokio::test]
+async fn a_session_tells_its_role_and_how_long_it_waits_for_a_table() {
+    let warehouse = Warehouse::with_lock_timeout(std::time::Duration::from_secs(240)).await;
+    let role = async |api: SqlApi<crate::support::OneSecret>| {
+        let rows = api.execute(session::ROLE, Uuid::new_v4(), "t").await.expect("a role");
+        rows[0]["role_name"].clone().expect("a name")
+    };
+    for (user, default_role) in [("loader", "LOADER"), ("newcomer", "PUBLIC")] {
+        let account = warehouse.account_of(user);
+        assert_eq!(role(SqlApi::new(account.clone())).await, "LOADER", "{user}: statements name their role");
+        assert_eq!(role(SqlApi::new(account).as_default_role()).await, default_role, "{user}");
+    }
+    let rows = warehouse.run(session::LOCK_TIMEOUT).await.expect("a parameter");
+    let cell = |name: &str| rows[0][name].as_deref();
+    assert_eq!((cell("key"), cell("value"), cell("level")), (Some("LOCK_TIMEOUT"), Some("240"), Some("USER")));
+    assert_eq!((cell("default"), cell("type")), (Some("43200"), Some("NUMBER")));
+    for other in [
+        "SHOW PARAMETERS",
+        "SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION",
+        "SHOW PARAMETERS LIKE 'LOCK_TIMEOUT' IN ACCOUNT",
+        "SELECT CURRENT_ROLE() AS A, 1 AS B",
+    ] {
+        let refused = warehouse.run(other).await.expect_err(other);
+        assert_eq!(refused.kind(), Kind::Internal, "{other}: {refused}");
+    }
 }

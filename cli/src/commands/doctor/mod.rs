@@ -1,5 +1,7 @@
 //! `sluice doctor`: looks at each part and says how to mend what is wrong, a line each.
 
+mod user;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sluice_aws::{CachedSecrets, classify};
@@ -106,11 +108,16 @@ async fn examine(platform: &Platform) -> Vec<Check> {
         stack(&platform.stack.status),
     ];
     checks.extend(secrets(platform).await);
+    let answered = warehouse(platform).await;
+    let answers = answered.is_ok();
     checks.push(Check::of(
         "warehouse",
-        warehouse(platform).await,
+        answered,
         "check the secret snowflake-loader and the account in the stack's parameters",
     ));
+    if answers {
+        checks.extend(user::checks(platform).await);
+    }
     for (output, what) in DEAD_LETTERS {
         let found = dead_letters(platform, output, what).await;
         checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
