@@ -67,6 +67,9 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
                 assert!(!reach, "{other}Role may write {key}, which is {own}'s");
             }
         }
+        let failed_load = lake::failed_load_key(id);
+        let covered = patterns("LoadCommits", "KeepFailedAttempts").iter().any(|pattern| covers(pattern, &failed_load));
+        assert!(covered, "LoadCommitsRole may not write {failed_load}");
         let readable = patterns(own, "ReadCommits");
         for key in [&commit, &last_run] {
             assert!(readable.iter().any(|pattern| covers(pattern, key)), "{own}Role may not read {key}");

@@ -38,6 +38,13 @@ pub struct Entry {
     pub at: Option<DateTime<Utc>>,
 }
 
+impl Entry {
+    /// Whether nothing more is done for the commit.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "loaded" | "failed")
+    }
+}
+
 /// A run of dbt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DbtRun {

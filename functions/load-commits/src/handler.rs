@@ -10,10 +10,11 @@ use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{
     Error, InChain, Kind, Loader, Result, Sequence, Table, TableId,
-    port::{Later, Statements},
+    port::{Later, Statements, SystemClock},
 };
 use sluice_lambda::{Invocation, Message, each_message};
 use sluice_pipeline::{
+    attempts,
     load::{self, CommitRef, Loaded},
     log,
 };
@@ -97,6 +98,10 @@ impl Deps {
     }
 
     async fn load(&self, at: &CommitRef, queue: &impl Later, invocation: &Invocation) -> Result<()> {
+        attempts::kept(&self.store, &SystemClock, at, Box::pin(self.attempt(at, queue, invocation))).await
+    }
+
+    async fn attempt(&self, at: &CommitRef, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
         let table = self.config.sources.table(&at.table)?;
         if table.loader == Loader::Copy {

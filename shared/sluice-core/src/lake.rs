@@ -49,6 +49,11 @@ pub fn last_run_key(table: &TableId) -> String {
     format!("runs/{}.json", table.path())
 }
 
+/// The table's last attempt at a load that failed.
+pub fn failed_load_key(table: &TableId) -> String {
+    format!("loads/{}.json", table.path())
+}
+
 /// The plans of a table's divided reads, the newest first.
 pub fn split_prefix(table: &TableId) -> String {
     format!("splits/{}/plans/", table.path())

@@ -13,6 +13,7 @@ use futures::future;
 use serde::Serialize;
 use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, port::ObjectStore};
 use sluice_pipeline::{
+    attempts::{self, FailedAttempt},
     log,
     runs::{self, LastRun},
     split::{self, Progress},
@@ -75,7 +76,7 @@ pub struct NewestCommit {
     pub drift: Vec<Change>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct LoadState {
     /// The highest loaded sequence.
     pub newest: Option<u64>,
@@ -83,6 +84,8 @@ pub struct LoadState {
     pub pending: u64,
     pub failed: u64,
     pub last_failure: Option<LoadFailure>,
+    /// Why a commit waits: the last attempt at one of the pending commits that failed.
+    pub waiting: Option<FailedAttempt>,
 }
 
 pub async fn run(context: &Context<'_>) -> Outcome {
@@ -108,7 +111,17 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
         let streams = table.loader == Loader::Streaming;
         let id = table.table.to_string();
         let lake = problems.answered(lake).unwrap_or_default();
-        let load = loads.as_ref().filter(|_| !streams);
+        let load = loads
+            .as_ref()
+            .filter(|_| !streams)
+            .map(|loads| load_state(lake.newest.as_ref(), loads.states.get(&id), loads.failures.get(&id)));
+        let load = match (&warehouse, load) {
+            (Some(warehouse), Some(load)) => {
+                let waits = waiting(warehouse, table, &load, lake.attempt).await;
+                Some(LoadState { waiting: problems.answered(waits).flatten(), ..load })
+            }
+            (_, load) => load,
+        };
         let stream = match (&warehouse, &loads) {
             (Some(warehouse), Some(_)) if streams => {
                 problems.answered(Box::pin(stream::status(context, warehouse, table)).await)
@@ -121,7 +134,7 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
             paused: if streams { off(&mappings, table) } else { paused(&schedules, table) },
             last_run: lake.last_run,
             split: lake.split,
-            load: load.map(|loads| load_state(lake.newest.as_ref(), loads.states.get(&id), loads.failures.get(&id))),
+            load,
             commit: lake.newest.map(newest_commit),
             stream,
             source_problem: mappings
@@ -158,6 +171,7 @@ struct InLake {
     newest: Option<Commit>,
     split: Option<Progress>,
     last_run: Option<LastRun>,
+    attempt: Option<FailedAttempt>,
 }
 
 async fn in_lake(store: &impl ObjectStore, table: &Table) -> Outcome<InLake> {
@@ -166,7 +180,20 @@ async fn in_lake(store: &impl ObjectStore, table: &Table) -> Outcome<InLake> {
     }
     let newest = log::newest_commit(store, &table.table).await?;
     let split = split::progress(store, table, newest.as_ref()).await?;
-    Ok(InLake { split, last_run: runs::last(store, &table.table).await?, newest })
+    let attempt = attempts::last(store, &table.table).await?;
+    Ok(InLake { split, last_run: runs::last(store, &table.table).await?, attempt, newest })
+}
+
+/// The attempt, if its commit has come to no end since.
+async fn waiting(
+    warehouse: &Warehouse,
+    table: &Table,
+    load: &LoadState,
+    attempt: Option<FailedAttempt>,
+) -> Outcome<Option<FailedAttempt>> {
+    let Some(attempt) = attempt.filter(|_| load.pending > 0) else { return Ok(None) };
+    let entry = ledger::entry(warehouse, &table.table, attempt.sequence).await?;
+    Ok(Some(attempt).filter(|_| !entry.is_some_and(|entry| entry.has_ended())))
 }
 
 /// What the warehouse says of all tables.
@@ -213,6 +240,7 @@ fn load_state(newest: Option<&Commit>, loads: Option<&Loads>, failure: Option<&L
         pending: commits.saturating_sub(loads.loaded + loads.failed),
         failed: loads.failed,
         last_failure: failure.cloned(),
+        waiting: None,
     }
 }
 

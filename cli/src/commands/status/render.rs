@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use sluice_pipeline::runs::Failure;
+use sluice_pipeline::{attempts::FailedAttempt, runs::Failure};
 
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
 use crate::{
@@ -117,6 +117,10 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
     }
     if let Some(problem) = &table.source_problem {
         note("failing", problem.clone());
+    }
+    if let Some(attempt) = table.load.as_ref().and_then(|load| load.waiting.as_ref()) {
+        let FailedAttempt { sequence, kind, reason, .. } = attempt;
+        note("waiting", format!("#{sequence}, last tried {} ago: {kind}: {reason}", age(now, attempt.at)));
     }
     if let Some(failure) = table.load.as_ref().and_then(|load| load.last_failure.as_ref()) {
         let when = failure.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
@@ -245,7 +249,20 @@ pub mod tests {
             drift: vec![change()],
         };
         let failure = LoadFailure { sequence: 7, reason: Some("rows differ\nfrom".into()), at: Some(at(60)) };
-        let load = LoadState { newest: Some(12_340), pending: 5, failed: 1, last_failure: Some(failure) };
+        let waiting = FailedAttempt {
+            sequence: Sequence(12_344),
+            at: at(117),
+            kind: "Config".into(),
+            reason: "the warehouse says: Access Denied ".repeat(9),
+            hint: None,
+        };
+        let load = LoadState {
+            newest: Some(12_340),
+            pending: 5,
+            failed: 1,
+            last_failure: Some(failure),
+            waiting: Some(waiting),
+        };
         let split = Progress {
             sequence: Sequence(12_346),
             run_id: RunId("r2".into()),
@@ -347,6 +364,7 @@ pub mod tests {
             "no answer: cannot connect to the warehouse",
             "; try again",
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
+            "waiting   EXCHANGE_RATES: #12344, last tried 3m ago: Config: the warehouse says: Access Denied",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
             "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",
             "reset     EXCHANGE_RATES: to #3 by arn:aws:iam::1:user/u: a mistake",
@@ -366,7 +384,7 @@ pub mod tests {
         empty.problems.clear();
         empty.tables[0].commit = None;
         empty.tables[0].last_run = None;
-        empty.tables[0].load = Some(LoadState { newest: None, pending: 0, failed: 0, last_failure: None });
+        empty.tables[0].load = Some(LoadState::default());
         let none = Throughput { last_five_minutes: 0.0, last_hour: 0.0 };
         empty.tables[1].stream = Some(StreamStatus {
             partitions: Vec::new(),
