@@ -169,7 +169,7 @@ async fn run(cli: Cli) -> Result<Ended> {
 async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
     let working = async {
         let registry = Registry::take_over(folders).await?;
-        let port = Ports::choose(folders)?.postgres;
+        let port = Ports::choose(folders)?.0.postgres;
         let (_postgres, url) = services::postgres(folders, &registry, port).await?;
         run_command(command, |command| command.env("SLUICE_TEST_POSTGRES", url)).await
     };
@@ -179,7 +179,7 @@ async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
 async fn with_kafka(folders: &Folders, command: &[String]) -> Result<()> {
     let working = async {
         let registry = Registry::take_over(folders).await?;
-        let port = Ports::choose(folders)?.kafka;
+        let port = Ports::choose(folders)?.0.kafka;
         let (_kafka, bootstrap) = services::kafka(folders, &registry, port).await?;
         run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await
     };

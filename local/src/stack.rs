@@ -1,6 +1,6 @@
 //! The whole platform on one machine: services, stand-ins, the deployed template, and handles on all of them.
 
-use std::{net::Ipv4Addr, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
@@ -23,7 +23,6 @@ use standin_vendors::{
     open_exchange_rates::{self, RatesState},
 };
 use tokio::{
-    net::TcpListener,
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
 };
@@ -101,7 +100,7 @@ impl Stack {
         let sources = Sources::read(&platform.join("sources.yaml"))?;
         let vendors = world.vendors();
         let registry = Arc::new(Registry::take_over(folders).await?);
-        let ports = Ports::choose(folders)?;
+        let (ports, mut held) = Ports::choose(folders)?;
         let aws = sdk_config(ports.aws).await;
         let bucket = format!("{STACK}-lake-{ACCOUNT}");
         let (stop, stopped) = watch::channel(false);
@@ -126,9 +125,12 @@ impl Stack {
         })?;
 
         let services = async {
+            held.release(ports.aws);
             let ministack = services::ministack(folders, &registry, ports.aws).await?;
+            held.release(ports.postgres);
             let (postgres, shop_url) = services::postgres(folders, &registry, ports.postgres).await?;
             let cluster_id = creation::cluster_id(folders, &registry, &warehouse, &sources).await?;
+            held.release(ports.kafka);
             let (kafka, bootstrap) = services::kafka(folders, &registry, ports.kafka).await?;
             Ok((vec![ministack, postgres], kafka, cluster_id, shop_url, bootstrap))
         };
@@ -141,7 +143,7 @@ impl Stack {
             part: Mutex::new(Some(kafka)),
         });
 
-        tasks.spawn(warehouse.clone().serve(listen(ports.snowflake).await?, stopped.clone()));
+        tasks.spawn(warehouse.clone().serve(held.listener(ports.snowflake)?, stopped.clone()));
         tasks.spawn(standin_dbt_cloud::serve(
             standin_dbt_cloud::Config {
                 dbt_bin: folders.tool("dbt", "dbt"),
@@ -154,11 +156,11 @@ impl Stack {
                 requests_per_minute: standin_dbt_cloud::REQUESTS_PER_MINUTE,
                 turn: Arc::new(Turn(warehouse.clone())),
             },
-            listen(ports.dbt).await?,
+            held.listener(ports.dbt)?,
             stopped.clone(),
         ));
-        tasks.spawn(hubspot::serve(vendors.hubspot, listen(ports.hubspot).await?, stopped.clone()));
-        tasks.spawn(open_exchange_rates::serve(vendors.rates, listen(ports.rates).await?, stopped.clone()));
+        tasks.spawn(hubspot::serve(vendors.hubspot, held.listener(ports.hubspot)?, stopped.clone()));
+        tasks.spawn(open_exchange_rates::serve(vendors.rates, held.listener(ports.rates)?, stopped.clone()));
 
         let settings = deploy::Settings {
             ports: &ports,
@@ -199,10 +201,10 @@ impl Stack {
             failed,
         };
         tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
-        tasks.spawn(control::serve(control, listen(ports.control).await?, stopped.clone()));
+        tasks.spawn(control::serve(control, held.listener(ports.control)?, stopped.clone()));
         let collector =
             function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name("CollectEvents") };
-        tasks.spawn(function_url::serve(collector, listen(ports.events).await?, stopped.clone()));
+        tasks.spawn(function_url::serve(collector, held.listener(ports.events)?, stopped.clone()));
         let [events_url, page_url, control_url, aws_url] =
             [ports.events, ports.shop, ports.control, ports.aws].map(|port| format!("http://127.0.0.1:{port}"));
         let page = Shop {
@@ -211,7 +213,7 @@ impl Stack {
             warehouse: warehouse.clone(),
             events_url: events_url.clone(),
         };
-        tasks.spawn(shop::serve(page, listen(ports.shop).await?, stopped));
+        tasks.spawn(shop::serve(page, held.listener(ports.shop)?, stopped));
         Ok(Stack {
             sources,
             functions,
@@ -274,10 +276,6 @@ pub async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
         Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),
         Some(Ok(Ok(()))) | None => anyhow::anyhow!("a part of the platform has ended early"),
     }
-}
-
-async fn listen(port: u16) -> Result<TcpListener> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.with_context(|| format!("cannot listen on port {port}"))
 }
 
 async fn sdk_config(port: u16) -> SdkConfig {

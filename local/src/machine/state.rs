@@ -1,7 +1,9 @@
 //! Where one machine keeps its state, and what it has started: `.sluice/` in the project's folder, unless told otherwise.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File},
+    io,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
 };
@@ -107,23 +109,25 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// Last time's ports where all of them are free, else new ones.
-    pub fn choose(folders: &Folders) -> Result<Self> {
+    /// Last time's ports where all of them are free, else new ones. They are held, so that nobody else has one when its part
+    /// begins: that may be after a deployment.
+    pub fn choose(folders: &Folders) -> Result<(Self, Held)> {
         let path = folders.base.join("ports.json");
         let last: Option<Ports> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        if let Some(ports) = last.filter(|ports| ports.all().into_iter().all(is_free)) {
-            return Ok(ports);
+        if let Some(ports) = last
+            && let Ok(held) = Held::of(ports.all())
+        {
+            return Ok((ports, held));
         }
         // All are held at once, so that no two are the same.
-        let held: Vec<TcpListener> =
-            (0..10).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect::<std::io::Result<_>>()?;
-        let free: Vec<u16> = held.iter().map(|held| Ok(held.local_addr()?.port())).collect::<Result<_>>()?;
+        let held = Held::of([0; 10])?;
+        let free: Vec<u16> = held.0.keys().copied().collect();
         let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control] = free[..] else {
             anyhow::bail!("ten ports were asked for");
         };
         let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control };
         write_whole(&path, serde_json::to_vec_pretty(&ports)?)?;
-        Ok(ports)
+        Ok((ports, held))
     }
 
     fn all(&self) -> [u16; 10] {
@@ -132,13 +136,56 @@ impl Ports {
     }
 }
 
-fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+/// Ports that no part has yet.
+pub struct Held(BTreeMap<u16, TcpListener>);
+
+impl Held {
+    fn of(ports: [u16; 10]) -> io::Result<Self> {
+        let hold = |port| {
+            let held = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
+            Ok((held.local_addr()?.port(), held))
+        };
+        ports.into_iter().map(hold).collect::<io::Result<_>>().map(Held)
+    }
+
+    /// Lets a port go to the process that takes it next.
+    pub fn release(&mut self, port: u16) {
+        self.0.remove(&port);
+    }
+
+    /// Hands a port on to a part of this process.
+    pub fn listener(&mut self, port: u16) -> Result<tokio::net::TcpListener> {
+        let held = self.0.remove(&port).with_context(|| format!("the port {port} is not held"))?;
+        let listener = held.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(held));
+        listener.with_context(|| format!("cannot listen on port {port}"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_chosen_port_is_nobody_elses_until_its_part_has_it() {
+        let base = std::env::temp_dir().join(format!("sluice-ports-{}", uuid::Uuid::new_v4()));
+        fs::create_dir_all(&base).expect("a folder");
+        let folders = Folders { root: base.clone(), home: base.clone(), base: base.clone() };
+        let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let (ports, mut held) = Ports::choose(&folders).expect("free ports");
+        assert!(ports.all().into_iter().all(|port| !is_free(port)), "one could be taken before its part begins");
+        held.release(ports.kafka);
+        assert!(is_free(ports.kafka));
+        let control = held.listener(ports.control).expect("a listener");
+        assert_eq!(control.local_addr().expect("an address").port(), ports.control);
+        drop(held);
+        assert!(is_free(ports.shop) && !is_free(ports.control));
+        drop(control);
+        let (again, _held) = Ports::choose(&folders).expect("the same ports");
+        assert_eq!(again.all(), ports.all());
+        let (others, _held_too) = Ports::choose(&folders).expect("other ports");
+        assert!(others.all().into_iter().all(|port| !ports.all().contains(&port)), "last time's are not free");
+        fs::remove_dir_all(&base).expect("removed");
+    }
 
     #[test]
     fn a_folder_that_cannot_be_written_is_named_with_what_to_do() {

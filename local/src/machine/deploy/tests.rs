@@ -127,7 +127,7 @@ async fn what_is_made_again_keeps_the_lakes_objects() {
 #[test]
 fn own_settings_replace_those_of_the_set() {
     let folders = folders();
-    let ports = Ports::choose(&folders).expect("free ports");
+    let (ports, _) = Ports::choose(&folders).expect("free ports");
     let settings = |cluster_id, all_rates_at_once| Settings {
         ports: &ports,
         platform: Path::new("platform"),
