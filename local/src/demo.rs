@@ -13,7 +13,7 @@ use crate::{
     report, seed,
     settle::{self, Watch},
     stack::Stack,
-    unserved,
+    unserved::Unserved,
     verify::{self, Verified},
     world::World,
 };
@@ -39,7 +39,7 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
             Some(poller) => seed::purchases(&stack.bootstrap, &poller.status().await?, &world.data).await?,
             None => 0,
         };
-        unserved::send_back(stack).await?;
+        Unserved::of(stack).send_back().await?;
         Ok((open, produced))
     };
     let (open, produced) = progress.phase("fill PostgreSQL and Kafka", seeding).await?;
@@ -80,7 +80,9 @@ pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
     };
     progress.phase("load, stream and transform", settling).await?;
 
-    unserved::tell(stack).await?;
+    for problem in Unserved::of(stack).problems().await? {
+        println!("  ! {problem}");
+    }
     if settle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
+use sluice_core::Sources;
 
-use crate::{machine::deploy::STACK, stack::Stack};
+use crate::{invoke::Functions, machine::deploy::STACK, stack::Stack};
 
-/// So long nobody else sees a message that was looked at: the next look comes later.
+/// A message that was looked at is invisible for this long, so that the next look sees it again.
 const LOOK_SECONDS: i32 = 2;
 
 /// A message of the spool, as far as it matters here.
@@ -24,56 +25,71 @@ struct Dead {
     handle: String,
 }
 
-/// Sends dead letters of the spool back whose topic takes events again.
-pub async fn send_back(stack: &Stack) -> Result<()> {
-    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
-    let (dead, spool) = (queue(&sqs, "spool-dead").await?, queue(&sqs, "spool").await?);
-    let closed: BTreeSet<String> = closed_topics(stack).await?.into_iter().collect();
-    for Dead { body, handle } in look(&sqs, &dead).await? {
-        let topic = serde_json::from_str::<Spooled>(&body).map(|spooled| spooled.topic).unwrap_or_default();
-        if stack.sources.topic(&topic).is_ok() && !closed.contains(&topic) {
-            sqs.send_message().queue_url(&spool).message_body(body).send().await.context("cannot send to the spool")?;
-            sqs.delete_message().queue_url(&dead).receipt_handle(handle).send().await.context("cannot delete")?;
-        }
-    }
-    Ok(())
+/// Where to look.
+pub struct Unserved<'a> {
+    sqs: aws_sdk_sqs::Client,
+    sources: &'a Sources,
+    functions: &'a Functions,
 }
 
-/// Says which topics take no events, and which accepted events wait for a topic.
-pub async fn tell(stack: &Stack) -> Result<()> {
-    for topic in closed_topics(stack).await? {
-        println!(
-            "  ! collect-events takes no events of the topic '{topic}': platform/schemas/{topic}.json is missing or cannot \
-             be used; ministack.log has the reason"
-        );
+impl<'a> Unserved<'a> {
+    pub fn of(stack: &'a Stack) -> Self {
+        Unserved { sqs: aws_sdk_sqs::Client::new(&stack.aws), sources: &stack.sources, functions: &stack.functions }
     }
-    let sqs = aws_sdk_sqs::Client::new(&stack.aws);
-    let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
-    for Dead { body, .. } in look(&sqs, &queue(&sqs, "spool-dead").await?).await? {
-        match serde_json::from_str::<Spooled>(&body) {
-            Ok(spooled) => *waiting.entry(spooled.topic).or_default() += spooled.events.len(),
-            Err(_) => println!("  ! a message in {STACK}-spool-dead cannot be read"),
-        }
-    }
-    for (topic, events) in waiting {
-        println!(
-            "  ! {events} accepted events of the topic '{topic}' wait in {STACK}-spool-dead: no table takes it; with its \
-             entry and schema back they go their way at the next start"
-        );
-    }
-    Ok(())
-}
 
-/// The topics that collect-events knows and cannot serve.
-async fn closed_topics(stack: &Stack) -> Result<Vec<String>> {
-    #[derive(Deserialize)]
-    struct Health {
-        topics_unavailable: Vec<String>,
+    /// Sends dead letters of the spool back whose topic takes events again.
+    pub async fn send_back(&self) -> Result<()> {
+        let sqs = &self.sqs;
+        let (dead, spool) = (queue(sqs, "spool-dead").await?, queue(sqs, "spool").await?);
+        let closed: BTreeSet<String> = self.closed_topics().await?.into_iter().collect();
+        for Dead { body, handle } in look(sqs, &dead).await? {
+            let topic = serde_json::from_str::<Spooled>(&body).map(|spooled| spooled.topic).unwrap_or_default();
+            if self.sources.topic(&topic).is_ok() && !closed.contains(&topic) {
+                let sent = sqs.send_message().queue_url(&spool).message_body(body).send().await;
+                sent.context("cannot send to the spool")?;
+                let deleted = sqs.delete_message().queue_url(&dead).receipt_handle(handle).send().await;
+                deleted.context("cannot delete what was sent back to the spool")?;
+            }
+        }
+        Ok(())
     }
-    let event: Value = serde_json::from_str(include_str!("../../events/collect-events/health.json"))?;
-    let answer = stack.functions.invoke("CollectEvents", &event).await?;
-    let body = answer["body"].as_str().with_context(|| format!("collect-events answered {answer}"))?;
-    Ok(serde_json::from_str::<Health>(body)?.topics_unavailable)
+
+    /// Which topics take no events, and which accepted events wait for a topic: a line each.
+    pub async fn problems(&self) -> Result<Vec<String>> {
+        let closed = |topic: String| {
+            format!(
+                "collect-events takes no events of the topic '{topic}': platform/schemas/{topic}.json is missing or cannot be \
+                 used; ministack.log has the reason"
+            )
+        };
+        let mut problems: Vec<String> = self.closed_topics().await?.into_iter().map(closed).collect();
+        let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
+        for Dead { body, .. } in look(&self.sqs, &queue(&self.sqs, "spool-dead").await?).await? {
+            match serde_json::from_str::<Spooled>(&body) {
+                Ok(spooled) => *waiting.entry(spooled.topic).or_default() += spooled.events.len(),
+                Err(_) => problems.push(format!("a message in {STACK}-spool-dead cannot be read")),
+            }
+        }
+        problems.extend(waiting.into_iter().map(|(topic, events)| {
+            format!(
+                "{events} accepted events of the topic '{topic}' wait in {STACK}-spool-dead: no table takes it; with its entry \
+                 and schema back they go their way at the next start"
+            )
+        }));
+        Ok(problems)
+    }
+
+    /// The topics that collect-events knows and cannot serve.
+    async fn closed_topics(&self) -> Result<Vec<String>> {
+        #[derive(Deserialize)]
+        struct Health {
+            topics_unavailable: Vec<String>,
+        }
+        let event: Value = serde_json::from_str(include_str!("../../events/collect-events/health.json"))?;
+        let answer = self.functions.invoke("CollectEvents", &event).await?;
+        let body = answer["body"].as_str().with_context(|| format!("collect-events answered {answer}"))?;
+        Ok(serde_json::from_str::<Health>(body)?.topics_unavailable)
+    }
 }
 
 async fn queue(sqs: &aws_sdk_sqs::Client, name: &str) -> Result<String> {
@@ -101,3 +117,6 @@ async fn look(sqs: &aws_sdk_sqs::Client, url: &str) -> Result<Vec<Dead>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
