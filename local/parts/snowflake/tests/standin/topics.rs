@@ -110,17 +110,23 @@ fn order(uuid: &str, thousandths: i64, millis: i64) -> Vec<u8> {
         ("total".into(), Value::Decimal(Decimal::from(thousandths.to_be_bytes()))),
         ("created_at".into(), Value::TimestampMillis(millis)),
     ]);
+    framed(&schema, value)
+}
+
+/// A value in the Confluent wire format.
+fn framed(schema: &Schema, value: Value) -> Vec<u8> {
     let mut framed = vec![0];
     framed.extend(SCHEMA_ID.to_be_bytes());
-    framed.extend(to_avro_datum(&schema, value).expect("encodes"));
+    framed.extend(to_avro_datum(schema, value).expect("encodes"));
     framed
 }
 
+fn record(topic: &str, offset: i64, value: &[u8]) -> serde_json::Value {
+    serde_json::json!({"topic": topic, "partition": 0, "offset": offset, "timestamp": 1_761_868_800_000_i64,
+        "timestampType": "CREATE_TIME", "value": STANDARD.encode(value), "headers": []})
+}
+
 fn event() -> String {
-    let record = |topic: &str, offset: i64, value: &[u8]| {
-        serde_json::json!({"topic": topic, "partition": 0, "offset": offset, "timestamp": 1_761_868_800_000_i64,
-            "timestampType": "CREATE_TIME", "value": STANDARD.encode(value), "headers": []})
-    };
     let unknown = [&[0, 0, 0, 0, 9][..], &[1, 2, 3]].concat();
     let orders = [
         record("orders", 4, &order("6f9619ff-8b86-d011-b42d-00cf4fc964ff", 12_340, 1_761_868_800_123)),
@@ -135,9 +141,9 @@ fn event() -> String {
     .to_string()
 }
 
-async fn registry() -> String {
-    let answer = async |Path(id): Path<u32>| match id {
-        SCHEMA_ID => (StatusCode::OK, serde_json::json!({"schema": WRITTEN}).to_string()),
+async fn registry(written: &'static str) -> String {
+    let answer = async move |Path(id): Path<u32>| match id {
+        SCHEMA_ID => (StatusCode::OK, serde_json::json!({"schema": written}).to_string()),
         _ => (StatusCode::NOT_FOUND, r#"{"error_code": 40403, "message": "Schema not found"}"#.to_owned()),
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -147,17 +153,16 @@ async fn registry() -> String {
     url
 }
 
-#[tokio::test]
-async fn a_topic_is_an_entry_and_a_schema_file() {
-    let warehouse = Warehouse::empty().await;
-    let sources = Sources::parse(ENTRIES).expect("valid sources");
+/// Delivers an event twice to the function's own parts. `schema` is the file of the topic `orders`, `written` what its
+/// producers use.
+async fn deliver(warehouse: &Warehouse, lake: &Lake, entries: &str, schema: &str, written: &'static str, event: &str) {
+    let sources = Sources::parse(entries).expect("valid sources");
     for statement in ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
         warehouse.sql().execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
     }
-    let config = RegistryConfig { url: registry().await, secret: None };
+    let config = RegistryConfig { url: registry(written).await, secret: None };
     let registry = Registry::new(config, sluice_http::Client::new().expect("a client"), OneSecret);
-    let schemas = BTreeMap::from([("orders".to_owned(), ReaderSchema::parse(ORDERS).expect("a schema"))]);
-    let lake = Lake::default();
+    let schemas = BTreeMap::from([("orders".to_owned(), ReaderSchema::parse(schema).expect("a schema"))]);
     let ports = Ports {
         store: lake.clone(),
         channels: SnowflakeChannels::new(warehouse.streaming(), warehouse.sql()),
@@ -176,12 +181,51 @@ async fn a_topic_is_an_entry_and_a_schema_file() {
     let stream = Stream::new(ports, sources, settings);
 
     for _ in 0..2 {
-        let batches = KafkaEvent::parse(&event()).and_then(batches).expect("readable records");
+        let batches = KafkaEvent::parse(event).and_then(batches).expect("readable records");
         let deadline = chrono::Utc::now() + chrono::TimeDelta::seconds(60);
         let report = stream.process(&batches, &Invocation { run_id: RunId("run".into()), deadline }).await;
         let report = report.expect("processed");
         assert!(report.failed.is_empty(), "{:?}", report.failed);
     }
+}
+
+#[tokio::test]
+async fn a_column_of_an_avro_topic_is_found_by_its_source_name() {
+    const SCHEMA: &str = r#"{"type": "record", "name": "Order", "fields": [
+        {"name": "orderId", "type": "string"}, {"name": "createdAt", "type": "long"}, {"name": "created_at", "type": "long"}
+    ]}"#;
+    let entries = "
+tables:
+  - table: STREAMING.PUBLIC.ORDERS
+    description: Orders in the shop.
+    source: { kind: kafka, topic: orders, format: avro }
+    loader: streaming
+    disposition: append
+    key: [order_id]
+    columns:
+      - { name: order_id, source_name: orderId, type: text, required: true }
+      - { name: created_at, source_name: createdAt, type: bigint, required: true }
+";
+    let (warehouse, lake) = (Warehouse::empty().await, Lake::default());
+    let value = Value::Record(vec![
+        ("orderId".into(), Value::String("o1".into())),
+        ("createdAt".into(), Value::Long(7)),
+        // The column's own name, in the source that of another field.
+        ("created_at".into(), Value::Long(9)),
+    ]);
+    let value = framed(&Schema::parse_str(SCHEMA).expect("a schema"), value);
+    let event = serde_json::json!({"eventSource": "SelfManagedKafka", "bootstrapServers": "b:9092",
+        "records": {"orders-0": [record("orders", 4, &value)]}});
+    deliver(&warehouse, &lake, entries, SCHEMA, SCHEMA, &event.to_string()).await;
+    let rows = "SELECT order_id || '|' || created_at FROM STREAMING__PUBLIC.ORDERS";
+    assert_eq!(warehouse.column(rows).await, ["o1|7"]);
+    assert!(!lake.0.borrow().keys().any(|key| key.starts_with("dead-letter/")), "the record is a good one");
+}
+
+#[tokio::test]
+async fn a_topic_is_an_entry_and_a_schema_file() {
+    let (warehouse, lake) = (Warehouse::empty().await, Lake::default());
+    deliver(&warehouse, &lake, ENTRIES, ORDERS, WRITTEN, &event()).await;
     let orders = "SELECT order_id || '|' || total || '|' || created_at || '|' || coalesce(day::text, '') || '|' || status \
         || '|' || _kafka_offset FROM STREAMING__PUBLIC.ORDERS ORDER BY _kafka_offset";
     assert_eq!(
