@@ -1,0 +1,146 @@
+use tokio_postgres::types::Type;
+
+use super::{
+    condition::{condition, condition_within},
+    *,
+};
+use crate::{
+    divide::Range,
+    position::{Scope, Since, Transactions, Why},
+    type_map::Field,
+};
+
+const HOSTILE: &str = "a\"; DROP TABLE x; --";
+
+fn fields() -> Vec<Field> {
+    let column = |name: &str, column_type: &str| {
+        serde_json::from_value(serde_json::json!({ "name": name, "type": column_type })).unwrap()
+    };
+    vec![
+        Field::new(&column(HOSTILE, "bigint"), &Type::INT8).unwrap(),
+        Field::new(&column("π", "text"), &Type::UUID).unwrap(),
+    ]
+}
+
+fn rendered(scope: &Scope, nullable: bool) -> String {
+    let rows = Rows { scope, range: None, without: &[] };
+    copy("s.p", "tab\"le", &fields(), &CursorColumn { name: HOSTILE, nullable }, &rows, None)
+}
+
+#[test]
+fn hostile_names_stay_names() {
+    assert_eq!(
+        rendered(&Scope::Everything(Why::NoCursor), false),
+        r#"COPY (SELECT "a""; DROP TABLE x; --", "π"::text FROM "s.p"."tab""le") TO STDOUT (FORMAT binary)"#
+    );
+    assert_eq!(describe("S", "t", ["a\"b"].into_iter()), r#"SELECT "a""b" FROM "S"."t""#);
+}
+
+#[test]
+fn the_condition_follows_the_scope() {
+    let transactions = Some(Transactions { xmax: 7, distance: 3 });
+    let cases = [
+        (Since::default(), false, ""),
+        (Since { above: Some(-5), ..Since::default() }, false, r#" WHERE "a""; DROP TABLE x; --" > ('-5'::bigint)"#),
+        (
+            Since { transactions, seen: vec![4, 5], ..Since::default() },
+            false,
+            " WHERE (((7::bigint - xmin::text::bigint) & 4294967295) <= 3 AND xmin::text::bigint <> ALL ('{4,5}'::bigint[]))",
+        ),
+        (
+            Since { transactions, ..Since::default() },
+            true,
+            " WHERE ((7::bigint - xmin::text::bigint) & 4294967295) <= 3",
+        ),
+        (
+            Since { above: Some(i64::MIN), transactions, ..Since::default() },
+            true,
+            r#" WHERE ("a""; DROP TABLE x; --" > ('-9223372036854775808'::bigint) OR "a""; DROP TABLE x; --" IS NULL) AND ((7::bigint - xmin::text::bigint) & 4294967295) <= 3"#,
+        ),
+    ];
+    for (since, nullable, expected) in cases {
+        let cursor = CursorColumn { name: HOSTILE, nullable };
+        let scope = Scope::Since(since);
+        assert_eq!(condition(&cursor, &scope), expected, "{scope:?}");
+        assert!(rendered(&scope, nullable).contains(expected));
+    }
+}
+
+#[test]
+fn a_value_to_start_from_widens_what_a_position_would_read_and_never_narrows_it() {
+    let transactions = Some(Transactions { xmax: 7, distance: 3 });
+    let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";
+    let from = "\"id\" >= ('5'::bigint)";
+    let above = "\"id\" > ('9'::bigint)";
+    let cursor = CursorColumn { name: "id", nullable: false };
+    let cases = [
+        (None, format!(" WHERE {from}")),
+        (Some(Since::default()), String::new()),
+        (Some(Since { transactions, ..Since::default() }), format!(" WHERE ({from} OR {unseen})")),
+        (Some(Since { above: Some(9), ..Since::default() }), format!(" WHERE ({from} OR {above})")),
+        (
+            Some(Since { above: Some(9), transactions, ..Since::default() }),
+            format!(" WHERE ({from} OR ({above} AND {unseen}))"),
+        ),
+    ];
+    for (since, expected) in cases {
+        let scope = Scope::From(5, since);
+        assert_eq!(condition(&cursor, &scope), expected);
+        let count = format!("SELECT count(*), min(\"id\")::bigint, max(\"id\")::bigint FROM \"s\".\"t\"{expected}");
+        assert_eq!(super::count("s", "t", &cursor, &scope, None), count);
+    }
+}
+
+#[test]
+fn ranges_meet_without_a_gap_and_rows_without_a_value_belong_to_the_first() {
+    let cursor = CursorColumn { name: "id", nullable: true };
+    let scope = Scope::Since(Since { above: Some(3), ..Since::default() });
+    let within = |above, to| condition_within(&cursor, &scope, Some(&Range { above, to }));
+    let scoped = r#" WHERE ("id" > ('3'::bigint) OR "id" IS NULL) AND "#;
+    assert_eq!(within(None, 9), format!(r#"{scoped}("id" <= ('9'::bigint) OR "id" IS NULL)"#));
+    assert_eq!(within(Some(9), 20), format!(r#"{scoped}"id" > ('9'::bigint) AND "id" <= ('20'::bigint)"#));
+    let required = CursorColumn { name: "id", nullable: false };
+    let everything =
+        condition_within(&required, &Scope::Everything(Why::NoCursor), Some(&Range { above: None, to: -1 }));
+    assert_eq!(everything, r#" WHERE "id" <= ('-1'::bigint)"#);
+}
+
+#[test]
+fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
+    let cursor = CursorColumn { name: "id", nullable: true };
+    let scope = Scope::Everything(Why::NoCursor);
+    let condition = |range| Rows { scope: &scope, range, without: &[3, -4] }.condition(&cursor);
+    let others = r#"("id" IS NULL OR "id" <> ALL ('{3,-4}'::bigint[]))"#;
+    assert_eq!(condition(None), format!(" WHERE {others}"));
+    let range = Range { above: Some(1), to: 9 };
+    let within = condition(Some(&range));
+    assert!(within.ends_with(&format!("\"id\" <= ('9'::bigint) AND {others}")), "{within}");
+}
+
+#[test]
+fn a_division_asks_for_the_rows_of_its_scope() {
+    let cursor = CursorColumn { name: HOSTILE, nullable: false };
+    let transactions = Some(Transactions { xmax: 7, distance: 3 });
+    let unbounded = Scope::Since(Since { transactions, ..Since::default() });
+    let bounded = Scope::Since(Since { above: Some(5), transactions, ..Since::default() });
+    let name = r#""a""; DROP TABLE x; --""#;
+    let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";
+    assert_eq!(
+        estimate("s", "t", &cursor, &bounded),
+        format!(r#"EXPLAIN (FORMAT JSON) SELECT 1 FROM "s"."t" WHERE {name} > ('5'::bigint)"#)
+    );
+    assert_eq!(
+        estimate("s", "t", &cursor, &unbounded),
+        format!(r#"EXPLAIN (FORMAT JSON) SELECT 1 FROM "s"."t" WHERE {unseen}"#)
+    );
+    assert_eq!(
+        boundaries("s", "t", &cursor, &bounded, 4, 2.5),
+        format!(
+            r#"SELECT count(*), (percentile_disc('{{0.25,0.5,0.75}}'::float8[]) WITHIN GROUP (ORDER BY {name}))::bigint[] FROM "s"."t" TABLESAMPLE SYSTEM (2.500000) REPEATABLE (0) WHERE {name} > ('5'::bigint) AND {unseen}"#
+        )
+    );
+    assert_eq!(
+        largest("s", "t", &cursor, &bounded),
+        format!(r#"SELECT max({name})::bigint FROM "s"."t" WHERE {name} > ('5'::bigint) AND {unseen}"#)
+    );
+}
