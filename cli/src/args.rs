@@ -49,7 +49,7 @@ pub enum Task {
     Pause(SwitchArgs),
     /// Start them again.
     Resume(SwitchArgs),
-    /// Make a streaming table's rows of some time anew from the archive, compare them, and swap in what differs.
+    /// Make a streaming table's rows of some time from the archive again, compare them, and swap in what differs.
     Replay(ReplayArgs),
     /// Move a table's cursor to that of an earlier commit, by one more commit. Nothing is deleted.
     Reset(ResetArgs),

@@ -11,7 +11,7 @@ pub fn somebody_is_there(what: &str) -> Outcome {
     if std::io::stdin().is_terminal() {
         return Ok(());
     }
-    Err(Failure::usage(format!("{what} asks before it writes, and nobody is at the terminal")).hint("say --yes"))
+    Err(Failure::usage(format!("{what} asks before it writes, and there is no terminal to ask at")).hint("say --yes"))
 }
 
 /// Shows what would be done and asks whether to do it.

@@ -4,7 +4,7 @@ use sluice_core::{Error, Kind};
 
 pub type Outcome<T = ()> = Result<T, Failure>;
 
-/// An error with a hint for whoever sits at the terminal.
+/// An error with a hint for the person at the terminal.
 #[derive(Debug)]
 pub struct Failure {
     error: Error,

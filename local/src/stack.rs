@@ -339,7 +339,7 @@ impl Keys {
     fn load(folders: &Folders) -> Result<Self> {
         let path = folders.state("loader-key.der");
         let pair = match std::fs::read(&path) {
-            Ok(der) => KeyPair::from_pkcs8(&der).context("the loader's key does not parse; make clean starts anew")?,
+            Ok(der) => KeyPair::from_pkcs8(&der).context("the loader's key does not parse; make clean starts again")?,
             Err(_) => {
                 let pair = KeyPair::generate(KeySize::Rsa2048).context("cannot make a key pair")?;
                 let der: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;

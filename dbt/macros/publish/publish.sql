@@ -6,7 +6,7 @@
   What waits and what is wrong is kept in MARTS_AUDIT.publication, one row per node, so that a retry that runs only what
   failed publishes everything that the failed run had built.
 
-  All tables change in one transaction. On Snowflake DDL ends a transaction, so a table is created (or made anew when its
+  All tables change in one transaction. On Snowflake DDL ends a transaction, so a table is created (or made again when its
   columns have changed) before it and views are replaced after it.
 -#}
 {% macro publish(results) %}

@@ -1,6 +1,6 @@
 -- Purchases name a customer by e-mail. A customer's addresses are its own, HubSpot's additional ones (the address of a
 -- contact that is merged away becomes one of them) and those of the contacts that it is made of, as far as their rows still
--- have one. An address that a live contact has for its own is that contact's, whoever had it before.
+-- have one. An address that a live contact has for its own is that contact's, also where another contact had it before.
 with recursive
 
 contacts as (

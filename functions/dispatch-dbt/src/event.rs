@@ -56,8 +56,9 @@ pub fn parse(body: &str) -> Result<Message> {
         FullRefresh(FullRefresh),
         Cancel(Cancel),
     }
-    let unknown =
-        || Error::invalid_data("the message is neither a TableLoaded event nor a wish nor one of ours").as_final();
+    let unknown = || {
+        Error::invalid_data("the message is neither a TableLoaded event nor a run request nor one of ours").as_final()
+    };
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Own(message) => Ok(message),
         Body::Announcement { detail } => Ok(Message::Wake { cause: why(&detail), force: false, revive: false }),

@@ -198,7 +198,7 @@ pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drif
 /// The columns as the commit's source showed them; `None` for a source that shows none.
 pub fn observed(commit: &Commit) -> Option<Vec<Observed>> {
     let fact = commit.source_facts.get(OBSERVED_FACT)?;
-    // What another version wrote is as good as nothing: the next commit writes it anew.
+    // What another version wrote is as good as nothing: the next commit writes it again.
     serde_json::from_value(fact.clone()).ok()
 }
 

@@ -48,7 +48,7 @@ impl Hops {
         }
         let message = "a chain of messages of the function to itself was ended: it turns without getting anywhere";
         let hint = "read the function's log for what it does again and again and mend that; the next schedule begins the \
-                    work anew";
+                    work again";
         let ended = Error::new(Kind::Timeout, message).with("hops", self.count).with("seconds", age.num_seconds());
         Err(ended.exhausted().with_hint(hint))
     }

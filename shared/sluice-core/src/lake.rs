@@ -79,7 +79,7 @@ pub fn split_end_key(table: &TableId, number: u64) -> String {
 }
 
 /// Where a Kafka record that failed its contract is kept, one object per record. `content` is a [`digest`] of the record: a
-/// retry overwrites its own object and no other, also when a topic was created anew and its offsets begin again.
+/// retry overwrites its own object and no other, also when a topic was created again and its offsets begin again.
 pub fn dead_letter_key(topic: &str, partition: i32, offset: i64, content: &str) -> String {
     format!("dead-letter/{topic}/{partition}/{offset:020}-{content}.json")
 }

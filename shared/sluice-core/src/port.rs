@@ -97,7 +97,7 @@ pub trait Later {
 pub trait Secrets {
     fn get(&self, name: &str) -> impl Future<Output = Result<crate::Secret>>;
 
-    /// Whoever the secret was shown to has refused it: the next `get` reads it anew, because it may have been rotated.
+    /// Whoever the secret was shown to has refused it: the next `get` reads it again, because it may have been rotated.
     fn forget(&self, _name: &str) {}
 }
 

@@ -1,4 +1,4 @@
-//! One cluster for the life of a function's instance: connected on first use, anew after it was away, and with a new user
+//! One cluster for the life of a function's instance: connected on first use, again after it was away, and with a new user
 //! after the old one was refused.
 
 use std::{sync::Arc, time::Duration};

@@ -77,11 +77,11 @@ pub enum Message {
         /// Build everything, whatever was covered or tried: somebody has changed the models.
         #[serde(default)]
         force: bool,
-        /// The run under way may have lost its chain of messages: follow it anew.
+        /// The run under way may have lost its chain of messages: follow it again.
         #[serde(default)]
         revive: bool,
     },
-    /// Build everything, incremental models anew.
+    /// Build everything, incremental models again.
     FullRefresh {
         /// When it was wished for: a full refresh that was claimed since then is the one. `None` means now.
         #[serde(default)]

@@ -112,7 +112,7 @@ pub enum Loaded {
         merged_away: u64,
         already: bool,
     },
-    /// Snowpipe is at it: look again after this time.
+    /// Snowpipe is loading: look again after this time.
     LookAgain(Duration),
     /// It will not load without a person; said on the bus and in the ledger.
     Failed { reason: String, already: bool },

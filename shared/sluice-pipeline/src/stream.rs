@@ -1,6 +1,6 @@
 //! The streaming loop: records of Kafka partitions become rows of a table, each exactly once.
 //!
-//! Delivery is at least once, in batches that are cut anew each time, by functions that die, sometimes by two at once.
+//! Delivery is at least once, in batches that are cut again each time, by functions that die, sometimes by two at once.
 //! What makes a record count once is the channel: its committed offset becomes durable together with the rows, and
 //! opening it ends every earlier holder. So the loop believes the channel alone: it skips what is committed, appends
 //! the rest in order, and is done when the channel's status says so. Whatever is unclear ends in opening it again.
@@ -56,7 +56,7 @@ pub struct Ports<O, C, D, B, L, K, Z> {
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub lake_id: LakeId,
-    /// The cluster and, where a topic was ever created anew, which creation of it.
+    /// The cluster and, where a topic was ever created again, which creation of it.
     pub cluster_id: String,
     /// At least this long between two announcements of one table. Rows that come meanwhile wake the dispatch loop when
     /// it is over.
@@ -120,7 +120,7 @@ pub struct Stream<O, C, D, B, L, K, Z> {
     sources: Sources,
     settings: Settings,
     /// Channels that were open and quiet after the last invocation, by name. One in use is not here: if its partition
-    /// fails or the future is dropped, it is opened anew.
+    /// fails or the future is dropped, it is opened again.
     warm: RefCell<HashMap<String, partition::Held>>,
     announced: RefCell<BTreeMap<TableId, Announced>>,
 }
@@ -192,7 +192,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
                 rows: announced.rows,
             };
             self.ports.bus.announce(event::table_loaded(&detail)).await.inspect_err(|_| {
-                warn!(table = %table, run_id = %invocation.run_id, "rows are in the table, but nobody has been told");
+                warn!(table = %table, run_id = %invocation.run_id, "rows are in the table, but no event was published");
             })?;
             self.announced.borrow_mut().insert(table.clone(), Announced { last: Some(now), rows: 0, wakes: false });
         }

@@ -103,7 +103,7 @@ impl Way<'_> {
     {
         match timeout(self.login, self.log_in(socket)).await {
             Ok(connected) => connected.map_err(|error| classify_connect(error, &self.attempted)),
-            Err(_) => Err(self.unreachable(late("the server takes the connection and lets nobody in"))),
+            Err(_) => Err(self.unreachable(late("the server accepts the connection and does not answer the login"))),
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
             let ended = timeout(CONNECT_TIMEOUT, connecting).await.expect("an end");
             let Err(error) = ended else { panic!("nobody has let us in") };
             assert_eq!(error.kind(), Kind::Timeout, "{}", error.chain());
-            assert!(error.chain().contains("lets nobody in"), "{}", error.chain());
+            assert!(error.chain().contains("does not answer the login"), "{}", error.chain());
         }
         assert_eq!(accepted.await.unwrap().len(), 2, "both were taken");
     }

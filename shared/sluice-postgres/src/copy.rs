@@ -81,7 +81,7 @@ async fn receive(session: &Session, copy: &str) -> Result<()> {
     match messages.next().await {
         None => Ok(()),
         Some(Err(error)) => Err(failed(error)),
-        Some(Ok(_)) => Err(Error::internal("a row of the source's table has gone astray")),
+        Some(Ok(_)) => Err(Error::internal("a row of the source's table is lost")),
     }
 }
 

@@ -81,7 +81,7 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
     let sampled: i64 = row.try_get(0).map_err(failed)?;
     let boundaries: Option<Vec<i64>> = row.try_get(1).map_err(failed)?;
-    // Of a table that is looked through anew, the largest value is not only that of what is new.
+    // Of a table that is looked through again, the largest value is not only that of what is new.
     let known = if scope.restart().is_some() { reading.extent(&source).await?.0 } else { largest };
     let read_to = Position::read_to(reading.previous.as_ref(), scope, known);
     let written_by = reading.writer(&source, read_to).await?;

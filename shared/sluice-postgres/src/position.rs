@@ -41,7 +41,7 @@
 //! value is there, and by the same transaction; the files of the table and its partitions are the same; its sequence has not
 //! gone back. If something is not, the bound is forgotten, once: the whole table is looked through for transactions that have
 //! not been seen. A table that was only rewritten as it was (`VACUUM FULL`, `CLUSTER`) keeps its rows' transactions, so that
-//! nothing of it is read again; one that was written anew, row by row, is read anew.
+//! nothing of it is read again; one that was written again, row by row, is read again.
 //!
 //! **Another history.** Transaction numbers mean something only within one cluster, one timeline and one set of
 //! physical tables. After a restore, a failover, a migration or a newly attached partition the position is not

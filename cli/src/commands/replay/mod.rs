@@ -1,4 +1,4 @@
-//! `sluice replay`: a streaming table's rows of some time, made anew from the archive, compared and swapped in.
+//! `sluice replay`: a streaming table's rows of some time, made again from the archive, compared and swapped in.
 //!
 //! The order of effects is what makes it safe to end anywhere: dead letters and data files are functions of the records
 //! or of this replay alone, the side table is nobody's but this replay's, and the swap is one transaction with its row in

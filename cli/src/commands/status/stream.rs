@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_gives_no_answer_is_told_and_the_rest_stands() {
+    fn what_gives_no_answer_is_told_and_the_rest_stands() {
         let away = || Failure::from(Error::unavailable("cannot connect").because("nobody listens"));
         let no_broker = Asked { ends: Err(away()), ..asked() };
         let no_poller = Asked { positions: Err(away()), ..asked() };

@@ -149,7 +149,7 @@ impl Secrets for Rotated {
 }
 
 #[tokio::test]
-async fn a_rotated_app_id_is_fetched_anew_when_the_old_one_is_refused() {
+async fn a_rotated_app_id_is_fetched_again_when_the_old_one_is_refused() {
     let Deps { config, store, bus, http, .. } = deps(SECRET).await;
     let secrets = Rotated { old: true.into(), values: [r#"{"app_id": "9999"}"#, SECRET] };
     let deps = Deps { config, store, bus, secrets, http };

@@ -131,7 +131,7 @@ impl Secrets for Rotated {
 }
 
 #[tokio::test]
-async fn a_rotated_token_is_fetched_anew_when_the_old_one_is_refused() {
+async fn a_rotated_token_is_fetched_again_when_the_old_one_is_refused() {
     let (Deps { config, store, bus, http, .. }, _) = deps(SECRET).await;
     let secrets = Rotated { old: true.into(), values: [r#"{"token": "pat-eu1-old"}"#, SECRET] };
     let deps = Deps { config, store, bus, secrets, http };

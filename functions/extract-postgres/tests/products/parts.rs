@@ -130,8 +130,8 @@ async fn parts_that_die_and_come_twice_while_rows_are_written_make_one_commit_an
 }
 
 #[tokio::test]
-async fn a_table_that_is_made_anew_between_two_parts_ends_the_plan_and_is_read_from_the_beginning() {
-    let shop = shop("anew").await;
+async fn a_table_that_is_made_again_between_two_parts_ends_the_plan_and_is_read_from_the_beginning() {
+    let shop = shop("again").await;
     shop.insert_numbers(&shop.admin, "n", 20_000).await;
     shop.sql("ANALYZE $.products").await;
     let (_, messages) = shop.run().await.unwrap();

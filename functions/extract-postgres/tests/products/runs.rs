@@ -208,7 +208,7 @@ async fn a_frozen_table_stops_at_any_change_and_goes_on_when_it_is_undone() {
         shop.alter(undo).await;
     }
     shop.insert("(2, 'Cup', 1, 'INSERT', '2026-01-01')").await;
-    // A change of type rewrites the table: its rows count as written anew, and the merge finds them there already.
+    // A change of type rewrites the table: its rows count as written again, and the merge finds them there already.
     assert_eq!(shop.handle(SCHEDULED).await.unwrap().rows, 2);
     shop.close().await;
 }

@@ -111,7 +111,7 @@ impl Poller {
         &self.shared.config.topic
     }
 
-    /// Polls as [`run`](Self::run) does, and begins anew with the saved positions at each `restart`, whatever is under way:
+    /// Polls as [`run`](Self::run) does, and begins again with the saved positions at each `restart`, whatever is under way:
     /// an invocation may go on without anybody who hears its answer.
     pub async fn run_restarted(
         &self,

@@ -29,7 +29,7 @@ impl Positions {
         let offsets = match tokio::fs::read(path).await {
             Ok(bytes) => {
                 let saved: Saved = serde_json::from_slice(&bytes)
-                    .with_context(|| format!("{} does not hold positions; delete it to begin anew", path.display()))?;
+                    .with_context(|| format!("{} does not hold positions; delete it to begin again", path.display()))?;
                 if saved.topic == topic { saved.positions } else { BTreeMap::new() }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),

@@ -20,7 +20,7 @@ pub struct Claim {
     pub cause: String,
     /// Empty means everything.
     pub selectors: Vec<String>,
-    /// Incremental models are built anew.
+    /// Incremental models are built again.
     #[serde(default)]
     pub full_refresh: bool,
     /// When the newest full refresh, this or an earlier one, was claimed: a repeated wish for it is known by that.

@@ -34,7 +34,7 @@ impl Merge {
                 }
                 Some(placed) if placed.record == record => self.repeated += 1,
                 Some(placed) => {
-                    let text = "the archive holds two different records under one offset: a topic that was created anew \
+                    let text = "the archive holds two different records under one offset: a topic that was created again \
                                 under the old cluster id";
                     return Err(Error::invalid_data(text)
                         .with("offset", record.offset)

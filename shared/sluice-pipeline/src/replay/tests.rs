@@ -163,7 +163,7 @@ fn however_the_archive_is_cut_each_record_comes_once_and_in_order() {
                 record(offset, i * 1_000, random.below(100) >= 15)
             })
             .collect();
-        // Deliveries go back, are cut anew and come again, and together they leave nothing out.
+        // Deliveries go back, come again, cut differently, and together they leave nothing out.
         let mut reached = 0;
         while reached < records.len() {
             let from = reached.saturating_sub(random.below(12));

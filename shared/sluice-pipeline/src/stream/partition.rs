@@ -297,7 +297,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             return Ok(());
         }
         let reason = format!(
-            "the warehouse has refused {total} rows since the channel was made, some of which nobody was told of; they \
+            "the warehouse has refused {total} rows since the channel was made, some of them without an event; they \
              are in the archive, not in the table, and its newest reason is in {kept}"
         );
         self.alarm(work, &work.batch.records, reason).await?;
@@ -316,7 +316,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     }
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
-    /// reported, because a topic that was created anew looks the same.
+    /// reported, because a topic that was created again looks the same.
     async fn look_far_below(&self, work: &Work<'_>, held: &mut Held) -> Result<()> {
         let records = &work.batch.records;
         let Some((committed, last)) = held.committed.zip(records.last()) else { return Ok(()) };
@@ -326,7 +326,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         self.archive(work, records).await?;
         if !held.far_below_reported {
             let reason = format!(
-                "records up to {} were skipped, the channel has {committed}: a replay, or a topic created anew that \
+                "records up to {} were skipped, the channel has {committed}: a replay, or a topic created again that \
                  needs a new cluster id; the records are in the archive",
                 last.offset
             );

@@ -8,7 +8,7 @@ use sluice_core::{LakeId, Result, TableId};
 /// A channel: one partition's ordered way into one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Channel {
-    /// Unique for lake, cluster, topic and partition. A topic that is created anew needs another cluster id: its offsets
+    /// Unique for lake, cluster, topic and partition. A topic that is created again needs another cluster id: its offsets
     /// begin again, and the old channel would take them for records it already has.
     pub name: String,
     pub table: TableId,

@@ -208,8 +208,8 @@ fn a_bound_is_forgotten_when_the_table_is_not_what_it_was() {
     ] {
         let scope = Scope::new(Some(&old), &now, "c/1/7", 0, &table, last_row_is_there).unwrap();
         let Scope::Since(since) = &scope else { panic!("{scope:?}") };
-        let anew = Since { above: None, transactions: continued.transactions, seen: Vec::new(), restart };
-        assert_eq!(*since, if restart.is_some() { anew } else { continued.clone() }, "{table:?}");
+        let again = Since { above: None, transactions: continued.transactions, seen: Vec::new(), restart };
+        assert_eq!(*since, if restart.is_some() { again } else { continued.clone() }, "{table:?}");
         let position = after(Some(&old), &scope, &now, Some(4), "c/1/7");
         assert_eq!(position.read_to, Some(if restart.is_some() { 4 } else { 9 }), "{table:?}");
     }

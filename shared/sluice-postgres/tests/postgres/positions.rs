@@ -133,7 +133,7 @@ async fn freezing_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_table_that_was_made_anew_is_read_from_its_beginning() {
+async fn a_table_that_was_made_again_is_read_from_its_beginning() {
     let (database, table) = Database::with_changes().await;
     let mut reader = database.reader(&table).await;
     database.run("INSERT INTO $.changes (name) VALUES ('a'), ('b')").await;

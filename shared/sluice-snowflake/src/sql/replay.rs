@@ -2,7 +2,7 @@
 //!
 //! The side table has the columns of the live one. What differs is asked over both, partition by partition, within the
 //! replayed ranges of offsets and only among the rows of the channels that the ranges belong to. The swap is one block
-//! and one transaction: it finds the differing rows anew, replaces them, and writes the ledger's row. Rows that agree
+//! and one transaction: it finds the differing rows again, replaces them, and writes the ledger's row. Rows that agree
 //! stay as they are, so that a replay of what is right changes nothing; rows above the ranges are never looked at.
 
 use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId, commit, port::Row};

@@ -119,7 +119,7 @@ fn kind_of(status: u16, code: &str) -> (Kind, Retry) {
         // The token has ended: the next call gets a new one.
         "3" => (Kind::Auth, Retry::Exhausted),
         "ERR_PIPE_IN_INVALID_STATE" => (Kind::Config, Permanent),
-        // A channel that was dead on opening: opening it again makes it anew.
+        // A channel that was dead on opening: opening it makes it again.
         _ if code.starts_with("ERR_CHANNEL_") => (Kind::Unavailable, Transient),
         _ if code.contains("DOES_NOT_EXIST") => (Kind::NotFound, Permanent),
         "391902" | "391903" => (Kind::Internal, Permanent),

@@ -92,12 +92,12 @@ async fn a_failed_batch_is_sent_again_and_a_bad_record_is_isolated_where_that_is
 }
 
 #[tokio::test]
-async fn a_poller_that_begins_anew_goes_on_with_the_saved_positions() {
-    let (broker, function) = (Broker::start("anew").await, Function::default());
+async fn a_poller_that_begins_again_goes_on_with_the_saved_positions() {
+    let (broker, function) = (Broker::start("again").await, Function::default());
     broker.produce((0..20).map(|n| ("a", n))).await;
     let mut polling = Polling::start(broker.address(), broker.folder.join("p.json"), &function, |_| {}).await;
     polling.caught_up().await;
-    // The same poller as `sluice-local` runs it, told to begin anew while a batch fails for ever.
+    // The same poller as `sluice-local` runs it, told to begin again while a batch fails for ever.
     polling.task.abort();
     let (restart, restarts) = mpsc::channel(1);
     let (again, stopped) = (polling.poller.clone(), polling.stop.subscribe());

@@ -41,7 +41,7 @@ type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 #[derive(Clone)]
 struct S3 {
     objects: Objects,
-    /// Whether the lake's policy lets nobody read.
+    /// Whether the lake's policy denies every read.
     denied: Arc<AtomicBool>,
     /// A key whose download does not begin until it is let go.
     held: Arc<watch::Sender<Option<String>>>,

@@ -61,7 +61,7 @@ impl Topic {
         Topic { cluster: "cluster", day: 0, partitions, refused, position: vec![0; PARTITIONS], forgotten }
     }
 
-    /// The topic is deleted and made anew, often on the same day: the offsets begin again, with other records.
+    /// The topic is deleted and made again, often on the same day: the offsets begin again, with other records.
     fn recreated(random: &mut Random) -> Self {
         Topic { cluster: "cluster-2", day: random.below(2) as i64, ..Topic::new(random) }
     }
@@ -139,12 +139,12 @@ fn every_valid_record_lands_once_whatever_fails() {
 }
 
 #[test]
-fn a_topic_made_anew_under_the_old_cluster_id_is_reported_and_kept() {
+fn a_topic_made_again_under_the_old_cluster_id_is_reported_and_kept() {
     let model = Model::calm();
     let stream = stream(&model, Duration::ZERO);
     process(&stream, &model, &[batch(0, 200_000..200_010)]).expect("processed");
-    let anew = Topic { partitions: Vec::new(), day: 1, ..Topic::new(&mut Random::new(1)) };
-    let records = (0..10).map(|offset| anew.record(offset, true)).collect();
+    let again = Topic { partitions: Vec::new(), day: 1, ..Topic::new(&mut Random::new(1)) };
+    let records = (0..10).map(|offset| again.record(offset, true)).collect();
     let report = process(&stream, &model, &[Batch { records, ..batch(0, []) }]).expect("processed");
     assert_eq!((report.done[0].skipped, report.done[0].rows), (10, 0), "what the channel says goes");
     assert_eq!(model.announced("LoadFailed").len(), 1);
