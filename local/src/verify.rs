@@ -13,7 +13,7 @@ use standin_snowflake::Standin;
 pub const SALES: &str = "ANALYTICS__MARTS.sales";
 
 /// What its totals leave out, as dbt publishes it.
-const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
+pub const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
 
 /// So many differences are shown.
 const SHOWN: usize = 10;
