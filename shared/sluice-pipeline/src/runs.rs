@@ -25,6 +25,9 @@ pub struct LastRun {
     pub outcome: Option<Outcome>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// The run found no row in a source of which earlier runs have read some.
+    #[serde(default)]
+    pub emptied: bool,
 }
 
 /// Why runs of a table fail.
@@ -39,6 +42,9 @@ pub struct Failure {
     /// When the first of them failed.
     pub since: DateTime<Utc>,
 }
+
+/// The fact by which a source says so.
+const EMPTIED: &str = "emptied";
 
 /// How the table's last run ended; `None` before the first end that was recorded.
 pub async fn last(store: &impl ObjectStore, table: &TableId) -> Result<Option<LastRun>> {
@@ -88,7 +94,7 @@ async fn record(
     run_id: &RunId,
     ended: &Result<ExtractSummary>,
 ) -> Result<()> {
-    let mut last = LastRun { run_id: run_id.clone(), ended_at: now, outcome: None, failure: None };
+    let mut last = LastRun { run_id: run_id.clone(), ended_at: now, outcome: None, failure: None, emptied: false };
     match ended {
         Ok(summary) if summary.outcome == Outcome::DryRun => return Ok(()),
         // Another run has done the work, and says so.
@@ -96,6 +102,7 @@ async fn record(
         Ok(summary) => {
             last.run_id = summary.run_id.clone();
             last.outcome = Some(summary.outcome);
+            last.emptied = summary.facts.get(EMPTIED).is_some_and(|emptied| emptied == true);
         }
         Err(error) => {
             let before = self::last(store, table).await?.and_then(|run| run.failure);
@@ -148,6 +155,18 @@ mod tests {
         assert_eq!((run.ended_at - failure.since).num_hours(), 1);
         end("r4", Ok(nothing_new("r4")));
         assert_eq!(last().and_then(|run| run.failure), None);
+    }
+
+    #[test]
+    fn a_run_that_found_its_source_emptied_is_remembered_as_such() {
+        let (store, clock) = (MemoryStore::default(), ManualClock::default());
+        for emptied in [true, false] {
+            let facts = [(EMPTIED.to_owned(), emptied.into())].into_iter().collect();
+            let summary = ExtractSummary { facts, ..nothing_new("r") };
+            block_on(ended(&store, &clock, &table(), &RunId("r".into()), &Ok(summary), HOUR));
+            let run = block_on(last(&store, &table())).expect("readable").expect("an end");
+            assert_eq!(run.emptied, emptied);
+        }
     }
 
     #[test]

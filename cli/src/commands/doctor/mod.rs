@@ -422,7 +422,8 @@ mod tests {
             runs: 3,
             since: now - TimeDelta::hours(2),
         };
-        let run = |outcome, failure| LastRun { run_id: RunId("r".into()), ended_at: now, outcome, failure };
+        let run =
+            |outcome, failure| LastRun { run_id: RunId("r".into()), ended_at: now, outcome, failure, emptied: false };
         let check = |last: Option<&LastRun>, commit: &Commit| table_check("T", &[&hourly], Some(commit), last, now);
         let failed = check(Some(&run(None, Some(failure))), &commit);
         assert_eq!(failed.health, Health::Failed);

@@ -109,6 +109,10 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
         let parts = split.parts;
         note("reading", format!("#{} in parts {}/{}, planned {begun} ago", split.sequence, parts.done, parts.of));
     }
+    if let Some(run) = table.last_run.as_ref().filter(|run| run.emptied) {
+        let found = age(now, run.ended_at);
+        note("emptied", format!("{found} ago the source's table had no row; the raw table keeps what was read of it"));
+    }
     if let (Some(run), Some(failure)) = (&table.last_run, failure(table)) {
         let (ended, since) = (age(now, run.ended_at), age(now, failure.since));
         let several = format!("the last {} runs, since {since} ago", failure.runs);
@@ -297,6 +301,7 @@ pub mod tests {
                         run_id: RunId("r3".into()),
                         ended_at: at(110),
                         outcome: None,
+                        emptied: true,
                         failure: Some(Failure {
                             kind: "Auth".into(),
                             reason: "the API refuses the key ".repeat(9),
@@ -363,6 +368,7 @@ pub mod tests {
             "failing   PURCHASES: PROBLEM: Function call failed",
             "no answer: cannot connect to the warehouse",
             "; try again",
+            "emptied   EXCHANGE_RATES: 10m ago the source's table had no row",
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
             "waiting   EXCHANGE_RATES: #12344, last tried 3m ago: Config: the warehouse says: Access Denied",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
