@@ -6,7 +6,7 @@ use chrono::Utc;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
 use sluice_core::{LakeId, Result, port::SystemClock};
 use sluice_kafka::{BatchResponse, KafkaEvent, PartitionRecords, Registry};
-use sluice_lambda::{Invocation, policy};
+use sluice_lambda::{Invocation, hint};
 use sluice_pipeline::stream::{self, Batch, Ports, Record, Report, Settings, Sleep, Stream};
 use sluice_snowflake::{Account, SqlApi, Streaming};
 use tracing::{error, info};
@@ -93,7 +93,7 @@ fn answer(report: Report, partial_batch_response: bool) -> Result<BatchResponse>
     for failure in &report.failed {
         error!(
             topic = failure.topic, partition = failure.partition, offset = failure.offset,
-            error = failure.error.chain(), error_kind = %failure.error.kind(), hint = policy(failure.error.kind()).hint,
+            error = failure.error.chain(), error_kind = %failure.error.kind(), hint = hint(&failure.error),
             "a partition failed and will be delivered again"
         );
     }

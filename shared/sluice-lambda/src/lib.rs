@@ -13,7 +13,7 @@ pub use extracts::{Due, ExtractAnswer, ExtractEvent, each_due};
 pub use invocation::{Invocation, run, run_on_text};
 pub use messages::{Message, each_message};
 pub use metrics::{Distribution, Metrics, Unit};
-pub use policy::{Action, Policy, hint, policy};
+pub use policy::{hint, usual_hint};
 pub use start::{json_log, platform_dir, schema_file, sources, start};
 
 /// What `main` returns: Lambda's own boxed error.

@@ -3,10 +3,10 @@
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMessage};
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
-use sluice_core::{Error, Hops, Kind, LakeId, Result, hops::ATTRIBUTE};
+use sluice_core::{Error, Hops, LakeId, Result, hops::ATTRIBUTE};
 use tracing::{Instrument, error};
 
-use crate::{Action, Invocation, Metrics, Unit, hint, policy};
+use crate::{Invocation, Metrics, Unit, hint};
 
 /// So many messages of a batch are handled side by side; they wait for the warehouse, not for the processor.
 const SIDE_BY_SIDE: usize = 4;
@@ -52,13 +52,6 @@ pub async fn each_message(
     response
 }
 
-/// Whether another delivery may end otherwise. A kind alone never makes a message vanish: an answer that is garbage is
-/// InvalidData too, and the next one may be whole. Another run's work is done, whoever says so.
-fn may_succeed(error: &Error) -> bool {
-    let acknowledged = policy(error.kind()).action == Action::Acknowledge;
-    !(acknowledged && (error.is_final() || error.kind() == Kind::Conflict))
-}
-
 async fn serve(
     message: &SqsMessage,
     lake: &LakeId,
@@ -77,7 +70,9 @@ async fn serve(
         }
         Ok(()) => {
             let error = Box::pin(handle(read, invocation)).await.err()?;
-            let redelivered = may_succeed(&error);
+            // A kind alone never makes a message vanish: an answer that is garbage is InvalidData too, and the next one may
+            // be whole.
+            let redelivered = !error.is_final();
             (error, redelivered)
         }
     };
@@ -124,7 +119,9 @@ mod tests {
                 "away" => Err(Error::unavailable("the warehouse is away")),
                 "broken" => Err(Error::invalid_data("the commit is truncated").as_final()),
                 "garbled" => Err(Error::invalid_data("the answer's body is not JSON")),
-                "taken" => Err(Error::conflict("another run has committed first")),
+                "taken" => Err(Error::conflict("another run has committed first").as_final()),
+                "clash" => Err(Error::conflict("the server answers 409")),
+                "deploy" => Err(Error::config("the plan is of a table that is none any more").as_final()),
                 _ => Ok(()),
             }
         };
@@ -155,8 +152,10 @@ mod tests {
             message("3", "broken"),
             message("4", "garbled"),
             message("5", "taken"),
+            message("6", "clash"),
+            message("7", "deploy"),
         ]);
-        assert_eq!(ids, ["2", "4"]);
+        assert_eq!(ids, ["2", "4", "6"]);
     }
 
     #[test]

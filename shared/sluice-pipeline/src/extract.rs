@@ -218,7 +218,8 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             Put::Ours => Ok(()),
             Put::Theirs => Err(Error::conflict("another run has committed first; this run's files will not be loaded")
                 .with("table", &table.table)
-                .with("sequence", sequence)),
+                .with("sequence", sequence)
+                .as_final()),
         }
     }
 }

@@ -251,7 +251,8 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         }
         Err(Error::conflict("another run has committed first; the divided read is void")
             .with("table", &plan.table)
-            .with("sequence", plan.sequence))
+            .with("sequence", plan.sequence)
+            .as_final())
     }
 
     async fn read_part<S: SplitSource>(

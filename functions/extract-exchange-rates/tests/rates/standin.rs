@@ -91,7 +91,7 @@ async fn faults_that_stay_end_the_run_with_a_kind_and_write_nothing() {
         stage.fault(fault.clone()).await;
         let error = stage.run().await.expect_err("a fault that stays");
         assert_eq!((error.kind(), error.retry()), expected, "{fault}");
-        assert!(sluice_lambda::policy(error.kind()).hint.len() > 20);
+        assert!(sluice_lambda::hint(&error).len() > 20);
         assert!(stage.lake.is_empty(), "{fault}");
     }
 }

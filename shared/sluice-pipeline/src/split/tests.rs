@@ -338,7 +338,8 @@ fn whatever_commits_first_makes_the_plan_void() {
     let (mut shop, run_id, ports) = (Shop(&world), RunId("other".into()), (&world.store, &world.bus, &world.clock));
     let run = extract::run(ports.0, ports.1, ports.2, &mut shop, &world.lake, &world.table, &run_id, &whole);
     assert_eq!(block_on(run).expect("another run").sequence, Some(Sequence(1)));
-    assert_eq!(world.serve(&parts[0]).expect_err("void").kind(), Kind::Conflict);
+    let void = world.serve(&parts[0]).expect_err("void");
+    assert_eq!((void.kind(), void.is_final()), (Kind::Conflict, true));
     assert_eq!(world.commits().len(), 1);
     assert_eq!(world.run().expect("the next run").outcome, Extract::NothingNew);
 }
