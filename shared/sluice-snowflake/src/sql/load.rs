@@ -37,7 +37,7 @@ pub const LOOK_AGAIN: &str = "look again";
 /// The column of the block's one row.
 pub const RESULT_COLUMN: &str = "anonymous block";
 
-/// What the ledger says of it.
+/// What the ledger says of rows that were merged away.
 const MERGED_REASON: &str =
     "CASE WHEN :merged > 0 THEN 'rows merged away, because others of the commit have their key: ' || :merged END";
 
@@ -50,7 +50,7 @@ pub const STATEMENT_BYTES: usize = 1_000_000;
 /// Temporary, so private to the request: one name does for all.
 const INCOMING: &str = "ADMIN.OBSERVABILITY.INCOMING";
 
-/// The same as COPY is asked for it.
+/// Where a row came from, as COPY is asked for it.
 const ORIGIN_METADATA: &str = "  INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
     _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER)\n";
 
