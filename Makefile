@@ -34,8 +34,7 @@ check: native ## formatting, lints, the template
 	AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 .tools/venv/sam/bin/sam validate --lint
 
 bench: ## measure against the limit and peers: P=P1 (P5, P6, latency, ...) for one, none for all
-	@tools/setup ministack data dbt bench bench-ingestr
-	@cargo build --locked --profile dist --package extract-postgres
+	@tools/setup native bench
 	@.tools/venv/bench/bin/python bench/run.py $(P)
 
 storm: build demo-tools ## a million events while parts are killed at random, then compared; EVENTS=, SEED=

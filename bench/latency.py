@@ -3,16 +3,14 @@
 import os
 import subprocess
 
-from machine import FUNCTIONS, ROOT
+from machine import FUNCTIONS, ROOT, build, functions, set_up
 
 
 def main():
-    local = FUNCTIONS / "sluice-local"
-    if not local.exists():
-        raise SystemExit(f"no {local}: run make build")
-    subprocess.run([ROOT / "tools/setup", "ministack", "sam", "dbt", "data", "kafka-client"], check=True)
+    set_up("ministack", "sam", "dbt", "data", "kafka-client")
+    build("sluice-local", *functions())
     client = ROOT / ".tools/venv/kafka-client/bin/python"
-    command = [local, "--state", ".sluice-test/stream", "with-stack", "--open", "--scale", "0.02", "--"]
+    command = [FUNCTIONS / "sluice-local", "--state", ".sluice-test/stream", "with-stack", "--open", "--scale", "0.02", "--"]
     subprocess.run([*command, client, ROOT / "tests/stream/latency.py"], cwd=ROOT, env=os.environ, check=True)
 
 

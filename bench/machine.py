@@ -21,8 +21,16 @@ FUNCTIONS = ROOT / "target" / "x86_64-unknown-linux-gnu" / "dist"
 PYTHON = ROOT / ".tools" / "venv" / "bench" / "bin" / "python"
 INGESTR = ROOT / ".tools" / "venv" / "bench-ingestr" / "bin" / "ingestr"
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-DATABASE = "bench"
 BUCKET = "lake"
+
+
+def functions():
+    return sorted(path.name for path in (ROOT / "functions").iterdir())
+
+
+def set_up(*tools):
+    """Fetches the tools of a benchmark, unless they are there."""
+    subprocess.run([ROOT / "tools/setup", *tools], check=True)
 
 
 def build(*packages):
@@ -194,8 +202,6 @@ def run_function(name, event, environment):
     Returns the answer, the seconds from the start of the process to the answer, its CPU seconds and its peak memory.
     """
     binary = FUNCTIONS / name
-    if not binary.exists():
-        raise SystemExit(f"no {binary}: run make build")
     runtime = Runtime()
     runtime.events.put(json.dumps(event).encode())
     lambda_environment = {

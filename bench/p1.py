@@ -18,6 +18,12 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
 PEERS = ["duckdb", "adbc", "dlt-connectorx", "dlt-pyarrow", "ingestr"]
 
 
+def set_up(*peers):
+    """What the extraction needs beside its peers."""
+    machine.set_up("ministack", "data", *peers)
+    machine.build("extract-postgres")
+
+
 def copy_to_nowhere(postgres, table):
     start = time.perf_counter()
     with open(os.devnull, "wb") as nowhere:
@@ -113,6 +119,7 @@ def same(found, expected):
 
 
 def main():
+    set_up("bench-ingestr")
     with machine.postgres() as postgres, machine.s3() as endpoint:
         table = products.fill(postgres, ROWS)
         environment = prepare(postgres, endpoint, table)

@@ -5,14 +5,14 @@ import subprocess
 import tempfile
 
 import report
-from machine import FUNCTIONS, ROOT, build
+from machine import FUNCTIONS, ROOT, build, set_up
 
 BINARY = FUNCTIONS / "bench-stream"
 PYTHON = ROOT / ".tools/venv/bench-stream/bin/python"
 
 
 def main():
-    subprocess.run([ROOT / "tools/setup", "bench-stream"], check=True)
+    set_up("bench-stream")
     build("sluice-bench")
     with tempfile.TemporaryDirectory() as scratch:
         command = [BINARY, PYTHON, ROOT / "bench/stream_peers.py", scratch]

@@ -11,7 +11,7 @@ import time
 import zipfile
 
 import report
-from machine import AWS, FUNCTIONS, PYTHON, ROOT, build
+from machine import AWS, FUNCTIONS, PYTHON, ROOT, build, set_up
 
 # The clients that each function builds before its first event; the limit builds the same ones.
 CLIENTS = {
@@ -124,7 +124,7 @@ def competitors():
 def main():
     if not shutil.which("strip"):
         raise SystemExit("strip is not installed (Debian: apt install binutils)")
-    subprocess.run([ROOT / "tools/setup", "dbt", "bench"], check=True)
+    set_up("dbt")
     build("sluice-bench", *CLIENTS)
     rounds = int(os.environ.get("BENCH_ROUNDS", "15"))
     times = {}

@@ -12,6 +12,7 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", 5))
 
 
 def main():
+    p1.set_up()
     with machine.postgres() as postgres, machine.s3() as endpoint:
         measured = {}
         environments = {}

@@ -1,5 +1,6 @@
 //! The one integration binary: what holds for the project as a whole.
 
+mod benches;
 mod build;
 mod config;
 mod events;

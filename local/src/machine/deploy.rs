@@ -32,6 +32,8 @@ pub struct Deployment<'a> {
     /// The folder of the settings, `platform/` or a copy.
     platform: &'a Path,
     parameters: Vec<String>,
+    /// Where the functions' binaries are; the folder is called as their cargo profile.
+    binaries: PathBuf,
     /// Of all that a deployment depends on.
     fingerprint: String,
 }
@@ -49,9 +51,12 @@ pub struct Settings<'a> {
 impl<'a> Deployment<'a> {
     pub fn new(folders: &'a Folders, aws: &'a SdkConfig, settings: &Settings<'a>) -> Result<Self> {
         let parameters = parameters(folders, settings)?;
-        let fingerprint = fingerprint(folders, settings.platform, &parameters)?;
+        // What was compiled with this program is what it deploys: in `dist` as it goes to AWS.
+        let program = std::env::current_exe().context("cannot tell where this program is")?;
+        let binaries = program.parent().context("this program is in no folder")?.to_owned();
+        let fingerprint = fingerprint(folders, settings.platform, &parameters, &binaries)?;
         let endpoint = aws.endpoint_url().context("no address of AWS on this machine")?.to_owned();
-        Ok(Deployment { folders, aws, endpoint, platform: settings.platform, parameters, fingerprint })
+        Ok(Deployment { folders, aws, endpoint, platform: settings.platform, parameters, binaries, fingerprint })
     }
 
     /// Whether the same template, settings and binaries are deployed already.
@@ -149,6 +154,7 @@ impl<'a> Deployment<'a> {
             .env("SAM_CLI_TELEMETRY", "0")
             .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")
+            .env("SLUICE_PROFILE", self.binaries.file_name().unwrap_or_default())
             .env("SLUICE_PLATFORM", self.platform)
             .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
@@ -228,7 +234,7 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
 }
 
 /// Changes whenever a deployment would: template, settings, parameters, binaries.
-fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String]) -> Result<String> {
+fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String], binaries: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     for name in ["template.yaml", "samconfig.toml", "platform/Makefile"] {
         hash.update(fs::read(folders.root.join(name)).with_context(|| format!("cannot read {name}"))?);
@@ -245,7 +251,6 @@ fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String]) -> Res
     for parameter in parameters {
         hash.update(parameter);
     }
-    let binaries = folders.root.join("target/x86_64-unknown-linux-gnu/release");
     for function in functions(folders)? {
         hash.update(changed(&binaries.join(function))?);
     }

@@ -52,6 +52,7 @@ fn deployment<'a>(folders: &'a Folders, aws: &'a SdkConfig) -> Deployment<'a> {
         endpoint: aws.endpoint_url().expect("an address").to_owned(),
         platform: Path::new("platform"),
         parameters: Vec::new(),
+        binaries: PathBuf::new(),
         fingerprint: "as it is".to_owned(),
     }
 }
