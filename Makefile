@@ -41,8 +41,8 @@ storm: build demo-tools ## a million events while parts are killed at random, th
 	@tools/setup kafka-client
 	@EVENTS=$(EVENTS) SEED=$(SEED) tools/storm
 
-invoke: ## invoke one function with one event: F=<function> E=<case>
-	@tools/invoke $(F) $(E)
+invoke: ## invoke a function on the platform of `make up`: F=<function> E=<case>; lists what is missing
+	@tools/invoke.py "$(F)" "$(E)"
 
 dbt-snowflake: ## build the dbt project on DuckDB and, with the Snowflake adapter, on an emulator; compare every row
 	@tools/setup dbt snowduck

@@ -71,16 +71,17 @@ fn the_template_sets_no_variable_that_nobody_reads_and_none_is_missing() {
 /// Programs that start functions without the template, and the functions that each starts: those that it names.
 fn starters() -> Vec<(String, Vec<String>)> {
     let benches = files(".py").into_iter().filter(|path| path.starts_with("bench/"));
-    let named = benches.map(|path| {
-        let text = read(&path);
-        let named = functions().into_iter().filter(|function| text.contains(&format!("\"{function}\"")));
-        (path, named.collect())
-    });
-    named.chain([("tools/invoke".to_owned(), functions())]).collect()
+    benches
+        .map(|path| {
+            let text = read(&path);
+            let named = functions().into_iter().filter(|function| text.contains(&format!("\"{function}\"")));
+            (path, named.collect())
+        })
+        .collect()
 }
 
 #[test]
-fn every_bench_and_every_invocation_sets_what_functions_require() {
+fn every_bench_sets_what_functions_require() {
     let starters = starters();
     for (path, least) in [("bench/p1.py", 1), ("bench/p3.py", functions().len())] {
         let (_, started) = starters.iter().find(|(name, _)| name == path).expect("the bench is there");

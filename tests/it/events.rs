@@ -1,4 +1,5 @@
-//! Every event file is one that its function takes, or one that it refuses for the reason in its name.
+//! Every event file is one that its function takes, or one that it refuses for the reason in its name; and its outcome on a
+//! running platform is written down, to which `tests/cli/events` holds it.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -30,4 +31,18 @@ fn every_event_file_has_its_functions_type() {
         }
     }
     assert!(checked >= 20, "only {checked} events were found");
+}
+
+#[test]
+fn every_event_file_has_a_row_that_says_how_it_ends() {
+    let readme = read("events/README.md");
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let mut told: Vec<String> = rows.map(|(case, _)| format!("{case}.json")).collect();
+    told.sort();
+    let files = functions().into_iter().flat_map(|function| {
+        list(&format!("events/{function}")).into_iter().map(move |name| format!("{function}/{name}"))
+    });
+    let mut files: Vec<String> = files.collect();
+    files.sort();
+    assert_eq!(told, files);
 }

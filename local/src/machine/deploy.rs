@@ -22,6 +22,8 @@ use super::{
 pub const STACK: &str = "sluice-local";
 /// With which data of another time has all its days asked for in one go.
 const SHARE_FOR_ALL: &str = "1000000";
+/// The origin of the page that asks in `events/collect-events/preflight.json`.
+const EXAMPLE_ORIGIN: &str = "https://shop.example";
 
 /// What is to be deployed, and what is known to be.
 #[derive(Debug)]
@@ -217,7 +219,7 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
         ("OpenExchangeRatesUrl", url(ports.rates) + "/api"),
         ("KafkaBootstrap", format!("127.0.0.1:{}", ports.kafka)),
         ("KafkaClusterId", settings.cluster_id.to_owned()),
-        ("CollectAllowedOrigins", url(ports.shop)),
+        ("CollectAllowedOrigins", format!("{},{EXAMPLE_ORIGIN}", url(ports.shop))),
     ];
     if settings.all_rates_at_once {
         own.push(("OpenExchangeRatesDailyShare", SHARE_FOR_ALL.to_owned()));

@@ -10,6 +10,9 @@ use tracing::{Instrument, Span, field};
 
 use crate::{MainResult, hint};
 
+/// The longest that Lambda lets an invocation take.
+const LONGEST: Duration = Duration::from_secs(900);
+
 /// What a handler may know of the invocation that it serves.
 #[derive(Debug, Clone)]
 pub struct Invocation {
@@ -30,8 +33,10 @@ impl Invocation {
     }
 
     fn of(context: &Context) -> Self {
-        let deadline = SystemTime::UNIX_EPOCH + Duration::from_millis(context.deadline);
-        Invocation { deadline, ..Self::new(&context.request_id, Duration::ZERO) }
+        let given = Duration::from_millis(context.deadline);
+        // Lambda says until when there is time, `cargo lambda watch` for how long.
+        let begin = if given <= LONGEST { SystemTime::now() } else { SystemTime::UNIX_EPOCH };
+        Invocation { deadline: begin + given, ..Self::new(&context.request_id, Duration::ZERO) }
     }
 
     /// The same invocation for another run: the same deadline, an id of its own.
@@ -99,6 +104,19 @@ mod tests {
     use sluice_core::error::apart;
 
     use super::*;
+
+    #[test]
+    fn the_time_left_is_told_as_lambda_and_as_cargo_lambda_tell_it() {
+        let left = |deadline: Duration| {
+            let mut context = Context::default();
+            context.deadline = u64::try_from(deadline.as_millis()).unwrap();
+            Invocation::of(&context).time_left(Duration::from_secs(5)).as_secs_f64().round()
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(left(now + Duration::from_secs(65)), 60.0);
+        assert_eq!(left(Duration::from_secs(600)), 595.0);
+        assert_eq!(left(now - Duration::from_secs(1)), 0.0);
+    }
 
     #[test]
     fn an_errors_own_hint_reaches_whoever_has_invoked() {
