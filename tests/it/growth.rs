@@ -1,0 +1,62 @@
+//! Growth has limits. Raising one needs a decision in docs/adr/, which says what the lines buy.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::project::{files, read, root};
+
+const RAISED_BY: &str = "make it smaller, or raise the limit by a decision in docs/adr/ (0012 says why there is one)";
+
+/// Lines of Rust in folders, without tests: the end of a file from its test module on is one.
+fn lines(folders: &[&str]) -> usize {
+    let is_test = |path: &str| path.contains("/tests/") || path.ends_with("tests.rs") || path.ends_with("fakes.rs");
+    let counted = |path: &String| folders.iter().any(|folder| path.starts_with(folder)) && !is_test(path);
+    let code = |path: &String| read(path).split("#[cfg(test)]\nmod ").next().unwrap_or_default().lines().count();
+    files(".rs").iter().filter(|path| counted(path)).map(code).sum()
+}
+
+#[test]
+fn the_code_stays_within_its_lines() {
+    for (folders, limit) in [
+        (&["functions/", "shared/", "cli/"][..], 42_000),
+        (&["local/"][..], 12_000),
+        (&["local/parts/snowflake/"][..], 6_000),
+    ] {
+        let lines = lines(folders);
+        assert!(lines > limit / 4, "{folders:?} has {lines} lines: this test would check nothing");
+        assert!(lines <= limit, "{folders:?} has {lines} lines of at most {limit}: {RAISED_BY}");
+    }
+}
+
+#[test]
+fn the_template_stays_within_its_lines_and_their_length() {
+    let template = read("template.yaml");
+    let lines = template.lines().count();
+    assert!(lines <= 1_700, "template.yaml has {lines} lines of at most 1700: {RAISED_BY}");
+    for (at, line) in template.lines().enumerate() {
+        assert!(line.chars().count() <= 140, "template.yaml:{} is longer than 140 characters", at + 1);
+    }
+}
+
+#[test]
+fn the_workspace_stays_within_its_packages() {
+    let metadata = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])
+        .current_dir(root())
+        .output()
+        .expect("cargo tells the packages");
+    let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
+    let packages = metadata["workspace_members"].as_array().expect("the members").len();
+    assert!(packages <= 28, "the workspace has {packages} packages of at most 28: {RAISED_BY}");
+}
+
+#[test]
+fn the_command_stays_within_its_verbs() {
+    let arguments = read("cli/src/args.rs");
+    let task =
+        arguments.split("pub enum Task {\n").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the verbs");
+    let is_verb = |line: &&str| line.trim_start().starts_with(|first: char| first.is_ascii_uppercase());
+    let verbs = task.lines().filter(is_verb).count();
+    assert!((5..=25).contains(&verbs), "sluice has {verbs} verbs of at most 25: {RAISED_BY}");
+}
