@@ -1,4 +1,5 @@
 //! The one HTTP client of the platform: bounded retries, `Retry-After`, rate limits, and nothing secret in any message.
+//! Beside it [`tls`], for what is not HTTP.
 //!
 //! A vendor's adapter builds a [`Request`], says in one function what each answer means, and calls [`Client::send`]:
 //!
@@ -15,6 +16,7 @@ pub mod error;
 mod rate;
 mod request;
 mod retry;
+pub mod tls;
 
 use std::time::Duration;
 

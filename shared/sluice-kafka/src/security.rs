@@ -14,8 +14,8 @@ pub(crate) fn tls(config: &KafkaConfig, credentials: &Credentials) -> Result<Opt
         return Ok(None);
     }
     let authorities =
-        sluice_tls::authorities(credentials.ca_pem.as_deref()).map_err(|error| error.with("secret", "Kafka"))?;
-    Ok(Some(Arc::new(sluice_tls::client()?.with_root_certificates(authorities).with_no_client_auth())))
+        sluice_http::tls::authorities(credentials.ca_pem.as_deref()).map_err(|error| error.with("secret", "Kafka"))?;
+    Ok(Some(Arc::new(sluice_http::tls::client()?.with_root_certificates(authorities).with_no_client_auth())))
 }
 
 /// `None` where the protocol has no user.

@@ -21,11 +21,11 @@ pub(crate) fn connector(config: &PostgresConfig) -> Result<Option<MakeRustlsConn
     let client = match config.sslmode {
         TlsMode::Disable => return Ok(None),
         TlsMode::Require => {
-            let any = AnyServer(sluice_tls::provider());
-            sluice_tls::client()?.dangerous().with_custom_certificate_verifier(Arc::new(any))
+            let any = AnyServer(sluice_http::tls::provider());
+            sluice_http::tls::client()?.dangerous().with_custom_certificate_verifier(Arc::new(any))
         }
         TlsMode::VerifyFull => {
-            sluice_tls::client()?.with_root_certificates(sluice_tls::authorities(config.ca_pem.as_deref())?)
+            sluice_http::tls::client()?.with_root_certificates(sluice_http::tls::authorities(config.ca_pem.as_deref())?)
         }
     };
     Ok(Some(MakeRustlsConnect::new(client.with_no_client_auth())))
