@@ -1,5 +1,4 @@
-"""Prints the template, read from standard input, as JSON with its loops expanded, as the emulator expands them when it is
-deployed: by what AWS was seen to do."""
+"""Prints the template, read from standard input, as JSON with its loops expanded, by the code with which the emulator deploys it."""
 
 import json
 import sys

@@ -8,8 +8,8 @@
 /// Snowflake's limit is 255 characters; bytes are never fewer.
 const MAX_BYTES: usize = 255;
 
-/// How the columns begin that the platform adds to every table.
-const OWN_PREFIXES: [&str; 2] = ["_sluice_", "_kafka_"];
+/// How the columns begin that the platform adds to every table, folded: a dotless i or a long s folds to a plain letter.
+const OWN_PREFIXES: [&str; 2] = ["_SLUICE_", "_KAFKA_"];
 
 /// Names that Snowflake's list of reserved words keeps from being a column's, in quotes too.
 const NO_COLUMNS: [&str; 7] =
@@ -30,7 +30,7 @@ pub fn refusal(name: &str) -> Option<&'static str> {
         Some("has no name")
     } else if name != name.to_lowercase() {
         Some("must be lower case")
-    } else if OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+    } else if OWN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
         Some("must not begin with _sluice_ or _kafka_, as the platform's own columns do")
     } else if name.chars().any(char::is_control) {
         Some("must not hold a control character")
@@ -90,6 +90,8 @@ mod tests {
             "İ",
             "_sluice_run_id",
             "_kafka_offset",
+            "_ſluice_run_id",
+            "_sluıce_row_number",
             "a\0b",
             "tab\there",
             "cash$$",

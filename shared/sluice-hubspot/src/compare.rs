@@ -25,8 +25,8 @@ use crate::{
     row::{merged_ids, modified, vanished},
 };
 
-/// So many contacts may be gone since the last comparison, or a tenth of them all.
-const MOST_GONE: usize = 1_000;
+/// As many contacts may be gone since the last comparison, or a tenth of all; never all of several.
+const MOST_GONE: usize = 20;
 
 /// When to compare, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ pub async fn compare(
         run.known.note(row.id, !row.archived);
         run.taken.keep(row);
     }
-    let fresh = || Comparison { after: String::new(), last_id: 0, started: now };
+    let fresh = || Comparison { after: String::new(), last_id: 0, started: now, gone: 0 };
     match (standing, position.known.is_some(), position.compared, comparing.every) {
         (_, _, _, None) => position.comparison = None,
         // A commit of an earlier build: the list tells what there is.
@@ -149,7 +149,10 @@ impl Run<'_> {
     /// Says whether the list has been read to its end.
     async fn all(&mut self, comparison: &mut Comparison, ids: &impl IdStore) -> Result<bool> {
         let known = self.known.all(ids).await?;
-        self.most_gone = MOST_GONE.max(known.len() / 10);
+        self.most_gone = match known.len() {
+            several @ 2.. => MOST_GONE.max(several / 10).min(several - 1),
+            few => few,
+        };
         loop {
             if self.end.is_some_and(|end| Instant::now() >= end) {
                 return Ok(false);
@@ -175,7 +178,7 @@ impl Run<'_> {
             let missing = known.range(comparison.last_id.saturating_add(1)..=until).filter(|id| !listed.contains(*id));
             let missing: Vec<i64> = missing.copied().collect();
             for ids in missing.chunks(LIST_PAGE) {
-                self.look_for(ids).await?;
+                self.look_for(ids, comparison).await?;
             }
             let Some(next) = next else { return Ok(true) };
             if next == comparison.after {
@@ -197,7 +200,7 @@ impl Run<'_> {
 
     /// Of contacts that the list does not show, notes those that the account does not know in any form. One that is archived
     /// or was merged is told by the archive and by its survivor.
-    async fn look_for(&mut self, missing: &[i64]) -> Result<()> {
+    async fn look_for(&mut self, missing: &[i64], comparison: &mut Comparison) -> Result<()> {
         let (mut live, mut found) = (BTreeSet::new(), BTreeSet::new());
         for archived in [false, true] {
             for record in self.client.find(missing, archived, &self.properties).await? {
@@ -212,11 +215,12 @@ impl Run<'_> {
                 self.known.note(*id, false);
             } else {
                 self.gone.push(*id);
+                comparison.gone += 1;
             }
         }
-        if self.gone.len() > self.most_gone {
+        if comparison.gone > self.most_gone {
             let message = "very many contacts are gone; none is buried, as the token may be another account's";
-            return Err(Error::new(Kind::Conflict, message).with("gone", self.gone.len()).as_final());
+            return Err(Error::new(Kind::Conflict, message).with("gone", comparison.gone).as_final());
         }
         Ok(())
     }

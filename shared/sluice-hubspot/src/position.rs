@@ -60,6 +60,9 @@ pub struct Comparison {
     pub last_id: i64,
     /// What `compared` will be.
     pub started: i64,
+    /// Contacts that the runs of this comparison have found to be gone.
+    #[serde(default)]
+    pub gone: usize,
 }
 
 /// How far the archive's list has been read by a run that could not finish it.

@@ -21,7 +21,9 @@ pub fn classify(status: u16, code: Option<&str>, sqlstate: Option<&str>, message
     let hint = code.and_then(|code| hint(code, message));
     // A message about a value may quote the value; what our own block raises never does.
     let raised = code == Some(ROWS_MISMATCH) || sqlstate == Some("P0001");
-    let text = if kind == Kind::InvalidData && !raised {
+    let of_a_value =
+        kind == Kind::InvalidData || (kind != Kind::Internal && code.is_some_and(|code| code.starts_with("100")));
+    let text = if of_a_value && !raised {
         "a value was refused; the query history shows it".to_owned()
     } else if message.is_empty() {
         "the warehouse gave no reason".to_owned()
@@ -118,8 +120,9 @@ fn by_code(code: &str) -> Option<(Kind, Retry)> {
         ROWS_MISMATCH => (Kind::InvalidData, Permanent),
         // The warehouse's surroundings: settings, stages, integrations, quotas.
         _ if code.len() == 6 && code.starts_with("09") => (Kind::Config, Exhausted),
-        // Conversions of values.
-        _ if code.len() == 6 && code.starts_with("100") => (Kind::InvalidData, Permanent),
+        // A value that its column does not take: not a time, a number or a date, too large, too long, NULL, no JSON.
+        "100035" | "100037" | "100038" | "100039" | "100040" | "100046" | "100051" | "100069" | "100071" | "100072"
+        | "100078" => (Kind::InvalidData, Permanent),
         _ => return None,
     })
 }
@@ -186,6 +189,7 @@ mod tests {
             (422, Some("090084"), Some("22000"), Kind::Config, Exhausted),
             (422, Some("040052"), Some("22000"), Kind::Unavailable, Exhausted),
             (422, Some("100072"), Some("22000"), Kind::InvalidData, Permanent),
+            (422, Some("100016"), Some("22000"), Kind::Unavailable, Exhausted),
             (422, None, Some("22003"), Kind::InvalidData, Permanent),
             (422, None, Some("22007"), Kind::InvalidData, Permanent),
             (422, None, Some("22012"), Kind::InvalidData, Permanent),

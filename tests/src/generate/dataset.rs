@@ -126,6 +126,7 @@ pub enum Reason {
     WrongType,
     OutOfRange,
     BadTimestamp,
+    StandsTwice,
 }
 
 /// One Kafka record of the topic `purchases`.

@@ -127,6 +127,35 @@ fn each_kind_of_invalid_record_has_its_reason() {
 }
 
 #[test]
+fn a_purchase_is_judged_by_its_text_and_not_by_a_float() {
+    let good = purchase("1", "a@x.com", 1, NOON).to_string();
+    let with = |from: &str, to: &str| {
+        assert!(good.contains(from), "{good}");
+        parse(good.replace(from, to).as_bytes())
+    };
+    for (number, quantity) in [("7.0", 7), ("70e-1", 7), ("0.0007E4", 7), ("1e5", 100_000), ("100000.000", 100_000)] {
+        assert_eq!(with("\"quantity\":1", &format!("\"quantity\":{number}")).map(|it| it.quantity), Ok(quantity));
+    }
+    for number in ["0.99999999999999999", "1.00000000000000000001", "1e-400", "1e400"] {
+        let reason = Err(Refusal { field: "quantity", reason: Reason::WrongType });
+        assert_eq!(with("\"quantity\":1", &format!("\"quantity\":{number}")), reason, "{number}");
+    }
+    let twice = with("\"quantity\":1", "\"quantity\":1,\"quantity\":2");
+    assert_eq!(twice, Err(Refusal { field: "a field", reason: Reason::StandsTwice }));
+    for unknown in ["1e400", "\"\\ud800\"", &"[".repeat(200).chars().chain("]".repeat(200).chars()).collect::<String>()]
+    {
+        let ignored = with("\"quantity\":1", &format!("\"quantity\":1,\"note\":{unknown}"));
+        assert_eq!(ignored.map(|event| event.quantity), Ok(1), "{unknown}");
+    }
+    for time in ["0000-06-01T00:00:00Z", "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00"] {
+        let mut event = purchase("1", "a@x.com", 1, NOON);
+        event["purchase_ts"] = json!(time);
+        let refused = Err(Refusal { field: "purchase_ts", reason: Reason::OutOfRange });
+        assert_eq!(parse(event.to_string().as_bytes()), refused, "{time}");
+    }
+}
+
+#[test]
 fn the_email_matches_without_case_and_spaces_and_the_lowest_id_wins() {
     let mut data = data(&[purchase("1", " A@X.com ", 1, NOON)]);
     data.contacts = vec![contact(30, "a@x.com"), contact(9, "  A@x.COM")];

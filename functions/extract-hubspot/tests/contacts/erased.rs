@@ -110,18 +110,21 @@ async fn a_comparison_that_was_cut_short_is_continued_by_the_next_run() {
 
 #[tokio::test]
 async fn the_contacts_of_another_account_bury_none_of_this_one() {
-    let mut stage = Stage::new(HubSpotConfig::new(TOKEN), 1_200).await;
-    stage.run().await;
-    let (other, url, _stop) = standin_of(HubSpotConfig::new(TOKEN)).await;
-    other.load((1..=5).map(|id| contact(id * 7_000, 10)).collect());
-    let ours = std::mem::replace(&mut stage.extractor.url, url);
-    let compared = stage.compare().await;
-    assert_eq!(compared.facts["comparison_stopped_by"], "Conflict");
-    assert!(stage.live().len() >= 1_200, "{}", stage.live().len());
-    stage.extractor.url = ours;
-    stage.state.erase(10);
-    stage.compare().await;
-    assert!(!stage.live().contains(&10));
+    for ours in [2, 30, 900] {
+        let mut stage = Stage::new(HubSpotConfig::new(TOKEN), ours).await;
+        stage.run().await;
+        let (other, url, _stop) = standin_of(HubSpotConfig::new(TOKEN)).await;
+        other.load((1..=5).map(|id| contact(id * 7_001, 10)).collect());
+        let own = std::mem::replace(&mut stage.extractor.url, url);
+        let compared = stage.compare().await;
+        assert_eq!(compared.facts["comparison_stopped_by"], "Conflict", "of {ours}");
+        let live = stage.live();
+        assert!((1..=ours).all(|id| live.contains(&(id * 10))), "of {ours}");
+        stage.extractor.url = own;
+        stage.state.erase(10);
+        stage.compare().await;
+        assert!(!stage.live().contains(&10), "of {ours}");
+    }
 }
 
 #[tokio::test]

@@ -130,20 +130,24 @@ fn bounds(column: &ColumnEntry, kind: ColumnType, about: &str, report: &mut Repo
         maximum: value(maximum),
         ..Column::optional("", kind)
     };
-    if let Some(maximum) = maximum.as_ref().filter(|_| are_good && range(&bounded).is_empty()) {
-        report.add(maximum.place, format!("{about} no {kind} lies between its bounds"));
+    let last = maximum.as_ref().or(exclusive_minimum.as_ref()).or(minimum.as_ref());
+    if let Some(last) = last.filter(|_| are_good && range(&bounded).is_empty()) {
+        report.add(last.place, format!("{about} no {kind} lies between its bounds"));
     }
 }
 
 fn idle_bound(kind: ColumnType, name: &str, bound: i64) -> Option<String> {
-    // The first number that the type does not hold.
-    let beyond = match kind {
-        ColumnType::Bigint => i128::from(i64::MAX) + 1,
-        ColumnType::Decimal(precision, scale) => 10_i128.pow(u32::from(precision) - u32::from(scale.unsigned_abs())),
+    // The first number that the type does not hold, and the largest that it does if it is whole.
+    let (beyond, largest) = match kind {
+        ColumnType::Bigint => (i128::from(i64::MAX) + 1, i128::from(i64::MAX)),
+        ColumnType::Decimal(precision, scale) => {
+            let beyond = 10_i128.pow(u32::from(precision) - u32::from(scale.unsigned_abs()));
+            (beyond, if scale == 0 { beyond - 1 } else { beyond })
+        }
         _ => return Some(format!("`{name}` has no effect on a {kind}, only on a bigint or decimal; leave it out")),
     };
     match (name, i128::from(bound)) {
-        ("maximum", bound) if bound >= beyond => Some(format!("every {kind} is below the maximum {bound}")),
+        ("maximum", bound) if bound >= largest => Some(format!("no {kind} is above the maximum {bound}")),
         ("maximum", bound) if bound <= -beyond => Some(format!("no {kind} is as small as the maximum {bound}")),
         ("maximum", _) => None,
         (_, bound) if bound >= beyond => Some(format!("no {kind} reaches the minimum {bound}")),

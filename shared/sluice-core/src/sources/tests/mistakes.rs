@@ -3,7 +3,7 @@
 use super::{EVERY_SETTING, problems, tells};
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 62] = [
+const MISTAKES: [(&str, &str, &str); 64] = [
     (
         "state, type: text, one_of: [open, paid]",
         "state, type: bigint, one_of: [\"1\", \"2\"]",
@@ -32,8 +32,18 @@ const MISTAKES: [(&str, &str, &str); 62] = [
     ("minimum: 0", "minimum: 99999999999999999999", "`minimum`: must be a whole number of 64 bits"),
     ("minimum: 0", "minimum: 100000000000000", "no decimal(18,4) reaches the minimum"),
     ("minimum: 0", "minimum: 0, exclusive_minimum: 0", "has `minimum` and `exclusive_minimum`; keep one"),
-    ("maximum: 9000000", "maximum: 100000000000000", "every decimal(18,4) is below the maximum"),
+    ("maximum: 9000000", "maximum: 100000000000000", "no decimal(18,4) is above the maximum"),
     ("maximum: 9000000", "maximum: -100000000000000", "no decimal(18,4) is as small as the maximum"),
+    (
+        "state, type: text, one_of: [open, paid]",
+        "state, type: bigint, exclusive_minimum: 9223372036854775807",
+        "no bigint lies between its bounds",
+    ),
+    (
+        "state, type: text, one_of: [open, paid]",
+        "state, type: bigint, maximum: 9223372036854775807",
+        "no bigint is above the maximum",
+    ),
     ("maximum: 9000000", "maximum: -1", "no decimal(18,4) lies between its bounds"),
     ("at, type: timestamp,", "at, type: timestamp, maximum: 1700000000,", "`maximum` has no effect on a timestamp"),
     ("exclusive_minimum: 0", "exclusive_minimum: 1000", "no decimal(9,6) reaches the minimum"),
