@@ -4,7 +4,6 @@ mod benches;
 mod build;
 mod config;
 mod events;
-mod expanded;
 mod faults;
 mod growth;
 mod project;

@@ -167,7 +167,7 @@ mod tests {
     fn each_known_refusal_has_a_kind_and_a_retry_status() {
         use Retry::{Exhausted, Permanent, Transient};
         type Case = (u16, Option<&'static str>, Option<&'static str>, Kind, Retry);
-        let cases: [Case; 52] = [
+        let cases: [Case; 53] = [
             (401, Some("390144"), None, Kind::Auth, Permanent),
             (401, Some("390303"), None, Kind::Auth, Permanent),
             (401, Some("390318"), None, Kind::Auth, Permanent),
