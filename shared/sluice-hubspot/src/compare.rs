@@ -61,11 +61,11 @@ pub async fn compare(
         properties: account.wanted(columns)?,
         end: Instant::now().checked_add(comparing.time),
         known: KnownIds::new(position.known.as_ref()),
+        known_before: KnownIds::new(position.known.as_ref()),
         taken: Taken::default(),
         since: position.compared.map(|micros| micros - INDEX_LAG_MICROS),
         pages: 0,
         gone: Vec::new(),
-        most_gone: MOST_GONE,
     };
     let Read { rows, unfit, mut facts, .. } = read;
     for row in rows {
@@ -136,20 +136,21 @@ struct Run<'a> {
     properties: Vec<&'a str>,
     end: Option<Instant>,
     known: KnownIds,
+    /// Without what this run has read, which may already be of another account.
+    known_before: KnownIds,
     taken: Taken,
     /// A contact that was changed since then is taken from the list, in case the index has never shown it. `None` where
     /// nothing has been compared yet: then the list only tells which contacts there are.
     since: Option<i64>,
     pages: u64,
     gone: Vec<i64>,
-    most_gone: usize,
 }
 
 impl Run<'_> {
     /// Says whether the list has been read to its end.
     async fn all(&mut self, comparison: &mut Comparison, ids: &impl IdStore) -> Result<bool> {
         let known = self.known.all(ids).await?;
-        self.most_gone = match known.len() {
+        let most_gone = match self.known_before.all(ids).await?.len() {
             several @ 2.. => MOST_GONE.max(several / 10).min(several - 1),
             few => few,
         };
@@ -179,6 +180,10 @@ impl Run<'_> {
             let missing: Vec<i64> = missing.copied().collect();
             for ids in missing.chunks(LIST_PAGE) {
                 self.look_for(ids, comparison).await?;
+                if comparison.gone > most_gone {
+                    let message = "very many contacts are gone; none is buried, as the token may be another account's";
+                    return Err(Error::new(Kind::Conflict, message).with("gone", comparison.gone).as_final());
+                }
             }
             let Some(next) = next else { return Ok(true) };
             if next == comparison.after {
@@ -217,10 +222,6 @@ impl Run<'_> {
                 self.gone.push(*id);
                 comparison.gone += 1;
             }
-        }
-        if comparison.gone > self.most_gone {
-            let message = "very many contacts are gone; none is buried, as the token may be another account's";
-            return Err(Error::new(Kind::Conflict, message).with("gone", comparison.gone).as_final());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ mod scram;
 use std::{cell::Cell, collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use chrono::DateTime;
+use chrono::Utc;
 use front::{Front, Login};
 use rskafka::client::{ClientBuilder, partition::UnknownTopicHandling};
 use sluice_core::{Kind, Secret, port::Secrets};
@@ -45,7 +45,8 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
         key: Some(Bytes::copy_from_slice(&[n])),
         value: Some(Bytes::from(vec![n; 1_000])),
         headers: BTreeMap::new(),
-        timestamp: DateTime::from_timestamp_millis(1_761_868_800_000).expect("a time"),
+        // A broker forgets an old record within the minute, whenever it came.
+        timestamp: Utc::now(),
     };
     let placed = producer.produce(&topic, (0..20).map(message).collect()).await.expect("produced");
     for (n, place) in (0..20).zip(placed) {
