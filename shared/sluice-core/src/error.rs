@@ -177,8 +177,9 @@ impl Error {
         self
     }
 
-    /// Only other data, another contract or another build makes the same work end otherwise. Said where that is known, and
-    /// never concluded from a kind: what nobody has called final waits and is tried again.
+    /// Only other data, another contract, another build, or somebody who mends the table and retries makes the same work end
+    /// otherwise. Said where that is known, and never concluded from a kind: what nobody has called final waits and is
+    /// tried again.
     #[must_use]
     pub fn as_final(mut self) -> Self {
         self.is_final = true;

@@ -152,6 +152,12 @@ impl TableState {
         let went_back = self.sequence.zip(before.sequence).is_some_and(|(now, before)| now < before);
         went_back.then_some(Restart::SequenceWentBack)
     }
+
+    /// Of what the server does not tell now, what it told before: a sequence that was restarted has no last number until the
+    /// next one is drawn, and that one is compared.
+    fn or(self, before: &TableState) -> Self {
+        TableState { files: self.files.or_else(|| before.files.clone()), sequence: self.sequence.or(before.sequence) }
+    }
 }
 
 /// The largest value read at some time, and the transactions that may still add values below it.
@@ -321,7 +327,7 @@ impl Position {
             source: source.to_owned(),
             seen,
             written_by,
-            table,
+            table: if let Some(previous) = previous { table.or(&previous.table) } else { table },
         };
         // Twice, because the mark that waited and the one made now may both be proven by this snapshot.
         position.prove(now);

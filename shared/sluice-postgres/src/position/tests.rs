@@ -216,6 +216,21 @@ fn a_bound_is_forgotten_when_the_table_is_not_what_it_was() {
 }
 
 #[test]
+fn a_sequence_that_tells_nothing_for_one_run_is_still_compared() {
+    let state = |sequence| TableState { files: Some("7".into()), sequence };
+    let now = snapshot(120, 121, 121);
+    let old = Position { table: state(Some(40)), ..position(Some(9), "100:110:") };
+    let scope = Scope::new(Some(&old), &now, "c/1/7", 0, &state(None), true).unwrap();
+    let found = Found { read_to: Some(9), table: state(None), ..Found::default() };
+    let position = Position::after(Some(&old), &scope, &now, "c/1/7", found);
+    assert_eq!(position.table, state(Some(40)));
+    let Scope::Since(since) = Scope::new(Some(&position), &now, "c/1/7", 0, &state(Some(3)), true).unwrap() else {
+        panic!("a position is there")
+    };
+    assert_eq!(since.restart, Some(Restart::SequenceWentBack));
+}
+
+#[test]
 fn a_position_of_an_earlier_build_is_read_and_says_nothing_of_its_table() {
     let old = serde_json::json!({ "high": 9, "read_to": 9, "snapshot": "1:1:", "pending": null, "source": "c/1/7" });
     let read: Position = serde_json::from_value(old.clone()).unwrap();
