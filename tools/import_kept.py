@@ -25,7 +25,9 @@ def kept(template):
     resources = {
         name: dict(resource)
         for name, resource in template["Resources"].items()
-        if str(resource.get("DeletionPolicy", "")).startswith("Retain") and resource["Type"] in IDENTIFIERS
+        if not name.startswith("Fn::ForEach::")  # No loop makes what is retained.
+        and str(resource.get("DeletionPolicy", "")).startswith("Retain")
+        and resource["Type"] in IDENTIFIERS
     }
     lake = resources["Lake"]
     lake.pop("DependsOn")

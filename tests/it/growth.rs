@@ -30,6 +30,16 @@ fn the_code_stays_within_its_lines() {
 }
 
 #[test]
+fn the_template_stays_within_its_lines_and_their_length() {
+    let template = read("template.yaml");
+    let lines = template.lines().count();
+    assert!(lines <= 1_700, "template.yaml has {lines} lines of at most 1700: {RAISED_BY}");
+    for (at, line) in template.lines().enumerate() {
+        assert!(line.chars().count() <= 140, "template.yaml:{} is longer than 140 characters", at + 1);
+    }
+}
+
+#[test]
 fn the_workspace_stays_within_its_packages() {
     let metadata = Command::new(env!("CARGO"))
         .args(["metadata", "--offline", "--no-deps", "--format-version", "1"])

@@ -55,24 +55,3 @@ pub fn dependencies(package: &str) -> Vec<String> {
     names.dedup();
     names
 }
-
-/// The text of one resource of the template, from its name to the next one's.
-pub fn resource(name: &str) -> String {
-    let template = read("template.yaml");
-    let mut lines = template.lines().skip_while(|line| *line != format!("  {name}:"));
-    let first = lines.next().unwrap_or_else(|| panic!("the template has no {name}"));
-    let rest = lines.take_while(|line| line.is_empty() || line.starts_with("   ") || line.starts_with("  #"));
-    std::iter::once(first).chain(rest).collect::<Vec<_>>().join("\n")
-}
-
-/// The resources of the template with their types, in its order.
-pub fn resources() -> Vec<(String, String)> {
-    let template = read("template.yaml");
-    let lines = template.lines().skip_while(|line| *line != "Resources:").skip(1);
-    let lines: Vec<&str> = lines.take_while(|line| line.is_empty() || line.starts_with("  ")).collect();
-    let name =
-        |line: &str| Some(line.strip_prefix("  ")?.strip_suffix(':').filter(|name| !name.starts_with(' '))?.to_owned());
-    let pairs =
-        lines.windows(2).filter_map(|pair| Some((name(pair[0])?, pair[1].trim().strip_prefix("Type: ")?.to_owned())));
-    pairs.collect()
-}

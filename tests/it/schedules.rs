@@ -2,7 +2,7 @@
 
 use sluice_core::{Sources, schedule::Schedule, sources::Source};
 
-use crate::project::read;
+use crate::{expanded, project::read};
 
 fn sources() -> Sources {
     Sources::parse(&read("platform/sources.yaml")).expect("valid sources")
@@ -17,10 +17,11 @@ fn every_shipped_table_of_a_batch_source_has_a_schedule() {
 
 #[test]
 fn all_times_are_utc() {
-    let template = read("template.yaml");
-    let count = |text: &str| template.lines().filter(|line| line.trim().starts_with(text)).count();
-    assert!(count("ScheduleExpression: ") >= 5);
-    assert_eq!(count("ScheduleExpression: "), count("ScheduleExpressionTimezone: UTC"));
+    let schedules = expanded::of_type("::Scheduler::Schedule");
+    assert!(schedules.len() >= 5, "{schedules:?}");
+    for schedule in schedules {
+        assert_eq!(expanded::properties(schedule)["ScheduleExpressionTimezone"], "UTC", "{schedule}");
+    }
 }
 
 #[test]

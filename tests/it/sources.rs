@@ -2,7 +2,12 @@
 
 use sluice_core::{Loader, Sources, lake, sources::Source};
 
-use crate::project::{read, resource};
+use serde_json::json;
+
+use crate::{
+    expanded::{get_att, list, properties, statements},
+    project::read,
+};
 
 /// The extract function that reads from a source.
 fn function(source: &Source) -> &'static str {
@@ -21,11 +26,10 @@ const EXTRACTS: [&str; 3] = ["ExtractPostgres", "ExtractExchangeRates", "Extract
 
 /// The keys of the lake that a statement of the function's role names, as patterns.
 fn patterns(function: &str, sid: &str) -> Vec<String> {
-    let role = resource(&format!("{function}Role"));
-    let statement = role.split("- Sid: ").find(|statement| statement.starts_with(sid));
+    let statement = statements(function).into_iter().find(|statement| statement["Sid"] == sid);
     let statement = statement.unwrap_or_else(|| panic!("{function}Role has no statement {sid}"));
-    let after = statement.split("${Lake.Arn}/").skip(1);
-    after.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect()
+    let resources = list(&statement["Resource"]).iter().filter_map(|resource| resource["Fn::Sub"].as_str());
+    resources.filter_map(|resource| Some(resource.strip_prefix("${Lake.Arn}/")?.to_owned())).collect()
 }
 
 /// Whether a pattern of IAM, in which `*` stands for anything, covers a key.
@@ -75,9 +79,9 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
             assert!(readable.iter().any(|pattern| covers(pattern, key)), "{own}Role may not read {key}");
         }
         assert!(!readable.iter().any(|pattern| covers(pattern, &written[0])), "{own}Role may read data files");
-        let role = resource(&format!("{own}Role"));
-        let prefix = role.split("\"s3:prefix\":").nth(1).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        let listed = prefix.split('"').any(|pattern| covers(pattern, &commit));
+        let listing = statements(own).into_iter().find(|statement| statement["Sid"] == "ListLake").expect("ListLake");
+        let prefixes = list(&listing["Condition"]["StringLikeIfExists"]["s3:prefix"]);
+        let listed = prefixes.iter().filter_map(|prefix| prefix.as_str()).any(|pattern| covers(pattern, &commit));
         assert!(listed, "{own}Role may not list {}", lake::log_prefix(id));
     }
 }
@@ -101,10 +105,10 @@ fn the_entries_that_the_documents_show_are_valid_and_one_of_them_takes_updates()
 fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template() {
     let template = read("template.yaml");
     for name in EXTRACTS {
-        let schedule = resource(&format!("{name}Schedule"));
-        assert!(schedule.contains("ScheduleExpression: cron(15 * * * ? *)"), "{name} is not woken each hour");
-        assert!(schedule.contains(&format!("Arn: !GetAtt {name}.Arn")), "{name}Schedule wakes another function");
-        assert!(schedule.contains(r#"{"time": "<aws.scheduler.scheduled-time>", "due": true}"#), "{name}Schedule");
+        let schedule = properties(&format!("{name}Schedule"));
+        assert_eq!(schedule["ScheduleExpression"], "cron(15 * * * ? *)", "{name} is not woken each hour");
+        assert_eq!(schedule["Target"]["Arn"], get_att(name, "Arn"), "{name}Schedule wakes another function");
+        assert_eq!(schedule["Target"]["Input"], r#"{"time": "<aws.scheduler.scheduled-time>", "due": true}"#);
     }
     for table in tables() {
         assert!(!template.contains(&table.table.to_string()), "the template names {}", table.table);
@@ -114,16 +118,14 @@ fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template(
 
 #[test]
 fn a_part_of_a_read_has_an_invocation_of_its_own_and_is_taken_by_no_second_one() {
-    let (extract, queue) = (resource(DIVIDING), resource("ExtractQueue"));
-    let number = |text: &str, name: &str| -> u32 {
-        let line = text.lines().find_map(|line| line.trim().strip_prefix(name));
-        line.and_then(|value| value.trim().parse().ok()).unwrap_or_else(|| panic!("no number {name}"))
-    };
-    assert_eq!(number(&queue, "VisibilityTimeout:"), 6 * number(&extract, "Timeout:"));
-    assert_eq!(number(&extract, "BatchSize:"), 1);
-    assert!(extract.contains("FunctionResponseTypes: [ReportBatchItemFailures]"));
-    assert!(queue.contains("deadLetterTargetArn: !GetAtt ExtractDead.Arn"));
-    assert!(resource("ExtractDeadAlarm").contains("!GetAtt ExtractDead.QueueName"));
+    let (extract, queue) = (properties(DIVIDING), properties("ExtractQueue"));
+    let parts = &extract["Events"]["Parts"]["Properties"];
+    let timeout = extract["Timeout"].as_u64().expect("a timeout in seconds");
+    assert_eq!(queue["VisibilityTimeout"], 6 * timeout);
+    assert_eq!(parts["BatchSize"], 1);
+    assert_eq!(parts["FunctionResponseTypes"], json!(["ReportBatchItemFailures"]));
+    assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], get_att("ExtractDead", "Arn"));
+    assert_eq!(properties("ExtractDeadAlarm")["Dimensions"][0]["Value"], get_att("ExtractDead", "QueueName"));
     // What is put there must raise no event that loads it.
     assert!(!lake::split_plan_key(&tables()[0].table, 1).starts_with("raw/"));
 }

@@ -1,126 +1,159 @@
 //! What the template must keep: which functions may send to themselves, what outlives the stack, whom an alarm reaches.
 
-use crate::project::{read, resource, resources};
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use crate::{
+    expanded::{get_att, holds, list, of_type, properties, resource, section, statements},
+    project::read,
+};
 
 /// The queues that a function is woken by.
-fn queues_read(function: &str) -> Vec<String> {
-    let text = resource(function);
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix("Queue: !GetAtt ")?.strip_suffix(".Arn"))
-        .map(str::to_owned)
-        .collect()
+fn queues_read(function: &str) -> Vec<&'static Value> {
+    let events = properties(function)["Events"].as_object();
+    events.into_iter().flat_map(|events| events.values()).map(|event| &event["Properties"]["Queue"]).collect()
 }
 
 /// Whether a statement of the function's role lets it send to the queue.
-fn may_send(function: &str, queue: &str) -> bool {
-    let text = resource(function);
-    let role = text.lines().find_map(|line| line.trim().strip_prefix("Role: !GetAtt ")?.strip_suffix(".Arn"));
-    let role = resource(role.unwrap_or_else(|| panic!("{function} has no role")));
-    let sends = |statement: &str| {
-        let may = ["sqs:SendMessage", "sqs:*", "\"*\""].iter().any(|action| statement.contains(action));
-        may && statement.contains("Effect: Allow") && statement.contains(&format!("!GetAtt {queue}.Arn"))
-    };
-    role.split("Sid: ").skip(1).any(sends)
+fn may_send(function: &str, queue: &Value) -> bool {
+    assert_eq!(properties(function)["Role"], get_att(&format!("{function}Role"), "Arn"));
+    statements(function).iter().any(|statement| {
+        let sends = |action: &Value| ["sqs:SendMessage", "sqs:*", "*"].iter().any(|sends| action == sends);
+        statement["Effect"] == "Allow"
+            && list(&statement["Action"]).iter().any(sends)
+            && list(&statement["Resource"]).contains(queue)
+    })
 }
 
 #[test]
 fn a_function_that_may_send_to_a_queue_it_reads_allows_loops() {
     let mut loops = Vec::new();
-    for (function, _) in resources().into_iter().filter(|(_, kind)| kind == "AWS::Serverless::Function") {
-        let is_loop = queues_read(&function).iter().any(|queue| may_send(&function, queue));
+    for function in of_type("::Serverless::Function") {
+        let is_loop = queues_read(function).iter().any(|queue| may_send(function, queue));
         // Lambda's detection stays on where no loop is meant.
-        let allows = resource(&function).contains("      RecursiveLoop: Allow");
+        let allows = properties(function)["RecursiveLoop"] == "Allow";
         assert_eq!(
             is_loop, allows,
             "{function}: RecursiveLoop: Allow belongs where a function may send to a queue it reads"
         );
         loops.extend(is_loop.then_some(function));
     }
-    assert_eq!(loops, ["ExtractPostgres", "CollectEvents", "LoadCommits", "DispatchDbt"]);
+    assert_eq!(loops, ["CollectEvents", "DispatchDbt", "ExtractPostgres", "LoadCommits"]);
+}
+
+#[test]
+fn only_a_function_that_works_on_the_lake_has_the_shared_policy() {
+    let shared = json!({ "Ref": "FunctionsPolicy" });
+    for function in of_type("::Serverless::Function") {
+        let has = list(&properties(&format!("{function}Role"))["ManagedPolicyArns"]).contains(&shared);
+        // It is reached from outside, and what it takes goes to Kafka.
+        assert_eq!(has, function != "CollectEvents", "{function}");
+        let ignores = list(&resource(function)["IgnoreGlobals"]).contains(&json!("EventInvokeConfig"));
+        assert_eq!(has, !ignores, "{function} cannot keep its failed runs");
+    }
+    let sids: Vec<&Value> =
+        list(&properties("FunctionsPolicy")["PolicyDocument"]["Statement"]).iter().map(|s| &s["Sid"]).collect();
+    assert_eq!(sids, ["UseLakeKey", "KeepFailedRuns"]);
+}
+
+#[test]
+fn every_function_has_three_alarms_and_is_slow_at_four_fifths() {
+    for function in of_type("::Serverless::Function") {
+        // The alarms of a function that may be left out of a stack are left out with it.
+        let condition = match resource(function)["Condition"].as_str() {
+            None => "WithAlarms".to_owned(),
+            Some(_) => format!("With{function}Alarms"),
+        };
+        for (kind, metric, statistic) in
+            [("Failing", "Errors", "Sum"), ("Throttled", "Throttles", "Sum"), ("Slow", "Duration", "Maximum")]
+        {
+            let name = format!("{function}{kind}");
+            let alarm = properties(&name);
+            assert_eq!(resource(&name)["Condition"], condition, "{name}");
+            assert!(alarm["MetricName"] == metric && alarm["Statistic"] == statistic, "{name}: {alarm}");
+            assert_eq!(alarm["Dimensions"], json!([{ "Name": "FunctionName", "Value": { "Ref": function } }]));
+            assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]));
+            assert_eq!(alarm["Threshold"] == 0, kind != "Slow", "{name}");
+        }
+        let timeout = &properties(function)["Timeout"];
+        let default = timeout["Ref"].as_str().map(|parameter| &section("Parameters")[parameter]["Default"]);
+        let seconds = default.unwrap_or(timeout).as_u64().expect("a timeout in seconds");
+        assert_eq!(properties(&format!("{function}Slow"))["Threshold"], json!(seconds * 800), "{function}");
+    }
 }
 
 #[test]
 fn an_exhausted_chain_of_messages_raises_an_alarm() {
-    let alarm = resource("HopsExhausted");
-    assert!(alarm.contains("Namespace: Sluice\n") && alarm.contains("MetricName: HopsExhausted\n"), "{alarm}");
-    assert!(alarm.contains("AlarmActions: [!Ref Alarms]"), "{alarm}");
+    let alarm = properties("HopsExhausted");
+    assert!(alarm["Namespace"] == "Sluice" && alarm["MetricName"] == "HopsExhausted", "{alarm}");
+    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]));
 }
 
 /// Resources that stay when the stack is deleted.
-fn retained() -> Vec<(String, String)> {
-    let is_retained = |(name, _): &(String, String)| resource(name).contains("    DeletionPolicy: Retain");
-    resources().into_iter().filter(is_retained).collect()
+fn retained() -> Vec<&'static str> {
+    let is_retained = |name: &&str| resource(name)["DeletionPolicy"].as_str().is_some_and(|p| p.starts_with("Retain"));
+    of_type("").into_iter().filter(is_retained).collect()
 }
 
 #[test]
 fn what_is_retained_belongs_to_every_stack_and_stays_when_replaced() {
     let retained = retained();
     assert!(retained.len() >= 12, "{retained:?}");
-    for (name, _) in &retained {
-        let text = resource(name);
-        assert!(!text.contains("    Condition: With"), "{name}: a retained name cannot be made a second time");
-        assert!(text.contains("    UpdateReplacePolicy: Retain"), "{name} is lost when it is replaced");
+    for name in &retained {
+        let resource = resource(name);
+        assert!(resource["Condition"].is_null(), "{name}: a retained name cannot be made a second time");
+        assert_eq!(resource["UpdateReplacePolicy"], "Retain", "{name} is lost when it is replaced");
     }
     for name in ["Lake", "LakeKey", "LakePolicy", "SpoolQueue", "SpoolDead", "SpoolQueuePolicy"] {
-        assert!(retained.iter().any(|(kept, _)| kept == name), "{name} is deleted with the stack");
+        assert!(retained.contains(&name), "{name} is deleted with the stack");
     }
 }
 
 #[test]
 fn a_policy_stays_as_long_as_what_it_guards() {
     let retained = retained();
-    for (policy, _) in
-        resources().into_iter().filter(|(_, kind)| kind.ends_with("::BucketPolicy") || kind.ends_with("::QueuePolicy"))
-    {
-        let text = resource(&policy);
-        let guards = |name: &str| {
-            text.lines().any(|line| {
-                let line = line.trim();
-                (line.starts_with("Queues: ") || line.starts_with("Bucket: "))
-                    && line.split(['[', ']', ',', ' ']).any(|word| word == name)
-            })
-        };
-        let guarded = retained.iter().any(|(name, _)| guards(name));
-        let is_kept = retained.iter().any(|(name, _)| *name == policy);
-        assert_eq!(guarded, is_kept, "{policy}");
+    for policy in of_type("::BucketPolicy").into_iter().chain(of_type("::QueuePolicy")) {
+        let guards = [&properties(policy)["Queues"], &properties(policy)["Bucket"]];
+        let guards: Vec<&Value> = guards.into_iter().flat_map(list).collect();
+        assert!(!guards.is_empty(), "{policy}");
+        let guarded = guards.iter().any(|name| retained.iter().any(|kept| name["Ref"] == *kept));
+        assert_eq!(guarded, retained.contains(&policy), "{policy}");
     }
 }
 
 #[test]
-fn no_alarm_trusts_an_age_that_leaves_out_what_fails_or_a_depth_that_stays() {
-    let template = read("template.yaml");
-    assert!(!template.contains("ApproximateAgeOfOldestMessage"), "it leaves out a message received three times");
+fn no_alarm_trusts_an_age_without_failures_or_a_depth_that_stays() {
+    assert!(!read("template.yaml").contains("ApproximateAgeOfOldestMessage"), "it leaves out one received three times");
     for (alarm, queue) in [("SpoolWaiting", "SpoolQueue"), ("LoadLagging", "LoadQueue")] {
-        let text = resource(alarm);
-        assert!(text.contains("Expression: visible + taken"), "{text}");
-        for metric in ["ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"] {
-            assert!(text.contains(&format!("MetricName: {metric}\n")), "{alarm} has no {metric}");
+        let metrics = list(&properties(alarm)["Metrics"]);
+        assert!(metrics.iter().any(|metric| metric["Expression"] == "visible + taken"), "{alarm}");
+        let metrics: Vec<&Value> = metrics.iter().map(|metric| &metric["MetricStat"]["Metric"]).collect();
+        for name in ["ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"] {
+            let metric = metrics.iter().find(|metric| metric["MetricName"] == name);
+            let dimensions = &metric.unwrap_or_else(|| panic!("{alarm} has no {name}"))["Dimensions"];
+            assert_eq!(*dimensions, json!([{ "Name": "QueueName", "Value": get_att(queue, "QueueName") }]), "{alarm}");
         }
-        assert_eq!(text.matches(&format!("!GetAtt {queue}.QueueName")).count(), 2);
     }
     // Nobody takes messages out of these: their depth would keep the alarm on for two weeks.
     for alarm in ["FailedRunsAlarm", "AlarmsDeadAlarm"] {
-        let text = resource(alarm);
-        assert!(text.contains("MetricName: NumberOfMessagesSent\n") && text.contains("Statistic: Sum"), "{text}");
+        let alarm = properties(alarm);
+        assert!(alarm["MetricName"] == "NumberOfMessagesSent" && alarm["Statistic"] == "Sum", "{alarm}");
     }
 }
 
 #[test]
 fn only_this_account_publishes_alarms_and_undelivered_news_is_kept() {
-    let policy = resource("AlarmsPolicy");
-    let statements: Vec<&str> = policy.split("- Sid: ").skip(1).collect();
+    let statements = list(&properties("AlarmsPolicy")["PolicyDocument"]["Statement"]);
     assert_eq!(statements.len(), 2);
     for statement in statements {
-        assert!(statement.contains("\"aws:SourceAccount\": !Ref AWS::AccountId"), "{statement}");
+        let condition = &statement["Condition"]["StringEquals"]["aws:SourceAccount"];
+        assert_eq!(*condition, json!({ "Ref": "AWS::AccountId" }), "{statement}");
     }
-    for (rule, _) in resources().into_iter().filter(|(_, kind)| kind == "AWS::Events::Rule") {
-        let text = resource(&rule);
-        let targets = text.matches("Id: ").count();
-        assert_eq!(
-            text.matches("DeadLetterConfig").count(),
-            targets,
-            "{rule} has a target without a dead-letter queue"
-        );
+    for rule in of_type("::Events::Rule") {
+        for target in list(&properties(rule)["Targets"]) {
+            assert!(target["DeadLetterConfig"].is_object(), "{rule} has a target without a dead-letter queue");
+        }
     }
 }
 
@@ -131,33 +164,37 @@ fn news_that_needs_a_person_has_a_subscriber() {
     assert_eq!(announced.len(), 6, "{announced:?}");
     // The rest is progress; whoever wants it adds a rule.
     let for_nobody = ["RunStarted", "RunSucceeded"];
-    let rules = format!("{}{}", resource("FailureRule"), resource("TableLoadedRule"));
+    let rules = [properties("FailureRule"), properties("TableLoadedRule")];
     for name in announced.iter().filter(|name| !for_nobody.contains(name)) {
-        assert!(rules.contains(name), "{name} has no subscriber");
+        let heard = rules.iter().any(|rule| holds(&rule["EventPattern"]["detail-type"], &json!(name)));
+        assert!(heard, "{name} has no subscriber");
     }
 }
 
 #[test]
 fn a_mapping_takes_one_topic_in_a_consumer_group_of_its_own() {
-    let mappings: Vec<(String, String)> =
-        resources().into_iter().filter(|(_, kind)| kind == "AWS::Lambda::EventSourceMapping").collect();
-    assert_eq!(mappings.len(), 4);
-    let (mut topics, mut groups) = (Vec::new(), Vec::new());
-    for (name, _) in &mappings {
-        let text = resource(name);
-        let topic = text.lines().find_map(|line| line.trim().strip_prefix("Topics: [!Ref ")?.strip_suffix(']'));
-        let topic = topic.unwrap_or_else(|| panic!("{name} does not take one topic")).to_owned();
-        assert!(read("template.yaml").contains(&format!("  {topic}: {{ Type: String, ")), "{topic} is not one name");
-        topics.push(topic);
-        groups.extend(
-            text.split("ConsumerGroupId: !Sub ").skip(1).filter_map(|rest| Some(rest.split('"').nth(1)?.to_owned())),
-        );
+    let mappings = of_type("::EventSourceMapping");
+    let (mut topics, mut groups) = (BTreeSet::new(), BTreeSet::new());
+    for name in &mappings {
+        let mapping = properties(name);
+        let [topic] = list(&mapping["Topics"]) else { panic!("{name} does not take one topic") };
+        topics.insert(topic.as_str().expect("a topic's name"));
+        for config in ["AmazonManagedKafkaEventSourceConfig", "SelfManagedKafkaEventSourceConfig"] {
+            groups.insert(mapping[config]["Fn::If"][1]["ConsumerGroupId"]["Fn::Sub"].as_str().expect("a group"));
+        }
     }
-    assert_eq!(groups.len(), 2 * mappings.len());
-    for all in [&mut topics, &mut groups] {
-        let count = all.len();
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), count, "{all:?}");
-    }
+    assert_eq!(topics, BTreeSet::from(["order-lines", "purchases"]));
+    assert_eq!((mappings.len(), groups.len()), (2, 4), "{mappings:?} {groups:?}");
+}
+
+#[test]
+fn every_parameter_is_in_one_group() {
+    let groups = list(&section("Metadata")["AWS::CloudFormation::Interface"]["ParameterGroups"]);
+    let mut grouped: Vec<&str> =
+        groups.iter().flat_map(|group| list(&group["Parameters"])).filter_map(Value::as_str).collect();
+    grouped.sort_unstable();
+    let mut parameters: Vec<&str> =
+        section("Parameters").as_object().expect("parameters").keys().map(String::as_str).collect();
+    parameters.sort_unstable();
+    assert_eq!(grouped, parameters);
 }

@@ -81,7 +81,7 @@ async fn stream(context: &Context<'_>, enabled: bool, table: Option<&Table>) -> 
         Some(table) if items.is_empty() => {
             let hint = match platform.place.is_local {
                 true => "on one machine the poller inside `make up` takes its place, as long as that runs",
-                false => "name its topic in KafkaTopic to KafkaTopic4 and deploy, or switch your own event source",
+                false => "name its topic in KafkaTopics and deploy, or switch your own event source",
             };
             let none = Error::not_found("this stack has no event source for the table's topic");
             Err(Failure::from(none.with("table", &table.table)).hint(hint))
