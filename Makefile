@@ -3,6 +3,8 @@
 SHELL := bash
 LOCAL := target/x86_64-unknown-linux-gnu/release/sluice-local
 SCALE ?= 1
+# Each start of dbt or SAM takes seconds more when Python may not keep what it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10

@@ -114,12 +114,13 @@ impl<'a> Deployment<'a> {
         let built = self.folders.state("sam");
         // What SAM notes of its builds is beside the folder that it builds in.
         let folder = built.join("build");
-        let (template, folder) = (folder.join("template.yaml").display().to_string(), folder.display().to_string());
-        let build = self.sam(&["build", "--config-env", "local", "--build-dir", &folder]);
+        let (template, folder) = (folder.join("template.json").display().to_string(), folder.display().to_string());
+        let build = self.sam("sam", &["build", "--config-env", "local", "--build-dir", &folder]);
         processes::run("sam-build", build, self.folders).await?;
+        processes::run("sam-pack", self.sam("python", &["tools/pack.py", &folder]), self.folders).await?;
         // Without its name the settings would be looked for beside the template.
         let settings = self.folders.root.join("samconfig.toml").display().to_string();
-        let mut deploy = self.sam(&["deploy", "--config-env", "local", "--no-progressbar"]);
+        let mut deploy = self.sam("sam", &["deploy", "--config-env", "local", "--no-progressbar"]);
         deploy.args(["--config-file", &settings, "--template-file", &template]);
         deploy.arg("--parameter-overrides").args(&self.parameters);
         processes::run("sam-deploy", deploy, self.folders).await?;
@@ -149,10 +150,13 @@ impl<'a> Deployment<'a> {
         Ok(None)
     }
 
-    fn sam(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.folders.tool("sam", "sam"));
+    /// A program of SAM's environment.
+    fn sam(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.folders.tool("sam", program));
         command.args(arguments).current_dir(&self.folders.root);
         command
+            // Each start takes seconds more when Python may not keep what it has compiled.
+            .env_remove("PYTHONDONTWRITEBYTECODE")
             .env("SAM_CLI_TELEMETRY", "0")
             .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")

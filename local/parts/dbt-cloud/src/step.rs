@@ -60,6 +60,8 @@ fn start(config: &Config, arguments: &[String], place: &Place<'_>) -> anyhow::Re
     command
         .args(arguments)
         .current_dir(&config.work_dir)
+        // Each step takes seconds more when Python may not keep what it has compiled.
+        .env_remove("PYTHONDONTWRITEBYTECODE")
         .env("DBT_PROJECT_DIR", &config.project_dir)
         .env("DBT_PROFILES_DIR", &config.project_dir)
         .env("DBT_TARGET_PATH", place.target)
