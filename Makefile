@@ -54,6 +54,10 @@ dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
 
+docs: ## build the documentation strictly in target/docs; pages of docs/reference are made from the code
+	@tools/setup docs
+	@.tools/venv/docs/bin/python tools/docs/build.py
+
 clean: ## forget the local platform's state and data; keeps tools and compiled code
 	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset; done; fi
 
@@ -69,4 +73,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs docs clean native demo-tools shop test-tools

@@ -14,3 +14,4 @@ mod schemas;
 mod sources;
 mod template;
 mod tidy;
+mod tour;
