@@ -58,6 +58,11 @@ docs: ## build the documentation strictly in target/docs; pages of docs/referenc
 	@tools/setup docs
 	@.tools/venv/docs/bin/python tools/docs/build.py
 
+docs-test: build demo-tools ## execute every command of the documentation; WRITE=1 puts outputs into pages, STAMP=1 dates runbooks
+	@tools/setup docs
+	@.tools/venv/docs/bin/python -m unittest --quiet tests/docs/test_docs.py >/dev/null
+	@$(if $(WRITE),WRITE=1) $(if $(STAMP),STAMP=1) .tools/venv/docs/bin/python tests/docs/run.py .sluice-test/docs
+
 clean: ## forget the local platform's state and data; keeps tools and compiled code
 	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset; done; fi
 
@@ -73,4 +78,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs docs clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs docs docs-test clean native demo-tools shop test-tools

@@ -18,6 +18,11 @@ NOT_PROVEN = "What cannot be proven on one machine"
 NOT_PROVEN_LINK = "ARCHITECTURE.md#what-cannot-be-proven-on-one-machine"
 
 
+# What pages name that is no file here: what a reader would make, what is built, and folders of the lake.
+ELSEWHERE = ("functions/extract-weather", "events/extract-weather", "platform/schemas/returns", "target/",
+             "dbt/artifacts", "dbt/ended", "dbt/log", "dbt/starts", "dbt/stops")
+
+
 class Broken(Exception):
     """Links that lead nowhere, a line each."""
 
@@ -82,6 +87,9 @@ class Stage:
             target = self.target / place
             target.parent.mkdir(parents=True, exist_ok=True)
             if source.endswith(".md"):
+                # A decision is a page of its day, and a change names what was there then.
+                if not source.startswith(("docs/adr/", "docs/reference/", "CHANGELOG")):
+                    self.named_files(source, (self.root / source).read_text())
                 target.write_text(self.page(source, (self.root / source).read_text()))
             else:
                 shutil.copyfile(self.root / source, target)
@@ -128,6 +136,13 @@ class Stage:
             self.problems.append(f"{source}: the link {link} leads to nothing")
             return link
         return os.path.relpath(place, here) + mark + anchor
+
+    def named_files(self, source, text):
+        """Every file of the project that a page names between backquotes is there."""
+        tops = "|".join(sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith(".")))
+        for named in sorted(set(re.findall(rf"`((?:{tops})/[\w./-]+)`", text))):
+            if not named.startswith(ELSEWHERE) and not (self.root / named).exists():
+                self.problems.append(f"{source}: {named} is not there")
 
     def not_proven(self):
         """Moves the list of what is not proven out of the page about the architecture."""

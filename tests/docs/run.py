@@ -1,0 +1,277 @@
+"""Executes what the documentation tells its readers to type, against a platform on this machine, and compares what it shows.
+
+    tests/docs/run.py <state>             everything; the last line is JSON: pages, commands, executed, failed, broken_links
+    WRITE=1 tests/docs/run.py <state>     puts what was shown into the pages
+    STAMP=1 tests/docs/run.py <state>     writes today's date into the runbooks that passed
+
+What a block's words mean is in CONTRIBUTING.md. Commands for an account are parsed only and counted apart.
+"""
+
+import datetime
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools/docs"))
+
+import yaml  # noqa: E402
+
+import pages  # noqa: E402
+from stage import front_matter  # noqa: E402
+
+LOCAL = ROOT / "target/x86_64-unknown-linux-gnu/release/sluice-local"
+SLUICE = LOCAL.with_name("sluice")
+SCALE = "0.02"
+LONGEST = 240  # Seconds that one block may take.
+
+
+class Report:
+    def __init__(self):
+        self.pages = self.commands = self.executed = self.for_an_account = self.by_ci = 0
+        self.failures, self.outputs, self.passed = [], {}, set()
+
+    def fail(self, place, message, detail=""):
+        self.failures.append(place)
+        print(f"docs-test: {place}: {message}", flush=True)
+        for line in detail.splitlines()[-40:]:
+            print(f"    {line}", flush=True)
+
+
+# ---- What needs no platform
+
+
+def parse_only(block, report):
+    """A command for an account must at least be one: the shell understands it."""
+    text = re.sub(r"<[A-Za-z][^<>\n]*>", "PLACEHOLDER", block.text)
+    parsed = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True)
+    if parsed.returncode:
+        report.fail(f"{block.page}:{block.line}", "bash does not understand this", parsed.stderr)
+
+
+def options_of(verb, known={}):
+    if verb not in known:
+        known[verb] = subprocess.run([SLUICE, verb, "--help"], capture_output=True, text=True).stdout
+    return known[verb]
+
+
+def check_options(block, report):
+    """Every option that a page gives to `sluice` is one."""
+    for command in block.commands():
+        for call in re.findall(r"tools/sluice ([a-z]+)([^|;&]*)", command.text):
+            for option in re.findall(r"(?:^|\s)(--[a-z-]+)", call[1]):
+                if option not in options_of(call[0]):
+                    report.fail(f"{block.page}:{command.line}", f"sluice {call[0]} has no {option}")
+
+
+def run_by_ci(command):
+    """Whether CI runs this `make` command, or the tests run the program that it calls."""
+    target = command.split()[1] if command.startswith("make ") else None
+    recipe = re.search(rf"^{target}:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M) if target else None
+    if not recipe:
+        return False
+    ci, tests = (ROOT / ".ci/run").read_text(), (ROOT / "tools/test").read_text()
+    programs = [Path(path).stem for path in re.findall(r"tests/[\w/.-]+\.py", recipe[1])]
+    return f"make {target}\n" in ci or f'make {target}"' in ci or any(program in tests for program in programs)
+
+
+def without_platform(block, report):
+    """Judges a block that is not executed; says whether it was one."""
+    place = f"{block.page}:{block.line}"
+    if block.language in ("yaml", "json") and "entry" not in block.words:
+        try:
+            (yaml.safe_load if block.language == "yaml" else json.loads)(block.text.replace("…", "x"))
+        except ValueError as error:
+            report.fail(place, f"is no {block.language}", str(error))
+        except yaml.YAMLError as error:
+            report.fail(place, "is no YAML", str(error))
+        return True
+    if block.language == "sql":
+        report.for_an_account += 1
+        if not block.text.rstrip().endswith(";"):
+            report.fail(place, "a statement ends with a semicolon")
+        return True
+    if block.language not in ("sh", "console"):
+        return "entry" not in block.words
+    report.commands += len(block.commands())
+    check_options(block, report)
+    if "aws" in block.words:
+        report.for_an_account += len(block.commands())
+        parse_only(block, report)
+        return True
+    if "ci" in block.words:
+        report.by_ci += len(block.commands())
+        for command in block.commands():
+            if not run_by_ci(command.text):
+                report.fail(f"{block.page}:{command.line}", "no step of .ci/run runs this")
+        return True
+    # `make up` is what the test itself has started.
+    return "up" in block.words
+
+
+# ---- On a platform
+
+
+class Session:
+    """A reader of one page: the commands share a folder, in which the checkout appears, and the variables that they set."""
+
+    def __init__(self, state):
+        self.state = state
+        self.folder = Path(tempfile.mkdtemp(prefix="docs-test."))
+        for entry in ROOT.iterdir():
+            if entry.name not in (".git", ".sluice-test"):
+                (self.folder / entry.name).symlink_to(entry)
+        self.variables = self.folder / ".variables"
+        self.variables.write_text("")
+
+    def close(self):
+        shutil.rmtree(self.folder)
+
+    def run(self, text):
+        """Status and output, both streams as a terminal shows them."""
+        text = text.replace("tools/sluice ", f"tools/sluice --state {shlex.quote(str(self.state))} ")
+        # As the Makefile's recipe, on a state beside the platform's; SAM does not follow the links of this folder.
+        own = f"(cd {ROOT} && {LOCAL} --state {shlex.quote(str(self.state) + '-data')} demo --data {self.folder}"
+        text = re.sub(r"^make demo DATA=(\S+)", rf"{own}/\1)", text, flags=re.M)
+        script = f"set -e\nsource {self.variables}\n{text}\nexport -p >{self.variables}\n"
+        command = ["bash", "-c", script]
+        environment = {**os.environ, "COLUMNS": "100"}
+        try:
+            done = subprocess.run(command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, timeout=LONGEST,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except subprocess.TimeoutExpired as expired:
+            return None, (expired.stdout or b"").decode(errors="replace")
+        return done.returncode, done.stdout
+
+
+def execute(block, session, report):
+    report_before = len(report.failures)
+    if "entry" in block.words:
+        return valid_entry(block, session, report)
+    commands = block.commands()
+    want = int(block.word("status") or 0)
+    if block.language == "sh":
+        status, shown = session.run(block.text)
+        report.executed += len(commands)
+        if status != want:
+            report.fail(f"{block.page}:{block.line}", f"ended with {status}, not {want}", shown)
+        return None
+    for command in commands:
+        status, shown = session.run(command.text)
+        report.executed += 1
+        if status != want:
+            report.fail(f"{block.page}:{command.line}", f"`{command.text}` ended with {status}, not {want}", shown)
+        elif pages.matches(command.expected, shown.splitlines()):
+            continue
+        elif "WRITE" in os.environ:
+            report.outputs.setdefault(block.page, {})[command.line] = shown.rstrip().splitlines()
+        else:
+            report.fail(f"{block.page}:{command.line}", f"`{command.text}` shows something else than the page:", shown)
+    return len(report.failures) == report_before
+
+
+def valid_entry(block, session, report):
+    """An entry that a page shows is valid beside those that are there."""
+    sources = session.folder / "with-entry.yaml"
+    entry = "\n".join(f"  {line}" if not block.text.startswith("  ") else line for line in block.lines)
+    sources.write_text((ROOT / "platform/sources.yaml").read_text() + "\n" + entry + "\n")
+    status, shown = session.run(f"tools/sluice status --sources {sources}")
+    if status:
+        report.fail(f"{block.page}:{block.line}", "the entry is not valid", shown)
+
+
+def inner(state, target):
+    """Runs beside the platform; leaves what was found in a file, because others print after it."""
+    report = judge(pages.in_order(ROOT), state)
+    Path(target).write_text(json.dumps(vars(report), default=sorted))
+
+
+def judge(texts, state):
+    """Every block of every page, in order. Without a state nothing is executed."""
+    report = Report()
+    for page, text in texts.items():
+        report.pages += 1
+        before, start = len(report.failures), time.monotonic()
+        try:
+            found = pages.blocks(page, text)
+        except pages.Fault as fault:
+            report.fail(page, str(fault))
+            continue
+        executed = [block for block in found if not without_platform(block, report)]
+        if executed and state:
+            session = Session(state)
+            for block in executed:
+                execute(block, session, report)
+            session.close()
+            print(f"docs-test: {page}: {time.monotonic() - start:.0f} s", flush=True)
+        if len(report.failures) == before:
+            report.passed.add(page)
+    return report
+
+
+# ---- Around it
+
+
+def site_faults():
+    """Faults of the site: the reference as committed, every link. A line each."""
+    build = [sys.executable, str(ROOT / "tools/docs/build.py"), "--frozen"]
+    built = subprocess.run(build, capture_output=True, text=True)
+    return built.stderr.splitlines() if built.returncode else []
+
+
+def write_outputs(outputs):
+    for page, shown in outputs.items():
+        path = ROOT / page
+        path.write_text(pages.rewritten(path.read_text(), {int(line): lines for line, lines in shown.items()}))
+
+
+def stamp(passed):
+    today = datetime.datetime.now(datetime.timezone.utc).date()
+    for page in passed:
+        path = ROOT / page
+        if "owner" in front_matter(path.read_text())[0]:
+            path.write_text(re.sub(r"^last_tested: .*$", f"last_tested: {today}", path.read_text(), count=1, flags=re.M))
+
+
+def outer(state):
+    start = time.monotonic()
+    state = Path(state).absolute()
+    for folder in (state, state.with_name(state.name + "-data")):
+        shutil.rmtree(folder, ignore_errors=True)
+    state.parent.mkdir(parents=True, exist_ok=True)
+    faults = site_faults()
+    for fault in faults:
+        print(f"docs-test: {fault}")
+    target = state.with_name(state.name + ".json")
+    target.unlink(missing_ok=True)
+    stack = [LOCAL, "--state", state, "with-stack", "--scale", SCALE, "--", sys.executable, __file__, "--beside", state, target]
+    subprocess.run(stack, cwd=ROOT)
+    if not target.exists():
+        sys.exit("docs-test: the platform did not start, so no page was tested")
+    found = json.loads(target.read_text())
+    if "WRITE" in os.environ:
+        write_outputs(found["outputs"])
+    if "STAMP" in os.environ:
+        stamp(found["passed"])
+    broken = [fault for fault in faults if "leads to nothing" in fault or "names no place" in fault or "nav:" in fault]
+    failed = len(found["failures"]) + len(faults) - len(broken)
+    print(json.dumps({
+        "pages": found["pages"], "commands": found["commands"], "executed": found["executed"], "failed": failed,
+        "broken_links": len(broken), "for_an_account": found["for_an_account"], "by_ci": found["by_ci"],
+        "seconds": round(time.monotonic() - start),
+    }))
+    sys.exit(1 if failed or broken else 0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--beside":
+        inner(Path(sys.argv[2]), sys.argv[3])
+    else:
+        outer(sys.argv[1])
