@@ -25,12 +25,15 @@ sys.path.insert(0, str(ROOT / "tools/docs"))
 import yaml  # noqa: E402
 
 import pages  # noqa: E402
+import picture  # noqa: E402
 from stage import front_matter  # noqa: E402
 
 LOCAL = ROOT / "target/x86_64-unknown-linux-gnu/release/sluice-local"
 SLUICE = LOCAL.with_name("sluice")
 SCALE = "0.02"
 LONGEST = 240  # Seconds that one block may take.
+# The command whose report the README shows, and the picture of it.
+PICTURED, PICTURE = "make demo DATA=my-shop", ROOT / "docs/demo.svg"
 
 
 class Report:
@@ -166,6 +169,8 @@ def execute(block, session, report):
     for command in commands:
         status, shown = session.run(command.text)
         report.executed += 1
+        if command.text == PICTURED and not status:
+            check_picture(shown, report)
         if status != want:
             report.fail(f"{block.page}:{command.line}", f"`{command.text}` ended with {status}, not {want}", shown)
         elif pages.matches(command.expected, shown.splitlines()):
@@ -175,6 +180,17 @@ def execute(block, session, report):
         else:
             report.fail(f"{block.page}:{command.line}", f"`{command.text}` shows something else than the page:", shown)
     return len(report.failures) == report_before
+
+
+def check_picture(shown, report):
+    """The picture is what the command has printed; with WRITE it is drawn again."""
+    lines = picture.shown(PICTURED, shown)
+    if pages.matches(picture.texts(PICTURE.read_text()), lines):
+        return
+    if "WRITE" in os.environ:
+        PICTURE.write_text(picture.render(lines))
+    else:
+        report.fail("docs/demo.svg", "is not what the command shows; `make docs-test WRITE=1` draws it again", "\n".join(lines))
 
 
 def valid_entry(block, session, report):

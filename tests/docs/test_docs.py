@@ -1,5 +1,6 @@
 """What the tests of the documentation must notice: each fault is made on purpose."""
 
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -10,8 +11,10 @@ sys.path.insert(0, str(ROOT / "tools/docs"))
 sys.path.insert(0, str(ROOT / "tests/docs"))
 
 import cloudformation  # noqa: E402
+import imports  # noqa: E402
 import links  # noqa: E402
 import pages  # noqa: E402
+import picture  # noqa: E402
 import reference  # noqa: E402
 import run  # noqa: E402
 from stage import Stage  # noqa: E402
@@ -95,6 +98,23 @@ class Outputs(unittest.TestCase):
         self.assertEqual(new, "x\n    ```console\n    $ one\n    new\n    lines\n    $ two\n    ```\ny")
 
 
+class Picture(unittest.TestCase):
+    report = "sluice\n\n  ✓ load  <3 s\n  1 customers\n  the totals leave nothing out\n  /a/path\n"
+
+    def test_a_picture_shows_the_report_as_far_as_it_is_the_same_everywhere(self):
+        lines = picture.shown("make demo", self.report)
+        self.assertEqual(lines[0], "$ make demo")
+        self.assertEqual(lines[-1], "  the totals leave nothing out")
+        drawn = picture.render(lines)
+        self.assertTrue(pages.matches(picture.texts(drawn), lines))
+        self.assertFalse(pages.matches(picture.texts(drawn.replace("customers", "nobody")), lines))
+
+    def test_the_pictures_first_font_has_every_glyph(self):
+        # DejaVu Sans Mono: Latin, box drawing, arrows and these two signs.
+        known = set(map(chr, range(32, 127))) | set("✓✗…·→")
+        self.assertLessEqual(set("".join(picture.texts(run.PICTURE.read_text()))), known)
+
+
 class Links(unittest.TestCase):
     def site(self, **files):
         folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
@@ -143,6 +163,42 @@ class Links(unittest.TestCase):
         self.assertEqual(stage.problems, [])
         stage.named_files("docs/a.md", "`tools/gone` and `shared/sluice-core/src/gone.rs`")
         self.assertEqual(len(stage.problems), 2)
+
+
+class Imports(unittest.TestCase):
+    def repository(self, **pages):
+        folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        for name, text in pages.items():
+            path = folder / "docs" / f"{name}.md"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        git = ["git", "-C", folder, "-c", "user.name=a", "-c", "user.email=a@example.com"]
+        for command in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "Pages"]):
+            subprocess.run([*git, *command], check=True)
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        return {"name": "analytics", "repository": str(folder), "commit": commit, "folder": "docs"}
+
+    def test_pages_of_another_repository_are_on_the_site(self):
+        entry = self.repository(index="# Analytics\n[models](models.md) and [code](../src/a.sql)", models="# Models\n")
+        work = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        told = imports.place(entry, imports.fetch(entry, work / "cache"), work / "site")
+        self.assertEqual(told, {"analytics": [{"Analytics": "analytics/index.md"}, {"Models": "analytics/models.md"}]})
+        self.assertEqual((work / "site/analytics/index.md").read_text(), "# Analytics\n[models](models.md) and code")
+
+    def test_a_fetched_repository_is_not_asked_again(self):
+        entry = self.repository(index="# A\n")
+        cache = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        imports.fetch(entry, cache)
+        imports.fetch({**entry, "repository": "gone"}, cache)
+
+    def test_an_import_that_is_not_pinned_or_not_there_is_refused(self):
+        entry = self.repository(index="# A\n")
+        cache = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        listed = cache / "imports.yaml"
+        listed.write_text(f"imports: [{{name: a, repository: b, commit: main, folder: docs}}]")
+        for broken in (lambda: imports.listed(listed), lambda: imports.fetch({**entry, "commit": "0" * 40}, cache)):
+            with self.assertRaises(imports.NotImported):
+                broken()
 
 
 class Reference(unittest.TestCase):

@@ -26,8 +26,9 @@ class Page(HTMLParser):
 
 
 def read_site(folder):
+    """Every page but dbt's own, whose links its own program follows."""
     pages = {}
-    for path in sorted(folder.rglob("*.html")):
+    for path in sorted(path for path in folder.rglob("*.html") if path.parent.name != "dbt-docs"):
         pages[path.resolve()] = page = Page()
         page.feed(path.read_text())
     return pages

@@ -40,7 +40,7 @@ def sources(root=ROOT):
     }
     for readme in sorted(root.glob("functions/*/README.md")):
         pages[readme.relative_to(root).as_posix()] = f"functions/{readme.parent.name}.md"
-    for path in sorted(path for path in (root / "docs").rglob("*") if path.is_file()):
+    for path in sorted(path for path in (root / "docs").rglob("*") if path.is_file() and path.name != "imports.yaml"):
         pages[path.relative_to(root).as_posix()] = path.relative_to(root / "docs").as_posix()
     return {source: place for source, place in pages.items() if (root / source).is_file()}
 
@@ -94,6 +94,7 @@ class Stage:
             else:
                 shutil.copyfile(self.root / source, target)
         self.not_proven()
+        self.dbt_docs()
         for source, place in self.files.items():
             target = self.target / place
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,6 +144,15 @@ class Stage:
         for named in sorted(set(re.findall(rf"`((?:{tops})/[\w./-]+)`", text))):
             if not named.startswith(ELSEWHERE) and not (self.root / named).exists():
                 self.problems.append(f"{source}: {named} is not there")
+
+    def dbt_docs(self):
+        """dbt's own page about every model, where `make dbt-docs` has made it."""
+        made = self.root / "target/dbt-docs/index.html"
+        page = self.target / "dbt.md"
+        if made.exists() and page.exists():
+            (self.target / "dbt-docs").mkdir()
+            shutil.copyfile(made, self.target / "dbt-docs/index.html")
+            page.write_text(page.read_text() + "\n## Every model\n\n[dbt's own documentation](dbt-docs/index.html): each model, column, test and what hangs on what.\n")
 
     def not_proven(self):
         """Moves the list of what is not proven out of the page about the architecture."""
