@@ -12,7 +12,9 @@ const FILE: &str = "purchases.ndjson";
 pub(super) fn read(folder: &Path, problems: &mut Vec<BadLine>) -> (Vec<PurchaseRecord>, Vec<BadLine>) {
     let text = text::read(folder, FILE, problems).unwrap_or_default();
     let (mut records, mut bad) = (Vec::new(), Vec::new());
-    for (line, value) in (1..).zip(text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii)) {
+    // JSON takes a carriage return for a blank, so it ends a line only where nothing else does.
+    let end = if text.contains(&b'\n') { b'\n' } else { b'\r' };
+    for (line, value) in (1..).zip(text.split(|byte| *byte == end).map(<[u8]>::trim_ascii)) {
         if value.is_empty() {
             continue;
         }

@@ -58,29 +58,36 @@ pub(super) fn read<T>(
     folder: &Path,
     file: &'static str,
     required: &[&str],
+    optional: &[&str],
     problems: &mut Vec<BadLine>,
     mut parse: impl FnMut(&Row<'_>) -> Result<T, String>,
 ) -> Vec<T> {
     let Some(text) = text::read(folder, file, problems) else { return Vec::new() };
     let mut bad = |line: Option<u64>, problem: String| problems.push(BadLine { file, line, problem });
     let mut reader = csv::Reader::from_reader(text.as_slice());
-    let columns: HashMap<String, usize> = match reader.headers() {
-        Ok(header) => header.iter().enumerate().map(|(i, name)| (name.trim().to_lowercase(), i)).collect(),
+    let names: Vec<String> = match reader.headers() {
+        Ok(header) => header.iter().map(|name| name.trim().to_lowercase()).collect(),
         Err(error) => {
             bad(Some(1), format!("the header cannot be read: {error}"));
             return Vec::new();
         }
     };
-    if columns.len() == 1 && columns.keys().any(|name| name.contains([';', '\t'])) {
+    if let [only] = names.as_slice()
+        && only.contains([';', '\t'])
+    {
         bad(Some(1), "the header's names are not separated by commas".to_owned());
         return Vec::new();
     }
-    for column in required.iter().filter(|column| !columns.contains_key(**column)) {
-        bad(Some(1), format!("the header lacks the column {column}"));
-    }
-    if !required.iter().all(|column| columns.contains_key(*column)) {
+    let times = |column: &str| names.iter().filter(|name| *name == column).count();
+    let lacking = required.iter().filter(|column| times(column) == 0);
+    let mut faults: Vec<String> = lacking.map(|column| format!("the header lacks the column {column}")).collect();
+    let twice = required.iter().chain(optional).filter(|column| times(column) > 1);
+    faults.extend(twice.map(|column| format!("the header has the column {column} more than once")));
+    if !faults.is_empty() {
+        faults.into_iter().for_each(|fault| bad(Some(1), fault));
         return Vec::new();
     }
+    let columns: HashMap<String, usize> = names.into_iter().zip(0..).collect();
     // The reader's own line numbers are those of the end of the line before, where lines end with two characters.
     let lines = Lines::of(&text);
     let line = |position: Option<&csv::Position>| position.map(|position| lines.number(position.byte()));

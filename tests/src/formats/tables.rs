@@ -17,7 +17,7 @@ const DIGITS: u32 = 18;
 pub(super) fn products(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<ProductChange> {
     let mut seen = HashSet::new();
     let required = ["audit_id", "product_id", "product_name", "price_usd", "operation", "valid_ts"];
-    let mut rows = read(folder, "products.csv", &required, problems, |row| {
+    let mut rows = read(folder, "products.csv", &required, &[], problems, |row| {
         let operation = match row.required("operation")?.to_uppercase().as_str() {
             "INSERT" => Operation::Insert,
             "UPDATE" => Operation::Update,
@@ -41,7 +41,9 @@ pub(super) fn products(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Produc
 
 pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contact> {
     let mut seen = HashSet::new();
-    let mut rows = read(folder, "contacts.csv", &["id"], problems, |row| {
+    let optional =
+        ["email", "firstname", "lastname", "lifecyclestage", "createdate", "lastmodifieddate", "archived", "merged_ids"];
+    let mut rows = read(folder, "contacts.csv", &["id"], &optional, problems, |row| {
         let owned = |column| row.text(column).map(str::to_owned);
         // HubSpot keeps milliseconds.
         let moment = |column, default| match row.text(column) {
@@ -77,7 +79,7 @@ pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contac
 pub(super) fn rates(folder: &Path, last: NaiveDate, problems: &mut Vec<BadLine>) -> RateTable {
     let mut seen = HashSet::new();
     let required = ["rate_date", "base_currency", "target_currency", "rate"];
-    let rows = read(folder, RATES, &required, problems, |row| {
+    let rows = read(folder, RATES, &required, &[], problems, |row| {
         let date: NaiveDate = row.required("rate_date")?.parse().map_err(|_| "rate_date is not a date".to_owned())?;
         if date < NaiveDate::default() {
             return Err("rate_date lies before 1970, where the times of the rates' source begin".to_owned());

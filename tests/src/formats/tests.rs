@@ -159,6 +159,30 @@ fn line_numbers_hold_with_carriage_returns_and_blank_lines() {
 }
 
 #[test]
+fn a_column_that_stands_twice_is_named_unless_it_is_ignored() {
+    for (file, header) in [
+        ("contacts.csv", "id,email,Email \n1,a@x.com,b@x.com\n"),
+        ("products.csv", "audit_id,audit_id,product_id,product_name,price_usd,operation,valid_ts\n"),
+        ("rates.csv", "rate_date,base_currency,target_currency,rate,rate\n"),
+    ] {
+        let error = folder_with(file, header.as_bytes()).load().unwrap_err().to_string();
+        assert!(error.contains(&format!("{file}:1: the header has the column ")), "{error}");
+    }
+    assert!(folder_with("contacts.csv", b"id,note,note,,\n1,a,b,c,d\n").load().is_ok());
+}
+
+#[test]
+fn purchases_may_end_with_carriage_returns_alone() {
+    let purchases = format!("{PURCHASE}\r\r{{\r{PURCHASE}\r");
+    let loaded = folder_with("purchases.ndjson", purchases.as_bytes()).load().unwrap();
+    assert_eq!(loaded.dataset.purchases.len(), 3);
+    assert_eq!(loaded.bad_purchases[0].line, Some(3));
+    let inside = format!("{{\r{}\n{PURCHASE}", &PURCHASE[1..]);
+    let loaded = folder_with("purchases.ndjson", inside.as_bytes()).load().unwrap();
+    assert_eq!((loaded.dataset.purchases.len(), loaded.bad_purchases.len()), (2, 0), "a blank inside of a line");
+}
+
+#[test]
 fn whole_numbers_may_be_written_as_floats_are() {
     let products =
         "audit_id,product_id,product_name,price_usd,operation,valid_ts\n1.0,0007.00,Mug,9.9,INSERT,1999-01-01\n";
