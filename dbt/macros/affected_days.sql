@@ -91,7 +91,7 @@ doubtful_versions as (
       products.product_key is null
       or sold_versions.unit_price_usd is distinct from products.price_usd
       or sold_versions.first_at < products.valid_from
-      or sold_versions.last_at >= coalesce(products.valid_to, {{ end_of_time() }})
+      or sold_versions.last_at > {{ last_moment('products.valid_to') }}
     )
 
   union
@@ -101,7 +101,7 @@ doubtful_versions as (
   join {{ ref('dim_products') }} as products
     on sold_versions.product_id = products.product_id
     and sold_versions.last_at >= products.valid_from
-    and sold_versions.first_at < coalesce(products.valid_to, {{ end_of_time() }})
+    and sold_versions.first_at <= {{ last_moment('products.valid_to') }}
   where sold_versions.product_key = {{ unknown_key() }}
 ),
 
@@ -114,7 +114,7 @@ days_of_products as (
   left join {{ ref('dim_products') }} as products
     on known_lines.product_id = products.product_id
     and known_lines.purchased_at >= products.valid_from
-    and known_lines.purchased_at < coalesce(products.valid_to, {{ end_of_time() }})
+    and known_lines.purchased_at <= {{ last_moment('products.valid_to') }}
   where known_lines.product_key <> coalesce(products.product_key, {{ unknown_key() }})
     or known_lines.unit_price_usd is distinct from products.price_usd
 ),

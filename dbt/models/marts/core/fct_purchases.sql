@@ -37,7 +37,7 @@ matched as (
   left join {{ ref('dim_products') }} as products
     on purchases.product_id = products.product_id
     and purchases.purchased_at >= products.valid_from
-    and purchases.purchased_at < coalesce(products.valid_to, {{ end_of_time() }})
+    and purchases.purchased_at <= {{ last_moment('products.valid_to') }}
   left join {{ ref('int_gbp_rates__daily') }} as rates on purchases.purchase_date = rates.purchase_date
 {% if is_incremental() %}
   where purchases.purchase_date in (select affected_days.purchase_date from affected_days)
