@@ -57,10 +57,7 @@ struct Fields<'a> {
 
 /// A number without a fraction, as JSON Schema has it: 7.0 and 70e-1 are one. By its digits, since a float would round it.
 fn whole(text: &str) -> Option<i64> {
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i64>().ok()?),
-        None => (text, 0),
-    };
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (sign, mantissa) = mantissa.strip_prefix('-').map_or(("", mantissa), |rest| ("-", rest));
     let (before, after) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{before}{after}");
@@ -71,6 +68,7 @@ fn whole(text: &str) -> Option<i64> {
     if significant.is_empty() {
         return Some(0);
     }
+    let exponent: i64 = exponent.parse().ok()?;
     let point = i64::try_from(before.len()).ok()?.checked_add(exponent)?;
     let zeros = point.checked_sub(i64::try_from(significant.len()).ok()?)?;
     // No whole number of 64 bits ends in more zeros.

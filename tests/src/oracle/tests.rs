@@ -140,6 +140,8 @@ fn a_purchase_is_judged_by_its_text_and_not_by_a_float() {
         let reason = Err(Refusal { field: "quantity", reason: Reason::WrongType });
         assert_eq!(with("\"quantity\":1", &format!("\"quantity\":{number}")), reason, "{number}");
     }
+    let nothing = Err(Refusal { field: "quantity", reason: Reason::OutOfRange });
+    assert_eq!(with("\"quantity\":1", "\"quantity\":0e99999999999999999999"), nothing, "0 whatever its exponent");
     let twice = with("\"quantity\":1", "\"quantity\":1,\"quantity\":2");
     assert_eq!(twice, Err(Refusal { field: "a field", reason: Reason::StandsTwice }));
     for unknown in ["1e400", "\"\\ud800\"", &"[".repeat(200).chars().chain("]".repeat(200).chars()).collect::<String>()]
