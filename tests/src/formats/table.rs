@@ -97,6 +97,9 @@ pub(super) fn read<T>(
             Ok(record) if record.as_slice().contains('\0') => {
                 bad(line(record.position()), "holds a NUL character, which no database keeps".to_owned());
             }
+            Ok(record) if record.iter().any(|text| text.len() > text::LONGEST) => {
+                bad(line(record.position()), "holds a text of more than 16 MiB, which no warehouse keeps".to_owned());
+            }
             Ok(record) => match parse(&Row { columns: &columns, record: &record }) {
                 Ok(row) => rows.push(row),
                 Err(problem) => bad(line(record.position()), problem),

@@ -13,6 +13,8 @@ pub(super) const RATES: &str = "rates.csv";
 /// The warehouse keeps prices as decimal(18,4).
 const PRICE_SCALE: u32 = 4;
 const DIGITS: u32 = 18;
+/// The contract of products takes no more.
+const HIGHEST_PRICE: i128 = 9_999_999 * 10_i128.pow(PRICE_SCALE);
 
 pub(super) fn products(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<ProductChange> {
     let mut seen = HashSet::new();
@@ -29,7 +31,7 @@ pub(super) fn products(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Produc
             audit_id: unique(row, "audit_id", &mut seen)?,
             product_id: row.number("product_id")?,
             product_name: row.text("product_name").filter(|_| kept).map(str::to_owned),
-            price_usd: if kept { Some(decimal(row, "price_usd", PRICE_SCALE)?) } else { None },
+            price_usd: if kept { Some(price(row)?) } else { None },
             operation,
             valid_ts: row.moment("valid_ts")?,
             commits_late: false,
@@ -116,6 +118,13 @@ fn unique(row: &Row<'_>, column: &str, seen: &mut HashSet<i64>) -> Result<i64, S
         negative if negative < 0 => Err(format!("{column} is negative")),
         again if !seen.insert(again) => Err(format!("{column} stands twice")),
         number => Ok(number),
+    }
+}
+
+fn price(row: &Row<'_>) -> Result<i128, String> {
+    match decimal(row, "price_usd", PRICE_SCALE)? {
+        dear if dear > HIGHEST_PRICE => Err("price_usd is more than 9,999,999".to_owned()),
+        price => Ok(price),
     }
 }
 

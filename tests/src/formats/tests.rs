@@ -226,6 +226,17 @@ fn what_no_source_could_hold_is_named_before_anything_starts() {
     for (file, content, problem) in [
         ("products.csv", products("1,7,M\0g,1,INSERT,2026-01-01"), "2: holds a NUL character"),
         ("products.csv", products("-1,7,Mug,1,INSERT,2026-01-01"), "2: audit_id is negative"),
+        ("products.csv", products("1,7,Mug,9999999.0001,INSERT,2026-01-01"), "2: price_usd is more than 9,999,999"),
+        (
+            "products.csv",
+            products(&format!("1,7,{},1,INSERT,2026-01-01", "é".repeat(8 << 20) + "x")),
+            "2: holds a text of more than 16 MiB",
+        ),
+        (
+            "purchases.ndjson",
+            format!("{PURCHASE}\n{}", PURCHASE.replace("a@x.com", &"a".repeat(1_000_001))),
+            "2: event_id or customer_email is longer than",
+        ),
         (
             "products.csv",
             products("1,7,Mug,1,INSERT,+12026-01-01 00:00:00"),

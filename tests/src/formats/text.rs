@@ -4,6 +4,9 @@ use std::path::Path;
 
 use super::BadLine;
 
+/// The bytes of the longest text that the platform keeps.
+pub(super) const LONGEST: usize = 16 << 20;
+
 /// Reads the file. What keeps the whole of it from being read goes to `problems`.
 pub(super) fn read(folder: &Path, file: &'static str, problems: &mut Vec<BadLine>) -> Option<Vec<u8>> {
     let mut bad = |problem: String| problems.push(BadLine { file, line: None, problem });
