@@ -55,7 +55,7 @@ pub async fn products<'a>(
 
 async fn insert(transaction: &Transaction<'_>, changes: &[&ProductChange]) -> Result<()> {
     for chunk in changes.chunks(ROWS_PER_INSERT) {
-        let rows: Vec<String> = chunk.iter().map(|change| values(change)).collect();
+        let rows: Vec<String> = chunk.iter().map(|change| values(change)).collect::<Result<_>>()?;
         let statement = format!(
             "INSERT INTO raw_data.products (audit_id, product_id, product_name, price_usd, operation, valid_ts)
              VALUES {} ON CONFLICT (audit_id) DO NOTHING",
@@ -66,17 +66,19 @@ async fn insert(transaction: &Transaction<'_>, changes: &[&ProductChange]) -> Re
     Ok(())
 }
 
-fn values(change: &ProductChange) -> String {
+fn values(change: &ProductChange) -> Result<String> {
     let text = |value: &str| format!("'{}'", value.replace('\'', "''"));
-    format!(
-        "({}, {}, {}, {}, '{}', to_timestamp(0) AT TIME ZONE 'UTC' + interval '1 microsecond' * {})",
+    // As text, because PostgreSQL multiplies an interval by a float, which far years do not pass through unrounded.
+    let valid = DateTime::from_timestamp_micros(change.valid_ts).context("a product's time is out of range")?;
+    Ok(format!(
+        "({}, {}, {}, {}, '{}', '{}')",
         change.audit_id,
         change.product_id,
         change.product_name.as_deref().map_or("NULL".to_owned(), text),
         change.price_usd.map_or("NULL".to_owned(), |price| decimal_text(price, 4)),
         change.operation.as_str(),
-        change.valid_ts
-    )
+        valid.format("%Y-%m-%d %H:%M:%S%.6f")
+    ))
 }
 
 /// Produces the purchases that the topic does not hold yet, each to the partition of its key. Returns how many.
@@ -110,4 +112,28 @@ fn message(record: &PurchaseRecord, shift: i64) -> Result<Message> {
         headers: Default::default(),
         timestamp: timestamp.context("a record's time is out of range")?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_testkit::generate::Operation;
+
+    use super::*;
+
+    #[test]
+    fn a_products_time_keeps_its_microseconds_in_every_year() {
+        for time in ["0001-01-01 00:00:00.000001", "2026-03-04 12:00:00.000000", "9999-12-31 23:59:59.999999"] {
+            let micros = chrono::NaiveDateTime::parse_from_str(time, "%Y-%m-%d %H:%M:%S%.f").unwrap().and_utc();
+            let change = ProductChange {
+                audit_id: 1,
+                product_id: 7,
+                product_name: Some("Mug's".to_owned()),
+                price_usd: Some(125_000),
+                operation: Operation::Insert,
+                valid_ts: micros.timestamp_micros(),
+                commits_late: false,
+            };
+            assert_eq!(values(&change).unwrap(), format!("(1, 7, 'Mug''s', 12.5, 'INSERT', '{time}')"));
+        }
+    }
 }
