@@ -28,6 +28,9 @@ const ALL_DAYS: u32 = 40_000;
 /// A purchase on a day without a rate takes one of the days before, as far as the mart looks back.
 const LOOK_BACK: Days = Days::new(7);
 
+/// A hundred years: each day between the first and the last is a request and takes a millisecond or two.
+const MOST_DAYS: i64 = 36_525;
+
 const NO_RATES: &str = "rates.csv has no line; without the file the demo takes the rates of the European Central Bank";
 
 /// What to run the demo on.
@@ -87,7 +90,7 @@ impl World {
         let data = loaded.dataset;
         let known: Vec<NaiveDate> = data.rates.dates().collect();
         let days = asked_days(formats::purchase_dates(&data.purchases), &known);
-        let Asked { from, today } = days.context(NO_RATES)?;
+        let Asked { from, today } = days.context(NO_RATES)?.bounded()?;
         Ok(World { data, today, rates_from: Some(from) })
     }
 
@@ -111,6 +114,19 @@ struct Asked {
     from: NaiveDate,
     /// The day on which the platform runs: its rates are provisional, those of the days before are final.
     today: NaiveDate,
+}
+
+impl Asked {
+    /// One year that is mistyped in purchases and rates makes days that nobody would wait for.
+    fn bounded(self) -> Result<Self> {
+        let Asked { from, today } = self;
+        ensure!(
+            (today - from).num_days() <= MOST_DAYS,
+            "rates.csv: the rates that purchases may need are of {from} to {today}, and the demo asks for each day between: \
+             for 100 years at most; look for a mistyped year, or leave out the rates of the days that are far off"
+        );
+        Ok(self)
+    }
 }
 
 /// Every day on which a purchase may need a rate, as far as there are any: from a look-back before the first purchase to
@@ -165,5 +181,13 @@ mod tests {
         assert_eq!(days("2026-01-01", "2026-01-02"), asked("2009-12-07", "2009-12-07"), "younger than every rate");
         assert_eq!(asked_days(None, &[day("2009-12-03")]), asked("2009-12-03", "2009-12-03"));
         assert_eq!(asked_days(Some((day("2009-12-01"), day("2009-12-03"))), &[]), None);
+    }
+
+    #[test]
+    fn more_than_a_hundred_years_of_rates_are_refused_before_the_start() {
+        let asked = |today: &str| Asked { from: day("1970-01-01"), today: day(today) }.bounded();
+        assert!(asked("2070-01-01").is_ok());
+        let error = asked("9999-12-31").expect_err("too many days").to_string();
+        assert!(error.contains("1970-01-01 to 9999-12-31"), "{error}");
     }
 }
