@@ -17,6 +17,13 @@ impl Failure {
         Failure { error: Error::config(message), usage: true }
     }
 
+    /// A command line that cannot be read, from what the parser of arguments says to a person: the fault, then the usage.
+    pub fn command_line(text: &str) -> Self {
+        let (fault, usage) = text.split_once("\n\n").unwrap_or((text, ""));
+        let fault = fault.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        Failure::usage(fault).hint(usage.trim())
+    }
+
     #[must_use]
     pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.error = self.error.with_hint(hint);
@@ -98,5 +105,16 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&wrong.json()).expect("JSON");
         assert_eq!(json["error"]["kind"], "Usage");
         assert_eq!(json["error"]["hint"], "look at the list");
+    }
+
+    #[test]
+    fn a_command_line_that_cannot_be_read_is_a_fault_with_its_usage() {
+        let error = <crate::args::Cli as clap::Parser>::try_parse_from(["sluice", "--json", "retry"]).expect_err("usage");
+        let failure = Failure::command_line(&error.to_string());
+        assert_eq!(failure.exit_code(), 2);
+        let json: serde_json::Value = serde_json::from_str(&failure.json()).expect("JSON");
+        let fault = "the following required arguments were not provided: --sequence <SEQUENCE> <TABLE>";
+        assert_eq!(json["error"]["message"], fault);
+        assert!(failure.own_hint().is_some_and(|hint| hint.starts_with("Usage: sluice retry")), "{}", failure.json());
     }
 }

@@ -21,13 +21,16 @@ mod stack;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, error::ErrorKind};
 
-use crate::{args::Cli, progress::Progress};
+use crate::{args::Cli, failure::Failure, progress::Progress};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return unparsed(&error),
+    };
     let json = cli.json;
     match commands::run(cli, &Progress::new(json)).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,4 +39,15 @@ async fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Help and version are answers; anything else is an error, in JSON where the line that cannot be read asks for it.
+fn unparsed(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json");
+    if !json || matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        error.exit();
+    }
+    let failure = Failure::command_line(&error.to_string());
+    eprintln!("{}", failure.json());
+    ExitCode::from(failure.exit_code())
 }
