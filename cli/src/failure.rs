@@ -109,7 +109,8 @@ mod tests {
 
     #[test]
     fn a_command_line_that_cannot_be_read_is_a_fault_with_its_usage() {
-        let error = <crate::args::Cli as clap::Parser>::try_parse_from(["sluice", "--json", "retry"]).expect_err("usage");
+        let error =
+            <crate::args::Cli as clap::Parser>::try_parse_from(["sluice", "--json", "retry"]).expect_err("usage");
         let failure = Failure::command_line(&error.to_string());
         assert_eq!(failure.exit_code(), 2);
         let json: serde_json::Value = serde_json::from_str(&failure.json()).expect("JSON");

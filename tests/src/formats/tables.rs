@@ -43,8 +43,16 @@ pub(super) fn products(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Produc
 
 pub(super) fn contacts(folder: &Path, problems: &mut Vec<BadLine>) -> Vec<Contact> {
     let mut seen = HashSet::new();
-    let optional =
-        ["email", "firstname", "lastname", "lifecyclestage", "createdate", "lastmodifieddate", "archived", "merged_ids"];
+    let optional = [
+        "email",
+        "firstname",
+        "lastname",
+        "lifecyclestage",
+        "createdate",
+        "lastmodifieddate",
+        "archived",
+        "merged_ids",
+    ];
     let mut rows = read(folder, "contacts.csv", &["id"], &optional, problems, |row| {
         let owned = |column| row.text(column).map(str::to_owned);
         // HubSpot keeps milliseconds.
