@@ -18,6 +18,7 @@ mod progress;
 mod schedules;
 mod signed;
 mod stack;
+mod warehouse;
 
 use std::process::ExitCode;
 

@@ -1,25 +1,18 @@
 //! The platform as the commands use it: tables by name, functions, the lake, the warehouse.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_lambda::{operation::get_function_configuration::GetFunctionConfigurationOutput, primitives::Blob};
 use serde_json::Value;
 use sluice_aws::{CachedSecrets, S3Lake, classify};
-use sluice_core::{
-    Error, Kind, LakeId, Sources, Table, TableId,
-    env::Env,
-    error::apart,
-    port::{Row, Statements},
-    sources::Source,
-};
-use sluice_snowflake::{Account, SnowflakeConfig, SqlApi};
-use uuid::Uuid;
+use sluice_core::{Error, Kind, LakeId, Sources, Table, TableId, error::apart, sources::Source};
 
 use crate::{
     args::Target,
     failure::{Failure, Outcome},
     place::Place,
     stack::Stack,
+    warehouse::{self, Warehouse},
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
@@ -30,16 +23,6 @@ pub struct Platform {
     pub place: Place,
     pub stack: Stack,
     lambda: aws_sdk_lambda::Client,
-}
-
-/// The warehouse and the lake's name in its ledger.
-pub struct Warehouse {
-    pub lake_id: LakeId,
-    pub account: Arc<Account<CachedSecrets>>,
-    /// Who the functions are there, and as what.
-    pub user: String,
-    pub role: String,
-    statements: SqlApi<CachedSecrets>,
 }
 
 impl Platform {
@@ -81,13 +64,7 @@ impl Platform {
     pub async fn warehouse(&self) -> Outcome<Warehouse> {
         let settings = self.environment(LOADER).await?;
         let lake_id = lake_id(&settings)?;
-        let mut env = Env::of(settings);
-        let config = SnowflakeConfig::from_env(&mut env);
-        let config = env.finish(config)?;
-        let (user, role) = (config.user.clone(), config.role.clone());
-        let secrets = CachedSecrets::new(&self.place.aws);
-        let account = Arc::new(Account::new(config, secrets, sluice_http::Client::new()?));
-        Ok(Warehouse { lake_id, user, role, statements: SqlApi::new(Arc::clone(&account)), account })
+        warehouse::connect(lake_id, settings, CachedSecrets::new(&self.place.aws))
     }
 
     /// Who asks, as AWS knows them: the name that the log of the account has too.
@@ -113,25 +90,6 @@ impl Platform {
     /// The table of that name, or the one whose name ends so, in any case.
     pub fn table(&self, name: &str) -> Outcome<&Table> {
         find_table(&self.place.sources, name)
-    }
-}
-
-impl Warehouse {
-    /// Runs a statement that only reads. Each is a new request.
-    pub async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
-        Ok(Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
-    }
-
-    /// Runs a statement that only reads, in a session that names no role.
-    pub async fn ask_as_default_role(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
-        let statements = SqlApi::new(Arc::clone(&self.account)).as_default_role();
-        Ok(Box::pin(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
-    }
-
-    /// Runs a statement that may change something and may take so long. Each is a new request.
-    pub async fn run(&self, what: &str, statement: &str, longest: Duration) -> Outcome<Vec<Row>> {
-        let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(longest);
-        Ok(Box::pin(statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await?)
     }
 }
 

@@ -74,6 +74,35 @@ fn sql_lives_where_it_belongs() {
     }
 }
 
+/// Where functions and the operator's command are wired to the warehouse. A second one is named here and nowhere else.
+const WIRING: [&str; 4] = [
+    "cli/src/warehouse.rs",
+    "functions/dispatch-dbt/src/config.rs",
+    "functions/load-commits/src/config.rs",
+    "functions/stream-kafka/src/config.rs",
+];
+
+#[test]
+fn only_wiring_names_the_warehouses_crate() {
+    let is_wired = |path: &String| ["cli/", "functions/"].iter().any(|folder| path.starts_with(folder));
+    let rust = files(".rs").into_iter().filter(is_wired);
+    let mut found: Vec<String> = rust.filter(|path| read(path).contains("sluice_snowflake")).collect();
+    found.sort_unstable();
+    assert_eq!(found, WIRING);
+}
+
+#[test]
+fn no_port_names_a_warehouses_vendor() {
+    let is_port =
+        |path: &&String| path.starts_with("shared/sluice-pipeline/") || path.ends_with("sluice-core/src/port.rs");
+    for path in shipped().iter().filter(is_port) {
+        let text = code(path).to_lowercase();
+        for vendor in ["snowflake", "snowpipe", "duckdb"] {
+            assert!(!text.contains(vendor), "{path} names {vendor}");
+        }
+    }
+}
+
 #[test]
 fn functions_have_the_same_shape() {
     let headings =

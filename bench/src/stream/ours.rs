@@ -14,8 +14,8 @@ use sluice_core::{
 };
 use sluice_kafka::KafkaEvent;
 use sluice_pipeline::stream::{
-    APPEND_BYTES, Appended, Batch, Channel, ChannelStatus, Channels, Decode, Invocation, Offsets, Opened, Ports,
-    Record, Settings, Sleep, Stream,
+    Appended, Batch, Channel, ChannelStatus, Channels, Decode, Invocation, Limits, Offsets, Opened, Ports, Record,
+    Settings, Sleep, Stream,
 };
 
 use crate::Output;
@@ -55,12 +55,8 @@ async fn serve(world: &World, event: KafkaEvent) -> Result<()> {
         clock: world.clone(),
         sleep: world.clone(),
     };
-    let settings = Settings {
-        lake_id: LakeId("lake".into()),
-        cluster_id: "main".into(),
-        announce_interval: Duration::ZERO,
-        append_bytes: APPEND_BYTES,
-    };
+    let settings =
+        Settings { lake_id: LakeId("lake".into()), cluster_id: "main".into(), announce_interval: Duration::ZERO };
     let stream = Stream::new(ports, sources, settings);
     let batches: Vec<Batch> = event
         .into_partitions()?
@@ -90,8 +86,13 @@ async fn serve(world: &World, event: KafkaEvent) -> Result<()> {
 type Answer<T> = sluice_core::Result<T>;
 
 impl Channels for World {
+    fn limits(&self) -> Limits {
+        sluice_snowflake::streaming::LIMITS
+    }
+
     async fn open(&self, _: &Channel) -> Answer<Opened> {
-        Ok(Opened { continuation: String::new(), committed: Some(0), errors: 0, last_error: None })
+        let status = ChannelStatus { committed: Some(0), ..ChannelStatus::default() };
+        Ok(Opened { continuation: String::new(), status })
     }
 
     async fn append(&self, _: &Channel, _: &str, rows: Bytes, offsets: Offsets) -> Answer<Appended> {
@@ -106,7 +107,7 @@ impl Channels for World {
     }
 
     async fn status(&self, _: &Channel) -> Answer<ChannelStatus> {
-        Ok(ChannelStatus { committed: *self.committed.borrow(), errors: 0, last_error: None })
+        Ok(ChannelStatus { committed: *self.committed.borrow(), ..ChannelStatus::default() })
     }
 
     async fn landed(&self, _: &Channel) -> Answer<Option<i64>> {

@@ -2,7 +2,6 @@
 
 mod backfill;
 mod doctor;
-mod ledger;
 mod replay;
 mod reset;
 mod retry;
@@ -10,8 +9,6 @@ mod run;
 mod runs;
 mod status;
 mod switch;
-
-use sluice_core::{Error, Result};
 
 use crate::{
     args::{Cli, Task},
@@ -45,11 +42,4 @@ pub async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Doctor => Ok(()),
     }
-}
-
-/// A whole number of the warehouse, as text.
-pub fn signed(text: &str) -> Result<i64> {
-    text.parse().map_err(|error: std::num::ParseIntError| {
-        Error::invalid_data("the warehouse's answer holds no number where one belongs").because(error)
-    })
 }

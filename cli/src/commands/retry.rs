@@ -8,9 +8,10 @@ use sluice_pipeline::log;
 
 use crate::{
     args::RetryArgs,
-    commands::{Context, ledger},
+    commands::Context,
     failure::{Failure, Outcome},
     output,
+    warehouse::Observe,
 };
 
 pub async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
@@ -22,7 +23,7 @@ pub async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
     let (id, sequence) = (&table.table, Sequence(args.sequence));
     log::read_commit(&platform.store()?, id, sequence).await?;
     let warehouse = platform.warehouse().await?;
-    let asked = context.progress.spin("asking the ledger", ledger::entry(&warehouse, id, sequence)).await?;
+    let asked = context.progress.spin("asking the ledger", warehouse.entry(id, sequence)).await?;
     if asked.is_some_and(|entry| entry.status == "loaded") {
         return Err(Failure::usage(format!("{id} #{sequence} is loaded already")).hint("`sluice runs` lists commits"));
     }

@@ -10,10 +10,11 @@ use tokio::time::Instant;
 
 use crate::{
     args::RunArgs,
-    commands::{Context, ledger},
+    commands::Context,
     failure::{Failure, Outcome},
     output::{self, WIDTH, shortened, thousands},
-    platform::{Warehouse, extractor},
+    platform::extractor,
+    warehouse::{Observe, Warehouse},
 };
 
 /// How often the ledger is asked.
@@ -92,7 +93,7 @@ pub fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Outcome<Va
 async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limit: Duration) -> Outcome<Load> {
     let start = Instant::now();
     loop {
-        if let Some(entry) = ledger::entry(warehouse, table, sequence).await? {
+        if let Some(entry) = warehouse.entry(table, sequence).await? {
             match entry.status.as_str() {
                 "loaded" => {
                     let seconds = start.elapsed().as_secs_f64();

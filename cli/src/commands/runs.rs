@@ -4,13 +4,14 @@ use chrono::{DateTime, Utc};
 use futures::future;
 use serde::Serialize;
 use sluice_core::{Commit, Loader, RunId, Sequence, TableId};
-use sluice_pipeline::log;
+use sluice_pipeline::{log, observe::Entry};
 
 use crate::{
     args::RunsArgs,
-    commands::{Context, ledger},
+    commands::Context,
     failure::Outcome,
     output::{self, Side, age, thousands},
+    warehouse::Observe,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -44,7 +45,7 @@ pub async fn run(context: &Context<'_>, args: &RunsArgs) -> Outcome {
     // several tables the entries of a busy one may push out those of a quiet one, so each table is asked for.
     let logs = tables.iter().map(|table| async {
         let commits = newest_commits(&store, table, limit).await?;
-        let entries = ledger::recent(&warehouse, Some(table), limit * 2).await?;
+        let entries = warehouse.recent(table, limit * 2).await?;
         Ok::<_, crate::failure::Failure>(commits.into_iter().map(|commit| run_of(commit, &entries)).collect::<Vec<_>>())
     });
     let mut runs: Vec<Run> = future::try_join_all(logs).await?.into_iter().flatten().collect();
@@ -64,8 +65,8 @@ async fn newest_commits(store: &sluice_aws::S3Lake, table: &TableId, limit: usiz
     Ok(commits)
 }
 
-fn run_of(commit: Commit, entries: &std::collections::BTreeMap<(String, u64), ledger::Entry>) -> Run {
-    let entry = entries.get(&(commit.table.to_string(), commit.sequence.0));
+fn run_of(commit: Commit, entries: &std::collections::BTreeMap<u64, Entry>) -> Run {
+    let entry = entries.get(&commit.sequence.0);
     Run {
         sequence: commit.sequence,
         run_id: commit.run_id,

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
+use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, Sources, env::Env};
 use sluice_dbt::{DbtCloudConfig, DbtProjectConfig};
 use sluice_pipeline::dispatch::Policy;
-use sluice_snowflake::SnowflakeConfig;
+use sluice_snowflake::{Snowflake, SnowflakeConfig as WarehouseConfig, SqlApi};
+
+/// The warehouse that knows what is new.
+pub type Warehouse = Snowflake<CachedSecrets>;
+/// Where it runs dbt.
+pub type Statements = SqlApi<CachedSecrets>;
 
 #[derive(Debug)]
 pub struct Config {
@@ -17,7 +23,7 @@ pub struct Config {
     pub queue_url: String,
     pub policy: Policy,
     pub runner: Runner,
-    pub snowflake: SnowflakeConfig,
+    pub warehouse: WarehouseConfig,
     pub sources: Sources,
 }
 
@@ -45,7 +51,7 @@ impl Config {
             queue_url: env.required("SLUICE_DBT_QUEUE_URL"),
             policy,
             runner: Runner::read(env),
-            snowflake: SnowflakeConfig::from_env(env),
+            warehouse: WarehouseConfig::from_env(env),
             sources: sluice_lambda::sources(env),
         }
     }

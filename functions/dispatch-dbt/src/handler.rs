@@ -1,6 +1,6 @@
 //! Translates the queue's messages into the dispatch loop and back.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
@@ -10,21 +10,19 @@ use sluice_core::{
 };
 use sluice_lambda::{Invocation, Message as Received, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
-use sluice_snowflake::{Account, SqlApi};
-use tokio::time::Instant;
 use tracing::info;
 
 use crate::{
     Config,
+    config::Warehouse,
     event::{self, Event},
     jobs::Dbt,
-    ledger::SnowflakeLedger,
 };
 
 /// Kept of an invocation's time for answering.
 const RESERVE: Duration = Duration::from_secs(5);
 
-/// The longest that a question about dbt runs in Snowflake may take.
+/// The longest that a question about dbt runs in the warehouse may take.
 const STATEMENT_WITHIN: Duration = Duration::from_secs(60);
 
 /// What the function holds between invocations.
@@ -35,7 +33,7 @@ pub struct Deps {
     pub queue: DelayQueue,
     pub secrets: CachedSecrets,
     pub http: sluice_http::Client,
-    pub statements: SqlApi<CachedSecrets>,
+    pub warehouse: Warehouse,
 }
 
 /// Serves one batch or one sweep.
@@ -60,22 +58,21 @@ impl Deps {
     pub async fn connect(config: Config) -> Result<Self> {
         let aws = sluice_aws::sdk_config().await;
         let http = sluice_http::Client::new()?;
-        let account = Account::new(config.snowflake.clone(), CachedSecrets::new(&aws), http.clone());
+        let warehouse = Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone());
         Ok(Deps {
             store: S3Lake::new(&aws, &config.lake_bucket),
             bus: EventBus::new(&aws, &config.bus_name),
             queue: DelayQueue::new(&aws, &config.queue_url),
             secrets: CachedSecrets::new(&aws),
             http,
-            statements: SqlApi::new(Arc::new(account)).with_wait(STATEMENT_WITHIN),
+            warehouse: warehouse.with_wait(STATEMENT_WITHIN),
             config,
         })
     }
 
     async fn dispatch(&self, message: &Message, queue: &impl Later, invocation: &Invocation) -> Result<()> {
-        let statements = self.statements.until(Instant::now() + invocation.time_left(RESERVE));
-        let ledger =
-            SnowflakeLedger { statements: &statements, sources: &self.config.sources, run_id: &invocation.run_id };
+        let left = invocation.time_left(RESERVE);
+        let ledger = self.warehouse.ledger(&self.config.sources, &invocation.run_id, left);
         let jobs = Dbt::of(self);
         let dispatch = Dispatch {
             store: &self.store,

@@ -4,14 +4,16 @@ use sluice_aws::{CachedSecrets, S3Lake};
 use sluice_core::Result;
 use sluice_dbt::{DbtCloud, DbtProject};
 use sluice_pipeline::dispatch::{JobRun, Jobs};
-use sluice_snowflake::SqlApi;
 
-use crate::{Deps, config::Runner};
+use crate::{
+    Deps,
+    config::{Runner, Statements},
+};
 
 /// One invocation's way to dbt.
 pub enum Dbt<'a> {
     Cloud(DbtCloud<'a, CachedSecrets>),
-    Snowflake(DbtProject<'a, SqlApi<CachedSecrets>, S3Lake>),
+    Snowflake(DbtProject<'a, Statements, S3Lake>),
 }
 
 impl<'a> Dbt<'a> {
@@ -20,7 +22,7 @@ impl<'a> Dbt<'a> {
             Runner::Cloud(config) => Dbt::Cloud(DbtCloud::new(&deps.http, &deps.secrets, config)),
             Runner::Snowflake(config) => {
                 let limit = deps.config.policy.limit;
-                Dbt::Snowflake(DbtProject::new(&deps.statements, &deps.store, config, limit))
+                Dbt::Snowflake(DbtProject::new(deps.warehouse.statements(), &deps.store, config, limit))
             }
         }
     }

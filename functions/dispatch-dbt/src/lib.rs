@@ -4,7 +4,6 @@ pub mod config;
 pub mod event;
 pub mod handler;
 pub mod jobs;
-pub mod ledger;
 
 pub use config::Config;
 pub use handler::{Deps, handle};

@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
+use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, Sources, env::Env};
 use sluice_pipeline::load::Patience;
-use sluice_snowflake::SnowflakeConfig;
+use sluice_snowflake::{Snowflake, SnowflakeConfig as WarehouseConfig};
+
+/// The warehouse that commits are loaded into.
+pub type Warehouse = Snowflake<CachedSecrets>;
 
 #[derive(Debug)]
 pub struct Config {
     pub lake_bucket: String,
     pub lake_id: LakeId,
     pub bus_name: String,
-    /// The function's own queue, for looking again at what Snowpipe has under way.
+    /// The function's own queue, for looking again at what is being loaded.
     pub queue_url: String,
-    /// How often Snowpipe is asked, and when it is given up.
+    /// How often an asynchronous load is looked at, and when it is given up.
     pub patience: Patience,
-    pub snowflake: SnowflakeConfig,
+    pub warehouse: WarehouseConfig,
     pub sources: Sources,
 }
 
@@ -30,7 +34,7 @@ impl Config {
                 poll: Duration::from_secs(env.parsed_or("SLUICE_LOAD_POLL_SECONDS", 30)),
                 limit: Duration::from_secs(env.parsed_or("SLUICE_LOAD_LIMIT_SECONDS", 3_600)),
             },
-            snowflake: SnowflakeConfig::from_env(env),
+            warehouse: WarehouseConfig::from_env(env),
             sources: sluice_lambda::sources(env),
         }
     }

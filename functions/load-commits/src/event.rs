@@ -3,7 +3,7 @@
 use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use sluice_core::{Error, Result, lake};
-use sluice_pipeline::load::CommitRef;
+use sluice_pipeline::load::{CommitRef, Work};
 
 /// The function's event: a batch from the queue, a schedule's request to look for commits that were missed, or a
 /// person's to try a failed commit again.
@@ -27,17 +27,6 @@ pub struct Retry {
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     pub sweep: bool,
-}
-
-/// What one message asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Work {
-    Load(Vec<CommitRef>),
-    /// Forget that the commit has failed, and load it.
-    Retry(CommitRef),
-    Sweep,
-    /// S3 sends this once when the notification is set up.
-    Nothing,
 }
 
 /// Reads a message's body. Lenient about everything in an S3 record but the key: fields come and go between versions.

@@ -1,4 +1,4 @@
-//! Brings commits of the lake into the warehouse: S3 event → SQS → `COPY INTO` or Snowpipe → ledger → `TableLoaded`.
+//! Brings commits of the lake into the warehouse: S3 event → SQS → the warehouse → ledger → `TableLoaded`.
 
 // A message's future holds those of every client that it uses, deeper than the compiler looks by default.
 #![recursion_limit = "256"]
@@ -6,7 +6,6 @@
 pub mod config;
 pub mod event;
 pub mod handler;
-pub mod warehouse;
 
 pub use config::Config;
 pub use handler::{Deps, handle};

@@ -2,14 +2,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use sluice_aws::CachedSecrets;
 use sluice_core::{
     Kind, LakeId, Sources,
     env::Env,
     sources::{Format, Source},
 };
 use sluice_kafka::{RegistryConfig, avro::ReaderSchema};
-use sluice_snowflake::SnowflakeConfig;
+use sluice_snowflake::{SnowflakeConfig as WarehouseConfig, Streaming};
 use tracing::error;
+
+/// The warehouse whose channels take the rows.
+pub type Warehouse = Streaming<CachedSecrets>;
 
 #[derive(Debug)]
 pub struct Config {
@@ -25,7 +29,7 @@ pub struct Config {
     /// Whether the event source mapping reads partial batch responses. One that does not takes any answer for success,
     /// so it must be told of a failed partition by an error.
     pub partial_batch_response: bool,
-    pub snowflake: SnowflakeConfig,
+    pub warehouse: WarehouseConfig,
     pub sources: Sources,
     /// The schemas of the topics in Avro.
     pub schemas: BTreeMap<String, ReaderSchema>,
@@ -50,7 +54,7 @@ impl Config {
             cluster_id: env.required("SLUICE_CLUSTER_ID"),
             announce_interval: Duration::from_secs(env.parsed_or("SLUICE_ANNOUNCE_INTERVAL_SECONDS", 60)),
             partial_batch_response: env.parsed_or("SLUICE_PARTIAL_BATCH_RESPONSE", false),
-            snowflake: SnowflakeConfig::from_env(env),
+            warehouse: WarehouseConfig::from_env(env),
             sources,
             schemas,
             registry,

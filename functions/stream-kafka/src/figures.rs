@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sluice_core::{LakeId, RunId};
 use sluice_lambda::{Distribution, Metrics, Unit};
 use sluice_pipeline::stream::{Batch, Progress, Report};
+use tracing::info;
 
 /// One topic's part of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -24,8 +25,28 @@ pub struct Figures {
     pub latency: Distribution,
 }
 
+/// Says of each topic what became of it.
+pub fn report(batches: &[Batch], report: &Report, lake_id: &LakeId, run_id: &RunId) {
+    for (topic, figures) in figures(batches, report) {
+        let percentile = |percent| figures.latency.percentile(percent);
+        info!(
+            topic,
+            rows = figures.rows,
+            dead_letters = figures.dead_letters,
+            skipped = figures.skipped,
+            unknown_fields = figures.unknown_fields,
+            failed_partitions = figures.failed_partitions,
+            latency_p50_ms = percentile(50),
+            latency_p95_ms = percentile(95),
+            latency_p99_ms = percentile(99),
+            "batch served"
+        );
+        figures.metrics(lake_id, topic, run_id).emit();
+    }
+}
+
 /// Adds up what the loop reports.
-pub fn figures<'a>(batches: &'a [Batch], report: &Report) -> BTreeMap<&'a str, Figures> {
+fn figures<'a>(batches: &'a [Batch], report: &Report) -> BTreeMap<&'a str, Figures> {
     let mut latencies: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
     let mut topics: BTreeMap<&str, Figures> = BTreeMap::new();
     for batch in batches {

@@ -1,9 +1,9 @@
 //! Streams Kafka records into the warehouse, each exactly once: Kafka event → channel per partition → `TableLoaded`.
 
-pub mod channels;
+pub mod answer;
 pub mod config;
+pub mod event;
 pub mod figures;
-pub mod formats;
 pub mod handler;
 
 pub use config::Config;

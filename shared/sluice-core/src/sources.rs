@@ -31,9 +31,10 @@ pub const FILE: &str = "platform/sources.yaml";
 pub enum Loader {
     /// `COPY INTO` by `load-commits`, in one transaction with the ledger.
     Copy,
-    /// Snowpipe, told by `load-commits`.
-    Snowpipe,
-    /// Snowpipe Streaming by `stream-kafka`; such a table has no commits.
+    /// An asynchronous load of the warehouse's own, told by `load-commits`: Snowpipe.
+    #[serde(rename = "snowpipe")]
+    Async,
+    /// Channels by `stream-kafka`; such a table has no commits.
     Streaming,
 }
 

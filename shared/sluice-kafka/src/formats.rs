@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sluice_core::{Error, Result, port::Secrets};
+use sluice_pipeline::stream::Decode;
 
 use crate::{
     avro::{self, ReaderSchema},
@@ -20,10 +21,10 @@ impl<Sec: Secrets> Formats<Sec> {
     pub fn new(schemas: BTreeMap<String, ReaderSchema>, registry: Option<Registry<Sec>>) -> Self {
         Formats { schemas, registry }
     }
+}
 
-    /// The JSON object that a value stands for. The inner error is the reason why the record is bad; the outer one means
-    /// that it cannot be told now.
-    pub async fn to_json(&self, topic: &str, value: &Bytes) -> Result<Result<Bytes, String>> {
+impl<Sec: Secrets> Decode for Formats<Sec> {
+    async fn decode(&self, topic: &str, value: &Bytes) -> Result<Result<Bytes, String>> {
         let (Some(schema), Some(registry)) = (self.schemas.get(topic), &self.registry) else {
             return Err(
                 Error::config("a topic in Avro needs its schema file and a schema registry").with("topic", topic)

@@ -22,7 +22,7 @@ impl Layout {
     pub(crate) fn new(run: &ExtractRun<'_>) -> Result<Self> {
         let mut fields: Vec<Field> = run.table.columns.columns().iter().map(field).collect();
         let constants = match run.table.loader {
-            Loader::Snowpipe => {
+            Loader::Async => {
                 fields.push(Field::new("_SLUICE_RUN_ID", DataType::Utf8, false));
                 fields.push(Field::new("_SLUICE_SEQUENCE", DataType::Int64, false));
                 let sequence = i64::try_from(run.sequence.0)

@@ -10,6 +10,8 @@ use sluice_core::{
     port::{Bus, Clock, Later, ObjectStore, PutIfAbsent, Stored},
 };
 
+use crate::stream::Limits;
+
 /// Counts the calls of all ports together and fails one of them.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -44,6 +46,9 @@ impl Faults {
         if fails { Err(Error::unavailable("injected after acting")) } else { Ok(result) }
     }
 }
+
+/// Those of the channels in the tests.
+pub const LIMITS: Limits = Limits { append_bytes: 3_800_000, row_bytes: 16_000_000, packed_bytes: 4_000_000, level: 1 };
 
 /// A bucket.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@ pub mod extract;
 mod fakes;
 pub mod load;
 pub mod log;
+pub mod observe;
 pub mod replay;
 pub mod reset;
 pub mod runs;

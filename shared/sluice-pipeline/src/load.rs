@@ -5,41 +5,24 @@
 //! also when the work was already done: a delivery that died between the two is completed by the next one. A commit that
 //! can never load ends in the ledger too, so that nothing tries it again until a person has said so.
 
+mod port;
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Commit, Error, Kind, LakeId, Loader, Result, RunId, Sequence, TableId,
+    Commit, Error, Kind, LakeId, Loader, Result, RunId, Schema, Sequence, Sources,
     event::{self, LoadFailed, TableLoaded},
-    port::{Bus, ObjectStore},
+    port::{Bus, Clock, Later, ObjectStore},
 };
+use tracing::{error, info};
 
-use crate::{log, runs};
+pub use port::{CommitRef, Copied, LedgerState, LoadProgress, Warehouse};
 
-/// A commit's place: what a delivery is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommitRef {
-    pub table: TableId,
-    pub sequence: Sequence,
-}
+use crate::{attempts, log, runs};
 
-/// What the ledger says about a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LedgerState {
-    Absent,
-    /// Handed to Snowpipe so long ago, not yet confirmed.
-    Submitted {
-        age: Duration,
-    },
-    Loaded {
-        rows: u64,
-    },
-    Failed {
-        reason: String,
-    },
-}
-
-/// How Snowpipe is followed.
+/// How an asynchronous load is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Patience {
     /// It is asked this often.
@@ -48,59 +31,15 @@ pub struct Patience {
     pub limit: Duration,
 }
 
-/// What a load by COPY has done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Copied {
-    /// Of the commit's files.
-    pub rows: u64,
-    /// Those of them that are not in the table, because another one of the commit has their key.
-    pub merged_away: u64,
-}
-
-/// What Snowpipe says about the files of a commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PipeProgress {
-    /// It has never heard of some of the files.
-    Unknown,
-    Pending,
-    Loaded {
-        rows: u64,
-    },
-    /// Some of its rows were refused.
-    Failed {
-        reason: String,
-    },
-    /// Some of the files could not be read. They may be handed in again.
-    Unread {
-        reason: String,
-    },
-}
-
-/// The warehouse as the load loop sees it.
-pub trait Warehouse {
-    fn ledger(&self, lake: &LakeId, commit: &CommitRef) -> impl Future<Output = Result<LedgerState>>;
-
-    /// Brings the target up to the commit's columns, as far as its contract lets it. Doing it again changes nothing, and
-    /// an older commit takes nothing back.
-    fn prepare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
-
-    /// Loads the commit's files and writes the ledger in one transaction; doing it again changes nothing. Fails, and loads
-    /// nothing, when a column's values are not all there.
-    fn copy(&self, commit: &Commit) -> impl Future<Output = Result<Copied>>;
-
-    /// Records the commit as submitted, then hands its files to the pipe. Submitting a file twice loads it once.
-    fn submit(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
-
-    fn progress(&self, commit: &Commit) -> impl Future<Output = Result<PipeProgress>>;
-
-    /// Fails when a column of a commit that the pipe has loaded has more or fewer values than the commit says.
-    fn compare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
-
-    /// Records how a commit ended that did not end in [`Warehouse::copy`]. What is loaded stays loaded.
-    fn settle(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
-
-    /// Records that there is no reading this commit.
-    fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> impl Future<Output = Result<()>>;
+/// What one message asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Work {
+    Load(Vec<CommitRef>),
+    /// Forget that the commit has failed, and load it.
+    Retry(CommitRef),
+    /// Look for commits that were missed.
+    Sweep,
+    Nothing,
 }
 
 /// How one delivery ended.
@@ -112,59 +51,186 @@ pub enum Loaded {
         merged_away: u64,
         already: bool,
     },
-    /// Snowpipe is loading: look again after this time.
+    /// The load is under way: look again after this time.
     LookAgain(Duration),
     /// It will not load without a person; said on the bus and in the ledger.
     Failed { reason: String, already: bool },
 }
 
-/// Brings one commit into the warehouse and announces it.
-pub async fn commit(
-    store: &impl ObjectStore,
-    warehouse: &impl Warehouse,
-    bus: &impl Bus,
-    lake: &LakeId,
-    at: &CommitRef,
-    patience: Patience,
-) -> Result<Loaded> {
-    let state = warehouse.ledger(lake, at).await?;
-    if let LedgerState::Failed { reason } = state {
-        return Ok(Loaded::Failed { reason, already: true });
-    }
-    let commit = match readable(store, lake, at).await {
-        Err(error) if error.is_final() => {
-            announce_failure(bus, RunId("unreadable".into()), at, &error).await?;
-            let reason = error.chain();
-            warehouse.refuse(lake, at, &reason).await?;
-            return Ok(Loaded::Failed { reason, already: false });
+/// The loop: its ports and its settings.
+pub struct Load<'a, S, W, B, Q, C> {
+    pub store: &'a S,
+    pub warehouse: &'a W,
+    pub bus: &'a B,
+    /// The loop's own queue.
+    pub later: &'a Q,
+    pub clock: &'a C,
+    pub sources: &'a Sources,
+    pub lake_id: &'a LakeId,
+    pub patience: Patience,
+}
+
+impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B, Q, C> {
+    pub async fn handle(&self, work: &Work) -> Result<()> {
+        match work {
+            Work::Nothing => Ok(()),
+            Work::Sweep => self.sweep().await,
+            Work::Retry(commit) => self.retry(commit).await,
+            Work::Load(commits) => {
+                for commit in commits {
+                    self.load(commit).await?;
+                }
+                Ok(())
+            }
         }
-        read => read?,
-    };
-    runs::follow(&commit.run_id);
-    let outcome = match bring_in(warehouse, &commit, state, patience).await {
-        // Announced before it is recorded: what dies between the two is announced again, with the same id.
-        Err(error) if error.is_final() => {
-            announce_failure(bus, commit.run_id.clone(), at, &error).await?;
-            let reason = error.chain();
-            warehouse.settle(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
-            return Ok(Loaded::Failed { reason, already: false });
-        }
-        outcome => outcome?,
-    };
-    // A reset brings no rows: nobody downstream has anything to do.
-    if let (Loaded::Done { rows, .. }, None) = (&outcome, &commit.reset) {
-        let rows = *rows;
-        bus.announce(event::table_loaded(&TableLoaded {
-            id: format!("{}#{}", at.table, at.sequence),
-            run_id: commit.run_id.clone(),
-            lake_id: lake.clone(),
-            table: at.table.clone(),
-            sequence: at.sequence,
-            rows,
-        }))
-        .await?;
     }
-    Ok(outcome)
+
+    async fn load(&self, at: &CommitRef) -> Result<()> {
+        attempts::kept(self.store, self.clock, at, self.attempt(at)).await
+    }
+
+    async fn attempt(&self, at: &CommitRef) -> Result<()> {
+        match self.commit(at).await? {
+            Loaded::Done { rows, merged_away, already } => {
+                info!(table = %at.table, sequence = at.sequence.0, rows, merged_away, already, "loaded");
+                Ok(())
+            }
+            Loaded::LookAgain(wait) => {
+                info!(table = %at.table, sequence = at.sequence.0, "the load is under way");
+                self.again(at, wait).await
+            }
+            Loaded::Failed { reason, already } => {
+                let hint = "mend the cause, then send {\"retry\": {\"table\": …, \"sequence\": …}} to the load queue";
+                error!(table = %at.table, sequence = at.sequence.0, reason, already, hint, "will not load");
+                Ok(())
+            }
+        }
+    }
+
+    /// A person has mended what made a commit fail.
+    async fn retry(&self, at: &CommitRef) -> Result<()> {
+        self.sources.table(&at.table)?;
+        self.warehouse.forget_failure(self.lake_id, at).await?;
+        info!(table = %at.table, sequence = at.sequence.0, "its failure is forgotten; it is tried again");
+        self.load(at).await
+    }
+
+    /// Notifications come late and may be lost: every commit that the ledger does not know is queued again, and every one
+    /// whose asynchronous load began longer ago than anybody follows it.
+    async fn sweep(&self) -> Result<()> {
+        for table in self.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
+            let Some(newest) = log::newest_commit(self.store, &table.table).await? else { continue };
+            let known = self.warehouse.known(self.lake_id, &table.table, self.patience.limit).await?;
+            let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
+            for &sequence in &missing {
+                let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };
+                self.again(&at, Duration::ZERO).await?;
+            }
+            info!(table = %table.table, missing = missing.len(), "swept");
+        }
+        Ok(())
+    }
+
+    async fn again(&self, at: &CommitRef, wait: Duration) -> Result<()> {
+        let body = serde_json::to_value(at)
+            .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
+        self.later.send(&body, wait).await
+    }
+
+    /// Brings one commit into the warehouse and announces it.
+    pub async fn commit(&self, at: &CommitRef) -> Result<Loaded> {
+        let Load { store, warehouse, bus, lake_id: lake, .. } = *self;
+        let contract = &self.sources.table(&at.table)?.columns;
+        let state = warehouse.ledger(lake, at).await?;
+        if let LedgerState::Failed { reason } = state {
+            return Ok(Loaded::Failed { reason, already: true });
+        }
+        let commit = match readable(store, lake, at).await {
+            Err(error) if error.is_final() => {
+                announce_failure(bus, RunId("unreadable".into()), at, &error).await?;
+                let reason = error.chain();
+                warehouse.refuse(lake, at, &reason).await?;
+                return Ok(Loaded::Failed { reason, already: false });
+            }
+            read => read?,
+        };
+        runs::follow(&commit.run_id);
+        let outcome = match self.bring_in(&commit, contract, state).await {
+            // Announced before it is recorded: what dies between the two is announced again, with the same id.
+            Err(error) if error.is_final() => {
+                announce_failure(bus, commit.run_id.clone(), at, &error).await?;
+                let reason = error.chain();
+                warehouse.settle(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
+                return Ok(Loaded::Failed { reason, already: false });
+            }
+            outcome => outcome?,
+        };
+        // A reset brings no rows: nobody downstream has anything to do.
+        if let (Loaded::Done { rows, .. }, None) = (&outcome, &commit.reset) {
+            let rows = *rows;
+            bus.announce(event::table_loaded(&TableLoaded {
+                id: format!("{}#{}", at.table, at.sequence),
+                run_id: commit.run_id.clone(),
+                lake_id: lake.clone(),
+                table: at.table.clone(),
+                sequence: at.sequence,
+                rows,
+            }))
+            .await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn bring_in(&self, commit: &Commit, contract: &Schema, state: LedgerState) -> Result<Loaded> {
+        if let LedgerState::Loaded { rows } = state {
+            return Ok(Loaded::Done { rows, merged_away: 0, already: true });
+        }
+        match commit.loader {
+            Loader::Copy => {
+                self.warehouse.prepare(commit, contract).await?;
+                let Copied { rows, merged_away } = self.warehouse.copy(commit).await?;
+                Ok(Loaded::Done { rows, merged_away, already: false })
+            }
+            Loader::Async => self.follow(commit, contract, &state).await,
+            Loader::Streaming => {
+                let error = Error::unsupported("a streaming table takes no commits").with("table", &commit.table);
+                Err(error.as_final())
+            }
+        }
+    }
+
+    /// What became of the files is asked before every submission: after a lost answer they may be in already.
+    async fn follow(&self, commit: &Commit, contract: &Schema, state: &LedgerState) -> Result<Loaded> {
+        let Load { warehouse, patience, .. } = *self;
+        let progress = match commit.files.is_empty() {
+            true => LoadProgress::Loaded { rows: 0 },
+            false => warehouse.progress(commit).await?,
+        };
+        let failed = |reason: String| {
+            let error = Error::invalid_data(format!("the load failed: {reason}"));
+            Err(error.with("table", &commit.table).with("sequence", commit.sequence).as_final())
+        };
+        match &progress {
+            LoadProgress::Unknown | LoadProgress::Unread { .. } => {
+                warehouse.prepare(commit, contract).await?;
+                warehouse.submit(commit).await?;
+            }
+            LoadProgress::Pending => {}
+            &LoadProgress::Loaded { rows } if rows == commit.rows => {
+                warehouse.compare(commit).await?;
+                warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
+                return Ok(Loaded::Done { rows, merged_away: 0, already: false });
+            }
+            LoadProgress::Loaded { rows } => {
+                return failed(format!("{rows} rows were loaded of {} committed", commit.rows));
+            }
+            LoadProgress::Failed { reason } => return failed(reason.clone()),
+        }
+        if is_overdue(state, patience.limit) {
+            return Err(overdue(commit, progress, patience.limit).with_hint(W::OVERDUE_HINT));
+        }
+        Ok(Loaded::LookAgain(patience.poll))
+    }
 }
 
 async fn readable(store: &impl ObjectStore, lake: &LakeId, at: &CommitRef) -> Result<Commit> {
@@ -176,75 +242,16 @@ async fn readable(store: &impl ObjectStore, lake: &LakeId, at: &CommitRef) -> Re
     Ok(commit)
 }
 
-async fn bring_in(
-    warehouse: &impl Warehouse,
-    commit: &Commit,
-    state: LedgerState,
-    patience: Patience,
-) -> Result<Loaded> {
-    if let LedgerState::Loaded { rows } = state {
-        return Ok(Loaded::Done { rows, merged_away: 0, already: true });
-    }
-    match commit.loader {
-        Loader::Copy => {
-            warehouse.prepare(commit).await?;
-            let Copied { rows, merged_away } = warehouse.copy(commit).await?;
-            Ok(Loaded::Done { rows, merged_away, already: false })
-        }
-        Loader::Snowpipe => pipe(warehouse, commit, &state, patience).await,
-        Loader::Streaming => {
-            let error = Error::unsupported("a streaming table takes no commits").with("table", &commit.table);
-            Err(error.as_final())
-        }
-    }
-}
-
-/// The pipe's history is asked before every submission: after a lost answer the files may be in already.
-async fn pipe(warehouse: &impl Warehouse, commit: &Commit, state: &LedgerState, patience: Patience) -> Result<Loaded> {
-    let progress = match commit.files.is_empty() {
-        true => PipeProgress::Loaded { rows: 0 },
-        false => warehouse.progress(commit).await?,
-    };
-    let failed = |reason: String| {
-        let error = Error::invalid_data(format!("the load failed: {reason}"));
-        Err(error.with("table", &commit.table).with("sequence", commit.sequence).as_final())
-    };
-    match &progress {
-        PipeProgress::Unknown | PipeProgress::Unread { .. } => {
-            warehouse.prepare(commit).await?;
-            warehouse.submit(commit).await?;
-        }
-        PipeProgress::Pending => {}
-        &PipeProgress::Loaded { rows } if rows == commit.rows => {
-            warehouse.compare(commit).await?;
-            warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
-            return Ok(Loaded::Done { rows, merged_away: 0, already: false });
-        }
-        PipeProgress::Loaded { rows } => {
-            return failed(format!("Snowpipe loaded {rows} rows of {} committed", commit.rows));
-        }
-        PipeProgress::Failed { reason } => return failed(reason.clone()),
-    }
-    if is_overdue(state, patience.limit) {
-        return Err(overdue(commit, progress, patience.limit));
-    }
-    Ok(Loaded::LookAgain(patience.poll))
-}
-
-/// Nothing says that the data is at fault, so nothing ends: a pipe that is paused, or that may not read its stage, loads
-/// the files when somebody has mended it. Each delivery says so until then.
-fn overdue(commit: &Commit, progress: PipeProgress, limit: Duration) -> Error {
+/// Nothing says that the data is at fault, so nothing ends: a load that is paused, or that may not read its files, goes on
+/// when somebody has mended it. Each delivery says so until then.
+fn overdue(commit: &Commit, progress: LoadProgress, limit: Duration) -> Error {
     let seconds = limit.as_secs();
-    let text = format!("Snowpipe has not confirmed the files within {seconds} seconds");
+    let text = format!("the warehouse has not confirmed the files within {seconds} seconds");
     let error = Error::new(Kind::Timeout, text).with("table", &commit.table).with("sequence", commit.sequence);
-    let error = match progress {
-        PipeProgress::Unread { reason } => error.because(reason),
+    match progress {
+        LoadProgress::Unread { reason } => error.because(reason),
         _ => error,
-    };
-    error.with_hint(
-        "ask SYSTEM$PIPE_STATUS of the table's pipe and mend what stops it (its owner's grants, the stage, the lake's \
-         permissions); the sweep hands the files in again",
-    )
+    }
 }
 
 fn is_overdue(state: &LedgerState, limit: Duration) -> bool {
@@ -263,6 +270,3 @@ async fn announce_failure(bus: &impl Bus, run_id: RunId, at: &CommitRef, error: 
     }))
     .await
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,7 +24,7 @@ use sluice_core::{
 };
 
 use crate::stream::{
-    APPEND_BYTES, Channel, Decode, Record,
+    Channel, Decode, Limits, Record,
     record::{self, Kept},
     row::{self, Fields},
 };
@@ -66,6 +66,8 @@ pub struct Request<'a> {
     pub offsets: (i64, i64),
     /// Whether records that break the contract are put where the stream puts them.
     pub keep_dead_letters: bool,
+    /// Those of the stream's channels.
+    pub limits: Limits,
 }
 
 /// Where rows go.
@@ -262,7 +264,7 @@ impl<S: ObjectStore, D: Decode> Reader<'_, S, D> {
             Ok(fields) => fields,
             Err(reason) => return Ok(Err(reason)),
         };
-        if let Err(reason) = row::check_size(schema, record, decoded.as_deref(), APPEND_BYTES) {
+        if let Err(reason) = row::check_size(schema, record, decoded.as_deref(), self.request.limits) {
             return Ok(Err(reason));
         }
         let mut cells = fields.cells();

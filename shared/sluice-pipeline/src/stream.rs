@@ -33,9 +33,9 @@ use sluice_core::{
 };
 use tracing::warn;
 
-pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Offsets, Opened, Sleep};
+pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Limits, Offsets, Opened, Sleep};
 pub use record::{Batch, Record};
-pub use row::{PACKED_ROW_BYTES, ROW_BYTES, ROW_LEVEL, check};
+pub use row::check;
 
 use crate::dispatch::Message;
 
@@ -61,13 +61,7 @@ pub struct Settings {
     /// At least this long between two announcements of one table. Rows that come meanwhile wake the dispatch loop when
     /// it is over.
     pub announce_interval: Duration,
-    /// The most bytes of rows in one append; [`APPEND_BYTES`] but in tests.
-    pub append_bytes: usize,
 }
-
-/// Bytes of rows in one append, before compression: below the limit on a request as it travels ([`PACKED_ROW_BYTES`])
-/// whatever the rows hold, and so far below the one on its content ([`ROW_BYTES`]). A single row may be larger.
-pub const APPEND_BYTES: usize = 3_800_000;
 
 /// What the loop must know about one invocation.
 #[derive(Debug, Clone)]

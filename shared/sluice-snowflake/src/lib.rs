@@ -1,14 +1,23 @@
 //! Snowflake over HTTPS: key-pair tokens, the SQL API, Snowpipe and Snowpipe Streaming.
 //!
+//! [`Snowflake`] and [`Streaming`] are what the pipeline's ports ask for; the functions and the operator's command wire
+//! them and name nothing else of here.
+//!
 //! An [`Account`] is one service user's way to one account. [`SqlApi`], [`Snowpipe`] and [`Streaming`] share it, and
 //! with it the token. [`sql`] renders every statement and does nothing else; the clients send text and never make any.
 
 mod account;
+mod answer;
 mod auth;
 mod client;
 mod config;
 mod error;
+mod fates;
+mod ledger;
+mod loads;
+mod observer;
 mod rows;
+mod snowflake;
 mod submit;
 
 pub mod pipe;
@@ -16,11 +25,16 @@ pub mod sql;
 pub mod streaming;
 
 pub use account::{Account, Pace};
+pub use answer::value;
 pub use auth::Signer;
 pub use client::{SqlApi, Until};
 pub use config::SnowflakeConfig;
 pub use error::classify;
+pub use ledger::SnowflakeLedger;
+pub use loads::{Known, Loads};
+pub use observer::Observer;
 pub use pipe::Snowpipe;
+pub use snowflake::Snowflake;
 pub use streaming::Streaming;
 
 #[cfg(test)]

@@ -2,30 +2,39 @@
 //!
 //! A channel carries two tokens. The continuation token chains appends and dies when anybody opens the channel again;
 //! the offset token travels with the rows and becomes durable in the very commit that makes them durable. An append
-//! that is answered is not committed: only [`Streaming::status`] tells what is.
+//! that is answered is not committed: only the channel's status tells what is.
 
 mod rows;
 mod wire;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sluice_core::{Error, Kind, Result, Secret, TableId, port::Secrets};
+use sluice_core::{
+    Error, Kind, Result, Secret, TableId,
+    port::{Secrets, Statements},
+};
 use sluice_http::{Request, Response};
+use sluice_pipeline::stream::{Appended, Channel, ChannelStatus, Channels, Limits, Offsets, Opened};
 use uuid::Uuid;
 
-pub use rows::{LEVEL, MAX_COMPRESSED_BYTES, MAX_RAW_BYTES, compress};
-pub use wire::ChannelStatus;
+pub use rows::{LIMITS, compress};
+pub use wire::Listed;
 
 use crate::{
+    SnowflakeConfig,
     account::{Account, segment},
+    answer::optional,
     auth::{Tokens, held},
-    client::signed,
+    client::{SqlApi, signed},
     error,
+    sql::ledger,
 };
 
 /// A scoped token is renewed so long before it ends.
@@ -34,10 +43,15 @@ const MARGIN: TimeDelta = TimeDelta::seconds(60);
 /// The life of a scoped token that does not say when it ends.
 const ASSUMED_LIFE: TimeDelta = TimeDelta::minutes(5);
 
+/// The one question that goes to the table itself must leave most of an invocation for the rows.
+const LONGEST_STATEMENT: Duration = Duration::from_secs(60);
+
 /// Channels of the default pipe of each streaming table.
 pub struct Streaming<Sec> {
     account: Arc<Account<Sec>>,
     scoped: Mutex<Option<Scoped>>,
+    /// The names of open channels as Snowflake spells them: it finds a channel in any case, but lists it only in this.
+    spelled: Mutex<HashMap<String, String>>,
 }
 
 /// Where rows go, and the token for there.
@@ -47,78 +61,87 @@ struct Scoped {
     renew_at: DateTime<Utc>,
 }
 
-/// A channel that was just opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
-    /// What the first append must show.
-    pub continuation: String,
-    pub status: ChannelStatus,
-}
-
-/// How an append ended that Snowflake has answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Appended {
-    /// Taken, not yet durable.
-    Accepted { continuation: String },
-    /// The channel has moved on without us: nothing was taken, and rows that were not yet durable may be gone. Open it
-    /// again and go on after what is committed.
-    Stale { code: String },
-}
-
-impl<Sec: Secrets> Streaming<Sec> {
-    pub fn new(account: Arc<Account<Sec>>) -> Self {
-        Streaming { account, scoped: Mutex::new(None) }
+impl<Sec: Secrets> Channels for Streaming<Sec> {
+    fn limits(&self) -> Limits {
+        LIMITS
     }
 
-    /// Opens the channel, making it first if need be. Ends whoever held it and drops rows that are not yet durable.
-    pub async fn open(&self, table: &TableId, channel: &str) -> Result<Opened> {
-        let path = format!("/v2/streaming/{}/channels/{}", pipe_path(table), segment(channel));
+    async fn open(&self, channel: &Channel) -> Result<Opened> {
+        let path = format!("/v2/streaming/{}/channels/{}", pipe_path(&channel.table), segment(&channel.name));
         let url = self.ingest_url(&path).await?;
         let build = |token: &_, _| {
             let request = scoped(Request::new(sluice_http::Method::Put, &url), token);
             request.query("requestId", Uuid::new_v4()).json(&serde_json::json!({}))
         };
         let answer = self.ask(build, wire::accept).await;
-        answer.and_then(|answer| wire::opened(&answer)).map_err(|error| about(error, table, channel))
+        let (continuation, listed) =
+            answer.and_then(|answer| wire::opened(&answer)).map_err(|error| about(error, channel))?;
+        let status = listed.status()?;
+        if !listed.channel.is_empty() {
+            held(&self.spelled).insert(channel.name.clone(), listed.channel);
+        }
+        Ok(Opened { continuation, status })
     }
 
-    /// Appends rows, one JSON object per line. `last` becomes the channel's offset when these rows become durable.
-    ///
-    /// An error leaves it open whether the rows were taken; opening the channel again settles it. A lost answer is
-    /// asked for again with the same continuation token, which Snowflake takes once: the second time it is stale.
-    pub async fn append(
-        &self,
-        table: &TableId,
-        channel: &str,
-        continuation: &str,
-        rows: &[u8],
-        (first, last): (i64, i64),
-    ) -> Result<Appended> {
-        let body = rows::compress(rows)?;
-        if rows.len() > MAX_RAW_BYTES || body.len() > MAX_COMPRESSED_BYTES {
-            return Err(about(Error::unsupported("an append is larger than Snowflake takes"), table, channel)
+    /// A lost answer is asked for again with the same continuation token, which Snowflake takes once: the second time it is
+    /// stale.
+    async fn append(&self, channel: &Channel, continuation: &str, rows: Bytes, offsets: Offsets) -> Result<Appended> {
+        let body = rows::compress(&rows)?;
+        if rows.len() > LIMITS.row_bytes || body.len() > LIMITS.packed_bytes {
+            return Err(about(Error::unsupported("an append is larger than Snowflake takes"), channel)
                 .with("raw_bytes", rows.len())
                 .with("compressed_bytes", body.len()));
         }
-        let path = format!("/v2/streaming/data/{}/channels/{}/rows", pipe_path(table), segment(channel));
-        let url = self.ingest_url(&path).await?;
+        let (pipe, name) = (pipe_path(&channel.table), segment(&channel.name));
+        let url = self.ingest_url(&format!("/v2/streaming/data/{pipe}/channels/{name}/rows")).await?;
         let build = |token: &_, _| {
             Ok(scoped(Request::post(&url), token)
                 .query("continuationToken", continuation)
-                .query("startOffsetToken", first)
-                .query("endOffsetToken", last)
+                .query("startOffsetToken", offsets.first)
+                .query("endOffsetToken", offsets.last)
                 .query("requestId", Uuid::new_v4())
                 .header("content-encoding", "zstd")
                 .header("x-snowflake-uncompressed-content-length", rows.len())
                 .body(body.clone(), "application/x-ndjson"))
         };
         let answer = self.ask(build, wire::accept_append).await;
-        answer.and_then(|answer| wire::appended(&answer)).map_err(|error| about(error, table, channel))
+        answer.and_then(|answer| wire::appended(&answer, &channel.name)).map_err(|error| about(error, channel))
+    }
+
+    async fn status(&self, channel: &Channel) -> Result<ChannelStatus> {
+        let spelled = held(&self.spelled).get(&channel.name).cloned();
+        let name = spelled.as_deref().unwrap_or(&channel.name);
+        let mut listed = self.list(&channel.table, &[name]).await?;
+        // Both are mended by opening the channel, which the next delivery does.
+        let about = |text| Error::new(Kind::Unavailable, text).with("channel", &channel.name);
+        let listed = listed.remove(name).ok_or_else(|| about("the channel is gone"))?;
+        if !listed.is_healthy() {
+            return Err(about("the channel must be opened again").with("code", listed.code));
+        }
+        listed.status()
+    }
+
+    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
+        let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(LONGEST_STATEMENT);
+        let statement = ledger::landed(&channel.table, &channel.name);
+        let tag = format!("sluice:stream:{}", channel.name);
+        let rows = statements.execute(&statement, Uuid::new_v4(), &tag).await?;
+        rows.first().map_or(Ok(None), |row| optional(row, "position"))
+    }
+}
+
+impl<Sec: Secrets> Streaming<Sec> {
+    pub fn connect(config: SnowflakeConfig, secrets: Sec, http: sluice_http::Client) -> Self {
+        Streaming::new(Arc::new(Account::new(config, secrets, http)))
+    }
+
+    pub fn new(account: Arc<Account<Sec>>) -> Self {
+        Streaming { account, scoped: Mutex::default(), spelled: Mutex::default() }
     }
 
     /// How the channels stand, by name; a channel that does not exist is absent. Names count with their case here, so
-    /// they must be as [`ChannelStatus::channel`] spells them.
-    pub async fn status(&self, table: &TableId, channels: &[&str]) -> Result<BTreeMap<String, ChannelStatus>> {
+    /// they must be as [`Listed::channel`] spells them.
+    pub async fn list(&self, table: &TableId, channels: &[&str]) -> Result<BTreeMap<String, Listed>> {
         #[derive(Serialize)]
         struct Names<'a> {
             channel_names: &'a [&'a str],
@@ -126,7 +149,7 @@ impl<Sec: Secrets> Streaming<Sec> {
         let url = self.ingest_url(&format!("/v2/streaming/{}:bulk-channel-status", pipe_path(table))).await?;
         let build = |token: &_, _| scoped(Request::post(&url), token).json(&Names { channel_names: channels });
         let answer = self.ask(build, wire::accept).await;
-        answer.and_then(|answer| wire::statuses(&answer)).map_err(|error| error.with("table", table))
+        answer.and_then(|answer| wire::listed(&answer)).map_err(|error| error.with("table", table))
     }
 
     async fn ask(
@@ -218,6 +241,6 @@ fn pipe_path(table: &TableId) -> String {
     )
 }
 
-fn about(error: Error, table: &TableId, channel: &str) -> Error {
-    error.with("table", table).with("channel", channel)
+fn about(error: Error, channel: &Channel) -> Error {
+    error.with("table", &channel.table).with("channel", &channel.name)
 }

@@ -13,13 +13,13 @@ use sluice_pipeline::{
 
 use crate::{
     args::Target,
-    commands::ledger,
     failure::{Failure, Outcome},
     mappings::Mapping,
     output::{self, WIDTH, duration, shortened},
     platform::Platform,
     progress::Progress,
     schedules::{Schedule, Schedules},
+    warehouse::Observe,
 };
 
 /// Queues for what failed every attempt: the stack's output, and what lies in there.
@@ -194,8 +194,8 @@ async fn secrets(platform: &Platform) -> Vec<Check> {
 
 async fn warehouse(platform: &Platform) -> Outcome<Check> {
     let warehouse = platform.warehouse().await?;
-    let loads = ledger::loads(&warehouse).await?;
-    if let Some(run) = ledger::last_dbt_run(&warehouse).await?.filter(|run| run.status == "failed") {
+    let loads = warehouse.loads().await?;
+    if let Some(run) = warehouse.last_dbt_run().await?.filter(|run| run.status == "failed") {
         let fix = "its RunFailed event names the nodes; the files of the run are under dbt/artifacts/ in the lake";
         return Ok(Check::failed("warehouse", format!("answers; dbt run {} failed", run.number), fix));
     }

@@ -22,9 +22,9 @@ use crate::{
     commands::Context,
     confirm,
     failure::{Failure, Outcome},
-    formats::Formats,
+    formats::{self, Formats},
     output,
-    platform::Warehouse,
+    warehouse::{LIMITS, Warehouse},
 };
 
 /// What was found, and what was done about it.
@@ -125,7 +125,7 @@ pub async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
         cluster_id: setting("SLUICE_CLUSTER_ID")?,
         id: &id,
         run_id: &RunId(format!("replay-{id}")),
-        formats: &Formats::of(&platform.place, table, &settings)?,
+        formats: &formats::of(&platform.place, table, &settings)?,
     };
     let (mut answer, files) = Box::pin(replay.read()).await?;
     let ranges = replay.ranges(&answer);
@@ -178,6 +178,7 @@ impl Replay<'_> {
             partition: *partition,
             offsets: (from_offset.unwrap_or(0), to_offset.unwrap_or(i64::MAX)),
             keep_dead_letters: !dry_run,
+            limits: LIMITS,
         }
     }
 

@@ -9,14 +9,16 @@ use sluice_core::{
     port::{Bus, Row, required},
 };
 use sluice_pipeline::replay::delete_files;
-use sluice_snowflake::sql::{
-    load, lock,
-    replay::{self as sql, Range},
+use sluice_snowflake::{
+    sql::{
+        load, lock,
+        replay::{self as sql, Range},
+    },
+    value as count_of,
 };
 
 use super::{Answer, Replay, render};
 use crate::{
-    commands::ledger as read,
     confirm,
     failure::{Failure, Outcome},
     output,
@@ -30,7 +32,7 @@ impl Replay<'_> {
     pub(super) async fn count_held(&self, answer: &mut Answer, ranges: &[Range]) -> Outcome {
         let replay = self.sql(ranges, "");
         for row in self.ask("counting rows", &sql::live(&replay)).await? {
-            let (offsets, rows) = (read::number(&row, "offsets")?, read::number(&row, "row_count")?);
+            let (offsets, rows) = (count_of::<u64>(&row, "offsets")?, count_of::<u64>(&row, "row_count")?);
             if let Some(partition) = answer.partition(number(&row)?) {
                 partition.held = Some(offsets);
                 partition.twice = Some(rows.saturating_sub(offsets));
@@ -84,7 +86,7 @@ impl Replay<'_> {
         self.ask("making the side table", &replay.create()).await?;
         replay.permit_loaded(&self.ask("filling the side table", &replay.load(files)?).await?)?;
         for row in self.ask("comparing", &replay.compare()).await? {
-            let count = |column| read::number(&row, column).map(Some);
+            let count = |column| count_of(&row, column).map(Some);
             if let Some(partition) = answer.partition(number(&row)?) {
                 partition.held = count("held")?;
                 partition.only_archived = count("only_archived")?;
@@ -160,7 +162,7 @@ impl Replay<'_> {
 
     async fn ask(&self, what: &str, statement: &str) -> Outcome<Vec<Row>> {
         let tag = format!("replay:{}", self.id);
-        self.context.progress.spin(what, self.warehouse.run(&tag, statement, LONGEST)).await
+        Ok(self.context.progress.spin(what, self.warehouse.run(&tag, statement, LONGEST)).await?)
     }
 }
 

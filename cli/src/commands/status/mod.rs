@@ -15,21 +15,19 @@ use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, 
 use sluice_pipeline::{
     attempts::{self, FailedAttempt},
     log,
+    observe::{DbtRun, LoadFailure, TableLoads},
     runs::{self, LastRun},
     split::{self, Progress},
 };
 use stream::StreamStatus;
 
 use crate::{
-    commands::{
-        Context,
-        ledger::{self, DbtRun, LoadFailure, Loads},
-    },
+    commands::Context,
     failure::Outcome,
     mappings::Mapping,
     output,
-    platform::Warehouse,
     schedules::{Schedule, Schedules},
+    warehouse::{Observe, Warehouse},
 };
 
 /// The whole answer.
@@ -192,22 +190,21 @@ async fn waiting(
     attempt: Option<FailedAttempt>,
 ) -> Outcome<Option<FailedAttempt>> {
     let Some(attempt) = attempt.filter(|_| load.pending > 0) else { return Ok(None) };
-    let entry = ledger::entry(warehouse, &table.table, attempt.sequence).await?;
+    let entry = warehouse.entry(&table.table, attempt.sequence).await?;
     Ok(Some(attempt).filter(|_| !entry.is_some_and(|entry| entry.has_ended())))
 }
 
 /// What the warehouse says of all tables.
 struct Loaded {
-    states: BTreeMap<String, Loads>,
+    states: BTreeMap<String, TableLoads>,
     failures: BTreeMap<String, LoadFailure>,
     dbt: Option<DbtRun>,
 }
 
 async fn ask(warehouse: Option<&Warehouse>) -> Option<Outcome<Loaded>> {
     let warehouse = warehouse?;
-    let asked =
-        future::try_join3(ledger::loads(warehouse), ledger::failures(warehouse), ledger::last_dbt_run(warehouse)).await;
-    Some(asked.map(|(states, failures, dbt)| Loaded { states, failures, dbt }))
+    let asked = future::try_join3(warehouse.loads(), warehouse.failures(), warehouse.last_dbt_run()).await;
+    Some(asked.map(|(states, failures, dbt)| Loaded { states, failures, dbt }).map_err(Into::into))
 }
 
 async fn schedules(context: &Context<'_>) -> Outcome<Vec<Schedule>> {
@@ -231,7 +228,7 @@ fn paused(schedules: &[Schedule], table: &Table) -> Option<bool> {
     own.peek().is_some().then(|| own.all(|schedule| !schedule.enabled))
 }
 
-fn load_state(newest: Option<&Commit>, loads: Option<&Loads>, failure: Option<&LoadFailure>) -> LoadState {
+fn load_state(newest: Option<&Commit>, loads: Option<&TableLoads>, failure: Option<&LoadFailure>) -> LoadState {
     let loads = loads.cloned().unwrap_or_default();
     // Sequences are numbered without gaps, so what is neither loaded nor failed is the rest.
     let commits = newest.map_or(0, |commit| commit.sequence.0);
@@ -264,7 +261,7 @@ mod tests {
 
     #[test]
     fn pending_is_what_has_not_come_to_an_end() {
-        let loads = Loads { newest: Some(5), loaded: 4, failed: 1 };
+        let loads = TableLoads { newest: Some(5), loaded: 4, failed: 1 };
         let newest = render::tests::commit(7);
         let state = load_state(Some(&newest), Some(&loads), None);
         assert_eq!((state.pending, state.failed, state.newest), (2, 1, Some(5)));

@@ -2,13 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use sluice_pipeline::{attempts::FailedAttempt, runs::Failure};
+use sluice_pipeline::{attempts::FailedAttempt, observe::DbtRun, runs::Failure};
 
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
-use crate::{
-    commands::ledger::DbtRun,
-    output::{self, Side, WIDTH, age, duration, shortened, thousands},
-};
+use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
 
 pub fn status(status: &Status) -> String {
     let now = status.at;
@@ -205,16 +202,14 @@ fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
 pub mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
-    use sluice_pipeline::{runs::LastRun, split::Progress};
+    use sluice_pipeline::{
+        observe::{Latency, LoadFailure},
+        runs::LastRun,
+        split::Progress,
+    };
 
     use super::*;
-    use crate::commands::{
-        ledger::LoadFailure,
-        status::{
-            LoadState, NewestCommit,
-            stream::{Latency, Partition},
-        },
-    };
+    use crate::commands::status::{LoadState, NewestCommit, stream::Partition};
 
     pub(crate) fn table() -> Table {
         let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");

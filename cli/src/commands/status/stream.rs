@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sluice_core::{Table, port::required, sources::Source};
-use sluice_snowflake::{
-    sql::observe::{self, RECENT_SECONDS},
-    streaming::ChannelStatus,
+use sluice_core::{Table, sources::Source};
+use sluice_pipeline::{
+    observe::{Latency, PartitionRows, RECENT_SECONDS},
+    stream::ChannelStatus,
 };
 
 use crate::{
     channels::{Channels, STREAMER},
-    commands::{Context, ledger},
+    commands::Context,
     failure::{Failure, Outcome},
     lag::{self, Polled},
-    platform::Warehouse,
+    warehouse::{Observe, Warehouse},
 };
 
 const HOUR_SECONDS: u64 = 3_600;
@@ -59,48 +59,28 @@ pub struct Throughput {
     pub last_hour: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Latency {
-    pub p50: u64,
-    pub p95: u64,
-    pub p99: u64,
+impl From<PartitionRows> for Partition {
+    fn from(found: PartitionRows) -> Self {
+        let PartitionRows { topic, partition, rows, highest_offset, newest_event, newest_row } = found;
+        let (committed_offset, lag, refused) = (None, None, None);
+        Partition { topic, partition, rows, highest_offset, committed_offset, lag, refused, newest_event, newest_row }
+    }
 }
 
 pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table) -> Outcome<StreamStatus> {
-    let mut partitions = Vec::new();
-    for row in warehouse.ask("status", &observe::partitions(&table.table)).await? {
-        partitions.push(Partition {
-            topic: required(&row, "topic")?.to_owned(),
-            partition: ledger::number(&row, "number")?,
-            rows: ledger::number(&row, "row_count")?,
-            highest_offset: ledger::number(&row, "highest")?,
-            committed_offset: None,
-            lag: None,
-            refused: None,
-            newest_event: ledger::time(&row, "newest_event")?,
-            newest_row: ledger::time(&row, "newest_row")?,
-        });
-    }
+    let found = warehouse.partitions(&table.table).await?;
+    let mut partitions: Vec<Partition> = found.into_iter().map(Partition::from).collect();
     let (lag, lag_problem) = match &table.source {
         Source::Kafka { topic, .. } => follow(context, warehouse, table, topic, &mut partitions).await?,
         _ => (None, None),
     };
-    let row = warehouse.ask("status", &observe::pace(&table.table)).await?.into_iter().next().unwrap_or_default();
-    // A sum over no row is NULL, which some warehouses make of a count, too.
-    let rate = |column: &str, seconds: u64| {
-        let rows = ledger::optional_number(&row, column)?.unwrap_or_default();
-        Ok::<_, sluice_core::Error>(rows as f64 / seconds as f64)
-    };
+    let pace = warehouse.pace(&table.table).await?;
+    let rate = |rows: u64, seconds: u64| rows as f64 / seconds as f64;
     let throughput = Throughput {
-        last_five_minutes: rate("recent_rows", RECENT_SECONDS)?,
-        last_hour: rate("hour_rows", HOUR_SECONDS)?,
+        last_five_minutes: rate(pace.recent_rows, RECENT_SECONDS),
+        last_hour: rate(pace.hour_rows, HOUR_SECONDS),
     };
-    let percentile = |name: &str| ledger::optional_number(&row, name);
-    let latency_ms = match (percentile("p50")?, percentile("p95")?, percentile("p99")?) {
-        (Some(p50), Some(p95), Some(p99)) => Some(Latency { p50, p95, p99 }),
-        _ => None,
-    };
-    Ok(StreamStatus { partitions, lag, lag_problem, throughput, latency_ms })
+    Ok(StreamStatus { partitions, lag, lag_problem, throughput, latency_ms: pace.latency_ms })
 }
 
 /// By partition.
@@ -111,7 +91,7 @@ struct Asked {
     /// `None` where this machine cannot reach the broker.
     ends: Outcome<Option<Offsets>>,
     positions: Outcome<Offsets>,
-    channels: Outcome<BTreeMap<i32, ChannelStatus>>,
+    channels: Outcome<BTreeMap<i32, sluice_core::Result<ChannelStatus>>>,
 }
 
 /// Adds what the channels say, and how far each is behind. Gives how far they are behind together, and what could not
@@ -166,10 +146,13 @@ fn place(partitions: &mut [Partition], Asked { ends, positions, channels }: Aske
         missing(failure);
         BTreeMap::new()
     });
-    let mut committed = Offsets::new();
-    for (partition, channel) in &channels {
-        match channel.committed_offset() {
-            Ok(offset) => committed.extend(offset.map(|offset| (*partition, offset))),
+    let (mut committed, mut refused) = (Offsets::new(), BTreeMap::new());
+    for (partition, channel) in channels {
+        match channel {
+            Ok(status) => {
+                refused.insert(partition, status.errors);
+                committed.extend(status.committed.map(|offset| (partition, offset)));
+            }
             Err(error) => missing(error.into()),
         }
     }
@@ -191,7 +174,7 @@ fn place(partitions: &mut [Partition], Asked { ends, positions, channels }: Aske
     for partition in partitions.iter_mut() {
         let number = number(partition);
         partition.committed_offset = committed.get(&number).copied();
-        partition.refused = channels.get(&number).map(|channel| channel.rows_refused);
+        partition.refused = refused.get(&number).copied();
         partition.lag = lags.as_ref().and_then(|lags| lags.get(&number).copied());
     }
     if problems.is_empty() { Ok(lags.map(|lags| lags.values().sum())) } else { Err(problems.join("; ")) }
@@ -223,15 +206,15 @@ mod tests {
         vec![partition(0), partition(1)]
     }
 
-    fn channel(committed: &str) -> ChannelStatus {
-        ChannelStatus { committed: Some(committed.into()), rows_refused: 2, ..ChannelStatus::default() }
+    fn channel(committed: i64) -> sluice_core::Result<ChannelStatus> {
+        Ok(ChannelStatus { committed: Some(committed), errors: 2, last_error: None })
     }
 
     fn asked() -> Asked {
         Asked {
             ends: Ok(Some([(0, 10), (1, 20), (2, 3)].into())),
             positions: Ok([(0, 10), (1, 15), (2, 0)].into()),
-            channels: Ok([(0, channel("6")), (1, channel("16"))].into()),
+            channels: Ok([(0, channel(6)), (1, channel(16))].into()),
         }
     }
 
@@ -280,9 +263,10 @@ mod tests {
         let nobody = Asked { ends: Err(no_topic), channels: Err(away()), ..asked() };
         let problem = place(&mut partitions(), nobody).expect_err("two problems");
         assert_eq!(problem, "no such topic in Kafka; create it first; cannot connect: nobody listens");
-        let foreign = Asked { channels: Ok([(0, channel("x")), (1, channel("16"))].into()), ..asked() };
+        let foreign = Error::invalid_data("another program writes to it");
+        let foreign = Asked { channels: Ok([(0, Err(foreign)), (1, channel(16))].into()), ..asked() };
         let mut partitions = partitions();
         assert!(place(&mut partitions, foreign).expect_err("no offset").contains("another program writes to it"));
-        assert_eq!(seen(&partitions), [(None, Some(2), None), (Some(16), Some(2), None)]);
+        assert_eq!(seen(&partitions), [(None, None, None), (Some(16), Some(2), None)]);
     }
 }

@@ -86,7 +86,7 @@ fn loading(entry: &Entry, report: &mut Report) {
         );
     }
     let Some(disposition) = &entry.disposition else { return };
-    let is_piped = entry.loader.as_ref().is_some_and(|loader| loader.value == Loader::Snowpipe);
+    let is_piped = entry.loader.as_ref().is_some_and(|loader| loader.value == Loader::Async);
     if is_piped && disposition.value != Disposition::Append {
         tell(entry, report, disposition.place, "Snowpipe only appends; take `loader: copy`");
     }

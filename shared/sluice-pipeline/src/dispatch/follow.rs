@@ -42,7 +42,7 @@ const ARTIFACTS: [&str; 3] = [MANIFEST, RUN_RESULTS, "sources.json"];
 const MANIFEST: &str = "manifest.json";
 const RUN_RESULTS: &str = "run_results.json";
 
-/// The longest cause of a run: dbt Cloud takes 255 characters. Snowflake's query tag would take 2,000.
+/// The longest cause of a run that every runner takes.
 pub(super) const MOST_CAUSE_CHARS: usize = 255;
 
 impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
@@ -235,7 +235,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         }
     }
 
-    /// Whether a start's run has made a file: a dbt project in Snowflake keeps the files of an earlier run until a later
+    /// Whether a start's run has made a file: a runner may keep the files of an earlier run until a later
     /// one writes its own, and a run that fails early writes none.
     async fn is_made_by(&self, claim: &Claim, start: &Start, body: &[u8]) -> Result<bool> {
         let made = Made::read(body);

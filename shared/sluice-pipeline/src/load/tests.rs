@@ -3,10 +3,20 @@ use std::cell::{Cell, RefCell};
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::{Kind, lake};
+use sluice_core::{TableId, lake};
 
 use super::*;
-use crate::fakes::{Faults, MemoryBus, MemoryStore};
+use crate::fakes::{Faults, ManualClock, MemoryBus, MemoryQueue, MemoryStore};
+
+const ENTRIES: &str = "
+tables:
+  - table: A.B.C
+    description: d
+    source: { kind: currencies }
+    loader: copy
+    disposition: append
+    columns: [{ name: n, type: bigint }]
+";
 
 /// A warehouse of one table: its rows, its ledger, and a pipe that needs a moment.
 #[derive(Default)]
@@ -32,6 +42,8 @@ struct OneTable {
 }
 
 impl Warehouse for OneTable {
+    const OVERDUE_HINT: &'static str = "mend the pipe";
+
     async fn ledger(&self, _: &LakeId, _: &CommitRef) -> Result<LedgerState> {
         self.faults.call(|| match self.ledger.borrow().clone() {
             Some(LedgerState::Submitted { .. }) => LedgerState::Submitted { age: self.age.get() },
@@ -39,7 +51,8 @@ impl Warehouse for OneTable {
         })
     }
 
-    async fn prepare(&self, _: &Commit) -> Result<()> {
+    async fn prepare(&self, _: &Commit, contract: &Schema) -> Result<()> {
+        assert_eq!(contract.fingerprint(), "n:bigint");
         self.faults.call(|| self.prepared.set(true))
     }
 
@@ -68,12 +81,12 @@ impl Warehouse for OneTable {
         })
     }
 
-    async fn progress(&self, _: &Commit) -> Result<PipeProgress> {
+    async fn progress(&self, _: &Commit) -> Result<LoadProgress> {
         self.faults.call(|| match self.piped.get() {
-            _ if self.silent => PipeProgress::Unknown,
-            None => PipeProgress::Unknown,
-            Some(_) if self.denied.get() => PipeProgress::Unread { reason: "Access Denied".into() },
-            Some(rows) => PipeProgress::Loaded { rows },
+            _ if self.silent => LoadProgress::Unknown,
+            None => LoadProgress::Unknown,
+            Some(_) if self.denied.get() => LoadProgress::Unread { reason: "Access Denied".into() },
+            Some(rows) => LoadProgress::Loaded { rows },
         })
     }
 
@@ -91,6 +104,18 @@ impl Warehouse for OneTable {
     async fn refuse(&self, _: &LakeId, _: &CommitRef, reason: &str) -> Result<()> {
         let state = LedgerState::Failed { reason: reason.to_owned() };
         self.faults.call(|| drop(self.ledger.replace(Some(state))))
+    }
+
+    async fn forget_failure(&self, _: &LakeId, _: &CommitRef) -> Result<()> {
+        self.faults.call(|| drop(self.ledger.borrow_mut().take_if(|state| matches!(state, LedgerState::Failed { .. }))))
+    }
+
+    async fn known(&self, _: &LakeId, _: &TableId, limit: Duration) -> Result<Vec<u64>> {
+        self.faults.call(|| match &*self.ledger.borrow() {
+            Some(LedgerState::Loaded { .. } | LedgerState::Failed { .. }) => vec![1],
+            Some(LedgerState::Submitted { .. }) if self.age.get() < limit => vec![1],
+            _ => Vec::new(),
+        })
     }
 }
 
@@ -111,9 +136,20 @@ fn at() -> CommitRef {
     CommitRef { table: "A.B.C".parse().expect("a table"), sequence: Sequence(1) }
 }
 
-fn deliver(store: &MemoryStore, warehouse: &OneTable, bus: &MemoryBus) -> Result<Loaded> {
+/// Runs the loop with these ports.
+fn with<T>(
+    (store, warehouse, bus): (&MemoryStore, &OneTable, &MemoryBus),
+    later: &MemoryQueue,
+    run: impl AsyncFnOnce(&Load<'_, MemoryStore, OneTable, MemoryBus, MemoryQueue, ManualClock>) -> T,
+) -> T {
+    let (sources, lake) = (Sources::parse(ENTRIES).expect("valid sources"), LakeId("lake".into()));
+    let (sources, lake_id, clock) = (&sources, &lake, &ManualClock::default());
     let patience = Patience { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
-    block_on(commit(store, warehouse, bus, &LakeId("lake".into()), &at(), patience))
+    block_on(run(&Load { store, warehouse, bus, later, clock, sources, lake_id, patience }))
+}
+
+fn deliver(store: &MemoryStore, warehouse: &OneTable, bus: &MemoryBus) -> Result<Loaded> {
+    with((store, warehouse, bus), &MemoryQueue::default(), async |load| load.commit(&at()).await)
 }
 
 #[test]
@@ -281,4 +317,49 @@ fn a_truncated_commit_fails_for_good_and_a_missing_one_may_still_come() {
     }
     assert_eq!(told(&bus), [("LoadFailed", "InvalidData".into())]);
     assert_eq!(warehouse.rows.get(), 0);
+}
+
+#[test]
+fn a_sweep_asks_again_for_what_the_ledger_does_not_know() {
+    let (store, mut warehouse, bus) = (store("snowpipe"), OneTable::default(), MemoryBus::default());
+    let swept = |warehouse: &OneTable| {
+        let queue = MemoryQueue::default();
+        with((&store, warehouse, &bus), &queue, async |load| load.handle(&Work::Sweep).await).expect("a sweep");
+        queue.sent.take()
+    };
+    let again = [(json!({"table": "A.B.C", "sequence": 1}), Duration::ZERO)];
+    assert_eq!(swept(&warehouse), again, "nobody has heard of it");
+    warehouse.silent = true;
+    deliver(&store, &warehouse, &bus).expect("submitted");
+    assert_eq!(swept(&warehouse), [], "it is being followed");
+    warehouse.age.set(Duration::from_secs(3_600));
+    assert_eq!(swept(&warehouse), again, "nobody follows it any more");
+    *warehouse.ledger.borrow_mut() = Some(LedgerState::Loaded { rows: 5 });
+    assert_eq!(swept(&warehouse), [], "it is loaded");
+}
+
+#[test]
+fn why_an_attempt_failed_is_kept_in_the_lake() {
+    let (store, bus) = (store("copy"), MemoryBus::default());
+    let warehouse = OneTable { refusal: Some((Kind::Config, false)), ..OneTable::default() };
+    let (work, queue) = (Work::Load(vec![at()]), MemoryQueue::default());
+    with((&store, &warehouse, &bus), &queue, async |load| load.handle(&work).await).expect_err("not yet");
+    let kept = block_on(attempts::last(&store, &at().table)).expect("readable").expect("an attempt");
+    assert_eq!((kept.sequence, kept.kind.as_str()), (at().sequence, "Config"));
+}
+
+#[test]
+fn a_failed_commit_loads_only_after_somebody_has_said_so() {
+    let (store, bus) = (store("copy"), MemoryBus::default());
+    let mut warehouse = OneTable { refusal: Some((Kind::InvalidData, true)), ..OneTable::default() };
+    failure(deliver(&store, &warehouse, &bus));
+    warehouse.refusal = None;
+    let handle = |work: Work| {
+        let queue = MemoryQueue::default();
+        with((&store, &warehouse, &bus), &queue, async |load| load.handle(&work).await).expect("handled");
+        warehouse.rows.get()
+    };
+    assert_eq!(handle(Work::Load(vec![at()])), 0);
+    assert_eq!(handle(Work::Retry(at())), 5);
+    assert_eq!(handle(Work::Retry(at())), 5, "what is loaded stays loaded");
 }

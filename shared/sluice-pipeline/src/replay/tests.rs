@@ -9,6 +9,7 @@ use sluice_core::{
 };
 
 use super::*;
+use crate::fakes::LIMITS;
 
 const DAY: i64 = 86_400_000;
 /// 2025-10-31 UTC.
@@ -112,6 +113,7 @@ impl Asked {
             partition: None,
             offsets: (0, i64::MAX),
             keep_dead_letters: true,
+            limits: LIMITS,
         }
     }
 }

@@ -155,19 +155,20 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
     async fn open(&self, work: &Work<'_>) -> Result<Held> {
         let opened = self.ports.channels.open(&work.channel).await?;
-        let committed = match opened.committed {
+        let committed = match opened.status.committed {
             Some(offset) => Some(offset),
             None => self.ports.channels.landed(&work.channel).await?,
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
-        if opened.errors > 0 {
-            let refused = Refused { rows: 0, total: opened.errors, reason: opened.last_error };
+        let errors = opened.status.errors;
+        if errors > 0 {
+            let refused = Refused { rows: 0, total: errors, reason: opened.status.last_error };
             self.catch_up_on_refused(work, &refused, committed).await?;
         }
         Ok(Held {
             continuation: opened.continuation,
             committed,
-            errors: opened.errors,
+            errors,
             pace: CommitPace::default(),
             far_below_reported: false,
         })
@@ -178,7 +179,8 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     async fn keep(&self, work: &Work<'_>, fresh: &[Record]) -> Result<Prepared> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let archive_key = self.archive(work, fresh).await?;
-        let (now, most) = (self.ports.clock.now(), self.settings.append_bytes);
+        let (now, limits) = (self.ports.clock.now(), self.ports.channels.limits());
+        let most = limits.append_bytes;
         let writer = RowWriter::new(&work.table.columns, &work.run_id.0, now, &archive_key, topic, partition);
         let mut prepared = Prepared::default();
         let mut rejected: Vec<(&Record, String)> = Vec::new();
@@ -190,7 +192,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
                 Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
                 Err(reason) => Err(reason),
             };
-            let written = written.and_then(|unknown| row::too_large(&pending[before..], most).map(|()| unknown));
+            let written = written.and_then(|unknown| row::too_large(&pending[before..], limits).map(|()| unknown));
             match written {
                 Ok(unknown) => prepared.unknown_fields += unknown,
                 Err(reason) => {

@@ -25,12 +25,7 @@ impl Channel {
 pub struct Opened {
     /// What the next append must show.
     pub continuation: String,
-    /// The last offset whose row is durable in the table; `None` before the first.
-    pub committed: Option<i64>,
-    /// Rows that the warehouse has refused since the channel was made.
-    pub errors: u64,
-    /// As [`ChannelStatus::last_error`].
-    pub last_error: Option<String>,
+    pub status: ChannelStatus,
 }
 
 /// How an append ended that the warehouse has answered.
@@ -43,21 +38,38 @@ pub enum Appended {
 }
 
 /// What the warehouse says about a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChannelStatus {
+    /// The last offset whose row is durable in the table; `None` before the first.
     pub committed: Option<i64>,
+    /// Rows that the warehouse has refused since the channel was made.
     pub errors: u64,
     /// Why the newest of the refused rows was refused. May quote a value: for a kept copy, never for a log.
     pub last_error: Option<String>,
 }
 
+/// The most that a warehouse takes in one append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of rows, before compression, that fit whatever the rows hold. A single row may be larger.
+    pub append_bytes: usize,
+    /// Bytes of one append, and so of one row: before it is compressed, and as it travels.
+    pub row_bytes: usize,
+    pub packed_bytes: usize,
+    /// How hard zstd compresses rows on their way.
+    pub level: i32,
+}
+
 /// Channels of the warehouse.
 pub trait Channels {
+    fn limits(&self) -> Limits;
+
     /// Opens the channel, making it first if need be. Ends whoever held it, and drops rows that are not yet durable.
     fn open(&self, channel: &Channel) -> impl Future<Output = Result<Opened>>;
 
-    /// Appends rows, one JSON object per line. `last` becomes the channel's offset in the very commit that makes these
-    /// rows durable. An error leaves it open whether the rows were taken; only opening the channel again settles it.
+    /// Appends rows, one JSON object per line; a point in time is a text in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. `last` becomes
+    /// the channel's offset in the very commit that makes these rows durable. An error leaves it open whether the rows were
+    /// taken; only opening the channel again settles it.
     fn append(
         &self,
         channel: &Channel,

@@ -18,17 +18,10 @@ use sluice_core::{
 };
 
 use super::{
-    Record,
+    Limits, Record,
     plain::{self, Token, Tokens},
     stamp,
 };
-
-/// The most that one append may hold, and so one row: before it is compressed, and as it travels.
-pub const ROW_BYTES: usize = 16_000_000;
-pub const PACKED_ROW_BYTES: usize = 4_000_000;
-
-/// How hard a row is compressed on its way.
-pub const ROW_LEVEL: i32 = 1;
 
 /// What all rows of one batch have in common.
 pub(super) struct RowWriter<'a> {
@@ -156,28 +149,29 @@ impl<'a> RowWriter<'a> {
 
 /// Refuses what no append could take: a row too large as the stream writes it. Only a value that comes near is written
 /// to be measured.
-pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, most: usize) -> Result<(), String> {
-    if json.is_none_or(|json| json.len() < most / 2) {
+pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, limits: Limits) -> Result<(), String> {
+    if json.is_none_or(|json| json.len() < limits.append_bytes / 2) {
         return Ok(());
     }
     let mut row = String::new();
     let none = DateTime::<Utc>::default();
     RowWriter::new(schema, "", none, "", "", 0).write(record, json, 1, &mut row)?;
-    too_large(&row, most)
+    too_large(&row, limits)
 }
 
-/// Refuses a row that is too large for an append of its own. One below `most`, which is what several rows may take
-/// together whatever they hold, fits; a larger one is judged as it would travel.
-pub(super) fn too_large(row: &str, most: usize) -> Result<(), String> {
-    if row.len() <= most {
+/// Refuses a row that is too large for an append of its own. One that is no larger than what several rows may take together
+/// fits; a larger one is judged as it would travel.
+pub(super) fn too_large(row: &str, limits: Limits) -> Result<(), String> {
+    let Limits { append_bytes, row_bytes, packed_bytes, level } = limits;
+    if row.len() <= append_bytes {
         return Ok(());
     }
-    if row.len() > ROW_BYTES {
-        return Err(format!("the row is larger than {ROW_BYTES} bytes"));
+    if row.len() > row_bytes {
+        return Err(format!("the row is larger than {row_bytes} bytes"));
     }
-    match zstd::bulk::compress(row.as_bytes(), ROW_LEVEL) {
-        Ok(packed) if packed.len() <= PACKED_ROW_BYTES => Ok(()),
-        _ => Err(format!("the row is larger than {PACKED_ROW_BYTES} bytes when it is compressed")),
+    match zstd::bulk::compress(row.as_bytes(), level) {
+        Ok(packed) if packed.len() <= packed_bytes => Ok(()),
+        _ => Err(format!("the row is larger than {packed_bytes} bytes when it is compressed")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Points in time as the warehouse reads them: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`, its default input form for a timestamp
-//! without zone. Read and written digit by digit: every row holds several.
+//! Points in time as a channel takes them: UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. Read and written digit by digit: every row
+//! holds several.
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;

@@ -21,16 +21,6 @@ fn stream(model: &Model, announce_interval: Duration) -> Loop {
 }
 
 fn stream_of(model: &Model, announce_interval: Duration, sources: Sources, cluster: &str) -> Loop {
-    stream_with(model, announce_interval, sources, cluster, APPEND_BYTES)
-}
-
-fn stream_with(
-    model: &Model,
-    announce_interval: Duration,
-    sources: Sources,
-    cluster: &str,
-    append_bytes: usize,
-) -> Loop {
     let ports = Ports {
         store: model.clone(),
         channels: model.clone(),
@@ -41,7 +31,7 @@ fn stream_with(
         sleep: model.clone(),
     };
     let cluster_id = cluster.to_owned();
-    let settings = Settings { lake_id: LakeId("lake".into()), cluster_id, announce_interval, append_bytes };
+    let settings = Settings { lake_id: LakeId("lake".into()), cluster_id, announce_interval };
     Stream::new(ports, sources, settings)
 }
 
@@ -381,7 +371,11 @@ fn a_row_that_fills_an_append_alone_is_judged_as_it_travels() {
     let report = process(&stream, &model, &[batch]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].dead_letters), (4, 2));
     assert_eq!(model.landed_in(CHANNEL), [0, 1, 4, 5]);
-    assert!(model.packed_sizes().iter().all(|packed| *packed <= PACKED_ROW_BYTES), "{:?}", model.packed_sizes());
+    assert!(
+        model.packed_sizes().iter().all(|packed| *packed <= model.limits().packed_bytes),
+        "{:?}",
+        model.packed_sizes()
+    );
     let reasons: Vec<String> = model
         .objects("dead-letter/purchases/0/")
         .iter()

@@ -53,7 +53,7 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
     statements.push(stage(bucket));
     statements.extend(sources.tables.iter().map(raw_table));
     for table in &sources.tables {
-        if table.loader == Loader::Snowpipe {
+        if table.loader == Loader::Async {
             statements.push(pipe(&table.table));
         }
         statements.push(lock::create(lake, &table.table));

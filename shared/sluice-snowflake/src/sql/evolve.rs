@@ -4,9 +4,13 @@
 //! dropped, renamed or given another type. Each statement may run again, and an older commit asks for nothing that a newer
 //! one has already done.
 
-use sluice_core::{ColumnType, Commit, Error, Kind, Result, TableId, names, port::Row};
+use sluice_core::{
+    ColumnType, Commit, Error, Kind, Result, TableId, names,
+    port::{Row, required},
+};
 
 use super::{ddl, quote};
+use crate::answer::optional;
 
 /// One column of a raw table, as the warehouse describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +26,11 @@ pub struct Present {
 impl Present {
     /// Reads a row of [`columns`].
     pub fn of(row: &Row) -> Result<Self> {
-        let text = |name: &str| sluice_core::port::required(row, name).map(str::to_owned);
-        let number = |name: &str| row.get(name).and_then(Option::as_deref).and_then(|text| text.parse().ok());
         Ok(Present {
-            name: text("column_name")?,
-            data_type: text("data_type")?,
-            precision: number("numeric_precision"),
-            scale: row.get("numeric_scale").and_then(Option::as_deref).and_then(|text| text.parse().ok()),
+            name: required(row, "column_name")?.to_owned(),
+            data_type: required(row, "data_type")?.to_owned(),
+            precision: optional(row, "numeric_precision")?,
+            scale: optional(row, "numeric_scale")?,
         })
     }
 }

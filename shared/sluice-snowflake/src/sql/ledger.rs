@@ -298,7 +298,7 @@ pub(crate) fn values(commit: &Commit, status: Status, rows: u64, reason: &str) -
     let loader = match (&commit.reset, commit.loader) {
         (Some(_), _) => RESET,
         (None, Loader::Copy) => "copy",
-        (None, Loader::Snowpipe) => "snowpipe",
+        (None, Loader::Async) => "snowpipe",
         (None, Loader::Streaming) => "streaming",
     };
     format!(

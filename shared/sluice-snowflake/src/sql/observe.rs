@@ -1,11 +1,13 @@
 //! What a person asks of the warehouse: how loads, streams and dbt runs stand. Nothing here changes anything.
 
 use sluice_core::{LakeId, TableId};
+use sluice_pipeline::observe::RECENT_SECONDS;
 
-use super::{OBSERVABILITY, ledger::REPLAY, quote};
-
-/// Rows that have reached their table within so many seconds are recent.
-pub const RECENT_SECONDS: u64 = 300;
+use super::{
+    OBSERVABILITY,
+    ledger::{self, REPLAY},
+    quote,
+};
 
 /// The ledger by table and status: TABLE_NAME, STATUS, COMMITS, NEWEST (a sequence), LATEST (a time).
 pub fn load_states(lake: &LakeId) -> String {
@@ -26,15 +28,13 @@ pub fn failures(lake: &LakeId) -> String {
     )
 }
 
-/// The ledger's newest entries: TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT.
-pub fn recent_loads(lake: &LakeId, table: Option<&TableId>, limit: usize) -> String {
-    let of_table =
-        table.map_or_else(String::new, |table| format!(" AND TABLE_NAME = {}", quote::literal(&table.to_string())));
+/// A table's newest entries in the ledger: TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT.
+pub fn recent_loads(lake: &LakeId, table: &TableId, limit: usize) -> String {
     format!(
         "SELECT TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT\n\
-         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {}{of_table}\n\
+         FROM {OBSERVABILITY}.LOADS WHERE {}\n\
          ORDER BY LOADED_AT DESC LIMIT {limit}",
-        quote::literal(&lake.0)
+        ledger::is_table(lake, table)
     )
 }
 
@@ -94,8 +94,7 @@ mod tests {
                 load_states(&lake),
                 load_states(&hostile),
                 failures(&lake),
-                recent_loads(&lake, None, 20),
-                recent_loads(&lake, Some(&products), 5),
+                recent_loads(&lake, &products, 5),
                 dbt_runs(1),
                 partitions(&purchases),
                 pace(&purchases),

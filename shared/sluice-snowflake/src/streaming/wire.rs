@@ -10,13 +10,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Deserializer};
 use sluice_core::{Error, Kind, Result, Retry, Secret};
 use sluice_http::Response;
+use sluice_pipeline::stream::{Appended, ChannelStatus};
 
-use super::{Appended, Opened};
 use crate::error::word;
 
-/// How a channel stands.
+/// A channel as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-pub struct ChannelStatus {
+pub struct Listed {
     /// The channel as Snowflake spells it.
     #[serde(default, rename = "channel_name")]
     pub channel: String,
@@ -38,19 +38,20 @@ pub struct ChannelStatus {
     pub last_error_message: Option<String>,
 }
 
-impl ChannelStatus {
+impl Listed {
     /// Whether the channel takes rows. Any other code means that it must be opened again.
     pub fn is_healthy(&self) -> bool {
         matches!(self.code.as_str(), "SUCCESS" | "ACTIVE" | "0" | "")
     }
 
-    /// The committed offset as a number; a token that is none was set by somebody else.
-    pub fn committed_offset(&self) -> Result<Option<i64>> {
-        self.committed.as_deref().map(str::parse).transpose().map_err(|error| {
+    /// What the loops know of it. A committed token that is no number was set by somebody else.
+    pub fn status(&self) -> Result<ChannelStatus> {
+        let committed = self.committed.as_deref().map(str::parse).transpose().map_err(|error| {
             Error::invalid_data("the channel's committed token is not an offset; another program writes to it")
                 .with("channel", &self.channel)
                 .because(error)
-        })
+        })?;
+        Ok(ChannelStatus { committed, errors: self.rows_refused, last_error: self.last_error_message.clone() })
     }
 }
 
@@ -149,47 +150,49 @@ pub(super) fn accept_append(response: &Response) -> Result<()> {
     if fine || refusal.is_stale(response.status) { Ok(()) } else { Err(refusal.into_error(response.status)) }
 }
 
-pub(super) fn appended(response: &Response) -> Result<Appended> {
+pub(super) fn appended(response: &Response, channel: &str) -> Result<Appended> {
     #[derive(Deserialize)]
     struct Answer {
         next_continuation_token: Option<String>,
     }
     let refusal = Refusal::of(response);
     if refusal.is_stale(response.status) {
-        return Ok(Appended::Stale { code: refusal.code });
+        tracing::info!(channel, code = refusal.code, "the continuation token is stale");
+        return Ok(Appended::Stale);
     }
     let token = response.json::<Answer>()?.next_continuation_token;
     let continuation = token.ok_or_else(|| Error::invalid_data("the answer to an append has no continuation token"))?;
     Ok(Appended::Accepted { continuation })
 }
 
-pub(super) fn opened(response: &Response) -> Result<Opened> {
+/// What the first append must show, and the channel.
+pub(super) fn opened(response: &Response) -> Result<(String, Listed)> {
     #[derive(Deserialize)]
     struct Answer {
         next_continuation_token: String,
-        channel_status: ChannelStatus,
+        channel_status: Listed,
     }
     let answer: Answer = response.json()?;
     if !answer.channel_status.is_healthy() {
         let refusal = Refusal { code: answer.channel_status.code, message: String::new() };
         return Err(refusal.into_error(response.status));
     }
-    Ok(Opened { continuation: answer.next_continuation_token, status: answer.channel_status })
+    Ok((answer.next_continuation_token, answer.channel_status))
 }
 
-pub(super) fn statuses(response: &Response) -> Result<BTreeMap<String, ChannelStatus>> {
+pub(super) fn listed(response: &Response) -> Result<BTreeMap<String, Listed>> {
     #[derive(Deserialize)]
     struct Answer {
         #[serde(default)]
-        channel_statuses: BTreeMap<String, ChannelStatus>,
+        channel_statuses: BTreeMap<String, Listed>,
     }
-    let mut statuses = response.json::<Answer>()?.channel_statuses;
-    for (name, status) in &mut statuses {
-        if status.channel.is_empty() {
-            status.channel.clone_from(name);
+    let mut channels = response.json::<Answer>()?.channel_statuses;
+    for (name, channel) in &mut channels {
+        if channel.channel.is_empty() {
+            channel.channel.clone_from(name);
         }
     }
-    Ok(statuses)
+    Ok(channels)
 }
 
 /// The ingest host. It becomes part of an address, and underscores are hyphens there.
@@ -302,13 +305,14 @@ mod tests {
             let body = format!(
                 r#"{{"channel_statuses": {{"c": {{"channel_status_code": "SUCCESS", "last_committed_offset_token": "7", "{counter}": 2}}}}}}"#
             );
-            let status = statuses(&Response::new(200, body)).expect("statuses").remove("c").expect("c");
-            assert_eq!((status.rows_refused, status.committed_offset().ok()), (2, Some(Some(7))));
-            assert!(status.is_healthy() && status.channel == "c");
+            let channel = listed(&Response::new(200, body)).expect("channels").remove("c").expect("c");
+            let status = channel.status().expect("a status");
+            assert_eq!((status.errors, status.committed), (2, Some(7)));
+            assert!(channel.is_healthy() && channel.channel == "c");
         }
-        let fresh: ChannelStatus = serde_json::from_str(r#"{"last_committed_offset_token": ""}"#).expect("a status");
-        assert_eq!(fresh.committed_offset().ok(), Some(None));
-        let foreign = ChannelStatus { committed: Some("x".into()), ..ChannelStatus::default() };
-        assert!(foreign.committed_offset().is_err());
+        let fresh: Listed = serde_json::from_str(r#"{"last_committed_offset_token": ""}"#).expect("a channel");
+        assert_eq!(fresh.status().ok(), Some(ChannelStatus::default()));
+        let foreign = Listed { committed: Some("x".into()), ..Listed::default() };
+        assert!(foreign.status().is_err());
     }
 }

@@ -1,19 +1,25 @@
 //! Snowpipe Streaming's client.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use sluice_core::{Kind, TableId};
+use sluice_pipeline::stream::{Appended, Channel, Channels, Offsets};
 
 use super::{
     fake::{Answer, Asked, Fake},
     key::{OneSecret, TestKey},
 };
-use crate::{Streaming, streaming::Appended};
+use crate::Streaming;
 
 const CHANNEL: &str = "lake_kafka_purchases_0";
 const BASE: &str = "/databases/STREAMING/schemas/PUBLIC/pipes/PURCHASES-STREAMING";
 
 fn table() -> TableId {
     "STREAMING.PUBLIC.PURCHASES".parse().expect("a table name")
+}
+
+fn channel() -> Channel {
+    Channel { name: CHANNEL.into(), table: table() }
 }
 
 /// A server whose first two answers, host and token, are given; the rest is the script.
@@ -38,17 +44,18 @@ fn opened(committed: Value) -> Answer {
 }
 
 async fn append(streaming: &Streaming<OneSecret>) -> Result<Appended, Kind> {
-    streaming.append(&table(), CHANNEL, "c/1+", b"{\"a\":1}\n", (7, 9)).await.map_err(|error| error.kind())
+    let (rows, offsets) = (Bytes::from_static(b"{\"a\":1}\n"), Offsets { first: 7, last: 9 });
+    streaming.append(&channel(), "c/1+", rows, offsets).await.map_err(|error| error.kind())
 }
 
 #[tokio::test]
 async fn a_channel_is_opened_on_the_ingest_host_with_an_exchanged_token() {
     let (key, fake, streaming) = start([opened(json!("41")), opened(Value::Null)]).await;
-    let first = streaming.open(&table(), CHANNEL).await.expect("open");
-    assert_eq!((first.continuation.as_str(), first.status.committed_offset().ok()), ("c1", Some(Some(41))));
-    assert_eq!(first.status.rows_refused, 1);
-    let again = streaming.open(&table(), CHANNEL).await.expect("open");
-    assert_eq!(again.status.committed_offset().ok(), Some(None));
+    let first = streaming.open(&channel()).await.expect("open");
+    assert_eq!((first.continuation.as_str(), first.status.committed), ("c1", Some(41)));
+    assert_eq!(first.status.errors, 1);
+    let again = streaming.open(&channel()).await.expect("open");
+    assert_eq!(again.status.committed, None);
 
     let asked = fake.asked();
     let lines: Vec<String> = asked.iter().map(Asked::line).collect();
@@ -86,7 +93,7 @@ async fn a_stale_continuation_token_is_a_result_in_each_of_its_shapes() {
         json!({"code": "ERR_CHANNEL_MUST_BE_REOPENED_DUE_TO_ROW_SEQ_GAP"}),
     ] {
         let (_, fake, streaming) = start([Answer::json(400, body.clone())]).await;
-        assert!(matches!(append(&streaming).await, Ok(Appended::Stale { .. })), "{body}");
+        assert!(matches!(append(&streaming).await, Ok(Appended::Stale)), "{body}");
         assert_eq!(fake.asked().len(), 3);
     }
 }
@@ -95,7 +102,7 @@ async fn a_stale_continuation_token_is_a_result_in_each_of_its_shapes() {
 async fn a_bare_409_on_append_means_that_the_channel_must_be_opened_again() {
     for bare in [Answer::new(409, ""), Answer::new(409, "<html>"), Answer::json(409, json!({"message": "invalid"}))] {
         let (_, fake, streaming) = start([bare]).await;
-        assert!(matches!(append(&streaming).await, Ok(Appended::Stale { .. })));
+        assert!(matches!(append(&streaming).await, Ok(Appended::Stale)));
         assert_eq!(fake.asked().len(), 3);
     }
 }
@@ -104,7 +111,7 @@ async fn a_bare_409_on_append_means_that_the_channel_must_be_opened_again() {
 async fn a_lost_append_is_repeated_with_the_same_token_and_may_prove_stale() {
     let stale = Answer::json(400, json!({"code": "STALE_CONTINUATION_TOKEN_SEQUENCER"}));
     let (_, fake, streaming) = start([Answer::lost(), stale]).await;
-    assert!(matches!(append(&streaming).await, Ok(Appended::Stale { .. })));
+    assert!(matches!(append(&streaming).await, Ok(Appended::Stale)));
     let asked = fake.asked();
     assert_eq!(asked[2].query["continuationToken"], asked[3].query["continuationToken"]);
     assert_eq!(asked[2].body, asked[3].body);
@@ -150,7 +157,7 @@ async fn a_failed_exchange_says_so() {
     let (key, fake) = (TestKey::generate(), Fake::start([]).await);
     fake.push(Answer::new(200, fake.host()));
     fake.push(Answer::new(403, ""));
-    let error = Streaming::new(key.account(&fake.url)).open(&table(), CHANNEL).await.expect_err("no token");
+    let error = Streaming::new(key.account(&fake.url)).open(&channel()).await.expect_err("no token");
     assert_eq!(error.kind(), Kind::Auth);
     assert!(error.chain().contains("cannot get a token for streaming"), "{error:?}");
 }
@@ -159,7 +166,7 @@ async fn a_failed_exchange_says_so() {
 async fn a_channel_that_another_opens_at_the_same_time_is_waited_for() {
     let busy = Answer::json(409, json!({"code": "ERR_OPEN_CHANNEL_IN_PROGRESS"}));
     let (_, fake, streaming) = start([busy, opened(Value::Null)]).await;
-    assert!(streaming.open(&table(), CHANNEL).await.is_ok());
+    assert!(streaming.open(&channel()).await.is_ok());
     assert_eq!(fake.asked().len(), 4);
 }
 
@@ -169,9 +176,9 @@ async fn the_status_of_an_unknown_channel_is_absent() {
         "channel_status_code": "ACTIVE", "last_committed_offset_token": "9", "rows_errors": 2
     }}});
     let (_, fake, streaming) = start([Answer::json(200, body)]).await;
-    let statuses = streaming.status(&table(), &[CHANNEL, "other"]).await.expect("statuses");
-    assert_eq!(statuses[CHANNEL].committed_offset().ok(), Some(Some(9)));
-    assert!(statuses[CHANNEL].is_healthy() && !statuses.contains_key("other"));
+    let listed = streaming.list(&table(), &[CHANNEL, "other"]).await.expect("channels");
+    assert_eq!(listed[CHANNEL].status().expect("a status").committed, Some(9));
+    assert!(listed[CHANNEL].is_healthy() && !listed.contains_key("other"));
     let asked = &fake.asked()[2];
     assert_eq!(asked.line(), format!("POST /v2/streaming{BASE}:bulk-channel-status"));
     assert_eq!(asked.json(), json!({"channel_names": [CHANNEL, "other"]}));

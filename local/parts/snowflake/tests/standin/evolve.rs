@@ -6,19 +6,18 @@ use std::{
 };
 
 use extract_postgres::{config::Config, handler};
-use load_commits::warehouse::{Shapes, Snowflake};
 use sluice_core::{
-    Column, Commit, Error, Kind, LakeId, Result, Schema, Secret, Sources, Table,
+    Column, Commit, Error, Kind, LakeId, Result, Secret, Sources, Table,
     drift::Action,
     event::Announcement,
     extract::{ExtractRequest, Outcome},
     lake,
-    port::{Bus, Later, Row, Secrets, Statements},
+    port::{Bus, Later, Row, Secrets, Statements, SystemClock},
     sources::Source,
 };
 use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
-use sluice_pipeline::load::{self, CommitRef, Loaded, Patience, Warehouse as _};
-use sluice_snowflake::sql;
+use sluice_pipeline::load::{self, CommitRef, Load, Loaded, Patience, Warehouse as _};
+use sluice_snowflake::{Known, Loads, sql};
 use tokio_postgres::{Client, NoTls, config::Host};
 use uuid::Uuid;
 
@@ -69,12 +68,14 @@ impl<S: Statements> Statements for Crash<S> {
 pub struct Loader<'a> {
     warehouse: &'a Warehouse,
     bus: Announced,
-    contract: Schema,
+    sources: Sources,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
-        Loader { warehouse, bus: Announced::default(), contract: contract.columns.clone() }
+        let mut sources = sources();
+        sources.tables = vec![contract.clone()];
+        Loader { warehouse, bus: Announced::default(), sources }
     }
 
     /// One delivery to a fresh instance of the function, whose given statement is lost.
@@ -86,12 +87,19 @@ impl<'a> Loader<'a> {
             after_acting: crash.is_some_and(|(_, after)| after),
             calls: Cell::new(0),
         };
-        let (pipe, attempt, shapes) = (self.warehouse.snowpipe(), Uuid::new_v4().to_string(), Shapes::default());
-        let (contract, shapes) = (&self.contract, &shapes);
-        let warehouse = Snowflake { statements: &statements, pipe: &pipe, attempt: &attempt, contract, shapes };
+        let (pipe, attempt, known) = (self.warehouse.snowpipe(), Uuid::new_v4().to_string(), Known::default());
         let at = CommitRef { table: commit.table.clone(), sequence: commit.sequence };
-        let lake = LakeId(LAKE.into());
-        load::commit(&self.warehouse.lake(), &warehouse, &self.bus, &lake, &at, PATIENCE).await
+        let load = Load {
+            store: &self.warehouse.lake(),
+            warehouse: &Loads { statements, pipe: &pipe, attempt: &attempt, known: &known },
+            bus: &self.bus,
+            later: &NoQueue,
+            clock: &SystemClock,
+            sources: &self.sources,
+            lake_id: &LakeId(LAKE.into()),
+            patience: PATIENCE,
+        };
+        load.commit(&at).await
     }
 
     pub async fn loads(&self, commit: &Commit) {
@@ -145,8 +153,8 @@ async fn a_crash_between_the_new_column_and_the_load_is_made_good_by_the_next_de
     let loader = Loader::new(&warehouse, &products());
     let mut sequence = 0;
     for after_acting in [false, true] {
-        // The ledger, the columns, two changes of the table, the load.
-        for call in 0..5 {
+        // The ledger, the columns, two changes of the table, its lock, the load.
+        for call in 0..6 {
             sequence += 1;
             let names = [format!("a{sequence}"), format!("b{sequence}")];
             let more = format!(", 7::BIGINT AS {}, 'x' AS {}", names[0], names[1]);
@@ -182,10 +190,9 @@ async fn a_column_that_nobody_has_asked_for_fails_the_commit_until_somebody_does
     assert_eq!(warehouse.column("SELECT count(*) FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["0"]);
 
     // The entry in sources.yaml names the column now.
-    loader.contract = commit.schema.clone();
-    let (statements, pipe, shapes) = (warehouse.sql(), warehouse.snowpipe(), Shapes::default());
-    let contract = &loader.contract;
-    let function = Snowflake { statements: &statements, pipe: &pipe, attempt: "retry", contract, shapes: &shapes };
+    loader.sources.tables[0].columns = commit.schema.clone();
+    let (statements, pipe, known) = (warehouse.sql(), warehouse.snowpipe(), Known::default());
+    let function = Loads { statements, pipe: &pipe, attempt: "retry", known: &known };
     let at = CommitRef { table: commit.table.clone(), sequence: commit.sequence };
     function.forget_failure(&commit.lake_id, &at).await.expect("forgotten");
     loader.loads(&commit).await;

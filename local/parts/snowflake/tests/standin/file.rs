@@ -1,10 +1,11 @@
 //! The file changes hands: dbt has it, and nothing that happens meanwhile is lost or done twice.
 
 use serde_json::json;
+use sluice_pipeline::stream::Channels;
 
 use crate::{
-    streaming::{append, committed, rows},
-    support::{Warehouse, table_id, token},
+    streaming::{append, channel, committed, rows},
+    support::{Warehouse, token},
 };
 
 const COUNT: &str = "SELECT count(*) FROM STREAMING__PUBLIC.PURCHASES";
@@ -59,8 +60,8 @@ async fn while_the_file_is_away_statements_wait_and_another_writer_may_use_it() 
 #[tokio::test]
 async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
     let warehouse = Warehouse::founded().await;
-    let (streaming, table) = (warehouse.streaming(), table_id("STREAMING.PUBLIC.PURCHASES"));
-    let opened = streaming.open(&table, "c").await.expect("a channel");
+    let streaming = warehouse.streaming();
+    let opened = streaming.open(&channel("c")).await.expect("a channel");
     let next = append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
     warehouse.standin.release_file().await.expect("released");
     // Giving the file away commits what was appended before.
@@ -70,8 +71,8 @@ async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
     append(&streaming, &next, &bad, 5, 9).await;
     let status = committed(&streaming, 9).await;
     assert_eq!((status.rows_inserted, status.rows_refused), (10, 1));
-    let opened = streaming.open(&table, "c").await.expect("the channel, opened again");
-    assert_eq!(opened.status.committed.as_deref(), Some("9"));
+    let opened = streaming.open(&channel("c")).await.expect("the channel, opened again");
+    assert_eq!(opened.status.committed, Some(9));
     warehouse.standin.take_back().await.expect("taken back");
     assert_eq!(warehouse.column(COUNT).await, ["10"]);
     append(&streaming, &opened.continuation, &rows(10..=14), 10, 14).await;
@@ -82,9 +83,9 @@ async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
 #[tokio::test]
 async fn a_journal_survives_the_process_and_is_applied_once() {
     let mut warehouse = Warehouse::founded().await;
-    let (streaming, table) = (warehouse.streaming(), table_id("STREAMING.PUBLIC.PURCHASES"));
+    let streaming = warehouse.streaming();
     warehouse.standin.release_file().await.expect("released");
-    let opened = streaming.open(&table, "c").await.expect("a channel");
+    let opened = streaming.open(&channel("c")).await.expect("a channel");
     append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
     committed(&streaming, 4).await;
     for _ in 0..2 {

@@ -14,15 +14,11 @@ use sluice_core::{
     names,
     port::SystemClock,
 };
-use sluice_kafka::KafkaEvent;
+use sluice_kafka::{Formats, KafkaEvent};
 use sluice_parquet::TableWriter;
-use sluice_pipeline::stream::{APPEND_BYTES, Invocation, Ports, Settings, Stream};
+use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::{
-    channels::SnowflakeChannels,
-    formats::Formats,
-    handler::{TokioSleep, batches},
-};
+use stream_kafka::{event::batches, handler::TokioSleep};
 
 use crate::{
     support::{BUCKET, LAKE, OneSecret, Warehouse},
@@ -168,19 +164,14 @@ async fn stream(warehouse: &Warehouse, sources: Sources, columns: &[Column]) {
     let lake = Lake::default();
     let ports = Ports {
         store: lake.clone(),
-        channels: SnowflakeChannels::new(warehouse.streaming(), warehouse.sql()),
+        channels: warehouse.streaming(),
         formats: Formats::<OneSecret>::new(BTreeMap::new(), None),
         bus: lake.clone(),
         later: lake.clone(),
         clock: SystemClock,
         sleep: TokioSleep,
     };
-    let settings = Settings {
-        lake_id: LakeId(LAKE.into()),
-        cluster_id: "c".into(),
-        announce_interval: Duration::ZERO,
-        append_bytes: APPEND_BYTES,
-    };
+    let settings = Settings { lake_id: LakeId(LAKE.into()), cluster_id: "c".into(), announce_interval: Duration::ZERO };
     let fields = columns.iter().map(|column| (column.name.clone(), column.name.clone().into()));
     let value = serde_json::Value::Object(fields.collect()).to_string();
     let record = serde_json::json!({"topic": "names", "partition": 0, "offset": 0, "timestamp": 0,

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sluice_core::port::Statements;
+use sluice_pipeline::stream::Channels;
 use uuid::Uuid;
 
 use crate::support::{Warehouse, token};
@@ -122,8 +123,7 @@ async fn faults_on_order_are_retried_by_the_client() {
 async fn a_long_answer_comes_in_partitions() {
     let warehouse = Warehouse::founded().await;
     let streaming = warehouse.streaming();
-    let table = crate::support::table_id("STREAMING.PUBLIC.PURCHASES");
-    let opened = streaming.open(&table, "c").await.expect("a channel");
+    let opened = streaming.open(&crate::streaming::channel("c")).await.expect("a channel");
     crate::streaming::append(&streaming, &opened.continuation, &crate::streaming::rows(0..=24_999), 0, 24_999).await;
     crate::streaming::committed(&streaming, 24_999).await;
     let rows = warehouse.run("SELECT _KAFKA_OFFSET FROM STREAMING.PUBLIC.PURCHASES ORDER BY _KAFKA_OFFSET").await;

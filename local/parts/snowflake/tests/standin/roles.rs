@@ -2,20 +2,23 @@
 
 use serde_json::json;
 use sluice_core::{Kind, Secret, port::Statements};
+use sluice_pipeline::stream::Channels;
 use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming, sql::session};
 use uuid::Uuid;
 
-use crate::support::{Warehouse, table_id};
+use crate::{
+    streaming::channel,
+    support::{Warehouse, table_id},
+};
 
 #[tokio::test]
 async fn streaming_runs_as_the_role_of_its_scope_and_snowpipe_as_the_default_one() {
     let warehouse = Warehouse::founded().await;
     let account = warehouse.account_of("newcomer");
-    let (table, rates) =
-        (table_id("STREAMING.PUBLIC.PURCHASES"), table_id("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES"));
+    let rates = table_id("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES");
     let select = "SELECT STATUS FROM ADMIN.OBSERVABILITY.LOADS";
     SqlApi::new(account.clone()).execute(select, Uuid::new_v4(), "t").await.expect("statements name their role");
-    Streaming::new(account.clone()).open(&table, "c").await.expect("the scope names the role");
+    Streaming::new(account.clone()).open(&channel("c")).await.expect("the scope names the role");
     let error = Snowpipe::new(account).insert_report(&rates, None).await.expect_err("its default role is PUBLIC");
     assert_eq!(error.kind(), Kind::NotFound, "Snowpipe does not tell what is missing from what is forbidden");
     warehouse.snowpipe().insert_report(&rates, None).await.expect("the loader's default role is its own");

@@ -196,7 +196,7 @@ async fn a_reset_is_in_the_ledger_and_moves_neither_rows_nor_positions() {
     assert_eq!(positions[0]["position"].as_deref(), Some("1"));
     let states = warehouse.run(&observe::load_states(&reset.lake_id)).await.expect("states");
     assert_eq!(states[0]["commits"].as_deref(), Some("2"), "the ledger knows the reset: {states:?}");
-    let recent = warehouse.run(&observe::recent_loads(&reset.lake_id, Some(&reset.table), 1)).await.expect("loads");
+    let recent = warehouse.run(&observe::recent_loads(&reset.lake_id, &reset.table, 1)).await.expect("loads");
     assert_eq!(recent[0]["sequence"].as_deref(), Some("2"));
     assert!(warehouse.run(&observe::failures(&reset.lake_id)).await.expect("failures").is_empty());
     assert!(warehouse.run(&observe::dbt_runs(3)).await.expect("runs").is_empty());

@@ -12,14 +12,10 @@ use sluice_core::{
     event::Announcement,
     port::{Bus, Later, ObjectStore, PutIfAbsent, Statements, Stored, SystemClock},
 };
-use sluice_kafka::{KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
-use sluice_pipeline::stream::{APPEND_BYTES, Invocation, Ports, Settings, Stream};
+use sluice_kafka::{Formats, KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
+use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::{
-    channels::SnowflakeChannels,
-    formats::Formats,
-    handler::{TokioSleep, batches},
-};
+use stream_kafka::{event::batches, handler::TokioSleep};
 use uuid::Uuid;
 
 use crate::support::{BUCKET, LAKE, OneSecret, Warehouse};
@@ -165,19 +161,14 @@ async fn deliver(warehouse: &Warehouse, lake: &Lake, entries: &str, schema: &str
     let schemas = BTreeMap::from([("orders".to_owned(), ReaderSchema::parse(schema).expect("a schema"))]);
     let ports = Ports {
         store: lake.clone(),
-        channels: SnowflakeChannels::new(warehouse.streaming(), warehouse.sql()),
+        channels: warehouse.streaming(),
         formats: Formats::new(schemas, Some(registry)),
         bus: lake.clone(),
         later: lake.clone(),
         clock: SystemClock,
         sleep: TokioSleep,
     };
-    let settings = Settings {
-        lake_id: LakeId(LAKE.into()),
-        cluster_id: "c".into(),
-        announce_interval: Duration::ZERO,
-        append_bytes: APPEND_BYTES,
-    };
+    let settings = Settings { lake_id: LakeId(LAKE.into()), cluster_id: "c".into(), announce_interval: Duration::ZERO };
     let stream = Stream::new(ports, sources, settings);
 
     for _ in 0..2 {

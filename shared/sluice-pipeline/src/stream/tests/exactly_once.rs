@@ -127,6 +127,7 @@ fn every_valid_record_lands_once_whatever_fails() {
     for seed in 0..SEEDS {
         let mut random = Random::new(seed + 1);
         let model = Model::new(seed + 1_000_000, random.below(8));
+        model.set_append_bytes(TWO_ROWS);
         for mut topic in [Topic::new(&mut random), Topic::recreated(&mut random)] {
             for (partition, offset) in &topic.refused {
                 model.refuse(&topic.channel(*partition), *offset);
@@ -154,7 +155,7 @@ fn a_topic_made_again_under_the_old_cluster_id_is_reported_and_kept() {
 fn play(seed: u64, random: &mut Random, model: &Model, topic: &mut Topic) {
     let sources = Sources::parse(include_str!("../../../../../platform/sources.yaml")).expect("valid sources");
     let cluster = topic.cluster;
-    let start = || Rc::new(stream_with(model, Duration::ZERO, sources.clone(), cluster, TWO_ROWS));
+    let start = || Rc::new(stream_of(model, Duration::ZERO, sources.clone(), cluster));
     let mut owners: Vec<Rc<Loop>> = (0..2).map(|_| start()).collect();
     let mut flights: Vec<Flight> = Vec::new();
     let mut context = Context::from_waker(Waker::noop());

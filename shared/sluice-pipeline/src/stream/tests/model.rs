@@ -17,6 +17,7 @@ use sluice_core::{
 };
 
 use super::*;
+use crate::fakes::LIMITS;
 
 /// A xorshift generator: a failing seed fails again.
 pub(super) struct Random(u64);
@@ -62,6 +63,7 @@ struct World {
     announcements: Vec<Announcement>,
     /// Messages to the dispatch loop's queue, and when they come.
     messages: Vec<(serde_json::Value, DateTime<Utc>)>,
+    append_bytes: usize,
     append_sizes: Vec<usize>,
     /// The same as they would travel.
     packed_sizes: Vec<usize>,
@@ -92,12 +94,18 @@ impl Model {
             objects: BTreeMap::new(),
             announcements: Vec::new(),
             messages: Vec::new(),
+            append_bytes: LIMITS.append_bytes,
             append_sizes: Vec::new(),
             packed_sizes: Vec::new(),
             refused: BTreeSet::new(),
             decoder_is_down: false,
             bus_is_down: false,
         })))
+    }
+
+    /// The most bytes of rows that it takes together.
+    pub fn set_append_bytes(&self, most: usize) {
+        self.0.borrow_mut().append_bytes = most;
     }
 
     pub fn set_trouble(&self, trouble: usize) {
@@ -240,12 +248,20 @@ pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Why the warehouse has refused the newest of so many rows: with a value, as it may.
-fn reason(errors: u64) -> Option<String> {
-    (errors > 0).then(|| format!("row {errors}: 's3cret' is not recognized"))
+impl State {
+    /// Why the newest of the refused rows was refused is told with a value, as it may be.
+    fn status(&self) -> ChannelStatus {
+        let errors = self.errors;
+        let last_error = (errors > 0).then(|| format!("row {errors}: 's3cret' is not recognized"));
+        ChannelStatus { committed: self.committed, errors, last_error }
+    }
 }
 
 impl Channels for Model {
+    fn limits(&self) -> Limits {
+        Limits { append_bytes: self.0.borrow().append_bytes, ..LIMITS }
+    }
+
     async fn open(&self, channel: &Channel) -> Result<Opened> {
         self.call(|world| {
             world.owners += 1;
@@ -253,9 +269,8 @@ impl Channels for Model {
             state.owner = world.owners;
             state.appends = 0;
             state.waiting.clear();
-            let last_error = reason(state.errors);
             let continuation = format!("{}:0", state.owner);
-            Opened { continuation, committed: state.committed, errors: state.errors, last_error }
+            Opened { continuation, status: state.status() }
         })
         .await
     }
@@ -289,11 +304,7 @@ impl Channels for Model {
     }
 
     async fn status(&self, channel: &Channel) -> Result<ChannelStatus> {
-        self.call(|world| {
-            let state = world.channels.entry(channel.name.clone()).or_default();
-            ChannelStatus { committed: state.committed, errors: state.errors, last_error: reason(state.errors) }
-        })
-        .await
+        self.call(|world| world.channels.entry(channel.name.clone()).or_default().status()).await
     }
 
     async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {

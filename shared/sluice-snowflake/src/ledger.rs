@@ -1,16 +1,17 @@
 //! The dispatch loop's ledger: what the warehouse holds, asked over the SQL API.
 
 use sluice_core::{
-    Error, Loader, Result, RunId, Sources,
+    Loader, Result, RunId, Sources,
     port::{Row, Statements, required},
 };
 use sluice_pipeline::dispatch::{Claim, End, Ledger, Positions};
-use sluice_snowflake::sql::ledger;
 use uuid::Uuid;
+
+use crate::{answer::value, sql::ledger};
 
 /// One invocation's view of the ledger.
 pub struct SnowflakeLedger<'a, S> {
-    pub statements: &'a S,
+    pub statements: S,
     pub sources: &'a Sources,
     /// The run that asks.
     pub run_id: &'a RunId,
@@ -23,16 +24,16 @@ impl<S: Statements> SnowflakeLedger<'_, S> {
 }
 
 impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
-    /// Tables with commits by the ledger's highest sequence, streaming tables by their row count. A table without rows
+    /// Tables with commits by how many of them are loaded, streaming tables by their row count. A table without rows
     /// or loads is not there yet.
     async fn positions(&self) -> Result<Positions> {
         let mut positions = Positions::new();
         for row in self.execute(self.run_id, &ledger::positions()).await? {
-            positions.insert(required(&row, "table_name")?.parse()?, position(&row)?);
+            positions.insert(required(&row, "table_name")?.parse()?, value(&row, "position")?);
         }
         for table in self.sources.tables.iter().filter(|table| table.loader == Loader::Streaming) {
             let rows = self.execute(self.run_id, &ledger::streaming_position(&table.table)).await?;
-            let count = rows.first().map_or(Ok(0), position)?;
+            let count = rows.first().map_or(Ok(0), |row| value(row, "position"))?;
             if count > 0 {
                 positions.insert(table.table.clone(), count);
             }
@@ -66,8 +67,4 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
         };
         self.execute(&claim.run_id, &ledger::dbt_run(&run)).await.map(drop)
     }
-}
-
-fn position(row: &Row) -> Result<u64> {
-    required(row, "position")?.parse().map_err(|_| Error::internal("a position in the ledger is no number"))
 }

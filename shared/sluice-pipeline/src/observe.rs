@@ -1,0 +1,134 @@
+//! What a person asks of the warehouse: how loads, streams and runs of dbt stand. Nothing here changes anything.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sluice_core::{Result, Sequence, TableId};
+
+use crate::stream::{Channel, ChannelStatus};
+
+/// What the ledger says of one table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TableLoads {
+    /// The highest loaded sequence.
+    pub newest: Option<u64>,
+    pub loaded: u64,
+    pub failed: u64,
+}
+
+/// A commit that failed to load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadFailure {
+    pub sequence: u64,
+    pub reason: Option<String>,
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// A ledger entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    pub status: String,
+    pub rows: u64,
+    pub reason: Option<String>,
+    pub at: Option<DateTime<Utc>>,
+}
+
+impl Entry {
+    /// Whether nothing more is done for the commit.
+    pub fn has_ended(&self) -> bool {
+        matches!(self.status.as_str(), "loaded" | "failed")
+    }
+}
+
+/// A run of dbt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DbtRun {
+    pub number: u64,
+    pub status: String,
+    pub selectors: String,
+    pub started_at: Option<DateTime<Utc>>,
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// The rows of one partition in a streaming table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionRows {
+    pub topic: String,
+    pub partition: u64,
+    pub rows: u64,
+    pub highest_offset: u64,
+    pub newest_event: Option<DateTime<Utc>>,
+    pub newest_row: Option<DateTime<Utc>>,
+}
+
+/// Rows that have reached their table within so many seconds are recent.
+pub const RECENT_SECONDS: u64 = 300;
+
+/// How fast a streaming table grows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pace {
+    pub recent_rows: u64,
+    /// Of the last hour.
+    pub hour_rows: u64,
+    /// From the record's time to its append, over the rows of the last hour; `None` without rows.
+    pub latency_ms: Option<Latency>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    pub p50: u64,
+    pub p95: u64,
+    pub p99: u64,
+}
+
+/// Who the platform is to the warehouse.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    /// The role that its statements name.
+    pub role: String,
+}
+
+/// How long a statement of the platform waits for a table that another one holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockWait {
+    pub limit: Duration,
+    /// Where it is set, in the warehouse's word; `None` where nobody has set it.
+    pub level: Option<String>,
+}
+
+/// The warehouse as a person sees it, who knows it as one lake's.
+pub trait Observe {
+    /// Tables by name.
+    fn loads(&self) -> impl Future<Output = Result<BTreeMap<String, TableLoads>>>;
+
+    /// The newest failed commit of each table, by its name.
+    fn failures(&self) -> impl Future<Output = Result<BTreeMap<String, LoadFailure>>>;
+
+    /// A table's newest entries, by sequence.
+    fn recent(&self, table: &TableId, limit: usize) -> impl Future<Output = Result<BTreeMap<u64, Entry>>>;
+
+    fn entry(&self, table: &TableId, sequence: Sequence) -> impl Future<Output = Result<Option<Entry>>>;
+
+    /// The newest run of dbt that has ended.
+    fn last_dbt_run(&self) -> impl Future<Output = Result<Option<DbtRun>>>;
+
+    fn partitions(&self, table: &TableId) -> impl Future<Output = Result<Vec<PartitionRows>>>;
+
+    fn pace(&self, table: &TableId) -> impl Future<Output = Result<Pace>>;
+
+    /// How channels of one table stand, by name; one that does not exist is absent. One that tells no offset of ours is an
+    /// error of its own.
+    fn channels(&self, channels: &[Channel]) -> impl Future<Output = Result<BTreeMap<String, Result<ChannelStatus>>>>;
+
+    /// As [`crate::stream::Channels::landed`].
+    fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+
+    fn user(&self) -> &User;
+
+    /// What the user runs as where no role is named.
+    fn default_role(&self) -> impl Future<Output = Result<Option<String>>>;
+
+    fn lock_wait(&self) -> impl Future<Output = Result<LockWait>>;
+}

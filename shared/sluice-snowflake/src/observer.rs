@@ -1,0 +1,196 @@
+//! The warehouse as a person sees it: the ledger, streaming tables and their channels.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use sluice_core::{
+    LakeId, Result, Sequence, TableId,
+    port::{Row, Secrets, Statements, required},
+};
+use sluice_http::Client;
+use sluice_pipeline::{
+    observe::{DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, TableLoads, User},
+    stream::{Channel, ChannelStatus, Channels},
+};
+use uuid::Uuid;
+
+use crate::{
+    Account, SnowflakeConfig, SqlApi, Streaming,
+    answer::{optional, text, value},
+    sql::{ledger, observe, session},
+};
+
+/// One lake's part of the warehouse.
+pub struct Observer<Sec> {
+    pub lake_id: LakeId,
+    user: User,
+    statements: SqlApi<Sec>,
+    /// Of a session that names no role.
+    without_role: SqlApi<Sec>,
+    streaming: Streaming<Sec>,
+}
+
+impl<Sec: Secrets> Observer<Sec> {
+    pub fn connect(lake_id: LakeId, config: SnowflakeConfig, secrets: Sec, http: Client) -> Self {
+        let user = User { name: config.user.clone(), role: config.role.clone() };
+        let account = Arc::new(Account::new(config, secrets, http));
+        let statements = || SqlApi::new(Arc::clone(&account));
+        let (statements, without_role) = (statements(), statements().as_default_role());
+        Observer { lake_id, user, statements, without_role, streaming: Streaming::new(account) }
+    }
+
+    async fn ask(&self, what: &str, statement: &str) -> Result<Vec<Row>> {
+        // Boxed, as below: a command's future holds many of these, too deep for the compiler.
+        Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await
+    }
+
+    /// Runs a statement that may change something and may take so long. Each is a new request.
+    pub async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
+        let deadline = tokio::time::Instant::now() + longest;
+        Box::pin(self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline)).await
+    }
+}
+
+impl<Sec: Secrets> Observe for Observer<Sec> {
+    async fn loads(&self) -> Result<BTreeMap<String, TableLoads>> {
+        let mut tables: BTreeMap<String, TableLoads> = BTreeMap::new();
+        for row in self.ask("status", &observe::load_states(&self.lake_id)).await? {
+            let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
+            let commits = value::<u64>(&row, "commits")?;
+            match required(&row, "status")? {
+                "loaded" => {
+                    loads.loaded += commits;
+                    loads.newest = loads.newest.max(Some(value(&row, "newest")?));
+                }
+                "failed" => loads.failed += commits,
+                _ => {}
+            }
+        }
+        Ok(tables)
+    }
+
+    async fn failures(&self) -> Result<BTreeMap<String, LoadFailure>> {
+        let rows = self.ask("status", &observe::failures(&self.lake_id)).await?;
+        let failure = |row: &Row| -> Result<(String, LoadFailure)> {
+            let failure = LoadFailure {
+                sequence: value(row, "sequence")?,
+                reason: text(row, "reason"),
+                at: optional(row, "loaded_at")?,
+            };
+            Ok((required(row, "table_name")?.to_owned(), failure))
+        };
+        rows.iter().map(failure).collect()
+    }
+
+    async fn recent(&self, table: &TableId, limit: usize) -> Result<BTreeMap<u64, Entry>> {
+        let rows = self.ask("runs", &observe::recent_loads(&self.lake_id, table, limit)).await?;
+        rows.iter().map(|row| Ok((value(row, "sequence")?, entry_of(row)?))).collect()
+    }
+
+    async fn entry(&self, table: &TableId, sequence: Sequence) -> Result<Option<Entry>> {
+        let rows = self.ask("run", &ledger::entry(&self.lake_id, table, sequence)).await?;
+        rows.first().map(entry_of).transpose()
+    }
+
+    async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {
+        let rows = self.ask("status", &observe::dbt_runs(1)).await?;
+        let Some(row) = rows.first() else { return Ok(None) };
+        Ok(Some(DbtRun {
+            number: value(row, "number")?,
+            status: text(row, "status").unwrap_or_default(),
+            selectors: text(row, "selectors").unwrap_or_default(),
+            started_at: optional(row, "started_at")?,
+            finished_at: optional(row, "finished_at")?,
+        }))
+    }
+
+    async fn partitions(&self, table: &TableId) -> Result<Vec<PartitionRows>> {
+        let rows = self.ask("status", &observe::partitions(table)).await?;
+        let partition = |row: &Row| {
+            Ok(PartitionRows {
+                topic: required(row, "topic")?.to_owned(),
+                partition: value(row, "number")?,
+                rows: value(row, "row_count")?,
+                highest_offset: value(row, "highest")?,
+                newest_event: optional(row, "newest_event")?,
+                newest_row: optional(row, "newest_row")?,
+            })
+        };
+        rows.iter().map(partition).collect()
+    }
+
+    async fn pace(&self, table: &TableId) -> Result<Pace> {
+        let row = self.ask("status", &observe::pace(table)).await?.into_iter().next().unwrap_or_default();
+        // A sum over no row is NULL, which some warehouses make of a count, too.
+        let rows = |column: &str| optional(&row, column).map(Option::unwrap_or_default);
+        let percentile = |name: &str| optional(&row, name);
+        let latency_ms = match (percentile("p50")?, percentile("p95")?, percentile("p99")?) {
+            (Some(p50), Some(p95), Some(p99)) => Some(Latency { p50, p95, p99 }),
+            _ => None,
+        };
+        Ok(Pace { recent_rows: rows("recent_rows")?, hour_rows: rows("hour_rows")?, latency_ms })
+    }
+
+    async fn channels(&self, channels: &[Channel]) -> Result<BTreeMap<String, Result<ChannelStatus>>> {
+        let Some(Channel { table, .. }) = channels.first() else { return Ok(BTreeMap::new()) };
+        // A channel is listed only as Snowflake spells it, which may be in upper case.
+        let upper: Vec<String> = channels.iter().map(|channel| channel.name.to_uppercase()).collect();
+        let plain = channels.iter().map(|channel| channel.name.as_str());
+        let names: Vec<&str> = plain.chain(upper.iter().map(String::as_str)).collect();
+        let mut listed = Box::pin(self.streaming.list(table, &names)).await?;
+        let found = channels.iter().zip(&upper).filter_map(|(Channel { name, .. }, upper)| {
+            let listed = listed.remove(name).or_else(|| listed.remove(upper))?;
+            Some((name.clone(), listed.status()))
+        });
+        Ok(found.collect())
+    }
+
+    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
+        Box::pin(self.streaming.landed(channel)).await
+    }
+
+    fn user(&self) -> &User {
+        &self.user
+    }
+
+    async fn default_role(&self) -> Result<Option<String>> {
+        let asked = self.without_role.execute(session::ROLE, Uuid::new_v4(), "sluice:doctor");
+        Ok(Box::pin(asked).await?.first().and_then(|row| text(row, "role_name")))
+    }
+
+    async fn lock_wait(&self) -> Result<LockWait> {
+        let rows = self.ask("doctor", session::LOCK_TIMEOUT).await?;
+        lock_wait_of(&rows.into_iter().next().unwrap_or_default())
+    }
+}
+
+fn lock_wait_of(row: &Row) -> Result<LockWait> {
+    let level = text(row, "level").filter(|level| !level.is_empty()).map(|level| level.to_lowercase());
+    Ok(LockWait { limit: Duration::from_secs(value(row, "value")?), level })
+}
+
+fn entry_of(row: &Row) -> Result<Entry> {
+    Ok(Entry {
+        status: required(row, "status")?.to_owned(),
+        rows: value(row, "rows_loaded")?,
+        reason: text(row, "reason"),
+        at: optional(row, "loaded_at")?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_timeout_is_read_and_an_empty_answer_is_none() {
+        let wait = |cells: &[(&str, &str)]| {
+            let cell = |(name, value): &(&str, &str)| ((*name).to_owned(), Some((*value).to_owned()));
+            lock_wait_of(&cells.iter().map(cell).collect())
+        };
+        let limit = Duration::from_secs(240);
+        let set = wait(&[("value", "240"), ("level", "USER")]).expect("a wait");
+        assert_eq!(set, LockWait { limit, level: Some("user".into()) });
+        assert_eq!(wait(&[("value", "240"), ("level", "")]).expect("a wait"), LockWait { limit, level: None });
+        assert!(wait(&[]).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! One account behind the ports of the loops that load and dispatch.
+
+use std::{sync::Arc, time::Duration};
+
+use sluice_core::{RunId, Sources, port::Secrets};
+use sluice_http::Client;
+use tokio::time::Instant;
+
+use crate::{Account, Known, Loads, SnowflakeConfig, SnowflakeLedger, Snowpipe, SqlApi, Until};
+
+/// What a function holds between invocations. Nothing is called yet: the key and tokens are fetched on first use.
+pub struct Snowflake<Sec> {
+    statements: SqlApi<Sec>,
+    pipe: Snowpipe<Sec>,
+    known: Known,
+}
+
+impl<Sec: Secrets> Snowflake<Sec> {
+    pub fn connect(config: SnowflakeConfig, secrets: Sec, http: Client) -> Self {
+        let account = Arc::new(Account::new(config, secrets, http));
+        let statements = SqlApi::new(Arc::clone(&account));
+        Snowflake { statements, pipe: Snowpipe::new(account), known: Known::default() }
+    }
+
+    /// How long a statement may take when nobody names a deadline.
+    #[must_use]
+    pub fn with_wait(mut self, wait: Duration) -> Self {
+        self.statements = self.statements.with_wait(wait);
+        self
+    }
+
+    /// For an invocation that has so much time left.
+    pub fn loads<'a>(&'a self, run_id: &'a RunId, within: Duration) -> Loads<'a, Until<'a, Sec>, Sec> {
+        let statements = self.statements.until(Instant::now() + within);
+        Loads { statements, pipe: &self.pipe, attempt: &run_id.0, known: &self.known }
+    }
+
+    /// The same for the loop that dispatches.
+    pub fn ledger<'a>(
+        &'a self,
+        sources: &'a Sources,
+        run_id: &'a RunId,
+        within: Duration,
+    ) -> SnowflakeLedger<'a, Until<'a, Sec>> {
+        SnowflakeLedger { statements: self.statements.until(Instant::now() + within), sources, run_id }
+    }
+
+    pub fn statements(&self) -> &SqlApi<Sec> {
+        &self.statements
+    }
+}
