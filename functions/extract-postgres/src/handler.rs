@@ -113,7 +113,7 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
         let (rows, upload) = self.writer(run)?;
         let read = sluice_postgres::read(&self.database, self.options, run, rows);
-        let ((read, ()), files, rejected) = upload.during(read).await?;
+        let (read, files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
     }
 
@@ -134,7 +134,7 @@ impl<L: ObjectStore> SplitSource for PostgresTable<'_, L> {
     async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
         let (rows, upload) = self.writer(run)?;
         let read = sluice_postgres::read_slice(&self.database, self.options, run, slice, planned, rows);
-        let ((facts, ()), files, rejected) = upload.during(read).await?;
+        let (facts, files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: None, facts })
     }
 }
@@ -152,8 +152,6 @@ struct Rows {
 }
 
 impl BatchSink for Rows {
-    type Done = ();
-
     fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
         self.writer.write(columns, unfit.iter().map(|unfit| rejected(&self.contract, unfit)).collect())
     }

@@ -69,7 +69,7 @@ pub(crate) async fn stream<S: BatchSink>(session: &Session, copy: &str, format: 
 }
 
 /// Ends a sink, which may block.
-pub(crate) async fn finish<S: BatchSink>(sink: S) -> Result<S::Done> {
+pub(crate) async fn finish(sink: impl BatchSink) -> Result<()> {
     let finished = tokio::task::spawn_blocking(move || sink.finish()).await;
     finished.map_err(|error| Error::internal("the decoding thread broke down").because(error))?
 }

@@ -112,7 +112,7 @@ pub async fn read_slice<S: BatchSink>(
     slice: &Slice,
     planned: &Cursor,
     sink: S,
-) -> Result<(Map<String, Value>, S::Done)> {
+) -> Result<Map<String, Value>> {
     let Share { range, everything, whole } = slice.decode()?;
     let planned: Position = planned.decode()?;
     let run = ExtractRun { cursor: run.cursor.filter(|_| !everything), ..*run };
@@ -129,9 +129,10 @@ pub async fn read_slice<S: BatchSink>(
     }
     let scanned = reading.copy(&source, Some(&range), sink).await?;
     reading.end(&run).await?;
+    copy::finish(scanned.sink).await?;
     let mut facts = reading.facts();
     facts.insert("rows_read".into(), scanned.rows.into());
-    Ok((facts, copy::finish(scanned.sink).await?))
+    Ok(facts)
 }
 
 async fn estimate(reading: &Reading, source: &SourceTable<'_>) -> Result<u64> {

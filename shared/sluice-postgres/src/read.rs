@@ -64,15 +64,12 @@ impl Default for Options {
 /// Where rows go, in batches and in no particular order. It lives on a thread of its own and may block: the connection is
 /// read only as fast as the sink takes batches, so that nothing piles up between them.
 pub trait BatchSink: Send + 'static {
-    /// What is left of a sink at its end.
-    type Done: Send + 'static;
-
     /// Takes one array per column of the table's contract. The rows in `unfit`, in order, are to be left out and kept
     /// elsewhere: their values in the arrays are placeholders. The sink checks the contract of the others.
     fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()>;
 
     /// Called after the last row, and not at all when the read has failed.
-    fn finish(self) -> Result<Self::Done>;
+    fn finish(self) -> Result<()>;
 }
 
 /// A row with values that no column can hold.
@@ -108,16 +105,16 @@ pub async fn read<S: BatchSink>(
     options: Options,
     run: &ExtractRun<'_>,
     sink: S,
-) -> Result<(Read, S::Done)> {
+) -> Result<Read> {
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
     let Scanned { rows, largest_cursor, sink } = reading.copy(&source, None, sink).await?;
     let (cursor, facts) = reading.standing(&source, rows, largest_cursor).await?;
     reading.end(run).await?;
-    let done = copy::finish(sink).await?;
+    copy::finish(sink).await?;
     // Nothing read and nothing to be remembered: the run commits nothing.
     let cursor = cursor.map(|position| Cursor::encode(&position)).transpose()?.or_else(|| run.cursor.cloned());
-    Ok((Read { cursor, facts }, done))
+    Ok(Read { cursor, facts })
 }
 
 /// Counts what [`read`] would give to its sink, in a transaction of the same kind, and tells the range of the cursor's

@@ -1,6 +1,9 @@
 //! A real PostgreSQL, a schema of its own per test, and a source table read the way a function reads it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use arrow_array::{
     Array, ArrayRef,
@@ -128,7 +131,9 @@ pub async fn read_as(
     cursor: Option<&Cursor>,
     lookback: u32,
 ) -> Result<(Read, Sink)> {
-    read_into(config, table, cursor, lookback, Sink::new(table)).await
+    let (filling, sink) = Filling::new(table);
+    let read = read_into(config, table, cursor, lookback, filling).await?;
+    Ok((read, taken(&sink)))
 }
 
 pub async fn read_into<S: BatchSink>(
@@ -137,7 +142,7 @@ pub async fn read_into<S: BatchSink>(
     cursor: Option<&Cursor>,
     lookback: u32,
     sink: S,
-) -> Result<(Read, S::Done)> {
+) -> Result<Read> {
     let run_id = RunId("test-run".into());
     let request = request(table, None);
     let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
@@ -177,10 +182,10 @@ impl Reader<'_> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, Some(from)));
         let (table, cursor) = (self.table, self.cursor.as_ref());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
-        let (options, sink) = (Options { lookback: self.lookback, ..Options::default() }, Sink::new(table));
-        let (read, sink) = sluice_postgres::read(&self.database.config(), options, &run, sink).await?;
-        self.cursor = read.cursor;
-        Ok(sink.ids())
+        let (options, (filling, sink)) =
+            (Options { lookback: self.lookback, ..Options::default() }, Filling::new(table));
+        self.cursor = sluice_postgres::read(&self.database.config(), options, &run, filling).await?.cursor;
+        Ok(taken(&sink).ids())
     }
 
     /// What the next read would bring.
@@ -208,9 +213,10 @@ impl Reader<'_> {
         let division = sluice_postgres::divide(&config, options, &run).await.unwrap().expect("several parts");
         let mut ids = Vec::new();
         for slice in &division.slices {
-            let sink = Sink::new(table);
-            let read = sluice_postgres::read_slice(&config, options, &run, slice, &division.cursor, sink).await;
-            ids.extend(read.unwrap().1.ids());
+            let (filling, sink) = Filling::new(table);
+            let read = sluice_postgres::read_slice(&config, options, &run, slice, &division.cursor, filling).await;
+            read.unwrap();
+            ids.extend(taken(&sink).ids());
         }
         self.cursor = Some(division.cursor);
         ids.sort_unstable();
@@ -248,18 +254,14 @@ async fn connect(settings: &tokio_postgres::Config) -> Client {
     client
 }
 
-/// Keeps what it is given, as text.
+/// What a read has brought, as text.
+#[derive(Default)]
 pub struct Sink {
-    table: Table,
     pub rows: Vec<Vec<String>>,
     pub rejected: Vec<String>,
 }
 
 impl Sink {
-    fn new(table: &Table) -> Self {
-        Sink { table: table.clone(), rows: Vec::new(), rejected: Vec::new() }
-    }
-
     pub fn ids(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.rows.iter().map(|row| row[0].parse().unwrap()).collect();
         ids.sort_unstable();
@@ -267,28 +269,44 @@ impl Sink {
     }
 }
 
-impl BatchSink for Sink {
-    type Done = Sink;
+/// Fills a sink from the thread of a read.
+struct Filling {
+    table: Table,
+    sink: Arc<Mutex<Sink>>,
+}
 
+impl Filling {
+    fn new(table: &Table) -> (Self, Arc<Mutex<Sink>>) {
+        let sink = Arc::<Mutex<Sink>>::default();
+        (Filling { table: table.clone(), sink: Arc::clone(&sink) }, sink)
+    }
+}
+
+fn taken(sink: &Mutex<Sink>) -> Sink {
+    std::mem::take(&mut sink.lock().unwrap())
+}
+
+impl BatchSink for Filling {
     fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
+        let mut sink = self.sink.lock().unwrap();
         for row in 0..columns[0].len() {
             if let Some(unfit) = unfit.iter().find(|unfit| unfit.row == row) {
                 let values = unfit.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
                 let values: Vec<String> = values.collect();
-                self.rejected.push(format!("{}: {}", as_text(&unfit.cells[0]), values.join(", ")));
+                sink.rejected.push(format!("{}: {}", as_text(&unfit.cells[0]), values.join(", ")));
                 continue;
             }
             let cells: Vec<Cell<'_>> = columns.iter().map(|column| cell(column, row)).collect();
             match contract::check(&self.table.columns, &cells) {
-                Ok(()) => self.rows.push(cells.iter().map(as_text).collect()),
-                Err(violation) => self.rejected.push(violation.to_string()),
+                Ok(()) => sink.rows.push(cells.iter().map(as_text).collect()),
+                Err(violation) => sink.rejected.push(violation.to_string()),
             }
         }
         Ok(())
     }
 
-    fn finish(self) -> Result<Sink> {
-        Ok(self)
+    fn finish(self) -> Result<()> {
+        Ok(())
     }
 }
 
