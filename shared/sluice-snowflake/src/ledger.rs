@@ -33,7 +33,7 @@ impl<S: Statements> Ledger for SnowflakeLedger<'_, S> {
         }
         for table in self.sources.tables.iter().filter(|table| table.loader == Loader::Streaming) {
             let rows = self.execute(self.run_id, &ledger::streaming_position(&table.table)).await?;
-            let count = rows.first().map_or(Ok(0), |row| value(row, "position"))?;
+            let count = rows.first().map_or(Ok(0), |row| value::<u64>(row, "position"))?;
             if count > 0 {
                 positions.insert(table.table.clone(), count);
             }
