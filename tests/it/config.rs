@@ -101,7 +101,7 @@ fn every_bench_sets_what_functions_require() {
 }
 
 #[test]
-fn every_raw_table_is_a_source_of_the_dbt_project() {
+fn every_raw_table_is_a_source_of_the_dbt_project_with_its_columns() {
     let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
     let declared: String =
         files(".yml").iter().filter(|path| path.starts_with("dbt/models")).map(|path| read(path)).collect();

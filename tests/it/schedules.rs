@@ -25,7 +25,7 @@ fn all_times_are_utc() {
 }
 
 #[test]
-fn yesterdays_final_rates_come_just_after_midnight_and_todays_provisional_ones_in_the_morning() {
+fn final_rates_come_after_midnight_and_provisional_ones_in_the_morning() {
     let sources = sources();
     let rates = sources.tables.iter().find(|table| matches!(table.source, Source::ExchangeRates { .. }));
     let schedule = rates.expect("a table of rates").schedule.as_ref().expect("a schedule");

@@ -87,7 +87,7 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
 }
 
 #[test]
-fn the_entries_that_the_documents_show_are_valid_and_one_of_them_takes_updates() {
+fn entries_shown_in_the_documents_are_valid_and_one_takes_updates() {
     let page = read("docs/add-a-table.md");
     let entries: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
     let shown = Sources::parse(&format!("tables:\n{}", entries.concat())).expect("valid entries").tables;
@@ -102,7 +102,7 @@ fn the_entries_that_the_documents_show_are_valid_and_one_of_them_takes_updates()
 }
 
 #[test]
-fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template() {
+fn each_extract_wakes_hourly_and_no_table_has_a_template_schedule() {
     let template = read("template.yaml");
     for name in EXTRACTS {
         let schedule = properties(&format!("{name}Schedule"));
@@ -117,7 +117,7 @@ fn every_extract_is_woken_each_hour_and_no_table_has_a_schedule_in_the_template(
 }
 
 #[test]
-fn a_part_of_a_read_has_an_invocation_of_its_own_and_is_taken_by_no_second_one() {
+fn a_part_of_a_read_has_its_own_invocation_and_is_taken_once() {
     let (extract, queue) = (properties(DIVIDING), properties("ExtractQueue"));
     let parts = &extract["Events"]["Parts"]["Properties"];
     let timeout = extract["Timeout"].as_u64().expect("a timeout in seconds");

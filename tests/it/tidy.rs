@@ -19,7 +19,7 @@ fn shipped() -> Vec<String> {
 }
 
 #[test]
-fn no_function_no_shared_crate_and_not_the_cli_carries_duckdb_a_kafka_library_in_c_or_a_stand_in() {
+fn what_is_shipped_has_no_duckdb_no_kafka_library_in_c_and_no_stand_in() {
     let banned = ["duckdb", "libduckdb-sys", "rdkafka", "rdkafka-sys", "axum", "sluice-testkit"];
     for package in functions().into_iter().chain(list("shared")).chain(["sluice-cli".to_owned()]) {
         let needed = dependencies(&package);
@@ -30,7 +30,7 @@ fn no_function_no_shared_crate_and_not_the_cli_carries_duckdb_a_kafka_library_in
 }
 
 #[test]
-fn only_functions_and_sluice_lambda_know_lambda_and_only_sluice_aws_beside_them_the_sdk() {
+fn of_shared_crates_one_knows_lambda_and_one_the_aws_sdk() {
     for package in list("shared") {
         let manifest = read(&format!("shared/{package}/Cargo.toml"));
         let direct = |prefix: &str| manifest.lines().any(|line| line.starts_with(prefix));

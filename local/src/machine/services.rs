@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_broker_that_is_stopped_while_it_is_written_to_keeps_what_it_acknowledged() {
+    async fn a_broker_stopped_during_writes_keeps_what_it_acknowledged() {
         let base = std::env::temp_dir().join(format!("sluice-broker-{}", uuid::Uuid::new_v4()));
         let folders = Folders::find(&base).expect("the project's folder is above");
         drop(folders.take().expect("a new folder"));

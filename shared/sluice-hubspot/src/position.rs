@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_begins_one_lag_before_the_newest_change_unless_the_last_one_was_cut_short() {
+    fn a_run_begins_one_lag_early_unless_the_last_one_was_cut_short() {
         let mut position = Position::default();
         assert_eq!(position.search_from_millis(), 0);
         position.changed.note(1, 90 * MINUTE + 999);

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_account_has_beyond_the_contract_is_counted_and_its_own_names_are_told() {
+    fn properties_beyond_the_contract_are_counted_and_custom_ones_named() {
         let account = account(&[
             ("email", "string", true),
             ("score", "string", true),

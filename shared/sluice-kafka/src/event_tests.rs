@@ -28,7 +28,7 @@ fn records_are_grouped_by_partition_and_ordered_by_offset() {
 }
 
 #[test]
-fn several_topics_and_partitions_in_one_event_are_kept_apart_whatever_their_order() {
+fn topics_and_partitions_of_one_event_are_kept_apart_in_any_order() {
     let record =
         |topic: &str, partition: i32, offset: i64| json!({"topic": topic, "partition": partition, "offset": offset});
     let groups = partitions(json!({"eventSource": "SelfManagedKafka", "records": {

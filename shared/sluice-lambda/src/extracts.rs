@@ -239,7 +239,7 @@ tables:
     }
 
     #[test]
-    fn a_table_that_fails_keeps_no_other_from_its_turn_and_fails_the_invocation() {
+    fn a_failed_table_delays_no_other_and_fails_the_invocation() {
         let (ran, answer) = woken(json!({"time": "2026-10-05T00:15:00Z", "due": true}), "NIGHTLY");
         assert_eq!(ran, ["NIGHTLY", "HOURLY"]);
         let error = answer.expect_err("one has failed");
@@ -272,7 +272,7 @@ tables:
     }
 
     #[test]
-    fn tables_for_which_no_time_is_left_are_named_and_every_table_is_among_the_first_in_its_turn() {
+    fn tables_without_time_left_are_named_and_each_goes_first_in_turn() {
         let hourly = ["A", "B", "C", "D", "E"].map(|name| (name, "hourly"));
         let mut times_run: BTreeMap<String, usize> = BTreeMap::new();
         for hour in 1..=5 {
@@ -287,7 +287,7 @@ tables:
     }
 
     #[test]
-    fn a_table_that_comes_round_seldom_goes_first_and_is_not_left_for_its_next_day() {
+    fn a_rarely_due_table_goes_first_and_does_not_wait_a_day() {
         let monday = "2026-10-05T01:15:00Z";
         let (ran, answer) = crowded(&[("A", "hourly"), ("B", "daily 1"), ("C", "weekly monday 1")], monday);
         assert_eq!(ran, ["C", "B"]);

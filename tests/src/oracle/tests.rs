@@ -74,7 +74,7 @@ fn totals_count_lines_and_sum_rounded_amounts_in_both_currencies() {
 }
 
 #[test]
-fn each_line_is_rounded_half_up_before_it_is_summed_and_pounds_come_from_unrounded_dollars() {
+fn lines_are_rounded_half_up_and_pounds_come_from_unrounded_dollars() {
     let mut data = data(&[purchase("1", "a@x.com", 1, NOON), purchase("2", "a@x.com", 1, NOON)]);
     data.products[0].price_usd = Some(50); // $0.0050 is a cent; £0.00375 is nothing
     let row = row(&data, "7");

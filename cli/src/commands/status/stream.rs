@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_after_the_newest_row_are_no_lag_and_a_partition_without_rows_counts() {
+    fn dead_letters_are_no_lag_and_a_partition_without_rows_counts() {
         let mut partitions = partitions();
         assert_eq!(place(&mut partitions, asked()), Ok(Some(3 + 3)));
         assert_eq!(seen(&partitions), [(Some(6), Some(2), Some(0)), (Some(16), Some(2), Some(3))]);

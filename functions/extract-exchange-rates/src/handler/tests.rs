@@ -59,7 +59,7 @@ async fn each_event_commits_once_and_its_replay_does_nothing() {
 }
 
 #[tokio::test]
-async fn an_unknown_table_or_a_secret_without_its_field_is_a_matter_of_configuration() {
+async fn an_unknown_table_or_an_incomplete_secret_is_a_config_error() {
     for (secret, event) in [(SECRET, UNKNOWN), (r#"{"token": "0123"}"#, FINAL)] {
         let error = run(&deps(secret).await, event).await.expect_err("refused");
         assert_eq!(error.kind(), Kind::Config);
@@ -70,7 +70,7 @@ async fn an_unknown_table_or_a_secret_without_its_field_is_a_matter_of_configura
 }
 
 #[tokio::test]
-async fn a_full_refresh_of_a_range_reads_its_days_again_and_leaves_a_cursor_that_knows_all_days() {
+async fn a_full_refresh_of_a_range_reads_its_days_and_keeps_the_others() {
     let deps = deps(SECRET).await;
     run(&deps, FINAL).await.expect("the whole year");
     let refresh = FINAL.replacen('{', r#"{ "full_refresh": true, "from": "2026-10-01", "to": "2026-10-14","#, 1);

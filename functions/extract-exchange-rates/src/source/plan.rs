@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_by_hand_asks_for_its_gaps_and_a_refresh_of_it_for_all_of_its_days() {
+    fn a_range_by_hand_asks_for_its_gaps_and_its_refresh_for_all_days() {
         let mut position = done(&["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-05"]);
         let by_hand = ExtractRequest {
             from: Some(day("2026-01-02")),
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn days_asked_for_in_vain_come_after_the_gaps_that_nobody_has_asked_for_yet() {
+    fn days_without_an_answer_come_after_gaps_not_yet_asked_for() {
         let mut position = done(&[]);
         for vain in ["2026-01-05", "2026-01-04", "2026-01-02"] {
             position.unavailable.insert(day(vain), day("2026-01-05"));
@@ -374,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_and_the_quota_bound_a_run_and_the_schedule_goes_before_old_gaps() {
+    fn share_and_quota_bound_a_run_and_the_schedule_precedes_old_gaps() {
         let plan = || Plan::new(&Position::default(), &request("2026-01-31T09:00:00Z"), day("2026-01-01"));
         let asked = |share: u64, remaining: Option<u64>, days: u64| {
             let quota = Quota { requests_remaining: remaining, days_remaining: days };
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_spent_on_the_same_day_is_taken_off_the_share_and_says_what_cuts_the_plan() {
+    fn requests_of_the_same_day_reduce_the_share_and_the_plan_says_so() {
         let mut position = Position::default();
         position.spend(day("2026-01-31"), 20);
         position.spend(day("2026-01-31"), 10);

@@ -171,7 +171,7 @@ async fn the_runs_of_one_day_share_its_share_and_the_next_day_has_its_own() {
 }
 
 #[tokio::test]
-async fn a_run_spends_its_share_on_the_newest_days_and_an_empty_quota_is_an_error() {
+async fn a_run_reads_the_newest_days_first_and_an_empty_quota_is_an_error() {
     let mut stage = Stage::new().await;
     stage.share = 3;
     let part = stage.run(RATES, "2026-01-11T00:15:00Z", "2026-01-01..", None).await.expect("a run");
@@ -224,7 +224,7 @@ async fn a_day_that_is_never_answered_keeps_no_other_one_out() {
 }
 
 #[tokio::test]
-async fn rates_of_another_time_than_the_one_asked_for_are_refused_and_keep_no_other_day_out() {
+async fn rates_of_another_day_are_refused_and_the_other_days_are_read() {
     let seconds = |text: &str| text.parse::<chrono::DateTime<chrono::Utc>>().expect("a time").timestamp();
     for (timestamp, is_good) in [
         (seconds("2026-01-03T00:00:00Z"), true),
@@ -389,7 +389,7 @@ async fn a_day_that_cannot_be_read_keeps_no_other_one_out() {
 }
 
 #[tokio::test]
-async fn another_base_is_refused_before_it_costs_anything_unless_the_plan_has_it() {
+async fn another_base_is_refused_before_a_request_unless_the_plan_has_it() {
     let mut stage = Stage::new().await;
     let yaml = include_str!("../../../../platform/sources.yaml").replace("base: USD", "base: EUR");
     stage.sources = Sources::parse(&yaml).expect("valid sources");

@@ -73,7 +73,7 @@ async fn killed_a_hundred_times_and_two_at_once_the_table_equals_the_source() {
 }
 
 #[tokio::test]
-async fn of_two_at_once_one_commits_and_the_other_ends_in_conflict_or_with_nothing_left() {
+async fn of_two_runs_at_once_one_commits_and_the_other_conflicts_or_is_empty() {
     let today: NaiveDate = "2025-11-20".parse().unwrap();
     let config = RatesConfig { app_id: APP_ID.into(), rates: RateTable::invented(), today, quota: None };
     let (_, url, _stop) = standin(config).await;

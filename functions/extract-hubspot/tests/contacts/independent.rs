@@ -76,7 +76,7 @@ impl Stage {
 }
 
 #[tokio::test]
-async fn properties_that_appear_vanish_or_change_are_told_once_and_only_what_cannot_be_read_stops_a_run() {
+async fn changed_properties_are_told_once_and_only_unreadable_ones_stop_a_run() {
     let stage = Stage::new();
     stage.post("seed", (1..=3).map(|id| contact(id, id)).collect()).await;
     assert_eq!(stage.run().await.expect("a run").rows, 3);
@@ -111,7 +111,7 @@ async fn properties_that_appear_vanish_or_change_are_told_once_and_only_what_can
 }
 
 #[tokio::test]
-async fn a_portal_beyond_the_searchs_cap_is_read_whole_with_one_request_per_page() {
+async fn a_portal_beyond_the_search_cap_is_read_with_one_request_per_page() {
     let stage = Stage::new();
     // 10,300 contacts of one import in one millisecond, and others around them.
     let import = (1..=10_300).map(|id| contact(id, 50_000));
@@ -128,7 +128,7 @@ async fn a_portal_beyond_the_searchs_cap_is_read_whole_with_one_request_per_page
 }
 
 #[tokio::test]
-async fn contacts_that_move_merge_and_go_while_they_are_read_are_neither_lost_nor_doubled() {
+async fn contacts_that_change_during_a_read_are_neither_lost_nor_doubled() {
     let stage = Stage::new();
     stage.post("seed", (1..=2_000).map(|id| contact(id, id * 10)).collect()).await;
     // One of these happens after each search: the read contact moves behind, a later one comes forward, is archived,
@@ -171,7 +171,7 @@ async fn a_days_limit_in_the_middle_costs_no_page_twice() {
 }
 
 #[tokio::test]
-async fn runs_of_little_time_go_on_where_the_last_one_stopped_even_inside_one_millisecond() {
+async fn a_short_run_goes_on_where_the_last_stopped_within_a_millisecond() {
     let mut stage = Stage::new();
     let archived = (2_001..=2_250).map(|id| {
         let mut contact = contact(id, 10);

@@ -60,7 +60,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn parts_that_die_and_come_twice_while_rows_are_written_make_one_commit_and_the_next_run_brings_the_rest() {
+async fn parts_that_die_and_come_twice_during_writes_make_one_commit() {
     let shop = shop("parts").await;
     // Dense, sparse, far away and below zero; some without a number.
     shop.insert_numbers(&shop.admin, "n", 25_000).await;
@@ -130,7 +130,7 @@ async fn parts_that_die_and_come_twice_while_rows_are_written_make_one_commit_an
 }
 
 #[tokio::test]
-async fn a_table_that_is_made_again_between_two_parts_ends_the_plan_and_is_read_from_the_beginning() {
+async fn a_table_created_again_between_parts_is_read_from_the_beginning() {
     let shop = shop("again").await;
     shop.insert_numbers(&shop.admin, "n", 20_000).await;
     shop.sql("ANALYZE $.products").await;

@@ -395,7 +395,7 @@ async fn what_passes_is_tried_again_and_what_does_not_ends_the_run() {
 }
 
 #[tokio::test]
-async fn changes_read_before_hubspot_stopped_answering_are_kept_and_not_asked_for_again() {
+async fn changes_read_before_hubspot_failed_are_kept_and_not_read_again() {
     let stage = Stage::new((1..=1_000).map(|id| contact(id, id * 10)).collect()).await;
     for (fault, word) in [((429, r#"{"policyName": "DAILY"}"#), "RateLimited"), ((502, "<html>"), "Unavailable")] {
         stage.account().refuse_from = Some((3, fault));

@@ -49,7 +49,7 @@ fn has_dictionary(group: &RowGroupMetaData, column: usize) -> bool {
 }
 
 #[test]
-fn columns_with_and_without_dictionaries_read_back_over_many_pages_and_row_groups() {
+fn columns_read_back_over_many_pages_and_row_groups() {
     let mut random = fastrand::Rng::with_seed(20_261_123);
     let batches: Vec<RecordBatch> = (0..70)
         .map(|at| {

@@ -183,7 +183,7 @@ fn work_that_comes_too_soon_is_deferred_not_forgotten() {
 }
 
 #[test]
-fn a_failed_run_is_retried_once_from_what_failed_and_then_left_until_new_data_comes() {
+fn a_failed_run_is_retried_once_and_then_waits_for_new_data() {
     let stage = Stage::default();
     stage.world.load("A.B.C", 1);
     stage.wake();
@@ -207,7 +207,7 @@ fn a_failed_run_is_retried_once_from_what_failed_and_then_left_until_new_data_co
 }
 
 #[test]
-fn a_run_that_left_no_results_is_retried_whole_and_one_without_failed_nodes_is_not() {
+fn a_run_without_results_is_retried_whole_one_without_failures_is_not() {
     for (results, runs) in [
         (None, 2),
         (Some(json!({"results": [{"unique_id": "model.sluice.sales", "status": "success"}]})), 1),

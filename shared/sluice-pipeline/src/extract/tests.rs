@@ -141,7 +141,7 @@ fn judged(
 }
 
 #[test]
-fn a_replaced_table_whose_rows_are_all_rejected_keeps_the_rows_that_it_has() {
+fn a_replaced_table_whose_rows_are_all_rejected_keeps_its_rows() {
     let store = MemoryStore::default();
     judged(&store, Disposition::Replace, (3, 0), "r1").expect("a run");
     let before = store.objects.borrow().clone();
@@ -156,7 +156,7 @@ fn a_replaced_table_whose_rows_are_all_rejected_keeps_the_rows_that_it_has() {
 }
 
 #[test]
-fn a_replaced_table_may_be_empty_and_one_that_is_not_replaced_commits_what_it_has_rejected() {
+fn a_replaced_table_may_be_empty_and_any_other_commits_its_rejects() {
     let store = MemoryStore::default();
     judged(&store, Disposition::Replace, (3, 0), "r1").expect("a run");
     let empty = judged(&store, Disposition::Replace, (0, 0), "r2").expect("an empty source");

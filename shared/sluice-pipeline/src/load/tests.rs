@@ -240,7 +240,7 @@ fn a_pipe_that_never_answers_is_waited_for_up_to_the_limit() {
 }
 
 #[test]
-fn files_that_a_pipe_may_not_read_are_handed_in_again_and_load_when_it_may() {
+fn files_that_a_pipe_may_not_read_are_submitted_again_and_load() {
     let (store, bus) = (store("snowpipe"), MemoryBus::default());
     let warehouse = OneTable { denied: Cell::new(true), ..OneTable::default() };
     for age in [0, 60] {
@@ -285,7 +285,7 @@ fn whatever_nobody_called_final_is_delivered_again_and_loads_then() {
 }
 
 #[test]
-fn whichever_call_fails_a_hopeless_commit_is_announced_before_it_is_recorded() {
+fn a_hopeless_commit_is_announced_before_it_is_recorded_at_any_fault() {
     for after_acting in [false, true] {
         for call in 0..6 {
             let store = store("copy");

@@ -215,7 +215,7 @@ fn the_range_holds_the_asked_time_and_what_lies_between() {
 }
 
 #[test]
-fn another_creation_of_the_topic_is_not_read_and_one_that_hides_is_refused() {
+fn another_creation_of_the_topic_is_not_read_and_a_hidden_one_refused() {
     let lake = Lake::default();
     lake.keep("cluster", &[record(1, 0, true)]);
     lake.keep("cluster-2", &[Record { value: None, ..record(1, 0, true) }, record(2, 1, true)]);

@@ -95,7 +95,7 @@ fn shown(extra: &str) -> serde_json::Value {
 }
 
 #[test]
-fn a_reset_forgets_neither_the_columns_that_have_evolved_nor_the_drift_that_was_told() {
+fn a_reset_keeps_evolved_columns_and_the_drift_that_was_told() {
     let store = log_of(2);
     put_drifted(&store, 3);
     let before = newest(&store);

@@ -246,7 +246,7 @@ fn rows_that_come_while_parts_are_read_are_brought_by_the_next_run() {
 }
 
 #[test]
-fn a_read_that_fits_and_a_table_where_reading_twice_would_count_twice_are_not_divided() {
+fn a_read_that_fits_and_a_table_without_merge_are_not_divided() {
     for (disposition, keys) in [("merge", 3), ("append", 10), ("replace", 10)] {
         let world = World::new(disposition, keys);
         assert_eq!(world.run().expect("a run").outcome, Extract::Committed, "{disposition}");

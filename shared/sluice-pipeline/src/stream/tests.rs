@@ -186,7 +186,7 @@ fn refused_rows_raise_an_alarm_and_stop_nothing() {
 }
 
 #[test]
-fn refused_rows_are_announced_by_the_next_owner_when_the_function_dies_before_it_can() {
+fn refused_rows_are_announced_by_the_next_owner_after_a_death() {
     let model = Model::calm();
     model.refuse(CHANNEL, 1);
     let dying = stream(&model, Duration::ZERO);
@@ -238,7 +238,7 @@ fn a_table_is_announced_once_per_interval_with_all_rows_since() {
 }
 
 #[test]
-fn the_last_rows_of_a_burst_wake_the_dispatch_loop_once_their_interval_is_over() {
+fn the_last_rows_of_a_burst_wake_dispatch_after_their_interval() {
     let model = Model::calm();
     let stream = stream(&model, Duration::from_secs(60));
     let mut begun = Vec::new();

@@ -171,7 +171,7 @@ fn header_and_trailer_are_no_rows() {
 }
 
 #[test]
-fn a_value_of_another_length_than_its_type_is_an_error_that_names_the_column() {
+fn a_value_of_a_wrong_length_is_an_error_that_names_the_column() {
     let field = field(Type::INT8, "bigint");
     let bytes = rows(&[Some(vec![1, 2, 3])]);
     let batch = Batch::new(&bytes, 1, 1, 0, None).unwrap();

@@ -55,7 +55,7 @@ fn a_listed_transaction_holds_the_mark_back() {
 }
 
 #[test]
-fn a_transaction_above_xmax_holds_the_mark_back_though_the_snapshot_looks_quiet() {
+fn a_transaction_above_xmax_holds_the_mark_back_in_a_quiet_snapshot() {
     let position = first(&snapshot(100, 100, 101), 6);
     assert_eq!((position.high, position.pending), (None, Some(Mark { read_to: 6, next_xid: 101 })));
 }
@@ -139,7 +139,7 @@ fn a_row_frozen_whole_epochs_ago_can_only_look_newer() {
 }
 
 #[test]
-fn positions_further_apart_than_the_counter_is_wide_read_every_transaction() {
+fn positions_further_apart_than_the_counter_read_every_transaction() {
     let since = since(&position(Some(9), "100:100:"), &snapshot(XID_WRAP + 100, XID_WRAP + 100, XID_WRAP + 100), 0);
     assert_eq!(since, Since { above: Some(9), ..Since::default() });
 }
@@ -177,7 +177,7 @@ fn a_snapshot_is_read_with_its_counter_and_nothing_else_passes() {
 }
 
 #[test]
-fn a_snapshot_covers_an_earlier_one_when_nothing_that_had_ended_is_still_in_flight() {
+fn a_snapshot_covers_an_earlier_one_if_nothing_ended_is_in_flight() {
     let covers = |now: &str, earlier: &str| Snapshot::new(now.into(), 0).unwrap().covers(earlier).unwrap();
     for (now, earlier, expected) in [
         ("10:10:", "10:10:", true),

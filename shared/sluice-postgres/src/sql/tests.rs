@@ -67,7 +67,7 @@ fn the_condition_follows_the_scope() {
 }
 
 #[test]
-fn a_value_to_start_from_widens_what_a_position_would_read_and_never_narrows_it() {
+fn a_start_value_widens_what_a_position_would_read_and_never_narrows_it() {
     let transactions = Some(Transactions { xmax: 7, distance: 3 });
     let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";
     let from = "\"id\" >= ('5'::bigint)";

@@ -178,7 +178,7 @@ async fn a_cursor_of_another_history_is_not_trusted() {
 }
 
 #[tokio::test]
-async fn a_transaction_open_across_many_runs_and_far_below_the_look_back_is_read_when_it_ends() {
+async fn a_transaction_open_across_many_runs_is_read_when_it_ends() {
     let (database, table) = Database::with_changes().await;
     let mut reader = database.reader(&table).await;
     reader.lookback = 10;
@@ -234,7 +234,7 @@ async fn rows_beside_an_open_transaction_are_read_once_and_its_age_is_told() {
 }
 
 #[tokio::test]
-async fn a_role_that_may_not_see_others_reads_without_saying_how_long_they_have_been_open() {
+async fn a_role_that_sees_no_other_sessions_reads_without_their_age() {
     let (database, table) = Database::with_changes().await;
     let role = format!("{}_reader", database.schema);
     database.run(&format!("CREATE ROLE {role} LOGIN PASSWORD 'reader'; GRANT USAGE ON SCHEMA $ TO {role}")).await;

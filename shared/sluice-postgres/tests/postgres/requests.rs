@@ -38,7 +38,7 @@ async fn a_value_to_start_from_reads_again_and_loses_nothing_that_was_in_flight(
 /// A partition that is attached makes the table another one: the position after the next read is of that one, so a row
 /// which this read leaves out would never be read.
 #[tokio::test]
-async fn a_value_to_start_from_leaves_nothing_out_when_the_table_has_become_another_one() {
+async fn a_start_value_leaves_nothing_out_of_a_table_created_again() {
     for in_parts in [false, true] {
         let database = Database::new().await;
         database.run("CREATE TABLE $.p (id bigint, name text) PARTITION BY LIST (name)").await;

@@ -64,7 +64,7 @@ async fn a_consumer_begins_where_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_failed_batch_is_sent_again_and_a_bad_record_is_isolated_where_that_is_configured() {
+async fn a_failed_batch_is_sent_again_and_a_bad_record_isolated_if_configured() {
     let (broker, function) = (Broker::start("fail").await, Function::default());
     broker.produce((0..8).map(|n| ("a", n))).await;
     function.fail(3, 2);

@@ -158,7 +158,7 @@ async fn a_partition_that_gets_another_leader_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_away_and_errors_that_pass_lose_no_record_and_double_none() {
+async fn an_absent_broker_and_passing_errors_lose_and_double_no_record() {
     let (cluster, function) = (Cluster::start("errors"), Function::default());
     cluster.produce(0, "none", 0..20);
     let polling = cluster.poll(&function).await;
@@ -202,7 +202,7 @@ async fn a_partition_that_fails_for_ever_holds_up_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_record_is_isolated_and_given_up_however_well_another_partition_goes() {
+async fn a_bad_record_is_isolated_and_given_up_beside_a_healthy_partition() {
     let (cluster, function) = (Cluster::start("poison"), Function::default());
     function.answer_in_parts();
     function.fail(3, u32::MAX);
@@ -224,7 +224,7 @@ async fn a_bad_record_is_isolated_and_given_up_however_well_another_partition_go
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn partitions_that_fail_together_are_tried_apart_before_anything_is_given_up() {
+async fn partitions_that_fail_together_are_tried_apart_before_giving_up() {
     let (cluster, function) = (Cluster::start("apart"), Function::default());
     function.fail(3, u32::MAX);
     cluster.produce(0, "none", 0..5);

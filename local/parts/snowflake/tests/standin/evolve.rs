@@ -148,7 +148,7 @@ async fn an_evolved_commit_brings_its_columns_and_older_commits_still_load() {
 }
 
 #[tokio::test]
-async fn a_crash_between_the_new_column_and_the_load_is_made_good_by_the_next_delivery() {
+async fn a_crash_between_new_column_and_load_is_mended_by_the_next_delivery() {
     let warehouse = Warehouse::founded().await;
     let loader = Loader::new(&warehouse, &products());
     let mut sequence = 0;
@@ -174,7 +174,7 @@ async fn a_crash_between_the_new_column_and_the_load_is_made_good_by_the_next_de
 }
 
 #[tokio::test]
-async fn a_column_that_nobody_has_asked_for_fails_the_commit_until_somebody_does_and_retries() {
+async fn an_undeclared_column_fails_the_commit_until_it_is_added_and_retried() {
     let warehouse = Warehouse::founded().await;
     let mut loader = Loader::new(&warehouse, &products());
     let mut commit = warehouse.commit(PRODUCTS, 1, 1, &product(1, ", 7::BIGINT AS stock"));

@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn streaming_runs_as_the_role_of_its_scope_and_snowpipe_as_the_default_one() {
+async fn streaming_runs_as_its_scopes_role_and_snowpipe_as_the_default_one() {
     let warehouse = Warehouse::founded().await;
     let account = warehouse.account_of("newcomer");
     let rates = table_id("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES");

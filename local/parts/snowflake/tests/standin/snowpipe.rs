@@ -69,7 +69,7 @@ async fn a_pipes_rows_have_their_time_in_utc_when_their_commit_is_confirmed() {
 }
 
 #[tokio::test]
-async fn a_file_that_may_not_be_read_is_told_apart_from_one_whose_values_are_refused() {
+async fn an_unreadable_file_is_told_from_one_whose_values_are_refused() {
     let warehouse = Warehouse::founded().await;
     let (pipe, table) = (warehouse.snowpipe(), table_id(RATES));
     warehouse.put("raw/rates/a.parquet", &rate("EUR"));

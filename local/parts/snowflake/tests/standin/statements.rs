@@ -420,7 +420,7 @@ async fn any_other_statement_is_refused_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_a_submission_alone_until_its_time_is_over_and_a_failure_until_it_is_forgotten() {
+async fn a_sweep_leaves_a_submission_until_its_limit_and_recorded_failures() {
     let warehouse = Warehouse::founded().await;
     let rates = warehouse.commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 3, 0, "SELECT 1 AS x");
     warehouse.run(&ledger::submit(&rates)).await.expect("a submission");

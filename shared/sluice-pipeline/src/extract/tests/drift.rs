@@ -125,7 +125,7 @@ fn an_empty_commit_never_tells_of_drift_where_it_would_empty_the_table() {
 }
 
 #[test]
-fn a_dry_run_tells_of_drift_and_plans_with_the_columns_that_a_run_would_read() {
+fn a_dry_run_tells_drift_and_plans_with_the_columns_a_run_would_read() {
     let world = World::new("evolve");
     world.run(1, "n", "r1").0.expect("a run");
     let before = world.store.objects.borrow().clone();
@@ -157,7 +157,7 @@ fn a_dry_run_fails_where_the_run_would_and_tells_nobody_else() {
 }
 
 #[test]
-fn a_frozen_table_stops_before_anything_is_written_and_says_so_each_time_with_one_id() {
+fn a_frozen_table_stops_before_writing_and_tells_it_with_one_id() {
     let world = World::new("freeze");
     world.run(1, "n", "r1").0.expect("a run");
     let before = world.store.objects.borrow().clone();

@@ -13,7 +13,7 @@ impl World {
 }
 
 #[test]
-fn a_request_for_more_than_what_is_new_is_refused_until_the_plan_has_committed() {
+fn a_request_for_old_rows_is_refused_until_the_plan_has_committed() {
     let world = World::new("merge", 10);
     let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
     let from = ExtractRequest { from_cursor: Some("3".into()), ..world.wish() };
@@ -75,7 +75,7 @@ fn a_dry_run_tells_of_the_plan_that_is_under_way() {
 
 /// Between its look for a plan and its own, another run has made one.
 #[test]
-fn of_two_requests_that_divide_at_once_the_one_for_more_is_told_to_ask_again() {
+fn of_two_dividing_requests_the_one_for_more_is_told_to_ask_again() {
     struct Overtaken<'a>(Shop<'a>);
     impl Source for Overtaken<'_> {
         async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {

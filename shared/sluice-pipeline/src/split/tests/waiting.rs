@@ -54,7 +54,7 @@ fn an_old_plan_is_given_up_aloud_and_the_next_run_makes_another() {
 }
 
 #[test]
-fn each_time_is_met_once_however_late_and_by_however_many_it_is_looked_for() {
+fn each_time_is_met_once_however_late_and_by_however_many_runs() {
     let world = World::new("merge", 10);
     world.run().expect("a plan");
     world.parts();
@@ -85,7 +85,7 @@ fn a_plan_whose_parts_come_in_is_not_given_up_however_long_it_takes() {
 }
 
 #[test]
-fn a_table_that_is_no_longer_merged_gives_its_plan_up_and_is_read_as_it_says_now() {
+fn a_table_no_longer_merged_gives_up_its_plan_and_is_read_whole() {
     for look_first in [true, false] {
         let mut world = World::new("merge", 10);
         world.run().expect("a plan");
