@@ -50,14 +50,9 @@ fn kind_of(status: u16, code: Option<&str>) -> Kind {
         _ => {}
     }
     match status {
-        401 | 403 => Kind::Auth,
-        404 => Kind::NotFound,
-        408 => Kind::Timeout,
-        409 => Kind::Unavailable,
+        // The condition of a put: another run has put the object.
         412 => Kind::Conflict,
-        429 => Kind::RateLimited,
-        500..=599 => Kind::Unavailable,
-        _ => Kind::Internal,
+        _ => Kind::of_http_status(status, Kind::Internal),
     }
 }
 

@@ -83,6 +83,26 @@ impl Kind {
             | Kind::Internal => Retry::Permanent,
         }
     }
+
+    /// What an HTTP status means where the other side says no more than that. `refused` is what it means that a request was
+    /// not taken as it was: whose fault that is depends on who wrote it.
+    pub fn of_http_status(status: u16, refused: Kind) -> Kind {
+        match status {
+            // Not followed, so the configured address is not the API's.
+            300..400 => Kind::Config,
+            401 | 403 | 407 => Kind::Auth,
+            404 | 410 => Kind::NotFound,
+            408 | 504 => Kind::Timeout,
+            // Another request is at the same object, or it is too early: each of them passes. It is no conflict in our
+            // sense, which says that another run has done the work.
+            409 | 423 | 425 => Kind::Unavailable,
+            429 => Kind::RateLimited,
+            400..500 => refused,
+            501 | 505 => Kind::Unsupported,
+            500..600 => Kind::Unavailable,
+            _ => Kind::Internal,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
@@ -287,6 +307,31 @@ impl StdError for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_http_status_has_one_kind() {
+        for (status, expected) in [
+            (301, Kind::Config),
+            (400, Kind::InvalidData),
+            (401, Kind::Auth),
+            (403, Kind::Auth),
+            (404, Kind::NotFound),
+            (408, Kind::Timeout),
+            (409, Kind::Unavailable),
+            (412, Kind::InvalidData),
+            (422, Kind::InvalidData),
+            (423, Kind::Unavailable),
+            (429, Kind::RateLimited),
+            (500, Kind::Unavailable),
+            (501, Kind::Unsupported),
+            (503, Kind::Unavailable),
+            (504, Kind::Timeout),
+            (524, Kind::Unavailable),
+            (200, Kind::Internal),
+        ] {
+            assert_eq!(Kind::of_http_status(status, Kind::InvalidData), expected, "status {status}");
+        }
+    }
 
     #[test]
     fn an_error_says_what_on_what_and_why() {

@@ -18,15 +18,10 @@ struct Status {
 
 /// Accepts success; names the error of everything else by its HTTP status, with the server's own message.
 pub(crate) fn classify(attempt: &str, response: &Response) -> Result<()> {
-    let kind = match response.status {
-        200..=299 => return Ok(()),
-        401 | 403 => Kind::Auth,
-        404 => Kind::NotFound,
-        408 => Kind::Timeout,
-        429 => Kind::RateLimited,
-        500..=599 => Kind::Unavailable,
-        _ => Kind::Config,
-    };
+    if response.is_success() {
+        return Ok(());
+    }
+    let kind = Kind::of_http_status(response.status, Kind::Config);
     let message = response.json::<Envelope>().ok().and_then(|envelope| envelope.status.user_message);
     Err(Error::new(kind, attempt).with("status", response.status).with("message", message.as_deref().unwrap_or("none")))
 }

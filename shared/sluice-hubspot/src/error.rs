@@ -97,6 +97,7 @@ mod tests {
             (401, r#"{"category": "INVALID_AUTHENTICATION"}"#, Some((Kind::Auth, Permanent, None))),
             (403, r#"{"category": "MISSING_SCOPES"}"#, Some((Kind::Auth, Permanent, None))),
             (404, "", Some((Kind::NotFound, Permanent, None))),
+            (409, "", Some((Kind::Unavailable, Transient, None))),
             (423, "", Some((Kind::Unavailable, Transient, seconds(2)))),
             (429, r#"{"policyName": "DAILY"}"#, Some((Kind::RateLimited, Permanent, None))),
             (429, r#"{"policyName": "TEN_SECONDLY_ROLLING"}"#, Some((Kind::RateLimited, Transient, seconds(10)))),

@@ -145,16 +145,9 @@ fn by_sqlstate(sqlstate: &str) -> Option<(Kind, Retry)> {
 
 fn by_status(status: u16) -> (Kind, Retry) {
     let kind = match status {
-        401 | 403 => Kind::Auth,
-        404 => Kind::NotFound,
-        408 | 504 => Kind::Timeout,
-        429 => Kind::RateLimited,
         // The other side's TLS certificate.
         522 => Kind::Config,
-        500..600 => Kind::Unavailable,
-        // A redirect, and none is followed: the configured address is not the API's.
-        300..=399 => Kind::Config,
-        _ => Kind::Internal,
+        _ => Kind::of_http_status(status, Kind::Internal),
     };
     (kind, kind.default_retry())
 }

@@ -124,16 +124,10 @@ fn kind_of(status: u16, code: &str) -> (Kind, Retry) {
         _ if code.starts_with("ERR_CHANNEL_") => (Kind::Unavailable, Transient),
         _ if code.contains("DOES_NOT_EXIST") => (Kind::NotFound, Permanent),
         "391902" | "391903" => (Kind::Internal, Permanent),
+        // Another client has opened the channel since.
+        _ if status == 409 => (Kind::Conflict, Permanent),
         _ => {
-            let kind = match status {
-                401 | 403 => Kind::Auth,
-                404 => Kind::NotFound,
-                408 | 504 => Kind::Timeout,
-                409 => Kind::Conflict,
-                429 => Kind::RateLimited,
-                500.. => Kind::Unavailable,
-                _ => Kind::Internal,
-            };
+            let kind = Kind::of_http_status(status, Kind::Internal);
             (kind, kind.default_retry())
         }
     }
@@ -269,6 +263,7 @@ mod tests {
             (401, "", (Kind::Auth, Permanent)),
             (403, "", (Kind::Auth, Permanent)),
             (408, "", (Kind::Timeout, Transient)),
+            (409, "", (Kind::Conflict, Permanent)),
             (429, "", (Kind::RateLimited, Transient)),
             (503, "", (Kind::Unavailable, Transient)),
             (400, "UNHEARD_OF", (Kind::Internal, Permanent)),
