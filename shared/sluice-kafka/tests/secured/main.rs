@@ -57,8 +57,11 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
     }
 }
 
-async fn refusal(config: &KafkaConfig, credentials: &Credentials) -> Kind {
-    Producer::connect_with(config, credentials, IMPATIENCE).await.err().expect("a refusal").kind()
+/// A broker that is merely slow refuses nothing: the reason has to be there.
+async fn refusal(config: &KafkaConfig, credentials: &Credentials, reason: &str) -> Kind {
+    let error = Producer::connect_with(config, credentials, IMPATIENCE).await.err().expect("a refusal");
+    assert!(error.chain().contains(reason), "{} does not say: {reason}", error.chain());
+    error.kind()
 }
 
 /// The Kafka secret, which is rotated when it was refused.
@@ -116,17 +119,17 @@ async fn records_travel_encrypted_to_a_server_that_proves_who_it_is() {
     let front = Front::start(&broker(), Login::None).await;
     let config = config(&front, SecurityProtocol::Ssl, Mechanism::default());
     produces("ssl", &config, &credentials(PASSWORD, &front)).await;
-    let refused = async |config: &KafkaConfig, credentials: &Credentials| {
-        assert_eq!(refusal(config, credentials).await, Kind::Unavailable);
+    let refused = async |config: &KafkaConfig, credentials: &Credentials, reason: &str| {
+        assert_eq!(refusal(config, credentials, reason).await, Kind::Unavailable);
     };
     // No public authority has signed this certificate.
-    refused(&config, &Credentials::default()).await;
+    refused(&config, &Credentials::default(), "UnknownIssuer").await;
     let other = Front::start(&broker(), Login::None).await;
     // Another authority.
-    refused(&config, &credentials(PASSWORD, &other)).await;
+    refused(&config, &credentials(PASSWORD, &other), "invalid peer certificate").await;
     let plain = KafkaConfig { protocol: SecurityProtocol::Plaintext, ..config };
     // The front takes nothing in clear.
-    refused(&plain, &Credentials::default()).await;
+    refused(&plain, &Credentials::default(), "early eof").await;
 }
 
 #[tokio::test]
@@ -134,9 +137,12 @@ async fn a_user_proves_itself_with_plain() {
     let front = Front::start(&broker(), Login::Plain { user: USER, password: PASSWORD }).await;
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::Plain);
     produces("plain", &config, &credentials(PASSWORD, &front)).await;
-    assert_eq!(refusal(&config, &credentials("wrong", &front)).await, Kind::Auth);
+    assert_eq!(refusal(&config, &credentials("wrong", &front), "SaslAuthenticationFailed").await, Kind::Auth);
     let anonymous = KafkaConfig { protocol: SecurityProtocol::Ssl, ..config.clone() };
-    assert_eq!(refusal(&anonymous, &credentials(PASSWORD, &front)).await, Kind::Unavailable);
+    assert_eq!(
+        refusal(&anonymous, &credentials(PASSWORD, &front), "without sending TLS close_notify").await,
+        Kind::Unavailable
+    );
     let nameless = Credentials { username: None, ..credentials(PASSWORD, &front) };
     let error = Producer::connect_with(&config, &nameless, IMPATIENCE).await.err().expect("an error");
     assert_eq!(error.kind(), Kind::Config);
@@ -152,14 +158,14 @@ async fn a_user_and_the_server_prove_themselves_with_scram() {
         let front = Front::start(&broker(), login).await;
         let config = config(&front, SecurityProtocol::SaslSsl, mechanism);
         produces(topic, &config, &credentials(PASSWORD, &front)).await;
-        assert_eq!(refusal(&config, &credentials("wrong", &front)).await, Kind::Auth);
+        assert_eq!(refusal(&config, &credentials("wrong", &front), "SaslAuthenticationFailed").await, Kind::Auth);
         let other = if mechanism == Mechanism::ScramSha256 { Mechanism::ScramSha512 } else { Mechanism::ScramSha256 };
         let other = KafkaConfig { mechanism: other, ..config };
-        assert_eq!(refusal(&other, &credentials(PASSWORD, &front)).await, Kind::Config);
+        assert_eq!(refusal(&other, &credentials(PASSWORD, &front), "UnsupportedSaslMechanism").await, Kind::Config);
     }
     // A server that lets everybody in, to hear what they say, does not know the password and cannot sign.
     let login = Login::Scram { digest: scram::Digest::Sha512, user: USER, password: PASSWORD, honest: false };
     let front = Front::start(&broker(), login).await;
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::ScramSha512);
-    assert_eq!(refusal(&config, &credentials(PASSWORD, &front)).await, Kind::Auth);
+    assert_eq!(refusal(&config, &credentials(PASSWORD, &front), "mutual authentication").await, Kind::Auth);
 }

@@ -168,22 +168,39 @@ fn a_replayed_delivery_loads_nothing_and_announces_again_with_the_same_id() {
     assert_eq!(ids, ["A.B.C#1", "A.B.C#1"]);
 }
 
+/// Fails each call of each port in turn, before and after it acts, alone and with the first call of the bus.
+fn with_each_fault(loader: &str, refusal: Option<(Kind, bool)>, check: impl Fn(&MemoryStore, &OneTable, &MemoryBus)) {
+    for (port, name) in ["store", "warehouse", "bus"].into_iter().enumerate() {
+        for (after_acting, bus_too) in [(false, false), (false, true), (true, false), (true, true)] {
+            let fails_at = |call| {
+                let fault = |at| match at {
+                    _ if at == port => Faults::at(call, after_acting),
+                    2 if bus_too => Faults::at(0, after_acting),
+                    _ => Faults::none(),
+                };
+                let store = MemoryStore { faults: fault(0), ..store(loader) };
+                let warehouse = OneTable { faults: fault(1), refusal, ..OneTable::default() };
+                let bus = MemoryBus { faults: fault(2), ..MemoryBus::default() };
+                check(&store, &warehouse, &bus);
+                [&store.faults, &warehouse.faults, &bus.faults][port].calls() > call
+            };
+            let struck = (0..50).take_while(|call| fails_at(*call)).count();
+            assert!((1..50).contains(&struck), "{loader}: {struck} faults of the {name} struck");
+        }
+    }
+}
+
 #[test]
 fn whichever_call_fails_the_next_deliveries_load_once_and_announce() {
     for loader in ["copy", "snowpipe"] {
-        for after_acting in [false, true] {
-            for call in 0..10 {
-                let store = store(loader);
-                let warehouse = OneTable { faults: Faults::at(call, after_acting), ..OneTable::default() };
-                let bus = MemoryBus { faults: Faults::at(call / 4, after_acting), ..MemoryBus::default() };
-                // The first deliveries may fail; the queue delivers again until one succeeds.
-                let done = (0..6).any(|_| matches!(deliver(&store, &warehouse, &bus), Ok(Loaded::Done { .. })));
-                assert!(done, "{loader}: never done, call {call}");
-                assert_eq!(warehouse.rows.get(), 5, "{loader}: call {call}, after acting: {after_acting}");
-                assert_eq!(*warehouse.ledger.borrow(), Some(LedgerState::Loaded { rows: 5 }));
-                assert!(!bus.announced.borrow().is_empty(), "{loader}: never announced, call {call}");
-            }
-        }
+        with_each_fault(loader, None, |store, warehouse, bus| {
+            // The first deliveries may fail; the queue delivers again until one succeeds.
+            let done = (0..6).any(|_| matches!(deliver(store, warehouse, bus), Ok(Loaded::Done { .. })));
+            assert!(done, "{loader}: never done");
+            assert_eq!(warehouse.rows.get(), 5, "{loader}");
+            assert_eq!(*warehouse.ledger.borrow(), Some(LedgerState::Loaded { rows: 5 }));
+            assert!(!bus.announced.borrow().is_empty(), "{loader}: never announced");
+        });
     }
 }
 
@@ -286,22 +303,16 @@ fn whatever_nobody_called_final_is_delivered_again_and_loads_then() {
 
 #[test]
 fn a_hopeless_commit_is_announced_before_it_is_recorded_at_any_fault() {
-    for after_acting in [false, true] {
-        for call in 0..6 {
-            let store = store("copy");
-            let faults = Faults::at(call, after_acting);
-            let warehouse = OneTable { refusal: Some((Kind::InvalidData, true)), faults, ..OneTable::default() };
-            let bus = MemoryBus { faults: Faults::at(call / 3, after_acting), ..MemoryBus::default() };
-            let done = (0..6).any(|_| {
-                let ended = deliver(&store, &warehouse, &bus);
-                if warehouse.ledger.borrow().is_some() {
-                    assert!(!bus.announced.borrow().is_empty(), "recorded and not announced, call {call}");
-                }
-                matches!(ended, Ok(Loaded::Failed { .. }))
-            });
-            assert!(done, "never done, call {call}, after acting: {after_acting}");
-        }
-    }
+    with_each_fault("copy", Some((Kind::InvalidData, true)), |store, warehouse, bus| {
+        let done = (0..6).any(|_| {
+            let ended = deliver(store, warehouse, bus);
+            if warehouse.ledger.borrow().is_some() {
+                assert!(!bus.announced.borrow().is_empty(), "recorded and not announced");
+            }
+            matches!(ended, Ok(Loaded::Failed { .. }))
+        });
+        assert!(done, "never done");
+    });
 }
 
 #[test]
