@@ -9,7 +9,6 @@ use parquet::{
         arrow_writer::{ArrowRowGroupWriterFactory, ArrowWriterOptions},
     },
     basic::{Compression, ZstdLevel},
-    errors::ParquetError,
     file::{
         properties::{EnabledStatistics, WriterProperties},
         writer::SerializedFileWriter,
@@ -20,6 +19,7 @@ use sluice_core::{DataFile, Error, Result, port::Stored};
 
 use crate::{
     dictionary::{SAMPLE_BYTES, SAMPLE_ROWS, columns_with_dictionary},
+    error::failed,
     row_group::{NUMBERS_BYTES, ROW_GROUP_ROWS, RowGroup},
 };
 
@@ -199,10 +199,6 @@ fn properties(schema: &SchemaRef, with_dictionary: &[bool]) -> Result<WriterProp
             properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), *with_dictionary);
     }
     Ok(properties.build())
-}
-
-pub(crate) fn failed(error: ParquetError) -> Error {
-    Error::internal("cannot encode Parquet").because(error)
 }
 
 #[cfg(test)]

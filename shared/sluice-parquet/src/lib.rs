@@ -9,6 +9,7 @@ mod check;
 mod columns;
 mod dictionary;
 mod encoder;
+mod error;
 mod hybrid;
 mod interner;
 mod layout;

@@ -9,7 +9,7 @@ use parquet::{
 use sluice_core::{Error, Result};
 
 use crate::{
-    encoder::failed,
+    error::failed,
     text_chunk::{ClosedChunk, TextChunk},
 };
 

@@ -26,7 +26,7 @@ use parquet::{
 use sluice_core::{Error, Result};
 use zstd::bulk::Compressor;
 
-use crate::{encoder::failed, hybrid, interner::Interner};
+use crate::{error::failed, hybrid, interner::Interner};
 
 /// Rows of a page.
 const PAGE_ROWS: usize = 32 * 1024;
