@@ -7,12 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use sluice_core::{ColumnType, Error, Kind, Result, Schema, drift::Observed};
-
-use crate::row::{MERGED_IDS, property_of};
+use sluice_core::{Column, ColumnType, Error, Kind, Result, Schema, drift::Observed};
 
 /// Names of unmapped properties that a commit's facts hold; the count is always whole.
 const NAMED: usize = 100;
+
+/// The property in which a contact lists the records that merges made part of it.
+pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
+
+/// The property in which a contact lists its further e-mails. That of a record that a merge made part of it is one.
+const ADDITIONAL_EMAILS: &str = "hs_additional_emails";
 
 /// One property of contacts.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +37,16 @@ pub struct Account {
     /// HubSpot's own clock, in microseconds: what is measured against HubSpot's times is not measured with another.
     pub(crate) now: Option<i64>,
     pub(crate) requests_left_today: Option<u64>,
+}
+
+/// The property that a column takes its values from; `None` for what every record has.
+pub(crate) fn property_of(column: &Column) -> Option<&str> {
+    match column.source() {
+        "id" | "archived" => None,
+        "merged_ids" => Some(MERGED_IDS),
+        "additional_emails" => Some(ADDITIONAL_EMAILS),
+        other => Some(other),
+    }
 }
 
 impl Account {

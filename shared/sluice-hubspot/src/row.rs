@@ -8,16 +8,13 @@ use chrono::{DateTime, NaiveDate};
 use serde_json::{Map, Value};
 use sluice_core::{Cell, Column, ColumnType, Schema, number};
 
-use crate::client::Record;
+use crate::{
+    client::Record,
+    properties::{MERGED_IDS, property_of},
+};
 
 /// The property that orders the changes of a contact.
 pub(crate) const MODIFIED: &str = "lastmodifieddate";
-
-/// The property in which a contact lists the records that merges made part of it.
-pub(crate) const MERGED_IDS: &str = "hs_merged_object_ids";
-
-/// The property in which a contact lists its further e-mails. That of a record that a merge made part of it is one.
-const ADDITIONAL_EMAILS: &str = "hs_additional_emails";
 
 /// One contact, its values in the order of the table's columns.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,16 +65,6 @@ impl Row {
     /// Whether this version of a contact replaces another one. A tombstone wins a draw.
     pub(crate) fn supersedes(&self, other: &Row) -> bool {
         (self.modified, self.archived) > (other.modified, other.archived)
-    }
-}
-
-/// The property that a column takes its values from; `None` for what every record has.
-pub(crate) fn property_of(column: &Column) -> Option<&str> {
-    match column.source() {
-        "id" | "archived" => None,
-        "merged_ids" => Some(MERGED_IDS),
-        "additional_emails" => Some(ADDITIONAL_EMAILS),
-        other => Some(other),
     }
 }
 
