@@ -8,13 +8,14 @@ use sluice_core::{
     InChain, Result,
     port::{Later, SystemClock},
 };
+use sluice_dbt::{DbtCloud, DbtProject};
 use sluice_lambda::{Invocation, Message as Received, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
 use tracing::info;
 
 use crate::{
     Config,
-    config::Warehouse,
+    config::{Runner, Warehouse},
     event::{self, Event},
     jobs::Dbt,
 };
@@ -70,10 +71,20 @@ impl Deps {
         })
     }
 
+    fn jobs(&self) -> Dbt<'_> {
+        let Config { runner, policy, .. } = &self.config;
+        match runner {
+            Runner::Cloud(config) => Dbt::Cloud(DbtCloud::new(&self.http, &self.secrets, config)),
+            Runner::Snowflake(config) => {
+                Dbt::Snowflake(DbtProject::new(self.warehouse.statements(), &self.store, config, policy.limit))
+            }
+        }
+    }
+
     async fn dispatch(&self, message: &Message, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let left = invocation.time_left(RESERVE);
         let ledger = self.warehouse.ledger(&self.config.sources, &invocation.run_id, left);
-        let jobs = Dbt::of(self);
+        let jobs = self.jobs();
         let dispatch = Dispatch {
             store: &self.store,
             ledger: &ledger,

@@ -5,27 +5,12 @@ use sluice_core::Result;
 use sluice_dbt::{DbtCloud, DbtProject};
 use sluice_pipeline::dispatch::{JobRun, Jobs};
 
-use crate::{
-    Deps,
-    config::{Runner, Statements},
-};
+use crate::config::Statements;
 
 /// One invocation's way to dbt.
 pub enum Dbt<'a> {
     Cloud(DbtCloud<'a, CachedSecrets>),
     Snowflake(DbtProject<'a, Statements, S3Lake>),
-}
-
-impl<'a> Dbt<'a> {
-    pub fn of(deps: &'a Deps) -> Self {
-        match &deps.config.runner {
-            Runner::Cloud(config) => Dbt::Cloud(DbtCloud::new(&deps.http, &deps.secrets, config)),
-            Runner::Snowflake(config) => {
-                let limit = deps.config.policy.limit;
-                Dbt::Snowflake(DbtProject::new(deps.warehouse.statements(), &deps.store, config, limit))
-            }
-        }
-    }
 }
 
 impl Jobs for Dbt<'_> {
