@@ -19,7 +19,7 @@ use crate::{
     error::classify,
     frames::Block,
     lengths::Lengths,
-    read::{BatchSink, Unfit, UnfitRow},
+    sink::{BatchSink, Unfit, UnfitRow},
     type_map::Field,
 };
 

@@ -25,8 +25,9 @@ use crate::{
     config::PostgresConfig,
     copy,
     error::classify,
-    position::{Found, Position, Scope},
-    read::{BatchSink, Options, Reading, SourceTable},
+    position::{Found, Position, Range, Scope},
+    reading::{Options, Reading, SourceTable},
+    sink::BatchSink,
     sql,
 };
 
@@ -35,14 +36,6 @@ const MOST_PARTS: u32 = 1_000;
 
 /// So many rows are looked at for each part: its length is then right to a few percent.
 const SAMPLE_PER_PART: f64 = 10_000.0;
-
-/// The rows of one part, within the scope of the read: cursor values above one and up to another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Range {
-    /// `None`: from the beginning, and the rows that have no value.
-    pub above: Option<i64>,
-    pub to: i64,
-}
 
 /// A part's share as the plan keeps it.
 #[derive(Debug, Serialize, Deserialize)]

@@ -9,10 +9,10 @@ use sluice_core::{Error, Result};
 use tokio_postgres::error::SqlState;
 
 use crate::{
-    divide::Range,
     error::classify,
-    read::{Reading, SourceTable},
-    sql,
+    position::Range,
+    reading::{Reading, SourceTable},
+    sql::{self, Untranslatable},
     type_map::Wire,
 };
 
@@ -20,13 +20,6 @@ pub(crate) const RULE: &str = "has a character without a form in UTF-8";
 
 /// A read with more such rows is one of a database that has to be mended.
 const MOST_ROWS: usize = 1_000;
-
-/// The rows of one cursor value, with the fields that cannot be converted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untranslatable {
-    pub cursor: i64,
-    pub fields: Vec<usize>,
-}
 
 /// The rows of the read that the server cannot send as UTF-8. Within the transaction, which goes on.
 pub(crate) async fn untranslatable(

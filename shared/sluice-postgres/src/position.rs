@@ -168,6 +168,14 @@ pub struct Mark {
     pub next_xid: u64,
 }
 
+/// The rows of one part, within the scope of the read: cursor values above one and up to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Range {
+    /// `None`: from the beginning, and the rows that have no value.
+    pub above: Option<i64>,
+    pub to: i64,
+}
+
 /// Which rows a read must fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Scope {

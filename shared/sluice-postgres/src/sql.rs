@@ -5,7 +5,11 @@ mod condition;
 mod reads;
 
 pub(crate) use condition::{CursorColumn, Rows};
-pub(crate) use reads::{boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, seen, writer};
+pub(crate) use reads::{
+    Untranslatable, boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, seen, writer,
+};
+
+use crate::identifier::identifier;
 
 /// Which cluster: transaction numbers of another one mean nothing.
 pub(crate) const SYSTEM: &str = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()";
@@ -93,11 +97,6 @@ pub(crate) fn begin(statement_timeout_ms: u128, lock_timeout_ms: u128, idle_time
 pub(crate) fn describe<'a>(schema: &str, table: &str, columns: impl Iterator<Item = &'a str>) -> String {
     let columns: Vec<String> = columns.map(identifier).collect();
     format!("SELECT {} FROM {}.{}", columns.join(", "), identifier(schema), identifier(table))
-}
-
-/// A quoted identifier. PostgreSQL takes any character but NUL, which cannot reach it in a message.
-pub(crate) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

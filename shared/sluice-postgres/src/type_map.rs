@@ -3,7 +3,7 @@
 use sluice_core::{Column, ColumnType, Error, Kind, Result};
 use tokio_postgres::types::{Kind as TypeKind, Type};
 
-use crate::sql::identifier;
+use crate::identifier::identifier;
 
 /// How a value travels in binary `COPY`, and what it becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,9 +1,8 @@
 //! Which rows a read is about: what came since a position, from a value on, within a range.
 
-use super::identifier;
 use crate::{
-    divide::Range,
-    position::{Scope, Since, Transactions},
+    identifier::identifier,
+    position::{Range, Scope, Since, Transactions},
 };
 
 /// Which rows a `COPY` sends.

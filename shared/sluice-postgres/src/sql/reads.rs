@@ -1,16 +1,19 @@
 //! The statements that look at the table's rows.
 
-use super::{
-    condition::{CursorColumn, Rows, condition, condition_within},
-    identifier,
-};
+use super::condition::{CursorColumn, Rows, condition, condition_within};
 use crate::{
-    divide::Range,
-    encoding::Untranslatable,
+    identifier::identifier,
     lengths::Lengths,
-    position::{Scope, Since, Transactions},
+    position::{Range, Scope, Since, Transactions},
     type_map::Field,
 };
+
+/// The rows of one cursor value, with the fields that cannot be converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Untranslatable {
+    pub cursor: i64,
+    pub fields: Vec<usize>,
+}
 
 /// The read itself. No order: the first read follows the table, later ones the index on the cursor column. With
 /// `lengths`, a row that is too long comes without its long values, and with the lengths of all in a last column; see

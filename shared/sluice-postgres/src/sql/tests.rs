@@ -5,8 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    divide::Range,
-    position::{Scope, Since, Transactions, Why},
+    position::{Range, Scope, Since, Transactions, Why},
     type_map::Field,
 };
 
