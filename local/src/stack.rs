@@ -18,10 +18,7 @@ use sluice_core::{LakeId, Secret, Sources, port::Statements};
 use sluice_snowflake::{Account, SnowflakeConfig, SqlApi, sql::ddl};
 use standin_dbt_cloud::FileTurn;
 use standin_snowflake::Standin;
-use standin_vendors::{
-    hubspot::{self, HubSpotConfig, HubSpotState},
-    open_exchange_rates::{self, RatesState},
-};
+use standin_vendors::{hubspot, open_exchange_rates};
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
@@ -42,7 +39,7 @@ use crate::{
     progress::Progress,
     shop::{self, Shop},
     topics::Topics,
-    world::World,
+    world::{HUBSPOT_TOKEN, OXR_APP_ID, World},
 };
 
 const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
@@ -51,8 +48,6 @@ const SNOWFLAKE_USER: &str = "SLUICE_LOADER";
 const SNOWFLAKE_ROLE: &str = "SLUICE_LOADER";
 /// The role that makes what must exist.
 const FOUNDING_ROLE: &str = "SYSADMIN";
-pub const HUBSPOT_TOKEN: &str = "pat-local";
-pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
 const DBT_TOKEN: &str = "dbt-local";
 
 /// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
@@ -85,12 +80,6 @@ pub struct Stack {
     broker: Arc<Broker>,
     tasks: JoinSet<Result<()>>,
     stop: watch::Sender<bool>,
-}
-
-/// What the stand-ins of the vendors serve.
-pub struct Vendors {
-    pub hubspot: HubSpotState,
-    pub rates: RatesState,
 }
 
 impl Stack {
@@ -370,9 +359,4 @@ impl FileTurn for Turn {
     fn take_back(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.0.take_back())
     }
-}
-
-/// HubSpot as the demo needs it: no index lag, and its rate limit.
-pub fn hubspot() -> HubSpotState {
-    HubSpotState::new(HubSpotConfig::new(HUBSPOT_TOKEN))
 }

@@ -9,13 +9,13 @@ use sluice_testkit::{
     formats,
     generate::{Dataset, RateTable, Scale, generate},
 };
-use standin_vendors::open_exchange_rates::{RatesConfig, RatesState};
+use standin_vendors::{
+    hubspot::{HubSpotConfig, HubSpotState},
+    open_exchange_rates::{RatesConfig, RatesState},
+};
 use tokio::process::Command;
 
-use crate::{
-    machine::{processes, state::Folders},
-    stack::{self, OXR_APP_ID, Vendors},
-};
+use crate::machine::{processes, state::Folders};
 
 /// All generated data comes from this seed.
 const SEED: u64 = 20_261_030;
@@ -32,6 +32,15 @@ const LOOK_BACK: Days = Days::new(7);
 const MOST_DAYS: i64 = 36_525;
 
 const NO_RATES: &str = "rates.csv has no line; without the file the demo takes the rates of the European Central Bank";
+
+pub const HUBSPOT_TOKEN: &str = "pat-local";
+pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
+
+/// What the stand-ins of the vendors serve.
+pub struct Vendors {
+    pub hubspot: HubSpotState,
+    pub rates: RatesState,
+}
 
 /// What to run the demo on.
 #[derive(Debug, Clone)]
@@ -100,7 +109,8 @@ impl World {
     }
 
     pub fn vendors(&self) -> Vendors {
-        let hubspot = stack::hubspot();
+        // No index lag, and its rate limit.
+        let hubspot = HubSpotState::new(HubSpotConfig::new(HUBSPOT_TOKEN));
         hubspot.load(self.data.contacts.clone());
         let config =
             RatesConfig { app_id: OXR_APP_ID.into(), rates: self.data.rates.clone(), today: self.today, quota: None };
