@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use duckdb::{Connection, OptionalExt, Result, params};
 
-use crate::statements::Name;
+use crate::names::Name;
 
 /// The kinds of entries.
 #[derive(Debug, Clone, Copy)]

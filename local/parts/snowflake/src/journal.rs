@@ -9,7 +9,22 @@ use std::{
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::streaming::Record;
+use crate::names::Name;
+
+/// What is durable of a channel. The counters never fall, not even when the channel is opened again.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) table: Name,
+    pub(crate) pipe: String,
+    pub(crate) channel: String,
+    pub(crate) created_on_ms: i64,
+    pub(crate) committed: Option<String>,
+    pub(crate) rows_parsed: u64,
+    pub(crate) rows_inserted: u64,
+    pub(crate) rows_error_count: u64,
+    pub(crate) last_error_message: Option<String>,
+    pub(crate) last_error_offset_upper_bound: Option<String>,
+}
 
 /// Rows of one channel and how the channel stands with them.
 #[derive(Serialize, Deserialize)]

@@ -13,7 +13,7 @@ use aws_sdk_s3::{
 };
 use tokio::runtime::Handle;
 
-use crate::statements::Failure;
+use crate::failure::Failure;
 
 /// How many objects are fetched at the same time.
 pub(crate) const AT_ONCE: usize = 8;

@@ -8,12 +8,14 @@
 
 mod actor;
 mod catalogue;
+mod failure;
 mod faults;
 mod http;
 mod journal;
 mod jwt;
 mod lake;
 mod locks;
+mod names;
 mod snowpipe;
 mod statements;
 mod streaming;

@@ -12,10 +12,7 @@ use std::{
 
 use uuid::Uuid;
 
-use crate::{
-    lock,
-    statements::{Failure, Name},
-};
+use crate::{failure::Failure, lock, names::Name};
 
 /// One more than so many waiters of one lock is turned away.
 const MOST_WAITERS: usize = 20;

@@ -15,9 +15,11 @@ use serde::Serialize;
 
 use crate::{
     catalogue::{self, Kind},
+    failure::Failure,
     lake::Lake,
     lock,
-    statements::{CopyInto, Failure, Name, Tables},
+    names::Name,
+    statements::{CopyInto, Tables},
 };
 
 /// How far back a report goes.

@@ -14,14 +14,13 @@ use std::{
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use duckdb::Connection;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     actor::File,
     catalogue::{self, Column, Kind},
-    journal::{self, Entry, Journal},
+    journal::{self, Entry, Journal, Record},
     lock,
-    statements::Name,
+    names::Name,
 };
 
 /// What the default pipe of a table is called after the table.
@@ -32,21 +31,6 @@ pub(crate) type Refusal = (u16, &'static str);
 
 /// A channel's name and that of its pipe.
 pub(crate) type ChannelName = (String, String);
-
-/// What is durable of a channel. The counters never fall, not even when the channel is opened again.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub(crate) struct Record {
-    pub(crate) table: Name,
-    pub(crate) pipe: String,
-    pub(crate) channel: String,
-    pub(crate) created_on_ms: i64,
-    pub(crate) committed: Option<String>,
-    pub(crate) rows_parsed: u64,
-    pub(crate) rows_inserted: u64,
-    pub(crate) rows_error_count: u64,
-    pub(crate) last_error_message: Option<String>,
-    pub(crate) last_error_offset_upper_bound: Option<String>,
-}
 
 /// A channel's record and whether it still takes rows.
 pub(crate) struct Status {

@@ -16,7 +16,7 @@ use axum::{
 use chrono::Utc;
 use serde_json::json;
 
-use crate::{Standin, faults, lock, statements::Failure};
+use crate::{Standin, failure::Failure, faults, lock};
 pub(crate) use statements::Statements;
 
 /// The limit on a request as it travels.

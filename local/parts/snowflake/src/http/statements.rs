@@ -25,8 +25,10 @@ use uuid::Uuid;
 
 use super::{Problem, bearer, key_pair};
 use crate::{
-    Standin, faults, lock,
-    statements::{Failure, ResultColumn, ResultSet, Session},
+    Standin,
+    failure::Failure,
+    faults, lock,
+    statements::{ResultColumn, ResultSet, Session},
 };
 
 /// The longest text of a statement.

@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::{Problem, bearer, key_pair, scoped};
 use crate::{
     Standin,
-    statements::{Failure, Name},
+    failure::Failure,
+    names::Name,
     streaming::{Refusal, Status},
 };
 

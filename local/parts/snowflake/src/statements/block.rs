@@ -5,10 +5,13 @@
 use std::collections::HashMap;
 
 use super::{
-    CopyInto, Failure, ResultSet, Session, ddl,
+    CopyInto, ResultSet, Session,
+    column_type::column_type,
+    ddl,
     tokens::{Cursor, Token, tokens},
     translate,
 };
+use crate::failure::Failure;
 
 /// What a scripting block answers its value under.
 const RESULT_COLUMN: &str = "anonymous block";
@@ -117,7 +120,7 @@ fn step(statement: &[Token]) -> Result<Step<'_>, Failure> {
     }
     if cursor.eat("LET") {
         let variable = cursor.identifier()?;
-        ddl::column_type(&mut cursor)?;
+        column_type(&mut cursor)?;
         cursor.expect(":=")?;
         return Ok(Step::Let { variable, value: cursor.rest() });
     }

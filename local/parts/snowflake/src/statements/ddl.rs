@@ -1,13 +1,17 @@
 //! `CREATE ... IF NOT EXISTS`: tables become DuckDB tables, everything else an entry of the catalogue.
 
 use super::{
-    CopyInto, Failure, Name, ResultSet, Session, identifier,
+    ResultSet, Session,
+    column_type::column_type,
+    copy::{CopyInto, DEFAULT_NULL},
     tokens::{Cursor, Token, name},
     translate,
 };
 use crate::{
     catalogue::{self, Kind},
+    failure::Failure,
     locks::Access,
+    names::{Name, identifier},
 };
 
 /// Everything that follows `CREATE`.
@@ -121,14 +125,6 @@ fn format_options(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
     Ok(serde_json::Value::from(nulls).to_string())
 }
 
-/// The text that a format without NULL_IF takes for NULL.
-const DEFAULT_NULL: &str = r"\N";
-
-/// The texts that a format takes for NULL. One of an earlier version of the stand-in has kept no list.
-pub(super) fn null_if(format: &str) -> Vec<String> {
-    serde_json::from_str(format).unwrap_or_else(|_| vec![DEFAULT_NULL.to_owned()])
-}
-
 /// Everything that follows `ALTER TABLE`: a new column, or more digits of a number. What Snowflake refuses is refused.
 pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let table = in_schema(session, &mut cursor)?;
@@ -172,14 +168,6 @@ fn only_wider(held: &str, wanted: &str) -> bool {
         (Some((held, decimals)), Some((wanted, wanted_decimals))) => decimals == wanted_decimals && held <= wanted,
         _ => false,
     }
-}
-
-/// The copy in the text of a pipe.
-pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<CopyInto, Failure> {
-    cursor.expect("CREATE PIPE IF NOT EXISTS")?;
-    cursor.name()?;
-    cursor.expect("AS")?;
-    CopyInto::parse(*cursor)
 }
 
 /// `TEMPORARY TABLE`, after `CREATE OR REPLACE`: it belongs to the session.
@@ -244,35 +232,6 @@ fn column_name(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
         return Err(Failure::new("001001", "22000", "a column's name is longer than 255 characters"));
     }
     Ok(name)
-}
-
-/// A type of ours in DuckDB. Whole numbers are BIGINT: 64 bits hold every number that the platform writes.
-pub(super) fn column_type(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
-    let word = cursor.identifier()?;
-    let mut arguments = Vec::new();
-    if cursor.eat("(") {
-        loop {
-            match cursor.next() {
-                Some(Token::Number(number)) => arguments.push(number.as_str()),
-                _ => return Err(cursor.unexpected("a type's argument")),
-            }
-            if !cursor.eat(",") {
-                cursor.expect(")")?;
-                break;
-            }
-        }
-    }
-    Ok(match (word.as_str(), &arguments[..]) {
-        ("NUMBER", ["19" | "20" | "10", "0"]) | ("INTEGER", []) => "BIGINT".to_owned(),
-        ("NUMBER", [precision, scale]) => format!("DECIMAL({precision},{scale})"),
-        ("VARCHAR", []) => "VARCHAR".to_owned(),
-        ("TIMESTAMP_NTZ", ["6"]) => "TIMESTAMP".to_owned(),
-        ("DATE", []) => "DATE".to_owned(),
-        ("BOOLEAN", []) => "BOOLEAN".to_owned(),
-        (word, arguments) => {
-            return Err(Failure::unsupported(format!("the type {word}({})", arguments.join(","))));
-        }
-    })
 }
 
 fn answer(kind: &str, name: &str, created: bool) -> Result<ResultSet, Failure> {

@@ -4,6 +4,7 @@
 //! statement is met by a decision and not by a guess.
 
 mod block;
+mod column_type;
 mod copy;
 mod ddl;
 mod result;
@@ -11,74 +12,23 @@ mod session;
 mod tokens;
 mod translate;
 
-use std::{borrow::Cow, collections::HashSet, sync::atomic::AtomicBool};
+use std::{collections::HashSet, sync::atomic::AtomicBool};
 
 use duckdb::Connection;
 
 pub(crate) use copy::CopyInto;
 pub(crate) use result::{ResultColumn, ResultSet, query};
-pub(crate) use tokens::Name;
-pub(crate) use translate::{identifier, literal};
 
-use crate::{Shared, catalogue, faults::Fault, lock, locks::Access};
+use crate::{
+    Shared, catalogue,
+    failure::Failure,
+    faults::Fault,
+    lock,
+    locks::Access,
+    names::{Name, identifier},
+};
 use tokens::{Cursor, Token, tokens};
 use uuid::Uuid;
-
-/// A failed statement as the SQL API tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Failure {
-    pub(crate) code: Cow<'static, str>,
-    pub(crate) sql_state: &'static str,
-    pub(crate) message: String,
-}
-
-impl Failure {
-    pub(crate) fn new(
-        code: impl Into<Cow<'static, str>>,
-        sql_state: &'static str,
-        message: impl Into<String>,
-    ) -> Failure {
-        Failure { code: code.into(), sql_state, message: message.into() }
-    }
-
-    pub(crate) fn unsupported(what: impl std::fmt::Display) -> Failure {
-        Failure::new("000002", "0A000", format!("unsupported: {what}"))
-    }
-
-    pub(crate) fn syntax(what: impl std::fmt::Display) -> Failure {
-        Failure::new("001003", "42000", format!("SQL compilation error: {what}"))
-    }
-
-    pub(crate) fn internal(what: impl std::fmt::Display) -> Failure {
-        Failure::new("000603", "XX000", format!("internal execution error: {what}"))
-    }
-
-    pub(crate) fn missing(kind: &str, name: impl std::fmt::Display) -> Failure {
-        let sql_state = if kind == "Table" { "42S02" } else { "02000" };
-        Failure::new("002003", sql_state, format!("{kind} '{name}' does not exist or not authorized."))
-    }
-
-    pub(crate) fn cancelled() -> Failure {
-        Failure::new("000604", "57014", "SQL execution canceled")
-    }
-}
-
-impl From<duckdb::Error> for Failure {
-    /// The kind of a DuckDB error is only in its text.
-    fn from(error: duckdb::Error) -> Failure {
-        let text = error.to_string();
-        let kind = text.split_once(" Error:").map_or("", |(kind, _)| kind);
-        match kind {
-            "Parser" => Failure::unsupported(text),
-            "Catalog" => Failure::new("002003", "42S02", format!("object does not exist or not authorized: {text}")),
-            "Binder" => Failure::new("000904", "42000", format!("SQL compilation error: invalid identifier: {text}")),
-            "Conversion" | "Out of Range" => Failure::new("100038", "22018", text),
-            "Constraint" => Failure::new("100072", "22000", text),
-            "INTERRUPT" => Failure::cancelled(),
-            _ => Failure::internal(text),
-        }
-    }
-}
 
 /// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
 #[derive(Default, Clone)]

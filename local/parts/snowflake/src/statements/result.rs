@@ -7,7 +7,7 @@ use duckdb::{
 };
 use serde::Serialize;
 
-use super::Failure;
+use crate::failure::Failure;
 
 /// One entry of `rowType`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

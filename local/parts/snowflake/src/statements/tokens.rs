@@ -1,8 +1,6 @@
 //! Snowflake SQL as tokens, and a cursor that the recognisers read them with.
 
-use serde::{Deserialize, Serialize};
-
-use super::{Failure, identifier};
+use crate::{failure::Failure, names::Name};
 
 /// One token. Words are upper-cased as Snowflake stores bare names; what was quoted keeps its spelling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,37 +85,6 @@ fn quoted(text: &str, quote: char) -> Result<(String, usize), Failure> {
         }
     }
     Err(Failure::syntax("a quote is not closed"))
-}
-
-/// `DATABASE.SCHEMA.OBJECT`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) struct Name {
-    pub(crate) database: String,
-    pub(crate) schema: String,
-    pub(crate) object: String,
-}
-
-impl Name {
-    /// The DuckDB schema that stands for a database's schema.
-    pub(crate) fn duckdb_schema(&self) -> String {
-        format!("{}__{}", self.database, self.schema)
-    }
-
-    /// Schema and table as DuckDB's catalogue lists them.
-    pub(crate) fn listed(&self) -> (String, String) {
-        (self.duckdb_schema(), self.object.clone())
-    }
-
-    /// Schema and table as DuckDB's SQL names them.
-    pub(crate) fn duckdb(&self) -> String {
-        format!("{}.{}", identifier(&self.duckdb_schema()), identifier(&self.object))
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}.{}", self.database, self.schema, self.object)
-    }
 }
 
 /// A position in a statement's tokens.

@@ -4,8 +4,13 @@
 //! understand and Snowflake would not (or the other way round) slips through as a keyword.
 
 use super::{
-    Failure, Session, ddl,
+    Session,
+    column_type::column_type,
     tokens::{Cursor, Token, name, name_in},
+};
+use crate::{
+    failure::Failure,
+    names::{identifier, literal},
 };
 
 const KEYWORDS: [&str; 45] = [
@@ -80,16 +85,6 @@ pub(super) const LOCAL_NOW: &str = "((now() AT TIME ZONE 'UTC') - INTERVAL 8 HOU
 /// How far back COPY_HISTORY may be asked: less than 14 days, by a clock that is not the client's.
 const MOST_HISTORY_HOURS: u32 = 335;
 
-/// A name in DuckDB, always quoted.
-pub(crate) fn identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A text in DuckDB, where a backslash is only a backslash.
-pub(crate) fn literal(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
-}
-
 pub(super) fn to_duckdb(tokens: &[Token], session: &Session<'_>) -> Result<String, Failure> {
     let mut sql: Vec<String> = Vec::new();
     let mut cursor = Cursor::new(tokens);
@@ -103,7 +98,7 @@ pub(super) fn to_duckdb(tokens: &[Token], session: &Session<'_>) -> Result<Strin
                 "(" | ")" | "," | "=" | "<" | ">" | "<>" | "<=" | ">=" | "!=" | "+" | "-" | "*" | "/" | "||" => {
                     (*symbol).to_owned()
                 }
-                "::" => format!("::{}", ddl::column_type(&mut cursor)?),
+                "::" => format!("::{}", column_type(&mut cursor)?),
                 other => return Err(Failure::unsupported(format!("'{other}' in a statement"))),
             },
             Some(Token::Dollars(_)) => return Err(Failure::unsupported("a $$ text in a statement")),

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     catalogue::Column,
-    statements::{Name, identifier, literal},
+    names::{Name, identifier, literal},
 };
 
 /// The temporary table that holds the last judged rows.
