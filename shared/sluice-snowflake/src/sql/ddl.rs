@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use sluice_core::{Column, ColumnType, LakeId, Loader, Sources, Table, TableId};
 
-use super::{OBSERVABILITY, ledger, lock, quote};
+use super::{OBSERVABILITY, create_table, ledger, lock, quote};
 
 /// The one storage integration, made by whoever administers the account.
 const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
@@ -94,11 +94,6 @@ pub(crate) fn raw_table(table: &Table) -> String {
     let kafka: &[_] = if table.loader == Loader::Streaming { &KAFKA_COLUMNS } else { &[] };
     columns.extend(LOADED_COLUMNS.iter().chain(kafka).map(|(name, column_type)| format!("{name} {column_type}")));
     create_table(&quote::table(&table.table), &columns)
-}
-
-/// `CREATE TABLE IF NOT EXISTS`, one column to a line.
-pub(crate) fn create_table(name: &str, columns: &[String]) -> String {
-    format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", columns.join(",\n  "))
 }
 
 /// Every option on purpose, because defaults bend values or are announced to change: without logical types a timestamp

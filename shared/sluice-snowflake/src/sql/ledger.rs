@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
 
-use super::{OBSERVABILITY, ddl, load::HANDLER, quote};
+use super::{HANDLER, OBSERVABILITY, create_table, quote};
 
 /// How a commit stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,7 +252,7 @@ pub(crate) fn added_columns() -> Vec<String> {
 pub(crate) fn tables() -> [String; 2] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
-        ddl::create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
+        create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
     };
     [
         create(

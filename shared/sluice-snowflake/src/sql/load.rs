@@ -10,7 +10,7 @@
 use sluice_core::{Commit, Disposition, Error, Loader, Result, commit};
 
 use super::{
-    OBSERVABILITY, ddl,
+    HANDLER, OBSERVABILITY, ddl,
     ledger::{self, Status},
     lock, quote,
 };
@@ -53,14 +53,6 @@ const INCOMING: &str = "ADMIN.OBSERVABILITY.INCOMING";
 /// Where a row came from, as COPY is asked for it.
 const ORIGIN_METADATA: &str = "  INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
     _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER)\n";
-
-/// How every block ends: a failure rolls everything back and goes on to the caller.
-pub(crate) const HANDLER: &str = "EXCEPTION
-  WHEN OTHER THEN
-    ROLLBACK;
-    RAISE;
-END;
-";
 
 /// Renders the block that loads a commit. Refuses what no block can do: a merge without a key, a table that Snowpipe or
 /// a stream loads, and a name that would end the block's quotation.

@@ -17,6 +17,19 @@ pub mod session;
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";
 
+/// How every block ends: a failure rolls everything back and goes on to the caller.
+pub(crate) const HANDLER: &str = "EXCEPTION
+  WHEN OTHER THEN
+    ROLLBACK;
+    RAISE;
+END;
+";
+
+/// `CREATE TABLE IF NOT EXISTS`, one column to a line.
+pub(crate) fn create_table(name: &str, columns: &[String]) -> String {
+    format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", columns.join(",\n  "))
+}
+
 #[cfg(test)]
 pub(crate) mod snapshot {
     //! Compares rendered SQL with a file, byte by byte; `UPDATE_SNAPSHOTS=1` rewrites the file instead.

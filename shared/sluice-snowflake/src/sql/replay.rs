@@ -8,7 +8,7 @@
 use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId, commit, port::Row};
 
 use super::{
-    OBSERVABILITY, ddl,
+    HANDLER, OBSERVABILITY, ddl,
     ledger::{self, REPLAY, Status},
     load::{self, LOOK_AGAIN},
     lock, quote,
@@ -95,7 +95,7 @@ BEGIN
                 &values
             )),
             loaded = load::LOADED,
-            handler = load::HANDLER,
+            handler = HANDLER,
         ))
     }
 
@@ -190,7 +190,7 @@ BEGIN
             name = quote::literal(&self.table.table.to_string()),
             loaded = Status::Loaded.as_str(),
             reason = quote::literal(&self.reason()),
-            handler = load::HANDLER,
+            handler = HANDLER,
         ))
     }
 
