@@ -3,23 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, Column, Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId, sources::Loader};
+use crate::{
+    Change, Column, Cursor, Error, LakeId, Result, RunId, Schema, Sequence, TableId,
+    sources::{Disposition, Loader},
+};
 
 /// The version this code writes. A reader refuses a higher one rather than guess.
 pub const FORMAT_VERSION: u32 = 1;
-
-/// How a commit's rows become part of the target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Disposition {
-    /// Add the rows.
-    Append,
-    /// Insert or update by key; with a version column only newer versions win, without one rows never change.
-    Merge,
-    /// The rows are the whole table.
-    Replace,
-}
 
 /// One data file of a commit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,28 +3,13 @@
 //! A change of a source's shape is one of five things, and the contract's [`Mode`] says what follows from it. What every
 //! row would break stops the run in every mode: to reject a whole table row by row would move the cursor past it.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
-use crate::{Column, ColumnType, Commit, Error, Kind, Schema, Table, names, sources::Source};
+pub use crate::change::{Action, Change, ChangeKind, Severity};
+use crate::{Column, ColumnType, Commit, Error, Kind, Mode, Schema, Table, names, sources::Source};
 
 /// The key of a commit's source facts that keeps the columns as the source showed them.
 pub const OBSERVED_FACT: &str = "observed_columns";
-
-/// What a contract does about a change of its source. docs/contracts.md has the table of cases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Mode {
-    /// A change stops the run before anything is written, until a person has changed the contract or the source.
-    Freeze,
-    /// New columns are extracted and the raw table gets them; numbers may grow. Nothing is ever taken away.
-    Evolve,
-    /// The contract stands: new columns are left out, and rows that do not fit it are rejected and kept.
-    #[default]
-    Reject,
-}
 
 /// A column as its source shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,101 +31,6 @@ pub struct Observed {
 
 fn readable() -> bool {
     true
-}
-
-/// What has changed about a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ChangeKind {
-    New,
-    Dropped,
-    Widened,
-    Narrowed,
-    /// Another type altogether.
-    Changed,
-    /// Values may be missing now.
-    Nullable,
-}
-
-/// What the run does about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Action {
-    /// The contract holds all the same.
-    Fits,
-    /// The column is left out.
-    Ignored,
-    /// The commit carries the change and the raw table follows.
-    Evolved,
-    /// The column is null from here on; the raw table keeps it and what it holds.
-    Nulled,
-    /// Rows whose value does not fit go to the reject file.
-    Rejected,
-    /// The run stops.
-    Failed,
-}
-
-/// How much a person should care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    Info,
-    Warning,
-    Error,
-}
-
-/// One difference between a source and its contract, or between a source and what it was at the newest commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Change {
-    pub kind: ChangeKind,
-    pub column: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    pub action: Action,
-    /// Of a dropped column the new one that it was probably renamed to, and the other way round.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub likely_pair: Option<String>,
-    /// Why the contract's mode alone did not decide.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-}
-
-impl Change {
-    pub fn severity(&self) -> Severity {
-        match self.action {
-            Action::Fits => Severity::Info,
-            Action::Ignored | Action::Evolved | Action::Nulled | Action::Rejected => Severity::Warning,
-            Action::Failed => Severity::Error,
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            ChangeKind::New => "is new",
-            ChangeKind::Dropped => "is gone",
-            ChangeKind::Widened => "is wider",
-            ChangeKind::Narrowed => "is narrower",
-            ChangeKind::Changed => "has another type",
-            ChangeKind::Nullable => "may be null",
-        };
-        write!(f, "'{}' {kind}", self.column)?;
-        match (&self.from, &self.to) {
-            (Some(from), Some(to)) => write!(f, " ({from} to {to})")?,
-            (Some(one), None) | (None, Some(one)) => write!(f, " ({one})")?,
-            (None, None) => {}
-        }
-        if let Some(pair) = &self.likely_pair {
-            write!(f, ", probably renamed: '{pair}'")?;
-        }
-        match &self.reason {
-            Some(reason) => write!(f, ": {reason}"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// The outcome of [`compare`].

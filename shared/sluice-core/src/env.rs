@@ -12,11 +12,6 @@ pub struct Env {
 }
 
 impl Env {
-    /// The process's environment. Called by `sluice_lambda::start` and nowhere else.
-    pub fn of_process() -> Self {
-        Self::of(std::env::vars())
-    }
-
     pub fn of(values: impl IntoIterator<Item = (String, String)>) -> Self {
         Env { values: values.into_iter().collect(), problems: Vec::new() }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Change, LakeId, RunId, Sequence, TableId, drift::Severity};
+use crate::{Change, LakeId, RunId, Sequence, TableId, change::Severity};
 
 /// An announcement: `source` and `detail_type` route it, `detail` carries it.
 #[derive(Debug, Clone, PartialEq)]

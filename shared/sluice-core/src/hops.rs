@@ -4,12 +4,11 @@
 //! invocations and a dbt run is followed by hundreds. A chain that waits between its messages never meets this bound; one
 //! that turns without waiting meets it within two minutes.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::Value;
 
-use crate::{Error, Kind, Result, port::Later};
+use crate::{Error, Kind, Result};
 
 /// The attribute of a queue's message that carries them.
 pub const ATTRIBUTE: &str = "sluice-hops";
@@ -69,29 +68,6 @@ impl FromStr for Hops {
             Some(Hops { count: count.parse().ok()?, since: DateTime::from_timestamp(since.parse().ok()?, 0)? })
         };
         read().ok_or_else(|| Error::invalid_data("a message's hop count cannot be read"))
-    }
-}
-
-/// The function's own queue as the work of one message sees it: what it sends goes on with the message's chain.
-#[derive(Debug, Clone, Copy)]
-pub struct InChain<'a, Q> {
-    queue: &'a Q,
-    hops: Hops,
-}
-
-impl<'a, Q> InChain<'a, Q> {
-    pub fn new(queue: &'a Q, hops: Hops) -> Self {
-        InChain { queue, hops }
-    }
-}
-
-impl<Q: Later> Later for InChain<'_, Q> {
-    async fn send(&self, body: &Value, delay: Duration) -> Result<()> {
-        self.queue.send_after(self.hops, body, delay).await
-    }
-
-    async fn begin(&self, body: &Value) -> Result<()> {
-        self.queue.begin(body).await
     }
 }
 

@@ -1,8 +1,10 @@
 //! The domain of Sluice: tables, commits, contracts, events, errors, and the ports to the outside world.
 //!
-//! Nothing here does I/O. Every effect is behind a trait in [`port`], whose doc comment is the contract that an
-//! implementation must keep. `sluice-pipeline` orders those effects; adapters carry them out.
+//! Every effect is behind a trait in [`port`], whose doc comment is the contract that an implementation must keep.
+//! `sluice-pipeline` orders those effects; adapters carry them out. Two things that every process has are offered here and
+//! called by nothing here: the system's clock, [`port::SystemClock`], and the file of entries, [`Sources::read`].
 
+pub mod change;
 pub mod commit;
 pub mod contract;
 pub mod cursor;
@@ -24,14 +26,15 @@ pub mod split;
 pub mod table;
 pub mod yaml;
 
-pub use commit::{Commit, DataFile, Disposition, MOST_FILES, Rejected, Reset};
+pub use change::Change;
+pub use commit::{Commit, DataFile, MOST_FILES, Rejected, Reset};
 pub use contract::{Cell, Violation};
 pub use cursor::Cursor;
-pub use drift::{Change, Mode};
 pub use error::{Error, Kind, Result, Retry};
-pub use hops::{Hops, InChain};
+pub use hops::Hops;
+pub use port::InChain;
 pub use schedule::Schedule;
-pub use schema::{Column, ColumnType, Schema};
+pub use schema::{Column, ColumnType, Mode, Schema};
 pub use secret::{Secret, with_secret};
-pub use sources::{Loader, Sources, Table};
+pub use sources::{Disposition, Loader, Sources, Table};
 pub use table::{LakeId, RunId, Sequence, TableId};

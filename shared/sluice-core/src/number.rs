@@ -128,5 +128,4 @@ fn read_exponent(text: &str) -> Option<i64> {
 }
 
 #[cfg(test)]
-#[path = "number_tests.rs"]
 mod tests;

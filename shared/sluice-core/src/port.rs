@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+pub use crate::secret::Secrets;
 use crate::{Error, Hops, Result, event::Announcement};
 
 /// An object and what the store says about it.
@@ -93,12 +94,27 @@ pub trait Later {
     }
 }
 
-/// Secrets by name. Fetched on first use, never at cold start.
-pub trait Secrets {
-    fn get(&self, name: &str) -> impl Future<Output = Result<crate::Secret>>;
+/// The function's own queue as the work of one message sees it: what it sends goes on with the message's chain.
+#[derive(Debug, Clone, Copy)]
+pub struct InChain<'a, Q> {
+    queue: &'a Q,
+    hops: Hops,
+}
 
-    /// Whoever the secret was shown to has refused it: the next `get` reads it again, because it may have been rotated.
-    fn forget(&self, _name: &str) {}
+impl<'a, Q> InChain<'a, Q> {
+    pub fn new(queue: &'a Q, hops: Hops) -> Self {
+        InChain { queue, hops }
+    }
+}
+
+impl<Q: Later> Later for InChain<'_, Q> {
+    async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
+        self.queue.send_after(self.hops, body, delay).await
+    }
+
+    async fn begin(&self, body: &serde_json::Value) -> Result<()> {
+        self.queue.begin(body).await
+    }
 }
 
 /// Time that passes. "Today" never comes from here: it is the event's `time`.

@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize, de};
 
-use crate::{Error, Mode, Result};
+use crate::{Error, Result};
 
 /// The types a raw table may have. Everything else is refused by name, never approximated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,20 @@ impl<'de> Deserialize<'de> for ColumnType {
     }
 }
 
+/// What a contract does about a change of its source. docs/contracts.md has the table of cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// A change stops the run before anything is written, until a person has changed the contract or the source.
+    Freeze,
+    /// New columns are extracted and the raw table gets them; numbers may grow. Nothing is ever taken away.
+    Evolve,
+    /// The contract stands: new columns are left out, and rows that do not fit it are rejected and kept.
+    #[default]
+    Reject,
+}
+
 /// One column of a raw table, with what its contract demands of a value.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -82,7 +96,7 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_name: Option<String>,
     /// bigint, text, decimal(p,s), timestamp (UTC, microseconds), date or boolean.
-    #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::editors_tests::TYPE)))]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = crate::sources::tests::editors::TYPE)))]
     #[serde(rename = "type")]
     pub column_type: ColumnType,
     /// A row without a value here is rejected.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::{Error, Kind, Result, port::Secrets};
+use crate::{Error, Kind, Result};
 
 /// A password, token or key. Debug and Display show a placeholder; [`Secret::expose`] is the one way to the value.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,14 @@ impl fmt::Display for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("<redacted>")
     }
+}
+
+/// Secrets by name. Fetched on first use, never at cold start.
+pub trait Secrets {
+    fn get(&self, name: &str) -> impl Future<Output = Result<Secret>>;
+
+    /// Whoever the secret was shown to has refused it: the next `get` reads it again, because it may have been rotated.
+    fn forget(&self, _name: &str) {}
 }
 
 /// Works with a secret whose value is a JSON object. When the other side refuses it, the secret is read once more, and if it

@@ -7,17 +7,15 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Disposition, Error, Mode, Result, Schedule, Schema, TableId, yaml};
+use crate::{Error, Mode, Result, Schedule, Schema, TableId, yaml};
 
 mod columns;
-#[cfg(test)]
-pub(crate) mod editors_tests;
 mod entry;
 mod fields;
 mod report;
 mod rules;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use report::Report;
 
@@ -36,6 +34,19 @@ pub enum Loader {
     Async,
     /// Channels by `stream-kafka`; such a table has no commits.
     Streaming,
+}
+
+/// How a commit's rows become part of the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Disposition {
+    /// Add the rows.
+    Append,
+    /// Insert or update by key; with a version column only newer versions win, without one rows never change.
+    Merge,
+    /// The rows are the whole table.
+    Replace,
 }
 
 /// Where a table's rows come from.
@@ -93,12 +104,12 @@ impl Format {
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// `DATABASE.SCHEMA.TABLE`, the name in the warehouse and in the lake.
-    #[cfg_attr(test, schemars(with = "String", regex(pattern = editors_tests::TABLE)))]
+    #[cfg_attr(test, schemars(with = "String", regex(pattern = tests::editors::TABLE)))]
     pub table: TableId,
     pub description: String,
     pub source: Source,
     /// When it is extracted, in UTC; absent means only by hand.
-    #[cfg_attr(test, schemars(with = "Option<String>", regex(pattern = editors_tests::SCHEDULE)))]
+    #[cfg_attr(test, schemars(with = "Option<String>", regex(pattern = tests::editors::SCHEDULE)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
     pub loader: Loader,

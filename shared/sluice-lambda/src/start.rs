@@ -12,7 +12,7 @@ use crate::hint;
 
 /// Sets up logging and reads the settings. Every problem is reported at once, before the first event.
 pub fn start<C: Debug>(read: impl FnOnce(&mut Env) -> C) -> Result<C, lambda_runtime::Error> {
-    let mut env = Env::of_process();
+    let mut env = Env::of(std::env::vars());
     let level =
         env.optional("AWS_LAMBDA_LOG_LEVEL").or_else(|| env.optional("RUST_LOG")).unwrap_or_else(|| "info".into());
     let json = env.optional("AWS_LAMBDA_LOG_FORMAT").is_none_or(|format| format.eq_ignore_ascii_case("json"));

@@ -1,3 +1,5 @@
+pub(crate) mod editors;
+
 use std::fmt::Write;
 
 use super::*;

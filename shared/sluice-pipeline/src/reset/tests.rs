@@ -108,7 +108,7 @@ fn a_reset_keeps_evolved_columns_and_the_drift_that_was_told() {
 
     // The raw column is a text and stays one, though its source is a number now; and nothing is news.
     let mut evolving = merged();
-    evolving.contract = drift::Mode::Evolve;
+    evolving.contract = sluice_core::Mode::Evolve;
     let observed: Vec<Observed> = serde_json::from_value(shown("int4")).expect("columns");
     let drift = drift::compare(&evolving, Some(&reset), &observed);
     assert_eq!(drift.schema.fingerprint(), "n:bigint,extra:text");

@@ -85,11 +85,11 @@ fn the_schema_takes_what_the_judge_takes_and_knows_each_setting() {
         let faults: Vec<String> = validator.iter_errors(&tree).map(|e| format!("{}: {e}", e.instance_path())).collect();
         (faults.is_empty(), Sources::parse(text).is_ok(), faults)
     };
-    for text in [include_str!("../../../../platform/sources.yaml"), super::tests::EVERY_SETTING] {
+    for text in [include_str!("../../../../../platform/sources.yaml"), super::EVERY_SETTING] {
         let (by_schema, by_judge, faults) = takes(text);
         assert!(by_schema && by_judge, "{faults:?}");
     }
-    let entry = super::tests::EVERY_SETTING;
+    let entry = super::EVERY_SETTING;
     for (right, wrong) in [
         ("table: DLT.A.B", "table: dlt.a.b"),
         ("type: bigint, required", "type: int, required"),
