@@ -14,8 +14,8 @@ use sluice_core::{
 };
 use sluice_kafka::KafkaEvent;
 use sluice_pipeline::stream::{
-    Appended, Batch, Channel, ChannelStatus, Channels, Decode, Invocation, Limits, Offsets, Opened, Ports, Record,
-    Settings, Sleep, Stream,
+    Appended, Channel, ChannelStatus, Channels, Decode, Invocation, Limits, Offsets, Opened, Ports, Settings, Sleep,
+    Stream,
 };
 
 use crate::Output;
@@ -58,25 +58,7 @@ async fn serve(world: &World, event: KafkaEvent) -> Result<()> {
     let settings =
         Settings { lake_id: LakeId("lake".into()), cluster_id: "main".into(), announce_interval: Duration::ZERO };
     let stream = Stream::new(ports, sources, settings);
-    let batches: Vec<Batch> = event
-        .into_partitions()?
-        .into_iter()
-        .map(|partition| Batch {
-            topic: partition.topic,
-            partition: partition.partition,
-            records: partition
-                .records
-                .into_iter()
-                .map(|record| Record {
-                    offset: record.offset,
-                    timestamp_ms: record.timestamp_ms,
-                    key: record.key,
-                    value: record.value,
-                    headers: record.headers.into_iter().map(|header| (header.name, header.value)).collect(),
-                })
-                .collect(),
-        })
-        .collect();
+    let batches = event.into_partitions()?;
     let invocation = Invocation { run_id: RunId(RUN_ID.into()), deadline: world.now() + TimeDelta::seconds(60) };
     let report = stream.process(&batches, &invocation).await?;
     anyhow::ensure!(report.failed.is_empty(), "a partition failed: {:?}", report.failed);

@@ -3,7 +3,8 @@
 
 use jsonschema::error::ValidationErrorKind;
 use serde_json::{Map, Value};
-use sluice_pipeline::stream;
+use sluice_core::Column;
+use sluice_pipeline::stream::{self, Rejection};
 
 use crate::catalogue::{EVENT_ID, Topic};
 
@@ -52,7 +53,7 @@ pub fn check(topic: &Topic, text: &str, new_id: impl FnOnce() -> String) -> Resu
     if !faults.is_empty() {
         return Err(faults);
     }
-    stream::check(&topic.columns, text.as_bytes()).map_err(|reason| vec![of_contract(topic, &reason)])?;
+    stream::check(&topic.columns, text.as_bytes()).map_err(|rejection| vec![of_contract(topic, rejection)])?;
     let id = event.get(EVENT_ID).and_then(Value::as_str).map(str::to_owned);
     let id = id.ok_or_else(|| vec![Fault::new(format!("/{EVENT_ID}"), "is not a text")])?;
     Ok(Valid { id, key: topic.key_of(&event), text })
@@ -71,17 +72,23 @@ fn fault(error: &jsonschema::ValidationError<'_>) -> Fault {
     let at = error.instance_path().as_str();
     match error.kind() {
         ValidationErrorKind::Required { property } => {
-            let name = property.as_str().unwrap_or_default().replace('~', "~0").replace('/', "~1");
-            Fault::new(format!("{at}/{name}"), "is required")
+            Fault::new(format!("{at}{}", pointer(property.as_str().unwrap_or_default())), "is required")
         }
         // Masked: an answer may be logged on its way, and a value may be a person's.
         _ => Fault::new(at, error.masked().to_string()),
     }
 }
 
-fn of_contract(topic: &Topic, reason: &str) -> Fault {
-    match reason.split_once(": ").filter(|(column, _)| topic.columns.position(column).is_some()) {
-        Some((column, rule)) => Fault::new(format!("/{column}"), rule),
-        None => Fault::new("", reason),
+fn pointer(field: &str) -> String {
+    format!("/{}", field.replace('~', "~0").replace('/', "~1"))
+}
+
+fn of_contract(topic: &Topic, rejection: Rejection) -> Fault {
+    match rejection {
+        Rejection::Record(reason) => Fault::new("", reason),
+        Rejection::Column(violation) => {
+            let column = topic.columns.columns().iter().find(|column| column.name == violation.column);
+            Fault::new(pointer(column.map_or(violation.column.as_str(), Column::source)), violation.rule)
+        }
     }
 }

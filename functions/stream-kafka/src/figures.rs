@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sluice_core::{LakeId, RunId};
+use sluice_core::{Batch, LakeId, RunId};
 use sluice_lambda::{Distribution, Metrics, Unit};
-use sluice_pipeline::stream::{Batch, Progress, Report};
+use sluice_pipeline::stream::{Progress, Report};
 use tracing::info;
 
 /// One topic's part of a batch.
@@ -104,8 +104,8 @@ impl Figures {
 
 #[cfg(test)]
 mod tests {
-    use sluice_core::Error;
-    use sluice_pipeline::stream::{Failure, Record};
+    use sluice_core::{Error, Record};
+    use sluice_pipeline::stream::Failure;
 
     use super::*;
 

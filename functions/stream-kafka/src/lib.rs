@@ -2,7 +2,6 @@
 
 pub mod answer;
 pub mod config;
-pub mod event;
 pub mod figures;
 pub mod handler;
 

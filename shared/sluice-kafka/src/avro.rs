@@ -12,8 +12,8 @@ use bytes::Bytes;
 use sluice_core::{Error, Result};
 
 use crate::{
-    datum::{self, quoted},
-    layout::Layout,
+    datum,
+    layout::{Layout, quoted},
 };
 
 /// The wire format's first byte.
@@ -160,5 +160,4 @@ fn default_value(default: &serde_json::Value, schema: &Schema) -> Option<Value> 
 }
 
 #[cfg(test)]
-#[path = "avro_tests.rs"]
 mod tests;

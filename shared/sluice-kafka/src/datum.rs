@@ -9,7 +9,7 @@ use std::fmt::Write;
 use apache_avro::Schema;
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta};
 
-use crate::layout::{self, Layout, Shape, Unit};
+use crate::layout::{self, Layout, Shape, Unit, quoted};
 
 /// A record whose lists and maps say that they hold more, all together, is bad.
 const MOST_ITEMS: usize = 1_000_000;
@@ -207,10 +207,6 @@ impl<'a> Datum<'a> {
     }
 }
 
-pub(crate) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|_| NOT_OF_ITS_SCHEMA.to_owned())
 }
@@ -290,5 +286,4 @@ fn digits(bytes: &[u8], fill: u8) -> String {
 }
 
 #[cfg(test)]
-#[path = "datum_tests.rs"]
 mod tests;

@@ -15,7 +15,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use sluice_core::{Error, Result};
+use sluice_core::{Batch, Error, Record, Result};
 
 use crate::headers;
 
@@ -28,34 +28,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KafkaEvent {
     event_source: String,
-    partitions: Vec<PartitionRecords>,
-}
-
-/// A header. Kafka allows the same name twice, and a value of null.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    pub name: String,
-    pub value: Option<Bytes>,
-}
-
-/// One record, with its bytes as the producer sent them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub offset: i64,
-    /// Milliseconds since 1970-01-01 UTC; negative when the record has none.
-    pub timestamp_ms: i64,
-    pub key: Option<Bytes>,
-    /// `None` is a tombstone.
-    pub value: Option<Bytes>,
-    pub headers: Vec<Header>,
-}
-
-/// The records of one partition, offsets strictly increasing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartitionRecords {
-    pub topic: String,
-    pub partition: i32,
-    pub records: Vec<Record>,
+    partitions: Vec<Batch>,
 }
 
 impl KafkaEvent {
@@ -69,7 +42,7 @@ impl KafkaEvent {
 
     /// The records by topic and partition, in order of offset, each offset once. Partitions without a record do not
     /// appear.
-    pub fn into_partitions(self) -> Result<Vec<PartitionRecords>> {
+    pub fn into_partitions(self) -> Result<Vec<Batch>> {
         if !matches!(self.event_source.as_str(), "aws:kafka" | "SelfManagedKafka" | "aws:SelfManagedKafka") {
             return Err(Error::invalid_data("the event does not come from Kafka").with("source", self.event_source));
         }
@@ -93,7 +66,7 @@ impl<'de> Deserialize<'de> for KafkaEvent {
 
 /// The event's `records`: lists of records under `<topic>-<partition>`, or null.
 #[derive(Default)]
-struct Groups(Vec<PartitionRecords>);
+struct Groups(Vec<Batch>);
 
 impl<'de> Deserialize<'de> for Groups {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -104,7 +77,7 @@ impl<'de> Deserialize<'de> for Groups {
 /// Takes records as they are met.
 #[derive(Default)]
 struct Collector {
-    partitions: Vec<PartitionRecords>,
+    partitions: Vec<Batch>,
     places: BTreeMap<(String, i32), usize>,
     /// Where the last record went: the next one mostly goes there, too.
     last: usize,
@@ -143,12 +116,12 @@ impl Collector {
     }
 
     fn place(&mut self, topic: &str, partition: i32) -> usize {
-        let fits = |group: &PartitionRecords| group.partition == partition && group.topic == topic;
+        let fits = |group: &Batch| group.partition == partition && group.topic == topic;
         if !self.partitions.get(self.last).is_some_and(fits) {
             self.last = match self.places.entry((topic.to_owned(), partition)) {
                 Entry::Occupied(place) => *place.get(),
                 Entry::Vacant(place) => {
-                    self.partitions.push(PartitionRecords { topic: topic.to_owned(), partition, records: Vec::new() });
+                    self.partitions.push(Batch { topic: topic.to_owned(), partition, records: Vec::new() });
                     *place.insert(self.partitions.len() - 1)
                 }
             };
@@ -169,7 +142,7 @@ impl Collector {
         Some(Some(self.buffer.split().freeze()))
     }
 
-    fn finish(mut self) -> Vec<PartitionRecords> {
+    fn finish(mut self) -> Vec<Batch> {
         for group in &mut self.partitions {
             if !group.records.is_sorted_by(|a, b| a.offset < b.offset) {
                 group.records.sort_by_key(|record| record.offset);
@@ -182,7 +155,7 @@ impl Collector {
 }
 
 impl<'de> Visitor<'de> for Collector {
-    type Value = Vec<PartitionRecords>;
+    type Value = Vec<Batch>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("lists of Kafka records by topic and partition")
@@ -258,5 +231,4 @@ struct RawRecord<'a> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
-#[path = "event_tests.rs"]
 mod tests;

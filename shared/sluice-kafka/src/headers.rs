@@ -6,19 +6,16 @@
 
 use bytes::Bytes;
 use serde_json::Value;
-
-use crate::event::Header;
+use sluice_core::record::Header;
 
 /// Never fails: a header in an unknown form keeps its JSON text as value, for a header must not stop a stream.
 pub(crate) fn decode(headers: Value) -> Vec<Header> {
     entries(headers)
         .into_iter()
         .flat_map(|entry| match entry {
-            Value::Object(pairs) => {
-                pairs.into_iter().map(|(name, value)| Header { name, value: decode_bytes(value) }).collect()
-            }
+            Value::Object(pairs) => pairs.into_iter().map(|(name, value)| (name, decode_bytes(value))).collect(),
             Value::Null => Vec::new(),
-            other => vec![Header { name: String::new(), value: Some(other.to_string().into()) }],
+            other => vec![(String::new(), Some(other.to_string().into()))],
         })
         .collect()
 }
@@ -72,7 +69,7 @@ mod tests {
     use super::*;
 
     fn header(name: &str, value: &[u8]) -> Header {
-        Header { name: name.into(), value: Some(Bytes::copy_from_slice(value)) }
+        (name.into(), Some(Bytes::copy_from_slice(value)))
     }
 
     #[test]
@@ -102,7 +99,7 @@ mod tests {
     fn what_is_not_understood_is_kept_as_text_and_null_stays_null() {
         assert_eq!(decode(json!([{"a": [300]}, {"b": "plain"}])), [header("a", b"[300]"), header("b", b"\"plain\"")]);
         assert_eq!(decode(json!([{}, {"a": [1]}, {}])), [header("a", &[1])], "what Lambda makes of a null");
-        assert_eq!(decode(json!([{"a": null}])), [Header { name: "a".into(), value: None }]);
+        assert_eq!(decode(json!([{"a": null}])), [("a".into(), None)]);
         assert_eq!(decode(json!(null)), []);
     }
 }

@@ -7,8 +7,6 @@ use std::collections::HashMap;
 
 use apache_avro::schema::{DecimalSchema, Name, NamesRef, Namespace, RecordSchema, ResolvedSchema, Schema};
 
-use crate::datum::quoted;
-
 /// A schema whose types are nested deeper cannot be used: the walk must not outgrow the stack.
 const MOST_DEPTH: usize = 64;
 
@@ -227,4 +225,9 @@ impl<'a> Compiler<'a> {
             _ => return Err("it has a type that cannot be read".to_owned()),
         })
     }
+}
+
+/// A text as JSON.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }

@@ -22,7 +22,7 @@ mod security;
 
 pub use cluster::{Cluster, is_away};
 pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
-pub use event::{Header, KafkaEvent, PartitionRecords, Record};
+pub use event::KafkaEvent;
 pub use formats::Formats;
 pub use partitioner::{murmur2, partition_for_key};
 pub use producer::{Message, Placed, Producer};

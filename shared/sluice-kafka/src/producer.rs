@@ -230,5 +230,4 @@ fn record(message: Message) -> Record {
 }
 
 #[cfg(test)]
-#[path = "producer_tests.rs"]
 mod tests;

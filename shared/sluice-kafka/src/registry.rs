@@ -229,5 +229,4 @@ fn segment(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
 mod tests;

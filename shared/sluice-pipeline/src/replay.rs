@@ -17,14 +17,14 @@ use bytes::Bytes;
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
-    Cell, Column, ColumnType, DataFile, Error, LakeId, Result, RunId, Schema, Table,
+    Cell, Column, ColumnType, DataFile, Error, LakeId, Record, Result, RunId, Schema, Table,
     lake::{self, Archive},
     port::{Deletion, Listing, ObjectStore},
     sources::{Format, Source},
 };
 
 use crate::stream::{
-    Channel, Decode, Limits, Record,
+    Channel, Decode, Limits,
     record::{self, Kept},
     row::{self, Fields},
 };
@@ -262,10 +262,10 @@ impl<S: ObjectStore, D: Decode> Reader<'_, S, D> {
         let schema = &self.request.table.columns;
         let fields = match Fields::read(schema, decoded.as_deref()) {
             Ok(fields) => fields,
-            Err(reason) => return Ok(Err(reason)),
+            Err(reason) => return Ok(Err(reason.to_string())),
         };
         if let Err(reason) = row::check_size(schema, record, decoded.as_deref(), self.request.limits) {
-            return Ok(Err(reason));
+            return Ok(Err(reason.to_string()));
         }
         let mut cells = fields.cells();
         cells.extend([

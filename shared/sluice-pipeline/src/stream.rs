@@ -27,15 +27,14 @@ use std::{
 use chrono::{DateTime, Utc};
 use futures::future;
 use sluice_core::{
-    Error, LakeId, Result, RunId, Sequence, Sources, TableId,
+    Batch, Error, LakeId, Result, RunId, Sequence, Sources, TableId,
     event::{self, TableLoaded},
     port::{Bus, Clock, Later, ObjectStore},
 };
 use tracing::warn;
 
 pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Limits, Offsets, Opened, Sleep};
-pub use record::{Batch, Record};
-pub use row::check;
+pub use row::{Rejection, check};
 
 use crate::dispatch::Message;
 

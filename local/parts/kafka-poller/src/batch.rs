@@ -196,5 +196,4 @@ fn varint(fields: &mut Fields<'_>) -> Result<i64> {
 }
 
 #[cfg(test)]
-#[path = "batch_tests.rs"]
 mod tests;

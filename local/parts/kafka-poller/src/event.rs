@@ -145,7 +145,7 @@ mod tests {
         assert_eq!((partitions[0].topic.as_str(), partitions[0].partition, record.offset), ("shop-events", 0, 1));
         assert_eq!(record.timestamp_ms, 1_761_868_800_123);
         assert_eq!((record.key.as_deref(), record.value.as_deref()), (Some(&b"k"[..]), Some(&b"vvv"[..])));
-        assert_eq!(record.headers[0].value.as_deref(), Some("ë".as_bytes()));
+        assert_eq!(record.headers[0].1.as_deref(), Some("ë".as_bytes()));
         assert_eq!(partitions[0].records[0].key, None);
     }
 

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use sluice_core::{Error, Result};
-
-use crate::stream::Record;
+use sluice_core::{Error, Record, Result};
 
 /// A record and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
-    Error, Kind, Result, RunId, Sequence, Table,
+    Batch, Error, Kind, Record, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     lake,
     port::{Bus, Clock, Later, ObjectStore},
@@ -12,7 +12,7 @@ use sluice_core::{
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Appended, Batch, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Record, Sleep, Stream,
+    Appended, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Sleep, Stream,
     pace::CommitPace,
     record,
     row::{self, RowWriter},
@@ -190,14 +190,14 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             let before = pending.len();
             let written = match self.json(work, record).await? {
                 Ok(json) => writer.write(record, json.as_deref(), i + 1, &mut pending),
-                Err(reason) => Err(reason),
+                Err(reason) => Err(reason.into()),
             };
             let written = written.and_then(|unknown| row::too_large(&pending[before..], limits).map(|()| unknown));
             match written {
                 Ok(unknown) => prepared.unknown_fields += unknown,
                 Err(reason) => {
                     pending.truncate(before);
-                    rejected.push((record, reason));
+                    rejected.push((record, reason.to_string()));
                     continue;
                 }
             }

@@ -1,4 +1,4 @@
-//! A record as Kafka has it, and the two forms in which the lake keeps it: archive line and dead letter.
+//! The two forms in which the lake keeps a record: archive line and dead letter.
 
 use std::{
     borrow::Cow,
@@ -9,7 +9,7 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 use chrono::{DateTime, Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
-use sluice_core::{Error, Result, lake};
+use sluice_core::{Error, Record, Result, lake};
 
 /// Archives are written far more often than read.
 const COMPRESSION_LEVEL: i32 = 1;
@@ -17,26 +17,6 @@ const COMPRESSION_LEVEL: i32 = 1;
 const PIECE_BYTES: usize = 128 << 10;
 /// An event is 6 MB; what claims to hold more than this is no archive of one.
 const MOST_UNPACKED_BYTES: u64 = 256 << 20;
-
-/// One record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record {
-    pub offset: i64,
-    /// Milliseconds since 1970-01-01 UTC; negative when the record has none.
-    pub timestamp_ms: i64,
-    pub key: Option<Bytes>,
-    pub value: Option<Bytes>,
-    /// In the order of the record; names may repeat.
-    pub headers: Vec<(String, Option<Bytes>)>,
-}
-
-/// Records of one partition, offsets strictly increasing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Batch {
-    pub topic: String,
-    pub partition: i32,
-    pub records: Vec<Record>,
-}
 
 /// The record's bytes and everything Kafka said about it. No clock: written twice, it is the same object.
 #[derive(Serialize, Deserialize)]

@@ -6,22 +6,51 @@
 //! its offset from UTC. Fields that the contract does not know are counted and
 //! left out; a known one may stand only once.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sluice_core::{
-    Cell, Column, ColumnType, Schema,
+    Cell, Column, ColumnType, Record, Schema,
     contract::{self, Violation},
     names, number,
 };
 
 use super::{
-    Limits, Record,
+    Limits,
     plain::{self, Token, Tokens},
     stamp,
 };
+
+/// Why a record cannot be a row. It quotes no value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// What is wrong with the record as a whole.
+    Record(String),
+    Column(Violation),
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejection::Record(reason) => f.write_str(reason),
+            Rejection::Column(violation) => violation.fmt(f),
+        }
+    }
+}
+
+impl From<&str> for Rejection {
+    fn from(reason: &str) -> Self {
+        Rejection::Record(reason.to_owned())
+    }
+}
+
+impl From<String> for Rejection {
+    fn from(reason: String) -> Self {
+        Rejection::Record(reason)
+    }
+}
 
 /// What all rows of one batch have in common.
 pub(super) struct RowWriter<'a> {
@@ -57,11 +86,15 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Appends the row of a record whose value is this JSON, and a newline. `line` is the record's line in the archive,
-    /// counted from 1. Gives the number of fields that the contract does not know. The error says why the record cannot be
-    /// a row, without its values; nothing is written then.
-    pub fn write(&self, record: &Record, json: Option<&[u8]>, line: usize, rows: &mut String) -> Result<u64, String> {
-        let value = json.ok_or("the record has no value")?;
-        let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
+    /// counted from 1. Gives the number of fields that the contract does not know. Of a rejected record nothing is written.
+    pub fn write(
+        &self,
+        record: &Record,
+        json: Option<&[u8]>,
+        line: usize,
+        rows: &mut String,
+    ) -> Result<u64, Rejection> {
+        let text = text(json)?;
         let unknown = match plain::read(self.schema, text) {
             Some(plain) if self.write_plain(&plain.tokens, rows)? => plain.unknown,
             _ => self.write_exact(text, rows)?,
@@ -71,7 +104,7 @@ impl<'a> RowWriter<'a> {
     }
 
     /// Writes the columns of a plain record; false when a field is not of the plain form of its type after all.
-    fn write_plain(&self, tokens: &Tokens<'_>, rows: &mut String) -> Result<bool, String> {
+    fn write_plain(&self, tokens: &Tokens<'_>, rows: &mut String) -> Result<bool, Rejection> {
         let columns = self.schema.columns();
         let mut cells = [Cell::Null; plain::MOST_COLUMNS];
         for ((column, token), cell) in columns.iter().zip(tokens).zip(&mut cells) {
@@ -98,7 +131,7 @@ impl<'a> RowWriter<'a> {
             };
         }
         let cells = &cells[..columns.len()];
-        contract::check(self.schema, cells).map_err(|violation| violation.to_string())?;
+        contract::check(self.schema, cells).map_err(Rejection::Column)?;
         for (((column, cell), name), token) in columns.iter().zip(cells).zip(&self.names).zip(tokens) {
             rows.push_str(name);
             match (cell, token) {
@@ -115,7 +148,7 @@ impl<'a> RowWriter<'a> {
         Ok(true)
     }
 
-    fn write_exact(&self, text: &str, rows: &mut String) -> Result<u64, String> {
+    fn write_exact(&self, text: &str, rows: &mut String) -> Result<u64, Rejection> {
         let Fields { values, unknown } = Fields::read(self.schema, Some(text.as_bytes()))?;
         for ((column, field), name) in self.schema.columns().iter().zip(&values).zip(&self.names) {
             rows.push_str(name);
@@ -149,7 +182,12 @@ impl<'a> RowWriter<'a> {
 
 /// Refuses what no append could take: a row too large as the stream writes it. Only a value that comes near is written
 /// to be measured.
-pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, limits: Limits) -> Result<(), String> {
+pub(crate) fn check_size(
+    schema: &Schema,
+    record: &Record,
+    json: Option<&[u8]>,
+    limits: Limits,
+) -> Result<(), Rejection> {
     if json.is_none_or(|json| json.len() < limits.append_bytes / 2) {
         return Ok(());
     }
@@ -161,17 +199,17 @@ pub(crate) fn check_size(schema: &Schema, record: &Record, json: Option<&[u8]>, 
 
 /// Refuses a row that is too large for an append of its own. One that is no larger than what several rows may take together
 /// fits; a larger one is judged as it would travel.
-pub(super) fn too_large(row: &str, limits: Limits) -> Result<(), String> {
+pub(super) fn too_large(row: &str, limits: Limits) -> Result<(), Rejection> {
     let Limits { append_bytes, row_bytes, packed_bytes, level } = limits;
     if row.len() <= append_bytes {
         return Ok(());
     }
     if row.len() > row_bytes {
-        return Err(format!("the row is larger than {row_bytes} bytes"));
+        return Err(format!("the row is larger than {row_bytes} bytes").into());
     }
     match zstd::bulk::compress(row.as_bytes(), level) {
         Ok(packed) if packed.len() <= packed_bytes => Ok(()),
-        _ => Err(format!("the row is larger than {packed_bytes} bytes when it is compressed")),
+        _ => Err(format!("the row is larger than {packed_bytes} bytes when it is compressed").into()),
     }
 }
 
@@ -182,8 +220,8 @@ pub(crate) fn timestamp(record: &Record) -> Option<i64> {
 }
 
 /// Whether a record with this value would become a row. For whoever takes records before they are in the topic: by the
-/// very code that judges them after. The error says why not, without its values.
-pub fn check(schema: &Schema, value: &[u8]) -> Result<(), String> {
+/// very code that judges them after.
+pub fn check(schema: &Schema, value: &[u8]) -> Result<(), Rejection> {
     Fields::read(schema, Some(value)).map(drop)
 }
 
@@ -195,13 +233,10 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The error says why the record cannot be a row, without its values.
-    pub fn read(schema: &Schema, json: Option<&'a [u8]>) -> Result<Self, String> {
-        let value = json.ok_or("the record has no value")?;
-        let text = std::str::from_utf8(value).map_err(|_| "the value is not UTF-8".to_owned())?;
-        let (values, unknown) = decode(schema, text)?;
+    pub fn read(schema: &Schema, json: Option<&'a [u8]>) -> Result<Self, Rejection> {
+        let (values, unknown) = decode(schema, text(json)?)?;
         let fields = Fields { values, unknown };
-        contract::check(schema, &fields.cells()).map_err(|violation| violation.to_string())?;
+        contract::check(schema, &fields.cells()).map_err(Rejection::Column)?;
         Ok(fields)
     }
 
@@ -265,30 +300,29 @@ fn decimal(unscaled: i128, scale: i8) -> String {
     if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
 }
 
+fn text(json: Option<&[u8]>) -> Result<&str, Rejection> {
+    std::str::from_utf8(json.ok_or("the record has no value")?).map_err(|_| "the value is not UTF-8".into())
+}
+
 /// A field for each column, and how many others the object has.
-fn decode<'a>(schema: &Schema, text: &'a str) -> Result<(Vec<Field<'a>>, u64), String> {
+fn decode<'a>(schema: &Schema, text: &'a str) -> Result<(Vec<Field<'a>>, u64), Rejection> {
     if !text.trim_ascii_start().starts_with('{') {
-        return Err("the value is not a JSON object".to_owned());
+        return Err("the value is not a JSON object".into());
     }
-    let mut json = serde_json::Deserializer::from_str(text);
-    let (raw, unknown) =
-        Columns(schema).deserialize(&mut json).and_then(|raw| json.end().map(|()| raw)).map_err(|error| {
-            if error.is_data() {
-                // Of an object, the only data errors are our own, and they quote no value.
-                let text = error.to_string();
-                text.split(" at line ").next().unwrap_or_default().to_owned()
-            } else {
-                format!("the value is not JSON (line {}, column {})", error.line(), error.column())
-            }
-        })?;
+    let (mut json, mut repeated) = (serde_json::Deserializer::from_str(text), None);
+    let object = Columns { schema, repeated: &mut repeated }.deserialize(&mut json);
+    let (raw, unknown) = object.and_then(|raw| json.end().map(|()| raw)).map_err(|error| match repeated {
+        Some(column) => Rejection::Column(Violation { column, rule: "stands twice".to_owned() }),
+        None => format!("the value is not JSON (line {}, column {})", error.line(), error.column()).into(),
+    })?;
     let fields = schema.columns().iter().zip(raw).map(|(column, raw)| match raw.map(RawValue::get) {
         None | Some("null") => Ok(Field { value: Value::Plain(Cell::Null), json: "null" }),
         Some(json) => match read(column, json) {
             Ok(value) => Ok(Field { value, json }),
-            Err(rule) => Err(Violation { column: column.name.clone(), rule }.to_string()),
+            Err(rule) => Err(Rejection::Column(Violation { column: column.name.clone(), rule })),
         },
     });
-    Ok((fields.collect::<Result<_, _>>()?, unknown))
+    Ok((fields.collect::<Result<_, Rejection>>()?, unknown))
 }
 
 /// The error is the rule that the JSON breaks.
@@ -335,7 +369,11 @@ fn date_from_text(text: &str) -> Option<Cell<'static>> {
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads a JSON object into one raw value per column, and counts its other fields.
-struct Columns<'s>(&'s Schema);
+struct Columns<'s> {
+    schema: &'s Schema,
+    /// Set where a column's field stands twice, which ends the reading.
+    repeated: &'s mut Option<String>,
+}
 
 impl<'de> DeserializeSeed<'de> for Columns<'_> {
     type Value = (Vec<Option<&'de RawValue>>, u64);
@@ -353,15 +391,17 @@ impl<'de> Visitor<'de> for Columns<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut values, mut unknown) = (vec![None; self.0.columns().len()], 0);
+        let columns = self.schema.columns();
+        let (mut values, mut unknown) = (vec![None; columns.len()], 0);
         while let Some(name) = map.next_key::<Text<'de>>()? {
-            let Some(slot) = self.0.position_of_source(&name.0).and_then(|position| values.get_mut(position)) else {
+            let Some(position) = self.schema.position_of_source(&name.0) else {
                 map.next_value::<IgnoredAny>()?;
                 unknown += 1;
                 continue;
             };
-            if slot.replace(map.next_value::<&'de RawValue>()?).is_some() {
-                return Err(de::Error::custom(format!("{}: stands twice", name.0)));
+            if values[position].replace(map.next_value::<&'de RawValue>()?).is_some() {
+                *self.repeated = Some(columns[position].name.clone());
+                return Err(de::Error::custom("a field stands twice"));
             }
         }
         Ok((values, unknown))
@@ -369,5 +409,4 @@ impl<'de> Visitor<'de> for Columns<'_> {
 }
 
 #[cfg(test)]
-#[path = "row_tests.rs"]
 mod tests;

@@ -5,7 +5,7 @@ mod model;
 
 use std::time::Duration;
 
-use sluice_core::{Kind, LakeId, RunId, Sources};
+use sluice_core::{Kind, LakeId, Record, RunId, Sources};
 
 use self::model::{Model, run};
 use super::*;

@@ -18,7 +18,7 @@ use sluice_kafka::{Formats, KafkaEvent};
 use sluice_parquet::TableWriter;
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::{event::batches, handler::TokioSleep};
+use stream_kafka::handler::TokioSleep;
 
 use crate::{
     support::{BUCKET, LAKE, OneSecret, Warehouse},
@@ -178,7 +178,8 @@ async fn stream(warehouse: &Warehouse, sources: Sources, columns: &[Column]) {
         "timestampType": "CREATE_TIME", "value": STANDARD.encode(value), "headers": []});
     let event = serde_json::json!({"eventSource": "SelfManagedKafka", "bootstrapServers": "b:9092",
         "records": {"names-0": [record]}});
-    let batches = KafkaEvent::parse(&event.to_string()).and_then(batches).expect("readable records");
+    let batches =
+        KafkaEvent::parse(&event.to_string()).and_then(KafkaEvent::into_partitions).expect("readable records");
     let deadline = chrono::Utc::now() + chrono::TimeDelta::seconds(60);
     let invocation = Invocation { run_id: RunId("run".into()), deadline };
     let report = Stream::new(ports, sources, settings).process(&batches, &invocation).await.expect("processed");

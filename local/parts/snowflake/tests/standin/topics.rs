@@ -15,7 +15,7 @@ use sluice_core::{
 use sluice_kafka::{Formats, KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::{event::batches, handler::TokioSleep};
+use stream_kafka::handler::TokioSleep;
 use uuid::Uuid;
 
 use crate::support::{BUCKET, LAKE, OneSecret, Warehouse};
@@ -172,7 +172,7 @@ async fn deliver(warehouse: &Warehouse, lake: &Lake, entries: &str, schema: &str
     let stream = Stream::new(ports, sources, settings);
 
     for _ in 0..2 {
-        let batches = KafkaEvent::parse(event).and_then(batches).expect("readable records");
+        let batches = KafkaEvent::parse(event).and_then(KafkaEvent::into_partitions).expect("readable records");
         let deadline = chrono::Utc::now() + chrono::TimeDelta::seconds(60);
         let report = stream.process(&batches, &Invocation { run_id: RunId("run".into()), deadline }).await;
         let report = report.expect("processed");

@@ -29,7 +29,8 @@ fn write(value: &str) -> Result<serde_json::Value, String> {
     let mut rows = String::new();
     let written = writer.write(&record, record.value.as_deref(), 3, &mut rows);
     assert_eq!(rows.matches('\n').count(), usize::from(written.is_ok()), "one whole line or nothing");
-    written.map(|_| serde_json::from_str(&rows).expect("a row is JSON"))
+    let rejected = |rejection: Rejection| rejection.to_string();
+    written.map(|_| serde_json::from_str(&rows).expect("a row is JSON")).map_err(rejected)
 }
 
 #[test]
@@ -179,16 +180,16 @@ fn a_tombstone_and_bytes_that_are_no_text_are_refused() {
     let writer = RowWriter::new(&schema, "r", DateTime::UNIX_EPOCH, "a", "t", 0);
     let mut record = Record { offset: 0, timestamp_ms: -1, key: None, value: None, headers: Vec::new() };
     let mut rows = String::new();
-    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Err("the record has no value".to_owned()));
+    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Err("the record has no value".into()));
     record.value = Some(Bytes::from_static(&[b'{', 0xff, b'}']));
-    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Err("the value is not UTF-8".to_owned()));
+    assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Err("the value is not UTF-8".into()));
     record.value = Some(Bytes::from_static(br#"{"id":"a"}"#));
     assert_eq!(writer.write(&record, record.value.as_deref(), 1, &mut rows), Ok(0));
     assert!(rows.contains(r#""_KAFKA_TIMESTAMP":null"#), "no timestamp is not 1969: {rows}");
 }
 
 /// One way of writing a row.
-fn rows(write: impl FnOnce(&RowWriter<'_>, &mut String) -> Result<u64, String>) -> Result<(String, u64), String> {
+fn rows(write: impl FnOnce(&RowWriter<'_>, &mut String) -> Result<u64, Rejection>) -> Result<(String, u64), Rejection> {
     let schema = schema();
     let writer = RowWriter::new(&schema, "lake_c_t_0/run", DateTime::UNIX_EPOCH, "archive/t/x", "t", 0);
     let mut rows = String::new();

@@ -3,14 +3,14 @@ use serde_json::json;
 use super::*;
 
 /// Both ways in must agree: the function reads text, tests and tools read values.
-fn read(event: &serde_json::Value) -> Result<Vec<PartitionRecords>> {
+fn read(event: &serde_json::Value) -> Result<Vec<Batch>> {
     let parsed = KafkaEvent::parse(&event.to_string());
     let valued = serde_json::from_value::<KafkaEvent>(event.clone());
     assert_eq!(parsed.as_ref().ok(), valued.as_ref().ok(), "{event}");
     parsed?.into_partitions()
 }
 
-fn partitions(event: serde_json::Value) -> Vec<PartitionRecords> {
+fn partitions(event: serde_json::Value) -> Vec<Batch> {
     read(&event).expect("readable records")
 }
 
@@ -48,7 +48,7 @@ fn topics_and_partitions_of_one_event_are_kept_apart_in_any_order() {
 fn a_record_may_leave_out_all_but_its_offset() {
     let groups = partitions(json!({"eventSource": "SelfManagedKafka", "records": {"shop-events-12": [{"offset": 3}]}}));
     let record = Record { offset: 3, timestamp_ms: -1, key: None, value: None, headers: Vec::new() };
-    assert_eq!(groups, [PartitionRecords { topic: "shop-events".into(), partition: 12, records: vec![record] }]);
+    assert_eq!(groups, [Batch { topic: "shop-events".into(), partition: 12, records: vec![record] }]);
 }
 
 #[test]
