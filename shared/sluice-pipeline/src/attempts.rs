@@ -12,8 +12,6 @@ use sluice_core::{
 };
 use tracing::warn;
 
-use crate::load::CommitRef;
-
 /// An attempt at a load that failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
@@ -25,6 +23,18 @@ pub struct FailedAttempt {
     pub hint: Option<String>,
 }
 
+impl FailedAttempt {
+    fn new(sequence: Sequence, at: DateTime<Utc>, error: &Error) -> Self {
+        FailedAttempt {
+            sequence,
+            at,
+            kind: error.kind().as_str().to_owned(),
+            reason: error.chain(),
+            hint: error.hint().map(str::to_owned),
+        }
+    }
+}
+
 /// The table's last attempt that failed, whatever has become of its commit since.
 pub async fn last(store: &impl ObjectStore, table: &TableId) -> Result<Option<FailedAttempt>> {
     let key = lake::failed_load_key(table);
@@ -33,35 +43,29 @@ pub async fn last(store: &impl ObjectStore, table: &TableId) -> Result<Option<Fa
     serde_json::from_slice(&body).map(Some).map_err(|error| broken(error).with("key", key))
 }
 
-/// Makes an attempt at a load, and keeps why it failed. That it cannot be kept fails nothing more.
+/// Makes an attempt at a load of the table's commit, and keeps why it failed. That it cannot be kept fails nothing more.
 pub async fn kept<T>(
     store: &impl ObjectStore,
     clock: &impl Clock,
-    at: &CommitRef,
+    table: &TableId,
+    sequence: Sequence,
     attempt: impl Future<Output = Result<T>>,
 ) -> Result<T> {
     let ended = attempt.await;
     // Another delivery does the work, and says so.
     if let Err(error) = ended.as_ref()
         && error.kind() != Kind::Conflict
-        && let Err(failed) = keep(store, clock.now(), at, error).await
+        && let Err(failed) = keep(store, table, &FailedAttempt::new(sequence, clock.now(), error)).await
     {
-        warn!(table = %at.table, error = failed.chain(), "cannot keep in the lake why a load failed");
+        warn!(%table, error = failed.chain(), "cannot keep in the lake why a load failed");
     }
     ended
 }
 
-async fn keep(store: &impl ObjectStore, now: DateTime<Utc>, at: &CommitRef, error: &Error) -> Result<()> {
-    let failed = FailedAttempt {
-        sequence: at.sequence,
-        at: now,
-        kind: error.kind().as_str().to_owned(),
-        reason: error.chain(),
-        hint: error.hint().map(str::to_owned),
-    };
-    let body = serde_json::to_vec(&failed)
+async fn keep(store: &impl ObjectStore, table: &TableId, failed: &FailedAttempt) -> Result<()> {
+    let body = serde_json::to_vec(failed)
         .map_err(|error| Error::internal("cannot encode an attempt at a load").because(error))?;
-    store.put(&lake::failed_load_key(&at.table), body.into()).await.map(drop)
+    store.put(&lake::failed_load_key(table), body.into()).await.map(drop)
 }
 
 #[cfg(test)]
@@ -74,8 +78,7 @@ mod tests {
     use crate::fakes::{Faults, ManualClock, MemoryStore};
 
     fn attempt(store: &MemoryStore, clock: &ManualClock, sequence: u64, ended: Result<u64>) -> Result<u64> {
-        let at = CommitRef { table: table(), sequence: Sequence(sequence) };
-        block_on(kept(store, clock, &at, async { ended }))
+        block_on(kept(store, clock, &table(), Sequence(sequence), async { ended }))
     }
 
     fn table() -> TableId {

@@ -86,7 +86,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
     }
 
     async fn load(&self, at: &CommitRef) -> Result<()> {
-        attempts::kept(self.store, self.clock, at, self.attempt(at)).await
+        attempts::kept(self.store, self.clock, &at.table, at.sequence, self.attempt(at)).await
     }
 
     async fn attempt(&self, at: &CommitRef) -> Result<()> {
