@@ -1,8 +1,14 @@
 //! The settings of each function agree in its code, its README and the template.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::project::{files, functions, read};
+use serde_json::Value;
+use sluice_core::yaml;
+
+use crate::{
+    code::SOURCES,
+    project::{files, functions, read},
+};
 
 /// Names like `SLUICE_…` in a text.
 fn names(text: &str) -> BTreeSet<String> {
@@ -17,8 +23,8 @@ fn names(text: &str) -> BTreeSet<String> {
 
 /// What a function's code reads, by its own config and the configs of the crates it shares.
 fn read_by(function: &str) -> BTreeSet<String> {
-    let own = read(&format!("functions/{function}/src/config.rs"));
-    let mut all = names(own.split("#[cfg(test)]").next().unwrap_or_default());
+    let own = &SOURCES[&format!("functions/{function}/src/config.rs")].code;
+    let mut all = names(own);
     for (marker, config) in [
         ("SnowflakeConfig", "shared/sluice-snowflake/src/config.rs"),
         ("DbtCloudConfig", "shared/sluice-dbt/src/client.rs"),
@@ -29,7 +35,7 @@ fn read_by(function: &str) -> BTreeSet<String> {
         ("PostgresConfig", "shared/sluice-postgres/src/config.rs"),
     ] {
         if own.contains(marker) {
-            all.extend(names(read(config).split("#[cfg(test)]").next().unwrap_or_default()));
+            all.extend(names(&SOURCES[config].code));
         }
     }
     all
@@ -102,15 +108,27 @@ fn every_bench_sets_what_functions_require() {
 
 #[test]
 fn every_raw_table_is_a_source_of_the_dbt_project_with_its_columns() {
-    let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
-    let declared: String =
-        files(".yml").iter().filter(|path| path.starts_with("dbt/models")).map(|path| read(path)).collect();
-    for table in sources.tables {
-        let id = table.table;
-        let name = format!("{}_{}", id.database, id.schema).to_lowercase();
-        assert!(declared.contains(&name), "dbt declares no source {name}");
-        for column in table.columns.columns() {
-            assert!(declared.contains(&column.name), "dbt does not know {id}.{}", column.name);
+    let project = yaml::parse(&read("dbt/models/staging/_sources.yml")).root.expect("YAML").value.to_json();
+    let names = |list: &Value, name: &str| -> Vec<String> {
+        list.as_array().into_iter().flatten().map(|item| item[name].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let mut declared = BTreeMap::new();
+    for source in project["sources"].as_array().expect("sources") {
+        for table in source["tables"].as_array().expect("tables") {
+            let name = format!("{}.{}", source["name"], table["identifier"]).replace('"', "");
+            declared.insert(name, names(&table["columns"], "name"));
         }
     }
+    let sources = sluice_core::Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
+    let expected: BTreeMap<String, Vec<String>> = sources
+        .tables
+        .iter()
+        .map(|table| {
+            let id = &table.table;
+            let name = format!("{}_{}", id.database, id.schema).to_lowercase();
+            let columns = table.columns.columns().iter().map(|column| column.name.clone()).collect();
+            (format!("{name}.{}", id.table), columns)
+        })
+        .collect();
+    assert_eq!(declared, expected);
 }

@@ -2,12 +2,14 @@
 
 mod benches;
 mod build;
+mod code;
 mod config;
 mod events;
 mod expanded;
 mod faults;
 mod growth;
 mod loops;
+mod modules;
 mod project;
 mod schedules;
 mod schemas;

@@ -1,22 +1,9 @@
 //! The rules of the house, checked by machine.
 
-use crate::project::{dependencies, files, functions, list, read, root};
-
-fn is_test(path: &str) -> bool {
-    path.starts_with("tests/") || path.contains("/tests") || path.ends_with("tests.rs") || path.ends_with("fakes.rs")
-}
-
-/// The part of a source file that is not its tests.
-fn code(path: &str) -> String {
-    let text = read(path);
-    text.split("#[cfg(test)]").next().unwrap_or_default().to_owned()
-}
-
-fn shipped() -> Vec<String> {
-    let rust = files(".rs");
-    let is_shipped = |path: &String| ["cli/", "functions/", "shared/"].iter().any(|folder| path.starts_with(folder));
-    rust.into_iter().filter(|path| is_shipped(path) && !is_test(path)).collect()
-}
+use crate::{
+    code::{SOURCES, code, shipped},
+    project::{dependencies, files, functions, list, read, root},
+};
 
 #[test]
 fn what_is_shipped_has_no_duckdb_no_kafka_library_in_c_and_no_stand_in() {
@@ -47,28 +34,48 @@ fn the_core_and_the_loops_reach_nothing_but_their_ports() {
             assert!(!dependencies(package).contains(&name.to_owned()), "{package} depends on {name}");
         }
     }
-    for path in shipped().iter().filter(|path| path.starts_with("shared/sluice-pipeline")) {
-        for call in
-            ["Utc::now", "SystemTime::now", "Instant::now", "std::env", "std::fs", "std::net", "new_v4()", "now_v7()"]
-        {
-            assert!(!code(path).contains(call), "{path} calls {call}: that belongs behind a port");
+    // What the core offers to those who pass a port in, and calls nowhere itself.
+    let offered = [("shared/sluice-core/src/port.rs", "Utc::now"), ("shared/sluice-core/src/sources.rs", "std::fs")];
+    let calls = [
+        "Utc::now",
+        "Local::now",
+        "SystemTime::now",
+        "Instant::now",
+        "std::env",
+        "std::fs",
+        "std::net",
+        "std::process",
+        "std::thread",
+        "Uuid::new_v4",
+        "Uuid::now_v7",
+        "fastrand",
+    ];
+    for (path, source) in shipped() {
+        if ["shared/sluice-core/", "shared/sluice-pipeline/"].iter().any(|loops| path.starts_with(loops)) {
+            for call in calls.into_iter().filter(|call| !offered.contains(&(path, *call))) {
+                assert!(!source.names(call), "{path} names {call}: that belongs behind a port");
+            }
         }
+    }
+    for (path, call) in offered {
+        assert!(SOURCES[path].names(call), "{path} no longer names {call}: take it off the list");
     }
 }
 
 #[test]
 fn the_environment_is_read_in_one_place() {
-    for path in shipped().iter().filter(|path| path.as_str() != "shared/sluice-core/src/env.rs") {
-        assert!(!code(path).contains("env::var"), "{path} reads the environment itself");
-    }
+    let calls = ["env::var", "env::var_os", "env::vars", "env::vars_os"];
+    let reads = shipped().into_iter().filter(|(_, source)| calls.iter().any(|call| source.names(call)));
+    let reading: Vec<&str> = reads.map(|(path, _)| path).collect();
+    assert_eq!(reading, ["shared/sluice-lambda/src/start.rs"]);
 }
 
 #[test]
 fn sql_lives_where_it_belongs() {
     let home = ["shared/sluice-postgres/", "shared/sluice-snowflake/"];
     let verbs = ["SELECT ", "INSERT INTO ", "MERGE INTO ", "COPY INTO ", "CREATE TABLE "];
-    for path in shipped().iter().filter(|path| !home.iter().any(|home| path.starts_with(home))) {
-        for line in code(path).lines().filter(|line| !line.trim_start().starts_with("//")) {
+    for (path, source) in shipped().into_iter().filter(|(path, _)| !home.iter().any(|home| path.starts_with(home))) {
+        for line in source.code.lines().filter(|line| !line.trim_start().starts_with("//")) {
             assert!(!verbs.iter().any(|verb| line.contains(verb)), "{path} holds SQL: {line}");
         }
     }
@@ -87,19 +94,17 @@ const WIRING: [&str; 6] = [
 
 #[test]
 fn only_wiring_names_the_warehouses_crate() {
-    let is_wired = |path: &String| ["cli/", "functions/"].iter().any(|folder| path.starts_with(folder));
-    let rust = files(".rs").into_iter().filter(is_wired);
-    let mut found: Vec<String> = rust.filter(|path| read(path).contains("sluice_snowflake")).collect();
-    found.sort_unstable();
+    let is_wired = |path: &str| ["cli/", "functions/"].iter().any(|folder| path.starts_with(folder));
+    let naming = SOURCES.iter().filter(|(path, source)| is_wired(path) && source.text.contains("sluice_snowflake"));
+    let found: Vec<&String> = naming.map(|(path, _)| path).collect();
     assert_eq!(found, WIRING);
 }
 
 #[test]
 fn no_port_names_a_warehouses_vendor() {
-    let is_port =
-        |path: &&String| path.starts_with("shared/sluice-pipeline/") || path.ends_with("sluice-core/src/port.rs");
-    for path in shipped().iter().filter(is_port) {
-        let text = code(path).to_lowercase();
+    let is_port = |path: &str| path.starts_with("shared/sluice-pipeline/") || path.ends_with("sluice-core/src/port.rs");
+    for (path, source) in shipped().into_iter().filter(|(path, _)| is_port(path)) {
+        let text = source.code.to_lowercase();
         for vendor in ["snowflake", "snowpipe", "duckdb"] {
             assert!(!text.contains(vendor), "{path} names {vendor}");
         }
@@ -126,8 +131,8 @@ fn functions_have_the_same_shape() {
 #[test]
 fn files_are_short_enough_to_hold_in_mind_and_named_for_what_they_hold() {
     let vague = ["utils", "helpers", "common", "types", "misc", "manager"];
-    for path in files(".rs") {
-        let lines = code(&path).lines().count();
+    for (path, source) in SOURCES.iter() {
+        let lines = source.lines();
         assert!(lines <= 500, "{path} has {lines} lines");
         let stem = path.rsplit('/').next().unwrap_or_default().trim_end_matches(".rs");
         assert!(!vague.contains(&stem), "{path} says nothing by its name");
@@ -161,7 +166,7 @@ fn nothing_is_left_half_done() {
 fn the_stand_ins_stay_smaller_than_what_they_stand_beside() {
     let count = |folders: &[&str]| -> usize {
         let own = |path: &String| folders.iter().any(|folder| path.starts_with(folder));
-        files(".rs").iter().filter(|path| own(path)).map(|path| read(path).lines().count()).sum()
+        SOURCES.iter().filter(|(path, _)| own(path)).map(|(_, source)| source.text.lines().count()).sum()
     };
     let (local, platform) = (count(&["local/"]), count(&["functions/", "shared/"]));
     assert!(local < platform, "local/ has {local} lines, functions/ and shared/ {platform}");
@@ -169,7 +174,34 @@ fn the_stand_ins_stay_smaller_than_what_they_stand_beside() {
 
 #[test]
 fn every_module_says_what_it_is() {
-    for path in files(".rs").iter().filter(|path| !is_test(path) && !path.ends_with("main.rs")) {
-        assert!(read(path).starts_with("//!"), "{path} has no header");
+    for (path, source) in code().into_iter().filter(|(path, _)| !path.ends_with("main.rs")) {
+        assert!(source.text.starts_with("//!"), "{path} has no header");
+    }
+}
+
+#[test]
+fn tests_stand_below_their_code_or_in_a_file_tests() {
+    let in_code: Vec<&str> = code().into_iter().map(|(path, _)| path).collect();
+    for (path, source) in SOURCES.iter().filter(|(path, _)| path.contains("/src/")) {
+        let is_part = in_code.contains(&path.as_str());
+        assert!(
+            is_part || source.tests.is_empty() || is_of_tests(path),
+            "{path}: call it tests.rs, in its code's folder"
+        );
+        assert!(!path.ends_with("/tests/mod.rs"), "{path}: call it tests.rs, beside its folder");
+        assert!(!source.text.contains("#[path ="), "{path} puts a module elsewhere than its name says");
+    }
+}
+
+fn is_of_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+#[test]
+fn a_test_is_named_by_a_fact_of_at_most_70_characters() {
+    for (path, source) in SOURCES.iter() {
+        for name in &source.tests {
+            assert!(name.len() <= 70, "{path}: {name} has {} characters", name.len());
+        }
     }
 }
