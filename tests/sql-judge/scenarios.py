@@ -244,6 +244,9 @@ def products(verdict, session, blocks):
     session.block(load, changed)
     names = session.run(f"SELECT AUDIT_ID, PRODUCT_NAME FROM {PRODUCTS} ORDER BY AUDIT_ID")
     verdict.equal("rows never change, absent ones are added", names, [(1, "a"), (2, "b"), (3, "c")])
+    told = session.run(f"SELECT REASON FROM {LOADS} WHERE REASON IS NOT NULL")
+    standing = "rows not taken, because the table has other values under their key and the entry has no version_column: 1"
+    verdict.equal("and the ledger tells of one that is not taken", told, [(standing,)])
 
     forget(session)
     session.block(load, [product(4, "first", 1), product(4, "second", 1, "part-00001")])

@@ -41,6 +41,12 @@ pub const RESULT_COLUMN: &str = "anonymous block";
 const MERGED_REASON: &str =
     "CASE WHEN :merged > 0 THEN 'rows merged away, because others of the commit have their key: ' || :merged END";
 
+/// What it says where rows may be there that a merge without a version has not taken, too.
+const STANDING_REASON: &str = "CASE WHEN :standing = 0 AND :merged = 0 THEN NULL ELSE CASE WHEN :merged > 0 THEN \
+    'rows merged away, because others of the commit have their key: ' || :merged ELSE '' END || CASE WHEN :merged > 0 AND \
+    :standing > 0 THEN '; ' ELSE '' END || CASE WHEN :standing > 0 THEN 'rows not taken, because the table has other values \
+    under their key and the entry has no version_column: ' || :standing ELSE '' END END";
+
 /// The code that the block raises when the files hold another number of rows than the commit says.
 pub const ROWS_MISMATCH: &str = "-20001";
 
@@ -85,7 +91,7 @@ pub fn render(commit: &Commit) -> Result<String> {
 
 fn block(commit: &Commit) -> String {
     let is_commit = ledger::is_commit(&commit.lake_id, &commit.table, commit.sequence);
-    let (count_merged, tell_merged, reason) = match merges_rows(commit) {
+    let (mut count_merged, tell_merged, mut reason) = match merges_rows(commit) {
         true => (
             count_merged(commit),
             format!("  IF (merged > 0) THEN\n    RETURN '{MERGED_AWAY}' || merged;\n  END IF;\n"),
@@ -93,6 +99,10 @@ fn block(commit: &Commit) -> String {
         ),
         false => (String::new(), String::new(), "NULL"),
     };
+    if let Some(count) = count_standing(commit) {
+        count_merged += &count;
+        reason = STANDING_REASON;
+    }
     format!(
         "DECLARE
   rows_mismatch EXCEPTION ({ROWS_MISMATCH}, 'rows loaded differ from rows committed');
@@ -147,6 +157,28 @@ fn count_merged(commit: &Commit) -> String {
         commit.rows,
         key.join(", ")
     )
+}
+
+/// How many rows a merge does not take, because the table has a row of their key that is another one: the source has changed
+/// a row that should never change, or uses its numbers again. `None` where the merge decides by a version.
+fn count_standing(commit: &Commit) -> Option<String> {
+    if commit.disposition != Disposition::Merge || commit.version_column.is_some() || !merges_rows(commit) {
+        return None;
+    }
+    let columns = commit.schema.columns().iter().map(|column| column.name.as_str());
+    let (key, others): (Vec<&str>, Vec<&str>) = columns.partition(|name| commit.key.iter().any(|key| key == name));
+    let each = |names: Vec<&str>, comparison: &str, between: &str| {
+        let names = names.into_iter().map(quote::column);
+        names.map(|name| format!("s.{name} {comparison} t.{name}")).collect::<Vec<_>>().join(between)
+    };
+    (!others.is_empty()).then(|| {
+        format!(
+            "  LET standing INTEGER := (SELECT COUNT(*) FROM {INCOMING} s JOIN {} t ON {} WHERE {});\n",
+            quote::table(&commit.table),
+            each(key, "=", " AND "),
+            each(others, "IS DISTINCT FROM", " OR ")
+        )
+    })
 }
 
 fn incoming(commit: &Commit) -> String {

@@ -96,6 +96,21 @@ async fn rows_that_are_merged_away_are_counted_and_told() {
 }
 
 #[tokio::test]
+async fn rows_that_differ_from_those_of_their_key_are_counted_and_told() {
+    let warehouse = Warehouse::founded().await;
+    let commit = warehouse.commit(PRODUCTS, 1, 2, &two_products());
+    assert_eq!(warehouse.load(&commit).await.expect("a load"), load::LOADED);
+    let other = format!("SELECT * REPLACE ('another' AS product_name) FROM ({})", product(1, ""));
+    let again = [other, product(2, ""), product(3, ""), product(3, "")].join(" UNION ALL ");
+    let again = warehouse.commit(PRODUCTS, 2, 4, &again);
+    assert_eq!(warehouse.load(&again).await.expect("a load"), "loaded, merged away: 1");
+    let told = "SELECT REASON FROM ADMIN__OBSERVABILITY.LOADS WHERE REASON IS NOT NULL";
+    let text = "rows merged away, because others of the commit have their key: 1; rows not taken, because the table has \
+                other values under their key and the entry has no version_column: 1";
+    assert_eq!(warehouse.column(told).await, [text]);
+}
+
+#[tokio::test]
 async fn a_pipes_load_is_compared_by_the_rows_of_its_run() {
     let warehouse = Warehouse::founded().await;
     let table = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
