@@ -89,7 +89,8 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
 #[test]
 fn entries_shown_in_the_documents_are_valid_and_one_takes_updates() {
     let page = read("docs/add-a-table.md");
-    let entries: Vec<&str> = page.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next()).collect();
+    let entries: Vec<&str> =
+        page.split("```yaml entry\n").skip(1).filter_map(|block| block.split("```").next()).collect();
     let shown = Sources::parse(&format!("tables:\n{}", entries.concat())).expect("valid entries").tables;
     let mut versions = Vec::new();
     for table in &shown {
