@@ -45,7 +45,7 @@ pub struct BadLines(pub Vec<BadLine>);
 
 impl fmt::Display for BadLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the data has {} bad lines", self.0.len())?;
+        write!(f, "the data has {} bad line{}", self.0.len(), if self.0.len() == 1 { "" } else { "s" })?;
         summary(&self.0).iter().try_for_each(|line| write!(f, "\n  {line}"))
     }
 }
