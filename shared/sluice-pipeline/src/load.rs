@@ -222,7 +222,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
                 return Ok(Loaded::Done { rows, merged_away: 0, already: false });
             }
             LoadProgress::Loaded { rows } => {
-                return failed(format!("{rows} rows were loaded of {} committed", commit.rows));
+                return failed(format!("{rows} rows of {} committed were loaded", commit.rows));
             }
             LoadProgress::Failed { reason } => return failed(reason.clone()),
         }
