@@ -1,6 +1,6 @@
 //! What keeps builds short: nothing is compiled twice, and the demo builds only what it runs.
 
-use std::{collections::BTreeSet, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use crate::project::{list, read, root};
 
@@ -43,4 +43,21 @@ fn the_demo_builds_neither_the_command_nor_the_benchmarks() {
     let manifest = read("Cargo.toml");
     let line = manifest.lines().find(|line| line.starts_with("default-members")).expect("default members");
     assert_eq!(line, r#"default-members = ["functions/*", "local"]"#);
+}
+
+#[test]
+fn an_environment_whose_interpreter_is_gone_is_noticed() {
+    let setup = read("tools/setup");
+    let begin = setup.find("finds_its_python() {").expect("the function that judges an environment");
+    let function = &setup[begin..begin + setup[begin..].find("\n}").expect("its end") + 2];
+    let folder = std::env::temp_dir().join(format!("sluice-environment-{}", std::process::id()));
+    // Python keeps what it compiles in a folder beside the scripts.
+    fs::create_dir_all(folder.join("bin/__pycache__")).expect("a folder");
+    for (interpreter, starts) in [("/bin/python-that-is-gone/python3", false), ("/usr/bin/env python3", true)] {
+        fs::write(folder.join("bin/dbt"), format!("#!{interpreter}\n")).expect("a script");
+        let script = format!("set -euo pipefail\n{function}\nfinds_its_python \"$0\"");
+        let judged = Command::new("bash").args(["-c", &script]).arg(&folder).status().expect("bash runs");
+        assert_eq!(judged.success(), starts, "{interpreter}");
+    }
+    fs::remove_dir_all(&folder).expect("removed");
 }
