@@ -55,6 +55,10 @@ dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
 
+dbt-slim: ## build the models that differ from BASE=<branch>, origin/main without one, on DuckDB; what CI does for a change
+	@tools/setup dbt
+	@tools/dbt-slim $(BASE)
+
 docs: ## build the documentation strictly in target/docs; pages of docs/reference are made from the code
 	@tools/setup docs
 	@.tools/venv/docs/bin/python tools/docs/build.py
@@ -79,4 +83,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs docs docs-test clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim docs docs-test clean native demo-tools shop test-tools
