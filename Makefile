@@ -59,6 +59,10 @@ dbt-slim: ## build the models that differ from BASE=<branch>, origin/main withou
 	@tools/setup dbt
 	@tools/dbt-slim $(BASE)
 
+release: ## make what a release holds in target/release-files: zips, bills of materials, checksums; for stages on AWS
+	@tools/setup sam
+	@.tools/venv/sam/bin/python tools/release.py
+
 docs: ## build the documentation strictly in target/docs; pages of docs/reference are made from the code
 	@tools/setup docs
 	@.tools/venv/docs/bin/python tools/docs/build.py
@@ -83,4 +87,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim docs docs-test clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim release docs docs-test clean native demo-tools shop test-tools
