@@ -28,7 +28,7 @@ build: native ## compile everything, one tree for functions, local parts and tes
 build-demo: native
 	@cargo build --release --bins
 
-check: native ## formatting, lints, the template
+check: native workflows ## formatting, lints, the template, the workflows
 	cargo fmt --all --check
 	cargo clippy --release --workspace --lib --bins -- -D warnings
 	@# A test may panic: that is how it fails.
@@ -59,6 +59,10 @@ dbt-slim: ## build the models that differ from BASE=<branch>, origin/main withou
 	@tools/setup dbt
 	@tools/dbt-slim $(BASE)
 
+workflows: ## judge the workflows of GitHub and the scripts that they run; some seconds, no network
+	@tools/setup workflows
+	@tools/lint-workflows
+
 release: ## make what a release holds in target/release-files: zips, bills of materials, checksums; for stages on AWS
 	@tools/setup sam
 	@.tools/venv/sam/bin/python tools/release.py
@@ -87,4 +91,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim release docs docs-test clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim workflows release docs docs-test clean native demo-tools shop test-tools
