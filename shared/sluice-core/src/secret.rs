@@ -37,7 +37,7 @@ impl fmt::Display for Secret {
 pub trait Secrets {
     fn get(&self, name: &str) -> impl Future<Output = Result<Secret>>;
 
-    /// Whoever the secret was shown to has refused it: the next `get` reads it again, because it may have been rotated.
+    /// The service has refused the secret: the next `get` reads it again, because it may have been rotated.
     fn forget(&self, _name: &str) {}
 }
 

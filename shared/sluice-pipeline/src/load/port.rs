@@ -64,7 +64,7 @@ pub trait Warehouse {
     fn ledger(&self, lake: &LakeId, commit: &CommitRef) -> impl Future<Output = Result<LedgerState>>;
 
     /// Brings the target up to the commit's columns, as far as its contract lets it: a column that the commit says has
-    /// evolved, or one of `contract`, because whoever put it there wants it in the raw table. Doing it again changes nothing,
+    /// evolved, or one of `contract`, which says that the raw table should have it. Doing it again changes nothing,
     /// and an older commit takes nothing back.
     fn prepare(&self, commit: &Commit, contract: &Schema) -> impl Future<Output = Result<()>>;
 
