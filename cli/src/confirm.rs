@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use sluice_core::Error;
+use sluice_core::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 
@@ -15,15 +15,16 @@ pub fn somebody_is_there(what: &str) -> Outcome {
 }
 
 /// Shows what would be done and asks whether to do it.
-pub fn confirm(plan: &str, question: &str) -> Outcome {
+pub fn confirm(plan: &str, question: &str) -> Result<bool> {
     eprintln!("{plan}\n");
     eprint!("{question} [y/N] ");
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
     std::io::stderr().flush().map_err(broken)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(broken)?;
-    match line.trim() {
-        "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Failure::usage("not confirmed; nothing was written")),
-    }
+    Ok(["y", "Y", "yes"].contains(&line.trim()))
+}
+
+pub fn declined() -> Failure {
+    Failure::usage("not confirmed; nothing was written")
 }

@@ -4,7 +4,6 @@
 #![recursion_limit = "256"]
 
 mod args;
-mod channels;
 mod commands;
 mod confirm;
 mod failure;

@@ -18,6 +18,9 @@ use crate::{
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
 pub const LOADER: &str = "LoadCommits";
 
+/// The function that writes to the channels.
+pub const STREAMER: &str = "StreamKafka";
+
 /// A platform that has been found.
 pub struct Platform {
     pub place: Place,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, env::Env};
 pub use sluice_pipeline::observe::Observe;
-pub use sluice_snowflake::streaming::LIMITS;
 use sluice_snowflake::{Observer, SnowflakeConfig};
+pub use sluice_snowflake::{ReplayTable, streaming::LIMITS};
 
 use crate::failure::Outcome;
 

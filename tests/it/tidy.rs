@@ -81,11 +81,8 @@ fn sql_lives_where_it_belongs() {
     }
 }
 
-/// Where functions and the operator's command are wired to the warehouse, and the replay, which sends statements of its own.
-/// A second warehouse is named here and nowhere else.
-const WIRING: [&str; 6] = [
-    "cli/src/commands/replay/mod.rs",
-    "cli/src/commands/replay/swap.rs",
+/// Where functions and the operator's command are wired to the warehouse: a second one is named here and nowhere else.
+const WIRING: [&str; 4] = [
     "cli/src/warehouse.rs",
     "functions/dispatch-dbt/src/config.rs",
     "functions/load-commits/src/config.rs",

@@ -54,10 +54,10 @@ pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
     } else if !args.dry_run {
         if !args.yes {
             confirm::somebody_is_there("a reset")?;
-            confirm::confirm(
-                &render(&answer),
-                &format!("write commit {} of {}?", plan.newest.sequence.next(), answer.table),
-            )?;
+            let question = format!("write commit {} of {}?", plan.newest.sequence.next(), answer.table);
+            if !confirm::confirm(&render(&answer), &question)? {
+                return Err(confirm::declined());
+            }
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
         let reset = Reset { to, by, reason: args.reason.clone() };

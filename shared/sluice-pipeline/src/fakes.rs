@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sluice_core::{
     Error, Result,
     event::Announcement,
-    port::{Bus, Clock, Later, ObjectStore, PutIfAbsent, Stored},
+    port::{Bus, Clock, Deletion, Later, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::stream::Limits;
@@ -20,6 +20,8 @@ pub struct Faults {
     pub at: Option<usize>,
     /// The effect happened and only the answer was lost.
     pub after_acting: bool,
+    /// No later call acts either.
+    dies: bool,
 }
 
 impl Faults {
@@ -28,7 +30,13 @@ impl Faults {
     }
 
     pub fn at(call: usize, after_acting: bool) -> Self {
-        Faults { calls: RefCell::default(), at: Some(call), after_acting }
+        Faults { at: Some(call), after_acting, ..Faults::default() }
+    }
+
+    /// Whether the run dies at the call that fails.
+    #[must_use]
+    pub fn dying(self, dies: bool) -> Self {
+        Faults { dies, ..self }
     }
 
     pub fn calls(&self) -> usize {
@@ -38,12 +46,33 @@ impl Faults {
     /// Runs one call of a port, or fails it.
     pub fn call<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
         let call = self.calls.replace_with(|calls| *calls + 1);
-        let fails = self.at == Some(call);
-        if fails && !self.after_acting {
+        let is_dead = self.dies && self.at.is_some_and(|at| at < call);
+        let fails = self.at == Some(call) || is_dead;
+        if fails && (is_dead || !self.after_acting) {
             return Err(Error::unavailable("injected before acting"));
         }
         let result = act();
         if fails { Err(Error::unavailable("injected after acting")) } else { Ok(result) }
+    }
+}
+
+/// A xorshift generator: a failing seed fails again.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 11) % bound as u64) as usize
+    }
+
+    pub fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
     }
 }
 
@@ -82,6 +111,18 @@ impl ObjectStore for MemoryStore {
 
     async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
         self.faults.call(|| self.objects.borrow().keys().find(|key| key.starts_with(prefix)).cloned())
+    }
+}
+
+impl Listing for MemoryStore {
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        self.faults.call(|| self.objects.borrow().keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+}
+
+impl Deletion for MemoryStore {
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.faults.call(|| drop(self.objects.borrow_mut().remove(key)))
     }
 }
 

@@ -1,192 +1,179 @@
-//! Reading the archive back: what a topic's records of some time are as rows of its table, each record once.
+//! A replay: a streaming table's rows of some time, made again from the archive, compared, and swapped in where they differ.
 //!
-//! The archive holds batches as they were delivered, so its objects overlap, and a record may lie in several. Here each
-//! partition is read in the order of its offsets; a record that comes again is counted and dropped, and two different
-//! records under one offset end the replay. Records are judged by the code of the stream, with the contract of today.
-//!
-//! What is read is a range of offsets: from the first to the last record of the asked time, with everything between.
-//! It ends at the channel's committed offset, because rows above it may still be under way.
+//! The order of effects is what makes it safe to end anywhere. Dead letters and data files are functions of the records
+//! or of this replay alone, the side table is nobody's but this replay's, and the swap is one transaction with its row in
+//! the ledger. The announcement comes after the swap, and also when nothing differs: an earlier replay may have died
+//! between the two. Files go when there is an outcome, the side table in any case but one. Called again, a replay finds
+//! what still differs, which after a swap is nothing.
 
-mod merge;
+mod archive;
+#[cfg(test)]
+mod fakes;
+mod port;
+mod report;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, ops::RangeInclusive};
-
-use bytes::Bytes;
-use chrono::{DateTime, Days, NaiveDate, Utc};
-use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
-    Cell, Column, ColumnType, DataFile, Error, LakeId, Record, Result, RunId, Schema, Table,
-    lake::{self, Archive},
-    port::{Deletion, Listing, ObjectStore},
-    sources::{Format, Source},
+    Cell, DataFile, Error, Kind, Result, Sequence,
+    event::{self, TableLoaded},
+    port::{Bus, Deletion, Listing, ObjectStore},
 };
 
-use crate::stream::{
-    Channel, Decode, Limits,
-    record::{self, Kept},
-    row::{self, Fields},
-};
-use merge::{Merge, Placed};
+pub use archive::columns;
+pub use port::{Files, Mode, Operator, Range, Request, Step, Warehouse};
+pub use report::{Compared, Outcome, Partition, Report};
 
-/// Objects under way at once: those are a few megabytes each.
-const FETCHES_AT_ONCE: usize = 8;
-/// Dead letters under way at once.
-const PUTS_AT_ONCE: usize = 16;
+use crate::stream::{Channel, Decode};
 
-/// What a row has beside the contract's columns. When it reached the table is for whoever puts it there.
-const ORIGIN: [(&str, ColumnType); 8] = [
-    ("_sluice_run_id", ColumnType::Text),
-    ("_sluice_sequence", ColumnType::Bigint),
-    ("_sluice_source_file", ColumnType::Text),
-    ("_sluice_row_number", ColumnType::Bigint),
-    ("_kafka_topic", ColumnType::Text),
-    ("_kafka_partition", ColumnType::Bigint),
-    ("_kafka_offset", ColumnType::Bigint),
-    ("_kafka_timestamp", ColumnType::Timestamp),
-];
-
-/// What is asked for.
-#[derive(Debug, Clone)]
-pub struct Request<'a> {
-    pub table: &'a Table,
-    pub topic: &'a str,
-    pub lake_id: &'a LakeId,
-    /// The creation of the topic whose records count.
-    pub cluster_id: &'a str,
-    /// Part of each row's run id, after its channel's name.
-    pub run_id: &'a RunId,
-    /// Records from this time on and before that one.
-    pub from: DateTime<Utc>,
-    pub to: DateTime<Utc>,
-    /// Only this partition.
-    pub partition: Option<i32>,
-    /// Only offsets from the first to the last of these.
-    pub offsets: (i64, i64),
-    /// Whether records that break the contract are put where the stream puts them.
-    pub keep_dead_letters: bool,
-    /// Those of the stream's channels.
-    pub limits: Limits,
+/// A replay: its ports and what is asked for.
+pub struct Replay<'a, S, D, W, B, O> {
+    pub store: &'a S,
+    pub formats: &'a D,
+    pub warehouse: &'a W,
+    pub bus: &'a B,
+    pub operator: &'a O,
+    pub request: Request<'a>,
 }
 
-/// Where rows go.
-pub trait Rows {
-    /// One cell for each of [`columns`].
-    fn push(&mut self, row: &[Cell<'_>]) -> impl Future<Output = Result<()>>;
-}
-
-/// What the archive holds of one partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Archived {
-    pub partition: i32,
-    /// The range of offsets; `None` when no record is of the asked time, or none that is committed.
-    pub range: Option<(i64, i64)>,
-    /// Records in the range.
-    pub records: u64,
-    /// Those that are rows.
-    pub rows: u64,
-    /// Those that break the contract.
-    pub dead_letters: u64,
-    /// How often a record was met again.
-    pub repeated: u64,
-}
-
-impl Archived {
-    /// Offsets of the range without a record: not archived, or taken by Kafka's own markers.
-    pub fn absent(&self) -> u64 {
-        self.range.map_or(0, |(first, last)| (last - first + 1) as u64 - self.records)
+impl<S, D, W, B, O> Replay<'_, S, D, W, B, O>
+where
+    S: ObjectStore + Listing + Deletion,
+    D: Decode,
+    W: Warehouse,
+    B: Bus,
+    O: Operator,
+{
+    /// Gives what was found also when it failed: then an outcome says how far it had come.
+    pub async fn run(&self, files: impl Files) -> (Report, Result<()>) {
+        let Request { table, topic, from, to, .. } = self.request;
+        let mut report = Report {
+            table: table.table.clone(),
+            topic: topic.to_owned(),
+            from,
+            to,
+            outcome: None,
+            side_table: None,
+            files_problem: None,
+            partitions: Vec::new(),
+        };
+        let ended = self.replay(&mut report, files).await;
+        (report, ended)
     }
-}
 
-/// The columns of the rows that a replay makes.
-pub fn columns(table: &Table) -> Schema {
-    let own = table.columns.columns().iter().cloned();
-    Schema(own.chain(ORIGIN.map(|(name, column_type)| Column::optional(name, column_type))).collect())
-}
-
-/// The archive's objects that may hold what is asked for, by partition, in the order in which they are read.
-pub async fn find(store: &impl Listing, request: &Request<'_>) -> Result<BTreeMap<i32, Vec<Archive>>> {
-    let creation = lake::digest(&[request.cluster_id.as_bytes()]);
-    let mut found: BTreeMap<i32, Vec<Archive>> = BTreeMap::new();
-    for key in store.keys(&lake::archive_prefix(request.topic)).await? {
-        let Some(archive) = Archive::parse(request.topic, &key) else { continue };
-        let is_asked_for = request.partition.is_none_or(|partition| partition == archive.partition)
-            && archive.first <= request.offsets.1
-            && archive.last >= request.offsets.0;
-        if is_asked_for && archive.creation.as_ref().is_none_or(|of| *of == creation) {
-            found.entry(archive.partition).or_default().push(archive);
+    /// Whatever ends it, the side table goes, unless it was asked for.
+    async fn replay(&self, report: &mut Report, files: impl Files) -> Result<()> {
+        let is_dry_run = self.request.mode == Mode::DryRun;
+        let files = if is_dry_run { self.read(report, Nowhere).await? } else { self.read(report, files).await? };
+        let ranges = self.ranges(report);
+        if ranges.is_empty() {
+            report.outcome = Some(Outcome::NothingArchived);
+            return Ok(());
         }
-    }
-    let dates = dates(request.from, request.to);
-    found.values_mut().for_each(|archives| retain_range(archives, &dates));
-    found.retain(|_, archives| !archives.is_empty());
-    Ok(found)
-}
-
-/// Keeps the objects of these dates, and those of any other whose offsets lie between them: a record may be days earlier
-/// or later than its neighbours, and what is replayed is a range of offsets without holes.
-fn retain_range(archives: &mut Vec<Archive>, dates: &RangeInclusive<NaiveDate>) {
-    let of_dates = || archives.iter().filter(|archive| dates.contains(&archive.date));
-    let range = of_dates().map(|archive| archive.first).min().zip(of_dates().map(|archive| archive.last).max());
-    archives.retain(|archive| range.is_some_and(|(first, last)| archive.first <= last && archive.last >= first));
-    archives.sort();
-}
-
-/// An object lies under the date of its first record: those of the days around may hold records of the asked time, too.
-fn dates(from: DateTime<Utc>, to: DateTime<Utc>) -> RangeInclusive<NaiveDate> {
-    let one = Days::new(1);
-    let (first, last) = (from.date_naive(), to.date_naive());
-    first.checked_sub_days(one).unwrap_or(first)..=last.checked_add_days(one).unwrap_or(last)
-}
-
-/// Reads one partition. `committed` is the channel's offset; `step` is called after each object.
-pub async fn read<S: ObjectStore, D: Decode>(
-    store: &S,
-    formats: &D,
-    request: &Request<'_>,
-    (partition, archives): (i32, &[Archive]),
-    committed: Option<i64>,
-    rows: &mut impl Rows,
-    step: impl Fn(),
-) -> Result<Archived> {
-    let Some(committed) = committed else { return Ok(Archived { partition, ..Archived::default() }) };
-    let channel =
-        Channel::new(request.lake_id, request.cluster_id, request.topic, partition, request.table.table.clone());
-    let last = request.offsets.1.min(committed);
-    let mut reader = Reader {
-        store,
-        formats,
-        request,
-        partition,
-        run_id: format!("{}/{}", channel.name, request.run_id),
-        last,
-        archived: Archived { partition, ..Archived::default() },
-        beyond: Archived::default(),
-        letters: Vec::new(),
-    };
-    let mut merge = Merge::default();
-    let wanted = archives.iter().filter(|archive| archive.first <= last);
-    let fetch = |archive| async move { Ok::<_, Error>((archive, fetch(store, request.topic, archive).await?)) };
-    let mut fetched = stream::iter(wanted).map(fetch).buffered(FETCHES_AT_ONCE);
-    while let Some((archive, (key, records))) = fetched.try_next().await? {
-        for placed in merge.take_below(archive.first) {
-            reader.take(placed, rows).await?;
+        if is_dry_run {
+            self.operator.begins(Step::Counting);
+            report.place(&self.warehouse.count(&ranges).await?);
+            report.outcome = Some(Outcome::DryRun);
+            return Ok(());
         }
-        merge.add(&key, records)?;
-        step();
+        report.side_table = Some(self.warehouse.side_table());
+        let ended = self.compare_and_swap(report, &ranges, &files).await;
+        // Without an outcome it broke off: whether rows were swapped in is not known, and its files may tell why.
+        if report.outcome.is_some() {
+            self.operator.begins(Step::DeletingFiles);
+            report.files_problem = delete(self.store, &files).await.err().map(|error| error.chain());
+        }
+        if report.outcome == Some(Outcome::Compared) {
+            return ended;
+        }
+        self.operator.begins(Step::Dropping);
+        let dropped = self.warehouse.drop_side_table().await;
+        if dropped.is_ok() {
+            report.side_table = None;
+        }
+        ended.and(dropped.map_err(|error| error.with_hint(format!("drop {} by hand", self.warehouse.side_table()))))
     }
-    let repeated = merge.repeated();
-    for placed in merge.take_below(i64::MAX) {
-        reader.take(placed, rows).await?;
+
+    /// Reads what is asked for.
+    async fn read(&self, report: &mut Report, mut files: impl Files) -> Result<Vec<DataFile>> {
+        let Replay { store, formats, operator, request, .. } = self;
+        operator.begins(Step::Listing);
+        let found = archive::find(*store, request).await?;
+        let channels: Vec<Channel> = found.keys().map(|partition| request.channel(*partition)).collect();
+        let committed = self.warehouse.committed(&channels).await?;
+        operator.begins(Step::Reading { objects: found.values().map(Vec::len).sum() });
+        for ((partition, archives), channel) in found.iter().zip(&channels) {
+            let committed = committed.get(&channel.name).copied();
+            let of_partition = (*partition, archives.as_slice());
+            let step = || operator.has_read(*partition);
+            let reading = archive::read(*store, *formats, request, of_partition, committed, &mut files, step);
+            let archived = Box::pin(reading).await.map_err(of_read)?;
+            report.partitions.push(Partition::of(&archived, archives.len(), committed));
+        }
+        files.finish().await
     }
-    reader.keep_letters().await?;
-    Ok(Archived { repeated, ..reader.archived })
+
+    fn ranges(&self, report: &Report) -> Vec<Range> {
+        let range = |&Partition { partition, first, last, .. }: &Partition| {
+            Some(Range { partition, first: first?, last: last?, channel: self.request.channel(partition).name })
+        };
+        report.partitions.iter().filter_map(range).collect()
+    }
+
+    async fn compare_and_swap(&self, report: &mut Report, ranges: &[Range], files: &[DataFile]) -> Result<()> {
+        let Replay { warehouse, operator, .. } = self;
+        operator.begins(Step::Filling);
+        warehouse.fill(files).await?;
+        operator.begins(Step::Comparing);
+        report.place(&warehouse.compare(ranges).await?);
+        let Mode::Swap { delete_unarchived } = self.request.mode else {
+            report.outcome = Some(Outcome::Compared);
+            return Ok(());
+        };
+        let (changes, unarchived) = (report.changes(), report.unarchived());
+        if changes == 0 {
+            report.outcome = Some(Outcome::NothingToChange);
+            return self.announce(report, changes).await;
+        }
+        if unarchived > 0 && !delete_unarchived {
+            report.outcome = Some(Outcome::Refused);
+            return Err(lacks_rows(unarchived));
+        }
+        match operator.confirms(report) {
+            Ok(true) => {}
+            answer => {
+                report.outcome = Some(Outcome::Declined);
+                return answer.map(|_| ());
+            }
+        }
+        operator.begins(Step::Swapping);
+        warehouse.swap(ranges, files, delete_unarchived).await?;
+        report.outcome = Some(Outcome::Replayed);
+        self.announce(report, changes).await
+    }
+
+    /// dbt must see what has changed.
+    async fn announce(&self, report: &Report, rows: u64) -> Result<()> {
+        let Request { table, run_id, lake_id, .. } = self.request;
+        let highest = report.partitions.iter().filter_map(|partition| partition.last).max().unwrap_or_default();
+        let detail = TableLoaded {
+            id: format!("{}#{run_id}", table.table),
+            run_id: run_id.clone(),
+            lake_id: lake_id.clone(),
+            table: table.table.clone(),
+            sequence: Sequence(highest.unsigned_abs()),
+            rows,
+        };
+        self.operator.begins(Step::Announcing);
+        self.bus.announce(event::table_loaded(&detail)).await.map_err(|error| {
+            error.with_hint("the rows are in the table; call again, which changes nothing and announces them")
+        })
+    }
 }
 
-/// Deletes a replay's data files, which no commit names. One that cannot be deleted keeps none of the others; the first
-/// such failure is given.
-pub async fn delete_files(store: &impl Deletion, files: &[DataFile]) -> Result<()> {
+/// Deletes the data files: their rows are in the side table, and nothing names them. One that cannot be deleted keeps none
+/// of the others; the first such failure is given, and the replay is done all the same.
+async fn delete(store: &impl Deletion, files: &[DataFile]) -> Result<()> {
     let mut outcome = Ok(());
     for file in files {
         outcome = outcome.and(store.delete(&file.path).await);
@@ -194,104 +181,30 @@ pub async fn delete_files(store: &impl Deletion, files: &[DataFile]) -> Result<(
     outcome
 }
 
-async fn fetch(store: &impl ObjectStore, topic: &str, archive: &Archive) -> Result<(String, Vec<Record>)> {
-    let key = archive.key(topic);
-    let body = store.get(&key).await?;
-    let body = body.ok_or_else(|| Error::not_found("an archive went away while it was read").with("key", &key))?;
-    let records = Kept::read_archive(&body, topic, archive.partition).map_err(|error| error.with("key", &key))?;
-    Ok((key, records))
-}
+/// Where the rows of a dry run go.
+struct Nowhere;
 
-/// One partition's records on their way to rows.
-struct Reader<'a, S, D> {
-    store: &'a S,
-    formats: &'a D,
-    request: &'a Request<'a>,
-    partition: i32,
-    run_id: String,
-    /// The highest offset that may be replayed.
-    last: i64,
-    archived: Archived,
-    /// What came after the last record of the asked time: part of the range only if another one follows.
-    beyond: Archived,
-    letters: Vec<(String, Bytes)>,
-}
-
-impl<S: ObjectStore, D: Decode> Reader<'_, S, D> {
-    async fn take(&mut self, placed: Placed, rows: &mut impl Rows) -> Result<()> {
-        let offset = placed.record.offset;
-        if offset < self.request.offsets.0 || offset > self.last {
-            return Ok(());
-        }
-        let at = DateTime::from_timestamp_millis(placed.record.timestamp_ms);
-        let is_of_the_time = at.is_some_and(|at| self.request.from <= at && at < self.request.to);
-        if self.archived.range.is_none() && !is_of_the_time {
-            return Ok(());
-        }
-        self.beyond.records += 1;
-        match self.judge(&placed, rows).await? {
-            Ok(()) => self.beyond.rows += 1,
-            Err(reason) => {
-                self.beyond.dead_letters += 1;
-                self.reject(&placed.record, &reason).await?;
-            }
-        }
-        if is_of_the_time {
-            let beyond = std::mem::take(&mut self.beyond);
-            self.archived.records += beyond.records;
-            self.archived.rows += beyond.rows;
-            self.archived.dead_letters += beyond.dead_letters;
-            let first = self.archived.range.map_or(offset, |(first, _)| first);
-            self.archived.range = Some((first, offset));
-        }
+impl Files for Nowhere {
+    async fn push(&mut self, _: &[Cell<'_>]) -> Result<()> {
         Ok(())
     }
 
-    /// The record as a row, or why it is none.
-    async fn judge(&self, placed: &Placed, rows: &mut impl Rows) -> Result<std::result::Result<(), String>> {
-        let Placed { record, key, line } = placed;
-        let decoded = match (&self.request.table.source, &record.value) {
-            (Source::Kafka { format: Format::Avro, .. }, Some(value)) => {
-                match self.formats.decode(self.request.topic, value).await? {
-                    Ok(json) => Some(json),
-                    Err(reason) => return Ok(Err(reason)),
-                }
-            }
-            (_, value) => value.clone(),
-        };
-        let schema = &self.request.table.columns;
-        let fields = match Fields::read(schema, decoded.as_deref()) {
-            Ok(fields) => fields,
-            Err(reason) => return Ok(Err(reason.to_string())),
-        };
-        if let Err(reason) = row::check_size(schema, record, decoded.as_deref(), self.request.limits) {
-            return Ok(Err(reason.to_string()));
-        }
-        let mut cells = fields.cells();
-        cells.extend([
-            Cell::Text(&self.run_id),
-            Cell::Bigint(record.offset),
-            Cell::Text(key),
-            Cell::Bigint(*line),
-            Cell::Text(self.request.topic),
-            Cell::Bigint(i64::from(self.partition)),
-            Cell::Bigint(record.offset),
-            row::timestamp(record).map_or(Cell::Null, Cell::Timestamp),
-        ]);
-        rows.push(&cells).await.map(Ok)
+    async fn finish(self) -> Result<Vec<DataFile>> {
+        Ok(Vec::new())
     }
+}
 
-    async fn reject(&mut self, record: &Record, reason: &str) -> Result<()> {
-        if self.request.keep_dead_letters {
-            let (cluster, topic) = (self.request.cluster_id, self.request.topic);
-            self.letters.push(record::dead_letter(cluster, topic, self.partition, record, reason)?);
-        }
-        if self.letters.len() >= PUTS_AT_ONCE { self.keep_letters().await } else { Ok(()) }
+fn of_read(error: Error) -> Error {
+    if error.kind() != Kind::InvalidData {
+        return error;
     }
+    error.with_hint("narrow --from and --to to one creation of the topic, or look at the named object")
+}
 
-    async fn keep_letters(&mut self) -> Result<()> {
-        let (store, letters) = (self.store, std::mem::take(&mut self.letters));
-        let puts = stream::iter(letters).map(|(key, body)| async move { store.put(&key, body).await.map(drop) });
-        puts.buffer_unordered(PUTS_AT_ONCE).try_collect().await
-    }
+fn lacks_rows(rows: u64) -> Error {
+    let text =
+        format!("the table holds {rows} rows that the archive lacks, or whose records break the contract of today");
+    Error::conflict(text).with_hint(
+        "widen --from and --to, or look at them with --no-swap; --delete-unarchived removes them with the swap",
+    )
 }

@@ -8,7 +8,7 @@ use sluice_core::{
 };
 
 /// What must be there: a number, or a time.
-pub fn value<T: FromStr<Err: error::Error + Send + Sync + 'static>>(row: &Row, column: &str) -> Result<T> {
+pub(crate) fn value<T: FromStr<Err: error::Error + Send + Sync + 'static>>(row: &Row, column: &str) -> Result<T> {
     parsed(required(row, column)?, column)
 }
 

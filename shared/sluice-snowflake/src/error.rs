@@ -9,7 +9,7 @@ use serde::Deserialize;
 use sluice_core::{Error, Kind, Retry};
 use sluice_http::Response;
 
-use crate::sql::load::ROWS_MISMATCH;
+use crate::sql::{load::ROWS_MISMATCH, replay::ARCHIVE_LACKS_ROWS};
 
 /// The longest part of a vendor's message that is kept.
 const MESSAGE_CHARS: usize = 400;
@@ -57,6 +57,7 @@ fn hint(code: &str, message: &str) -> Option<&'static str> {
         }
         "000625" => "another statement holds the table; SHOW LOCKS IN ACCOUNT names it, and the load is tried again",
         "000904" => "bring the table's columns and platform/sources.yaml together; the sweep loads the commit then",
+        ARCHIVE_LACKS_ROWS => "rows came into the range meanwhile; nothing was changed, call again",
         "090073" => "raise the resource monitor's quota or wait for its next period; the sweep loads the commit then",
         _ if code.starts_with("09") => {
             "look at the object that the message names and at the settings of role, warehouse and stage; the sweep tries again"
@@ -118,6 +119,8 @@ fn by_code(code: &str) -> Option<(Kind, Retry)> {
         "000630" => (Kind::Timeout, Exhausted),
         "090073" => (Kind::RateLimited, Exhausted),
         ROWS_MISMATCH => (Kind::InvalidData, Permanent),
+        // The comparison before the swap has seen none, so they have come since.
+        ARCHIVE_LACKS_ROWS => (Kind::Conflict, Permanent),
         // The warehouse's surroundings: settings, stages, integrations, quotas.
         _ if code.len() == 6 && code.starts_with("09") => (Kind::Config, Exhausted),
         // A value that its column does not take: not a time, a number or a date, too large, too long, NULL, no JSON.
@@ -160,7 +163,7 @@ mod tests {
     fn each_known_refusal_has_a_kind_and_a_retry_status() {
         use Retry::{Exhausted, Permanent, Transient};
         type Case = (u16, Option<&'static str>, Option<&'static str>, Kind, Retry);
-        let cases: [Case; 53] = [
+        let cases: [Case; 54] = [
             (401, Some("390144"), None, Kind::Auth, Permanent),
             (401, Some("390303"), None, Kind::Auth, Permanent),
             (401, Some("390318"), None, Kind::Auth, Permanent),
@@ -207,6 +210,7 @@ mod tests {
             (422, Some("100051"), Some("22012"), Kind::InvalidData, Permanent),
             (422, Some("-20001"), Some("P0001"), Kind::InvalidData, Permanent),
             (422, Some("-20001"), None, Kind::InvalidData, Permanent),
+            (422, Some("-20002"), Some("P0001"), Kind::Conflict, Permanent),
             (422, None, None, Kind::Internal, Permanent),
             (422, Some("777777"), Some("99999"), Kind::Internal, Permanent),
             (403, None, None, Kind::Auth, Permanent),

@@ -16,6 +16,7 @@ mod fates;
 mod ledger;
 mod loads;
 mod observer;
+mod replay;
 mod rows;
 mod snowflake;
 mod submit;
@@ -25,7 +26,6 @@ pub mod sql;
 pub mod streaming;
 
 pub use account::{Account, Pace};
-pub use answer::value;
 pub use auth::Signer;
 pub use client::{SqlApi, Until};
 pub use config::SnowflakeConfig;
@@ -34,6 +34,7 @@ pub use ledger::SnowflakeLedger;
 pub use loads::{Known, Loads};
 pub use observer::Observer;
 pub use pipe::Snowpipe;
+pub use replay::ReplayTable;
 pub use snowflake::Snowflake;
 pub use streaming::Streaming;
 

@@ -44,7 +44,7 @@ impl<Sec: Secrets> Observer<Sec> {
     }
 
     /// Runs a statement that may change something and may take so long. Each is a new request.
-    pub async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
+    pub(crate) async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
         let deadline = tokio::time::Instant::now() + longest;
         Box::pin(self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline)).await
     }

@@ -7,14 +7,14 @@ use serde::Serialize;
 use sluice_core::{Table, sources::Source};
 use sluice_pipeline::{
     observe::{Latency, PartitionRows, RECENT_SECONDS},
-    stream::ChannelStatus,
+    stream::{Channel, ChannelStatus},
 };
 
 use crate::{
-    channels::{Channels, STREAMER},
     commands::Context,
     failure::{Failure, Outcome},
     lag::{self, Polled},
+    platform::STREAMER,
     warehouse::{Observe, Warehouse},
 };
 
@@ -111,7 +111,12 @@ async fn follow(
     numbers.extend(ends.iter().flatten().flat_map(|ends| ends.keys()));
     numbers.sort_unstable();
     numbers.dedup();
-    let channels = Channels { warehouse, cluster_id, topic, table: &table.table }.statuses(&numbers).await;
+    let channel = |partition| Channel::new(&warehouse.lake_id, cluster_id, topic, partition, table.table.clone());
+    let named: Vec<Channel> = numbers.iter().copied().map(channel).collect();
+    let channels = warehouse.channels(&named).await.map_err(Failure::from).map(|mut found| {
+        let placed = numbers.iter().zip(&named);
+        placed.filter_map(|(partition, channel)| Some((*partition, found.remove(&channel.name)?))).collect()
+    });
     // Asked again after the channels: records that came meanwhile are no sign that others are lost.
     let ends = if ends.is_ok() && !out_of_reach { lag::ends(&context.platform, topic).await } else { ends };
     let polled = lag::polled(&context.platform, topic).await;

@@ -1,314 +1,234 @@
-//! However the archive is cut, each record comes once and in order, and a range never says more than the archive knows.
+//! Whatever fails and wherever a run dies, the next one ends with the table that the archive makes, and leaves nothing.
 
-use std::{cell::RefCell, collections::BTreeSet};
-
-use futures::executor::block_on;
-use sluice_core::{
-    Kind, Sources,
-    port::{PutIfAbsent, Stored},
-};
+mod world;
 
 use super::*;
-use crate::fakes::LIMITS;
+use crate::fakes::{Faults, Random};
+use world::{Held, SWAP, World, held};
 
-const DAY: i64 = 86_400_000;
-/// 2025-10-31 UTC.
-const START: i64 = 1_761_868_800_000;
-
-#[derive(Default)]
-struct Lake(RefCell<BTreeMap<String, Bytes>>);
-
-impl Lake {
-    fn keep(&self, cluster: &str, records: &[Record]) -> String {
-        let (key, body) = record::archive(cluster, "purchases", 2, records).expect("an archive");
-        self.0.borrow_mut().insert(key.clone(), body);
-        key
-    }
-
-    fn count(&self, prefix: &str) -> usize {
-        self.0.borrow().keys().filter(|key| key.starts_with(prefix)).count()
+/// Nothing of a replay that has an outcome is left, but what is told.
+fn check_left(world: &World, id: &str, report: &Report, calls: &str) {
+    let is_there = world.sides.borrow().keys().any(|side| side.table.ends_with(id));
+    assert!(report.side_table.is_some() || !is_there, "{calls}: a side table is left and not told");
+    match report.outcome {
+        Some(_) if report.files_problem.is_none() => assert_eq!(world.files(id), 0, "{calls}: files are left"),
+        _ => {}
     }
 }
 
-impl Listing for Lake {
-    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        Ok(self.0.borrow().keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-    }
+/// The table is right, everything was announced, and nothing is there but what the earlier run has told of.
+fn check_end(world: &World, id: &str, (report, ended): (Report, Result<()>), calls: &str) {
+    assert!(ended.is_ok(), "{calls}: {ended:?}");
+    assert!(matches!(report.outcome, Some(Outcome::Replayed | Outcome::NothingToChange)), "{calls}: {report:?}");
+    assert_eq!(world.rows(), world.expected(), "{calls}");
+    assert!(!world.announced.borrow().is_empty(), "{calls}: nobody was told");
+    assert_eq!((report.side_table.as_ref(), report.files_problem.as_ref()), (None, None), "{calls}");
+    check_left(world, id, &report, calls);
 }
 
-impl ObjectStore for Lake {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.0.borrow_mut().insert(key.to_owned(), body);
-        Ok(Stored { checksum: String::new() })
-    }
+#[test]
+fn whichever_call_fails_or_ends_a_run_the_next_one_ends_equal() {
+    for (dies, after_acting) in [(false, false), (false, true), (true, false), (true, true)] {
+        for call in 0.. {
+            let calls = format!("call {call}, dies: {dies}, after acting: {after_acting}");
+            let mut world = World::damaged();
+            world.strike(Faults::at(call, after_acting).dying(dies));
+            let (first, ended) = world.replay("A1", SWAP);
+            let struck = world.store.faults.calls() > call;
+            assert_eq!(ended.is_err() || first.files_problem.is_some(), struck, "{calls}: {ended:?}");
+            let has_swapped = world.ledger.borrow().len() == 1;
+            assert!(has_swapped || first.outcome != Some(Outcome::Replayed), "{calls}: said and not done");
+            assert!(has_swapped || world.announced.borrow().is_empty(), "{calls}: announced and not done");
+            let was_deleted = first.outcome.is_none() && has_swapped && world.files("A1") == 0;
+            assert!(!was_deleted, "{calls}: the files of a replay that broke off may tell why");
+            if !dies {
+                check_left(&world, "A1", &first, &calls);
+            }
 
-    async fn put_if_absent(&self, key: &str, _: Bytes) -> Result<PutIfAbsent> {
-        Err(Error::unsupported("a replay puts nothing conditionally").with("key", key))
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.0.borrow().get(key).cloned())
-    }
-
-    async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
-        Ok(self.keys(prefix).await?.into_iter().next())
-    }
-}
-
-/// Every topic here is in JSON.
-impl Decode for Lake {
-    async fn decode(&self, topic: &str, _: &Bytes) -> Result<Result<Bytes, String>> {
-        Err(Error::unsupported("no format but JSON").with("topic", topic))
-    }
-}
-
-/// The rows' offsets, and the whole of the last row.
-#[derive(Default)]
-struct Taken {
-    offsets: Vec<i64>,
-    last: String,
-}
-
-impl Rows for Taken {
-    async fn push(&mut self, row: &[Cell<'_>]) -> Result<()> {
-        let [.., Cell::Bigint(offset), Cell::Timestamp(_)] = row else { panic!("{row:?}") };
-        self.offsets.push(*offset);
-        self.last = format!("{row:?}");
-        Ok(())
-    }
-}
-
-fn record(offset: i64, at: i64, good: bool) -> Record {
-    let quantity = i32::from(good);
-    let value = format!(
-        r#"{{"event_id":"e{offset}","customer_email":"a@example.com","product_id":1,"quantity":{quantity},
-        "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#
-    );
-    Record { offset, timestamp_ms: START + at, key: None, value: Some(value.into()), headers: Vec::new() }
-}
-
-struct Asked {
-    lake: LakeId,
-    run: RunId,
-    sources: Sources,
-}
-
-impl Asked {
-    fn new() -> Self {
-        let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
-        Asked { lake: LakeId("lake".into()), run: RunId("replay-1".into()), sources }
-    }
-
-    /// The records of the last day of October.
-    fn request(&self) -> Request<'_> {
-        let time = |millis| DateTime::from_timestamp_millis(millis).expect("a time");
-        Request {
-            table: self.sources.topic("purchases").expect("a table"),
-            topic: "purchases",
-            lake_id: &self.lake,
-            cluster_id: "cluster",
-            run_id: &self.run,
-            from: time(START),
-            to: time(START + DAY),
-            partition: None,
-            offsets: (0, i64::MAX),
-            keep_dead_letters: true,
-            limits: LIMITS,
+            world.strike(Faults::none());
+            check_end(&world, "A2", world.replay("A2", SWAP), &calls);
+            assert_eq!(world.ledger.borrow().len(), 1, "{calls}: rows are swapped in once");
+            if !struck {
+                assert!(call > 30, "only {call} calls were failed");
+                break;
+            }
         }
     }
 }
 
-fn replay(lake: &Lake, request: &Request<'_>, committed: Option<i64>) -> Result<(Archived, Taken)> {
-    block_on(async {
-        let found = find(lake, request).await?;
-        let archives = found.get(&2).map(Vec::as_slice).unwrap_or_default();
-        let mut taken = Taken::default();
-        let archived = read(lake, lake, request, (2, archives), committed, &mut taken, || {}).await?;
-        Ok((archived, taken))
-    })
-}
-
-/// A xorshift generator: a failing seed fails again.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % bound as u64) as usize
-    }
-}
-
 #[test]
-fn a_record_that_comes_days_late_makes_no_hole_in_the_range() {
-    let lake = Lake::default();
-    // A record of the asked day lies under offset 20, after those of four days later.
-    for (offsets, day) in [(0..10, 0), (10..20, 4), (20..21, 0), (21..30, 4), (30..40, 9)] {
-        let records: Vec<Record> = offsets.map(|offset| record(offset, day * DAY, true)).collect();
-        lake.keep("cluster", &records);
-    }
-    let (archived, taken) = replay(&lake, &Asked::new().request(), Some(100)).expect("a replay");
-    assert_eq!((archived.range, archived.absent()), (Some((0, 20)), 0));
-    assert_eq!(taken.offsets, (0..21).collect::<Vec<_>>());
-}
-
-#[test]
-fn however_the_archive_is_cut_each_record_comes_once_and_in_order() {
-    for seed in 1..=300_u64 {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let lake = Lake::default();
-        let mut offset = 0;
-        let records: Vec<Record> = (0..60)
-            .map(|i| {
-                offset += 1 + random.below(8) as i64 / 7;
-                record(offset, i * 1_000, random.below(100) >= 15)
-            })
-            .collect();
-        // Deliveries go back, come again, cut differently, and together they leave nothing out.
-        let mut reached = 0;
-        while reached < records.len() {
-            let from = reached.saturating_sub(random.below(12));
-            let to = (from + 1 + random.below(20)).min(records.len());
-            lake.keep("cluster", &records[from..to]);
-            reached = reached.max(to);
+fn however_often_runs_die_beside_the_stream_the_last_one_ends_equal() {
+    for seed in 0..200 {
+        let mut random = Random::new(seed);
+        let mut world = World::damaged();
+        for run in 0..8 {
+            if random.percent(30) {
+                world.damage();
+            }
+            world.stream();
+            let (call, after_acting) = (random.below(50), random.percent(50));
+            world.strike(Faults::at(call, after_acting).dying(random.percent(70)));
+            let id = format!("A{run}");
+            let (report, _) = world.replay(&id, SWAP);
+            assert!(report.outcome != Some(Outcome::Replayed) || world.ledger.borrow().contains(&id), "seed {seed}");
         }
-        let committed = records[30 + random.below(30)].offset;
-        let asked = Asked::new();
-        let (archived, taken) = replay(&lake, &asked.request(), Some(committed)).expect("read");
-
-        let due: Vec<&Record> = records.iter().filter(|record| record.offset <= committed).collect();
-        let is_good =
-            |record: &&&Record| record.value.as_ref().is_some_and(|v| !v.windows(12).any(|w| w == b"\"quantity\":0"));
-        let good: Vec<i64> = due.iter().filter(is_good).map(|record| record.offset).collect();
-        assert_eq!(taken.offsets, good, "seed {seed}");
-        assert_eq!(archived.range, Some((records[0].offset, committed)), "seed {seed}");
-        assert_eq!((archived.records, archived.rows), (due.len() as u64, good.len() as u64), "seed {seed}");
-        assert_eq!(archived.dead_letters, archived.records - archived.rows, "seed {seed}");
-        let span = (committed - records[0].offset + 1) as u64;
-        assert_eq!(archived.absent(), span - due.len() as u64, "seed {seed}");
-        assert_eq!(lake.count("dead-letter/"), archived.dead_letters as usize, "seed {seed}");
+        world.strike(Faults::none());
+        check_end(&world, "B", world.replay("B", SWAP), &format!("seed {seed}"));
     }
 }
 
 #[test]
-fn the_range_holds_the_asked_time_and_what_lies_between() {
-    let lake = Lake::default();
-    let records =
-        [record(1, -1, true), record(2, 5, true), record(3, DAY + 5, true), record(4, 9, true), record(5, DAY, true)];
-    lake.keep("cluster", &records);
-    let asked = Asked::new();
-    let (archived, taken) = replay(&lake, &asked.request(), Some(99)).expect("read");
-    assert_eq!(archived.range, Some((2, 4)), "a record that is late stands between two of the time");
-    assert_eq!((archived.records, archived.rows), (3, 3));
-    assert_eq!(taken.offsets[..3], [2, 3, 4]);
+fn a_replay_changes_what_differs_and_the_next_one_nothing() {
+    let world = World::damaged();
+    let (report, ended) = world.replay("A1", SWAP);
+    let compared = |held, only_archived, differing, twice| {
+        let [held, only_archived, differing, twice] = [held, only_archived, differing, twice].map(Some);
+        Compared { held, only_archived, only_held: Some(0), differing, twice }
+    };
+    let found: Vec<Compared> = report.partitions.iter().map(|partition| partition.compared).collect();
+    assert_eq!(found, [compared(7, 2, 1, 1), compared(9, 0, 0, 0)]);
+    assert_eq!((report.outcome, report.changes()), (Some(Outcome::Replayed), 4));
+    let steps = world.steps.take();
+    let order = [
+        Step::Listing,
+        Step::Reading { objects: 4 },
+        Step::Filling,
+        Step::Comparing,
+        Step::Swapping,
+        Step::Announcing,
+        Step::DeletingFiles,
+        Step::Dropping,
+    ];
+    assert_eq!(steps, order);
+    check_end(&world, "A1", (report, ended), "the first");
 
-    let narrow = Request { offsets: (3, 3), ..asked.request() };
-    assert_eq!(replay(&lake, &narrow, Some(99)).expect("read").0.range, None, "3 is of another day");
-    let narrow = Request { offsets: (2, 3), ..asked.request() };
-    assert_eq!(replay(&lake, &narrow, Some(99)).expect("read").0.range, Some((2, 2)));
-    assert_eq!(replay(&lake, &asked.request(), Some(3)).expect("read").0.range, Some((2, 2)), "4 is not committed");
-    let (archived, taken) = replay(&lake, &asked.request(), None).expect("read");
-    assert_eq!((archived.range, taken.offsets.len()), (None, 0), "nothing is committed");
-    let other = Request { partition: Some(1), ..asked.request() };
-    assert_eq!(replay(&lake, &other, Some(99)).expect("read").0.range, None);
+    let (report, ended) = world.replay("A2", SWAP);
+    assert_eq!((report.outcome, report.changes()), (Some(Outcome::NothingToChange), 0));
+    check_end(&world, "A2", (report, ended), "the second");
+    assert_eq!((world.ledger.take(), world.announced.take()), (vec!["A1".to_owned()], vec![4, 0]));
+    let letters = world.store.objects.borrow().keys().filter(|key| key.starts_with("dead-letter/")).count();
+    assert_eq!(letters, 2, "one for each bad record, however often it is replayed");
+}
+
+/// A replay that changes no row of the table, and announces nothing.
+fn unchanged(world: &World, mode: Mode) -> (Report, Result<()>) {
+    let before = world.rows();
+    let replayed = world.replay("A1", mode);
+    assert_eq!(world.rows(), before);
+    assert!(world.ledger.borrow().is_empty() && world.announced.borrow().is_empty());
+    check_left(world, "A1", &replayed.0, "a replay without a swap");
+    replayed
 }
 
 #[test]
-fn another_creation_of_the_topic_is_not_read_and_a_hidden_one_refused() {
-    let lake = Lake::default();
-    lake.keep("cluster", &[record(1, 0, true)]);
-    lake.keep("cluster-2", &[Record { value: None, ..record(1, 0, true) }, record(2, 1, true)]);
-    let asked = Asked::new();
-    let (archived, taken) = replay(&lake, &asked.request(), Some(99)).expect("read");
-    assert_eq!((archived.range, taken.offsets), (Some((1, 1)), vec![1]));
-
-    let key = lake.keep("cluster", &[Record { value: None, ..record(1, 2, true) }]);
-    assert_eq!(lake.count("archive/"), 3, "nothing was overwritten");
-    let error = replay(&lake, &asked.request(), Some(99)).map(|_| ()).expect_err("two records of one offset");
-    assert_eq!(error.kind(), Kind::InvalidData);
-    assert!(error.to_string().contains(&key), "{error}");
+fn a_dry_run_counts_and_writes_nothing() {
+    let world = World::damaged();
+    let objects = world.store.objects.borrow().len();
+    let (report, ended) = unchanged(&world, Mode::DryRun);
+    assert_eq!((report.outcome, ended.is_ok(), report.side_table), (Some(Outcome::DryRun), true, None));
+    assert_eq!(report.partitions[0].compared.held, Some(7));
+    assert_eq!((world.store.objects.borrow().len(), world.sides.borrow().len()), (objects, 0));
 }
 
 #[test]
-fn names_of_the_earlier_form_are_read_too() {
-    let lake = Lake::default();
-    let key = lake.keep("cluster", &[record(1, 0, true), record(2, 1, false)]);
-    let archive = Archive { creation: None, checksum: None, ..Archive::parse("purchases", &key).expect("a name") };
-    let body = lake.0.borrow_mut().remove(&key).expect("the archive");
-    lake.0.borrow_mut().insert(archive.key("purchases"), body);
-    let asked = Asked::new();
-    let silent = Request { keep_dead_letters: false, ..asked.request() };
-    let (archived, taken) = replay(&lake, &silent, Some(99)).expect("read");
-    assert_eq!((archived.rows, archived.dead_letters, taken.offsets), (1, 1, vec![1]));
-    assert_eq!(lake.count("dead-letter/"), 0, "a look keeps nothing");
+fn a_comparison_leaves_its_side_table_and_no_file() {
+    let world = World::damaged();
+    let (report, ended) = unchanged(&world, Mode::Compare);
+    assert_eq!((report.outcome, ended.is_ok(), report.changes()), (Some(Outcome::Compared), true, 4));
+    assert_eq!(world.sides.borrow().keys().next(), report.side_table.as_ref());
+    assert_eq!(world.files("A1"), 0);
 }
 
 #[test]
-fn a_row_has_the_columns_that_it_says_and_knows_where_it_came_from() {
-    let lake = Lake::default();
-    let key = lake.keep("cluster", &[record(7, 1, true)]);
-    let asked = Asked::new();
-    let (_, taken) = replay(&lake, &asked.request(), Some(7)).expect("read");
-    let columns = columns(asked.request().table);
-    assert_eq!(taken.last.matches('(').count(), columns.columns().len());
-    let names: BTreeSet<&str> = columns.columns().iter().map(|column| column.name.as_str()).collect();
-    assert_eq!(names.len(), columns.columns().len());
-    for part in
-        [r#"Text("lake_cluster_purchases_2/replay-1")"#, &format!("Text({key:?}), Bigint(1), Text(\"purchases\")")]
-    {
-        assert!(taken.last.contains(part), "{part} is missing in {}", taken.last);
+fn nothing_is_made_where_nothing_is_committed() {
+    for mode in [Mode::DryRun, Mode::Compare, SWAP] {
+        let world = World { committed: -1, ..World::damaged() };
+        let (report, ended) = unchanged(&world, mode);
+        assert_eq!((report.outcome, ended.is_ok()), (Some(Outcome::NothingArchived), true));
+        assert_eq!((report.side_table, world.sides.borrow().len()), (None, 0));
     }
 }
 
-#[test]
-fn an_archive_that_is_not_of_its_name_is_refused() {
-    let lake = Lake::default();
-    let key = lake.keep("cluster", &[record(7, 1, true)]);
-    let asked = Asked::new();
-    for body in [Bytes::from_static(b"torn"), packed_line(r#"{"topic":"purchases","partition":3}"#)] {
-        lake.0.borrow_mut().insert(key.clone(), body);
-        let error = replay(&lake, &asked.request(), Some(7)).map(|_| ()).expect_err("no archive");
-        assert_eq!(error.kind(), Kind::InvalidData);
-        assert!(error.to_string().contains(&key), "{error}");
-    }
-}
-
-fn packed_line(line: &str) -> Bytes {
-    zstd::bulk::compress(line.as_bytes(), 1).expect("packs").into()
-}
-
-/// A lake that does not let go of one object.
-struct Holding<'a>(&'a Lake, &'a str);
-
-impl Deletion for Holding<'_> {
-    async fn delete(&self, key: &str) -> Result<()> {
-        if key == self.1 {
-            return Err(Error::new(Kind::Auth, "may not delete").with("key", key));
-        }
-        self.0.0.borrow_mut().remove(key);
-        Ok(())
-    }
+/// A row of the table whose record the archive lacks.
+fn unarchived() -> Held {
+    held(2, 3, 1)
 }
 
 #[test]
-fn a_replays_files_go_and_one_that_cannot_be_deleted_keeps_no_other() {
-    let (lake, asked) = (Lake::default(), Asked::new());
-    let table = &asked.request().table.table;
-    let keys_of =
-        |run: &str| -> Vec<String> { (0..3).map(|part| lake::data_key(table, &RunId(run.to_owned()), part)).collect() };
-    let (own, others) = (keys_of("replay-1"), keys_of("replay-2"));
-    for key in own.iter().chain(&others) {
-        lake.0.borrow_mut().insert(key.clone(), Bytes::new());
-    }
-    let file =
-        |path: &String| DataFile { path: path.clone(), rows: 1, bytes: 1, checksum: String::new(), values: Vec::new() };
-    let files: Vec<DataFile> = own.iter().map(file).collect();
-    let left = || block_on(lake.keys("raw/")).expect("keys");
+fn rows_that_the_archive_lacks_go_only_when_they_are_to() {
+    let world = World::damaged();
+    world.live.borrow_mut().push(unarchived());
+    let (report, ended) = unchanged(&world, SWAP);
+    assert_eq!(report.outcome, Some(Outcome::Refused));
+    let error = ended.expect_err("a refusal");
+    assert_eq!((error.kind(), report.unarchived()), (Kind::Conflict, 1));
+    assert!(error.to_string().contains("1 rows that the archive lacks"), "{error}");
 
-    let error = block_on(delete_files(&Holding(&lake, &own[0]), &files)).expect_err("one file stays");
-    assert!(error.to_string().contains(&own[0]), "{error}");
-    assert_eq!(left(), [&own[..1], &others[..]].concat());
-    block_on(delete_files(&Holding(&lake, ""), &files)).expect("what is gone already is no failure");
-    assert_eq!(left(), others, "another replay's files stay");
+    let deleted = world.replay("A2", Mode::Swap { delete_unarchived: true });
+    assert_eq!(deleted.0.changes(), 5);
+    check_end(&world, "A2", deleted, "with the rows deleted");
+}
+
+#[test]
+fn rows_that_come_in_before_the_swap_end_it_unchanged() {
+    let world = World::damaged();
+    *world.meanwhile.borrow_mut() = Some(unarchived());
+    let (report, ended) = world.replay("A1", SWAP);
+    assert_eq!((report.outcome, ended.expect_err("a conflict").kind()), (None, Kind::Conflict));
+    assert!(world.ledger.borrow().is_empty() && world.live.borrow().contains(&held(1, 2, 9)));
+    assert_eq!((world.files("A1"), world.sides.borrow().len()), (1, 0));
+}
+
+#[test]
+fn what_the_operator_does_not_confirm_is_not_done() {
+    let world = World { confirms: false, ..World::damaged() };
+    let (report, ended) = unchanged(&world, SWAP);
+    assert_eq!((report.outcome, ended.is_ok()), (Some(Outcome::Declined), true));
+    assert_eq!((world.files("A1"), world.sides.borrow().len()), (0, 0));
+}
+
+/// A replay in which one call fails, so many from the last one.
+fn strike_from_end(back: usize) -> (World, Report, Result<()>) {
+    let mut world = World::damaged();
+    let calls = {
+        let world = World::damaged();
+        world.replay("A1", SWAP).1.expect("a whole run");
+        world.store.faults.calls()
+    };
+    world.strike(Faults::at(calls - back, false));
+    let (report, ended) = world.replay("A1", SWAP);
+    (world, report, ended)
+}
+
+#[test]
+fn after_the_swap_nothing_that_fails_makes_it_undone() {
+    let (world, report, ended) = strike_from_end(3);
+    let hint = ended.expect_err("no announcement").hint().map(str::to_owned);
+    assert!(hint.is_some_and(|hint| hint.contains("call again")));
+    assert_eq!((report.outcome, world.files("A1")), (Some(Outcome::Replayed), 0));
+
+    let (world, report, ended) = strike_from_end(2);
+    assert_eq!((report.outcome, ended.is_ok(), world.files("A1")), (Some(Outcome::Replayed), true, 1));
+    assert!(report.files_problem.is_some_and(|problem| problem.contains("injected")));
+
+    let (world, report, ended) = strike_from_end(1);
+    let hint = ended.expect_err("a side table").hint().map(str::to_owned);
+    let side = report.side_table.expect("it is still there").to_string();
+    assert!(hint.is_some_and(|hint| hint.contains(&side)));
+    assert_eq!((report.outcome, world.sides.borrow().len()), (Some(Outcome::Replayed), 1));
+}
+
+#[test]
+fn a_file_that_cannot_be_deleted_keeps_no_other() {
+    let file = |part: &str| DataFile { path: part.into(), rows: 1, bytes: 1, checksum: String::new(), values: vec![] };
+    let files = ["a", "b", "c"].map(file);
+    let mut world = World::whole();
+    for file in &files {
+        world.store.objects.borrow_mut().insert(file.path.clone(), Default::default());
+    }
+    world.strike(Faults::at(0, false));
+    let deleted = futures::executor::block_on(delete(&world.store, &files));
+    assert!(deleted.is_err());
+    let left = |part: &str| world.store.objects.borrow().contains_key(part);
+    assert_eq!(["a", "b", "c"].map(left), [true, false, false]);
 }

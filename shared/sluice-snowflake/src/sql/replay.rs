@@ -6,6 +6,7 @@
 //! stay as they are, so that a replay of what is right changes nothing; rows above the ranges are never looked at.
 
 use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId, commit, port::Row};
+pub use sluice_pipeline::replay::Range;
 
 use super::{
     HANDLER, OBSERVABILITY, ddl,
@@ -25,16 +26,6 @@ pub const ARCHIVE_LACKS_ROWS: &str = "-20002";
 
 /// The places of rows to be replaced. Temporary, so private to the request: one name does for all.
 const PLACES: &str = "ADMIN.OBSERVABILITY.REPLAYED";
-
-/// A partition's offsets, first and last included.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
-    pub partition: i32,
-    pub first: i64,
-    pub last: i64,
-    /// The channel whose rows these are: their run ids begin with its name and a slash.
-    pub channel: String,
-}
 
 /// One replay.
 #[derive(Debug, Clone)]

@@ -18,26 +18,7 @@ use sluice_core::{
 
 use super::*;
 use crate::fakes::LIMITS;
-
-/// A xorshift generator: a failing seed fails again.
-pub(super) struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Self {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % bound as u64) as usize
-    }
-
-    pub fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+pub(super) use crate::fakes::Random;
 
 #[derive(Default)]
 struct State {
