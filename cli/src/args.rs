@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 /// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, propagate_version = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(flatten)]
     pub target: Target,
     /// Print JSON for programs instead of text for people.
@@ -22,7 +22,7 @@ pub struct Cli {
 
 /// Which platform.
 #[derive(Debug, Clone, Args)]
-pub struct Target {
+pub(crate) struct Target {
     /// A deployed CloudFormation stack; credentials and region come from the environment as usual. Without it, the
     /// platform that `make up` has started on this machine.
     #[arg(long, global = true, value_name = "NAME")]
@@ -36,7 +36,7 @@ pub struct Target {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Task {
+pub(crate) enum Task {
     /// How every table stands: newest commit, what is loaded and what is not, drift, streams, dbt.
     Status,
     /// Recent commits and what became of them, newest first.
@@ -60,7 +60,7 @@ pub enum Task {
 }
 
 #[derive(Debug, Args)]
-pub struct RunsArgs {
+pub(crate) struct RunsArgs {
     /// Only this table; the end of its name will do.
     #[arg(long)]
     pub table: Option<String>,
@@ -70,7 +70,7 @@ pub struct RunsArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do, in any case.
     pub table: String,
     /// Stay until the commit is loaded.
@@ -94,7 +94,7 @@ pub struct RunArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct BackfillArgs {
+pub(crate) struct BackfillArgs {
     /// A table with one set of rows per day.
     pub table: String,
     /// First day, YYYY-MM-DD.
@@ -113,7 +113,7 @@ pub struct BackfillArgs {
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-pub struct SwitchArgs {
+pub(crate) struct SwitchArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: Option<String>,
     /// Every schedule of the stack, the sweeps too, and the stream.
@@ -122,7 +122,7 @@ pub struct SwitchArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ReplayArgs {
+pub(crate) struct ReplayArgs {
     /// The topic, as platform/sources.yaml names it.
     #[arg(long)]
     pub topic: String,
@@ -156,7 +156,7 @@ pub struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ResetArgs {
+pub(crate) struct ResetArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: String,
     /// The commit whose cursor to take over; 0 is the time before the first.
@@ -174,7 +174,7 @@ pub struct ResetArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RetryArgs {
+pub(crate) struct RetryArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: String,
     /// The commit that failed to load.

@@ -7,7 +7,7 @@ use sluice_core::{Error, Result};
 use crate::failure::{Failure, Outcome};
 
 /// Ends what would ask and has nobody to ask. `what` is what asks, as in "a reset".
-pub fn somebody_is_there(what: &str) -> Outcome {
+pub(crate) fn somebody_is_there(what: &str) -> Outcome {
     if std::io::stdin().is_terminal() {
         return Ok(());
     }
@@ -15,7 +15,7 @@ pub fn somebody_is_there(what: &str) -> Outcome {
 }
 
 /// Shows what would be done and asks whether to do it.
-pub fn confirm(plan: &str, question: &str) -> Result<bool> {
+pub(crate) fn confirm(plan: &str, question: &str) -> Result<bool> {
     eprintln!("{plan}\n");
     eprint!("{question} [y/N] ");
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
@@ -25,6 +25,6 @@ pub fn confirm(plan: &str, question: &str) -> Result<bool> {
     Ok(["y", "Y", "yes"].contains(&line.trim()))
 }
 
-pub fn declined() -> Failure {
+pub(crate) fn declined() -> Failure {
     Failure::usage("not confirmed; nothing was written")
 }

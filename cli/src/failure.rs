@@ -2,48 +2,48 @@
 
 use sluice_core::{Error, Kind};
 
-pub type Outcome<T = ()> = Result<T, Failure>;
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 
 /// An error with a hint for the person at the terminal.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     error: Error,
     usage: bool,
 }
 
 impl Failure {
     /// The caller asked for something that makes no sense, whatever the state of the platform.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
         Failure { error: Error::config(message), usage: true }
     }
 
     /// A command line that cannot be read, from what the parser of arguments says to a person: the fault, then the usage.
-    pub fn command_line(text: &str) -> Self {
+    pub(crate) fn command_line(text: &str) -> Self {
         let (fault, usage) = text.split_once("\n\n").unwrap_or((text, ""));
         let fault = fault.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         Failure::usage(fault).hint(usage.trim())
     }
 
     #[must_use]
-    pub fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<Box<str>>) -> Self {
         self.error = self.error.with_hint(hint);
         self
     }
 
-    pub fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.error.kind()
     }
 
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         if self.usage { 2 } else { 1 }
     }
 
-    pub fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         self.error.chain()
     }
 
     /// The error's own hint, which knows more than that of its kind.
-    pub fn own_hint(&self) -> Option<&str> {
+    pub(crate) fn own_hint(&self) -> Option<&str> {
         self.error.hint()
     }
 
@@ -52,17 +52,17 @@ impl Failure {
     }
 
     /// Message and hint as one sentence, for a list.
-    pub fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let hint = self.hint_text().map(|hint| format!("; {hint}"));
         format!("{}{}", self.message(), hint.unwrap_or_default())
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let hint = self.hint_text().map(|hint| format!("\n  hint: {hint}"));
         format!("sluice: {}{}", self.message(), hint.unwrap_or_default())
     }
 
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         let kind = if self.usage { "Usage" } else { self.error.kind().as_str() };
         serde_json::json!({"error": {"kind": kind, "message": self.message(), "hint": self.hint_text()}}).to_string()
     }

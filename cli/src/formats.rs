@@ -11,10 +11,10 @@ use sluice_kafka::{Registry, RegistryConfig, avro::ReaderSchema};
 
 use crate::{failure::Outcome, place::Place};
 
-pub type Formats = sluice_kafka::Formats<CachedSecrets>;
+pub(crate) type Formats = sluice_kafka::Formats<CachedSecrets>;
 
 /// The formats of one table's topic. `settings` are those of the function that streams.
-pub fn of(place: &Place, table: &Table, settings: &BTreeMap<String, String>) -> Outcome<Formats> {
+pub(crate) fn of(place: &Place, table: &Table, settings: &BTreeMap<String, String>) -> Outcome<Formats> {
     let mut schemas = BTreeMap::new();
     if let Source::Kafka { topic, format: Format::Avro } = &table.source {
         let path = place.schemas.join(format!("{topic}.{}", Format::Avro.extension()));

@@ -24,7 +24,7 @@ const GET_METRIC_STATISTICS: signed::Operation = signed::Operation {
 };
 
 /// Where each partition of a topic ends: the offset of its next record. `None` where the broker is out of reach.
-pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
+pub(crate) async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
     let Some(bootstrap) = &platform.place.kafka else { return Ok(None) };
     let config = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
     let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), PATIENCE)).await?;
@@ -33,7 +33,7 @@ pub async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i
 
 /// What the poller of this machine says of a topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Polled {
+pub(crate) struct Polled {
     /// The first offset of each partition that the function has not finished. It passes dead letters and tombstones that no
     /// row follows; the offset of a channel moves only with rows.
     pub positions: BTreeMap<i32, i64>,
@@ -44,14 +44,14 @@ pub struct Polled {
 
 impl Polled {
     /// `None` when every partition goes on.
-    pub fn problem(&self) -> Option<String> {
+    pub(crate) fn problem(&self) -> Option<String> {
         let told = self.stalled.iter().map(|(partition, why)| format!("partition {partition} stands still: {why}"));
         Some(told.collect::<Vec<_>>().join("; ")).filter(|told| !told.is_empty())
     }
 }
 
 /// Asks the poller. It knows nothing where no poller of this machine serves the topic.
-pub async fn polled(platform: &Platform, topic: &str) -> Outcome<Polled> {
+pub(crate) async fn polled(platform: &Platform, topic: &str) -> Outcome<Polled> {
     let Some(control) = &platform.place.control else { return Ok(Polled::default()) };
     let request = Request::get(format!("{control}/positions/{topic}"));
     let accept = |response: &Response| match response.is_success() {
@@ -64,7 +64,7 @@ pub async fn polled(platform: &Platform, topic: &str) -> Outcome<Polled> {
 
 /// What the function's event source mapping reports: records between the topics' ends and what the function has taken, the most of
 /// the last minutes. `None` when it reports nothing, as when it is switched off.
-pub async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>> {
+pub(crate) async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Answer {
@@ -94,7 +94,7 @@ pub async fn reported(platform: &Platform, function: &str) -> Result<Option<u64>
 /// Records that are neither durable nor put aside: what lies above the last offset that is finished. The channel's
 /// offset and the position may each be ahead of the other; a position above the end is about another creation of the
 /// topic.
-pub fn behind(end: i64, committed: Option<i64>, position: Option<i64>) -> u64 {
+pub(crate) fn behind(end: i64, committed: Option<i64>, position: Option<i64>) -> u64 {
     let passed = position.filter(|position| *position <= end).map(|position| position - 1);
     // Nothing is finished of a partition that nobody has written to, or whose first records are under way.
     let finished = committed.max(passed).unwrap_or(-1);

@@ -12,7 +12,7 @@ const STREAM_SOURCE: &str = "StreamKafkaSource";
 
 /// An event source mapping of the streaming function.
 #[derive(Debug, Clone)]
-pub struct Mapping {
+pub(crate) struct Mapping {
     client: Client,
     id: String,
     /// Its name in the template.
@@ -26,7 +26,7 @@ pub struct Mapping {
 
 impl Mapping {
     /// None where the stack has none: without Kafka, and on one machine, where a poller takes their place.
-    pub async fn list(aws: &SdkConfig, stack: &Stack) -> Outcome<Vec<Mapping>> {
+    pub(crate) async fn list(aws: &SdkConfig, stack: &Stack) -> Outcome<Vec<Mapping>> {
         let client = Client::new(aws);
         let mut mappings = Vec::new();
         for resource in stack.of_type("AWS::Lambda::EventSourceMapping") {
@@ -49,11 +49,11 @@ impl Mapping {
     }
 
     /// Whether it brings a table's records.
-    pub fn serves(&self, table: &Table) -> bool {
+    pub(crate) fn serves(&self, table: &Table) -> bool {
         matches!(&table.source, Source::Kafka { topic, .. } if self.topics.contains(topic))
     }
 
-    pub async fn switch(&self, enabled: bool) -> Outcome {
+    pub(crate) async fn switch(&self, enabled: bool) -> Outcome {
         let update = self.client.update_event_source_mapping().uuid(&self.id).enabled(enabled).send().await;
         update.map_err(|error| classify(error, format!("cannot change the event source mapping {}", self.name)))?;
         Ok(())

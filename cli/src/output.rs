@@ -7,10 +7,10 @@ use sluice_core::Error;
 use crate::failure::Outcome;
 
 /// No line is longer.
-pub const WIDTH: usize = 100;
+pub(crate) const WIDTH: usize = 100;
 
 /// Prints the answer as JSON, or as the text made of it.
-pub fn print<T: Serialize>(json: bool, answer: &T, text: impl FnOnce(&T) -> String) -> Outcome {
+pub(crate) fn print<T: Serialize>(json: bool, answer: &T, text: impl FnOnce(&T) -> String) -> Outcome {
     if json {
         let encoded = serde_json::to_string_pretty(answer)
             .map_err(|error| Error::internal("cannot encode the answer").because(error))?;
@@ -23,14 +23,14 @@ pub fn print<T: Serialize>(json: bool, answer: &T, text: impl FnOnce(&T) -> Stri
 
 /// Which side of its column a text stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Side {
+pub(crate) enum Side {
     Left,
     Right,
 }
 
 /// Lines of cells under headings, in columns as wide as needed. When that is more than [`WIDTH`], the first column loses
 /// the beginnings of its texts: names tell themselves apart by their ends.
-pub fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
+pub(crate) fn table(columns: &[(&str, Side)], rows: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = columns.iter().map(|(heading, _)| heading.chars().count()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -69,7 +69,7 @@ fn end_of(text: &str, width: usize) -> String {
 }
 
 /// The text on one line, or its beginning before an ellipsis.
-pub fn shortened(text: &str, width: usize) -> String {
+pub(crate) fn shortened(text: &str, width: usize) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     if text.chars().count() <= width {
         return text;
@@ -79,12 +79,12 @@ pub fn shortened(text: &str, width: usize) -> String {
 }
 
 /// How long ago, in one unit: `42s`, `3m`, `5h`, `12d`. A clock that is ahead counts as now.
-pub fn age(now: DateTime<Utc>, at: DateTime<Utc>) -> String {
+pub(crate) fn age(now: DateTime<Utc>, at: DateTime<Utc>) -> String {
     duration(now - at)
 }
 
 /// A duration in one unit. Under a second in milliseconds.
-pub fn duration(time: TimeDelta) -> String {
+pub(crate) fn duration(time: TimeDelta) -> String {
     let ms = time.num_milliseconds().max(0);
     match ms {
         0..1_000 => format!("{ms}ms"),
@@ -97,7 +97,7 @@ pub fn duration(time: TimeDelta) -> String {
 }
 
 /// `1,234,567`
-pub fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

@@ -26,7 +26,7 @@ const KNOCK: Duration = Duration::from_secs(1);
 
 /// How to reach the platform.
 #[derive(Debug)]
-pub struct Place {
+pub(crate) struct Place {
     pub aws: SdkConfig,
     pub stack: String,
     pub is_local: bool,
@@ -50,7 +50,7 @@ struct Ports {
 }
 
 impl Place {
-    pub async fn find(target: &Target) -> Outcome<Self> {
+    pub(crate) async fn find(target: &Target) -> Outcome<Self> {
         let root = root();
         let file = sources_file(target, root.as_deref())?;
         let schemas = file.with_file_name("schemas");
@@ -68,7 +68,7 @@ impl Place {
     }
 
     /// The place in words.
-    pub fn title(&self) -> String {
+    pub(crate) fn title(&self) -> String {
         let region = self.aws.region().map(ToString::to_string).unwrap_or_default();
         if self.is_local { format!("{} on this machine", self.stack) } else { format!("{} in {region}", self.stack) }
     }

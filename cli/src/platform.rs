@@ -16,39 +16,39 @@ use crate::{
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
-pub const LOADER: &str = "LoadCommits";
+pub(crate) const LOADER: &str = "LoadCommits";
 
 /// The function that writes to the channels.
-pub const STREAMER: &str = "StreamKafka";
+pub(crate) const STREAMER: &str = "StreamKafka";
 
 /// A platform that has been found.
-pub struct Platform {
+pub(crate) struct Platform {
     pub place: Place,
     pub stack: Stack,
     lambda: aws_sdk_lambda::Client,
 }
 
 impl Platform {
-    pub async fn open(target: &Target) -> Outcome<Self> {
+    pub(crate) async fn open(target: &Target) -> Outcome<Self> {
         let place = Place::find(target).await?;
         let stack = Stack::describe(&place.aws, &place.stack).await?;
         let lambda = aws_sdk_lambda::Client::new(&place.aws);
         Ok(Platform { place, stack, lambda })
     }
 
-    pub fn store(&self) -> Outcome<S3Lake> {
+    pub(crate) fn store(&self) -> Outcome<S3Lake> {
         Ok(S3Lake::new(&self.place.aws, self.stack.output("LakeBucket")?))
     }
 
     /// The settings that a function was deployed with.
-    pub async fn environment(&self, function: &str) -> Outcome<BTreeMap<String, String>> {
+    pub(crate) async fn environment(&self, function: &str) -> Outcome<BTreeMap<String, String>> {
         let found = self.configuration(function).await?;
         let variables = found.environment().and_then(|environment| environment.variables()).cloned();
         Ok(variables.unwrap_or_default().into_iter().collect())
     }
 
     /// How long a function may run.
-    pub async fn time_limit(&self, function: &str) -> Outcome<Duration> {
+    pub(crate) async fn time_limit(&self, function: &str) -> Outcome<Duration> {
         let seconds = self.configuration(function).await?.timeout().and_then(|seconds| u64::try_from(seconds).ok());
         let seconds = seconds.ok_or_else(|| Error::internal("the function has no timeout").with("function", function));
         Ok(Duration::from_secs(seconds?))
@@ -60,25 +60,25 @@ impl Platform {
         Ok(get.map_err(|error| classify(error, format!("cannot read the settings of {name}")))?)
     }
 
-    pub async fn lake_id(&self) -> Outcome<LakeId> {
+    pub(crate) async fn lake_id(&self) -> Outcome<LakeId> {
         lake_id(&self.environment(LOADER).await?)
     }
 
-    pub async fn warehouse(&self) -> Outcome<Warehouse> {
+    pub(crate) async fn warehouse(&self) -> Outcome<Warehouse> {
         let settings = self.environment(LOADER).await?;
         let lake_id = lake_id(&settings)?;
         warehouse::connect(lake_id, settings, CachedSecrets::new(&self.place.aws))
     }
 
     /// Who asks, as AWS knows them: the name that the log of the account has too.
-    pub async fn caller(&self) -> Outcome<String> {
+    pub(crate) async fn caller(&self) -> Outcome<String> {
         let identity = aws_sdk_sts::Client::new(&self.place.aws).get_caller_identity().send().await;
         let identity = identity.map_err(|error| classify(error, "cannot ask who is calling".into()))?;
         Ok(identity.arn().unwrap_or("unknown").to_owned())
     }
 
     /// Invokes a function and waits for its answer. Its own error comes back with its kind.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Outcome<Value> {
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Outcome<Value> {
         let name = self.stack.resource(function)?;
         let invoke = self.lambda.invoke().function_name(name).payload(Blob::new(event.to_string()));
         let answer = invoke.send().await.map_err(|error| classify(error, format!("cannot invoke {name}")))?;
@@ -91,7 +91,7 @@ impl Platform {
     }
 
     /// The table of that name, or the one whose name ends so, in any case.
-    pub fn table(&self, name: &str) -> Outcome<&Table> {
+    pub(crate) fn table(&self, name: &str) -> Outcome<&Table> {
         find_table(&self.place.sources, name)
     }
 }
@@ -141,7 +141,7 @@ fn find_table<'a>(sources: &'a Sources, name: &str) -> Outcome<&'a Table> {
 }
 
 /// The function that extracts a table; `None` for one that streams.
-pub fn extractor(table: &Table) -> Option<&'static str> {
+pub(crate) fn extractor(table: &Table) -> Option<&'static str> {
     match table.source {
         Source::Postgres { .. } => Some("ExtractPostgres"),
         Source::Currencies | Source::ExchangeRates { .. } => Some("ExtractExchangeRates"),

@@ -13,7 +13,7 @@ use crate::{
 
 /// One schedule of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Schedule {
+pub(crate) struct Schedule {
     pub name: String,
     /// `None` for a sweep, which serves all tables.
     pub table: Option<TableId>,
@@ -28,7 +28,7 @@ pub struct Schedule {
 }
 
 /// The stack's group of schedules.
-pub struct Schedules {
+pub(crate) struct Schedules {
     client: Client,
     group: String,
     names: Vec<String>,
@@ -36,7 +36,7 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    pub fn of(aws: &SdkConfig, stack: &Stack, sources: &Sources) -> Outcome<Self> {
+    pub(crate) fn of(aws: &SdkConfig, stack: &Stack, sources: &Sources) -> Outcome<Self> {
         let names = stack.of_type("AWS::Scheduler::Schedule").map(|resource| resource.physical.clone()).collect();
         Ok(Schedules {
             client: Client::new(aws),
@@ -47,7 +47,7 @@ impl Schedules {
     }
 
     /// Every schedule of the stack and, after one that wakes an extract function, each of the function's tables.
-    pub async fn list(&self) -> Outcome<Vec<Schedule>> {
+    pub(crate) async fn list(&self) -> Outcome<Vec<Schedule>> {
         let mut schedules = Vec::new();
         for found in futures::future::try_join_all(self.names.iter().map(|name| self.get(name))).await? {
             let input = found.target().and_then(|target| target.input()).unwrap_or_default();
@@ -69,7 +69,7 @@ impl Schedules {
 
     /// Sets a schedule's state, or one table's in a shared schedule. An update replaces the whole definition, so it is read
     /// first and sent back with nothing but that changed.
-    pub async fn switch(&self, schedule: &Schedule, enabled: bool) -> Outcome {
+    pub(crate) async fn switch(&self, schedule: &Schedule, enabled: bool) -> Outcome {
         let name = &*schedule.name;
         let mut found = self.get(name).await?;
         let mut state = if enabled { ScheduleState::Enabled } else { ScheduleState::Disabled };

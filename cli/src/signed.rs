@@ -18,7 +18,7 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An operation of a service, as its JSON protocol names both.
-pub struct Operation {
+pub(crate) struct Operation {
     /// The host's first part.
     pub endpoint: &'static str,
     /// The service's name in the signature.
@@ -28,7 +28,7 @@ pub struct Operation {
 }
 
 /// Asks and reads the answer.
-pub async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Operation, input: &Value) -> Result<T> {
+pub(crate) async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Operation, input: &Value) -> Result<T> {
     let region = aws.region().ok_or_else(|| Error::config("no AWS region is set; set AWS_REGION"))?.to_string();
     let url = match aws.endpoint_url() {
         Some(url) => format!("{}/", url.trim_end_matches('/')),

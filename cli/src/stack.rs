@@ -11,7 +11,7 @@ use crate::failure::{Failure, Outcome};
 
 /// One resource of the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
+pub(crate) struct Resource {
     /// Its name in the template.
     pub logical: String,
     /// Its name or id in the account.
@@ -21,7 +21,7 @@ pub struct Resource {
 
 /// A deployed stack.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stack {
+pub(crate) struct Stack {
     pub name: String,
     pub status: String,
     pub outputs: BTreeMap<String, String>,
@@ -29,7 +29,7 @@ pub struct Stack {
 }
 
 impl Stack {
-    pub async fn describe(aws: &SdkConfig, name: &str) -> Outcome<Self> {
+    pub(crate) async fn describe(aws: &SdkConfig, name: &str) -> Outcome<Self> {
         let client = Client::new(aws);
         let attempt = || format!("cannot describe the stack {name}");
         let described = client.describe_stacks().stack_name(name).send().await;
@@ -58,7 +58,7 @@ impl Stack {
         Ok(stack)
     }
 
-    pub fn output(&self, name: &str) -> Outcome<&str> {
+    pub(crate) fn output(&self, name: &str) -> Outcome<&str> {
         self.outputs.get(name).map(String::as_str).ok_or_else(|| {
             Failure::from(
                 Error::not_found("the stack has no such output").with("stack", &self.name).with("output", name),
@@ -68,12 +68,12 @@ impl Stack {
     }
 
     /// The physical name of a resource; `None` where the stack's parameters leave it out.
-    pub fn find(&self, logical: &str) -> Option<&str> {
+    pub(crate) fn find(&self, logical: &str) -> Option<&str> {
         let resource = self.resources.iter().find(|resource| resource.logical == logical)?;
         (!resource.physical.is_empty()).then_some(resource.physical.as_str())
     }
 
-    pub fn resource(&self, logical: &str) -> Outcome<&str> {
+    pub(crate) fn resource(&self, logical: &str) -> Outcome<&str> {
         self.find(logical).ok_or_else(|| {
             Failure::from(
                 Error::not_found("the stack has no such resource").with("stack", &self.name).with("resource", logical),
@@ -82,7 +82,7 @@ impl Stack {
         })
     }
 
-    pub fn of_type<'a>(&'a self, resource_type: &'a str) -> impl Iterator<Item = &'a Resource> {
+    pub(crate) fn of_type<'a>(&'a self, resource_type: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources.iter().filter(move |resource| resource.resource_type == resource_type)
     }
 }

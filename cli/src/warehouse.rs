@@ -4,16 +4,20 @@ use std::collections::BTreeMap;
 
 use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, env::Env};
-pub use sluice_pipeline::observe::Observe;
+pub(crate) use sluice_pipeline::observe::Observe;
 use sluice_snowflake::{Observer, SnowflakeConfig};
-pub use sluice_snowflake::{ReplayTable, streaming::LIMITS};
+pub(crate) use sluice_snowflake::{ReplayTable, streaming::LIMITS};
 
 use crate::failure::Outcome;
 
-pub type Warehouse = Observer<CachedSecrets>;
+pub(crate) type Warehouse = Observer<CachedSecrets>;
 
 /// Connects by the settings of a function that uses the warehouse.
-pub fn connect(lake_id: LakeId, settings: BTreeMap<String, String>, secrets: CachedSecrets) -> Outcome<Warehouse> {
+pub(crate) fn connect(
+    lake_id: LakeId,
+    settings: BTreeMap<String, String>,
+    secrets: CachedSecrets,
+) -> Outcome<Warehouse> {
     let mut env = Env::of(settings);
     let config = SnowflakeConfig::from_env(&mut env);
     let config = env.finish(config)?;

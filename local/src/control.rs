@@ -30,7 +30,7 @@ use crate::{
 const OUTAGE: Duration = Duration::from_secs(1);
 
 /// What can be asked and restarted.
-pub struct Control {
+pub(crate) struct Control {
     pub warehouse: Standin,
     pub broker: Arc<Broker>,
     pub topics: Topics,
@@ -41,7 +41,7 @@ pub struct Control {
 }
 
 /// The Kafka broker's process, which may be another one from one moment to the next.
-pub struct Broker {
+pub(crate) struct Broker {
     pub folders: Folders,
     pub registry: Arc<Registry>,
     pub port: u16,
@@ -59,7 +59,7 @@ impl Broker {
         Ok(())
     }
 
-    pub async fn stop(&self) {
+    pub(crate) async fn stop(&self) {
         if let Some(part) = self.part.lock().await.take() {
             part.stop().await;
         }
@@ -67,7 +67,7 @@ impl Broker {
 }
 
 /// Serves until `stop` turns true or its sender is gone.
-pub async fn serve(control: Control, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
+pub(crate) async fn serve(control: Control, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
     let router = Router::new()
         .route("/sql", post(sql))
         .route("/positions/{topic}", get(positions))

@@ -54,7 +54,7 @@ impl Topic {
 }
 
 /// The cluster id for what the broker holds now. Must be asked while the broker does not run.
-pub async fn cluster_id(
+pub(crate) async fn cluster_id(
     folders: &Folders,
     registry: &Registry,
     warehouse: &Standin,
@@ -90,7 +90,7 @@ pub async fn cluster_id(
 }
 
 /// Fails when the broker, which does not run, holds less than was read from it.
-pub async fn check(folders: &Folders, registry: &Registry, read: &BTreeMap<&str, Offsets>) -> Result<()> {
+pub(crate) async fn check(folders: &Folders, registry: &Registry, read: &BTreeMap<&str, Offsets>) -> Result<()> {
     let names: Vec<&str> = read.keys().copied().collect();
     let mut ends = services::kafka_ends(folders, registry, &names).await?;
     for (topic, read) in read {
@@ -142,7 +142,7 @@ async fn look(
 }
 
 /// Where the pollers keep their positions.
-pub fn positions(folders: &Folders) -> PathBuf {
+pub(crate) fn positions(folders: &Folders) -> PathBuf {
     folders.state("positions")
 }
 

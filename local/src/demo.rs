@@ -31,7 +31,7 @@ const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
 
 /// Puts the world's data into the sources and runs the whole platform once, until nothing is left to do.
-pub async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
+pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
     let (mut shop, mut late) = (seed::shop(&stack.shop_url).await?, seed::shop(&stack.shop_url).await?);
     let seeding = async {
         let open = seed::products(&mut late, &mut shop, &world.data.products).await?;
@@ -115,7 +115,7 @@ fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
 }
 
 /// Runs the whole platform once over the world's data and checks the result.
-pub async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<Verified> {
+pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &mut Progress) -> Result<Verified> {
     fill(stack, world, progress).await?;
     let verified = progress
         .phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data))

@@ -8,22 +8,22 @@ use sluice_core::extract::ExtractSummary;
 
 /// The functions of one stack.
 #[derive(Debug, Clone)]
-pub struct Functions {
+pub(crate) struct Functions {
     pub lambda: Lambda,
     stack: String,
 }
 
 impl Functions {
-    pub fn new(lambda: Lambda, stack: &str) -> Self {
+    pub(crate) fn new(lambda: Lambda, stack: &str) -> Self {
         Functions { lambda, stack: stack.to_owned() }
     }
 
-    pub fn name(&self, function: &str) -> String {
+    pub(crate) fn name(&self, function: &str) -> String {
         format!("{}-{function}", self.stack)
     }
 
     /// Invokes and waits. A function's own error comes back with its kind and message.
-    pub async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
         let name = self.name(function);
         let answer = self.lambda.invoke(&name, event.to_string()).await?;
         let body: Value = serde_json::from_slice(&answer.payload).unwrap_or(Value::Null);
@@ -35,7 +35,7 @@ impl Functions {
     }
 
     /// Runs an extract of one table as its schedule would at that time.
-    pub async fn extract(&self, function: &str, table: &str, time: DateTime<Utc>) -> Result<ExtractSummary> {
+    pub(crate) async fn extract(&self, function: &str, table: &str, time: DateTime<Utc>) -> Result<ExtractSummary> {
         let answer = self.invoke(function, &json!({"time": time, "table": table})).await?;
         serde_json::from_value(answer).with_context(|| format!("{} answered something else", self.name(function)))
     }

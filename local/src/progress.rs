@@ -9,13 +9,17 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 /// The phases of one run.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub(crate) struct Progress {
     phases: Vec<(String, Duration)>,
 }
 
 impl Progress {
     /// Runs a phase. On a terminal a spinner turns meanwhile; elsewhere a line is printed when it ends.
-    pub async fn phase<T>(&mut self, name: &str, work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    pub(crate) async fn phase<T>(
+        &mut self,
+        name: &str,
+        work: impl Future<Output = anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
         let bar = if std::io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("  {spinner} {msg} ({elapsed})") {
             bar.set_style(style);
@@ -32,7 +36,7 @@ impl Progress {
         outcome
     }
 
-    pub fn total(&self) -> Duration {
+    pub(crate) fn total(&self) -> Duration {
         self.phases.iter().map(|(_, took)| *took).sum()
     }
 }

@@ -17,7 +17,7 @@ use crate::{
 /// No function's process may need more.
 const MEMORY_LIMIT_KIB: u64 = 256 * 1024;
 
-pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<()> {
+pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<()> {
     rows(stack, world).await?;
     dbt(stack).await?;
     mart(&stack.warehouse).await?;
@@ -41,7 +41,7 @@ pub async fn print(stack: &Stack, world: &World, verified: &Verified) -> Result<
 }
 
 /// Where everything is, and what to do there.
-pub fn addresses(stack: &Stack, state: &std::path::Path) {
+pub(crate) fn addresses(stack: &Stack, state: &std::path::Path) {
     let ports = stack.ports;
     println!("\n  the platform is up; Ctrl-C stops it\n");
     for (what, port, note) in [
@@ -68,7 +68,7 @@ pub fn addresses(stack: &Stack, state: &std::path::Path) {
 }
 
 /// Rows of every raw table.
-pub async fn counts(stack: &Stack) -> Result<Vec<(String, u64)>> {
+pub(crate) async fn counts(stack: &Stack) -> Result<Vec<(String, u64)>> {
     let mut counts = Vec::new();
     for table in &stack.sources.tables {
         let id = &table.table;

@@ -10,14 +10,14 @@ use sluice_kafka::{Message, Producer, partition_for_key};
 use sluice_testkit::generate::{Dataset, ProductChange, PurchaseRecord, decimal_text};
 use tokio_postgres::{Client, NoTls, Transaction};
 
-pub const TOPIC: &str = "purchases";
-pub const PARTITIONS: i32 = 3;
+pub(crate) const TOPIC: &str = "purchases";
+pub(crate) const PARTITIONS: i32 = 3;
 
 /// So many rows go into one INSERT.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// A connection to the shop's database with the table of product changes.
-pub async fn shop(url: &str) -> Result<Client> {
+pub(crate) async fn shop(url: &str) -> Result<Client> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect to PostgreSQL")?;
     tokio::spawn(connection);
     client
@@ -39,7 +39,7 @@ pub async fn shop(url: &str) -> Result<Client> {
 
 /// Inserts the changes that are not there yet. Those that commit late are inserted first, by a transaction that is left
 /// open: the caller extracts meanwhile and then commits it.
-pub async fn products<'a>(
+pub(crate) async fn products<'a>(
     late: &'a mut Client,
     shop: &mut Client,
     changes: &[ProductChange],
@@ -84,7 +84,7 @@ fn values(change: &ProductChange) -> Result<String> {
 /// Produces the purchases that the topic does not hold yet, each to the partition of its key. Returns how many.
 ///
 /// The records of a partition are always produced in one order, so those that are missing are the ones past its end.
-pub async fn purchases(bootstrap: &str, partitions: &[PartitionStatus], data: &Dataset) -> Result<usize> {
+pub(crate) async fn purchases(bootstrap: &str, partitions: &[PartitionStatus], data: &Dataset) -> Result<usize> {
     let producer = Producer::connect(bootstrap).await?;
     // The shop publishes now: a broker's retention counts from a record's time. The order in time is the data's own.
     let newest = data.purchases.last().map_or(0, |record| record.timestamp_ms);

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const STALLED_AFTER: Duration = Duration::from_secs(120);
 
 /// Everything that the question "is it done?" needs.
-pub struct Watch<'a> {
+pub(crate) struct Watch<'a> {
     pub sqs: &'a aws_sdk_sqs::Client,
     pub stack: &'a str,
     pub store: &'a S3Lake,
@@ -33,7 +33,7 @@ pub struct Watch<'a> {
 impl Watch<'_> {
     /// Resolves when nothing is left to do. Fails at once when a message has gone to a dead-letter queue, and with what
     /// is still open when nothing moves any more or the deadline has passed.
-    pub async fn done(&self, deadline: Duration) -> Result<()> {
+    pub(crate) async fn done(&self, deadline: Duration) -> Result<()> {
         let start = Instant::now();
         let (mut last, mut last_change) = (Vec::new(), start);
         loop {
@@ -132,7 +132,7 @@ impl Watch<'_> {
 }
 
 /// How many commits each table has; tables without any are left out.
-pub async fn newest_sequences(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64)>> {
+pub(crate) async fn newest_sequences(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64)>> {
     let mut newest = Vec::new();
     for table in sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
         if let Some(commit) = log::newest_commit(store, &table.table).await? {
@@ -143,7 +143,7 @@ pub async fn newest_sequences(store: &S3Lake, sources: &Sources) -> Result<Vec<(
 }
 
 /// Rows of all commits of each table: committed and rejected.
-pub async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64, u64)>> {
+pub(crate) async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String, u64, u64)>> {
     let mut tables = Vec::new();
     for table in sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
         let newest = log::newest_commit(store, &table.table).await?.map_or(0, |commit| commit.sequence.0);
@@ -159,7 +159,7 @@ pub async fn committed(store: &S3Lake, sources: &Sources) -> Result<Vec<(String,
 }
 
 /// Kafka records of a topic that were kept because they broke the contract.
-pub async fn dead_letters(aws: &aws_config::SdkConfig, topic: &str) -> Result<u64> {
+pub(crate) async fn dead_letters(aws: &aws_config::SdkConfig, topic: &str) -> Result<u64> {
     let config = aws_sdk_s3::config::Builder::from(aws).force_path_style(true).build();
     let client = aws_sdk_s3::Client::from_conf(config);
     let bucket = format!("{}-lake-{}", crate::machine::deploy::STACK, crate::machine::services::ACCOUNT);
@@ -173,6 +173,6 @@ pub async fn dead_letters(aws: &aws_config::SdkConfig, topic: &str) -> Result<u6
 }
 
 /// Whether the newest dbt run has failed.
-pub async fn failed_runs(store: &S3Lake) -> Result<bool> {
+pub(crate) async fn failed_runs(store: &S3Lake) -> Result<bool> {
     Ok(dispatch::last_status(store).await? == Some(dispatch::EndStatus::Failed))
 }

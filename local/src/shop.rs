@@ -20,12 +20,12 @@ use uuid::Uuid;
 use crate::{seed, verify};
 
 /// The key that the page sends with its purchases.
-pub const API_KEY: &str = "local-shop-key";
+pub(crate) const API_KEY: &str = "local-shop-key";
 /// So many products are on the shelf.
 const SHELF: i64 = 12;
 
 /// What the shop's server needs.
-pub struct Shop {
+pub(crate) struct Shop {
     /// The built page.
     pub page: PathBuf,
     /// The shop's database.
@@ -36,7 +36,7 @@ pub struct Shop {
 }
 
 /// Serves until `stop` turns true or its sender is gone.
-pub async fn serve(shop: Shop, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
+pub(crate) async fn serve(shop: Shop, listener: TcpListener, mut stop: watch::Receiver<bool>) -> Result<()> {
     let router = Router::new()
         .route("/api/settings", get(settings))
         .route("/api/products", get(products))

@@ -58,7 +58,7 @@ const COMMIT_DELAY: Duration = Duration::from_millis(50);
 const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Everything that runs. [`Stack::stop`] ends it.
-pub struct Stack {
+pub(crate) struct Stack {
     pub sources: Sources,
     pub functions: Functions,
     pub store: S3Lake,
@@ -84,7 +84,7 @@ pub struct Stack {
 
 impl Stack {
     /// Starts everything and deploys. What a failed start has started is in the registry, whose end is the caller's.
-    pub async fn start(folders: &Folders, world: &World, progress: &mut Progress) -> Result<Self> {
+    pub(crate) async fn start(folders: &Folders, world: &World, progress: &mut Progress) -> Result<Self> {
         let platform = platform::prepare(folders, world.rates_from)?;
         let sources = Sources::read(&platform.join("sources.yaml"))?;
         let vendors = world.vendors();
@@ -227,7 +227,7 @@ impl Stack {
     }
 
     /// Ends the tasks, which write what they hold, and then the processes.
-    pub async fn stop(mut self) -> Result<()> {
+    pub(crate) async fn stop(mut self) -> Result<()> {
         // Nobody listens when all tasks have ended already.
         let _ = self.stop.send(true);
         let tasks = async { while self.tasks.join_next().await.is_some() {} };
@@ -240,26 +240,26 @@ impl Stack {
     }
 
     /// Second pollers with positions of their own; in an empty folder they start at the beginning.
-    pub async fn topics_again(&self, positions: &Path) -> Result<Topics> {
+    pub(crate) async fn topics_again(&self, positions: &Path) -> Result<Topics> {
         Topics::connect(&self.bootstrap, &self.sources, &self.functions, positions).await
     }
 
     /// The stand-ins and the poller, to be watched by [`failed`] while somebody else uses the stack.
-    pub fn take_tasks(&mut self) -> JoinSet<Result<()>> {
+    pub(crate) fn take_tasks(&mut self) -> JoinSet<Result<()>> {
         std::mem::take(&mut self.tasks)
     }
 
-    pub fn give_back(&mut self, tasks: JoinSet<Result<()>>) {
+    pub(crate) fn give_back(&mut self, tasks: JoinSet<Result<()>>) {
         self.tasks = tasks;
     }
 
-    pub fn folders(&self) -> &Folders {
+    pub(crate) fn folders(&self) -> &Folders {
         &self.folders
     }
 }
 
 /// Resolves with the error of the first task that ends before it was asked to.
-pub async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
+pub(crate) async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
     match tasks.join_next().await {
         Some(Ok(Err(error))) => error.context("a part of the platform has failed"),
         Some(Err(error)) => anyhow::Error::from(error).context("a part of the platform has crashed"),

@@ -23,12 +23,17 @@ const WINDOW: Duration = Duration::from_millis(200);
 
 /// A poller for each topic. Clones share them.
 #[derive(Clone)]
-pub struct Topics(Vec<Poller>);
+pub(crate) struct Topics(Vec<Poller>);
 
 impl Topics {
     /// Makes the topics that are missing and connects a poller to each. Positions are in the folder, a file a topic;
     /// without its file a topic is read from its beginning.
-    pub async fn connect(bootstrap: &str, sources: &Sources, functions: &Functions, positions: &Path) -> Result<Self> {
+    pub(crate) async fn connect(
+        bootstrap: &str,
+        sources: &Sources,
+        functions: &Functions,
+        positions: &Path,
+    ) -> Result<Self> {
         let mut pollers = Vec::new();
         for config in configs(bootstrap, sources, functions, positions) {
             let topic = config.topic.clone();
@@ -39,7 +44,11 @@ impl Topics {
     }
 
     /// Polls each topic in a task. What is sent to any of the senders makes its poller begin again.
-    pub fn spawn(&self, tasks: &mut JoinSet<Result<()>>, stopped: &watch::Receiver<bool>) -> Vec<mpsc::Sender<()>> {
+    pub(crate) fn spawn(
+        &self,
+        tasks: &mut JoinSet<Result<()>>,
+        stopped: &watch::Receiver<bool>,
+    ) -> Vec<mpsc::Sender<()>> {
         let spawn = |poller: &Poller| {
             let (poller, stopped) = (poller.clone(), stopped.clone());
             let (restart, restarts) = mpsc::channel(1);
@@ -49,17 +58,17 @@ impl Topics {
         self.0.iter().map(spawn).collect()
     }
 
-    pub fn of(&self, topic: &str) -> Option<&Poller> {
+    pub(crate) fn of(&self, topic: &str) -> Option<&Poller> {
         self.0.iter().find(|poller| poller.topic() == topic)
     }
 
     /// The first offset of each partition of each topic that the function has not finished.
-    pub fn positions(&self) -> BTreeMap<&str, BTreeMap<i32, i64>> {
+    pub(crate) fn positions(&self) -> BTreeMap<&str, BTreeMap<i32, i64>> {
         self.0.iter().map(|poller| (poller.topic(), poller.positions())).collect()
     }
 
     /// Topics with records that the function has not finished, and how many.
-    pub async fn lags(&self) -> Result<Vec<(&str, i64)>> {
+    pub(crate) async fn lags(&self) -> Result<Vec<(&str, i64)>> {
         let mut lags = Vec::new();
         for poller in &self.0 {
             let lag = poller.status().await?.iter().map(|partition| partition.lag()).sum();
@@ -72,7 +81,7 @@ impl Topics {
 }
 
 /// The topics that a table takes.
-pub fn names(sources: &Sources) -> impl Iterator<Item = &str> {
+pub(crate) fn names(sources: &Sources) -> impl Iterator<Item = &str> {
     sources.tables.iter().filter_map(|table| match &table.source {
         Source::Kafka { topic, .. } => Some(topic.as_str()),
         _ => None,
@@ -80,7 +89,7 @@ pub fn names(sources: &Sources) -> impl Iterator<Item = &str> {
 }
 
 /// The file of a topic's positions.
-pub fn positions_file(folder: &Path, topic: &str) -> PathBuf {
+pub(crate) fn positions_file(folder: &Path, topic: &str) -> PathBuf {
     folder.join(format!("{topic}.json"))
 }
 

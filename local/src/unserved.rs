@@ -26,19 +26,19 @@ struct Dead {
 }
 
 /// Where to look.
-pub struct Unserved<'a> {
+pub(crate) struct Unserved<'a> {
     sqs: aws_sdk_sqs::Client,
     sources: &'a Sources,
     functions: &'a Functions,
 }
 
 impl<'a> Unserved<'a> {
-    pub fn of(stack: &'a Stack) -> Self {
+    pub(crate) fn of(stack: &'a Stack) -> Self {
         Unserved { sqs: aws_sdk_sqs::Client::new(&stack.aws), sources: &stack.sources, functions: &stack.functions }
     }
 
     /// Sends dead letters of the spool back whose topic takes events again.
-    pub async fn send_back(&self) -> Result<()> {
+    pub(crate) async fn send_back(&self) -> Result<()> {
         let sqs = &self.sqs;
         let (dead, spool) = (queue(sqs, "spool-dead").await?, queue(sqs, "spool").await?);
         let closed: BTreeSet<String> = self.closed_topics().await?.into_iter().collect();
@@ -55,7 +55,7 @@ impl<'a> Unserved<'a> {
     }
 
     /// Which topics take no events, and which accepted events wait for a topic: a line each.
-    pub async fn problems(&self) -> Result<Vec<String>> {
+    pub(crate) async fn problems(&self) -> Result<Vec<String>> {
         let closed = |topic: String| {
             format!(
                 "collect-events takes no events of the topic '{topic}': platform/schemas/{topic}.json is missing or cannot be \

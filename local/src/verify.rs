@@ -10,17 +10,17 @@ use sluice_testkit::{
 use standin_snowflake::Standin;
 
 /// The mart as dbt publishes it.
-pub const SALES: &str = "ANALYTICS__MARTS.sales";
+pub(crate) const SALES: &str = "ANALYTICS__MARTS.sales";
 
 /// What its totals leave out, as dbt publishes it.
-pub const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
+pub(crate) const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
 
 /// So many differences are shown.
 const SHOWN: usize = 10;
 
 /// What was compared, and what of the sources could not be taken.
 #[derive(Debug, Clone)]
-pub struct Verified {
+pub(crate) struct Verified {
     pub customers: usize,
     pub transactions: i64,
     pub usd_cents: i128,
@@ -32,7 +32,7 @@ pub struct Verified {
 
 /// Lines of one source that break its contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     pub source: &'static str,
     pub lines: usize,
     pub of: usize,
@@ -42,13 +42,13 @@ pub struct Refused {
 
 impl Refused {
     /// A run that refuses more than one line in twenty is no success: the platform is right, and the data is not.
-    pub fn is_too_much(&self) -> bool {
+    pub(crate) fn is_too_much(&self) -> bool {
         self.lines * 20 > self.of
     }
 }
 
 /// Fails with the first differences when the mart is not what the data says.
-pub async fn sales(warehouse: &Standin, data: &Dataset) -> Result<Verified> {
+pub(crate) async fn sales(warehouse: &Standin, data: &Dataset) -> Result<Verified> {
     let expected = oracle::sales(data);
     let actual = read(warehouse).await?;
     let differences = oracle::compare(&expected.rows, &actual);

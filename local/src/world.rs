@@ -33,18 +33,18 @@ const MOST_DAYS: i64 = 36_525;
 
 const NO_RATES: &str = "rates.csv has no line; without the file the demo takes the rates of the European Central Bank";
 
-pub const HUBSPOT_TOKEN: &str = "pat-local";
-pub const OXR_APP_ID: &str = "00000000000000000000000000000000";
+pub(crate) const HUBSPOT_TOKEN: &str = "pat-local";
+pub(crate) const OXR_APP_ID: &str = "00000000000000000000000000000000";
 
 /// What the stand-ins of the vendors serve.
-pub struct Vendors {
+pub(crate) struct Vendors {
     pub hubspot: HubSpotState,
     pub rates: RatesState,
 }
 
 /// What to run the demo on.
 #[derive(Debug, Clone)]
-pub struct Options {
+pub(crate) struct Options {
     /// The user's own files instead of generated data.
     pub data: Option<PathBuf>,
     pub scale: f64,
@@ -55,7 +55,7 @@ pub struct Options {
 
 impl Options {
     /// What tells this set of data from the usual one; `None` for the usual one. Changed files are another set.
-    pub fn name(&self) -> Result<Option<String>> {
+    pub(crate) fn name(&self) -> Result<Option<String>> {
         let Some(folder) = &self.data else {
             let name = (self.scale != 1.0 || self.open).then(|| format!("scale-{}", self.scale));
             return Ok(name.map(|name| if self.open { format!("open-{name}") } else { name }));
@@ -75,7 +75,7 @@ impl Options {
 }
 
 /// The data, and the day on which the platform sees it.
-pub struct World {
+pub(crate) struct World {
     pub data: Dataset,
     pub today: NaiveDate,
     /// The first day that the platform asks rates for, where it is not the one of `platform/sources.yaml`.
@@ -84,7 +84,7 @@ pub struct World {
 
 impl World {
     /// Reads the rates, then generates or reads the rest.
-    pub async fn load(folders: &Folders, options: &Options) -> Result<Self> {
+    pub(crate) async fn load(folders: &Folders, options: &Options) -> Result<Self> {
         let Some(folder) = &options.data else {
             let data = generate(SEED, Scale::times(options.scale), rates(folders, GENERATED_DAYS).await?);
             let today = data.rates.dates().next_back().context("there are no exchange rates")?;
@@ -104,11 +104,11 @@ impl World {
     }
 
     /// The time of a scheduled run on that day, late enough for the day's provisional rates.
-    pub fn now(&self) -> DateTime<Utc> {
+    pub(crate) fn now(&self) -> DateTime<Utc> {
         self.today.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
     }
 
-    pub fn vendors(&self) -> Vendors {
+    pub(crate) fn vendors(&self) -> Vendors {
         // No index lag, and its rate limit.
         let hubspot = HubSpotState::new(HubSpotConfig::new(HUBSPOT_TOKEN));
         hubspot.load(self.data.contacts.clone());

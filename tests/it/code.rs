@@ -12,11 +12,11 @@ use syn::{Attribute, Item, UseTree, visit::Visit};
 use crate::project::{files, read};
 
 /// The segments of a path.
-pub type Segments = Vec<String>;
+pub(crate) type Segments = Vec<String>;
 
 /// One file.
 #[derive(Debug, Default)]
-pub struct Source {
+pub(crate) struct Source {
     pub text: String,
     /// The text without what is compiled for tests only. Every line keeps its number.
     pub code: String,
@@ -30,7 +30,7 @@ pub struct Source {
 }
 
 impl Source {
-    pub fn parse(text: &str) -> syn::Result<Self> {
+    pub(crate) fn parse(text: &str) -> syn::Result<Self> {
         let file = syn::parse_file(text)?;
         let mut code = text.as_bytes().to_vec();
         for range in for_tests(text.parse()?) {
@@ -75,13 +75,13 @@ impl Source {
     }
 
     /// How many lines it has that are not its tests.
-    pub fn lines(&self) -> usize {
+    pub(crate) fn lines(&self) -> usize {
         let lines = self.text.lines().zip(self.code.lines());
         lines.filter(|(text, code)| text.is_empty() || !code.trim().is_empty()).count()
     }
 
     /// Whether its code names a path that has these segments in a row, such as `std::fs` or `Utc::now`.
-    pub fn names(&self, path: &str) -> bool {
+    pub(crate) fn names(&self, path: &str) -> bool {
         let wanted: Segments = path.split("::").map(str::to_owned).collect();
         self.paths.iter().any(|path| path.windows(wanted.len()).any(|part| part == wanted))
     }
@@ -162,7 +162,7 @@ fn keep(path: Segments, found: &mut BTreeSet<Segments>) {
 }
 
 /// Every Rust file of the project by its path.
-pub static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
+pub(crate) static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
     let parse = |path: String| {
         let source = Source::parse(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
         (path, source)
@@ -171,7 +171,7 @@ pub static SOURCES: LazyLock<BTreeMap<String, Source>> = LazyLock::new(|| {
 });
 
 /// The file of a module that another file declares.
-pub fn file_of(sources: &BTreeMap<String, Source>, declared_in: &str, name: &str) -> String {
+pub(crate) fn file_of(sources: &BTreeMap<String, Source>, declared_in: &str, name: &str) -> String {
     let (folder, file) = declared_in.rsplit_once('/').unwrap_or(("", declared_in));
     let folder = match file {
         "lib.rs" | "main.rs" | "mod.rs" => folder.to_owned(),
@@ -182,13 +182,13 @@ pub fn file_of(sources: &BTreeMap<String, Source>, declared_in: &str, name: &str
 }
 
 /// The first file of each library and program.
-pub fn roots() -> Vec<String> {
+pub(crate) fn roots() -> Vec<String> {
     let begins = |path: &&String| path.ends_with("/lib.rs") || path.ends_with("/main.rs");
     SOURCES.keys().filter(|path| path.contains("/src/")).filter(begins).cloned().collect()
 }
 
 /// The files of libraries and programs that are no tests.
-pub fn code() -> Vec<(&'static str, &'static Source)> {
+pub(crate) fn code() -> Vec<(&'static str, &'static Source)> {
     let mut open = roots();
     let mut found = BTreeMap::new();
     while let Some(path) = open.pop() {
@@ -201,7 +201,7 @@ pub fn code() -> Vec<(&'static str, &'static Source)> {
 }
 
 /// What goes to AWS and what an operator runs.
-pub fn shipped() -> Vec<(&'static str, &'static Source)> {
+pub(crate) fn shipped() -> Vec<(&'static str, &'static Source)> {
     let is_shipped = |path: &str| ["cli/", "functions/", "shared/"].iter().any(|folder| path.starts_with(folder));
     code().into_iter().filter(|(path, _)| is_shipped(path)).collect()
 }

@@ -17,7 +17,7 @@ const PARAMETERS: &str = r#"{"KafkaTopics": "purchases,order-lines"}"#;
 static TEMPLATES: LazyLock<Value> = LazyLock::new(|| expand("ministack", "expand.py"));
 
 /// The answer of a script that reads the template, run by the Python of a tool.
-pub fn expand(tool: &str, script: &str) -> Value {
+pub(crate) fn expand(tool: &str, script: &str) -> Value {
     let template = File::open(root().join("template.yaml")).expect("the template");
     let expand = Command::new(root().join(format!(".tools/venv/{tool}/bin/python")))
         .arg(root().join("tests/it").join(script))
@@ -31,29 +31,29 @@ pub fn expand(tool: &str, script: &str) -> Value {
 }
 
 /// The template as it stands in its file, with its loops.
-pub fn written() -> &'static Value {
+pub(crate) fn written() -> &'static Value {
     &TEMPLATES["written"]
 }
 
-pub fn expanded() -> &'static Value {
+pub(crate) fn expanded() -> &'static Value {
     &TEMPLATES["expanded"]
 }
 
 /// A section of the template, such as `Parameters`.
-pub fn section(name: &str) -> &'static Value {
+pub(crate) fn section(name: &str) -> &'static Value {
     expanded().get(name).unwrap_or_else(|| panic!("the template has no {name}"))
 }
 
-pub fn resource(name: &str) -> &'static Value {
+pub(crate) fn resource(name: &str) -> &'static Value {
     section("Resources").get(name).unwrap_or_else(|| panic!("the template has no resource {name}"))
 }
 
-pub fn properties(name: &str) -> &'static Value {
+pub(crate) fn properties(name: &str) -> &'static Value {
     &resource(name)["Properties"]
 }
 
 /// The names of the resources whose type ends so, sorted.
-pub fn of_type(ending: &str) -> Vec<&'static str> {
+pub(crate) fn of_type(ending: &str) -> Vec<&'static str> {
     let resources = section("Resources").as_object().expect("resources by name");
     let is_one = |resource: &Value| resource["Type"].as_str().is_some_and(|kind| kind.ends_with(ending));
     let mut names: Vec<&str> =
@@ -63,12 +63,12 @@ pub fn of_type(ending: &str) -> Vec<&'static str> {
 }
 
 /// What `!GetAtt <resource>.<attribute>` stands for.
-pub fn get_att(resource: &str, attribute: &str) -> Value {
+pub(crate) fn get_att(resource: &str, attribute: &str) -> Value {
     json!({ "Fn::GetAtt": [resource, attribute] })
 }
 
 /// The statements of a function's role and of the shared policy, if the role has it.
-pub fn statements(function: &str) -> Vec<&'static Value> {
+pub(crate) fn statements(function: &str) -> Vec<&'static Value> {
     let role = properties(&format!("{function}Role"));
     let mut documents: Vec<&Value> = list(&role["Policies"]).iter().map(|policy| &policy["PolicyDocument"]).collect();
     if list(&role["ManagedPolicyArns"]).contains(&json!({ "Ref": "FunctionsPolicy" })) {
@@ -78,7 +78,7 @@ pub fn statements(function: &str) -> Vec<&'static Value> {
 }
 
 /// The members of a list; of one value, that value.
-pub fn list(value: &Value) -> &[Value] {
+pub(crate) fn list(value: &Value) -> &[Value] {
     match value {
         Value::Null => &[],
         Value::Array(members) => members,
@@ -87,7 +87,7 @@ pub fn list(value: &Value) -> &[Value] {
 }
 
 /// Whether a value holds a member that is equal to this one, at any depth.
-pub fn holds(value: &Value, member: &Value) -> bool {
+pub(crate) fn holds(value: &Value, member: &Value) -> bool {
     value == member
         || match value {
             Value::Array(members) => members.iter().any(|inner| holds(inner, member)),

@@ -7,16 +7,16 @@ use std::{
 };
 
 /// The top of the workspace.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_owned()
 }
 
-pub fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("cannot read {path}: {error}"))
 }
 
 /// The names in a folder, sorted.
-pub fn list(folder: &str) -> Vec<String> {
+pub(crate) fn list(folder: &str) -> Vec<String> {
     let entries = fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("cannot list {folder}: {error}"));
     let mut names: Vec<String> =
         entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
@@ -25,7 +25,7 @@ pub fn list(folder: &str) -> Vec<String> {
 }
 
 /// Every file that git tracks or would track, relative to the root.
-pub fn files(ending: &str) -> Vec<String> {
+pub(crate) fn files(ending: &str) -> Vec<String> {
     let git = Command::new("git")
         .args(["ls-files", "--cached", "--others", "--exclude-standard"])
         .current_dir(root())
@@ -37,12 +37,12 @@ pub fn files(ending: &str) -> Vec<String> {
     files.into_iter().filter(|name| root().join(name).exists()).collect()
 }
 
-pub fn functions() -> Vec<String> {
+pub(crate) fn functions() -> Vec<String> {
     list("functions")
 }
 
 /// The workspace's packages that `package` needs at run time, and all others, by name.
-pub fn dependencies(package: &str) -> Vec<String> {
+pub(crate) fn dependencies(package: &str) -> Vec<String> {
     let tree = Command::new(env!("CARGO"))
         .args(["tree", "--offline", "--edges", "normal", "--prefix", "none", "--format", "{p}", "--package", package])
         .current_dir(root())

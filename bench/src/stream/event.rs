@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-pub const TOPIC: &str = "purchases";
-pub const PARTITION: i32 = 3;
-pub const RECORDS: usize = 15_633;
+pub(crate) const TOPIC: &str = "purchases";
+pub(crate) const PARTITION: i32 = 3;
+pub(crate) const RECORDS: usize = 15_633;
 const FIRST_OFFSET: usize = 1_000_000;
 /// Length of one record in the event, or a little more.
 const RECORD_BYTES: usize = 384;
 
-pub fn generate() -> String {
+pub(crate) fn generate() -> String {
     let mut seed = 20_251_031_u64;
     let mut next = |bound: u64| {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

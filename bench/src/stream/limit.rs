@@ -66,7 +66,7 @@ fn number(bytes: &[u8]) -> (i64, &[u8]) {
     (number.iter().fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0')), rest)
 }
 
-pub fn run(text: &str) -> Result<Output> {
+pub(crate) fn run(text: &str) -> Result<Output> {
     let mut text = text.as_bytes().to_vec();
     let Event { records: Topics { partition: records } } = simd_json::serde::from_slice(&mut text)?;
     let (Some(first), Some(last)) = (records.first(), records.last()) else { bail!("no records") };

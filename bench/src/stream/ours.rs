@@ -20,8 +20,8 @@ use sluice_pipeline::stream::{
 
 use crate::Output;
 
-pub const RUN_ID: &str = "019a3c5e-7d0a-7c3e-9f6b-5d1e0c2f4a6b";
-pub const NOW_MICROS: i64 = 1_761_955_200_000_000;
+pub(crate) const RUN_ID: &str = "019a3c5e-7d0a-7c3e-9f6b-5d1e0c2f4a6b";
+pub(crate) const NOW_MICROS: i64 = 1_761_955_200_000_000;
 
 #[derive(Clone, Default)]
 struct World {
@@ -31,14 +31,14 @@ struct World {
 }
 
 /// The event's way with everything that it makes.
-pub fn run(text: &str) -> Result<Output> {
+pub(crate) fn run(text: &str) -> Result<Output> {
     let world = World { keep_rows: true, ..World::default() };
     block_on(serve(&world, KafkaEvent::parse(text)?))?;
     Ok(world.output.take())
 }
 
 /// The event's way as the function goes it: the text ends when it has been read.
-pub fn consume(text: Box<str>) -> Result<()> {
+pub(crate) fn consume(text: Box<str>) -> Result<()> {
     let event = KafkaEvent::parse(&text)?;
     drop(text);
     block_on(serve(&World::default(), event))

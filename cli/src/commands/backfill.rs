@@ -45,7 +45,7 @@ struct Answer {
     dry_run: bool,
 }
 
-pub async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &BackfillArgs) -> Outcome {
     let platform = &context.platform;
     let table = platform.table(&args.table)?;
     let (Source::ExchangeRates { first_date, .. }, Some(function)) = (&table.source, extractor(table)) else {

@@ -18,13 +18,13 @@ use crate::{
 };
 
 /// What every command needs beside its own arguments.
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     pub platform: Platform,
     pub progress: &'a Progress,
     pub json: bool,
 }
 
-pub async fn run(cli: Cli, progress: &Progress) -> Outcome {
+pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
     if let Task::Doctor = cli.command {
         return doctor::run(&cli.target, progress, cli.json).await;
     }

@@ -29,7 +29,7 @@ struct Answer {
     effect: &'static str,
 }
 
-pub async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
     let platform = &context.platform;
     let table = platform.table(&args.table)?;
     let store = platform.store()?;

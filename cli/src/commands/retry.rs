@@ -14,7 +14,7 @@ use crate::{
     warehouse::Observe,
 };
 
-pub async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
     let platform = &context.platform;
     let table = platform.table(&args.table)?;
     if table.loader == Loader::Streaming {

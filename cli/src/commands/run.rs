@@ -41,7 +41,7 @@ struct Load {
     seconds: f64,
 }
 
-pub async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
     let platform = &context.platform;
     let table = platform.table(&args.table)?;
     let function = extractor(table).ok_or_else(|| {
@@ -65,7 +65,7 @@ pub async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
 }
 
 /// The extract's event. Options that were not given are left out.
-pub fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Outcome<Value> {
+pub(super) fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Outcome<Value> {
     let mut event = json!({"time": time, "table": table.table});
     if args.full_refresh {
         event["full_refresh"] = true.into();

@@ -31,7 +31,7 @@ struct Run {
     reason: Option<String>,
 }
 
-pub async fn run(context: &Context<'_>, args: &RunsArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &RunsArgs) -> Outcome {
     let platform = &context.platform;
     let only = args.table.as_deref().map(|name| platform.table(name)).transpose()?.map(|table| &table.table);
     let limit = usize::from(args.limit);

@@ -31,7 +31,7 @@ struct Item {
     changed: bool,
 }
 
-pub async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &SwitchArgs, enabled: bool) -> Outcome {
     let platform = &context.platform;
     let table = args.table.as_deref().map(|name| platform.table(name)).transpose()?;
     let word = if enabled { "resuming" } else { "pausing" };

@@ -16,11 +16,11 @@ use chrono::NaiveDate;
 use serde_json::json;
 
 /// The one app id that the API knows.
-pub const APP_ID: &str = "0123";
+pub(crate) const APP_ID: &str = "0123";
 
 /// What the API answers, and what it has been asked.
 #[derive(Debug, Default)]
-pub struct Api {
+pub(crate) struct Api {
     pub paths: Vec<String>,
     /// Path to status and body; everything else is answered well.
     pub faults: BTreeMap<String, (u16, String)>,
@@ -36,7 +36,7 @@ pub struct Api {
     pub status: String,
 }
 
-pub type Shared = Arc<Mutex<Api>>;
+pub(crate) type Shared = Arc<Mutex<Api>>;
 
 async fn answer(State(api): State<Shared>, uri: Uri, headers: HeaderMap) -> Response {
     let mut api = api.lock().expect("not poisoned");
@@ -84,7 +84,7 @@ async fn answer(State(api): State<Shared>, uri: Uri, headers: HeaderMap) -> Resp
 }
 
 /// Starts the API on a port of its own; the address is what the configuration takes.
-pub async fn serve() -> (String, Shared) {
+pub(crate) async fn serve() -> (String, Shared) {
     let api = Shared::new(Mutex::new(Api { remaining: -1, ..Api::default() }));
     let router = Router::new().fallback(answer).with_state(api.clone());
     let listener = tokio::net::TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.expect("a port");

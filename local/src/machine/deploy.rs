@@ -19,7 +19,7 @@ use super::{
     state::{Folders, Ports, write_whole},
 };
 
-pub const STACK: &str = "sluice-local";
+pub(crate) const STACK: &str = "sluice-local";
 /// With which data of another time has all its days asked for in one go.
 const SHARE_FOR_ALL: &str = "1000000";
 /// The origin of the page that asks in `events/collect-events/preflight.json`.
@@ -27,7 +27,7 @@ const EXAMPLE_ORIGIN: &str = "https://shop.example";
 
 /// What is to be deployed, and what is known to be.
 #[derive(Debug)]
-pub struct Deployment<'a> {
+pub(crate) struct Deployment<'a> {
     folders: &'a Folders,
     aws: &'a SdkConfig,
     endpoint: String,
@@ -42,7 +42,7 @@ pub struct Deployment<'a> {
 
 /// What this machine's deployment has beside the set `local` of samconfig.toml.
 #[derive(Debug)]
-pub struct Settings<'a> {
+pub(crate) struct Settings<'a> {
     pub ports: &'a Ports,
     pub platform: &'a Path,
     pub cluster_id: &'a str,
@@ -51,7 +51,7 @@ pub struct Settings<'a> {
 }
 
 impl<'a> Deployment<'a> {
-    pub fn new(folders: &'a Folders, aws: &'a SdkConfig, settings: &Settings<'a>) -> Result<Self> {
+    pub(crate) fn new(folders: &'a Folders, aws: &'a SdkConfig, settings: &Settings<'a>) -> Result<Self> {
         let parameters = parameters(folders, settings)?;
         // What was compiled with this program is what it deploys: in `dist` as it goes to AWS.
         let program = std::env::current_exe().context("cannot tell where this program is")?;
@@ -62,21 +62,21 @@ impl<'a> Deployment<'a> {
     }
 
     /// Whether the same template, settings and binaries are deployed already.
-    pub async fn is_in_force(&self) -> Result<bool> {
+    pub(crate) async fn is_in_force(&self) -> Result<bool> {
         Ok(self.kept().is_some_and(|kept| kept == self.fingerprint) && self.missing().await?.is_none())
     }
 
     /// Whether ministack knows of a deployment that did not come to its end, or has lost a part of one: it writes its
     /// services one by one, and a full disk or a kill may fall between two. No later deployment would mend that, since the
     /// stack is the same as before.
-    pub async fn is_half_made(&self) -> Result<bool> {
+    pub(crate) async fn is_half_made(&self) -> Result<bool> {
         let knows_a_stack = self.ministack("state/cloudformation.json").exists();
         Ok(knows_a_stack && (self.kept().is_none() || self.missing().await?.is_some()))
     }
 
     /// Lets ministack, which must not run, forget everything but the lake's objects. Those are set aside, because a
     /// deployment makes its bucket itself.
-    pub fn forget(&self) -> Result<()> {
+    pub(crate) fn forget(&self) -> Result<()> {
         let (objects, aside) = (self.ministack("s3"), self.ministack("s3-aside"));
         remove(&self.ministack("state"))?;
         if aside.exists() {
@@ -89,7 +89,7 @@ impl<'a> Deployment<'a> {
     }
 
     /// Puts the lake's objects, and its older versions, where ministack looks for them when it starts next.
-    pub fn bring_back_the_lake(&self) -> Result<()> {
+    pub(crate) fn bring_back_the_lake(&self) -> Result<()> {
         let (objects, aside) = (self.ministack("s3"), self.ministack("s3-aside"));
         let bucket = format!("{STACK}-lake-{ACCOUNT}");
         for account in fs::read_dir(&aside).into_iter().flatten() {
@@ -108,7 +108,7 @@ impl<'a> Deployment<'a> {
         remove(&aside)
     }
 
-    pub async fn deploy(&self) -> Result<()> {
+    pub(crate) async fn deploy(&self) -> Result<()> {
         remove(&self.path())?;
         bucket(self.aws, &format!("{STACK}-artifacts")).await?;
         let built = self.folders.state("sam");
@@ -128,7 +128,7 @@ impl<'a> Deployment<'a> {
     }
 
     /// To be called when ministack has written and read again what was deployed: notes it, if all of it is there.
-    pub async fn note(&self) -> Result<()> {
+    pub(crate) async fn note(&self) -> Result<()> {
         if let Some(function) = self.missing().await? {
             bail!(
                 "ministack has not kept the function {function} that was just deployed; is the disk full? Its log is {}",
@@ -281,7 +281,7 @@ async fn bucket(aws: &SdkConfig, name: &str) -> Result<()> {
 }
 
 /// Gives a secret of the stack its value, as an operator does once on AWS.
-pub async fn secret(aws: &SdkConfig, name: &str, value: &serde_json::Value) -> Result<()> {
+pub(crate) async fn secret(aws: &SdkConfig, name: &str, value: &serde_json::Value) -> Result<()> {
     let name = format!("{STACK}/{name}");
     let client = aws_sdk_secretsmanager::Client::new(aws);
     let put = client.put_secret_value().secret_id(&name).secret_string(value.to_string());

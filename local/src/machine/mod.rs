@@ -1,8 +1,8 @@
 //! This machine in place of a cloud: processes, services, deployment.
 
-pub mod deploy;
-pub mod platform;
-pub mod processes;
-pub mod registry;
-pub mod services;
-pub mod state;
+pub(crate) mod deploy;
+pub(crate) mod platform;
+pub(crate) mod processes;
+pub(crate) mod registry;
+pub(crate) mod services;
+pub(crate) mod state;

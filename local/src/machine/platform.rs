@@ -16,7 +16,7 @@ const DATE_LENGTH: usize = "2025-10-30".len();
 
 /// The folder of the settings. With another first day of rates than the project's it is a copy in the state folder: no
 /// file of the project is changed.
-pub fn prepare(folders: &Folders, rates_from: Option<NaiveDate>) -> Result<PathBuf> {
+pub(crate) fn prepare(folders: &Folders, rates_from: Option<NaiveDate>) -> Result<PathBuf> {
     let own = folders.root.join("platform");
     let Some(from) = rates_from else { return Ok(own) };
     let copy = folders.state("platform");

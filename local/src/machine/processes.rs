@@ -28,7 +28,7 @@ const LOG_LINES: usize = 20;
 /// A running part, in a process group of its own. Dropped without [`Part::stop`], it stays in the registry, whose
 /// [`Registry::end_all`] ends it.
 #[derive(Debug)]
-pub struct Part {
+pub(crate) struct Part {
     name: &'static str,
     child: Child,
     started: Started,
@@ -37,7 +37,7 @@ pub struct Part {
 
 impl Part {
     /// `settle` is the command that lets the part write what it holds, if it needs one.
-    pub fn start(
+    pub(crate) fn start(
         name: &'static str,
         mut command: Command,
         settle: &[String],
@@ -54,7 +54,7 @@ impl Part {
     }
 
     /// Waits until `ready` says so. A part that ends or takes too long is named with the end of its log.
-    pub async fn ready<F: Future<Output = bool>>(&mut self, mut ready: impl FnMut() -> F) -> Result<()> {
+    pub(crate) async fn ready<F: Future<Output = bool>>(&mut self, mut ready: impl FnMut() -> F) -> Result<()> {
         let deadline = Instant::now() + READY_WITHIN;
         loop {
             if ready().await {
@@ -71,7 +71,7 @@ impl Part {
     }
 
     /// Asks the part to end, and kills it if it does not.
-    pub async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         // A child that has ended is there until somebody waits for it.
         let (ended, _) = tokio::join!(self.started.end(), self.child.wait());
         if !ended {
@@ -82,7 +82,7 @@ impl Part {
 }
 
 /// Runs a command to its end with its output in a log, which is shown if it fails.
-pub async fn run(name: &str, mut command: Command, folders: &Folders) -> Result<()> {
+pub(crate) async fn run(name: &str, mut command: Command, folders: &Folders) -> Result<()> {
     let log = folders.log(name);
     let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).kill_on_drop(true);

@@ -18,13 +18,13 @@ use super::state::{Folders, write_whole};
 
 /// How long a part may take to end when asked. A broker writes what it holds only then, and a long topic takes a while:
 /// one that is killed loses what it has acknowledged.
-pub const GRACE: Duration = Duration::from_secs(60);
+pub(crate) const GRACE: Duration = Duration::from_secs(60);
 /// How often it is looked at whether processes have ended.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// A process that was started here. The start time tells it from a later one with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Started {
+pub(crate) struct Started {
     pub name: String,
     pub pid: i32,
     /// In clock ticks since boot, as the kernel counts.
@@ -35,18 +35,18 @@ pub struct Started {
 }
 
 impl Started {
-    pub fn of(name: &str, pid: u32, settle: &[String]) -> Result<Self> {
+    pub(crate) fn of(name: &str, pid: u32, settle: &[String]) -> Result<Self> {
         let pid = i32::try_from(pid)?;
         let start_time = start_time(pid).with_context(|| format!("{name} ended as soon as it was started"))?;
         Ok(Started { name: name.into(), pid, start_time, settle: settle.to_vec() })
     }
 
-    pub fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         start_time(self.pid) == Some(self.start_time)
     }
 
     /// Signals the process and those that it started, which share its group.
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         if let Some(group) = Pid::from_raw(self.pid).filter(|_| self.is_alive()) {
             // It may end between the two looks; then there is nobody left to tell.
             let _ = kill_process_group(group, signal);
@@ -54,7 +54,7 @@ impl Started {
     }
 
     /// Lets it write what it holds, asks it to end, and kills it when it does not. Says whether it ended by itself.
-    pub async fn end(&self) -> bool {
+    pub(crate) async fn end(&self) -> bool {
         if let Some((program, arguments)) = self.settle.split_first().filter(|_| self.is_alive()) {
             let mut settle = Command::new(program);
             settle.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
@@ -106,7 +106,7 @@ struct Recorded {
 
 /// The list of what runs, for the next start to end if this one cannot.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     path: PathBuf,
     place: Place,
     started: Mutex<Vec<Started>>,
@@ -115,7 +115,7 @@ pub struct Registry {
 impl Registry {
     /// Ends whatever an earlier run has left behind. Only processes that were recorded in this very folder are touched, by
     /// id and start time.
-    pub async fn take_over(folders: &Folders) -> Result<Self> {
+    pub(crate) async fn take_over(folders: &Folders) -> Result<Self> {
         let registry = Registry { path: path(folders), place: Place::of(folders.base())?, started: Mutex::default() };
         let (own, others) = registry.left();
         if !others.is_empty() {
@@ -130,21 +130,21 @@ impl Registry {
     }
 
     /// Ends everything that was started in this folder, however far the start had come.
-    pub async fn end_all(folders: &Folders) -> Result<()> {
+    pub(crate) async fn end_all(folders: &Folders) -> Result<()> {
         let registry = Registry { path: path(folders), place: Place::of(folders.base())?, started: Mutex::default() };
         futures::future::join_all(registry.left().0.iter().map(Started::end)).await;
         registry.write(&[])
     }
 
     /// Those that have ended since are left out, so that a part that is restarted stands once.
-    pub fn add(&self, started: Started) -> Result<()> {
+    pub(crate) fn add(&self, started: Started) -> Result<()> {
         let mut all = self.lock();
         all.retain(Started::is_alive);
         all.push(started);
         self.write(&all)
     }
 
-    pub fn clear(&self) -> Result<()> {
+    pub(crate) fn clear(&self) -> Result<()> {
         let mut all = self.lock();
         all.clear();
         self.write(&all)

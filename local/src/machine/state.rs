@@ -16,7 +16,7 @@ const ANOTHER: &str = "make room there or let this user write there, or name ano
 
 /// The project's folder and the paths below it.
 #[derive(Debug, Clone)]
-pub struct Folders {
+pub(crate) struct Folders {
     pub root: PathBuf,
     /// What all runs share: the lock, the ports, the list of what was started.
     base: PathBuf,
@@ -26,7 +26,7 @@ pub struct Folders {
 
 impl Folders {
     /// The folder that holds `template.yaml`: the current one or one above it.
-    pub fn find(base: &Path) -> Result<Self> {
+    pub(crate) fn find(base: &Path) -> Result<Self> {
         let here = std::env::current_dir()?;
         let root = here.ancestors().find(|folder| folder.join("template.yaml").exists());
         let root = root.context("start this in the project's folder: no template.yaml here or above")?;
@@ -35,35 +35,35 @@ impl Folders {
     }
 
     /// The folders for another set of data than the usual one.
-    pub fn of_data(mut self, name: &str) -> Result<Self> {
+    pub(crate) fn of_data(mut self, name: &str) -> Result<Self> {
         self.home = self.base.join("data").join(name);
         self.create()?;
         Ok(self)
     }
 
-    pub fn base(&self) -> &Path {
+    pub(crate) fn base(&self) -> &Path {
         &self.base
     }
 
-    pub fn state(&self, name: &str) -> PathBuf {
+    pub(crate) fn state(&self, name: &str) -> PathBuf {
         self.home.join("state").join(name)
     }
 
-    pub fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.home.join("logs").join(format!("{name}.log"))
     }
 
-    pub fn warehouse(&self) -> PathBuf {
+    pub(crate) fn warehouse(&self) -> PathBuf {
         self.home.join("warehouse.duckdb")
     }
 
     /// A command of one of the tools' virtual environments.
-    pub fn tool(&self, venv: &str, command: &str) -> PathBuf {
+    pub(crate) fn tool(&self, venv: &str, command: &str) -> PathBuf {
         self.root.join(".tools/venv").join(venv).join("bin").join(command)
     }
 
     /// Makes the folders and takes them for this process. The lock ends with the handle, however the process ends.
-    pub fn take(&self) -> Result<File> {
+    pub(crate) fn take(&self) -> Result<File> {
         self.create()?;
         let path = self.base.join("lock");
         let lock = File::create(&path).with_context(|| format!("cannot write {}; {ANOTHER}", path.display()))?;
@@ -85,7 +85,7 @@ impl Folders {
 }
 
 /// Writes a file whole or not at all, however the process ends.
-pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
     let draft = path.with_extension("draft");
     let written = fs::write(&draft, content).and_then(|()| fs::rename(&draft, path));
     written.with_context(|| format!("cannot write {}", path.display()))
@@ -93,7 +93,7 @@ pub fn write_whole(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
 
 /// The port of every part. Kept from run to run, because the deployed functions know them.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Ports {
+pub(crate) struct Ports {
     pub aws: u16,
     pub postgres: u16,
     pub kafka: u16,
@@ -111,7 +111,7 @@ pub struct Ports {
 impl Ports {
     /// Last time's ports where all of them are free, else new ones. They are held, so that nobody else has one when its part
     /// begins: that may be after a deployment.
-    pub fn choose(folders: &Folders) -> Result<(Self, Held)> {
+    pub(crate) fn choose(folders: &Folders) -> Result<(Self, Held)> {
         let path = folders.base.join("ports.json");
         let last: Option<Ports> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
         if let Some(ports) = last
@@ -137,7 +137,7 @@ impl Ports {
 }
 
 /// Ports that no part has yet.
-pub struct Held(BTreeMap<u16, TcpListener>);
+pub(crate) struct Held(BTreeMap<u16, TcpListener>);
 
 impl Held {
     fn of(ports: [u16; 10]) -> io::Result<Self> {
@@ -149,12 +149,12 @@ impl Held {
     }
 
     /// Lets a port go to the process that takes it next.
-    pub fn release(&mut self, port: u16) {
+    pub(crate) fn release(&mut self, port: u16) {
         self.0.remove(&port);
     }
 
     /// Hands a port on to a part of this process.
-    pub fn listener(&mut self, port: u16) -> Result<tokio::net::TcpListener> {
+    pub(crate) fn listener(&mut self, port: u16) -> Result<tokio::net::TcpListener> {
         let held = self.0.remove(&port).with_context(|| format!("the port {port} is not held"))?;
         let listener = held.set_nonblocking(true).and_then(|()| tokio::net::TcpListener::from_std(held));
         listener.with_context(|| format!("cannot listen on port {port}"))

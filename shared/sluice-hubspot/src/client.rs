@@ -77,7 +77,7 @@ pub(crate) struct Record {
 
 impl Page {
     /// The cursor of the next page; `None` on the last one.
-    pub fn next(&self) -> Option<&str> {
+    pub(crate) fn next(&self) -> Option<&str> {
         Some(self.paging.as_ref()?.next.as_ref()?.after.as_str())
     }
 }

@@ -24,7 +24,7 @@ pub trait IdStore {
 /// As a commit keeps them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Known {
+pub(crate) struct Known {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     object: Option<String>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -44,7 +44,7 @@ pub(crate) struct KnownIds {
 }
 
 impl KnownIds {
-    pub fn new(known: Option<&Known>) -> Self {
+    pub(crate) fn new(known: Option<&Known>) -> Self {
         let Some(known) = known else { return Self::default() };
         let mut changes: BTreeMap<i64, bool> = decode(&known.added).map(|id| (id, true)).collect();
         changes.extend(decode(&known.removed).map(|id| (id, false)));
@@ -52,7 +52,7 @@ impl KnownIds {
     }
 
     /// Notes whether a contact is live.
-    pub fn note(&mut self, id: i64, is_live: bool) {
+    pub(crate) fn note(&mut self, id: i64, is_live: bool) {
         if let Some(loaded) = &self.loaded
             && loaded.contains(&id) == is_live
         {
@@ -62,12 +62,12 @@ impl KnownIds {
         self.has_changed |= self.changes.insert(id, is_live) != Some(is_live);
     }
 
-    pub fn has_changed(&self) -> bool {
+    pub(crate) fn has_changed(&self) -> bool {
         self.has_changed
     }
 
     /// All of them.
-    pub async fn all(&mut self, store: &impl IdStore) -> Result<BTreeSet<i64>> {
+    pub(crate) async fn all(&mut self, store: &impl IdStore) -> Result<BTreeSet<i64>> {
         self.load(store).await?;
         let mut all = self.loaded.clone().unwrap_or_default();
         for (id, is_live) in &self.changes {
@@ -105,7 +105,7 @@ impl KnownIds {
     }
 
     /// What the commit keeps; first of all, the object is written if there are many changes.
-    pub async fn keep(mut self, store: &impl IdStore) -> Result<Known> {
+    pub(crate) async fn keep(mut self, store: &impl IdStore) -> Result<Known> {
         if self.changes.len() > MOST_CHANGES {
             let all = self.all(store).await?;
             let object = Some(store.keep(encode(all).into_bytes()).await?);

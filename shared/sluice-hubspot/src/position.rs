@@ -12,7 +12,7 @@ use crate::known::{self, Known};
 
 /// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk
 /// import, and has been several. What shows up later still is found when contacts are compared with the account's list.
-pub const INDEX_LAG_MICROS: i64 = 600 * 1_000_000;
+pub(crate) const INDEX_LAG_MICROS: i64 = 600 * 1_000_000;
 
 /// Records remembered in the cursor, as many as a run takes at most. A larger window, just after a bulk import, is not
 /// remembered: see [`Mark::trimmed`].
@@ -21,7 +21,7 @@ const REMEMBERED: usize = 200_000;
 /// Where an extract of contacts stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Position {
+pub(crate) struct Position {
     /// By `lastmodifieddate`.
     pub changed: Mark,
     /// By `archivedAt`.
@@ -53,7 +53,7 @@ pub struct Position {
 /// How far the account's list has been compared with the contacts that are known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Comparison {
+pub(crate) struct Comparison {
     /// The list's own cursor; empty at its beginning.
     pub after: String,
     /// All ids up to this one have been compared.
@@ -68,7 +68,7 @@ pub struct Comparison {
 /// How far the archive's list has been read by a run that could not finish it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sweep {
+pub(crate) struct Sweep {
     /// The list's own cursor.
     pub after: String,
     /// When the first page was asked for, in microseconds of HubSpot's clock.
@@ -79,7 +79,7 @@ pub struct Sweep {
 
 impl Position {
     /// The time from which the next run searches, in milliseconds as HubSpot's search counts.
-    pub fn search_from_millis(&self) -> i64 {
+    pub(crate) fn search_from_millis(&self) -> i64 {
         let Some(at) = self.changed.at else { return 0 };
         let from = |micros: i64| micros.div_euclid(1_000).max(0);
         if self.changed.settled && !self.behind {
@@ -92,7 +92,7 @@ impl Position {
 /// The newest time that was seen, and the records seen within the index's lag before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
-pub struct Mark {
+pub(crate) struct Mark {
     /// Microseconds since 1970; `None` before the first record.
     pub at: Option<i64>,
     /// Everything up to `at` has been seen, and nothing older is looked for.
@@ -114,14 +114,14 @@ struct Wire {
 
 impl Mark {
     /// Whether this version of a record has not been taken yet. One that is older than the window has been.
-    pub fn is_new(&self, id: i64, micros: i64) -> bool {
+    pub(crate) fn is_new(&self, id: i64, micros: i64) -> bool {
         let known = self.seen.get(&micros).is_some_and(|ids| ids.contains(&id));
         let from = |at| if self.settled { at + 1 } else { at - INDEX_LAG_MICROS };
         !known && self.at.is_none_or(|at| micros >= from(at))
     }
 
     /// Remembers a version that has been taken.
-    pub fn note(&mut self, id: i64, micros: i64) {
+    pub(crate) fn note(&mut self, id: i64, micros: i64) {
         self.settled = false;
         self.at = self.at.max(Some(micros));
         self.seen.entry(micros).or_default().insert(id);
@@ -131,7 +131,7 @@ impl Mark {
     /// reading began has surely been seen; and a record that claims to be from the future must not carry the window past
     /// changes that are still to come.
     #[must_use]
-    pub fn held_at(mut self, limit: i64, standing: &Mark) -> Self {
+    pub(crate) fn held_at(mut self, limit: i64, standing: &Mark) -> Self {
         self.at = self.at.map(|at| at.min(limit)).max(standing.at);
         self
     }
@@ -139,7 +139,7 @@ impl Mark {
     /// Forgets what lies before the window. A window of more than can be remembered is settled, if it was read whole and is
     /// older than the index's lag; else it is read once more, which the merge by version makes a no-op.
     #[must_use]
-    pub fn trimmed(mut self, now: i64, is_whole: bool) -> Self {
+    pub(crate) fn trimmed(mut self, now: i64, is_whole: bool) -> Self {
         let Some(at) = self.at else { return self };
         self.seen = self.seen.split_off(&(at - INDEX_LAG_MICROS));
         if self.seen.values().map(BTreeSet::len).sum::<usize>() > REMEMBERED {

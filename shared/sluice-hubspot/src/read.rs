@@ -314,7 +314,7 @@ pub(crate) struct Taken {
 
 impl Taken {
     /// Keeps the newest version of a contact, or the reason why it is none, and buries what it has consumed.
-    pub fn take(&mut self, columns: &Schema, record: &Record) {
+    pub(crate) fn take(&mut self, columns: &Schema, record: &Record) {
         match decode(columns, record) {
             Err(unfit) => drop(self.unfit.insert(record.id.clone(), unfit)),
             Ok(row) => {
@@ -326,7 +326,7 @@ impl Taken {
         }
     }
 
-    pub fn keep(&mut self, row: Row) {
+    pub(crate) fn keep(&mut self, row: Row) {
         if self.rows.get(&row.id).is_none_or(|known| row.supersedes(known)) {
             self.rows.insert(row.id, row);
         }

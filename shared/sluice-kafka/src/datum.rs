@@ -21,7 +21,7 @@ const NOT_OF_ITS_SCHEMA: &str = "the value is not Avro of its schema";
 
 impl Layout {
     /// The names of the fields, and what writes their JSON one after the other.
-    pub fn read<'a>(&'a self, data: &'a [u8]) -> (impl Iterator<Item = (&'a str, Field<'a>)>, Datum<'a>) {
+    pub(crate) fn read<'a>(&'a self, data: &'a [u8]) -> (impl Iterator<Item = (&'a str, Field<'a>)>, Datum<'a>) {
         let fields = self.fields.iter().map(|(name, shape)| (name.as_str(), Field(shape)));
         (fields, Datum { rest: data, named: &self.named, items: 0 })
     }
@@ -48,13 +48,13 @@ pub(crate) struct Datum<'a> {
 }
 
 impl<'a> Datum<'a> {
-    pub fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Appends the JSON of a scalar; of anything else an empty list, which no column takes. The error is the reason why
     /// the record is bad, without its values.
-    pub fn write(&mut self, Field(shape): Field<'_>, json: &mut String) -> Result<(), String> {
+    pub(crate) fn write(&mut self, Field(shape): Field<'_>, json: &mut String) -> Result<(), String> {
         let mut text = |text: Option<String>| match text {
             Some(text) => json.push_str(&text),
             None => json.push_str("[]"),

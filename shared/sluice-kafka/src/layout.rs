@@ -67,7 +67,7 @@ pub(crate) enum Unit {
 
 impl Layout {
     /// The error is the reason why the schema cannot be used.
-    pub fn of_record(schema: &Schema, references: &[Schema]) -> Result<Self, String> {
+    pub(crate) fn of_record(schema: &Schema, references: &[Schema]) -> Result<Self, String> {
         let Schema::Record(record) = schema else { return Err("it is not a record".to_owned()) };
         let resolved = ResolvedSchema::try_from(references.iter().chain([schema]).collect::<Vec<_>>())
             .map_err(|error| format!("its named types do not resolve: {error}"))?;

@@ -74,12 +74,17 @@ pub(crate) struct Begun {
 }
 
 impl Begun {
-    pub fn run<'a>(&'a self, table: &'a Table, run_id: &'a RunId, request: &'a ExtractRequest) -> ExtractRun<'a> {
+    pub(crate) fn run<'a>(
+        &'a self,
+        table: &'a Table,
+        run_id: &'a RunId,
+        request: &'a ExtractRequest,
+    ) -> ExtractRun<'a> {
         ExtractRun { request, table, run_id, sequence: self.sequence, cursor: self.cursor.as_ref() }
     }
 
     /// What the raw table has beyond the columns that the run reads.
-    pub fn kept(&self, table: &Table, held: Option<&Held>) -> Vec<Column> {
+    pub(crate) fn kept(&self, table: &Table, held: Option<&Held>) -> Vec<Column> {
         match held {
             Some(held) => held.drift.kept.clone(),
             None => drift::kept(table, self.newest.as_ref(), &table.columns),
@@ -100,7 +105,7 @@ pub(crate) struct Steps<'a, O, B, C> {
 }
 
 impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
-    pub async fn begin<S: Source>(&self, table: &Table, request: &ExtractRequest) -> Result<Begun> {
+    pub(crate) async fn begin<S: Source>(&self, table: &Table, request: &ExtractRequest) -> Result<Begun> {
         let is_replaced = table.disposition == Disposition::Replace;
         if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh || is_replaced) {
             let refused = "from_cursor is for tables with a cursor column that are not replaced whole, and not together \
@@ -117,7 +122,12 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     }
 
     /// Holds the source's columns against the contract; `None` for a source that cannot show them.
-    pub async fn hold<S: Source>(&self, source: &mut S, run: &ExtractRun<'_>, begun: &Begun) -> Result<Option<Held>> {
+    pub(crate) async fn hold<S: Source>(
+        &self,
+        source: &mut S,
+        run: &ExtractRun<'_>,
+        begun: &Begun,
+    ) -> Result<Option<Held>> {
         permit_contract(run, begun)?;
         let Some(observed) = source.observe(run).await? else { return Ok(None) };
         contract::hold(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
@@ -125,7 +135,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
 
     /// Says what a run would read of the columns that the contract lets it read, and fails where the run would. Without
     /// effect: what has changed is announced by the run that meets it.
-    pub async fn dry_run<S: Source>(
+    pub(crate) async fn dry_run<S: Source>(
         &self,
         source: &mut S,
         run: &ExtractRun<'_>,
@@ -145,7 +155,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         Ok(ExtractSummary { rows, plan: Some(plan), drift, ..nothing })
     }
 
-    pub async fn read_and_commit<S: Source>(
+    pub(crate) async fn read_and_commit<S: Source>(
         &self,
         source: &mut S,
         run: &ExtractRun<'_>,
@@ -179,7 +189,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     }
 
     /// Puts the commit. Done again for the same run, nothing changes.
-    pub async fn commit(
+    pub(crate) async fn commit(
         &self,
         run: &ExtractRun<'_>,
         extracted: &Extracted,

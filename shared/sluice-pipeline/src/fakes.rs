@@ -14,7 +14,7 @@ use crate::stream::Limits;
 
 /// Counts the calls of all ports together and fails one of them.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     calls: RefCell<usize>,
     /// The call that fails; the first is 0.
     pub at: Option<usize>,
@@ -25,26 +25,26 @@ pub struct Faults {
 }
 
 impl Faults {
-    pub fn none() -> Self {
+    pub(crate) fn none() -> Self {
         Faults::default()
     }
 
-    pub fn at(call: usize, after_acting: bool) -> Self {
+    pub(crate) fn at(call: usize, after_acting: bool) -> Self {
         Faults { at: Some(call), after_acting, ..Faults::default() }
     }
 
     /// Whether the run dies at the call that fails.
     #[must_use]
-    pub fn dying(self, dies: bool) -> Self {
+    pub(crate) fn dying(self, dies: bool) -> Self {
         Faults { dies, ..self }
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         *self.calls.borrow()
     }
 
     /// Runs one call of a port, or fails it.
-    pub fn call<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
+    pub(crate) fn call<T>(&self, act: impl FnOnce() -> T) -> Result<T> {
         let call = self.calls.replace_with(|calls| *calls + 1);
         let is_dead = self.dies && self.at.is_some_and(|at| at < call);
         let fails = self.at == Some(call) || is_dead;
@@ -57,31 +57,32 @@ impl Faults {
 }
 
 /// A xorshift generator: a failing seed fails again.
-pub struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
     }
 
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         ((self.0 >> 11) % bound as u64) as usize
     }
 
-    pub fn percent(&mut self, percent: usize) -> bool {
+    pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 }
 
 /// Those of the channels in the tests.
-pub const LIMITS: Limits = Limits { append_bytes: 3_800_000, row_bytes: 16_000_000, packed_bytes: 4_000_000, level: 1 };
+pub(crate) const LIMITS: Limits =
+    Limits { append_bytes: 3_800_000, row_bytes: 16_000_000, packed_bytes: 4_000_000, level: 1 };
 
 /// A bucket.
 #[derive(Debug, Default)]
-pub struct MemoryStore {
+pub(crate) struct MemoryStore {
     pub objects: RefCell<BTreeMap<String, Bytes>>,
     pub faults: Faults,
 }
@@ -128,7 +129,7 @@ impl Deletion for MemoryStore {
 
 /// A bus that remembers.
 #[derive(Debug, Default)]
-pub struct MemoryBus {
+pub(crate) struct MemoryBus {
     pub announced: RefCell<Vec<Announcement>>,
     pub faults: Faults,
 }
@@ -141,7 +142,7 @@ impl Bus for MemoryBus {
 
 /// Messages to ourselves, with their delays.
 #[derive(Debug, Default)]
-pub struct MemoryQueue {
+pub(crate) struct MemoryQueue {
     pub sent: RefCell<Vec<(serde_json::Value, Duration)>>,
     pub faults: Faults,
 }
@@ -154,7 +155,7 @@ impl Later for MemoryQueue {
 
 /// A clock that stands until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(pub RefCell<DateTime<Utc>>);
+pub(crate) struct ManualClock(pub RefCell<DateTime<Utc>>);
 
 impl Default for ManualClock {
     fn default() -> Self {
@@ -163,7 +164,7 @@ impl Default for ManualClock {
 }
 
 impl ManualClock {
-    pub fn advance(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         *self.0.borrow_mut() += by;
     }
 }

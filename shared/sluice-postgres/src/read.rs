@@ -67,7 +67,7 @@ pub async fn plan(config: &PostgresConfig, options: Options, run: &ExtractRun<'_
 
 impl Reading {
     /// Gives the rows of the scope to the sink, or those of a range of it.
-    pub async fn copy<S: BatchSink>(
+    pub(crate) async fn copy<S: BatchSink>(
         &self,
         source: &SourceTable<'_>,
         range: Option<&Range>,

@@ -66,7 +66,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub async fn begin(
+    pub(crate) async fn begin(
         config: &PostgresConfig,
         options: Options,
         run: &ExtractRun<'_>,
@@ -118,7 +118,7 @@ impl Reading {
     }
 
     /// The largest cursor value of all rows, and whether there is a row.
-    pub async fn extent(&self, source: &SourceTable<'_>) -> Result<(Option<i64>, bool)> {
+    pub(crate) async fn extent(&self, source: &SourceTable<'_>) -> Result<(Option<i64>, bool)> {
         let failed = |error| classify(error, "cannot ask for the largest cursor value");
         let statement = sql::extent(source.schema, source.table, &self.shape.cursor(source));
         let row = self.session.client.query_one(&statement, &[]).await.map_err(failed)?;
@@ -126,18 +126,18 @@ impl Reading {
     }
 
     /// The transaction that wrote the row with this value.
-    pub async fn writer(&self, source: &SourceTable<'_>, value: Option<i64>) -> Result<Option<i64>> {
+    pub(crate) async fn writer(&self, source: &SourceTable<'_>, value: Option<i64>) -> Result<Option<i64>> {
         let Some(value) = value else { return Ok(None) };
         writer(&self.session, source, &self.shape, value).await
     }
 
     /// The end of a statement that failed after its last row is seen here.
-    pub async fn end(&self, run: &ExtractRun<'_>) -> Result<()> {
+    pub(crate) async fn end(&self, run: &ExtractRun<'_>) -> Result<()> {
         let ended = self.session.client.batch_execute("COMMIT").await;
         ended.map_err(|error| classify(error, "the read did not end well").with("table", &run.table.table))
     }
 
-    pub fn facts(&self) -> Map<String, Value> {
+    pub(crate) fn facts(&self) -> Map<String, Value> {
         let Reading { session, snapshot, shape, scope, oldest_transaction, .. } = self;
         let mut facts = Map::new();
         facts.insert("server_version".into(), session.server_version.as_str().into());
@@ -176,7 +176,7 @@ pub(crate) struct SourceTable<'a> {
 }
 
 impl<'a> SourceTable<'a> {
-    pub fn of(run: &ExtractRun<'a>) -> Result<Self> {
+    pub(crate) fn of(run: &ExtractRun<'a>) -> Result<Self> {
         let Table { table: id, source, columns, .. } = run.table;
         let Source::Postgres { schema, table, cursor } = source else {
             return Err(Error::config("the table's source in platform/sources.yaml is not postgres").with("table", id));
@@ -244,7 +244,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub fn cursor<'a>(&self, source: &SourceTable<'a>) -> CursorColumn<'a> {
+    pub(crate) fn cursor<'a>(&self, source: &SourceTable<'a>) -> CursorColumn<'a> {
         CursorColumn { name: source.cursor, nullable: self.cursor_nullable }
     }
 

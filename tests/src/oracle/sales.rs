@@ -207,7 +207,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn of(event: &Event, price: Option<i128>, rates: &RateTable) -> Self {
+    pub(super) fn of(event: &Event, price: Option<i128>, rates: &RateTable) -> Self {
         let exact = price.map(|price| i128::from(event.quantity) * price).filter(|exact| *exact < LINE_LIMIT);
         let pounds = |exact| Some(rescale(exact * rate_of(rates, event.purchase_ts)?, PRICE_SCALE + RATE_SCALE, CENTS));
         Line { usd: exact.map(|exact| rescale(exact, PRICE_SCALE, CENTS)), gbp: exact.and_then(pounds) }

@@ -90,7 +90,7 @@ impl Check {
 const AWAY: &str =
     "nothing answers there: on this machine start it with `make up`; of a stack, check address and network";
 
-pub async fn run(target: &Target, progress: &Progress, json: bool) -> Outcome {
+pub(super) async fn run(target: &Target, progress: &Progress, json: bool) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(target)).await?;
     let checks = progress.spin("looking at each part", examine(&platform)).await;
     let failed = checks.iter().filter(|check| check.health == Health::Failed).count();

@@ -21,7 +21,7 @@ use crate::{
     warehouse::{LIMITS, ReplayTable},
 };
 
-pub async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
+pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
     let platform = &context.platform;
     let ReplayArgs { topic, from, to, partition, from_offset, to_offset, .. } = args;
     let table = table(&platform.place.sources, topic)?;

@@ -4,7 +4,7 @@ use sluice_pipeline::replay::{Outcome, Partition, Report};
 
 use crate::output::{self, Side, WIDTH, shortened, thousands};
 
-pub fn text(report: &Report) -> String {
+pub(super) fn text(report: &Report) -> String {
     let title = format!("{} from the archive of '{}'", report.table, report.topic);
     let [from, to] = [report.from, report.to].map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string());
     let mut parts = vec![format!("{}\n{from} to {to} UTC", shortened(&title, WIDTH))];

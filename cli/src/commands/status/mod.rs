@@ -32,7 +32,7 @@ use crate::{
 
 /// The whole answer.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Status {
+pub(super) struct Status {
     /// The stack, and where it is.
     pub platform: String,
     pub at: DateTime<Utc>,
@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TableStatus {
+pub(super) struct TableStatus {
     pub table: TableId,
     /// Whether records of a topic come into it, instead of an extract's commits.
     pub streams: bool,
@@ -63,7 +63,7 @@ pub struct TableStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct NewestCommit {
+pub(super) struct NewestCommit {
     pub sequence: u64,
     pub run_id: RunId,
     pub committed_at: DateTime<Utc>,
@@ -75,7 +75,7 @@ pub struct NewestCommit {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct LoadState {
+pub(super) struct LoadState {
     /// The highest loaded sequence.
     pub newest: Option<u64>,
     /// Commits that are neither loaded nor failed.
@@ -86,7 +86,7 @@ pub struct LoadState {
     pub waiting: Option<FailedAttempt>,
 }
 
-pub async fn run(context: &Context<'_>) -> Outcome {
+pub(super) async fn run(context: &Context<'_>) -> Outcome {
     let status = context.progress.spin("asking the lake and the warehouse", gather(context)).await?;
     output::print(context.json, &status, render::status)
 }

@@ -7,7 +7,7 @@ use sluice_pipeline::{attempts::FailedAttempt, observe::DbtRun, runs::Failure};
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
 use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
 
-pub fn status(status: &Status) -> String {
+pub(super) fn status(status: &Status) -> String {
     let now = status.at;
     let mut parts = vec![format!("{}, {}", status.platform, now.format("%Y-%m-%d %H:%M:%S UTC"))];
     parts.push(tables(&status.tables, now));
@@ -199,7 +199,7 @@ fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(super) mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
     use sluice_pipeline::{

@@ -22,7 +22,7 @@ const HOUR_SECONDS: u64 = 3_600;
 
 /// A streaming table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StreamStatus {
+pub(crate) struct StreamStatus {
     pub partitions: Vec<Partition>,
     /// Records of the topic that are neither durable in the table nor dead letters: of all partitions, or as the event
     /// source mapping of all topics reports it. `None` when neither can be told.
@@ -35,7 +35,7 @@ pub struct StreamStatus {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Partition {
+pub(crate) struct Partition {
     pub topic: String,
     pub partition: u64,
     pub rows: u64,
@@ -54,7 +54,7 @@ pub struct Partition {
 
 /// Rows a second.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Throughput {
+pub(crate) struct Throughput {
     pub last_five_minutes: f64,
     pub last_hour: f64,
 }
@@ -67,7 +67,7 @@ impl From<PartitionRows> for Partition {
     }
 }
 
-pub async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table) -> Outcome<StreamStatus> {
+pub(super) async fn status(context: &Context<'_>, warehouse: &Warehouse, table: &Table) -> Outcome<StreamStatus> {
     let found = warehouse.partitions(&table.table).await?;
     let mut partitions: Vec<Partition> = found.into_iter().map(Partition::from).collect();
     let (lag, lag_problem) = match &table.source {

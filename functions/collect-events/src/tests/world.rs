@@ -32,14 +32,14 @@ use crate::{
     rate::Bucket,
 };
 
-pub const KEY: &str = "key-of-the-shop-page";
+pub(super) const KEY: &str = "key-of-the-shop-page";
 
 /// Kafka: what it holds, whether it is there, and how often it was asked.
 #[derive(Clone, Default)]
-pub struct Kafka(pub Rc<KafkaState>);
+pub(super) struct Kafka(pub Rc<KafkaState>);
 
 #[derive(Default)]
-pub struct KafkaState {
+pub(super) struct KafkaState {
     pub away: Cell<bool>,
     /// How it fails for each of these topics.
     pub refuses: RefCell<BTreeMap<String, Kind>>,
@@ -62,7 +62,7 @@ impl Log for Kafka {
 }
 
 #[derive(Clone, Default)]
-pub struct Spool {
+pub(super) struct Spool {
     pub away: Rc<Cell<bool>>,
     pub messages: Rc<RefCell<Vec<String>>>,
 }
@@ -79,7 +79,7 @@ impl Later for Spool {
 
 /// Where the secret is, whether it answers at all, and how often it was asked.
 #[derive(Clone, Default)]
-pub struct Vault {
+pub(super) struct Vault {
     pub secret: Rc<RefCell<Option<Value>>>,
     pub hangs: Rc<Cell<bool>>,
     pub asked: Rc<Cell<u32>>,
@@ -97,7 +97,7 @@ impl Secrets for Vault {
 }
 
 /// The function and what it is connected to.
-pub struct World {
+pub(super) struct World {
     pub kafka: Kafka,
     pub spool: Spool,
     pub dead: Spool,
@@ -107,22 +107,22 @@ pub struct World {
 }
 
 /// Runs the work to its end. What waits with patience needs tokio's timer.
-pub fn block_on<T>(work: impl Future<Output = T>) -> T {
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(work)
 }
 
-pub fn time() -> DateTime<Utc> {
+pub(super) fn time() -> DateTime<Utc> {
     DateTime::from_timestamp(1_761_868_800, 0).expect("a time")
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         let platform = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform");
         let sources = Sources::read(&platform.join("sources.yaml")).expect("the sources");
         Self::of(Catalogue::read(&sources, &platform))
     }
 
-    pub fn of(catalogue: Catalogue) -> Self {
+    pub(super) fn of(catalogue: Catalogue) -> Self {
         let (kafka, spool, dead) = (Kafka::default(), Spool::default(), Spool::default());
         let vault = Vault::default();
         *vault.secret.borrow_mut() = Some(json!({"api_keys": {
@@ -145,30 +145,30 @@ impl World {
         World { kafka, spool, dead, vault, now: Cell::new(now), collector }
     }
 
-    pub fn pass(&self, duration: Duration) {
+    pub(super) fn pass(&self, duration: Duration) {
         self.now.set(self.now.get() + duration);
     }
 
-    pub fn answer(&self, request: &Request) -> Response {
+    pub(super) fn answer(&self, request: &Request) -> Response {
         self.answer_and_count(request).0
     }
 
-    pub fn answer_and_count(&self, request: &Request) -> (Response, Option<Figures>) {
+    pub(super) fn answer_and_count(&self, request: &Request) -> (Response, Option<Figures>) {
         block_on(self.collector.answer(request, time(), self.now.get()))
     }
 
     /// Posts JSON with the shop's key.
-    pub fn post(&self, body: &Value) -> Response {
+    pub(super) fn post(&self, body: &Value) -> Response {
         self.answer(&post(&body.to_string()))
     }
 
     /// Delivers what is in the spool, as its queue does. Returns the ids of messages that stay there.
-    pub fn drain(&self) -> Vec<String> {
+    pub(super) fn drain(&self) -> Vec<String> {
         let messages = std::mem::take(&mut *self.spool.messages.borrow_mut());
         self.deliver(messages.iter().map(String::as_str))
     }
 
-    pub fn deliver<'a>(&self, messages: impl Iterator<Item = &'a str>) -> Vec<String> {
+    pub(super) fn deliver<'a>(&self, messages: impl Iterator<Item = &'a str>) -> Vec<String> {
         let records: Vec<Value> =
             messages.enumerate().map(|(n, body)| json!({"messageId": n.to_string(), "body": body})).collect();
         let event: SqsEvent = serde_json::from_value(json!({"Records": records})).expect("an event");
@@ -179,7 +179,7 @@ impl World {
     }
 
     /// What Kafka holds: key and value of each record.
-    pub fn records(&self) -> Vec<(Option<String>, Value)> {
+    pub(super) fn records(&self) -> Vec<(Option<String>, Value)> {
         let text = |bytes: &bytes::Bytes| String::from_utf8(bytes.to_vec()).expect("text");
         let records = self.kafka.0.records.borrow();
         let read = |(topic, message): &(String, Message)| {
@@ -192,14 +192,14 @@ impl World {
     }
 }
 
-pub fn purchase(n: u32) -> Value {
+pub(super) fn purchase(n: u32) -> Value {
     json!({
         "event_id": format!("00000000-0000-4000-8000-{n:012}"), "customer_email": format!("c{n}@example.com"),
         "product_id": 7, "quantity": 1, "purchase_ts": "2025-10-31T00:00:00.123456Z", "schema_version": 1,
     })
 }
 
-pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
+pub(super) fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
     let headers: BTreeMap<&str, &str> = headers.iter().copied().collect();
     serde_json::from_value(json!({
         "version": "2.0", "rawPath": path, "rawQueryString": "", "headers": headers, "isBase64Encoded": false,
@@ -208,11 +208,11 @@ pub fn request(method: &str, path: &str, headers: &[(&str, &str)]) -> Request {
     .expect("a request")
 }
 
-pub fn post(body: &str) -> Request {
+pub(super) fn post(body: &str) -> Request {
     let headers = [("content-type", "application/json"), ("x-api-key", KEY), ("origin", "https://shop.example")];
     Request { body: Some(body.to_owned()), ..request("POST", "/v1/events/purchases", &headers) }
 }
 
-pub fn json_of(response: &Response) -> Value {
+pub(super) fn json_of(response: &Response) -> Value {
     serde_json::from_str(&response.body).unwrap_or_else(|error| panic!("{error}: {}", response.body))
 }

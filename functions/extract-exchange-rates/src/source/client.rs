@@ -13,7 +13,7 @@ use crate::source::{
 };
 
 /// The base that every plan has; only a paid plan may name another one, and naming this one is an error on some.
-pub const DEFAULT_BASE: &str = "USD";
+pub(super) const DEFAULT_BASE: &str = "USD";
 
 /// The account's status after repeated over-use.
 const RESTRICTED: &str = "access_restricted";
@@ -46,7 +46,7 @@ pub struct Rates {
 }
 
 /// From when to when the time of an answer can be.
-pub type Times = RangeInclusive<DateTime<Utc>>;
+pub(super) type Times = RangeInclusive<DateTime<Utc>>;
 
 /// What the account may do, and what is left of its month.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

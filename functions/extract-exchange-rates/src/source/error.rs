@@ -16,7 +16,7 @@ struct Refusal {
 }
 
 /// Accepts an answer that holds data, or that says there is none for a date.
-pub fn classify(response: &Response, path: &str) -> Result<()> {
+pub(super) fn classify(response: &Response, path: &str) -> Result<()> {
     if is_not_available(response) {
         return Ok(());
     }
@@ -45,7 +45,7 @@ pub fn classify(response: &Response, path: &str) -> Result<()> {
 }
 
 /// `400 not_available`: the source has no rates for the date asked for.
-pub fn is_not_available(response: &Response) -> bool {
+pub(super) fn is_not_available(response: &Response) -> bool {
     response.status == 400 && message(response).as_deref() == Some("not_available")
 }
 

@@ -30,13 +30,13 @@ const ASK_AGAIN_FOR_DAYS: i64 = 7;
 const REQUESTS_PER_DAY: u64 = 2;
 
 /// What keeps a run from asking for every gap.
-pub const SHARE: &str = "the day's share";
-pub const QUOTA: &str = "the month's quota";
+pub(super) const SHARE: &str = "the day's share";
+pub(super) const QUOTA: &str = "the month's quota";
 
 /// The cursor: every day that is done, as ranges, so that it stays small however long the history is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Position {
+pub(super) struct Position {
     pub base: String,
     pub done: DaySet,
     /// Day to the day on which it was first asked for in vain.
@@ -55,22 +55,22 @@ pub struct Position {
 /// The requests of one day (UTC), as far as runs have committed them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Spent {
+pub(super) struct Spent {
     pub day: NaiveDate,
     pub requests: u64,
 }
 
 impl Position {
-    pub fn spent_on(&self, day: NaiveDate) -> u64 {
+    pub(super) fn spent_on(&self, day: NaiveDate) -> u64 {
         self.spent.filter(|spent| spent.day == day).map_or(0, |spent| spent.requests)
     }
 
-    pub fn spend(&mut self, day: NaiveDate, requests: u64) {
+    pub(super) fn spend(&mut self, day: NaiveDate, requests: u64) {
         self.spent = Some(Spent { day, requests: self.spent_on(day) + requests });
     }
 
     /// Forgets that the days of a range are done: they are read again.
-    pub fn forget(&mut self, from: Option<NaiveDate>, to: Option<NaiveDate>) {
+    pub(super) fn forget(&mut self, from: Option<NaiveDate>, to: Option<NaiveDate>) {
         let (from, to) = (from.unwrap_or(NaiveDate::MIN), to.unwrap_or(NaiveDate::MAX));
         self.done.remove(from, to);
         self.unavailable.retain(|day, _| *day < from || *day > to);
@@ -79,19 +79,19 @@ impl Position {
 
 /// The target currencies of one day, as one text that keeps a commit readable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Codes {
+pub(super) struct Codes {
     pub day: NaiveDate,
     listed: String,
 }
 
 impl Codes {
-    pub fn new<'a>(day: NaiveDate, codes: impl Iterator<Item = &'a str>) -> Self {
+    pub(super) fn new<'a>(day: NaiveDate, codes: impl Iterator<Item = &'a str>) -> Self {
         let codes: BTreeSet<&str> = codes.filter(|code| !code.is_empty()).collect();
         Codes { day, listed: codes.into_iter().collect::<Vec<_>>().join(",") }
     }
 
     /// The currencies that `newer` has and this day has not, and the other way about.
-    pub fn changes<'a>(&'a self, newer: &'a Codes) -> (Vec<&'a str>, Vec<&'a str>) {
+    pub(super) fn changes<'a>(&'a self, newer: &'a Codes) -> (Vec<&'a str>, Vec<&'a str>) {
         let (old, new) = (self.set(), newer.set());
         (new.difference(&old).copied().collect(), old.difference(&new).copied().collect())
     }
@@ -103,7 +103,7 @@ impl Codes {
 
 /// The newest provisional rates that were taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provisional {
+pub(super) struct Provisional {
     pub date: NaiveDate,
     pub time: DateTime<Utc>,
 }
@@ -111,15 +111,15 @@ pub struct Provisional {
 /// A set of days, kept as sorted inclusive ranges that do not touch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct DaySet(Vec<(NaiveDate, NaiveDate)>);
+pub(super) struct DaySet(Vec<(NaiveDate, NaiveDate)>);
 
 impl DaySet {
-    pub fn contains(&self, day: NaiveDate) -> bool {
+    pub(super) fn contains(&self, day: NaiveDate) -> bool {
         let after = self.0.partition_point(|&(first, _)| first <= day);
         after > 0 && self.0[after - 1].1 >= day
     }
 
-    pub fn insert(&mut self, day: NaiveDate) {
+    pub(super) fn insert(&mut self, day: NaiveDate) {
         if self.contains(day) {
             return;
         }
@@ -156,21 +156,21 @@ impl DaySet {
 
 /// One request that a run makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub(super) enum Ask {
     Final(NaiveDate),
     Provisional,
 }
 
 /// The requests that would close every gap, the most urgent first.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Plan {
     asks: Vec<Ask>,
     /// How many of the first asks are the schedule's own: they may use all of the quota.
     urgent: usize,
 }
 
 impl Plan {
-    pub fn new(position: &Position, request: &ExtractRequest, first_date: NaiveDate) -> Self {
+    pub(super) fn new(position: &Position, request: &ExtractRequest, first_date: NaiveDate) -> Self {
         let today = request.time.date_naive();
         let yesterday = today - Step::new(1);
         let first = request.from.map_or(first_date, |from| from.max(first_date));
@@ -195,13 +195,13 @@ impl Plan {
         Plan { asks, urgent }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.asks.is_empty()
     }
 
     /// What this run may ask when so much of the day's share is spent already. The schedule's own requests are kept back
     /// by nothing that was spent on old gaps.
-    pub fn within(mut self, share: u64, spent: u64, quota: Quota) -> Allowed {
+    pub(super) fn within(mut self, share: u64, spent: u64, quota: Quota) -> Allowed {
         let remaining = quota.requests_remaining.unwrap_or(u64::MAX);
         let urgent = (self.urgent as u64).min(remaining).min(share);
         let by_share = (share - urgent).saturating_sub(spent);
@@ -219,7 +219,7 @@ impl Plan {
 
 /// The beginning of a plan that a run may carry out.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Allowed {
+pub(super) struct Allowed {
     pub asks: Vec<Ask>,
     /// How many requests are left over for later runs.
     pub left: usize,

@@ -15,12 +15,12 @@ use sluice_testkit::lake::{MemoryBus, MemoryLake};
 use standin_vendors::open_exchange_rates::{RatesConfig, RatesState, serve};
 use tokio::{net::TcpListener, sync::watch};
 
-pub const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
-pub const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
-pub const APP_ID: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
+pub(crate) const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
+pub(crate) const APP_ID: &str = "0123456789abcdef0123456789abcdef";
 
 /// An extractor of one account.
-pub struct Extractor {
+pub(crate) struct Extractor {
     pub url: String,
     pub app_id: &'static str,
     pub share: u64,
@@ -29,7 +29,7 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    pub fn new(url: String) -> Self {
+    pub(crate) fn new(url: String) -> Self {
         let sources = include_str!("../../../../platform/sources.yaml");
         Extractor {
             url,
@@ -40,12 +40,12 @@ impl Extractor {
         }
     }
 
-    pub fn table(&self, table: &str) -> &Table {
+    pub(crate) fn table(&self, table: &str) -> &Table {
         self.sources.table(&table.parse().unwrap()).unwrap()
     }
 
     /// One run of an event; the lake says whether and when it dies.
-    pub async fn run(&self, lake: &MemoryLake, event: Value) -> Option<Result<ExtractSummary>> {
+    pub(crate) async fn run(&self, lake: &MemoryLake, event: Value) -> Option<Result<ExtractSummary>> {
         let request: ExtractRequest = serde_json::from_value(event).unwrap();
         let table = self.sources.table(&request.table).unwrap();
         let client = Client::new(sluice_http::Client::new().unwrap(), &self.url, Secret::new(self.app_id))
@@ -65,7 +65,7 @@ fn fresh_name() -> String {
 }
 
 /// Serves the stand-in until the sender is dropped.
-pub async fn standin(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
+pub(crate) async fn standin(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
     let state = RatesState::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());
@@ -75,7 +75,7 @@ pub async fn standin(config: RatesConfig) -> (RatesState, String, watch::Sender<
 }
 
 /// The rates of a kind that the lake's commits load: days since 1970 and currency to the unscaled rate.
-pub fn loaded(lake: &MemoryLake, table: &Table, kind: &str) -> BTreeMap<(i32, String), i128> {
+pub(crate) fn loaded(lake: &MemoryLake, table: &Table, kind: &str) -> BTreeMap<(i32, String), i128> {
     let value = |row: &BTreeMap<String, Option<String>>, column: &str| row[column].clone().expect("a value");
     let rows = lake.loaded(table).unwrap().into_values().filter(|row| value(row, "rate_kind") == kind);
     rows.map(|row| {

@@ -16,11 +16,11 @@ use sluice_testkit::lake::{MemoryBus, MemoryLake};
 use standin_vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
 use tokio::{net::TcpListener, sync::watch};
 
-pub const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
-pub const TOKEN: &str = "pat-na1-fake";
+pub(crate) const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
+pub(crate) const TOKEN: &str = "pat-na1-fake";
 
 /// An extractor of one account.
-pub struct Extractor {
+pub(crate) struct Extractor {
     pub url: String,
     pub token: &'static str,
     pub limits: Limits,
@@ -31,7 +31,7 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    pub fn new(url: String) -> Self {
+    pub(crate) fn new(url: String) -> Self {
         let sources = include_str!("../../../../platform/sources.yaml");
         Extractor {
             url,
@@ -44,17 +44,17 @@ impl Extractor {
         }
     }
 
-    pub fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         self.sources.table(&CONTACTS.parse().unwrap()).unwrap()
     }
 
     /// One run; the lake says whether and when it dies.
-    pub async fn run(&self, lake: &MemoryLake) -> Option<Result<ExtractSummary>> {
+    pub(crate) async fn run(&self, lake: &MemoryLake) -> Option<Result<ExtractSummary>> {
         let event = json!({"table": CONTACTS, "time": "2026-10-30T07:00:00Z"});
         self.run_event(lake, event).await
     }
 
-    pub async fn run_event(&self, lake: &MemoryLake, event: Value) -> Option<Result<ExtractSummary>> {
+    pub(crate) async fn run_event(&self, lake: &MemoryLake, event: Value) -> Option<Result<ExtractSummary>> {
         let request: ExtractRequest = serde_json::from_value(event).unwrap();
         let mut config = HubspotConfig::new(&self.url, Credentials { token: Secret::new(self.token) });
         (config.searches_per_second, config.requests_per_ten_seconds) = (0, 0);
@@ -70,7 +70,7 @@ impl Extractor {
     }
 
     /// The contacts that the lake's commits load and that are not tombstones: id to e-mail and version in microseconds.
-    pub fn live(&self, lake: &MemoryLake) -> BTreeMap<i64, (Option<String>, i64)> {
+    pub(crate) fn live(&self, lake: &MemoryLake) -> BTreeMap<i64, (Option<String>, i64)> {
         let rows = lake.loaded(self.table()).unwrap().into_values();
         let number = |text: &Option<String>| text.as_deref().expect("a value").parse::<i64>().unwrap();
         rows.filter(|row| row["archived"].as_deref() == Some("false"))
@@ -79,7 +79,7 @@ impl Extractor {
     }
 
     /// How many of the loaded contacts are tombstones.
-    pub fn tombstones(&self, lake: &MemoryLake) -> usize {
+    pub(crate) fn tombstones(&self, lake: &MemoryLake) -> usize {
         lake.loaded(self.table()).unwrap().len() - self.live(lake).len()
     }
 }
@@ -91,11 +91,11 @@ fn fresh_name() -> String {
 }
 
 /// Serves the stand-in, without its limit per second, until the sender is dropped.
-pub async fn standin() -> (HubSpotState, String, watch::Sender<bool>) {
+pub(crate) async fn standin() -> (HubSpotState, String, watch::Sender<bool>) {
     standin_of(HubSpotConfig::new(TOKEN)).await
 }
 
-pub async fn standin_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
+pub(crate) async fn standin_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
     let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..config });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

@@ -23,15 +23,15 @@ const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 /// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
-pub const SCHEDULED: &str = include_str!("../../../../events/extract-postgres/scheduled.json");
+pub(crate) const SCHEDULED: &str = include_str!("../../../../events/extract-postgres/scheduled.json");
 
 /// Prices are floats, as in the published guide's database.
-pub const WITH_KEY: &str = "CREATE TABLE $.products (audit_id bigserial PRIMARY KEY, product_id bigint, \
+pub(crate) const WITH_KEY: &str = "CREATE TABLE $.products (audit_id bigserial PRIMARY KEY, product_id bigint, \
                             product_name text, price_usd float, operation text, valid_ts timestamp)";
 
-pub type ShopDeps = Deps<MemoryLake, MemoryBus, MemoryQueue, OneSecret>;
+pub(crate) type ShopDeps = Deps<MemoryLake, MemoryBus, MemoryQueue, OneSecret>;
 
-pub struct Shop {
+pub(crate) struct Shop {
     settings: Settings,
     pub admin: Client,
     schema: String,
@@ -43,7 +43,7 @@ pub struct Shop {
 
 impl Shop {
     /// `create` makes the table, `$` standing for the test's schema.
-    pub async fn new(name: &str, create: &str) -> Self {
+    pub(crate) async fn new(name: &str, create: &str) -> Self {
         let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
             panic!(
                 "{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one"
@@ -74,29 +74,29 @@ impl Shop {
     }
 
     /// Another session, for a transaction that stays open.
-    pub async fn session(&self) -> Client {
+    pub(crate) async fn session(&self) -> Client {
         connect(&self.settings).await
     }
 
     /// Runs statements, `$` standing for the test's schema.
-    pub async fn sql(&self, statements: &str) {
+    pub(crate) async fn sql(&self, statements: &str) {
         self.on(&self.admin, statements).await;
     }
 
-    pub async fn on(&self, client: &Client, statements: &str) {
+    pub(crate) async fn on(&self, client: &Client, statements: &str) {
         let statements = statements.replace('$', &self.schema);
         client.batch_execute(&statements).await.unwrap_or_else(|e| panic!("{statements}: {e:?}"));
     }
 
-    pub async fn query(&self, select: &str) -> Vec<tokio_postgres::Row> {
+    pub(crate) async fn query(&self, select: &str) -> Vec<tokio_postgres::Row> {
         self.admin.query(&select.replace('$', &self.schema), &[]).await.unwrap()
     }
 
-    pub fn table(&self) -> &Table {
+    pub(crate) fn table(&self) -> &Table {
         self.sources.table(&"DLT.APPLICATION_DATA.PRODUCTS".parse().unwrap()).unwrap()
     }
 
-    pub fn deps(&self, death: Death) -> ShopDeps {
+    pub(crate) fn deps(&self, death: Death) -> ShopDeps {
         Deps {
             store: self.lake.run(death),
             bus: MemoryBus::default(),
@@ -115,18 +115,18 @@ impl Shop {
     }
 
     /// Hands an event to an invocation; `None` when that dies.
-    pub async fn invoke(&self, event: &str, deps: &ShopDeps) -> Option<Result<ExtractSummary>> {
+    pub(crate) async fn invoke(&self, event: &str, deps: &ShopDeps) -> Option<Result<ExtractSummary>> {
         let request: ExtractRequest = serde_json::from_str(event).unwrap();
         deps.store.until_death(handle(request, &invocation(), deps)).await
     }
 
     /// Delivers the message of a part to an invocation; `None` when that dies.
-    pub async fn serve(&self, message: &SplitMessage, death: Death) -> Option<Result<Served>> {
+    pub(crate) async fn serve(&self, message: &SplitMessage, death: Death) -> Option<Result<Served>> {
         let deps = self.deps(death);
         deps.store.until_death(part(message, Hops::none(SystemClock.now()), &invocation(), &deps)).await
     }
 
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.sql("DROP SCHEMA $ CASCADE").await;
     }
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The event of a request. Text travels as text, everything else in base64.
-pub fn of(parts: &Parts, body: &[u8]) -> Value {
+pub(crate) fn of(parts: &Parts, body: &[u8]) -> Value {
     let mut headers: BTreeMap<&str, String> = BTreeMap::new();
     for (name, value) in &parts.headers {
         // One character per byte, as HTTP's own reading of header bytes is Latin-1.
@@ -54,7 +54,7 @@ struct Answer {
 }
 
 /// The response of a function's answer; without a status code the answer itself is the body, as with Lambda.
-pub fn response(answer: Value) -> Response<Body> {
+pub(crate) fn response(answer: Value) -> Response<Body> {
     let Ok(parsed) = serde_json::from_value::<Answer>(answer.clone()) else {
         let mut response = plain(StatusCode::OK, answer.to_string());
         response.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
@@ -75,7 +75,7 @@ pub fn response(answer: Value) -> Response<Body> {
     response
 }
 
-pub fn plain(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+pub(crate) fn plain(status: StatusCode, text: impl Into<String>) -> Response<Body> {
     let mut response = Response::new(Body::from(text.into()));
     *response.status_mut() = status;
     response

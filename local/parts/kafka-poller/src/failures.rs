@@ -27,23 +27,23 @@ pub(crate) struct Failures {
 }
 
 impl Failures {
-    pub fn new(policy: FailurePolicy, batch_size: usize) -> Self {
+    pub(crate) fn new(policy: FailurePolicy, batch_size: usize) -> Self {
         Failures { policy, batch_size, limit: batch_size, retries: 0 }
     }
 
     /// The most records of the partition that the next event may hold.
-    pub fn limit(&self) -> usize {
+    pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
     /// Records are behind us. After a split the events grow again as they shrank.
-    pub fn advanced(&mut self) {
+    pub(crate) fn advanced(&mut self) {
         self.retries = 0;
         self.limit = (self.limit * 2).min(self.batch_size);
     }
 
     /// So many records of an event have failed, and none of them is done.
-    pub fn failed(&mut self, sent: usize) -> Next {
+    pub(crate) fn failed(&mut self, sent: usize) -> Next {
         if self.policy.bisect && sent > 1 {
             self.limit = sent.div_ceil(2);
             return Next::Retry;

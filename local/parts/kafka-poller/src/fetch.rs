@@ -32,7 +32,7 @@ impl Source {
     /// Fetches from `offset` on, for as long as somebody receives. Errors are waited out: a broker comes back. They are told,
     /// and so is what cannot be read: that is left out, and what follows goes on. A broker that comes back with fewer records
     /// than were read ends it: what it is given now gets offsets that the function knows already.
-    pub async fn fetch(self, mut offset: i64, sender: mpsc::Sender<Vec<Record>>) -> Result<(), Lost> {
+    pub(crate) async fn fetch(self, mut offset: i64, sender: mpsc::Sender<Vec<Record>>) -> Result<(), Lost> {
         let partition = self.client.partition();
         let mut connection = None;
         while !sender.is_closed() {

@@ -13,12 +13,12 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    pub fn new(lambda: Lambda, name: &str) -> Self {
+    pub(crate) fn new(lambda: Lambda, name: &str) -> Self {
         Function { lambda, name: name.to_owned() }
     }
 
     /// Invokes the function and waits. An error of the function is an error here.
-    pub async fn invoke(&self, payload: String) -> anyhow::Result<BatchResponse> {
+    pub(crate) async fn invoke(&self, payload: String) -> anyhow::Result<BatchResponse> {
         let answer = self.lambda.invoke(&self.name, payload).await?;
         if let Some(error) = answer.error {
             bail!("{} failed ({error}): {}", self.name, String::from_utf8_lossy(&answer.payload));

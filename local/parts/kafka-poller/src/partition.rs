@@ -34,7 +34,7 @@ pub(crate) struct Partition {
 }
 
 impl Partition {
-    pub fn new(number: i32, topic: &str, fetched: mpsc::Receiver<Vec<Record>>, failures: Failures) -> Self {
+    pub(crate) fn new(number: i32, topic: &str, fetched: mpsc::Receiver<Vec<Record>>, failures: Failures) -> Self {
         Partition {
             number,
             failures,
@@ -49,21 +49,21 @@ impl Partition {
         }
     }
 
-    pub fn waiting(&self) -> &VecDeque<Record> {
+    pub(crate) fn waiting(&self) -> &VecDeque<Record> {
         &self.waiting
     }
 
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// A partition that holds as much as an event may waits, so that none fills the memory while another is empty.
-    pub fn has_room(&self, batch_size: usize) -> bool {
+    pub(crate) fn has_room(&self, batch_size: usize) -> bool {
         self.waiting.len() < batch_size && self.bytes < PAYLOAD_BYTES
     }
 
     /// Takes what has been fetched, without waiting for more.
-    pub fn take_fetched(&mut self, batch_size: usize) {
+    pub(crate) fn take_fetched(&mut self, batch_size: usize) {
         while self.has_room(batch_size)
             && let Ok(chunk) = self.fetched.try_recv()
         {
@@ -72,7 +72,7 @@ impl Partition {
     }
 
     /// Waits for a chunk and takes it. Nothing is lost when the future is dropped.
-    pub async fn receive(&mut self) {
+    pub(crate) async fn receive(&mut self) {
         match self.fetched.recv().await {
             Some(chunk) => self.take(chunk),
             // Its task is gone, which only happens at the end.
@@ -89,17 +89,17 @@ impl Partition {
     }
 
     /// When what waits must be sent at the latest: after the window, or when it is time to try again.
-    pub fn due(&self, window: Duration) -> Option<Instant> {
+    pub(crate) fn due(&self, window: Duration) -> Option<Instant> {
         (!self.waiting.is_empty()).then(|| self.retry_at.unwrap_or(self.since + window))
     }
 
     /// Whether something waits that may be sent now.
-    pub fn is_ready(&self, now: Instant) -> bool {
+    pub(crate) fn is_ready(&self, now: Instant) -> bool {
         !self.waiting.is_empty() && self.retry_at.is_none_or(|at| at <= now)
     }
 
     /// Records are behind us: nothing is to be sent again, as far as we know.
-    pub fn went_on(&mut self) {
+    pub(crate) fn went_on(&mut self) {
         self.failures.advanced();
         self.is_alone = false;
         self.retry_at = None;
@@ -107,7 +107,7 @@ impl Partition {
     }
 
     /// Holds the partition back, each time longer, and says for how long. Others go on meanwhile.
-    pub fn hold(&mut self) -> Duration {
+    pub(crate) fn hold(&mut self) -> Duration {
         let wait = self.wait;
         self.retry_at = Some(Instant::now() + wait);
         self.wait = (wait * 2).min(SLOWEST_RETRY);
@@ -115,7 +115,7 @@ impl Partition {
     }
 
     /// Leaves the first so many records behind; gives the offset of the last of them.
-    pub fn pass(&mut self, count: usize) -> Option<i64> {
+    pub(crate) fn pass(&mut self, count: usize) -> Option<i64> {
         let topic_bytes = self.topic_bytes;
         let mut last = None;
         for record in self.waiting.drain(..count) {

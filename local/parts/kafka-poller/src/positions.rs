@@ -25,7 +25,7 @@ struct Saved {
 
 impl Positions {
     /// Reads the file. None, or one about another topic, means the beginning.
-    pub async fn load(path: &Path, topic: &str) -> anyhow::Result<Self> {
+    pub(crate) async fn load(path: &Path, topic: &str) -> anyhow::Result<Self> {
         let offsets = match tokio::fs::read(path).await {
             Ok(bytes) => {
                 let saved: Saved = serde_json::from_slice(&bytes)
@@ -39,29 +39,29 @@ impl Positions {
     }
 
     /// Takes the file's positions for those in memory, as a process does that has just started.
-    pub async fn reload(&self) -> anyhow::Result<()> {
+    pub(crate) async fn reload(&self) -> anyhow::Result<()> {
         let saved = Positions::load(&self.path, &self.topic).await?;
         let saved = saved.lock().clone();
         self.lock().extend(saved);
         Ok(())
     }
 
-    pub fn get(&self, partition: i32) -> Option<i64> {
+    pub(crate) fn get(&self, partition: i32) -> Option<i64> {
         self.lock().get(&partition).copied()
     }
 
-    pub fn all(&self) -> BTreeMap<i32, i64> {
+    pub(crate) fn all(&self) -> BTreeMap<i32, i64> {
         self.lock().clone()
     }
 
     /// Where a partition begins in this run. Not saved: nothing is done yet.
-    pub fn begin(&self, partition: i32, position: i64) {
+    pub(crate) fn begin(&self, partition: i32, position: i64) {
         self.lock().insert(partition, position);
     }
 
     /// Moves positions: first in the file, then in memory, so that what anybody is told survives. A crash leaves the old
     /// file or the new one.
-    pub async fn advance(&self, to: impl IntoIterator<Item = (i32, i64)>) -> anyhow::Result<()> {
+    pub(crate) async fn advance(&self, to: impl IntoIterator<Item = (i32, i64)>) -> anyhow::Result<()> {
         let mut positions = self.lock().clone();
         positions.extend(to);
         let saved = Saved { topic: self.topic.clone(), positions };

@@ -17,16 +17,16 @@ pub(crate) enum Stage {
 pub(crate) struct Stalls(Arc<Mutex<BTreeMap<(i32, Stage), String>>>);
 
 impl Stalls {
-    pub fn set(&self, partition: i32, stage: Stage, reason: String) {
+    pub(crate) fn set(&self, partition: i32, stage: Stage, reason: String) {
         self.lock().insert((partition, stage), reason);
     }
 
-    pub fn clear(&self, partition: i32, stage: Stage) {
+    pub(crate) fn clear(&self, partition: i32, stage: Stage) {
         self.lock().remove(&(partition, stage));
     }
 
     /// The reasons by partition; what keeps a partition from being read comes before what keeps it from being delivered.
-    pub fn all(&self) -> BTreeMap<i32, String> {
+    pub(crate) fn all(&self) -> BTreeMap<i32, String> {
         let mut all: BTreeMap<i32, String> = BTreeMap::new();
         for ((partition, _), reason) in self.lock().iter() {
             all.entry(*partition).or_insert_with(|| reason.clone());

@@ -39,7 +39,7 @@ pub(crate) enum Fetched {
 
 impl Connection {
     /// To the broker that leads the partition; any of the addresses knows it.
-    pub async fn to_leader(bootstrap: &str, topic: &str, partition: i32) -> Result<Self> {
+    pub(crate) async fn to_leader(bootstrap: &str, topic: &str, partition: i32) -> Result<Self> {
         let mut why = None;
         for address in bootstrap.split(',').map(str::trim) {
             let leader = async { Self::open(address).await?.leader(topic, partition).await };
@@ -89,7 +89,7 @@ impl Connection {
     }
 
     /// Waits for so long where there is nothing yet.
-    pub async fn fetch(
+    pub(crate) async fn fetch(
         &mut self,
         topic: &str,
         partition: i32,
@@ -164,31 +164,31 @@ fn put_text(text: &str, out: &mut Vec<u8>) {
 pub(crate) struct Fields<'a>(pub &'a [u8]);
 
 impl<'a> Fields<'a> {
-    pub fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk().context("the bytes end too early")?;
         self.0 = rest;
         Ok(*taken)
     }
 
-    pub fn take(&mut self, count: usize) -> Result<&'a [u8]> {
+    pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8]> {
         let (taken, rest) = self.0.split_at_checked(count).context("the bytes end too early")?;
         self.0 = rest;
         Ok(taken)
     }
 
-    pub fn i8(&mut self) -> Result<i8> {
+    pub(crate) fn i8(&mut self) -> Result<i8> {
         self.array().map(i8::from_be_bytes)
     }
 
-    pub fn i16(&mut self) -> Result<i16> {
+    pub(crate) fn i16(&mut self) -> Result<i16> {
         self.array().map(i16::from_be_bytes)
     }
 
-    pub fn i32(&mut self) -> Result<i32> {
+    pub(crate) fn i32(&mut self) -> Result<i32> {
         self.array().map(i32::from_be_bytes)
     }
 
-    pub fn i64(&mut self) -> Result<i64> {
+    pub(crate) fn i64(&mut self) -> Result<i64> {
         self.array().map(i64::from_be_bytes)
     }
 

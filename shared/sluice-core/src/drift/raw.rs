@@ -8,7 +8,7 @@ pub(super) struct Raw(Vec<Column>);
 
 impl Raw {
     /// Those that any commit has brought, and those that the contract made the table with.
-    pub fn of(table: &Table, newest: Option<&Commit>) -> Self {
+    pub(super) fn of(table: &Table, newest: Option<&Commit>) -> Self {
         let mut raw = Self::committed(newest);
         table.columns.columns().iter().for_each(|column| raw.take(column));
         raw
@@ -28,12 +28,12 @@ impl Raw {
     }
 
     /// The column that the warehouse takes for this one.
-    pub fn column(&self, name: &str) -> Option<&Column> {
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
         same(&self.0, name)
     }
 
     /// What a commit of these columns has to remember of the table, because they do not tell it.
-    pub fn beyond(self, schema: &Schema) -> Vec<Column> {
+    pub(super) fn beyond(self, schema: &Schema) -> Vec<Column> {
         let is_told = |held: &Column| {
             same(schema.columns(), &held.name).is_some_and(|column| {
                 held.column_type == column.column_type || !has_room(held.column_type, column.column_type)

@@ -122,7 +122,7 @@ fn a_number_of_a_million_digits_takes_no_longer_than_its_text() {
 /// A number as a person would write it out: digits before and after the point, without end. Nothing but texts.
 mod written_out {
     /// Moves the point of `whole.fraction` by `by` places to the right.
-    pub fn shift(whole: &str, fraction: &str, by: i64) -> (String, String) {
+    pub(super) fn shift(whole: &str, fraction: &str, by: i64) -> (String, String) {
         let mut digits: Vec<u8> = [whole, fraction].concat().into_bytes();
         let mut point = whole.len() as i64 + by;
         while point < 0 {

@@ -101,12 +101,12 @@ impl Entry {
         Some(entry)
     }
 
-    pub fn column(&self, name: &str) -> Option<&ColumnEntry> {
+    pub(super) fn column(&self, name: &str) -> Option<&ColumnEntry> {
         self.columns.iter().flatten().find(|column| column.name.as_ref().is_some_and(|n| n.value == name))
     }
 
     /// The table, of an entry in which nothing is wrong.
-    pub fn table(self) -> Option<Table> {
+    pub(super) fn table(self) -> Option<Table> {
         let plain =
             |list: Option<At<List>>| list.into_iter().flat_map(|list| list.value).map(|item| item.value).collect();
         let columns: Option<Vec<Column>> = self.columns?.into_iter().map(ColumnEntry::column).collect();
@@ -175,7 +175,7 @@ impl SourceEntry {
     }
 
     /// Where a setting stands; the kind's place for one that is left out.
-    pub fn place(&self, setting: &str) -> Place {
+    pub(super) fn place(&self, setting: &str) -> Place {
         self.settings.iter().find(|(name, _)| *name == setting).map_or(self.kind, |(_, place)| *place)
     }
 }

@@ -76,7 +76,7 @@ pub(super) struct Fields<'y> {
 }
 
 impl<'y> Fields<'y> {
-    pub fn of(about: String, node: &'y Node, report: &mut Report) -> Option<Self> {
+    pub(super) fn of(about: String, node: &'y Node, report: &mut Report) -> Option<Self> {
         match &node.value {
             Value::Mapping(given) => Some(Fields { about, place: node.place, given, asked: Vec::new() }),
             other => {
@@ -86,13 +86,13 @@ impl<'y> Fields<'y> {
         }
     }
 
-    pub fn node(&mut self, name: &'static str) -> Option<&'y Node> {
+    pub(super) fn node(&mut self, name: &'static str) -> Option<&'y Node> {
         self.asked.push(name);
         self.given.iter().find(|(key, _)| key.value == name).map(|(_, node)| node)
     }
 
     /// The node of a setting that must be there.
-    pub fn needed(&mut self, name: &'static str, report: &mut Report) -> Option<&'y Node> {
+    pub(super) fn needed(&mut self, name: &'static str, report: &mut Report) -> Option<&'y Node> {
         let node = self.node(name);
         if node.is_none() {
             report.add(self.place, format!("{}: `{name}` is missing", self.about));
@@ -100,26 +100,30 @@ impl<'y> Fields<'y> {
         node
     }
 
-    pub fn optional<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub(super) fn optional<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         let node = self.node(name)?;
         self.read(name, node, report)
     }
 
-    pub fn required<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub(super) fn required<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         let node = self.needed(name, report)?;
         self.read(name, node, report)
     }
 
-    pub fn word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub(super) fn word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         self.optional::<Word<T>>(name, report).map(|At { value, place }| At { value: value.0, place })
     }
 
-    pub fn required_word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub(super) fn required_word<T: DeserializeOwned>(
+        &mut self,
+        name: &'static str,
+        report: &mut Report,
+    ) -> Option<At<T>> {
         self.required::<Word<T>>(name, report).map(|At { value, place }| At { value: value.0, place })
     }
 
     /// A list of texts, of which those that can be read are left.
-    pub fn list(&mut self, name: &'static str, report: &mut Report) -> Option<At<List>> {
+    pub(super) fn list(&mut self, name: &'static str, report: &mut Report) -> Option<At<List>> {
         let node = self.node(name)?;
         let Value::List(items) = &node.value else {
             report.add(node.place, format!("{}: `{name}` must be a list and is {}", self.about, node.value.kind()));
@@ -130,7 +134,7 @@ impl<'y> Fields<'y> {
     }
 
     /// Where a setting stands that has no effect, whatever it says.
-    pub fn idle<T: Default>(&mut self, name: &'static str) -> Option<At<T>> {
+    pub(super) fn idle<T: Default>(&mut self, name: &'static str) -> Option<At<T>> {
         self.node(name).map(|node| At { value: T::default(), place: node.place })
     }
 
@@ -145,7 +149,7 @@ impl<'y> Fields<'y> {
     }
 
     /// Tells of each setting that nobody has asked for.
-    pub fn end(self, report: &mut Report) {
+    pub(super) fn end(self, report: &mut Report) {
         for (key, _) in self.given.iter().filter(|(key, _)| !self.asked.contains(&key.value.as_str())) {
             let known = self.asked.join(", ");
             report.add(key.place, format!("{}: `{}` is no setting here; known are {known}", self.about, key.value));

@@ -9,16 +9,16 @@ const MOST_TOLD: usize = 50;
 pub(super) struct Report(Vec<(Place, String)>);
 
 impl Report {
-    pub fn add(&mut self, place: Place, text: impl Into<String>) {
+    pub(super) fn add(&mut self, place: Place, text: impl Into<String>) {
         self.0.push((place, text.into()));
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Fails when there is a problem, with all of them.
-    pub fn finish(mut self, file: &str) -> Result<()> {
+    pub(super) fn finish(mut self, file: &str) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }

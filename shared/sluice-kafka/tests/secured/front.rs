@@ -36,20 +36,20 @@ const VERSIONS: [(i16, i16, i16); 7] = [
 
 /// Whom the front lets in.
 #[derive(Debug, Clone, Copy)]
-pub enum Login {
+pub(crate) enum Login {
     None,
     Plain { user: &'static str, password: &'static str },
     Scram { digest: Digest, user: &'static str, password: &'static str, honest: bool },
 }
 
-pub struct Front {
+pub(crate) struct Front {
     pub port: u16,
     /// The authority that has signed the front's certificate.
     pub ca_pem: String,
 }
 
 impl Front {
-    pub async fn start(broker: &str, login: Login) -> Self {
+    pub(crate) async fn start(broker: &str, login: Login) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| drop(aws_lc_rs::default_provider().install_default()));
         let ca_key = KeyPair::generate().expect("a key");

@@ -9,13 +9,13 @@ const SALT: &[u8] = b"salt of the test";
 const ITERATIONS: u32 = 4_096;
 
 #[derive(Debug, Clone, Copy)]
-pub enum Digest {
+pub(crate) enum Digest {
     Sha256,
     Sha512,
 }
 
 impl Digest {
-    pub fn mechanism(self) -> &'static str {
+    pub(crate) fn mechanism(self) -> &'static str {
         match self {
             Digest::Sha256 => "SCRAM-SHA-256",
             Digest::Sha512 => "SCRAM-SHA-512",
@@ -55,7 +55,7 @@ fn field<'a>(message: &'a str, name: &str) -> &'a str {
 }
 
 /// The server's first message, and what the exchange has said so far.
-pub fn first(client_first: &str, user: &str, server_nonce: &str) -> Option<(String, String)> {
+pub(crate) fn first(client_first: &str, user: &str, server_nonce: &str) -> Option<(String, String)> {
     let bare = client_first.strip_prefix("n,,")?;
     (field(bare, "n") == user).then_some(())?;
     let nonce = format!("{}{server_nonce}", field(bare, "r"));
@@ -64,7 +64,7 @@ pub fn first(client_first: &str, user: &str, server_nonce: &str) -> Option<(Stri
 }
 
 /// The server's last message, if the client's proof is right.
-pub fn last(digest: Digest, password: &str, said: &str, client_last: &str) -> Option<String> {
+pub(crate) fn last(digest: Digest, password: &str, said: &str, client_last: &str) -> Option<String> {
     let (without_proof, proof) = client_last.rsplit_once(",p=")?;
     let server_first = said.split_once(",r=")?.1.split_once(",r=")?.1;
     (field(without_proof, "c") == "biws").then_some(())?;
@@ -81,7 +81,7 @@ pub fn last(digest: Digest, password: &str, said: &str, client_last: &str) -> Op
 }
 
 /// What a server says that does not know the password.
-pub fn forged(digest: Digest, said: &str, client_last: &str) -> Option<String> {
+pub(crate) fn forged(digest: Digest, said: &str, client_last: &str) -> Option<String> {
     let (without_proof, _) = client_last.rsplit_once(",p=")?;
     Some(signed(digest, b"not the salted password", &format!("{said},{without_proof}")))
 }

@@ -50,7 +50,7 @@ impl Claim {
 
 /// The right to trigger the job once. Whoever puts it triggers; nobody else does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Start {
+pub(super) struct Start {
     pub number: u64,
     /// Counts every start of the run, also one whose trigger was never sent.
     pub start: u64,
@@ -69,7 +69,7 @@ pub struct Start {
 
 /// The wish to stop a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stop {
+pub(super) struct Stop {
     pub number: u64,
     pub at: DateTime<Utc>,
     /// What the run then counts as.

@@ -24,7 +24,7 @@ pub(crate) struct Held {
 
 impl Held {
     /// Compares. Without effect.
-    pub fn new(table: &Table, newest: Option<&Commit>, observed: Vec<Observed>) -> Self {
+    pub(crate) fn new(table: &Table, newest: Option<&Commit>, observed: Vec<Observed>) -> Self {
         let drift = drift::compare(table, newest, &observed);
         let is_news = !drift.news(newest).is_empty();
         let table = Table { columns: drift.schema.clone(), ..table.clone() };
@@ -32,7 +32,7 @@ impl Held {
     }
 
     /// Keeps what was observed for the next run to compare with.
-    pub fn remember(&self, facts: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
+    pub(crate) fn remember(&self, facts: &mut serde_json::Map<String, serde_json::Value>) -> Result<()> {
         let observed = serde_json::to_value(&self.observed)
             .map_err(|error| Error::internal("cannot encode what a source shows").because(error))?;
         facts.insert(OBSERVED_FACT.to_owned(), observed);

@@ -10,19 +10,19 @@ use crate::{
     stream::{self, Decode},
 };
 
-pub const DAY: i64 = 86_400_000;
+pub(super) const DAY: i64 = 86_400_000;
 /// 2025-10-31 UTC.
 const START: i64 = 1_761_868_800_000;
 
 /// Archives records of a partition, and gives the object's key.
-pub fn keep(lake: &MemoryStore, cluster: &str, partition: i32, records: &[Record]) -> String {
+pub(super) fn keep(lake: &MemoryStore, cluster: &str, partition: i32, records: &[Record]) -> String {
     let (key, body) = stream::record::archive(cluster, "purchases", partition, records).expect("an archive");
     lake.objects.borrow_mut().insert(key.clone(), body);
     key
 }
 
 /// A purchase of one piece, or of none, which breaks the contract.
-pub fn record(offset: i64, at: i64, good: bool) -> Record {
+pub(super) fn record(offset: i64, at: i64, good: bool) -> Record {
     let quantity = i32::from(good);
     let value = format!(
         r#"{{"event_id":"e{offset}","customer_email":"a@example.com","product_id":1,"quantity":{quantity},
@@ -32,7 +32,7 @@ pub fn record(offset: i64, at: i64, good: bool) -> Record {
 }
 
 /// Every topic here is in JSON.
-pub struct JsonAlone;
+pub(super) struct JsonAlone;
 
 impl Decode for JsonAlone {
     async fn decode(&self, topic: &str, _: &Bytes) -> Result<Result<Bytes, String>> {
@@ -40,25 +40,25 @@ impl Decode for JsonAlone {
     }
 }
 
-pub struct Asked {
+pub(super) struct Asked {
     pub lake: LakeId,
     pub run: RunId,
     sources: Sources,
 }
 
 impl Asked {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Asked::by("1")
     }
 
     /// By the replay of this id.
-    pub fn by(id: &str) -> Self {
+    pub(super) fn by(id: &str) -> Self {
         let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
         Asked { lake: LakeId("lake".into()), run: RunId(format!("replay-{id}")), sources }
     }
 
     /// The records of the last day of October.
-    pub fn request(&self) -> Request<'_> {
+    pub(super) fn request(&self) -> Request<'_> {
         let time = |millis| DateTime::from_timestamp_millis(millis).expect("a time");
         Request {
             table: self.sources.topic("purchases").expect("a table"),

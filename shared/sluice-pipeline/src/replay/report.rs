@@ -79,7 +79,7 @@ pub struct Compared {
 
 /// What the archive holds of one partition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Archived {
+pub(super) struct Archived {
     pub partition: i32,
     /// The range of offsets; `None` when no record is of the asked time, or none that is committed.
     pub range: Option<(i64, i64)>,
@@ -95,7 +95,7 @@ pub struct Archived {
 
 impl Archived {
     /// Offsets of the range without a record: not archived, or taken by Kafka's own markers.
-    pub fn absent(&self) -> u64 {
+    pub(super) fn absent(&self) -> u64 {
         self.range.map_or(0, |(first, last)| (last - first + 1) as u64 - self.records)
     }
 }

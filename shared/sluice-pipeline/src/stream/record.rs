@@ -65,7 +65,7 @@ impl<'a> Kept<'a> {
 
 impl Kept<'_> {
     /// The records of an archive, which must be of this topic and partition, in strictly increasing order.
-    pub fn read_archive(packed: &[u8], topic: &str, partition: i32) -> Result<Vec<Record>> {
+    pub(crate) fn read_archive(packed: &[u8], topic: &str, partition: i32) -> Result<Vec<Record>> {
         let failed = |error: std::io::Error| Error::invalid_data("an archive cannot be unpacked").because(error);
         let unpacked = zstd::stream::Decoder::new(packed).map_err(failed)?.take(MOST_UNPACKED_BYTES);
         let mut records: Vec<Record> = Vec::new();

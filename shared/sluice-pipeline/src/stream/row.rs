@@ -62,7 +62,7 @@ pub(super) struct RowWriter<'a> {
 }
 
 impl<'a> RowWriter<'a> {
-    pub fn new(
+    pub(super) fn new(
         schema: &'a Schema,
         run_id: &str,
         loaded_at: DateTime<Utc>,
@@ -87,7 +87,7 @@ impl<'a> RowWriter<'a> {
 
     /// Appends the row of a record whose value is this JSON, and a newline. `line` is the record's line in the archive,
     /// counted from 1. Gives the number of fields that the contract does not know. Of a rejected record nothing is written.
-    pub fn write(
+    pub(super) fn write(
         &self,
         record: &Record,
         json: Option<&[u8]>,
@@ -233,14 +233,14 @@ pub(crate) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    pub fn read(schema: &Schema, json: Option<&'a [u8]>) -> Result<Self, Rejection> {
+    pub(crate) fn read(schema: &Schema, json: Option<&'a [u8]>) -> Result<Self, Rejection> {
         let (values, unknown) = decode(schema, text(json)?)?;
         let fields = Fields { values, unknown };
         contract::check(schema, &fields.cells()).map_err(Rejection::Column)?;
         Ok(fields)
     }
 
-    pub fn cells(&self) -> Vec<Cell<'_>> {
+    pub(crate) fn cells(&self) -> Vec<Cell<'_>> {
         self.values.iter().map(Field::cell).collect()
     }
 }

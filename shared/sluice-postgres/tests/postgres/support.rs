@@ -24,7 +24,7 @@ const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 /// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
-pub struct Database {
+pub(crate) struct Database {
     settings: tokio_postgres::Config,
     pub schema: String,
     admin: Client,
@@ -35,7 +35,7 @@ pub struct Database {
 impl Database {
     /// A new schema, and the server to oneself until the value is dropped: a snapshot sees the transactions of the
     /// whole server, so tests side by side would see each other's.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let url = std::env::var(VARIABLE).unwrap_or_else(|_| {
             panic!(
                 "{VARIABLE} is not set: it must hold the URL of a PostgreSQL server for tests; `make test` starts one"
@@ -51,7 +51,7 @@ impl Database {
     }
 
     /// A schema in a database of the test's own, made with these options.
-    pub async fn of_its_own(options: &str) -> Self {
+    pub(crate) async fn of_its_own(options: &str) -> Self {
         let parent = Self::new().await;
         let schema = parent.schema.clone();
         parent.run(&format!("CREATE DATABASE $ {options}")).await;
@@ -63,7 +63,7 @@ impl Database {
     }
 
     /// A new schema with an empty `changes` table that numbers its rows.
-    pub async fn with_changes() -> (Self, Table) {
+    pub(crate) async fn with_changes() -> (Self, Table) {
         let database = Self::new().await;
         database.run("CREATE TABLE $.changes (id bigserial PRIMARY KEY, name text)").await;
         let table = database.table(
@@ -74,16 +74,16 @@ impl Database {
     }
 
     /// Runs statements, `$` standing for the test's schema.
-    pub async fn run(&self, statements: &str) {
+    pub(crate) async fn run(&self, statements: &str) {
         on(&self.admin, &self.schema, statements).await;
     }
 
     /// Another connection: a transaction of its own.
-    pub async fn session(&self) -> Session {
+    pub(crate) async fn session(&self) -> Session {
         Session { client: connect(&self.settings).await, schema: self.schema.clone() }
     }
 
-    pub fn config(&self) -> PostgresConfig {
+    pub(crate) fn config(&self) -> PostgresConfig {
         let Some(Host::Tcp(host)) = self.settings.get_hosts().first() else { panic!("{VARIABLE} names no TCP host") };
         PostgresConfig {
             host: host.clone(),
@@ -96,7 +96,7 @@ impl Database {
         }
     }
 
-    pub fn table(&self, name: &str, columns: serde_json::Value) -> Table {
+    pub(crate) fn table(&self, name: &str, columns: serde_json::Value) -> Table {
         let cursor = columns[0]["name"].clone();
         serde_json::from_value(serde_json::json!({
             "table": "A.B.C", "description": "d", "loader": "copy", "disposition": "merge", "key": [cursor],
@@ -106,16 +106,16 @@ impl Database {
         .unwrap()
     }
 
-    pub async fn read(&self, table: &Table, cursor: Option<&Cursor>, lookback: u32) -> Result<(Read, Sink)> {
+    pub(crate) async fn read(&self, table: &Table, cursor: Option<&Cursor>, lookback: u32) -> Result<(Read, Sink)> {
         read_as(&self.config(), table, cursor, lookback).await
     }
 
     /// Reads with no look-back: the position alone must find every row.
-    pub async fn reader<'a>(&'a self, table: &'a Table) -> Reader<'a> {
+    pub(crate) async fn reader<'a>(&'a self, table: &'a Table) -> Reader<'a> {
         Reader { database: self, table, cursor: None, lookback: 0 }
     }
 
-    pub async fn drop(self) {
+    pub(crate) async fn drop(self) {
         let held = self.parent.as_deref().unwrap_or(&self);
         if self.parent.is_some() {
             held.run("DROP DATABASE $ WITH (FORCE)").await;
@@ -125,7 +125,7 @@ impl Database {
 }
 
 /// Reads as a configuration says, into a sink that checks the contract as the writer of data files does.
-pub async fn read_as(
+pub(crate) async fn read_as(
     config: &PostgresConfig,
     table: &Table,
     cursor: Option<&Cursor>,
@@ -136,7 +136,7 @@ pub async fn read_as(
     Ok((read, taken(&sink)))
 }
 
-pub async fn read_into<S: BatchSink>(
+pub(crate) async fn read_into<S: BatchSink>(
     config: &PostgresConfig,
     table: &Table,
     cursor: Option<&Cursor>,
@@ -162,7 +162,7 @@ fn request(table: &Table, from_cursor: Option<&str>) -> ExtractRequest {
 }
 
 /// One table read again and again, each time from where the last read stopped.
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     database: &'a Database,
     table: &'a Table,
     pub cursor: Option<Cursor>,
@@ -171,14 +171,14 @@ pub struct Reader<'a> {
 
 impl Reader<'_> {
     /// The ids of the rows that the next read brings, in order.
-    pub async fn ids(&mut self) -> Vec<i64> {
+    pub(crate) async fn ids(&mut self) -> Vec<i64> {
         let (read, sink) = self.database.read(self.table, self.cursor.as_ref(), self.lookback).await.unwrap();
         self.cursor = read.cursor;
         sink.ids()
     }
 
     /// The same, every row from a value on being asked for.
-    pub async fn ids_from(&mut self, from: &str) -> Result<Vec<i64>> {
+    pub(crate) async fn ids_from(&mut self, from: &str) -> Result<Vec<i64>> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, Some(from)));
         let (table, cursor) = (self.table, self.cursor.as_ref());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
@@ -189,7 +189,7 @@ impl Reader<'_> {
     }
 
     /// What the next read would bring.
-    pub async fn plan(&self, from: Option<&str>) -> Plan {
+    pub(crate) async fn plan(&self, from: Option<&str>) -> Plan {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, cursor) = (self.table, self.cursor.as_ref());
         let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
@@ -199,7 +199,7 @@ impl Reader<'_> {
     }
 
     /// The ids that the parts of a divided read bring, a part holding about so many rows, and where the reader stands then.
-    pub async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
+    pub(crate) async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, config, cursor) = (self.table, self.database.config(), self.cursor.clone());
         let run = ExtractRun {
@@ -223,23 +223,23 @@ impl Reader<'_> {
         ids
     }
 
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         self.cursor.as_ref().expect("a cursor").decode().unwrap()
     }
 }
 
-pub struct Session {
+pub(crate) struct Session {
     client: Client,
     schema: String,
 }
 
 impl Session {
-    pub async fn run(&self, statements: &str) {
+    pub(crate) async fn run(&self, statements: &str) {
         on(&self.client, &self.schema, statements).await;
     }
 
     /// What a query of one text says.
-    pub async fn text(&self, query: &str) -> String {
+    pub(crate) async fn text(&self, query: &str) -> String {
         self.client.query_one(query, &[]).await.unwrap().get(0)
     }
 }
@@ -256,13 +256,13 @@ async fn connect(settings: &tokio_postgres::Config) -> Client {
 
 /// What a read has brought, as text.
 #[derive(Default)]
-pub struct Sink {
+pub(crate) struct Sink {
     pub rows: Vec<Vec<String>>,
     pub rejected: Vec<String>,
 }
 
 impl Sink {
-    pub fn ids(&self) -> Vec<i64> {
+    pub(crate) fn ids(&self) -> Vec<i64> {
         let mut ids: Vec<i64> = self.rows.iter().map(|row| row[0].parse().unwrap()).collect();
         ids.sort_unstable();
         ids

@@ -14,14 +14,14 @@ use sluice_kafka::{Message, Producer};
 use crate::{TOPIC, until};
 
 /// A broker in a folder of its own, on a port that it keeps through a restart.
-pub struct Broker {
+pub(crate) struct Broker {
     pub folder: PathBuf,
     port: u16,
     process: Child,
 }
 
 impl Broker {
-    pub async fn start(test: &str) -> Self {
+    pub(crate) async fn start(test: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("kafka-poller-{test}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -54,7 +54,7 @@ impl Broker {
     }
 
     /// Ends the broker and starts it again. It is asked to end: one that is killed forgets its topics, unlike Kafka.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         let asked = Command::new("kill").arg(self.process.id().to_string()).status().expect("kill runs");
         assert!(asked.success(), "the broker could not be asked to end");
         self.process.wait().expect("the broker ends");
@@ -65,7 +65,7 @@ impl Broker {
     }
 
     /// Ends the broker, copies its data, and starts it again.
-    pub async fn copy(&mut self) -> PathBuf {
+    pub(crate) async fn copy(&mut self) -> PathBuf {
         self.restart().await;
         let copy = self.folder.join("copy.json");
         std::fs::copy(self.data(), &copy).expect("the broker has written its data");
@@ -73,7 +73,7 @@ impl Broker {
     }
 
     /// Kills the broker and starts it with the data that it had: what it acknowledged since is lost.
-    pub async fn lose_all_since(&mut self, copy: &Path) {
+    pub(crate) async fn lose_all_since(&mut self, copy: &Path) {
         self.process.kill().and_then(|()| self.process.wait()).expect("the broker is killed");
         std::fs::copy(copy, self.data()).expect("copied");
         self.process = Self::launch(&self.folder, self.port);
@@ -84,12 +84,12 @@ impl Broker {
         self.folder.join("data/kafka.json")
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
     /// Produces values with these timestamps in milliseconds to one partition each, by key.
-    pub async fn produce(&self, values: impl IntoIterator<Item = (&'static str, i64)>) {
+    pub(crate) async fn produce(&self, values: impl IntoIterator<Item = (&'static str, i64)>) {
         let producer = Producer::connect(&self.address()).await.expect("a producer");
         let message = |(key, millis): (&'static str, i64)| Message {
             key: Some(Bytes::from(key)),

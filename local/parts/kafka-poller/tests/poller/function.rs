@@ -23,11 +23,11 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{TOPIC, until};
 
 /// One event as the function saw it: partition, offset and value of each record.
-pub type Seen = Vec<(i32, i64, i64)>;
+pub(crate) type Seen = Vec<(i32, i64, i64)>;
 
 /// The function: keeps every event, and fails those that hold a bad value as often as it is told.
 #[derive(Clone, Default)]
-pub struct Function {
+pub(crate) struct Function {
     seen: Arc<Mutex<Vec<Seen>>>,
     bad: Arc<Mutex<BTreeMap<i64, u32>>>,
     partial: Arc<AtomicBool>,
@@ -44,26 +44,26 @@ impl Function {
         url
     }
 
-    pub fn fail(&self, value: i64, times: u32) {
+    pub(crate) fn fail(&self, value: i64, times: u32) {
         self.bad.lock().expect("unbroken").insert(value, times);
     }
 
     /// From now on a bad value fails its partition from there on, and not the event.
-    pub fn answer_in_parts(&self) {
+    pub(crate) fn answer_in_parts(&self) {
         self.partial.store(true, Ordering::Relaxed);
     }
 
-    pub fn events(&self) -> Vec<Seen> {
+    pub(crate) fn events(&self) -> Vec<Seen> {
         self.seen.lock().expect("unbroken").clone()
     }
 
     /// The values in the order in which a partition's were seen, events that failed included.
-    pub fn values(&self, partition: i32) -> Vec<i64> {
+    pub(crate) fn values(&self, partition: i32) -> Vec<i64> {
         let events = self.events();
         events.iter().flatten().filter(|record| record.0 == partition).map(|record| record.2).collect()
     }
 
-    pub async fn has_seen(&self, values: &[i64]) {
+    pub(crate) async fn has_seen(&self, values: &[i64]) {
         until("every value is seen", async || {
             let events = self.events();
             values.iter().all(|value| events.iter().flatten().any(|record| record.2 == *value))
@@ -101,14 +101,14 @@ async fn invoke(State(function): State<Function>, body: String) -> (HeaderMap, S
 }
 
 /// A running poller; ends when it is dropped.
-pub struct Polling {
+pub(crate) struct Polling {
     pub poller: Poller,
     pub task: JoinHandle<anyhow::Result<()>>,
     pub stop: watch::Sender<bool>,
 }
 
 impl Polling {
-    pub async fn start(
+    pub(crate) async fn start(
         bootstrap: String,
         state_path: PathBuf,
         function: &Function,
@@ -133,7 +133,7 @@ impl Polling {
         Polling { poller, task, stop }
     }
 
-    pub async fn caught_up(&self) {
+    pub(crate) async fn caught_up(&self) {
         until("no lag is left", async || {
             let status = self.poller.status().await;
             status.is_ok_and(|status| status.iter().all(|partition| partition.lag() == 0))
@@ -141,7 +141,7 @@ impl Polling {
         .await;
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.stop.send_replace(true);
         self.task.await.expect("the task ends").expect("the poller ends well");
     }

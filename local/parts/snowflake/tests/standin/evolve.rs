@@ -65,21 +65,21 @@ impl<S: Statements> Statements for Crash<S> {
     }
 }
 
-pub struct Loader<'a> {
+pub(crate) struct Loader<'a> {
     warehouse: &'a Warehouse,
     bus: Announced,
     sources: Sources,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
+    pub(crate) fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
         let mut sources = sources();
         sources.tables = vec![contract.clone()];
         Loader { warehouse, bus: Announced::default(), sources }
     }
 
     /// One delivery to a fresh instance of the function, whose given statement is lost.
-    pub async fn deliver(&self, commit: &Commit, crash: Option<(usize, bool)>) -> Result<Loaded> {
+    pub(crate) async fn deliver(&self, commit: &Commit, crash: Option<(usize, bool)>) -> Result<Loaded> {
         self.warehouse.put_object(&lake::log_key(&commit.table, commit.sequence), commit.encode()?);
         let statements = Crash {
             inner: self.warehouse.sql(),
@@ -102,13 +102,13 @@ impl<'a> Loader<'a> {
         load.commit(&at).await
     }
 
-    pub async fn loads(&self, commit: &Commit) {
+    pub(crate) async fn loads(&self, commit: &Commit) {
         let loaded = self.deliver(commit, None).await.expect("a delivery");
         assert_eq!(loaded, Loaded::Done { rows: commit.rows, merged_away: 0, already: false });
     }
 }
 
-pub fn product(id: u64, more: &str) -> String {
+pub(crate) fn product(id: u64, more: &str) -> String {
     format!(
         "SELECT {id}::BIGINT AS audit_id, 1::BIGINT AS product_id, 'a' AS product_name, \
          1.5::DECIMAL(18,4) AS price_usd, 'INSERT' AS operation, TIMESTAMP '2026-01-01 00:00:00' AS valid_ts{more}"
@@ -123,7 +123,7 @@ fn with_column(mut commit: Commit, name: &str, column_type: &str) -> Commit {
     commit
 }
 
-pub fn products() -> Table {
+pub(crate) fn products() -> Table {
     sources().table(&PRODUCTS.parse().expect("a name")).expect("a shipped table").clone()
 }
 

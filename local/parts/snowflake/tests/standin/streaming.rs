@@ -15,11 +15,11 @@ fn table() -> TableId {
     table_id("STREAMING.PUBLIC.PURCHASES")
 }
 
-pub fn channel(name: &str) -> Channel {
+pub(crate) fn channel(name: &str) -> Channel {
     Channel { name: name.into(), table: table() }
 }
 
-pub fn row(offset: i64) -> String {
+pub(crate) fn row(offset: i64) -> String {
     format!(
         "{{\"event_id\":\"e{offset}\",\"customer_email\":\"it's \\\"quoted\\\" @x\",\"product_id\":7,\"quantity\":2,\
          \"purchase_ts\":\"2026-01-01T00:00:00.123456Z\",\"schema_version\":1,\"_kafka_topic\":\"purchases\",\
@@ -27,7 +27,7 @@ pub fn row(offset: i64) -> String {
     )
 }
 
-pub fn rows(offsets: std::ops::RangeInclusive<i64>) -> Vec<u8> {
+pub(crate) fn rows(offsets: std::ops::RangeInclusive<i64>) -> Vec<u8> {
     offsets.map(row).collect::<String>().into_bytes()
 }
 
@@ -42,7 +42,13 @@ async fn try_append(
 }
 
 /// Appends and returns the next continuation token.
-pub async fn append(streaming: &Streaming<OneSecret>, token: &str, rows: &[u8], first: i64, last: i64) -> String {
+pub(crate) async fn append(
+    streaming: &Streaming<OneSecret>,
+    token: &str,
+    rows: &[u8],
+    first: i64,
+    last: i64,
+) -> String {
     match try_append(streaming, token, rows, first, last).await.expect("an answer") {
         Appended::Accepted { continuation } => continuation,
         Appended::Stale => panic!("the token is stale"),
@@ -50,7 +56,7 @@ pub async fn append(streaming: &Streaming<OneSecret>, token: &str, rows: &[u8], 
 }
 
 /// The channel's status once it has committed this offset.
-pub async fn committed(streaming: &Streaming<OneSecret>, offset: i64) -> Listed {
+pub(crate) async fn committed(streaming: &Streaming<OneSecret>, offset: i64) -> Listed {
     let give_up = Instant::now() + Duration::from_secs(30);
     while Instant::now() < give_up {
         let status = streaming.list(&table(), &["c"]).await.expect("channels").remove("c").expect("the channel");

@@ -32,8 +32,8 @@ use standin_snowflake::{Config, Standin, User};
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
-pub const BUCKET: &str = "test-lake";
-pub const LAKE: &str = "test";
+pub(crate) const BUCKET: &str = "test-lake";
+pub(crate) const LAKE: &str = "test";
 
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -64,7 +64,7 @@ fn keys() -> &'static (String, String) {
 }
 
 #[derive(Clone)]
-pub struct OneSecret;
+pub(crate) struct OneSecret;
 
 impl Secrets for OneSecret {
     async fn get(&self, _: &str) -> Result<Secret> {
@@ -72,7 +72,7 @@ impl Secrets for OneSecret {
     }
 }
 
-pub struct Warehouse {
+pub(crate) struct Warehouse {
     pub standin: Standin,
     pub url: String,
     pub folder: PathBuf,
@@ -91,12 +91,12 @@ impl Drop for Warehouse {
 
 impl Warehouse {
     /// An empty warehouse.
-    pub async fn empty() -> Self {
+    pub(crate) async fn empty() -> Self {
         Warehouse::with_lock_timeout(Duration::from_secs(60)).await
     }
 
     /// An empty warehouse whose user has this LOCK_TIMEOUT.
-    pub async fn with_lock_timeout(lock_timeout: Duration) -> Self {
+    pub(crate) async fn with_lock_timeout(lock_timeout: Duration) -> Self {
         let folder = std::env::temp_dir().join(format!("standin-{}", Uuid::new_v4()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let s3 = S3 {
@@ -115,12 +115,12 @@ impl Warehouse {
     }
 
     /// With every table, stage and pipe of the shipped sources.
-    pub async fn founded() -> Self {
+    pub(crate) async fn founded() -> Self {
         Warehouse::empty().await.found(&sources()).await
     }
 
     /// Makes every table, stage, pipe and lock of these sources.
-    pub async fn found(self, sources: &Sources) -> Self {
+    pub(crate) async fn found(self, sources: &Sources) -> Self {
         let api = self.sql();
         for statement in sql::ddl::foundation(sources, &LakeId(LAKE.into()), BUCKET) {
             api.execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
@@ -129,22 +129,22 @@ impl Warehouse {
     }
 
     /// Ends the process, as far as a test can, and starts another on the same file.
-    pub async fn restart(&mut self) {
+    pub(crate) async fn restart(&mut self) {
         self.shutdown.send_replace(true);
         self.standin.release_file().await.expect("the file is closed");
         let (standin, url, shutdown) = start(&self.folder, &self.endpoint, self.lock_timeout).await;
         (self.standin, self.url, self.shutdown) = (standin, url, shutdown);
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.folder.join("warehouse.duckdb")
     }
 
-    pub fn account(&self) -> Arc<Account<OneSecret>> {
+    pub(crate) fn account(&self) -> Arc<Account<OneSecret>> {
         self.account_of("loader")
     }
 
-    pub fn account_of(&self, user: &str) -> Arc<Account<OneSecret>> {
+    pub(crate) fn account_of(&self, user: &str) -> Arc<Account<OneSecret>> {
         let config = SnowflakeConfig {
             account: "myorg-acct".into(),
             url: Some(self.url.clone()),
@@ -158,50 +158,50 @@ impl Warehouse {
         Arc::new(Account::new(config, OneSecret, sluice_http::Client::new().expect("a client")).with_pace(pace))
     }
 
-    pub fn sql(&self) -> SqlApi<OneSecret> {
+    pub(crate) fn sql(&self) -> SqlApi<OneSecret> {
         SqlApi::new(self.account())
     }
 
-    pub fn streaming(&self) -> Streaming<OneSecret> {
+    pub(crate) fn streaming(&self) -> Streaming<OneSecret> {
         Streaming::new(self.account())
     }
 
-    pub fn snowpipe(&self) -> Snowpipe<OneSecret> {
+    pub(crate) fn snowpipe(&self) -> Snowpipe<OneSecret> {
         Snowpipe::new(self.account())
     }
 
-    pub async fn run(&self, statement: &str) -> Result<Vec<Row>> {
+    pub(crate) async fn run(&self, statement: &str) -> Result<Vec<Row>> {
         self.sql().execute(statement, Uuid::new_v4(), "test").await
     }
 
     /// Runs the load block of a commit; what it answers.
-    pub async fn load(&self, commit: &Commit) -> Result<String> {
+    pub(crate) async fn load(&self, commit: &Commit) -> Result<String> {
         let rows = self.run(&sql::load::render(commit)?).await?;
         let answer = rows.into_iter().next().and_then(|mut row| row.remove(sql::load::RESULT_COLUMN)).flatten();
         answer.ok_or_else(|| Error::internal("no answer"))
     }
 
     /// The first column of a query's rows.
-    pub async fn column(&self, sql: &str) -> Vec<String> {
+    pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
         let rows = self.standin.query(sql).await.expect("an answer");
         rows.into_iter().map(|mut row| row.remove(0).unwrap_or_else(|| "NULL".to_owned())).collect()
     }
 
     /// A POST without the platform's client; status and body.
-    pub async fn post(&self, path: &str, token: &str, body: serde_json::Value) -> (u16, serde_json::Value) {
+    pub(crate) async fn post(&self, path: &str, token: &str, body: serde_json::Value) -> (u16, serde_json::Value) {
         let request = self.http.post(format!("{}{path}", self.url)).bearer_auth(token).header("accept", "*/*");
         let answer = request.json(&body).send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
-    pub async fn order(&self, path: &str, times: u32, fault: serde_json::Value) {
+    pub(crate) async fn order(&self, path: &str, times: u32, fault: serde_json::Value) {
         let mut order = serde_json::json!({"path": path, "times": times});
         order.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
         assert_eq!(self.post("/_standin/faults", "", order).await.0, 204);
     }
 
     /// Writes a query's rows as a Parquet file into the lake.
-    pub fn put(&self, key: &str, select: &str) {
+    pub(crate) fn put(&self, key: &str, select: &str) {
         let path = self.folder.join(Uuid::new_v4().to_string());
         let conn = duckdb::Connection::open_in_memory().expect("a database");
         let copy = format!("COPY ({select}) TO '{}' (FORMAT parquet, COMPRESSION zstd)", path.display());
@@ -209,38 +209,38 @@ impl Warehouse {
         self.s3.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
     }
 
-    pub fn put_object(&self, key: &str, body: Vec<u8>) {
+    pub(crate) fn put_object(&self, key: &str, body: Vec<u8>) {
         self.s3.objects.lock().expect("objects").insert(key.to_owned(), body);
     }
 
     /// The lake as the functions see it.
-    pub fn lake(&self) -> Lake {
+    pub(crate) fn lake(&self) -> Lake {
         Lake(Arc::clone(&self.s3.objects))
     }
 
     /// Whether the stage's role may read the lake.
-    pub fn deny_the_lake(&self, denied: bool) {
+    pub(crate) fn deny_the_lake(&self, denied: bool) {
         self.s3.denied.store(denied, Ordering::Release);
     }
 
     /// Lets the download of this key wait, or lets every one go.
-    pub fn hold(&self, key: Option<&str>) {
+    pub(crate) fn hold(&self, key: Option<&str>) {
         self.s3.held.send_replace(key.map(str::to_owned));
     }
 
     /// Waits until somebody has asked for the key.
-    pub async fn asked_for(&self, key: &str) {
+    pub(crate) async fn asked_for(&self, key: &str) {
         self.s3.asked.subscribe().wait_for(|asked| asked == key).await.expect("the bucket is there");
     }
 
     /// A commit of a shipped table with one file of these rows.
-    pub fn commit(&self, table: &str, sequence: u64, rows: u64, select: &str) -> Commit {
+    pub(crate) fn commit(&self, table: &str, sequence: u64, rows: u64, select: &str) -> Commit {
         let sources = sources();
         self.commit_of(sources.table(&table_id(table)).expect("a shipped table"), sequence, rows, select)
     }
 
     /// The same for any table.
-    pub fn commit_of(&self, table: &Table, sequence: u64, rows: u64, select: &str) -> Commit {
+    pub(crate) fn commit_of(&self, table: &Table, sequence: u64, rows: u64, select: &str) -> Commit {
         let run = RunId(Uuid::now_v7().to_string());
         let path = lake::data_key(&table.table, &run, 0);
         self.put(&path, select);
@@ -256,7 +256,7 @@ impl Warehouse {
 }
 
 /// The objects that the stand-in's stage reads.
-pub struct Lake(Objects);
+pub(crate) struct Lake(Objects);
 
 impl ObjectStore for Lake {
     async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
@@ -280,19 +280,19 @@ impl ObjectStore for Lake {
     }
 }
 
-pub fn sources() -> Sources {
+pub(crate) fn sources() -> Sources {
     Sources::parse(include_str!("../../../../../platform/sources.yaml")).expect("the shipped sources")
 }
 
-pub fn table_id(table: &str) -> TableId {
+pub(crate) fn table_id(table: &str) -> TableId {
     table.parse().expect("a table name")
 }
 
-pub fn private_key() -> String {
+pub(crate) fn private_key() -> String {
     keys().0.clone()
 }
 
-pub fn token() -> String {
+pub(crate) fn token() -> String {
     let signer = Signer::new("myorg-acct", "loader", &Secret::new(private_key())).expect("a signer");
     signer.sign(chrono::Utc::now()).expect("a token").expose().to_owned()
 }

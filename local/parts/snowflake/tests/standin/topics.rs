@@ -66,7 +66,7 @@ const SCHEMA_ID: u32 = 100_007;
 
 /// A lake in memory, and a bus that nobody listens to.
 #[derive(Clone, Default)]
-pub struct Lake(pub Rc<RefCell<BTreeMap<String, Bytes>>>);
+pub(crate) struct Lake(pub Rc<RefCell<BTreeMap<String, Bytes>>>);
 
 impl ObjectStore for Lake {
     async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {

@@ -23,7 +23,7 @@ pub(super) struct Merge {
 
 impl Merge {
     /// Takes an object's records. Of a record that lies in several objects the first one counts.
-    pub fn add(&mut self, key: &str, records: Vec<Record>) -> Result<()> {
+    pub(super) fn add(&mut self, key: &str, records: Vec<Record>) -> Result<()> {
         let key: Rc<str> = key.into();
         for (record, line) in records.into_iter().zip(1..) {
             match self.waiting.get(&record.offset) {
@@ -45,13 +45,13 @@ impl Merge {
     }
 
     /// The records below an offset, which no object can bring again whose first offset is not below it.
-    pub fn take_below(&mut self, offset: i64) -> impl Iterator<Item = Placed> + use<> {
+    pub(super) fn take_below(&mut self, offset: i64) -> impl Iterator<Item = Placed> + use<> {
         let rest = self.waiting.split_off(&offset);
         std::mem::replace(&mut self.waiting, rest).into_values()
     }
 
     /// How many records came again.
-    pub fn repeated(&self) -> u64 {
+    pub(super) fn repeated(&self) -> u64 {
         self.repeated
     }
 }

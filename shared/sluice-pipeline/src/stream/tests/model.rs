@@ -60,11 +60,11 @@ pub(super) struct Model(Rc<RefCell<World>>);
 
 impl Model {
     /// Nothing fails, and rows are durable once the loop has waited.
-    pub fn calm() -> Self {
+    pub(super) fn calm() -> Self {
         Self::new(0, 0)
     }
 
-    pub fn new(seed: u64, trouble: usize) -> Self {
+    pub(super) fn new(seed: u64, trouble: usize) -> Self {
         Model(Rc::new(RefCell::new(World {
             random: Random::new(seed),
             trouble,
@@ -85,25 +85,25 @@ impl Model {
     }
 
     /// The most bytes of rows that it takes together.
-    pub fn set_append_bytes(&self, most: usize) {
+    pub(super) fn set_append_bytes(&self, most: usize) {
         self.0.borrow_mut().append_bytes = most;
     }
 
-    pub fn set_trouble(&self, trouble: usize) {
+    pub(super) fn set_trouble(&self, trouble: usize) {
         self.0.borrow_mut().trouble = trouble;
     }
 
-    pub fn advance(&self, by: Duration) {
+    pub(super) fn advance(&self, by: Duration) {
         let mut world = self.0.borrow_mut();
         world.now += TimeDelta::from_std(by).expect("a short time");
     }
 
-    pub fn landed_in(&self, channel: &str) -> Vec<i64> {
+    pub(super) fn landed_in(&self, channel: &str) -> Vec<i64> {
         self.0.borrow().table.get(channel).cloned().unwrap_or_default()
     }
 
     /// The archive of a partition's records from the first to the last of these offsets.
-    pub fn archived(&self, date: &str, partition: i32, first: i64, last: i64) -> Option<Bytes> {
+    pub(super) fn archived(&self, date: &str, partition: i32, first: i64, last: i64) -> Option<Bytes> {
         let found = |key: &str| {
             let name = sluice_core::lake::Archive::parse("purchases", key);
             name.is_some_and(|name| (name.partition, name.first, name.last) == (partition, first, last))
@@ -112,66 +112,66 @@ impl Model {
         objects.into_iter().find(|(key, _)| found(key)).map(|(_, body)| body)
     }
 
-    pub fn objects(&self, prefix: &str) -> Vec<(String, Bytes)> {
+    pub(super) fn objects(&self, prefix: &str) -> Vec<(String, Bytes)> {
         let world = self.0.borrow();
         let matching = world.objects.iter().filter(|(key, _)| key.starts_with(prefix));
         matching.map(|(key, body)| (key.clone(), body.clone())).collect()
     }
 
-    pub fn announced(&self, detail_type: &str) -> Vec<serde_json::Value> {
+    pub(super) fn announced(&self, detail_type: &str) -> Vec<serde_json::Value> {
         let world = self.0.borrow();
         let matching = world.announcements.iter().filter(|announcement| announcement.detail_type == detail_type);
         matching.map(|announcement| announcement.detail.clone()).collect()
     }
 
     /// The messages that the dispatch loop gets, each with the time at which it comes.
-    pub fn messages(&self) -> Vec<(serde_json::Value, DateTime<Utc>)> {
+    pub(super) fn messages(&self) -> Vec<(serde_json::Value, DateTime<Utc>)> {
         self.0.borrow().messages.clone()
     }
 
-    pub fn append_sizes(&self) -> Vec<usize> {
+    pub(super) fn append_sizes(&self) -> Vec<usize> {
         self.0.borrow().append_sizes.clone()
     }
 
-    pub fn packed_sizes(&self) -> Vec<usize> {
+    pub(super) fn packed_sizes(&self) -> Vec<usize> {
         self.0.borrow().packed_sizes.clone()
     }
 
-    pub fn never_commit(&self, channel: &str) {
+    pub(super) fn never_commit(&self, channel: &str) {
         self.with(channel, |state| state.never_commits = true);
     }
 
     /// The next so many appends find that somebody else has opened the channel.
-    pub fn take_over(&self, channel: &str, times: u32) {
+    pub(super) fn take_over(&self, channel: &str, times: u32) {
         self.with(channel, |state| state.take_overs = times);
     }
 
     /// The warehouse deletes the channel, as it does with idle ones; the rows stay.
-    pub fn forget(&self, channel: &str) {
+    pub(super) fn forget(&self, channel: &str) {
         self.0.borrow_mut().channels.remove(channel);
     }
 
     /// The warehouse will take the row of this offset and then refuse it.
-    pub fn refuse(&self, channel: &str, offset: i64) {
+    pub(super) fn refuse(&self, channel: &str, offset: i64) {
         self.0.borrow_mut().refused.insert((channel.to_owned(), offset));
     }
 
     /// What the channel counts.
-    pub fn refused_rows(&self, channel: &str) -> u64 {
+    pub(super) fn refused_rows(&self, channel: &str) -> u64 {
         self.with(channel, |state| state.errors)
     }
 
-    pub fn decoder_is_down(&self, down: bool) {
+    pub(super) fn decoder_is_down(&self, down: bool) {
         self.0.borrow_mut().decoder_is_down = down;
     }
 
     /// And the dispatch loop's queue with it.
-    pub fn bus_is_down(&self, down: bool) {
+    pub(super) fn bus_is_down(&self, down: bool) {
         self.0.borrow_mut().bus_is_down = down;
     }
 
     /// Makes some of what waits durable: any number of appends of each channel, in their order.
-    pub fn commit_some(&self) {
+    pub(super) fn commit_some(&self) {
         let mut world = self.0.borrow_mut();
         let world = &mut *world;
         for (name, state) in world.channels.iter_mut().filter(|(_, state)| !state.never_commits) {
