@@ -18,21 +18,44 @@ use crate::{
 pub(crate) enum Fate {
     Pending,
     Loaded(u64),
-    /// Its rows were read, and some of them refused: it will not get better.
+    /// One of its values was refused: it will not get better.
     Failed(String),
-    /// It was not read at all: permissions, keys, the bucket. It may be named again.
+    /// Anything else, also in the middle of the file: permissions, keys, the bucket. It may be named again.
     Unread(String),
 }
 
 impl Fate {
     fn of_failure(rows_parsed: u64, reason: String) -> Self {
-        if rows_parsed > 0 { Fate::Failed(reason) } else { Fate::Unread(reason) }
+        if rows_parsed > 0 && is_about_a_value(&reason) { Fate::Failed(reason) } else { Fate::Unread(reason) }
     }
+}
+
+/// How the warehouse begins to say that it refuses a value, and what it says after the value. Snowpipe tells no codes.
+const REFUSALS: [(&str, &str); 13] = [
+    ("numeric value", " is not recognized"),
+    ("numeric value", " is out of range"),
+    ("number out of representable range", ""),
+    ("boolean value ", " is not recognized"),
+    ("date ", " is not recognized"),
+    ("time ", " is not recognized"),
+    ("timestamp ", " is not recognized"),
+    ("null result in a non-nullable column", ""),
+    ("failed to cast variant value ", ""),
+    ("string ", " is too long and would be truncated"),
+    ("user character length limit ", " exceeded"),
+    ("invalid utf8 detected in ", ""),
+    ("error parsing json", ""),
+];
+
+/// Whether a reason is one of those that no later attempt changes. What is not known to be one may pass, and waits.
+fn is_about_a_value(reason: &str) -> bool {
+    let reason = reason.trim_start().to_lowercase();
+    REFUSALS.iter().any(|&(start, then)| reason.strip_prefix(start).is_some_and(|rest| rest.contains(then)))
 }
 
 pub(crate) fn fate_of_report(file: &FileReport) -> Fate {
     let failure = || {
-        let reason = file.first_error.clone().or_else(|| file.system_error.clone());
+        let reason = file.system_error.clone().or_else(|| file.first_error.clone());
         Fate::of_failure(file.rows_parsed, reason.unwrap_or_else(|| "Snowpipe gave no reason".into()))
     };
     match file.status {
@@ -86,5 +109,72 @@ pub(crate) fn progress<'a>(commit: &Commit, told: impl IntoIterator<Item = (&'a 
         Some(reason) => LoadProgress::Unread { reason },
         None if pending => LoadProgress::Pending,
         None => LoadProgress::Loaded { rows },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(rows_parsed: u64, first: Option<&str>, system: Option<&str>) -> FileReport {
+        FileReport {
+            path: "raw/a.parquet".into(),
+            rows_inserted: 0,
+            rows_parsed,
+            errors_seen: 1,
+            first_error: first.map(str::to_owned),
+            system_error: system.map(str::to_owned),
+            complete: true,
+            status: FileStatus::Failed,
+        }
+    }
+
+    fn line(rows_parsed: u64, reason: &str) -> Row {
+        let cells = [("status", "Load failed"), ("file_name", "raw/a.parquet"), ("first_error_message", reason)];
+        let mut row: Row = cells.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into();
+        row.insert("row_parsed".to_owned(), Some(rows_parsed.to_string()));
+        row
+    }
+
+    #[test]
+    fn only_a_refused_value_ends_a_pipes_load_for_good() {
+        let refused = [
+            "Numeric value 'abc' is not recognized",
+            "Numeric value '1e40' is out of range",
+            "Number out of representable range: type FIXED[SB16](38,0){nullable}, value 1e40",
+            "Boolean value 'maybe' is not recognized",
+            "Date '2026-02-30' is not recognized",
+            "Timestamp 'yesterday' is not recognized",
+            "NULL result in a non-nullable column",
+            "Failed to cast variant value \"x\" to FIXED",
+            "String 'abc' is too long and would be truncated",
+            "User character length limit (10) exceeded by string 'abc'",
+            "Invalid UTF8 detected in string '0xFF'",
+        ];
+        let passing = [
+            "Failure using stage area. Cause: [Access Denied (Status Code: 403; Error Code: AccessDenied)]",
+            "Failed to access remote file: access denied. Please check your credentials",
+            "Remote file 'raw/Numeric value x is not recognized' was not found",
+            "The KMS key is disabled",
+            "Connection reset while reading the file",
+            "Date of the request is too old",
+            "Snowpipe gave no reason",
+            "",
+        ];
+        for (reasons, is_final) in [(&refused[..], true), (&passing[..], false)] {
+            for &reason in reasons {
+                let fates = [
+                    fate_of_report(&report(1, Some(reason), None)),
+                    fate_of_history(&line(1, reason)).expect("a line of the history").1,
+                ];
+                for fate in fates {
+                    assert_eq!(matches!(fate, Fate::Failed(_)), is_final, "{reason}: {fate:?}");
+                    assert_eq!(matches!(fate, Fate::Unread(_)), !is_final, "{reason}: {fate:?}");
+                }
+            }
+        }
+        let value = Some(refused[0]);
+        assert!(matches!(fate_of_report(&report(0, value, None)), Fate::Unread(_)), "no row was read");
+        assert!(matches!(fate_of_report(&report(1, value, Some("Access Denied"))), Fate::Unread(_)));
     }
 }

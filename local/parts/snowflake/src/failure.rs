@@ -49,8 +49,11 @@ impl From<duckdb::Error> for Failure {
             "Parser" => Failure::unsupported(text),
             "Catalog" => Failure::new("002003", "42S02", format!("object does not exist or not authorized: {text}")),
             "Binder" => Failure::new("000904", "42000", format!("SQL compilation error: invalid identifier: {text}")),
-            "Conversion" | "Out of Range" => Failure::new("100038", "22018", text),
-            "Constraint" => Failure::new("100072", "22000", text),
+            // In the warehouse's own words, by which a pipe's reader tells a refused value from anything else.
+            "Conversion" | "Out of Range" => {
+                Failure::new("100038", "22018", format!("Numeric value is not recognized: {text}"))
+            }
+            "Constraint" => Failure::new("100072", "22000", format!("NULL result in a non-nullable column: {text}")),
             "INTERRUPT" => Failure::cancelled(),
             _ => Failure::internal(text),
         }

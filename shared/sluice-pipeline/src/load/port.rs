@@ -46,11 +46,11 @@ pub enum LoadProgress {
     Loaded {
         rows: u64,
     },
-    /// Some of its rows were refused.
+    /// One of its values was refused. Only what is known to be about a value is this.
     Failed {
         reason: String,
     },
-    /// Some of the files could not be read. They may be handed in again.
+    /// Some of the files failed for any other reason. They may be handed in again.
     Unread {
         reason: String,
     },

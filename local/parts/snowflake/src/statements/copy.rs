@@ -148,8 +148,8 @@ impl CopyInto {
                             "100038",
                             "22018",
                             format!(
-                                "column {} of '{key}' is {file_type} and does not fit {}",
-                                column.name, column.data_type
+                                "Failed to cast variant value of {file_type} to {}: column {} of '{key}'",
+                                column.data_type, column.name
                             ),
                         ));
                     }

@@ -83,6 +83,8 @@ async fn an_unreadable_file_is_told_from_one_whose_values_are_refused() {
     let report = pipe.insert_report(&table, None).await.expect("a report");
     let parsed: Vec<u64> = report.files.iter().map(|file| file.rows_parsed).collect();
     assert_eq!(parsed, [0, 1], "{report:?}");
+    let reason = report.files[1].first_error.as_deref().unwrap_or_default();
+    assert!(reason.starts_with("Failed to cast variant value"), "{reason}");
     let history = warehouse.run(&ledger::copy_history(&table)).await.expect("a history");
     let parsed: Vec<_> = history.iter().map(|row| row["row_parsed"].as_deref()).collect();
     assert_eq!(parsed, [Some("0"), Some("1")]);
