@@ -92,7 +92,7 @@ impl Channels for World {
         Ok(ChannelStatus { committed: *self.committed.borrow(), ..ChannelStatus::default() })
     }
 
-    async fn landed(&self, _: &Channel) -> Answer<Option<i64>> {
+    async fn landed(&self, _: &Channel, _: &RunId) -> Answer<Option<i64>> {
         Ok(None)
     }
 }

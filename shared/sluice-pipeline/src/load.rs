@@ -141,11 +141,17 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
     pub async fn commit(&self, at: &CommitRef) -> Result<Loaded> {
         let Load { store, warehouse, bus, lake_id: lake, .. } = *self;
         let contract = &self.sources.table(&at.table)?.columns;
-        let state = warehouse.ledger(lake, at).await?;
+        // Read before the ledger is asked, because the question carries the run's id; judged after the ledger's answer.
+        let read = readable(store, lake, at).await;
+        let run_id = read.as_ref().ok().map(|commit| &commit.run_id);
+        if let Some(run_id) = run_id {
+            runs::follow(run_id);
+        }
+        let state = warehouse.ledger(lake, at, run_id).await?;
         if let LedgerState::Failed { reason } = state {
             return Ok(Loaded::Failed { reason, already: true });
         }
-        let commit = match readable(store, lake, at).await {
+        let commit = match read {
             Err(error) if error.is_final() => {
                 announce_failure(bus, RunId("unreadable".into()), at, &error).await?;
                 let reason = error.chain();
@@ -154,7 +160,6 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
             }
             read => read?,
         };
-        runs::follow(&commit.run_id);
         let outcome = match self.bring_in(&commit, contract, state).await {
             // Announced before it is recorded: what dies between the two is announced again, with the same id.
             Err(error) if error.is_final() => {

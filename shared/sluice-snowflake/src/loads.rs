@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
 use sluice_core::{
-    Commit, Error, Kind, LakeId, Result, Retry, Schema, TableId,
+    Commit, Error, Kind, LakeId, Result, Retry, RunId, Schema, TableId,
     drift::Action,
     port::{Row, Secrets, Statements, required},
 };
@@ -66,7 +66,8 @@ impl<S: Statements, Sec: Secrets> Loads<'_, S, Sec> {
             return Ok(());
         }
         let statement = lock::create(&commit.lake_id, &commit.table);
-        match self.statements.execute(&statement, Uuid::new_v4(), &format!("sluice:lock:{}", commit.table)).await {
+        let tag = format!("sluice:lock:{}:{}", commit.table, commit.run_id);
+        match self.statements.execute(&statement, Uuid::new_v4(), &tag).await {
             // Another instance has made it at the same time.
             Err(error) if error.kind() == Kind::Conflict => {}
             made => drop(made?),
@@ -89,8 +90,10 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
     const OVERDUE_HINT: &'static str = "ask SYSTEM$PIPE_STATUS of the table's pipe and mend what stops it (its owner's \
         grants, the stage, the lake's permissions); the sweep hands the files in again";
 
-    async fn ledger(&self, lake: &LakeId, at: &CommitRef) -> Result<LedgerState> {
-        let rows = self.execute("ledger", (lake, at), &ledger::entry(lake, &at.table, at.sequence)).await?;
+    async fn ledger(&self, lake: &LakeId, at: &CommitRef, run_id: Option<&RunId>) -> Result<LedgerState> {
+        let run = run_id.map_or(self.attempt, |run_id| run_id.0.as_str());
+        let statement = ledger::entry(lake, &at.table, at.sequence);
+        let rows = self.execute_in("ledger", (lake, at), run, &statement).await?;
         rows.first().map_or(Ok(LedgerState::Absent), state)
     }
 
@@ -188,7 +191,8 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
     async fn known(&self, lake: &LakeId, table: &TableId, limit: Duration) -> Result<Vec<u64>> {
         let request = Uuid::new_v5(&NAMESPACE, format!("sweep/{lake}/{table}/{}", self.attempt).as_bytes());
         let statement = ledger::sequences(lake, table, limit.as_secs());
-        let rows = self.statements.execute(&statement, request, &format!("sluice:sweep:{table}")).await?;
+        let tag = format!("sluice:sweep:{table}:{}", self.attempt);
+        let rows = self.statements.execute(&statement, request, &tag).await?;
         rows.iter().map(|row| value(row, "sequence")).collect()
     }
 }

@@ -9,7 +9,7 @@ use sluice_core::{
 use sluice_http::Client;
 use sluice_pipeline::{
     observe::{DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, TableLoads, User},
-    stream::{Channel, ChannelStatus, Channels},
+    stream::{Channel, ChannelStatus},
 };
 use uuid::Uuid;
 
@@ -145,7 +145,8 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
-        Box::pin(self.streaming.landed(channel)).await
+        let tag = format!("sluice:status:{}", channel.name);
+        Box::pin(self.streaming.highest(channel, &tag)).await
     }
 
     fn user(&self) -> &User {

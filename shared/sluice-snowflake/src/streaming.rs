@@ -17,7 +17,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sluice_core::{
-    Error, Kind, Result, Secret, TableId,
+    Error, Kind, Result, RunId, Secret, TableId,
     port::{Secrets, Statements},
 };
 use sluice_http::{Request, Response};
@@ -121,12 +121,10 @@ impl<Sec: Secrets> Channels for Streaming<Sec> {
         listed.status()
     }
 
-    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
-        let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(LONGEST_STATEMENT);
-        let statement = ledger::landed(&channel.table, &channel.name);
-        let tag = format!("sluice:stream:{}", channel.name);
-        let rows = statements.execute(&statement, Uuid::new_v4(), &tag).await?;
-        rows.first().map_or(Ok(None), |row| optional(row, "position"))
+    async fn landed(&self, channel: &Channel, run_id: &RunId) -> Result<Option<i64>> {
+        let tag = format!("sluice:stream:{}:{run_id}", channel.name);
+        // Boxed: the future of a partition holds those of all adapters, too deep for the compiler.
+        Box::pin(self.highest(channel, &tag)).await
     }
 }
 
@@ -137,6 +135,14 @@ impl<Sec: Secrets> Streaming<Sec> {
 
     pub fn new(account: Arc<Account<Sec>>) -> Self {
         Streaming { account, scoped: Mutex::default(), spelled: Mutex::default() }
+    }
+
+    /// The highest offset among the channel's rows, asked for under a tag.
+    pub(crate) async fn highest(&self, channel: &Channel, tag: &str) -> Result<Option<i64>> {
+        let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(LONGEST_STATEMENT);
+        let statement = ledger::landed(&channel.table, &channel.name);
+        let rows = statements.execute(&statement, Uuid::new_v4(), tag).await?;
+        rows.first().map_or(Ok(None), |row| optional(row, "position"))
     }
 
     /// How the channels stand, by name; a channel that does not exist is absent. Names count with their case here, so

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sluice_core::{Commit, LakeId, Result, Schema, Sequence, TableId};
+use sluice_core::{Commit, LakeId, Result, RunId, Schema, Sequence, TableId};
 
 /// A commit's place: what a delivery is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,13 @@ pub trait Warehouse {
     /// What a person can do about an asynchronous load that confirms nothing.
     const OVERDUE_HINT: &'static str;
 
-    fn ledger(&self, lake: &LakeId, commit: &CommitRef) -> impl Future<Output = Result<LedgerState>>;
+    /// `run_id` is of the run that made the commit, if the commit can be read.
+    fn ledger(
+        &self,
+        lake: &LakeId,
+        commit: &CommitRef,
+        run_id: Option<&RunId>,
+    ) -> impl Future<Output = Result<LedgerState>>;
 
     /// Brings the target up to the commit's columns, as far as its contract lets it: a column that the commit says has
     /// evolved, or one of `contract`, which says that the raw table should have it. Doing it again changes nothing,

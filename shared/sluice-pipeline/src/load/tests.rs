@@ -44,7 +44,7 @@ struct OneTable {
 impl Warehouse for OneTable {
     const OVERDUE_HINT: &'static str = "mend the pipe";
 
-    async fn ledger(&self, _: &LakeId, _: &CommitRef) -> Result<LedgerState> {
+    async fn ledger(&self, _: &LakeId, _: &CommitRef, _: Option<&RunId>) -> Result<LedgerState> {
         self.faults.call(|| match self.ledger.borrow().clone() {
             Some(LedgerState::Submitted { .. }) => LedgerState::Submitted { age: self.age.get() },
             state => state.unwrap_or(LedgerState::Absent),

@@ -157,7 +157,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         let opened = self.ports.channels.open(&work.channel).await?;
         let committed = match opened.status.committed {
             Some(offset) => Some(offset),
-            None => self.ports.channels.landed(&work.channel).await?,
+            None => self.ports.channels.landed(&work.channel, &work.invocation.run_id).await?,
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         let errors = opened.status.errors;

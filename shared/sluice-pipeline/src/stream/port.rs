@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_core::{LakeId, Result, TableId};
+use sluice_core::{LakeId, Result, RunId, TableId};
 
 /// A channel: one partition's ordered way into one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +81,8 @@ pub trait Channels {
     fn status(&self, channel: &Channel) -> impl Future<Output = Result<ChannelStatus>>;
 
     /// The highest offset among the channel's rows in its table, that is rows whose run id begins with the channel's
-    /// name and a slash. Asked when a channel has no offset: the warehouse forgets idle channels, never rows.
-    fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+    /// name and a slash. Asked by a run when a channel has no offset: the warehouse forgets idle channels, never rows.
+    fn landed(&self, channel: &Channel, run_id: &RunId) -> impl Future<Output = Result<Option<i64>>>;
 }
 
 /// Formats other than JSON.

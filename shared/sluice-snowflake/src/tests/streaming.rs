@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use sluice_core::{Kind, TableId};
+use sluice_core::{Kind, RunId, TableId};
 use sluice_pipeline::stream::{Appended, Channel, Channels, Offsets};
 
 use super::{
@@ -182,4 +182,17 @@ async fn the_status_of_an_unknown_channel_is_absent() {
     let asked = &fake.asked()[2];
     assert_eq!(asked.line(), format!("POST /v2/streaming{BASE}:bulk-channel-status"));
     assert_eq!(asked.json(), json!({"channel_names": [CHANNEL, "other"]}));
+}
+
+#[tokio::test]
+async fn the_question_for_a_channels_rows_carries_the_id_of_the_run() {
+    let meta = json!({
+        "rowType": [{"name": "POSITION", "type": "fixed", "scale": 0}], "partitionInfo": [{"rowCount": 1}]
+    });
+    let ended = json!({"resultSetMetaData": meta, "data": [["41"]], "code": "090001", "statementHandle": "01b0-aa"});
+    let (key, fake) = (TestKey::generate(), Fake::start([Answer::json(200, ended)]).await);
+    let streaming = Streaming::new(key.account(&fake.url));
+    let highest = streaming.landed(&channel(), &RunId("run-7".into())).await.expect("an offset");
+    assert_eq!(highest, Some(41));
+    assert_eq!(fake.asked()[0].json()["parameters"]["query_tag"], format!("sluice:stream:{CHANNEL}:run-7"));
 }

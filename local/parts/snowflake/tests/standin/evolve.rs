@@ -7,7 +7,7 @@ use std::{
 
 use extract_postgres::{config::Config, handler};
 use sluice_core::{
-    Column, Commit, Error, Kind, LakeId, Result, Secret, Sources, Table,
+    Column, Commit, Error, Kind, LakeId, Result, RunId, Secret, Sources, Table,
     drift::Action,
     event::Announcement,
     extract::{ExtractRequest, Outcome},
@@ -47,15 +47,18 @@ impl Later for NoQueue {
 }
 
 /// The warehouse's statements, one of which is lost: before it runs, or only its answer.
-struct Crash<S> {
+struct Crash<'a, S> {
     inner: S,
+    /// The tags of all of them.
+    tags: &'a RefCell<Vec<String>>,
     at: Option<usize>,
     after_acting: bool,
     calls: Cell<usize>,
 }
 
-impl<S: Statements> Statements for Crash<S> {
+impl<S: Statements> Statements for Crash<'_, S> {
     async fn execute(&self, statement: &str, request: Uuid, tag: &str) -> Result<Vec<Row>> {
+        self.tags.borrow_mut().push(tag.to_owned());
         let call = self.calls.replace(self.calls.get() + 1);
         if self.at == Some(call) && !self.after_acting {
             return Err(Error::unavailable("crashed before the statement"));
@@ -69,13 +72,14 @@ pub(crate) struct Loader<'a> {
     warehouse: &'a Warehouse,
     bus: Announced,
     sources: Sources,
+    tags: RefCell<Vec<String>>,
 }
 
 impl<'a> Loader<'a> {
     pub(crate) fn new(warehouse: &'a Warehouse, contract: &Table) -> Self {
         let mut sources = sources();
         sources.tables = vec![contract.clone()];
-        Loader { warehouse, bus: Announced::default(), sources }
+        Loader { warehouse, bus: Announced::default(), sources, tags: RefCell::default() }
     }
 
     /// One delivery to a fresh instance of the function, whose given statement is lost.
@@ -83,6 +87,7 @@ impl<'a> Loader<'a> {
         self.warehouse.put_object(&lake::log_key(&commit.table, commit.sequence), commit.encode()?);
         let statements = Crash {
             inner: self.warehouse.sql(),
+            tags: &self.tags,
             at: crash.map(|(at, _)| at),
             after_acting: crash.is_some_and(|(_, after)| after),
             calls: Cell::new(0),
@@ -198,8 +203,33 @@ async fn an_undeclared_column_fails_the_commit_until_it_is_added_and_retried() {
     loader.loads(&commit).await;
     assert_eq!(warehouse.column("SELECT STOCK FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["7"]);
     function.forget_failure(&commit.lake_id, &at).await.expect("nothing to forget");
-    let state = function.ledger(&commit.lake_id, &at).await.expect("a state");
+    let state = function.ledger(&commit.lake_id, &at, None).await.expect("a state");
     assert_eq!(state, load::LedgerState::Loaded { rows: 1 }, "what is loaded is not forgotten");
+}
+
+#[tokio::test]
+async fn every_statement_of_a_load_and_its_event_carry_the_id_of_the_run() {
+    let warehouse = Warehouse::founded().await;
+    let loader = Loader::new(&warehouse, &products());
+    let commit = warehouse.commit(PRODUCTS, 1, 1, &product(1, ", 7::BIGINT AS stock"));
+    let commit = Commit { run_id: RunId("run-of-the-rows".into()), ..with_column(commit, "stock", "bigint") };
+    loader.loads(&commit).await;
+    let of = |tag: &str| -> Option<String> {
+        Some(tag.strip_prefix("sluice:")?.strip_suffix(":run-of-the-rows")?.split(':').next()?.to_owned())
+    };
+    let tags = loader.tags.take();
+    let kinds: Vec<Option<String>> = tags.iter().map(|tag| of(tag)).collect();
+    let expected = ["ledger", "columns", "evolve-0", "lock", "load"].map(|kind| Some(kind.to_owned()));
+    assert_eq!(kinds, expected, "{tags:?}");
+    assert_eq!(loader.bus.0.borrow()[0].detail["run_id"], "run-of-the-rows");
+
+    let statements =
+        Crash { inner: warehouse.sql(), tags: &loader.tags, at: None, after_acting: false, calls: Cell::new(0) };
+    let (pipe, known) = (warehouse.snowpipe(), Known::default());
+    let function = Loads { statements, pipe: &pipe, attempt: "run-of-the-sweep", known: &known };
+    let swept = function.known(&commit.lake_id, &commit.table, PATIENCE.limit).await.expect("the ledger");
+    assert_eq!(swept, [1]);
+    assert_eq!(*loader.tags.borrow(), [format!("sluice:sweep:{PRODUCTS}:run-of-the-sweep")]);
 }
 
 #[tokio::test]

@@ -288,7 +288,7 @@ impl Channels for Model {
         self.call(|world| world.channels.entry(channel.name.clone()).or_default().status()).await
     }
 
-    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
+    async fn landed(&self, channel: &Channel, _: &RunId) -> Result<Option<i64>> {
         self.call(|world| world.table.get(&channel.name).and_then(|offsets| offsets.iter().max().copied())).await
     }
 }
