@@ -84,6 +84,10 @@ pub(super) fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Out
         (Some(_), source) if *source == Source::Currencies || table.disposition == Disposition::Replace => {
             return Err(Failure::usage("this table is read whole each time, so --from means nothing"));
         }
+        (Some(value), Source::Postgres { .. }) if value.parse::<i64>().is_err() => {
+            let hint = "the cursor of this table is a whole number: --from 17";
+            return Err(Failure::usage(format!("'{value}' is no whole number")).hint(hint));
+        }
         (Some(value), _) => event["from_cursor"] = json!(value),
     }
     Ok(event)
@@ -222,6 +226,8 @@ mod tests {
         assert_eq!(event(rates, &day).expect("an event")["from"], "2026-01-02");
         let no_day = RunArgs { from: Some("17".into()), ..args() };
         assert_eq!(event(rates, &no_day).expect_err("no day").exit_code(), 2);
+        let no_number = RunArgs { from: Some("x".into()), ..args() };
+        assert_eq!(event(products, &no_number).expect_err("no number").exit_code(), 2);
         assert_eq!(event("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", &day).expect_err("no cursor").exit_code(), 2);
         let sources = Sources::parse(include_str!("../../../platform/sources.yaml")).expect("valid sources");
         let replaced = Table { disposition: Disposition::Replace, ..sources.tables[0].clone() };

@@ -131,6 +131,7 @@ pub struct Error {
     retry_after: Option<Duration>,
     hint: Option<Box<str>>,
     is_final: bool,
+    is_about_request: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -145,6 +146,7 @@ impl Error {
             retry_after: None,
             hint: None,
             is_final: false,
+            is_about_request: false,
             source: None,
         }
     }
@@ -206,6 +208,13 @@ impl Error {
         self
     }
 
+    /// What was asked for is at fault, and refused before anything was read: nothing is known of the table or its source.
+    #[must_use]
+    pub fn about_request(mut self) -> Self {
+        self.is_about_request = true;
+        self
+    }
+
     /// Adds what the operation was about: a table, a key, a statement handle. Never a row value.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl fmt::Display) -> Self {
@@ -247,6 +256,10 @@ impl Error {
 
     pub fn is_final(&self) -> bool {
         self.is_final
+    }
+
+    pub fn is_about_request(&self) -> bool {
+        self.is_about_request
     }
 
     pub fn is_transient(&self) -> bool {

@@ -110,7 +110,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         if request.from_cursor.is_some() && (!S::STARTS_FROM_A_VALUE || request.full_refresh || is_replaced) {
             let refused = "from_cursor is for tables with a cursor column that are not replaced whole, and not together \
                            with full_refresh";
-            return Err(Error::unsupported(refused).with("table", &table.table));
+            return Err(Error::unsupported(refused).with("table", &table.table).about_request());
         }
         let newest = log::newest_commit(self.store, &table.table).await?;
         let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());

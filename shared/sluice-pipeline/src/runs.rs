@@ -60,7 +60,8 @@ pub(crate) fn follow(run_id: &RunId) {
     Span::current().record("run_id", display(run_id));
 }
 
-/// Tells how a run ended, once for every run: in the log, and in the lake unless it was a dry run or lost to another run.
+/// Tells how a run ended, once for every run: in the log, and in the lake unless it was a dry run, lost to another run or was
+/// asked for what it refuses.
 pub async fn ended(
     store: &impl ObjectStore,
     clock: &impl Clock,
@@ -99,6 +100,8 @@ async fn record(
         Ok(summary) if summary.outcome == Outcome::DryRun => return Ok(()),
         // Another run has done the work, and says so.
         Err(error) if error.kind() == Kind::Conflict => return Ok(()),
+        // A slip of whoever asked says nothing about the table's runs.
+        Err(error) if error.is_about_request() => return Ok(()),
         Ok(summary) => {
             last.run_id = summary.run_id.clone();
             last.outcome = Some(summary.outcome);
@@ -167,6 +170,18 @@ mod tests {
             let run = block_on(last(&store, &table())).expect("readable").expect("an end");
             assert_eq!(run.emptied, emptied);
         }
+    }
+
+    #[test]
+    fn a_refused_request_leaves_how_the_last_run_ended_as_it_was() {
+        let (store, clock) = (MemoryStore::default(), ManualClock::default());
+        let end = |run: &str, result| block_on(ended(&store, &clock, &table(), &RunId(run.into()), &result, HOUR));
+        end("r1", Err(Error::config("the value to start from is none").about_request()));
+        assert!(store.objects.borrow().is_empty());
+        end("r2", Ok(nothing_new("r2")));
+        end("r3", Err(Error::config("the value to start from is none").about_request()));
+        let last = block_on(last(&store, &table())).expect("readable").expect("an end");
+        assert_eq!((last.run_id.0.as_str(), last.failure), ("r2", None));
     }
 
     #[test]

@@ -183,7 +183,7 @@ impl<'a> SourceTable<'a> {
         };
         if run.request.from.is_some() || run.request.to.is_some() {
             let refused = "a postgres table is read by its cursor, not by dates; use full_refresh to read it again";
-            return Err(Error::unsupported(refused).with("table", id));
+            return Err(Error::unsupported(refused).with("table", id).about_request());
         }
         let is_whole = |at: &usize| columns.columns()[*at].column_type == ColumnType::Bigint;
         let Some(cursor_index) = columns.position(cursor).filter(is_whole) else {
@@ -193,7 +193,8 @@ impl<'a> SourceTable<'a> {
         };
         let cursor = columns.columns()[cursor_index].source();
         let from = run.request.from_cursor.as_deref().map(str::parse).transpose().map_err(|error| {
-            Error::config("from_cursor of a postgres table must be a whole number").with("table", id).because(error)
+            let refused = Error::config("from_cursor of a postgres table must be a whole number").with("table", id);
+            refused.because(error).about_request()
         })?;
         Ok(SourceTable { run_id: run.run_id, schema, table, cursor_index, cursor, from, contract: columns })
     }
@@ -298,5 +299,32 @@ impl Shape {
                 .filter(|name| source.contract.position_of_source(name).is_none())
                 .collect(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::{Sequence, Sources, extract::ExtractRequest};
+
+    use super::*;
+
+    #[test]
+    fn a_request_that_no_table_is_read_by_is_refused_as_such() {
+        let sources = Sources::parse(include_str!("../../../platform/sources.yaml")).expect("the shipped sources");
+        let id = "DLT.APPLICATION_DATA.PRODUCTS".parse().expect("a name");
+        let table = sources.table(&id).expect("a shipped table");
+        let plain = ExtractRequest::scheduled(id.clone(), chrono::DateTime::UNIX_EPOCH);
+        let mistyped = ExtractRequest { from_cursor: Some("x".into()), ..plain.clone() };
+        let dated = ExtractRequest { from: Some(chrono::NaiveDate::MIN), ..plain.clone() };
+        let run_id = RunId("r".into());
+        let of = |request: &ExtractRequest| {
+            let run = ExtractRun { request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor: None };
+            SourceTable::of(&run).map(|source| source.from)
+        };
+        for request in [mistyped, dated] {
+            let refused = of(&request).expect_err("no table is read so");
+            assert!(refused.is_about_request(), "{refused}");
+        }
+        assert_eq!(of(&plain).expect("everything new"), None);
     }
 }
