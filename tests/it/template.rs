@@ -111,6 +111,15 @@ fn what_is_retained_belongs_to_every_stack_and_stays_when_replaced() {
 }
 
 #[test]
+fn events_that_wait_raise_an_alarm_also_where_none_are_collected_any_more() {
+    for (alarm, queue) in [("SpoolWaiting", "SpoolQueue"), ("SpoolDeadAlarm", "SpoolDead")] {
+        assert!(resource(queue)["Condition"].is_null(), "{queue} is part of every stack");
+        assert_eq!(resource(alarm)["Condition"], "WithAlarms", "{queue} keeps events that nobody is told of");
+        assert_eq!(properties(alarm)["AlarmActions"], json!([{ "Ref": "Alarms" }]), "{alarm}");
+    }
+}
+
+#[test]
 fn a_policy_stays_as_long_as_what_it_guards() {
     let retained = retained();
     for policy in of_type("::BucketPolicy").into_iter().chain(of_type("::QueuePolicy")) {
