@@ -47,6 +47,30 @@ enum Ended {
     RefusedTooMuch(Vec<Refused>),
 }
 
+impl Ended {
+    /// Of a demo that is right about what it took.
+    fn having_refused(refused: Vec<Refused>) -> Self {
+        let refused: Vec<Refused> = refused.into_iter().filter(Refused::is_too_much).collect();
+        if refused.is_empty() { Ended::Done } else { Ended::RefusedTooMuch(refused) }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Ended::Done => 0,
+            Ended::RefusedTooMuch(_) => REFUSED_TOO_MUCH,
+        }
+    }
+
+    /// What is said on standard error, a line each.
+    fn complaints(&self) -> Vec<String> {
+        let Ended::RefusedTooMuch(sources) = self else { return Vec::new() };
+        let complaint = |Refused { source, lines, of, .. }: &Refused| {
+            format!("{lines} of {of} lines of {source} were refused, more than 5 %; the reasons are above")
+        };
+        sources.iter().map(complaint).collect()
+    }
+}
+
 /// The whole platform on one machine: the real template and functions, DuckDB as the warehouse, no account.
 ///
 /// Status: 0 when all is well, 1 after an error, 2 for a wrong command line, 3 when a demo is right about what it took and
@@ -116,14 +140,11 @@ enum Task {
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
-        Ok(Ended::Done) => ExitCode::SUCCESS,
-        Ok(Ended::RefusedTooMuch(sources)) => {
-            for Refused { source, lines, of, .. } in sources {
-                eprintln!(
-                    "\nsluice-local: {lines} of {of} lines of {source} were refused, more than 5 %; the reasons are above"
-                );
+        Ok(ended) => {
+            for complaint in ended.complaints() {
+                eprintln!("\nsluice-local: {complaint}");
             }
-            ExitCode::from(REFUSED_TOO_MUCH)
+            ExitCode::from(ended.status())
         }
         Err(error) => {
             eprintln!("\nsluice-local: {error:#}");
@@ -234,11 +255,7 @@ enum Work {
 impl Work {
     async fn run(&self, stack: &Stack, world: &World, options: &Options, progress: &mut Progress) -> Result<Ended> {
         match self {
-            Work::Demo => {
-                let refused = demo::run(stack, world, options.replay, progress).await?.refused;
-                let refused: Vec<Refused> = refused.into_iter().filter(Refused::is_too_much).collect();
-                Ok(if refused.is_empty() { Ended::Done } else { Ended::RefusedTooMuch(refused) })
-            }
+            Work::Demo => Ok(Ended::having_refused(demo::run(stack, world, options.replay, progress).await?.refused)),
             Work::Up(state) => {
                 demo::fill(stack, world, progress).await?;
                 report::addresses(stack, state);
@@ -299,4 +316,20 @@ async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<E
         println!("\n  done in {:.0} s; everything that was started is stopped", progress.total().as_secs_f64());
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_that_refuses_more_than_five_percent_ends_with_status_3() {
+        let refused = |source, lines, of| Refused { source, lines, of, reasons: Vec::new() };
+        let right = Ended::having_refused(vec![refused("purchases", 5, 100), refused("products", 0, 20)]);
+        assert_eq!((right.status(), right.complaints()), (0, Vec::new()));
+        let too_much = Ended::having_refused(vec![refused("purchases", 5, 100), refused("products", 2, 20)]);
+        assert_eq!(too_much.status(), 3);
+        let [complaint] = &too_much.complaints()[..] else { panic!("{too_much:?}") };
+        assert!(complaint.starts_with("2 of 20 lines of products"), "{complaint}");
+    }
 }
