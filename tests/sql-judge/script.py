@@ -62,8 +62,7 @@ class Raise:
 
 @dataclass
 class Return:
-    value: str
-    variable: str | None = None
+    parts: list  # Texts in quotes, and names of variables.
 
 
 @dataclass
@@ -146,6 +145,6 @@ def parse_step(piece, exceptions):
         if raised[1] not in (None, *exceptions):
             raise ValueError(f"RAISE {raised[1]}, which is not declared")
         return Raise(raised[1])
-    if returned := re.fullmatch(r"RETURN '([^']*)'(?: \|\| ([a-z_]+))?", piece):
-        return Return(returned[1], returned[2])
+    if re.fullmatch(r"RETURN '[^']*'(?: \|\| (?:'[^']*'|[a-z_]+))*", piece):
+        return Return(piece.removeprefix("RETURN ").split(" || "))
     return Sql(piece)

@@ -25,6 +25,15 @@ pub struct LoadFailure {
     pub at: Option<DateTime<Utc>>,
 }
 
+/// A commit that is loaded, and of which its table has not taken rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Untaken {
+    pub sequence: u64,
+    /// How many rows, and why.
+    pub reason: String,
+    pub at: Option<DateTime<Utc>>,
+}
+
 /// A ledger entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -105,6 +114,9 @@ pub trait Observe {
 
     /// The newest failed commit of each table, by its name.
     fn failures(&self) -> impl Future<Output = Result<BTreeMap<String, LoadFailure>>>;
+
+    /// The newest such commit of each table within two weeks, by its name.
+    fn untaken(&self) -> impl Future<Output = Result<BTreeMap<String, Untaken>>>;
 
     /// A table's newest entries, by sequence.
     fn recent(&self, table: &TableId, limit: usize) -> impl Future<Output = Result<BTreeMap<u64, Entry>>>;

@@ -119,8 +119,15 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
         self.lock(commit).await?;
         let answer = self.execute_for("load", commit, &load::render(commit)?).await?;
         let copied = |merged_away| Copied { rows: commit.rows, merged_away };
-        if let Some(rows) = load::merged_away(commit, &answer)? {
-            return Ok(copied(rows));
+        if let Some(load::LeftOut { merged_away, not_taken }) = load::left_out(commit, &answer)? {
+            if not_taken > 0 {
+                let hint = "give the table's entry a `version_column`, or `disposition: replace`";
+                tracing::warn!(
+                    table = %commit.table, sequence = commit.sequence.0, not_taken, hint,
+                    "rows are not taken, because the table has other values under their key"
+                );
+            }
+            return Ok(copied(merged_away));
         }
         match answer.first().and_then(|row| row.get(load::RESULT_COLUMN)?.as_deref()) {
             Some(load::LOADED | load::ALREADY_LOADED) => Ok(copied(0)),

@@ -8,7 +8,7 @@ use sluice_core::{
 };
 use sluice_http::Client;
 use sluice_pipeline::{
-    observe::{DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, TableLoads, User},
+    observe::{DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, TableLoads, Untaken, User},
     stream::{Channel, ChannelStatus},
 };
 use uuid::Uuid;
@@ -79,6 +79,19 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
             Ok((required(row, "table_name")?.to_owned(), failure))
         };
         rows.iter().map(failure).collect()
+    }
+
+    async fn untaken(&self) -> Result<BTreeMap<String, Untaken>> {
+        let rows = self.ask("status", &observe::untaken(&self.lake_id)).await?;
+        let untaken = |row: &Row| -> Result<(String, Untaken)> {
+            let untaken = Untaken {
+                sequence: value(row, "sequence")?,
+                reason: required(row, "reason")?.to_owned(),
+                at: optional(row, "loaded_at")?,
+            };
+            Ok((required(row, "table_name")?.to_owned(), untaken))
+        };
+        rows.iter().map(untaken).collect()
     }
 
     async fn recent(&self, table: &TableId, limit: usize) -> Result<BTreeMap<u64, Entry>> {

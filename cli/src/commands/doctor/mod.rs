@@ -1,5 +1,6 @@
 //! `sluice doctor`: looks at each part and says how to mend what is wrong, a line each.
 
+mod untaken;
 mod user;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -117,6 +118,7 @@ async fn examine(platform: &Platform) -> Vec<Check> {
     ));
     if answers {
         checks.extend(user::checks(platform).await);
+        checks.extend(untaken::checks(platform).await);
     }
     for (output, what) in DEAD_LETTERS {
         let found = dead_letters(platform, output, what).await;

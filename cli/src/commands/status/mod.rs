@@ -15,7 +15,7 @@ use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, 
 use sluice_pipeline::{
     attempts::{self, FailedAttempt},
     log,
-    observe::{DbtRun, LoadFailure, TableLoads},
+    observe::{DbtRun, LoadFailure, TableLoads, Untaken},
     runs::{self, LastRun},
     split::{self, Progress},
 };
@@ -84,6 +84,8 @@ pub(super) struct LoadState {
     pub last_failure: Option<LoadFailure>,
     /// Why a commit waits: the last attempt at one of the pending commits that failed.
     pub waiting: Option<FailedAttempt>,
+    /// The newest commit of which the table has not taken rows, within two weeks.
+    pub untaken: Option<Untaken>,
 }
 
 pub(super) async fn run(context: &Context<'_>) -> Outcome {
@@ -109,10 +111,10 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
         let streams = table.loader == Loader::Streaming;
         let id = table.table.to_string();
         let lake = problems.answered(lake).unwrap_or_default();
-        let load = loads
-            .as_ref()
-            .filter(|_| !streams)
-            .map(|loads| load_state(lake.newest.as_ref(), loads.states.get(&id), loads.failures.get(&id)));
+        let load = loads.as_ref().filter(|_| !streams).map(|loads| LoadState {
+            untaken: loads.untaken.get(&id).cloned(),
+            ..load_state(lake.newest.as_ref(), loads.states.get(&id), loads.failures.get(&id))
+        });
         let load = match (&warehouse, load) {
             (Some(warehouse), Some(load)) => {
                 let waits = waiting(warehouse, table, &load, lake.attempt).await;
@@ -198,13 +200,15 @@ async fn waiting(
 struct Loaded {
     states: BTreeMap<String, TableLoads>,
     failures: BTreeMap<String, LoadFailure>,
+    untaken: BTreeMap<String, Untaken>,
     dbt: Option<DbtRun>,
 }
 
 async fn ask(warehouse: Option<&Warehouse>) -> Option<Outcome<Loaded>> {
     let warehouse = warehouse?;
-    let asked = future::try_join3(warehouse.loads(), warehouse.failures(), warehouse.last_dbt_run()).await;
-    Some(asked.map(|(states, failures, dbt)| Loaded { states, failures, dbt }).map_err(Into::into))
+    let (loads, failures) = (warehouse.loads(), warehouse.failures());
+    let asked = future::try_join4(loads, failures, warehouse.untaken(), warehouse.last_dbt_run()).await;
+    Some(asked.map(|(states, failures, untaken, dbt)| Loaded { states, failures, untaken, dbt }).map_err(Into::into))
 }
 
 async fn schedules(context: &Context<'_>) -> Outcome<Vec<Schedule>> {
@@ -238,6 +242,7 @@ fn load_state(newest: Option<&Commit>, loads: Option<&TableLoads>, failure: Opti
         failed: loads.failed,
         last_failure: failure.cloned(),
         waiting: None,
+        untaken: None,
     }
 }
 

@@ -128,6 +128,10 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
         let reason = failure.reason.as_deref().unwrap_or("no reason kept");
         note("failed", format!("#{}{when}: {reason}", failure.sequence));
     }
+    if let Some(untaken) = table.load.as_ref().and_then(|load| load.untaken.as_ref()) {
+        let when = untaken.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
+        note("untaken", format!("#{}{when}: {}", untaken.sequence, untaken.reason));
+    }
     notes
 }
 
@@ -203,7 +207,7 @@ pub(super) mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
     use sluice_pipeline::{
-        observe::{Latency, LoadFailure},
+        observe::{Latency, LoadFailure, Untaken},
         runs::LastRun,
         split::Progress,
     };
@@ -261,6 +265,7 @@ pub(super) mod tests {
             failed: 1,
             last_failure: Some(failure),
             waiting: Some(waiting),
+            untaken: Some(Untaken { sequence: 9, reason: "rows not taken, because ".repeat(9), at: Some(at(60)) }),
         };
         let split = Progress {
             sequence: Sequence(12_346),
@@ -365,6 +370,7 @@ pub(super) mod tests {
             "; try again",
             "emptied   EXCHANGE_RATES: 10m ago the source's table had no row",
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
+            "untaken   EXCHANGE_RATES: #9 1h ago: rows not taken, because",
             "waiting   EXCHANGE_RATES: #12344, last tried 3m ago: Config: the warehouse says: Access Denied",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
             "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",

@@ -22,8 +22,8 @@ mod values;
 use apply::apply;
 pub(crate) use copy::copies;
 pub(crate) use values::compare_values;
-use values::{MERGED_AWAY, column_names};
-pub use values::{merged_away, piped_values, refuse_differing, refuse_piped};
+pub use values::{LeftOut, left_out, piped_values, refuse_differing, refuse_piped};
+use values::{MERGED_AWAY, NOT_TAKEN, column_names};
 
 /// What the block answers when it has loaded the commit.
 pub const LOADED: &str = "loaded";
@@ -46,6 +46,9 @@ const STANDING_REASON: &str = "CASE WHEN :standing = 0 AND :merged = 0 THEN NULL
     'rows merged away, because others of the commit have their key: ' || :merged ELSE '' END || CASE WHEN :merged > 0 AND \
     :standing > 0 THEN '; ' ELSE '' END || CASE WHEN :standing > 0 THEN 'rows not taken, because the table has other values \
     under their key and the entry has no version_column: ' || :standing ELSE '' END END";
+
+/// How the ledger's reason goes on where it tells of such rows.
+pub(crate) const NOT_TAKEN_REASON: &str = "rows not taken";
 
 /// The code that the block raises when the files hold another number of rows than the commit says.
 pub const ROWS_MISMATCH: &str = "-20001";
@@ -91,7 +94,7 @@ pub fn render(commit: &Commit) -> Result<String> {
 
 fn block(commit: &Commit) -> String {
     let is_commit = ledger::is_commit(&commit.lake_id, &commit.table, commit.sequence);
-    let (mut count_merged, tell_merged, mut reason) = match merges_rows(commit) {
+    let (mut count_merged, mut tell_merged, mut reason) = match merges_rows(commit) {
         true => (
             count_merged(commit),
             format!("  IF (merged > 0) THEN\n    RETURN '{MERGED_AWAY}' || merged;\n  END IF;\n"),
@@ -101,6 +104,10 @@ fn block(commit: &Commit) -> String {
     };
     if let Some(count) = count_standing(commit) {
         count_merged += &count;
+        let tell_standing = format!(
+            "  IF (standing > 0) THEN\n    RETURN '{MERGED_AWAY}' || merged || '{NOT_TAKEN}' || standing;\n  END IF;\n"
+        );
+        tell_merged = tell_standing + &tell_merged;
         reason = STANDING_REASON;
     }
     format!(

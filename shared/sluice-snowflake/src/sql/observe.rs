@@ -6,6 +6,7 @@ use sluice_pipeline::observe::RECENT_SECONDS;
 use super::{
     OBSERVABILITY,
     ledger::{self, REPLAY},
+    load::NOT_TAKEN_REASON,
     quote,
 };
 
@@ -23,6 +24,18 @@ pub fn failures(lake: &LakeId) -> String {
     format!(
         "SELECT TABLE_NAME, SEQUENCE, REASON, LOADED_AT\n\
          FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} AND STATUS = 'failed'\n\
+         QUALIFY ROW_NUMBER() OVER (PARTITION BY TABLE_NAME ORDER BY SEQUENCE DESC) = 1",
+        quote::literal(&lake.0)
+    )
+}
+
+/// The newest commit of each table of which a merge has not taken rows, within two weeks: TABLE_NAME, SEQUENCE, REASON,
+/// LOADED_AT.
+pub fn untaken(lake: &LakeId) -> String {
+    format!(
+        "SELECT TABLE_NAME, SEQUENCE, REASON, LOADED_AT\n\
+         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} AND STATUS = 'loaded'\n\
+         AND CONTAINS(REASON, '{NOT_TAKEN_REASON}') AND LOADED_AT >= DATEADD('HOUR', -336, SYSDATE())\n\
          QUALIFY ROW_NUMBER() OVER (PARTITION BY TABLE_NAME ORDER BY SEQUENCE DESC) = 1",
         quote::literal(&lake.0)
     )
@@ -94,6 +107,7 @@ mod tests {
                 load_states(&lake),
                 load_states(&hostile),
                 failures(&lake),
+                untaken(&lake),
                 recent_loads(&lake, &products, 5),
                 dbt_runs(1),
                 partitions(&purchases),

@@ -3,7 +3,7 @@
 use sluice_core::{Commit, DataFile, LakeId};
 use sluice_pipeline::load::Loaded;
 use sluice_snowflake::sql::{
-    ledger, load,
+    ledger, load, observe,
     replay::{Range, Replay},
 };
 use uuid::Uuid;
@@ -54,7 +54,7 @@ async fn values_that_became_null_on_the_way_stop_the_load() {
     let names = two_products().replacen("'a' AS product_name", "NULL::VARCHAR AS product_name", 1);
     let commit = counted(warehouse.commit(PRODUCTS, 1, 2, &names), &[2; 6]);
     let answer = warehouse.run(&load::render(&commit).expect("a block")).await.expect("an answer");
-    let error = load::merged_away(&commit, &answer).expect_err("one value is missing");
+    let error = load::left_out(&commit, &answer).expect_err("one value is missing");
     assert!(error.to_string().contains("column=product_name"), "{error}");
     assert_eq!(warehouse.column(COUNT).await, ["0"]);
     let commit = counted(commit, &[2, 2, 1, 2, 2, 2]);
@@ -103,11 +103,14 @@ async fn rows_that_differ_from_those_of_their_key_are_counted_and_told() {
     let other = format!("SELECT * REPLACE ('another' AS product_name) FROM ({})", product(1, ""));
     let again = [other, product(2, ""), product(3, ""), product(3, "")].join(" UNION ALL ");
     let again = warehouse.commit(PRODUCTS, 2, 4, &again);
-    assert_eq!(warehouse.load(&again).await.expect("a load"), "loaded, merged away: 1");
+    assert_eq!(warehouse.load(&again).await.expect("a load"), "loaded, merged away: 1, not taken: 1");
     let told = "SELECT REASON FROM ADMIN__OBSERVABILITY.LOADS WHERE REASON IS NOT NULL";
     let text = "rows merged away, because others of the commit have their key: 1; rows not taken, because the table has \
                 other values under their key and the entry has no version_column: 1";
     assert_eq!(warehouse.column(told).await, [text]);
+    let untaken = warehouse.run(&observe::untaken(&LakeId(LAKE.into()))).await.expect("an answer");
+    assert_eq!(untaken.len(), 1, "of rows that were merged away nothing is lost: {untaken:?}");
+    assert_eq!((untaken[0]["sequence"].as_deref(), untaken[0]["reason"].as_deref()), (Some("2"), Some(text)));
 }
 
 #[tokio::test]

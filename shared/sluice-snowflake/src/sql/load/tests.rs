@@ -44,9 +44,13 @@ fn a_commit_that_counts_its_values_has_them_compared_before_the_merge() {
     check("load_counted", &counted);
 
     let said = |text: &str| vec![Row::from([(RESULT_COLUMN.to_owned(), Some(text.to_owned()))])];
-    assert_eq!(merged_away(&counted, &said(LOADED)).expect("loaded"), None);
-    assert_eq!(merged_away(&counted, &said("loaded, merged away: 7")).expect("loaded"), Some(7));
-    let error = merged_away(&counted, &said("values differ in column 3")).expect_err("nothing is loaded");
+    assert_eq!(left_out(&counted, &said(LOADED)).expect("loaded"), None);
+    for (text, not_taken) in [("loaded, merged away: 7", 0), ("loaded, merged away: 7, not taken: 2", 2)] {
+        assert_eq!(left_out(&counted, &said(text)).expect("loaded"), Some(LeftOut { merged_away: 7, not_taken }));
+    }
+    assert!(left_out(&counted, &said("loaded, merged away: many")).is_err());
+    assert!(STANDING_REASON.contains(&format!("'{NOT_TAKEN_REASON}, because")), "status finds the ledger's rows by it");
+    let error = left_out(&counted, &said("values differ in column 3")).expect_err("nothing is loaded");
     assert!(error.is_final() && error.to_string().contains("column=product_name"), "{error}");
 }
 

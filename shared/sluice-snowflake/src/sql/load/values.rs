@@ -12,14 +12,31 @@ const VALUES_DIFFER: &str = "values differ in column ";
 /// How the answer begins of a block that has merged rows of one key; the number of rows that the table did not get follows.
 pub(super) const MERGED_AWAY: &str = "loaded, merged away: ";
 
-/// How many rows the block says gave way to others of their key within the commit; `None` when it says nothing of them. An
-/// error when it has loaded nothing, because values are missing or too many.
-pub fn merged_away(commit: &Commit, answer: &[Row]) -> Result<Option<u64>> {
+/// What follows then where a merge without a version has not taken rows; their number follows.
+pub(super) const NOT_TAKEN: &str = ", not taken: ";
+
+/// Rows of a commit that is loaded, and that the table does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// They gave way to others of their key within the commit.
+    pub merged_away: u64,
+    /// The table has other values under their key, and nothing tells which are newer.
+    pub not_taken: u64,
+}
+
+/// What the block says of rows that it has left out; `None` when it says nothing of them. An error when it has loaded
+/// nothing, because values are missing or too many.
+pub fn left_out(commit: &Commit, answer: &[Row]) -> Result<Option<LeftOut>> {
     let said = answer.first().and_then(|row| row.get(RESULT_COLUMN)).and_then(Option::as_deref).unwrap_or_default();
     let names = commit.schema.columns().iter().map(|column| column.name.as_str());
     refuse_differing(said, names).map_err(|error| error.with("table", &commit.table))?;
-    let rows = said.strip_prefix(MERGED_AWAY).map(str::parse).transpose();
-    rows.map_err(|_| Error::internal("the block's answer holds no number of rows").with("answer", said))
+    let Some(numbers) = said.strip_prefix(MERGED_AWAY) else { return Ok(None) };
+    let (merged_away, not_taken) = numbers.split_once(NOT_TAKEN).unwrap_or((numbers, "0"));
+    let rows = |number: &str| {
+        let none = |_| Error::internal("the block's answer holds no number of rows").with("answer", said);
+        number.parse::<u64>().map_err(none)
+    };
+    Ok(Some(LeftOut { merged_away: rows(merged_away)?, not_taken: rows(not_taken)? }))
 }
 
 /// Fails when the answer says that a column's values differ, and names the column.

@@ -49,6 +49,9 @@ BEGIN
   INSERT INTO ADMIN.OBSERVABILITY.LOADS (LAKE_ID, TABLE_NAME, SEQUENCE, RUN_ID, STATUS, LOADER, ROWS_LOADED, FILES, REASON, LOADED_AT)
   SELECT 'sluice-local', 'DLT.APPLICATION_DATA.PRODUCTS', 7, '0198c5a0-0000-7000-8000-000000000001', 'loaded', 'copy', 2, 2, CASE WHEN :standing = 0 AND :merged = 0 THEN NULL ELSE CASE WHEN :merged > 0 THEN 'rows merged away, because others of the commit have their key: ' || :merged ELSE '' END || CASE WHEN :merged > 0 AND :standing > 0 THEN '; ' ELSE '' END || CASE WHEN :standing > 0 THEN 'rows not taken, because the table has other values under their key and the entry has no version_column: ' || :standing ELSE '' END END, SYSDATE();
   COMMIT;
+  IF (standing > 0) THEN
+    RETURN 'loaded, merged away: ' || merged || ', not taken: ' || standing;
+  END IF;
   IF (merged > 0) THEN
     RETURN 'loaded, merged away: ' || merged;
   END IF;
