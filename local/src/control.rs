@@ -12,8 +12,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use kafka_poller::Poller;
 use serde_json::{Value, json};
+use sluice_local::kafka_poller::Poller;
 use standin_snowflake::Standin;
 use tokio::{
     net::TcpListener,

@@ -8,8 +8,8 @@
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use anyhow::{Context, Result};
-use kafka_poller::Lost;
 use sluice_core::{LakeId, Sources, sources::Source};
+use sluice_local::kafka_poller::{self, Lost};
 use sluice_pipeline::stream::Channel;
 use standin_snowflake::Standin;
 

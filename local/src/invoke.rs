@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
-use function_url::Lambda;
 use serde_json::{Value, json};
 use sluice_core::extract::ExtractSummary;
+use sluice_local::function_url::Lambda;
 
 /// The functions of one stack.
 #[derive(Debug, Clone)]

@@ -5,8 +5,8 @@
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use kafka_poller::PartitionStatus;
 use sluice_kafka::{Message, Producer, partition_for_key};
+use sluice_local::kafka_poller::PartitionStatus;
 use sluice_testkit::generate::{Dataset, ProductChange, PurchaseRecord, decimal_text};
 use tokio_postgres::{Client, NoTls, Transaction};
 

@@ -10,15 +10,17 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use function_url::Lambda;
 use futures::future::BoxFuture;
 use serde_json::json;
 use sluice_aws::S3Lake;
 use sluice_core::{LakeId, Secret, Sources, port::Statements};
+use sluice_local::{
+    dbt_cloud::{self, FileTurn},
+    function_url::{self, Lambda},
+    vendors::{hubspot, open_exchange_rates},
+};
 use sluice_snowflake::{Account, SnowflakeConfig, SqlApi, sql::ddl};
-use standin_dbt_cloud::FileTurn;
 use standin_snowflake::Standin;
-use standin_vendors::{hubspot, open_exchange_rates};
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
@@ -133,8 +135,8 @@ impl Stack {
         });
 
         tasks.spawn(warehouse.clone().serve(held.listener(ports.snowflake)?, stopped.clone()));
-        tasks.spawn(standin_dbt_cloud::serve(
-            standin_dbt_cloud::Config {
+        tasks.spawn(dbt_cloud::serve(
+            dbt_cloud::Config {
                 dbt_bin: folders.tool("dbt", "dbt"),
                 project_dir: folders.root.join("dbt"),
                 work_dir: folders.state("dbt"),
@@ -142,7 +144,7 @@ impl Stack {
                 token: DBT_TOKEN.into(),
                 account_id: 1,
                 job_id: 1,
-                requests_per_minute: standin_dbt_cloud::REQUESTS_PER_MINUTE,
+                requests_per_minute: dbt_cloud::REQUESTS_PER_MINUTE,
                 turn: Arc::new(Turn(warehouse.clone())),
             },
             held.listener(ports.dbt)?,

@@ -8,8 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
 use sluice_core::{Sources, sources::Source};
+use sluice_local::kafka_poller::{self, Config, FailurePolicy, Poller, StartingPosition};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -111,7 +111,7 @@ fn configs(bootstrap: &str, sources: &Sources, functions: &Functions, positions:
 
 #[cfg(test)]
 mod tests {
-    use function_url::Lambda;
+    use sluice_local::function_url::Lambda;
 
     use super::*;
 

@@ -5,13 +5,13 @@ use std::{fs, path::PathBuf};
 use anyhow::{Context, Result, ensure};
 use chrono::{DateTime, Days, NaiveDate, Utc};
 use sha2::{Digest, Sha256};
+use sluice_local::vendors::{
+    hubspot::{HubSpotConfig, HubSpotState},
+    open_exchange_rates::{RatesConfig, RatesState},
+};
 use sluice_testkit::{
     formats,
     generate::{Dataset, RateTable, Scale, generate},
-};
-use standin_vendors::{
-    hubspot::{HubSpotConfig, HubSpotState},
-    open_exchange_rates::{RatesConfig, RatesState},
 };
 use tokio::process::Command;
 

@@ -9,8 +9,8 @@ use std::{
 use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
-use function_url::Lambda;
 use sha2::{Digest, Sha256};
+use sluice_local::function_url::Lambda;
 use tokio::process::Command;
 
 use super::{

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use sluice_local::kafka_poller;
 use tokio::{net::TcpStream, process::Command};
 
 use super::{

@@ -9,8 +9,8 @@ use axum::{
     extract::State,
     http::{HeaderMap, Uri},
 };
-use function_url::Lambda;
 use serde_json::json;
+use sluice_local::function_url::Lambda;
 
 use super::*;
 

@@ -6,11 +6,11 @@ use chrono::{Days, NaiveDate};
 use futures::join;
 use serde_json::{Value, json};
 use sluice_core::extract::Outcome;
+use sluice_local::vendors::open_exchange_rates::RatesConfig;
 use sluice_testkit::{
     generate::RateTable,
     lake::{Death, MemoryLake, death},
 };
-use standin_vendors::open_exchange_rates::RatesConfig;
 
 use crate::support::{APP_ID, Extractor, RATES, loaded, standin};
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde_json::{Value, json};
 use sluice_core::{Kind, Retry, extract::Outcome};
+use sluice_local::vendors::open_exchange_rates::{RatesConfig, RatesState};
 use sluice_testkit::{generate::RateTable, lake::MemoryLake};
-use standin_vendors::open_exchange_rates::{RatesConfig, RatesState};
 use tokio::sync::watch;
 
 use crate::support::{APP_ID, CURRENCIES, Extractor, RATES, loaded, standin};

@@ -10,9 +10,9 @@ use sluice_core::{
     port::SystemClock,
 };
 use sluice_http::RetryPolicy;
+use sluice_local::vendors::open_exchange_rates::{RatesConfig, RatesState, serve};
 use sluice_pipeline::extract;
 use sluice_testkit::lake::{MemoryBus, MemoryLake};
-use standin_vendors::open_exchange_rates::{RatesConfig, RatesState, serve};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";

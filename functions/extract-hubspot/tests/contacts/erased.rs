@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluice_core::extract::{ExtractSummary, Outcome};
+use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState};
 use sluice_testkit::{generate::Contact, lake::MemoryLake};
-use standin_vendors::hubspot::{HubSpotConfig, HubSpotState};
 use tokio::sync::watch;
 
 use crate::support::{Extractor, TOKEN, standin_of};

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use futures::join;
 use sluice_core::extract::Outcome;
+use sluice_local::vendors::hubspot::HubSpotState;
 use sluice_testkit::{
     generate::Contact,
     lake::{Death, MemoryLake, death},
 };
-use standin_vendors::hubspot::HubSpotState;
 
 use crate::support::{Extractor, standin};
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use sluice_core::{Kind, Retry, extract::Outcome};
+use sluice_local::vendors::hubspot::HubSpotState;
 use sluice_testkit::{
     generate::{Contact, RateTable, Scale, generate},
     lake::MemoryLake,
 };
-use standin_vendors::hubspot::HubSpotState;
 use tokio::sync::watch;
 
 use crate::support::{Extractor, standin};

@@ -1,0 +1,7 @@
+//! The emulators that the platform's functions and their tests meet on one machine. Snowflake's has a package of its own,
+//! `standin-snowflake`.
+
+pub mod dbt_cloud;
+pub mod function_url;
+pub mod kafka_poller;
+pub mod vendors;
