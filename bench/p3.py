@@ -11,18 +11,18 @@ import time
 import zipfile
 
 import report
-from machine import AWS, FUNCTIONS, PYTHON, ROOT, build, set_up
+from machine import AWS, FUNCTIONS, PYTHON, ROOT, build, functions, set_up
 
-# The clients that each function builds before its first event; the limit builds the same ones.
-CLIENTS = {
+# The clients that each function builds before its first event; the limit builds the same ones. Those of a REST source:
+REST = "s3,events,secrets,http"
+OTHERS = {
     "extract-postgres": "s3,events,secrets",
-    "extract-exchange-rates": "s3,events,secrets,http",
-    "extract-hubspot": "s3,events,secrets,http",
     "stream-kafka": "s3,events,secrets,sqs,http",
     "collect-events": "secrets,sqs",
     "load-commits": "s3,events,secrets,sqs,http",
     "dispatch-dbt": "s3,events,secrets,sqs,http",
 }
+CLIENTS = {name: OTHERS.get(name, REST) for name in functions()}
 NOBODY = "http://127.0.0.1:9"
 SETTINGS = {
     "SLUICE_PLATFORM_DIR": str(ROOT / "platform"), "SLUICE_LAKE_BUCKET": "lake", "SLUICE_LAKE_ID": "lake",

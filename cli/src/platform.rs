@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use aws_sdk_lambda::{operation::get_function_configuration::GetFunctionConfigurationOutput, primitives::Blob};
 use serde_json::Value;
 use sluice_aws::{CachedSecrets, S3Lake, classify};
-use sluice_core::{Error, Kind, LakeId, Sources, Table, TableId, error::apart, sources::Source};
+use sluice_core::{
+    Error, Kind, LakeId, Sources, Table, TableId,
+    error::apart,
+    functions::{self, Role},
+};
 
 use crate::{
     args::Target,
@@ -16,10 +20,10 @@ use crate::{
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
-pub(crate) const LOADER: &str = "LoadCommits";
+pub(crate) const LOADER: &str = functions::LOAD_COMMITS.logical;
 
 /// The function that writes to the channels.
-pub(crate) const STREAMER: &str = "StreamKafka";
+pub(crate) const STREAMER: &str = functions::STREAM_KAFKA.logical;
 
 /// A platform that has been found.
 pub(crate) struct Platform {
@@ -98,7 +102,9 @@ impl Platform {
 
 fn lake_id(settings: &BTreeMap<String, String>) -> Outcome<LakeId> {
     let id = settings.get("SLUICE_LAKE_ID").cloned();
-    Ok(LakeId(id.ok_or_else(|| Error::not_found("LoadCommits has no SLUICE_LAKE_ID; deploy the template again"))?))
+    Ok(LakeId(
+        id.ok_or_else(|| Error::not_found(format!("{LOADER} has no SLUICE_LAKE_ID; deploy the template again")))?,
+    ))
 }
 
 /// A function's failure, as its runtime reports it. The error's own hint knows more than any that is made up here.
@@ -142,12 +148,8 @@ fn find_table<'a>(sources: &'a Sources, name: &str) -> Outcome<&'a Table> {
 
 /// The function that extracts a table; `None` for one that streams.
 pub(crate) fn extractor(table: &Table) -> Option<&'static str> {
-    match table.source {
-        Source::Postgres { .. } => Some("ExtractPostgres"),
-        Source::Currencies | Source::ExchangeRates { .. } => Some("ExtractExchangeRates"),
-        Source::HubspotContacts => Some("ExtractHubspot"),
-        Source::Kafka { .. } => None,
-    }
+    let function = table.source.function().filter(|function| function.role == Role::Extract);
+    function.map(|function| function.logical)
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use sluice_core::extract::Outcome;
+use sluice_core::{
+    extract::Outcome,
+    functions::{DISPATCH_DBT, LOAD_COMMITS},
+};
 
 use crate::{
     machine::state::Folders,
@@ -46,21 +49,21 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
 
     let extracting = async {
         // A crash may have lost notifications; what is in the lake is loaded in any case.
-        stack.functions.invoke("LoadCommits", &json!({"sweep": true})).await?;
+        stack.functions.invoke(&LOAD_COMMITS, &json!({"sweep": true})).await?;
         tokio::try_join!(
-            stack.functions.extract("ExtractPostgres", PRODUCTS, world.now()),
+            stack.extract(PRODUCTS, world.now()),
             async {
-                stack.functions.extract("ExtractExchangeRates", CURRENCIES, world.now()).await?;
+                stack.extract(CURRENCIES, world.now()).await?;
                 rates(stack, world).await
             },
-            stack.functions.extract("ExtractHubspot", CONTACTS, world.now()),
+            stack.extract(CONTACTS, world.now()),
         )
     };
     let (products, _, _) = progress.phase("extract products, currencies, rates and contacts", extracting).await?;
 
     let catching_up = async {
         open.commit().await?;
-        stack.functions.extract("ExtractPostgres", PRODUCTS, world.now()).await
+        stack.extract(PRODUCTS, world.now()).await
     };
     let late = progress.phase("extract products that committed late", catching_up).await?;
     if products.outcome == Outcome::NothingNew && produced == 0 && late.outcome == Outcome::NothingNew {
@@ -74,7 +77,7 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
         // A schedule finds what an event has not told. Changed models, or a failed run, are built whole.
         let models = models(stack.folders())?;
         let force = settle::failed_runs(&stack.store).await? || models.changed();
-        stack.functions.invoke("DispatchDbt", &json!({"sweep": true, "force": force})).await?;
+        stack.functions.invoke(&DISPATCH_DBT, &json!({"sweep": true, "force": force})).await?;
         watch.done(within).await?;
         models.keep()
     };
@@ -92,7 +95,7 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
 /// Every day that the platform wants. A long range takes more than one run's time; each goes on where the last one stopped.
 async fn rates(stack: &Stack, world: &World) -> Result<()> {
     loop {
-        let summary = stack.functions.extract("ExtractExchangeRates", RATES, world.now()).await?;
+        let summary = stack.extract(RATES, world.now()).await?;
         if summary.facts.get("stopped_by").and_then(|why| why.as_str()) != Some(OUT_OF_TIME) {
             return Ok(());
         }
@@ -178,7 +181,7 @@ async fn replay_everything(stack: &Stack, world: &World) -> Result<()> {
         for sequence in 1..=newest {
             let body = json!({"table": table, "sequence": sequence}).to_string();
             let message = json!({"messageId": format!("{table}#{sequence}"), "body": body});
-            let answer = stack.functions.invoke("LoadCommits", &json!({"Records": [message]})).await?;
+            let answer = stack.functions.invoke(&LOAD_COMMITS, &json!({"Records": [message]})).await?;
             let failures = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
             ensure!(failures == 0, "the replay of {table}#{sequence} failed; see the log of LoadCommits");
         }
@@ -201,10 +204,8 @@ async fn replay_everything(stack: &Stack, world: &World) -> Result<()> {
     while let Some(ended) = polling.join_next().await {
         ended??;
     }
-    for (function, table) in
-        [("ExtractPostgres", PRODUCTS), ("ExtractExchangeRates", RATES), ("ExtractHubspot", CONTACTS)]
-    {
-        stack.functions.extract(function, table, world.now()).await?;
+    for table in [PRODUCTS, RATES, CONTACTS] {
+        stack.extract(table, world.now()).await?;
     }
-    stack.functions.invoke("DispatchDbt", &json!({"sweep": true})).await.map(drop)
+    stack.functions.invoke(&DISPATCH_DBT, &json!({"sweep": true})).await.map(drop)
 }

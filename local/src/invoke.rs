@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use sluice_core::extract::ExtractSummary;
+use sluice_core::{TableId, extract::ExtractSummary, functions::Function};
 use sluice_local::function_url::Lambda;
 
 /// The functions of one stack.
@@ -18,12 +18,12 @@ impl Functions {
         Functions { lambda, stack: stack.to_owned() }
     }
 
-    pub(crate) fn name(&self, function: &str) -> String {
-        format!("{}-{function}", self.stack)
+    pub(crate) fn name(&self, function: &Function) -> String {
+        format!("{}-{}", self.stack, function.logical)
     }
 
     /// Invokes and waits. A function's own error comes back with its kind and message.
-    pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Result<Value> {
+    pub(crate) async fn invoke(&self, function: &Function, event: &Value) -> Result<Value> {
         let name = self.name(function);
         let answer = self.lambda.invoke(&name, event.to_string()).await?;
         let body: Value = serde_json::from_slice(&answer.payload).unwrap_or(Value::Null);
@@ -34,8 +34,12 @@ impl Functions {
         Ok(body)
     }
 
-    /// Runs an extract of one table as its schedule would at that time.
-    pub(crate) async fn extract(&self, function: &str, table: &str, time: DateTime<Utc>) -> Result<ExtractSummary> {
+    pub(crate) async fn extract(
+        &self,
+        function: &Function,
+        table: &TableId,
+        time: DateTime<Utc>,
+    ) -> Result<ExtractSummary> {
         let answer = self.invoke(function, &json!({"time": time, "table": table})).await?;
         serde_json::from_value(answer).with_context(|| format!("{} answered something else", self.name(function)))
     }

@@ -10,10 +10,11 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::json;
 use sluice_aws::S3Lake;
-use sluice_core::{LakeId, Secret, Sources, port::Statements};
+use sluice_core::{LakeId, Secret, Sources, extract::ExtractSummary, functions::COLLECT_EVENTS, port::Statements};
 use sluice_local::{
     dbt_cloud::{self, FileTurn},
     function_url::{self, Lambda},
@@ -194,7 +195,7 @@ impl Stack {
         tasks.spawn(async move { failures.recv().await.map_or(Ok(()), Err) });
         tasks.spawn(control::serve(control, held.listener(ports.control)?, stopped.clone()));
         let collector =
-            function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name("CollectEvents") };
+            function_url::Config { lambda: functions.lambda.clone(), function_name: functions.name(&COLLECT_EVENTS) };
         tasks.spawn(function_url::serve(collector, held.listener(ports.events)?, stopped.clone()));
         let [events_url, page_url, control_url, aws_url] =
             [ports.events, ports.shop, ports.control, ports.aws].map(|port| format!("http://127.0.0.1:{port}"));
@@ -239,6 +240,13 @@ impl Stack {
         let parts = futures::future::join_all(self.parts.drain(..).rev().map(Part::stop));
         futures::future::join(self.broker.stop(), parts).await;
         self.registry.clear()
+    }
+
+    /// Runs an extract of one table as its schedule would at that time.
+    pub(crate) async fn extract(&self, table: &str, time: DateTime<Utc>) -> Result<ExtractSummary> {
+        let table = self.sources.table(&table.parse()?)?;
+        let function = table.source.function().with_context(|| format!("no function extracts {}", table.table))?;
+        self.functions.extract(function, &table.table, time).await
     }
 
     /// Second pollers with positions of their own; in an empty folder they start at the beginning.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sluice_core::{Sources, sources::Source};
+use sluice_core::{Sources, functions::STREAM_KAFKA, sources::Source};
 use sluice_local::kafka_poller::{self, Config, FailurePolicy, Poller, StartingPosition};
 use tokio::{
     sync::{mpsc, watch},
@@ -97,7 +97,7 @@ fn configs(bootstrap: &str, sources: &Sources, functions: &Functions, positions:
     let config = |topic: &str| Config {
         bootstrap: bootstrap.to_owned(),
         topic: topic.to_owned(),
-        function_name: functions.name("StreamKafka"),
+        function_name: functions.name(&STREAM_KAFKA),
         lambda: functions.lambda.clone(),
         batch_size: BATCH,
         window: WINDOW,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use serde_json::Value;
-use sluice_core::Sources;
+use sluice_core::{Sources, functions::COLLECT_EVENTS};
 
 use crate::{invoke::Functions, machine::deploy::STACK, stack::Stack};
 
@@ -86,7 +86,7 @@ impl<'a> Unserved<'a> {
             topics_unavailable: Vec<String>,
         }
         let event: Value = serde_json::from_str(include_str!("../../events/collect-events/health.json"))?;
-        let answer = self.functions.invoke("CollectEvents", &event).await?;
+        let answer = self.functions.invoke(&COLLECT_EVENTS, &event).await?;
         let body = answer["body"].as_str().with_context(|| format!("collect-events answered {answer}"))?;
         Ok(serde_json::from_str::<Health>(body)?.topics_unavailable)
     }

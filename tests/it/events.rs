@@ -3,8 +3,9 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sluice_core::functions::{self, EXTRACT_POSTGRES, Role};
 
-use crate::project::{functions, list, read};
+use crate::project::{list, read};
 
 fn parses<T: DeserializeOwned>(event: &Value) -> bool {
     serde_json::from_value::<T>(event.clone()).is_ok()
@@ -13,18 +14,18 @@ fn parses<T: DeserializeOwned>(event: &Value) -> bool {
 #[test]
 fn every_event_file_has_its_functions_type() {
     let mut checked = 0;
-    for function in functions() {
-        for name in list(&format!("events/{function}")) {
-            let path = format!("events/{function}/{name}");
+    for function in functions::ALL {
+        let folder = format!("events/{}", function.name);
+        for name in list(&folder) {
+            let path = format!("{folder}/{name}");
             let event: Value = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-            let parsed = match function.as_str() {
-                "extract-postgres" => parses::<extract_postgres::event::Event>(&event),
-                "extract-exchange-rates" | "extract-hubspot" => parses::<sluice_lambda::ExtractEvent>(&event),
-                "stream-kafka" => parses::<sluice_kafka::KafkaEvent>(&event),
-                "collect-events" => parses::<collect_events::event::Event>(&event),
-                "load-commits" => parses::<load_commits::event::Event>(&event),
-                "dispatch-dbt" => parses::<dispatch_dbt::event::Event>(&event),
-                other => panic!("no event type is known for {other}"),
+            let parsed = match function.role {
+                Role::Extract if *function == EXTRACT_POSTGRES => parses::<extract_postgres::event::Event>(&event),
+                Role::Extract => parses::<sluice_lambda::ExtractEvent>(&event),
+                Role::Stream => parses::<sluice_kafka::KafkaEvent>(&event),
+                Role::Collect => parses::<collect_events::event::Event>(&event),
+                Role::Load => parses::<load_commits::event::Event>(&event),
+                Role::Dispatch => parses::<dispatch_dbt::event::Event>(&event),
             };
             assert!(parsed, "{path} does not have its function's type");
             checked += 1;
@@ -39,7 +40,7 @@ fn every_event_file_has_a_row_that_says_how_it_ends() {
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let mut told: Vec<String> = rows.map(|(case, _)| format!("{case}.json")).collect();
     told.sort();
-    let files = functions().into_iter().flat_map(|function| {
+    let files = functions::ALL.into_iter().map(|function| function.name).flat_map(|function| {
         list(&format!("events/{function}")).into_iter().map(move |name| format!("{function}/{name}"))
     });
     let mut files: Vec<String> = files.collect();

@@ -7,6 +7,7 @@ mod config;
 mod events;
 mod expanded;
 mod faults;
+mod functions;
 mod growth;
 mod loops;
 mod modules;

@@ -38,7 +38,7 @@ pub(crate) fn files(ending: &str) -> Vec<String> {
 }
 
 pub(crate) fn functions() -> Vec<String> {
-    list("functions")
+    sluice_core::functions::ALL.map(|function| function.name.to_owned()).into()
 }
 
 /// The workspace's packages that `package` needs at run time, and all others, by name.

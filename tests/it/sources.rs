@@ -1,6 +1,11 @@
 //! What `platform/sources.yaml` names is covered by the template: an entry needs no other edit.
 
-use sluice_core::{Loader, Sources, lake, sources::Source};
+use sluice_core::{
+    Loader, Sources,
+    functions::{self, EXTRACT_POSTGRES, LOAD_COMMITS},
+    lake,
+    sources::Source,
+};
 
 use serde_json::json;
 
@@ -9,20 +14,13 @@ use crate::{
     project::read,
 };
 
-/// The extract function that reads from a source.
+/// The function that brings the rows of a source, by its name in the template.
 fn function(source: &Source) -> &'static str {
-    match source {
-        Source::Postgres { .. } => "ExtractPostgres",
-        Source::Currencies | Source::ExchangeRates { .. } => "ExtractExchangeRates",
-        Source::HubspotContacts => "ExtractHubspot",
-        Source::Kafka { .. } => "StreamKafka",
-    }
+    source.function().unwrap_or_else(|| panic!("no function has the kind {}", source.kind())).logical
 }
 
 /// The function whose reads are divided: the plans of its tables are beside their commits.
-const DIVIDING: &str = "ExtractPostgres";
-
-const EXTRACTS: [&str; 3] = ["ExtractPostgres", "ExtractExchangeRates", "ExtractHubspot"];
+const DIVIDING: &str = EXTRACT_POSTGRES.logical;
 
 /// The keys of the lake that a statement of the function's role names, as patterns.
 fn patterns(function: &str, sid: &str) -> Vec<String> {
@@ -66,13 +64,14 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
         for key in &written {
             let covered = patterns(own, "WriteFilesAndCommits").iter().any(|pattern| covers(pattern, key));
             assert!(covered, "{own}Role may not write {key}: add the table's schema to the role in template.yaml");
-            for other in EXTRACTS.iter().filter(|other| **other != own) {
+            for other in functions::extracts().map(|other| other.logical).filter(|other| *other != own) {
                 let reach = patterns(other, "WriteFilesAndCommits").iter().any(|pattern| covers(pattern, key));
                 assert!(!reach, "{other}Role may write {key}, which is {own}'s");
             }
         }
         let failed_load = lake::failed_load_key(id);
-        let covered = patterns("LoadCommits", "KeepFailedAttempts").iter().any(|pattern| covers(pattern, &failed_load));
+        let covered =
+            patterns(LOAD_COMMITS.logical, "KeepFailedAttempts").iter().any(|pattern| covers(pattern, &failed_load));
         assert!(covered, "LoadCommitsRole may not write {failed_load}");
         let readable = patterns(own, "ReadCommits");
         for key in [&commit, &last_run] {
@@ -107,7 +106,7 @@ fn entries_shown_in_the_documents_are_valid_and_one_takes_updates() {
 #[test]
 fn each_extract_wakes_hourly_and_no_table_has_a_template_schedule() {
     let template = read("template.yaml");
-    for name in EXTRACTS {
+    for name in functions::extracts().map(|function| function.logical) {
         let schedule = properties(&format!("{name}Schedule"));
         assert_eq!(schedule["ScheduleExpression"], "cron(15 * * * ? *)", "{name} is not woken each hour");
         assert_eq!(schedule["Target"]["Arn"], get_att(name, "Arn"), "{name}Schedule wakes another function");

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use sluice_core::functions::COLLECT_EVENTS;
 
 use crate::{
     expanded::{get_att, holds, list, of_type, properties, resource, section, statements},
@@ -48,7 +49,7 @@ fn only_a_function_that_works_on_the_lake_has_the_shared_policy() {
     for function in of_type("::Serverless::Function") {
         let has = list(&properties(&format!("{function}Role"))["ManagedPolicyArns"]).contains(&shared);
         // It is reached from outside, and what it takes goes to Kafka.
-        assert_eq!(has, function != "CollectEvents", "{function}");
+        assert_eq!(has, function != COLLECT_EVENTS.logical, "{function}");
         let ignores = list(&resource(function)["IgnoreGlobals"]).contains(&json!("EventInvokeConfig"));
         assert_eq!(has, !ignores, "{function} cannot keep its failed runs");
     }

@@ -12,6 +12,7 @@ pub mod collector;
 pub mod config;
 pub mod cors;
 pub mod delivery;
+mod draining;
 pub mod event;
 pub mod figures;
 pub mod handler;
@@ -23,4 +24,4 @@ pub mod spool;
 mod tests;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Deps, serve};

@@ -38,7 +38,7 @@ pub struct Deps {
 }
 
 /// Serves one batch or one sweep.
-pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
+pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
     match event {
         Event::Batch(batch) => {
             let message = async |message: Received<'_>, invocation: &Invocation| {

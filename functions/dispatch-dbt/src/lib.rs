@@ -6,4 +6,4 @@ pub mod handler;
 pub mod jobs;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Deps, serve};

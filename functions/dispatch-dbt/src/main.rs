@@ -1,9 +1,9 @@
-use dispatch_dbt::{Config, Deps, handle};
+use dispatch_dbt::{Config, Deps, serve};
 use sluice_lambda::{MainResult, run, start};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> MainResult {
     let config = start(Config::read)?;
     let deps = Deps::connect(config).await?;
-    run(async |event, invocation| handle(event, invocation, &deps).await).await
+    run(async |event, invocation| serve(event, invocation, &deps).await).await
 }

@@ -7,10 +7,12 @@ use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Result, Secret,
     extract::{ExtractRequest, ExtractSummary},
+    functions::EXTRACT_EXCHANGE_RATES,
     port::{Bus, ObjectStore, Secrets, SystemClock},
+    sources::Source as TableSource,
     with_secret,
 };
-use sluice_lambda::Invocation;
+use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
 use sluice_pipeline::extract;
 
 use crate::{
@@ -50,7 +52,19 @@ struct Credentials {
     app_id: Secret,
 }
 
-/// Serves one schedule or one call by hand.
+/// Serves one event: a run by its table's name, or the runs that are due.
+pub async fn serve(
+    event: ExtractEvent,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
+) -> Result<ExtractAnswer> {
+    let is_ours = |source: &TableSource| source.is_of(&EXTRACT_EXCHANGE_RATES);
+    // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
+    let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
+    each_due(event, &deps.config.sources, is_ours, &deps.store, invocation, run).await
+}
+
+/// Runs one extract of one table.
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,

@@ -10,4 +10,4 @@ pub mod source;
 mod testing;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Deps, handle, serve};

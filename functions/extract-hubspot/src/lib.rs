@@ -1,10 +1,12 @@
 //! Extracts HubSpot contacts into the lake: schedule → search and archive → Parquet → commit.
 //!
-//! `handler` serves one event, `sluice_hubspot` knows the API, and the order of effects is that of
-//! `sluice_pipeline::extract`.
+//! `handler` serves one event, `source` makes of the API, which `sluice_hubspot` knows, what the loop reads from, and the order of
+//! effects is that of `sluice_pipeline::extract`.
 
 pub mod config;
 pub mod handler;
+pub mod source;
 
 pub use config::Config;
-pub use handler::{Contacts, Deps, handle};
+pub use handler::{Deps, handle, serve};
+pub use source::Contacts;

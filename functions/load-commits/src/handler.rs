@@ -30,7 +30,7 @@ pub struct Deps {
 }
 
 /// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
-pub async fn handle(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
+pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
     let work = match event {
         Event::Batch(batch) => {
             let message = async |message: Message<'_>, invocation: &Invocation| {

@@ -8,4 +8,4 @@ pub mod event;
 pub mod handler;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Deps, serve};

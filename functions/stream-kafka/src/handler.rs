@@ -48,7 +48,7 @@ impl Deps {
 }
 
 /// Serves one event.
-pub async fn handle(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> Result<BatchResponse> {
+pub async fn serve(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> Result<BatchResponse> {
     let batches = event.into_partitions()?;
     let run_id = &invocation.run_id;
     let deadline = Utc::now() + invocation.time_left(RESERVE);

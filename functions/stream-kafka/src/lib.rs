@@ -6,4 +6,4 @@ pub mod figures;
 pub mod handler;
 
 pub use config::Config;
-pub use handler::{Deps, handle};
+pub use handler::{Deps, serve};

@@ -1,6 +1,6 @@
 use sluice_kafka::KafkaEvent;
 use sluice_lambda::{MainResult, run_on_text, start};
-use stream_kafka::{Config, Deps, handle};
+use stream_kafka::{Config, Deps, serve};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> MainResult {
@@ -10,7 +10,7 @@ async fn main() -> MainResult {
         let event = KafkaEvent::parse(&text)?;
         drop(text);
         invocation.is_one_run();
-        handle(event, invocation, &deps).await
+        serve(event, invocation, &deps).await
     })
     .await
 }

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use aws_config::SdkConfig;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use sha2::{Digest, Sha256};
+use sluice_core::functions;
 use sluice_local::function_url::Lambda;
 use tokio::process::Command;
 
@@ -141,8 +142,8 @@ impl<'a> Deployment<'a> {
     /// The first function that ministack does not know.
     async fn missing(&self) -> Result<Option<String>> {
         let lambda = Lambda::at(&self.endpoint)?;
-        for function in functions(self.folders)? {
-            let name = format!("{STACK}-{}", function.split('-').map(capitalised).collect::<String>());
+        for function in functions::ALL {
+            let name = format!("{STACK}-{}", function.logical);
             if !lambda.has(&name).await? {
                 return Ok(Some(name));
             }
@@ -194,20 +195,6 @@ fn remove(path: &Path) -> Result<()> {
     }
 }
 
-/// The folders of `functions/`.
-fn functions(folders: &Folders) -> Result<Vec<String>> {
-    let entries = fs::read_dir(folders.root.join("functions")).context("cannot read the folder functions")?;
-    let mut names: Vec<String> =
-        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect::<Result<_>>()?;
-    names.sort();
-    Ok(names)
-}
-
-fn capitalised(word: &str) -> String {
-    let (first, rest) = word.split_at(word.len().min(1));
-    first.to_uppercase() + rest
-}
-
 /// The parameters of the set `local`, and where this machine's parts are.
 fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>> {
     let text = fs::read_to_string(folders.root.join("samconfig.toml")).context("cannot read samconfig.toml")?;
@@ -257,8 +244,8 @@ fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String], binari
     for parameter in parameters {
         hash.update(parameter);
     }
-    for function in functions(folders)? {
-        hash.update(changed(&binaries.join(function))?);
+    for function in functions::ALL {
+        hash.update(changed(&binaries.join(function.name))?);
     }
     Ok(hex::encode(hash.finalize()))
 }

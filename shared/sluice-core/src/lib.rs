@@ -13,6 +13,7 @@ pub mod env;
 pub mod error;
 pub mod event;
 pub mod extract;
+pub mod functions;
 pub mod hops;
 pub mod lake;
 pub mod names;

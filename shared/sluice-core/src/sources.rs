@@ -7,7 +7,11 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Mode, Result, Schedule, Schema, TableId, yaml};
+use crate::{
+    Error, Mode, Result, Schedule, Schema, TableId,
+    functions::{self, Function},
+    yaml,
+};
 
 mod columns;
 mod entry;
@@ -74,6 +78,47 @@ pub enum Source {
         #[serde(default)]
         format: Format,
     },
+}
+
+/// How the columns of a source come about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// It shows them, and they are held against the contract before each read.
+    Shown,
+    /// Its API fixes them; the API's name.
+    Fixed(&'static str),
+    /// Whoever sends a record decides.
+    Open,
+}
+
+impl Source {
+    /// Its word in the file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Source::Postgres { .. } => "postgres",
+            Source::Currencies => "currencies",
+            Source::ExchangeRates { .. } => "exchange_rates",
+            Source::HubspotContacts => "hubspot_contacts",
+            Source::Kafka { .. } => "kafka",
+        }
+    }
+
+    /// The function that brings its rows.
+    pub fn function(&self) -> Option<&'static Function> {
+        functions::ALL.into_iter().find(|function| self.is_of(function))
+    }
+
+    pub fn is_of(&self, function: &Function) -> bool {
+        function.kinds.contains(&self.kind())
+    }
+
+    pub(crate) fn shape(&self) -> Shape {
+        match self {
+            Source::Postgres { .. } | Source::HubspotContacts => Shape::Shown,
+            Source::Currencies | Source::ExchangeRates { .. } => Shape::Fixed("Open Exchange Rates"),
+            Source::Kafka { .. } => Shape::Open,
+        }
+    }
 }
 
 /// How a topic's values are written. The schema is `platform/schemas/<topic>`, with this extension.

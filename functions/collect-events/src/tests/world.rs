@@ -28,8 +28,9 @@ use crate::{
     delivery::{Delivery, Log},
     event::{Answer, Event, Request, Response},
     figures::Figures,
-    handle, openapi,
+    openapi,
     rate::Bucket,
+    serve,
 };
 
 pub(super) const KEY: &str = "key-of-the-shop-page";
@@ -173,7 +174,7 @@ impl World {
             messages.enumerate().map(|(n, body)| json!({"messageId": n.to_string(), "body": body})).collect();
         let event: SqsEvent = serde_json::from_value(json!({"Records": records})).expect("an event");
         let invocation = Invocation::new("request", Duration::from_secs(30));
-        let answer = block_on(handle(Event::Spool(event), &invocation, &self.collector)).expect("an answer");
+        let answer = block_on(serve(Event::Spool(event), &invocation, &self.collector)).expect("an answer");
         let Answer::Spool(response) = answer else { panic!("a batch is answered as a batch") };
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
     }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 use sluice_core::{Kind, LakeId, Schedule, Sources, TableId, extract::Outcome, sources::Source};
-use sluice_lambda::{each_due, json_log};
+use sluice_lambda::json_log;
 use sluice_pipeline::{log, runs};
 use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
 
@@ -179,10 +179,9 @@ async fn woken(deps: &Deps<MemoryLake, MemoryBus, OneSecret>, time: &str) -> Vec
     let writer = log.clone();
     let capture = tracing::subscriber::set_default(json_log(move || writer.clone()));
     let event = serde_json::from_value(json!({"time": time, "due": true})).expect("an hour");
-    let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
     let invocation = Invocation::new("request-1", Duration::from_secs(300));
     // How it ends is told by the lines.
-    drop(each_due(event, &deps.config.sources, |_| true, &deps.store, &invocation, run).await);
+    drop(serve(event, &invocation, deps).await);
     drop(capture);
     let lines = log.0.lock().expect("unbroken").clone();
     let lines = String::from_utf8(lines).expect("text");

@@ -60,12 +60,7 @@ fn deployment<'a>(folders: &'a Folders, aws: &'a SdkConfig) -> Deployment<'a> {
 #[tokio::test]
 async fn a_deployment_that_did_not_end_or_lost_a_function_is_half_made() {
     let folders = folders();
-    let all: BTreeSet<String> =
-        ["CollectEvents", "DispatchDbt", "ExtractExchangeRates", "ExtractHubspot", "ExtractPostgres", "LoadCommits"]
-            .into_iter()
-            .chain(["StreamKafka"])
-            .map(|name| format!("{STACK}-{name}"))
-            .collect();
+    let all: BTreeSet<String> = functions::ALL.map(|function| format!("{STACK}-{}", function.logical)).into();
     let known: Known = Known::default();
     let aws = lambda(Arc::clone(&known)).await;
     let deployment = deployment(&folders, &aws);
@@ -79,14 +74,14 @@ async fn a_deployment_that_did_not_end_or_lost_a_function_is_half_made() {
     fs::write(&stack, "{}").expect("written");
     assert_eq!(is().await, (false, true), "killed, or the disk was full: a stack without functions");
     let error = deployment.note().await.expect_err("no function is there").to_string();
-    assert!(error.contains("CollectEvents") && error.contains("disk"), "{error}");
+    assert!(error.contains(functions::ALL[0].logical) && error.contains("disk"), "{error}");
     known.lock().expect("unbroken").extend(all);
     assert_eq!(is().await, (false, true), "killed before it was noted");
     deployment.note().await.expect("everything is there");
     assert_eq!(is().await, (true, false));
     write_whole(&deployment.path(), "as it was").expect("written");
     assert_eq!(is().await, (false, false), "whole, and to be brought up to date");
-    known.lock().expect("unbroken").remove(&format!("{STACK}-StreamKafka"));
+    known.lock().expect("unbroken").remove(&format!("{STACK}-{}", functions::STREAM_KAFKA.logical));
     write_whole(&deployment.path(), "as it is").expect("written");
     assert_eq!(is().await, (false, true), "a function was lost since");
     fs::remove_dir_all(folders.base()).expect("removed");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Source,
+    Shape, Source,
     entry::{ColumnEntry, Entry},
     report::Report,
 };
@@ -56,10 +56,7 @@ fn judge_names(entry: &Entry, report: &mut Report) {
 
 /// What columns take from the source: each something, and no two the same.
 fn judge_source_names(entry: &Entry, report: &mut Report) {
-    let fixed = entry
-        .source
-        .as_ref()
-        .is_some_and(|source| matches!(source.source, Source::Currencies | Source::ExchangeRates { .. }));
+    let fixed = entry.source.as_ref().is_some_and(|source| matches!(source.source.shape(), Shape::Fixed(_)));
     let mut first: BTreeMap<&str, &str> = BTreeMap::new();
     for column in entry.columns.iter().flatten() {
         let Some(name) = column.name.as_ref() else { continue };
@@ -161,7 +158,7 @@ fn mode(entry: &Entry, column: &ColumnEntry, about: &str, report: &mut Report) {
     let (Some(own), Some(kind), Some(source)) = (&column.contract, &column.column_type, &entry.source) else { return };
     let of_table = entry.contract.as_ref().map(|mode| mode.value).unwrap_or_default();
     let grows = matches!(kind.value, ColumnType::Decimal(..)) && matches!(source.source, Source::Postgres { .. });
-    let shows = matches!(source.source, Source::Postgres { .. } | Source::HubspotContacts);
+    let shows = source.source.shape() == Shape::Shown;
     let is_idle = own.value != of_table && own.value != Mode::Freeze && of_table != Mode::Freeze && !grows;
     if shows && is_idle {
         let text = "has no effect here: evolve and reject differ in whether a decimal's digits may grow; leave it out";

@@ -6,7 +6,7 @@ use super::{
     report::Report,
 };
 use crate::{
-    Column, ColumnType, Disposition, Mode, Schedule, Schema, TableId,
+    Column, ColumnType, Disposition, Mode, Schedule, Schema, TableId, functions,
     yaml::{At, Node, Place, Value},
 };
 
@@ -127,8 +127,6 @@ impl Entry {
 
 impl SourceEntry {
     fn read(entry: &str, node: &Node, report: &mut Report) -> Option<Self> {
-        const KINDS: &str = "postgres, currencies, exchange_rates, hubspot_contacts, kafka";
-
         let about = format!("{entry}: source");
         let mut fields = Fields::of(about.clone(), node, report)?;
         let kind: At<String> = fields.required("kind", report)?;
@@ -166,7 +164,8 @@ impl SourceEntry {
                 }
             }
             other => {
-                report.add(kind.place, format!("{about}: `kind`: '{other}' is no kind of source; known are {KINDS}"));
+                let known = functions::ALL.map(|function| function.kinds).concat().join(", ");
+                report.add(kind.place, format!("{about}: `kind`: '{other}' is no kind of source; known are {known}"));
                 return None;
             }
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Loader, Source, columns,
+    Loader, Shape, Source, columns,
     entry::{Entry, SourceEntry},
     report::Report,
 };
@@ -230,20 +230,16 @@ fn version(entry: &Entry, report: &mut Report) {
 /// A source that shows no columns has no drift, and a mode would change nothing.
 fn contract(entry: &Entry, report: &mut Report) {
     let Some(source) = &entry.source else { return };
-    let shapeless = match source.source {
-        Source::Postgres { .. } => None,
-        // Whatever a person types into a CRM may be personal data: a property is read when somebody has named it.
-        Source::HubspotContacts => {
-            if let Some(mode) = entry.contract.as_ref().filter(|mode| mode.value == Mode::Evolve) {
-                let text = "HubSpot's properties are an allow-list, the contract cannot be evolve";
-                tell(entry, report, mode.place, text);
-            }
-            None
-        }
-        Source::Kafka { .. } => Some("a topic"),
-        Source::Currencies | Source::ExchangeRates { .. } => Some("Open Exchange Rates"),
+    let evolve = entry.contract.as_ref().filter(|mode| mode.value == Mode::Evolve);
+    // Whatever a person types into a CRM may be personal data: a property is read when somebody has named it.
+    if let Some(mode) = evolve.filter(|_| source.source == Source::HubspotContacts) {
+        tell(entry, report, mode.place, "HubSpot's properties are an allow-list, the contract cannot be evolve");
+    }
+    let shapeless = match source.source.shape() {
+        Shape::Shown => return,
+        Shape::Fixed(api) => api,
+        Shape::Open => "a topic",
     };
-    let Some(shapeless) = shapeless else { return };
     let of_columns = entry.columns.iter().flatten().filter_map(|column| column.contract.as_ref());
     for mode in entry.contract.iter().chain(of_columns) {
         let text = format!("`contract` has no effect: {shapeless} shows no columns to compare; leave it out");

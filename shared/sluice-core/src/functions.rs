@@ -1,0 +1,121 @@
+//! The platform's functions: the one table from which the operator's command, one machine, tests and benchmarks take their
+//! lists. Builds and scripts take the folders of `functions/`, and a test holds those against the table.
+
+/// What a function does on the way of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Source to lake.
+    Extract,
+    /// Kafka to warehouse.
+    Stream,
+    /// HTTP to Kafka.
+    Collect,
+    /// Lake to warehouse.
+    Load,
+    /// Loaded tables to dbt.
+    Dispatch,
+}
+
+/// What wakes a function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trigger {
+    Schedule,
+    /// Messages of a queue.
+    Queue,
+    /// Records of topics.
+    Kafka,
+    /// Requests to its own address.
+    Url,
+}
+
+/// One function. Its folder, package, binary and folder of events have its name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Function {
+    pub name: &'static str,
+    /// Its name in the template.
+    pub logical: &'static str,
+    pub role: Role,
+    pub triggers: &'static [Trigger],
+    /// The secrets that it reads, by the part of their names behind the stack's.
+    pub secrets: &'static [&'static str],
+    /// The kinds of `sources.yaml` whose tables it brings.
+    pub kinds: &'static [&'static str],
+}
+
+pub const EXTRACT_POSTGRES: Function = Function {
+    name: "extract-postgres",
+    logical: "ExtractPostgres",
+    role: Role::Extract,
+    triggers: &[Trigger::Schedule, Trigger::Queue],
+    secrets: &["postgres"],
+    kinds: &["postgres"],
+};
+
+pub const EXTRACT_EXCHANGE_RATES: Function = Function {
+    name: "extract-exchange-rates",
+    logical: "ExtractExchangeRates",
+    role: Role::Extract,
+    triggers: &[Trigger::Schedule],
+    secrets: &["open-exchange-rates"],
+    kinds: &["currencies", "exchange_rates"],
+};
+
+pub const EXTRACT_HUBSPOT: Function = Function {
+    name: "extract-hubspot",
+    logical: "ExtractHubspot",
+    role: Role::Extract,
+    triggers: &[Trigger::Schedule],
+    secrets: &["hubspot"],
+    kinds: &["hubspot_contacts"],
+};
+
+pub const STREAM_KAFKA: Function = Function {
+    name: "stream-kafka",
+    logical: "StreamKafka",
+    role: Role::Stream,
+    triggers: &[Trigger::Kafka],
+    secrets: &["snowflake-loader"],
+    kinds: &["kafka"],
+};
+
+pub const COLLECT_EVENTS: Function = Function {
+    name: "collect-events",
+    logical: "CollectEvents",
+    role: Role::Collect,
+    triggers: &[Trigger::Url, Trigger::Queue],
+    secrets: &["collect", "kafka"],
+    kinds: &[],
+};
+
+pub const LOAD_COMMITS: Function = Function {
+    name: "load-commits",
+    logical: "LoadCommits",
+    role: Role::Load,
+    triggers: &[Trigger::Schedule, Trigger::Queue],
+    secrets: &["snowflake-loader"],
+    kinds: &[],
+};
+
+pub const DISPATCH_DBT: Function = Function {
+    name: "dispatch-dbt",
+    logical: "DispatchDbt",
+    role: Role::Dispatch,
+    triggers: &[Trigger::Schedule, Trigger::Queue],
+    secrets: &["dbt", "snowflake-loader"],
+    kinds: &[],
+};
+
+pub const ALL: [&Function; 7] = [
+    &EXTRACT_POSTGRES,
+    &EXTRACT_EXCHANGE_RATES,
+    &EXTRACT_HUBSPOT,
+    &STREAM_KAFKA,
+    &COLLECT_EVENTS,
+    &LOAD_COMMITS,
+    &DISPATCH_DBT,
+];
+
+/// The functions that extract, in the order of the table.
+pub fn extracts() -> impl Iterator<Item = &'static Function> {
+    ALL.into_iter().filter(|function| function.role == Role::Extract)
+}

@@ -1,0 +1,75 @@
+//! The table of functions agrees with what is built, with the template and with the kinds of sources.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sluice_core::functions::{self, Function, Trigger};
+
+use crate::{
+    expanded::{get_att, of_type, properties},
+    project::{list, read},
+};
+
+fn sorted(names: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
+    let mut names: Vec<&str> = names.into_iter().collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn every_function_has_a_row_in_the_table_and_none_is_left_over() {
+    assert_eq!(list("functions"), sorted(functions::ALL.map(|function| function.name)));
+    assert_eq!(of_type("::Serverless::Function"), sorted(functions::ALL.map(|function| function.logical)));
+    for function in functions::ALL {
+        let words = function.name.split('-').map(|word| word[..1].to_uppercase() + &word[1..]);
+        assert_eq!(function.logical, words.collect::<String>(), "builds find the one by the other");
+    }
+}
+
+#[test]
+fn each_function_is_woken_by_what_the_table_says() {
+    let is_woken = |function: &Function, trigger: Trigger| {
+        let own = properties(function.logical);
+        let target = |of: &str, arn: fn(&'static Value) -> &'static Value, wanted: &Value| {
+            of_type(of).into_iter().any(|name| arn(properties(name)) == wanted)
+        };
+        match trigger {
+            Trigger::Schedule => {
+                target("::Scheduler::Schedule", |it| &it["Target"]["Arn"], &get_att(function.logical, "Arn"))
+            }
+            Trigger::Queue => own["Events"].as_object().is_some_and(|all| all.values().any(|one| one["Type"] == "SQS")),
+            Trigger::Kafka => {
+                let name = serde_json::json!({ "Ref": function.logical });
+                target("::Lambda::EventSourceMapping", |it| &it["FunctionName"], &name)
+            }
+            Trigger::Url => !own["FunctionUrlConfig"].is_null(),
+        }
+    };
+    for function in functions::ALL {
+        for trigger in [Trigger::Schedule, Trigger::Queue, Trigger::Kafka, Trigger::Url] {
+            let said = function.triggers.contains(&trigger);
+            assert_eq!(is_woken(function, trigger), said, "{} and {trigger:?}", function.name);
+        }
+    }
+}
+
+#[test]
+fn each_function_is_told_the_secrets_of_the_table() {
+    for function in functions::ALL {
+        let variables = properties(function.logical)["Environment"]["Variables"].as_object().expect("variables");
+        let secrets = variables.iter().filter(|(name, _)| name.ends_with("_SECRET"));
+        let told = secrets.filter_map(|(_, value)| value["Fn::Sub"].as_str()?.strip_prefix("${AWS::StackName}/"));
+        assert_eq!(sorted(told), function.secrets, "{}", function.name);
+    }
+}
+
+#[test]
+fn each_kind_of_source_is_brought_by_one_function() {
+    let schema: Value = serde_json::from_str(&read("platform/sources.schema.json")).expect("JSON");
+    let variants = schema["$defs"]["Source"]["oneOf"].as_array().expect("the kinds");
+    let kinds = variants.iter().filter_map(|variant| variant["properties"]["kind"]["const"].as_str());
+    let kinds: BTreeSet<&str> = kinds.collect();
+    let brought = functions::ALL.map(|function| function.kinds).concat();
+    assert_eq!(brought.iter().copied().collect::<BTreeSet<&str>>(), kinds);
+    assert_eq!(brought.len(), kinds.len(), "a kind is brought by two functions");
+}
