@@ -20,7 +20,7 @@ fn every_event_file_has_its_functions_type() {
             let path = format!("{folder}/{name}");
             let event: Value = serde_json::from_str(&read(&path)).unwrap_or_else(|error| panic!("{path}: {error}"));
             let parsed = match function.role {
-                Role::Extract if *function == EXTRACT_POSTGRES => parses::<extract_postgres::event::Event>(&event),
+                Role::Extract if **function == EXTRACT_POSTGRES => parses::<extract_postgres::event::Event>(&event),
                 Role::Extract => parses::<sluice_lambda::ExtractEvent>(&event),
                 Role::Stream => parses::<sluice_kafka::KafkaEvent>(&event),
                 Role::Collect => parses::<collect_events::event::Event>(&event),
@@ -40,7 +40,7 @@ fn every_event_file_has_a_row_that_says_how_it_ends() {
     let rows = readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
     let mut told: Vec<String> = rows.map(|(case, _)| format!("{case}.json")).collect();
     told.sort();
-    let files = functions::ALL.into_iter().map(|function| function.name).flat_map(|function| {
+    let files = functions::ALL.iter().map(|function| function.name).flat_map(|function| {
         list(&format!("events/{function}")).into_iter().map(move |name| format!("{function}/{name}"))
     });
     let mut files: Vec<String> = files.collect();

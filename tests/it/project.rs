@@ -38,7 +38,7 @@ pub(crate) fn files(ending: &str) -> Vec<String> {
 }
 
 pub(crate) fn functions() -> Vec<String> {
-    sluice_core::functions::ALL.map(|function| function.name.to_owned()).into()
+    sluice_core::functions::ALL.iter().map(|function| function.name.to_owned()).collect()
 }
 
 /// The workspace's packages that `package` needs at run time, and all others, by name.

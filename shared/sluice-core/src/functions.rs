@@ -105,7 +105,7 @@ pub const DISPATCH_DBT: Function = Function {
     kinds: &[],
 };
 
-pub const ALL: [&Function; 7] = [
+pub const ALL: &[&Function] = &[
     &EXTRACT_POSTGRES,
     &EXTRACT_EXCHANGE_RATES,
     &EXTRACT_HUBSPOT,
@@ -117,5 +117,5 @@ pub const ALL: [&Function; 7] = [
 
 /// The functions that extract, in the order of the table.
 pub fn extracts() -> impl Iterator<Item = &'static Function> {
-    ALL.into_iter().filter(|function| function.role == Role::Extract)
+    ALL.iter().copied().filter(|function| function.role == Role::Extract)
 }

@@ -105,7 +105,7 @@ impl Source {
 
     /// The function that brings its rows.
     pub fn function(&self) -> Option<&'static Function> {
-        functions::ALL.into_iter().find(|function| self.is_of(function))
+        functions::ALL.iter().copied().find(|function| self.is_of(function))
     }
 
     pub fn is_of(&self, function: &Function) -> bool {

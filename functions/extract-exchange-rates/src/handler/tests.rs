@@ -181,7 +181,7 @@ async fn woken(deps: &Deps<MemoryLake, MemoryBus, OneSecret>, time: &str) -> Vec
     let event = serde_json::from_value(json!({"time": time, "due": true})).expect("an hour");
     let invocation = Invocation::new("request-1", Duration::from_secs(300));
     // How it ends is told by the lines.
-    drop(serve(event, &invocation, deps).await);
+    drop(super::serve(event, &invocation, deps).await);
     drop(capture);
     let lines = log.0.lock().expect("unbroken").clone();
     let lines = String::from_utf8(lines).expect("text");

@@ -60,7 +60,7 @@ fn deployment<'a>(folders: &'a Folders, aws: &'a SdkConfig) -> Deployment<'a> {
 #[tokio::test]
 async fn a_deployment_that_did_not_end_or_lost_a_function_is_half_made() {
     let folders = folders();
-    let all: BTreeSet<String> = functions::ALL.map(|function| format!("{STACK}-{}", function.logical)).into();
+    let all: BTreeSet<String> = functions::ALL.iter().map(|function| format!("{STACK}-{}", function.logical)).collect();
     let known: Known = Known::default();
     let aws = lambda(Arc::clone(&known)).await;
     let deployment = deployment(&folders, &aws);

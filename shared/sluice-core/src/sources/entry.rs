@@ -164,7 +164,8 @@ impl SourceEntry {
                 }
             }
             other => {
-                let known = functions::ALL.map(|function| function.kinds).concat().join(", ");
+                let known: Vec<&str> = functions::ALL.iter().flat_map(|function| function.kinds).copied().collect();
+                let known = known.join(", ");
                 report.add(kind.place, format!("{about}: `kind`: '{other}' is no kind of source; known are {known}"));
                 return None;
             }

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 
 use super::{Sources, Table};
-use crate::yaml;
+use crate::{functions, yaml};
 
 pub(crate) const TABLE: &str = r"^[A-Z_][A-Z0-9_]*\.[A-Z_][A-Z0-9_]*\.[A-Z_][A-Z0-9_]*$";
 pub(crate) const TYPE: &str =
@@ -123,4 +123,15 @@ fn the_schema_takes_what_the_judge_takes_and_knows_each_setting() {
     for name in known("Column") {
         assert!(columns().any(|column| !column[&name].is_null()), "no example's column has {name}");
     }
+}
+
+#[test]
+fn each_kind_of_source_is_brought_by_one_function() {
+    let schema = schema();
+    let kinds = schema["$defs"]["Source"]["oneOf"].as_array().expect("the kinds").iter();
+    let mut kinds: Vec<&str> = kinds.filter_map(|kind| kind["properties"]["kind"]["const"].as_str()).collect();
+    let mut brought: Vec<&str> = functions::ALL.iter().flat_map(|function| function.kinds).copied().collect();
+    kinds.sort_unstable();
+    brought.sort_unstable();
+    assert_eq!(brought, kinds);
 }

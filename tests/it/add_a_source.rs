@@ -1,0 +1,171 @@
+//! docs/add-a-source.md, done: its edits are made in a copy of the project, which is compiled, run and put to the rules.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::project::{files, read, root};
+
+/// Where the copy is: in one place, so that what was compiled of it last time need not be compiled again.
+const COPY: &str = "target/tmp/add-a-source";
+
+/// A block of the page, and where it belongs.
+#[derive(Debug)]
+struct Edit {
+    file: String,
+    place: Place,
+    block: String,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// It is the file.
+    Whole,
+    /// Of the one line that begins so.
+    After(String),
+    Before(String),
+    /// Wherever that stands.
+    InsteadOf(String),
+}
+
+/// The edits of the page. The paragraph before each block ends with its place: `file`, after `line`.
+fn edits(page: &str) -> Vec<Edit> {
+    let mut parts = page.split("\n```");
+    let mut text = parts.next().unwrap_or_default();
+    let mut found = Vec::new();
+    while let (Some(block), Some(after)) = (parts.next(), parts.next()) {
+        let block = block.split_once('\n').map_or("", |(_, block)| block).to_owned() + "\n";
+        let paragraph = text.trim().rsplit("\n\n").next().unwrap_or_default().replace('\n', " ");
+        // Texts and the names between them take turns.
+        let turns: Vec<&str> = paragraph.split('`').collect();
+        let (file, between, name) = match turns[..] {
+            [.., file, between, name, _] => (file, between, name),
+            _ => ("", "", ""),
+        };
+        let anchor = || name.to_owned();
+        let place = match between {
+            ", after " => Place::After(anchor()),
+            ", before " => Place::Before(anchor()),
+            ", instead of " => Place::InsteadOf(anchor()),
+            _ => Place::Whole,
+        };
+        let is_new = |name: &&str| ["functions/", "events/"].iter().any(|folder| name.starts_with(folder));
+        let file = match place {
+            Place::Whole => {
+                turns.iter().rev().copied().find(is_new).unwrap_or_else(|| panic!("no file stands before {block}"))
+            }
+            _ => file,
+        };
+        found.push(Edit { file: file.to_owned(), place, block });
+        text = after;
+    }
+    found
+}
+
+impl Edit {
+    /// The file with the edit made in it.
+    fn made_in(&self, text: &str) -> String {
+        let Edit { file, place, block } = self;
+        let line = |anchor: &str| {
+            let begins = |at: &usize| *at == 0 || text.as_bytes()[at - 1] == b'\n';
+            let found: Vec<usize> = text.match_indices(anchor).map(|(at, _)| at).filter(begins).collect();
+            let [at] = found[..] else { panic!("{file} has {} lines that begin with {anchor:?}", found.len()) };
+            at
+        };
+        match place {
+            Place::Whole => block.clone(),
+            Place::Before(anchor) => {
+                let (before, after) = text.split_at(line(anchor));
+                [before, block, after].concat()
+            }
+            Place::After(anchor) => {
+                let at = line(anchor);
+                let (before, after) = text.split_at(at + text[at..].find('\n').expect("an end") + 1);
+                [before, block, after].concat()
+            }
+            Place::InsteadOf(anchor) => {
+                assert!(text.contains(anchor), "{file} has no {anchor:?}");
+                text.replace(anchor, block.trim_end())
+            }
+        }
+    }
+}
+
+/// The project's files with the page's edits. What has not changed since the last time stays as it is.
+fn copied(edits: &[Edit]) -> PathBuf {
+    let copy = root().join(COPY);
+    let mut edited: BTreeMap<&str, String> = BTreeMap::new();
+    for edit in edits {
+        let new = matches!(edit.place, Place::Whole);
+        let text =
+            edited.remove(edit.file.as_str()).unwrap_or_else(|| if new { String::new() } else { read(&edit.file) });
+        edited.insert(&edit.file, edit.made_in(&text));
+    }
+    drop(fs::remove_dir_all(copy.join("functions/extract-weather")));
+    let original = files("").into_iter().filter(|file| !edited.contains_key(file.as_str()));
+    let original = original.filter(|file| root().join(file).is_file());
+    let all = original.map(|file| (file.clone(), fs::read(root().join(&file)).expect("readable")));
+    let all: BTreeMap<String, Vec<u8>> =
+        all.chain(edited.iter().map(|(file, text)| ((*file).to_owned(), text.clone().into_bytes()))).collect();
+    for (file, text) in &all {
+        let path = copy.join(file);
+        if fs::read(&path).is_ok_and(|old| old == *text) {
+            continue;
+        }
+        fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        fs::write(&path, text).expect("written");
+    }
+    for tools in [".tools", ".native"] {
+        drop(fs::remove_file(copy.join(tools)));
+        symlink(root().join(tools), copy.join(tools)).expect("linked");
+    }
+    // The rules ask git for the files.
+    run(Command::new("git").args(["init", "--quiet"]), &copy);
+    let listed = Command::new("git").args(["ls-files", "--others", "--exclude-standard"]).current_dir(&copy).output();
+    let listed = String::from_utf8(listed.expect("git lists the files").stdout).expect("names are UTF-8");
+    for gone in listed.lines().filter(|file| !all.contains_key(*file)) {
+        fs::remove_file(copy.join(gone)).expect("removed");
+    }
+    copy
+}
+
+fn run(command: &mut Command, folder: &Path) {
+    let output = command.current_dir(folder).output().expect("the program runs");
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    assert!(output.status.success(), "{command:?} in {COPY}:\n{}", String::from_utf8_lossy(&said));
+}
+
+#[test]
+fn a_source_made_as_the_page_says_runs_and_keeps_the_rules() {
+    let edits = edits(&read("docs/add-a-source.md"));
+    assert!(edits.len() > 20, "the page has {} edits", edits.len());
+    let copy = copied(&edits);
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.env("CARGO_TARGET_DIR", root().join("target"));
+    cargo.args([
+        "test",
+        "--release",
+        "--offline",
+        "--quiet",
+        "--package",
+        "extract-weather",
+        "--package",
+        "sluice-testkit",
+    ]);
+    // Of the rules those that take long and that say nothing of a source, and this one.
+    cargo.args(["--lib", "--bins", "--test", "it", "--", "--skip", "add_a_source::", "--skip", "build::"]);
+    run(&mut cargo, &copy);
+}
+
+#[test]
+fn the_page_names_files_that_are_there() {
+    let page = read("docs/add-a-source.md");
+    let table = page.split("\n| | Place |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
+    let named = table.split('`').skip(1).step_by(2).filter(|name| !name.contains("weather"));
+    let gone: Vec<&str> = named.filter(|name| !root().join(name).exists()).collect();
+    assert!(gone.is_empty(), "the page names {gone:?}");
+}
