@@ -17,7 +17,7 @@ use crate::{event::Request, problem::Problem};
 
 /// The secret is read again after this, so that a removed key stops working without a deployment.
 const FRESH: Duration = Duration::from_secs(300);
-/// And at most this often for a key that is not known, so that a new one works soon.
+/// And at most this often for a key or a token that is refused, so that a new one works soon.
 const SECOND_LOOK: Duration = Duration::from_secs(30);
 /// While an older one is at hand, the secret is not read again for so long after a read has failed,
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
@@ -102,36 +102,16 @@ impl<S: Secrets> Guard<S> {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
-        match (request.header("x-api-key"), bearer) {
-            (Some(key), _) => self.key(key, topic, now).await,
-            (None, Some(token)) => self.token(token, topic, now).await,
+        let judged = |accepted: &Accepted| match (request.header("x-api-key"), bearer) {
+            (Some(key), _) => accepted.key(key, topic),
+            (None, Some(token)) => accepted.token(token, topic),
             (None, None) => Err(unauthorised("send an API key in x-api-key or a token in Authorization: Bearer")),
+        };
+        match judged(&self.accepted(FRESH, now).await?) {
+            // The keys may have been changed since they were read.
+            Err(_) => judged(&self.accepted(SECOND_LOOK, now).await?),
+            admitted => admitted,
         }
-    }
-
-    async fn key(&self, key: &str, topic: &str, now: Instant) -> Result<String, Problem> {
-        let mut found = find(&self.accepted(FRESH, now).await?, key);
-        if found.is_none() {
-            found = find(&self.accepted(SECOND_LOOK, now).await?, key);
-        }
-        let (name, topics) = found.ok_or_else(|| unauthorised("the API key is not known"))?;
-        match topics {
-            Some(topics) if !topics.iter().any(|allowed| allowed == topic) => {
-                Err(forbidden("the API key is not for this topic"))
-            }
-            _ => Ok(name),
-        }
-    }
-
-    async fn token(&self, token: &str, topic: &str, now: Instant) -> Result<String, Problem> {
-        let accepted = self.accepted(FRESH, now).await?;
-        let tokens = accepted.jwt.ok_or_else(|| unauthorised("tokens are not taken here"))?;
-        let claims = tokens.verify(token).map_err(|reason| unauthorised(&format!("the token {reason}")))?;
-        let own = format!("{SCOPE}:{topic}");
-        if !claims.scope.split(' ').any(|scope| scope == SCOPE || scope == own) {
-            return Err(forbidden("the token's scope does not hold events:write"));
-        }
-        Ok(claims.sub.unwrap_or_else(|| "token".to_owned()))
     }
 
     /// The secret, not older than `age`; an older one rather than none, and rather than a long wait.
@@ -188,6 +168,28 @@ impl<S: Secrets> Guard<S> {
             return Err(Error::config("an API key is empty").with("secret", &self.name));
         }
         Ok(accepted)
+    }
+}
+
+impl Accepted {
+    fn key(&self, key: &str, topic: &str) -> Result<String, Problem> {
+        let (name, topics) = find(self, key).ok_or_else(|| unauthorised("the API key is not known"))?;
+        match topics {
+            Some(topics) if !topics.iter().any(|allowed| allowed == topic) => {
+                Err(forbidden("the API key is not for this topic"))
+            }
+            _ => Ok(name),
+        }
+    }
+
+    fn token(&self, token: &str, topic: &str) -> Result<String, Problem> {
+        let tokens = self.jwt.as_ref().ok_or_else(|| unauthorised("tokens are not taken here"))?;
+        let claims = tokens.verify(token).map_err(|reason| unauthorised(&format!("the token {reason}")))?;
+        let own = format!("{SCOPE}:{topic}");
+        if !claims.scope.split(' ').any(|scope| scope == SCOPE || scope == own) {
+            return Err(forbidden("the token's scope does not hold events:write"));
+        }
+        Ok(claims.sub.unwrap_or_else(|| "token".to_owned()))
     }
 }
 

@@ -41,17 +41,20 @@ pub trait Secrets {
     fn forget(&self, _name: &str) {}
 }
 
-/// Works with a secret whose value is a JSON object. When the other side refuses it, the secret is read once more, and if it
-/// was rotated meanwhile the work is done again with the new one.
+/// Works with a secret whose value is a JSON object. When the other side refuses it, or it cannot be used at all, the secret is
+/// read once more, and if it was changed meanwhile the work is done again with the new one.
 pub async fn with_secret<T: DeserializeOwned, R>(
     secrets: &impl Secrets,
     name: &str,
     work: impl AsyncFn(T) -> Result<R>,
 ) -> Result<R> {
     let secret = secrets.get(name).await?;
-    let refused = match work(parse(&secret, name)?).await {
-        Err(error) if error.kind() == Kind::Auth => error,
-        done => return done,
+    let refused = match parse(&secret, name) {
+        Err(unusable) => unusable,
+        Ok(parsed) => match work(parsed).await {
+            Err(error) if error.kind() == Kind::Auth => error,
+            done => return done,
+        },
     };
     secrets.forget(name);
     let fresh = secrets.get(name).await?;
@@ -139,6 +142,18 @@ mod tests {
         let (tries, ended) = tried(&secrets, Kind::Auth);
         assert_eq!(ended.expect_err("refused").kind(), Kind::Auth);
         assert_eq!((tries, secrets.reads.get()), (1, 1));
+    }
+
+    #[test]
+    fn a_secret_that_was_unusable_is_read_again_once_it_is_mended() {
+        let secrets = Rotated::new(r#"{"tokne": "old"}"#, NEW);
+        let (tries, ended) = tried(&secrets, Kind::Auth);
+        assert!(ended.is_ok(), "{ended:?}");
+        assert_eq!((tries, secrets.reads.get()), (1, 1));
+        let secrets = Rotated::new("", "");
+        let (tries, ended) = tried(&secrets, Kind::Auth);
+        assert_eq!(ended.expect_err("unusable").kind(), Kind::Config);
+        assert_eq!((tries, secrets.reads.get()), (0, 1));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use sluice_http::{Client, Request, Response, RetryPolicy, retry};
 use crate::{
     SnowflakeConfig,
     auth::{KeyPairTokens, Tokens},
+    error,
 };
 
 /// How patient the clients are.
@@ -61,8 +62,8 @@ impl<Sec: Secrets> Account<Sec> {
         self
     }
 
-    /// Sends what `build` makes of the token and of whether this is a resend. The first 401 gets a new token, whatever
-    /// attempt it comes on; `classify` sees every other answer.
+    /// Sends what `build` makes of the token and of whether this is a resend. The first refusal of the token gets a new one,
+    /// whatever attempt it comes on; `classify` sees every other answer.
     pub(crate) async fn send(
         &self,
         tokens: &impl Tokens,
@@ -75,10 +76,10 @@ impl<Sec: Secrets> Account<Sec> {
             let resend = attempt.number > 1;
             if !renewed {
                 let request = build(&tokens.token().await?, resend)?;
-                let unless_refused =
-                    |response: &Response| if response.status == 401 { Ok(()) } else { classify(response) };
+                let refused = error::refuses_the_token;
+                let unless_refused = |response: &Response| if refused(response) { Ok(()) } else { classify(response) };
                 let response = self.http.attempt(&request, &unless_refused).await?;
-                if response.status != 401 {
+                if !refused(&response) {
                     return Ok(response);
                 }
                 tracing::info!("the token was refused; trying once with a new one");

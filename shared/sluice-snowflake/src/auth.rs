@@ -1,7 +1,8 @@
 //! Key-pair authentication: a token that we sign ourselves and that Snowflake checks against the user's public key.
 //!
 //! A token lives at most an hour. It is made to live 59 minutes and renewed after 54, so that none expires on its way.
-//! The key is read from its secret on first use and read again after a refusal, because keys are rotated.
+//! The key is read from its secret on first use and read again after a refusal, and after one that could not be used, because
+//! keys are rotated.
 
 use std::{
     future::Future,
@@ -17,7 +18,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use sluice_core::{Error, Result, Secret, port::Secrets};
+use sluice_core::{Error, Result, Secret, port::Secrets, with_secret};
 
 use crate::SnowflakeConfig;
 
@@ -104,6 +105,11 @@ impl<Sec: Secrets> KeyPairTokens<Sec> {
         KeyPairTokens { secrets, config, minted: Mutex::new(None) }
     }
 
+    #[cfg(test)]
+    pub(crate) fn secrets(&self) -> &Sec {
+        &self.secrets
+    }
+
     async fn token_at(&self, now: DateTime<Utc>) -> Result<Secret> {
         if let Some(minted) = held(&self.minted).as_mut() {
             if !(TimeDelta::zero()..RENEWED_AFTER).contains(&(now - minted.at)) {
@@ -123,13 +129,12 @@ impl<Sec: Secrets> KeyPairTokens<Sec> {
         struct Stored {
             private_key: Secret,
         }
-        let secret = self.secrets.get(&self.config.secret).await?;
-        let stored: Stored = serde_json::from_str(secret.expose()).map_err(|_| {
-            Error::config("the secret must be a JSON object with the key's PEM under private_key")
-                .with("secret", &self.config.secret)
-        })?;
-        Signer::new(&self.config.account, &self.config.user, &stored.private_key)
-            .map_err(|error| error.with("secret", &self.config.secret))
+        let SnowflakeConfig { account, user, secret, .. } = &self.config;
+        let signer = with_secret(&self.secrets, secret, async |stored: Stored| {
+            Signer::new(account, user, &stored.private_key).map_err(|error| error.with("secret", secret))
+        });
+        // What has no usable key is not worth remembering: once it is mended, the next request reads it.
+        signer.await.inspect_err(|_| self.secrets.forget(secret))
     }
 }
 
@@ -196,6 +201,21 @@ mod tests {
         {
             let error = Signer::new("a", "u", &Secret::new(pem)).err().expect("no key");
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unusable_key_is_forgotten_so_that_a_mended_one_is_read() {
+        let key = TestKey::generate();
+        for broken in ["{}", r#"{"private_key": "no key"}"#] {
+            let tokens = KeyPairTokens::new(key.config(None), key.secrets());
+            tokens.secrets.put(broken);
+            let error = tokens.token_at(Utc::now()).await.expect_err("no key");
+            assert_eq!(error.kind(), sluice_core::Kind::Config);
+            assert!(error.to_string().contains("snowflake-loader"), "{error}");
+            assert!(tokens.secrets.forgotten() > 0, "a store that remembers must ask again");
+            tokens.secrets.put(&serde_json::json!({ "private_key": key.pem.expose() }).to_string());
+            tokens.token_at(Utc::now()).await.expect("a token");
         }
     }
 

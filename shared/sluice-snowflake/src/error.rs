@@ -85,6 +85,25 @@ pub(crate) fn of_response(response: &Response) -> Error {
     )
 }
 
+/// Whether an answer refuses the very token, by its status or, with another status, by its code or by the word of an exchange
+/// of tokens (RFC 6749, 5.2). A refusal of what the token's user may do is none.
+pub(crate) fn refuses_the_token(response: &Response) -> bool {
+    #[derive(Deserialize)]
+    struct Refusal {
+        code: Option<serde_json::Value>,
+        error: Option<String>,
+    }
+    match response.status {
+        401 => true,
+        400 | 403 => serde_json::from_slice::<Refusal>(&response.body).is_ok_and(|refusal| {
+            let code = refusal.code.as_ref().map(word).unwrap_or_default();
+            let is_code = matches!(code.as_str(), "390144" | "390303" | "390318") || code.starts_with("39430");
+            is_code || matches!(refusal.error.as_deref(), Some("invalid_client" | "invalid_grant"))
+        }),
+        _ => false,
+    }
+}
+
 /// A code that may come as text or as a number.
 pub(crate) fn word(value: &serde_json::Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
@@ -242,6 +261,23 @@ mod tests {
         assert!(missing.chain().contains("Object 'X'"), "{missing}");
         let mismatch = classify(422, Some("-20001"), Some("P0001"), "rows loaded differ from rows committed");
         assert!(mismatch.chain().contains("rows loaded differ"), "{mismatch}");
+    }
+
+    #[test]
+    fn a_token_is_refused_by_status_code_or_word_and_not_by_a_missing_right() {
+        for (status, body, refused) in [
+            (401, "", true),
+            (400, r#"{"code": "390144", "message": "JWT token is invalid."}"#, true),
+            (403, r#"{"code": 390318}"#, true),
+            (400, r#"{"error": "invalid_grant"}"#, true),
+            (400, r#"{"code": "390142"}"#, false),
+            (403, r#"{"code": "390422"}"#, false),
+            (403, "", false),
+            (422, r#"{"code": "003001"}"#, false),
+            (200, r#"{"error": "invalid_grant"}"#, false),
+        ] {
+            assert_eq!(refuses_the_token(&Response::new(status, body)), refused, "{status} {body}");
+        }
     }
 
     #[test]

@@ -62,6 +62,29 @@ fn a_replaced_key_works_soon_and_a_removed_one_stops() {
 }
 
 #[test]
+fn a_changed_secret_of_tokens_works_soon_and_so_does_a_widened_key() {
+    let world = World::new();
+    let good = claims(&world);
+    let header = Header::new(Algorithm::HS256);
+    let old = bearer(&header, &good, &EncodingKey::from_secret(SECRET.as_bytes()));
+    assert_eq!(status(&world, &[("authorization", &old)]), 202);
+    let changed = "another secret of thirty-two byt";
+    let new = bearer(&header, &good, &EncodingKey::from_secret(changed.as_bytes()));
+    let topics = |topics: Value| json!({"api_keys": {"a": {"key": "narrow", "topics": topics}}, "jwt": {
+        "issuer": "https://login.example", "audience": "events", "hs256_secret": changed,
+    }});
+    *world.vault.secret.borrow_mut() = Some(topics(json!(["clicks"])));
+    assert_eq!(status(&world, &[("authorization", &new)]), 401, "not asked again at once");
+    world.pass(Duration::from_secs(31));
+    assert_eq!(status(&world, &[("authorization", &new)]), 202);
+    assert_eq!(status(&world, &[("authorization", &old)]), 401);
+    assert_eq!(status(&world, &[("x-api-key", "narrow")]), 403);
+    *world.vault.secret.borrow_mut() = Some(topics(json!(["clicks", "purchases"])));
+    world.pass(Duration::from_secs(31));
+    assert_eq!(status(&world, &[("x-api-key", "narrow")]), 202);
+}
+
+#[test]
 fn without_the_secret_nobody_is_let_in_and_everybody_may_try_again() {
     for broken in [None, Some(json!({"api_keys": {"a": {"key": ""}}})), Some(json!({"keys": []}))] {
         let world = World::new();

@@ -1,7 +1,7 @@
 //! A key pair made for one test, its secret, and the check that Snowflake would do.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex,
     atomic::{AtomicUsize, Ordering},
 };
 
@@ -52,7 +52,7 @@ impl TestKey {
 
     pub(crate) fn secrets(&self) -> OneSecret {
         let value = serde_json::json!({ "private_key": self.pem.expose() }).to_string();
-        OneSecret { value: Secret::new(value), reads: AtomicUsize::new(0), forgotten: AtomicUsize::new(0) }
+        OneSecret { value: Mutex::new(Secret::new(value)), reads: AtomicUsize::new(0), forgotten: AtomicUsize::new(0) }
     }
 
     pub(crate) fn account(&self, url: &str) -> Arc<Account<OneSecret>> {
@@ -63,12 +63,16 @@ impl TestKey {
 
 /// A secret store that counts.
 pub(crate) struct OneSecret {
-    value: Secret,
+    value: Mutex<Secret>,
     reads: AtomicUsize,
     forgotten: AtomicUsize,
 }
 
 impl OneSecret {
+    pub(crate) fn put(&self, value: &str) {
+        *self.value.lock().expect("the value") = Secret::new(value);
+    }
+
     pub(crate) fn reads(&self) -> usize {
         self.reads.load(Ordering::Relaxed)
     }
@@ -83,7 +87,7 @@ impl Secrets for OneSecret {
     async fn get(&self, name: &str) -> Result<Secret> {
         assert_eq!(name, "snowflake-loader");
         self.reads.fetch_add(1, Ordering::Relaxed);
-        Ok(self.value.clone())
+        Ok(self.value.lock().expect("the value").clone())
     }
 
     fn forget(&self, name: &str) {

@@ -153,6 +153,21 @@ async fn a_refused_scoped_token_is_exchanged_once_more() {
 }
 
 #[tokio::test]
+async fn a_key_that_an_exchange_refuses_in_any_form_is_read_again() {
+    for refused in [Answer::new(401, ""), Answer::json(400, json!({"error": "invalid_grant"}))] {
+        let (key, fake) = (TestKey::generate(), Fake::start([]).await);
+        fake.push(Answer::new(200, fake.host()));
+        fake.push(refused);
+        fake.push(Answer::new(200, "scoped-1"));
+        fake.push(opened(Value::Null));
+        let account = key.account(&fake.url);
+        Streaming::new(account.clone()).open(&channel()).await.expect("a channel");
+        assert_eq!(fake.asked().len(), 4);
+        assert_eq!((account.keys.secrets().reads(), account.keys.secrets().forgotten()), (2, 1));
+    }
+}
+
+#[tokio::test]
 async fn a_failed_exchange_says_so() {
     let (key, fake) = (TestKey::generate(), Fake::start([]).await);
     fake.push(Answer::new(200, fake.host()));
