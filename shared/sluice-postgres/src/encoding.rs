@@ -3,9 +3,10 @@
 //! A database in another encoding converts its texts as it sends them, and ends the read at the first character that it cannot
 //! convert (0x81 in WIN1252, say). So such a database is asked before: whether all texts of the read can be converted, and if
 //! not, in ever smaller ranges of the cursor, which rows cannot. Those are read by themselves, and rejected with their bytes.
+//! However many they are, [`AT_ONCE`] of them are known at a time: the read goes on in steps, each up to the last one known.
 //! A database in UTF-8 converts nothing, and one that knows no encoding (SQL_ASCII) sends bytes; see [`crate::decode`].
 
-use sluice_core::{Error, Result};
+use sluice_core::Result;
 use tokio_postgres::error::SqlState;
 
 use crate::{
@@ -18,28 +19,39 @@ use crate::{
 
 pub(crate) const RULE: &str = "has a character without a form in UTF-8";
 
-/// A read with more such rows is one of a database that has to be mended.
-const MOST_ROWS: usize = 1_000;
+/// The most such rows that one step of a read has: they are held in memory, and the statement names them.
+const AT_ONCE: usize = 1_000;
 
-/// The rows of the read that the server cannot send as UTF-8. Within the transaction, which goes on.
+/// What a step of a read leaves out, because the server cannot send it as UTF-8.
+#[derive(Default)]
+pub(crate) struct Aside {
+    pub rows: Vec<Untranslatable>,
+    /// The step ends with this value of the cursor; `None`: it is the last one.
+    pub to: Option<i64>,
+}
+
+/// The rows of the range's first step that the server cannot send as UTF-8. Within the transaction, which goes on.
 pub(crate) async fn untranslatable(
     reading: &Reading,
     source: &SourceTable<'_>,
     range: Option<&Range>,
-) -> Result<Vec<Untranslatable>> {
+) -> Result<Aside> {
     let texts: Vec<usize> = {
         let fields = reading.shape.fields.iter().enumerate();
         fields.filter(|(_, field)| field.wire == Wire::Text).map(|(at, _)| at).collect()
     };
-    let mut found = Vec::new();
     if !reading.session.converts || texts.is_empty() {
-        return Ok(found);
+        return Ok(Aside::default());
     }
     let probe = Probe { reading, source };
     if probe.converts(&texts, range).await? {
-        return Ok(found);
+        return Ok(Aside::default());
     }
-    let Some((first, last)) = probe.extent(range).await? else { return Ok(found) };
+    let mut rows = Vec::new();
+    if range.is_none_or(|range| range.above.is_none()) {
+        rows.extend(probe.without_cursor(&texts).await?);
+    }
+    let Some((first, last)) = probe.extent(range).await? else { return Ok(Aside { rows, to: None }) };
     // Halves of what cannot be converted, until a half is one value.
     let mut parts = vec![(first, last)];
     while let Some((first, last)) = parts.pop() {
@@ -53,22 +65,12 @@ pub(crate) async fn untranslatable(
             parts.extend([(middle + 1, last), (first, middle)]);
             continue;
         }
-        let mut fields = Vec::new();
-        for field in &texts {
-            if !probe.converts(&[*field], Some(&part)).await? {
-                fields.push(*field);
-            }
-        }
-        found.push(Untranslatable { cursor: first, fields });
-        if found.len() > MOST_ROWS {
-            let message = format!("more than {MOST_ROWS} rows have a text without a form in UTF-8");
-            return Err(Error::invalid_data(message)
-                .with("source", format_args!("{}.{}", source.schema, source.table))
-                .with_hint("convert the database to UTF-8, or leave the columns out of the table's entry")
-                .as_final());
+        rows.push(Untranslatable { cursor: Some(first), fields: probe.failing(&texts, &part).await? });
+        if rows.len() >= AT_ONCE && !parts.is_empty() {
+            return Ok(Aside { rows, to: Some(first) });
         }
     }
-    Ok(found)
+    Ok(Aside { rows, to: None })
 }
 
 struct Probe<'a> {
@@ -77,6 +79,27 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
+    /// The rows without a cursor value, which no range is of.
+    async fn without_cursor(&self, texts: &[usize]) -> Result<Option<Untranslatable>> {
+        if !self.reading.shape.cursor(self.source).nullable {
+            return Ok(None);
+        }
+        let part = Range { above: None, to: i64::MIN };
+        let fields = self.failing(texts, &part).await?;
+        Ok(Some(Untranslatable { cursor: None, fields }).filter(|rows| !rows.fields.is_empty()))
+    }
+
+    /// Which of the texts cannot be converted.
+    async fn failing(&self, texts: &[usize], part: &Range) -> Result<Vec<usize>> {
+        let mut fields = Vec::new();
+        for field in texts {
+            if !self.converts(&[*field], Some(part)).await? {
+                fields.push(*field);
+            }
+        }
+        Ok(fields)
+    }
+
     async fn converts(&self, texts: &[usize], range: Option<&Range>) -> Result<bool> {
         let Reading { session, shape, scope, .. } = self.reading;
         let texts: Vec<_> = texts.iter().map(|at| &shape.fields[*at]).collect();

@@ -14,7 +14,7 @@ use crate::{
     position::{Found, Position, Range, Scope, Transactions},
     reading::{Options, Reading, SourceTable},
     sink::BatchSink,
-    sql::{self, Rows},
+    sql::{self, Rows, Untranslatable},
 };
 
 /// Transactions that a position names as seen.
@@ -73,11 +73,35 @@ impl Reading {
         range: Option<&Range>,
         sink: S,
     ) -> Result<Scanned<S>> {
+        let mut range = range.copied();
+        let mut all = Scanned { rows: 0, largest_cursor: None, sink };
+        loop {
+            let aside = untranslatable(self, source, range.as_ref()).await?;
+            let step = match aside.to {
+                Some(to) => Some(Range { above: range.and_then(|range| range.above), to }),
+                None => range,
+            };
+            let some = self.copy_step(source, step.as_ref(), &aside.rows, all.sink).await?;
+            all = Scanned {
+                rows: all.rows + some.rows,
+                largest_cursor: all.largest_cursor.max(some.largest_cursor),
+                sink: some.sink,
+            };
+            let Some(to) = aside.to else { return Ok(all) };
+            range = Some(Range { above: Some(to), to: range.map_or(i64::MAX, |range| range.to) });
+        }
+    }
+
+    async fn copy_step<S: BatchSink>(
+        &self,
+        source: &SourceTable<'_>,
+        range: Option<&Range>,
+        aside: &[Untranslatable],
+        sink: S,
+    ) -> Result<Scanned<S>> {
         let Reading { session, shape, scope, lengths, .. } = self;
         let cursor = shape.cursor(source);
-        let aside = untranslatable(self, source, range).await?;
-        let without: Vec<i64> = aside.iter().map(|rows| rows.cursor).collect();
-        let rows = Rows { scope, range, without: &without };
+        let rows = Rows { scope, range, without: aside };
         let statement = sql::copy(source.schema, source.table, &shape.fields, &cursor, &rows, lengths.as_ref());
         let format = Format {
             fields: shape.fields.clone(),
@@ -87,8 +111,8 @@ impl Reading {
         };
         let mut all = copy::stream(session, &statement, format.clone(), sink).await?;
         for rows in aside {
-            let statement = sql::copy_bytes(source.schema, source.table, &shape.fields, &cursor, &rows);
-            let format = Format { lengths: None, as_bytes: rows.fields, ..format.clone() };
+            let statement = sql::copy_bytes(source.schema, source.table, &shape.fields, &cursor, scope, rows);
+            let format = Format { lengths: None, as_bytes: rows.fields.clone(), ..format.clone() };
             let some = copy::stream(session, &statement, format, all.sink).await?;
             let largest_cursor = all.largest_cursor.max(some.largest_cursor);
             all = Scanned { rows: all.rows + some.rows, largest_cursor, sink: some.sink };

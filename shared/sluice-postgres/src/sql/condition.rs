@@ -1,5 +1,6 @@
 //! Which rows a read is about: what came since a position, from a value on, within a range.
 
+use super::reads::Untranslatable;
 use crate::{
     identifier::identifier,
     position::{Range, Scope, Since, Transactions},
@@ -10,7 +11,7 @@ pub(crate) struct Rows<'a> {
     pub scope: &'a Scope,
     pub range: Option<&'a Range>,
     /// But for those of these cursor values, which are read by themselves.
-    pub without: &'a [i64],
+    pub without: &'a [Untranslatable],
 }
 
 impl Rows<'_> {
@@ -19,11 +20,19 @@ impl Rows<'_> {
         if self.without.is_empty() {
             return condition;
         }
-        let without: Vec<String> = self.without.iter().map(i64::to_string).collect();
+        let without: Vec<String> = self.without.iter().flat_map(|rows| rows.cursor).map(|at| at.to_string()).collect();
         let name = identifier(cursor.name);
-        let others = format!("({name} IS NULL OR {name} <> ALL ('{{{}}}'::bigint[]))", without.join(","));
-        if condition.is_empty() { format!(" WHERE {others}") } else { format!("{condition} AND {others}") }
+        let others = format!("{name} <> ALL ('{{{}}}'::bigint[])", without.join(","));
+        let others = match self.without.iter().any(|rows| rows.cursor.is_none()) {
+            true => format!("({name} IS NOT NULL AND {others})"),
+            false => format!("({name} IS NULL OR {others})"),
+        };
+        and(condition, others)
     }
+}
+
+fn and(condition: String, term: String) -> String {
+    if condition.is_empty() { format!(" WHERE {term}") } else { format!("{condition} AND {term}") }
 }
 
 pub(crate) struct CursorColumn<'a> {
@@ -34,6 +43,16 @@ pub(crate) struct CursorColumn<'a> {
 
 pub(super) fn condition(cursor: &CursorColumn<'_>, scope: &Scope) -> String {
     condition_within(cursor, scope, None)
+}
+
+/// The rows of the scope with this cursor value, or with none.
+pub(super) fn condition_of(cursor: &CursorColumn<'_>, scope: &Scope, value: Option<i64>) -> String {
+    let name = identifier(cursor.name);
+    let is = match value {
+        Some(value) => format!("{name} = ('{value}'::bigint)"),
+        None => format!("{name} IS NULL"),
+    };
+    and(condition(cursor, scope), is)
 }
 
 pub(super) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, range: Option<&Range>) -> String {

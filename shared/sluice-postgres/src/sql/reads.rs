@@ -1,6 +1,6 @@
 //! The statements that look at the table's rows.
 
-use super::condition::{CursorColumn, Rows, condition, condition_within};
+use super::condition::{CursorColumn, Rows, condition, condition_of, condition_within};
 use crate::{
     identifier::identifier,
     lengths::Lengths,
@@ -8,10 +8,10 @@ use crate::{
     type_map::Field,
 };
 
-/// The rows of one cursor value, with the fields that cannot be converted.
+/// The rows of one cursor value, or of none, with the fields that cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Untranslatable {
-    pub cursor: i64,
+    pub cursor: Option<i64>,
     pub fields: Vec<usize>,
 }
 
@@ -41,13 +41,14 @@ pub(crate) fn copy(
     format!("COPY ({rows}) TO STDOUT (FORMAT binary)")
 }
 
-/// The rows of one cursor value of which some texts cannot be sent as they are: these come as the bytes of the database's
+/// The rows of the scope with one cursor value, or with none, of which some texts cannot be sent as they are: these come as the bytes of the database's
 /// encoding, in hexadecimal.
 pub(crate) fn copy_bytes(
     schema: &str,
     table: &str,
     fields: &[Field],
     cursor: &CursorColumn<'_>,
+    scope: &Scope,
     rows: &Untranslatable,
 ) -> String {
     let column = |(at, field): (usize, &Field)| match rows.fields.contains(&at) {
@@ -59,12 +60,11 @@ pub(crate) fn copy_bytes(
     };
     let columns: Vec<String> = fields.iter().enumerate().map(column).collect();
     format!(
-        "COPY (SELECT {} FROM {}.{} WHERE {} = ('{}'::bigint)) TO STDOUT (FORMAT binary)",
+        "COPY (SELECT {} FROM {}.{}{}) TO STDOUT (FORMAT binary)",
         columns.join(", "),
         identifier(schema),
         identifier(table),
-        identifier(cursor.name),
-        rows.cursor
+        condition_of(cursor, scope, rows.cursor)
     )
 }
 

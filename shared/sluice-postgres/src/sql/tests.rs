@@ -108,12 +108,22 @@ fn ranges_meet_without_a_gap_and_rows_without_a_value_belong_to_the_first() {
 fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
     let cursor = CursorColumn { name: "id", nullable: true };
     let scope = Scope::Everything(Why::NoCursor);
-    let condition = |range| Rows { scope: &scope, range, without: &[3, -4] }.condition(&cursor);
+    let aside = |cursor| Untranslatable { cursor, fields: vec![1] };
+    let without = [aside(Some(3)), aside(Some(-4))];
+    let condition = |range| Rows { scope: &scope, range, without: &without }.condition(&cursor);
     let others = r#"("id" IS NULL OR "id" <> ALL ('{3,-4}'::bigint[]))"#;
     assert_eq!(condition(None), format!(" WHERE {others}"));
     let range = Range { above: Some(1), to: 9 };
     let within = condition(Some(&range));
     assert!(within.ends_with(&format!("\"id\" <= ('9'::bigint) AND {others}")), "{within}");
+    let without = [aside(None), aside(Some(3))];
+    let condition = Rows { scope: &scope, range: None, without: &without }.condition(&cursor);
+    assert_eq!(condition, r#" WHERE ("id" IS NOT NULL AND "id" <> ALL ('{3}'::bigint[]))"#);
+    let since = Scope::Since(Since { above: Some(5), ..Since::default() });
+    let bytes = copy_bytes("s", "t", &fields(), &cursor, &since, &aside(None));
+    assert!(bytes.contains(r#"WHERE ("id" > ('5'::bigint) OR "id" IS NULL) AND "id" IS NULL)"#), "{bytes}");
+    let bytes = copy_bytes("s", "t", &fields(), &cursor, &Scope::Everything(Why::NoCursor), &aside(Some(-4)));
+    assert!(bytes.contains(r#" WHERE "id" = ('-4'::bigint)) TO STDOUT"#), "{bytes}");
 }
 
 #[test]

@@ -70,3 +70,23 @@ async fn a_text_without_a_form_in_utf_8_is_rejected_and_kept_in_hexadecimal() {
     assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor));
     database.drop().await;
 }
+
+#[tokio::test]
+async fn thousands_of_texts_without_a_form_in_utf_8_stop_no_other_row() {
+    let database = Database::of_its_own("ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    database.run("CREATE TABLE $.legacy (id bigint, name text)").await;
+    database
+        .run("INSERT INTO $.legacy SELECT n, CASE WHEN n % 4 = 0 THEN 'ok' ELSE 'b' || chr(129) END FROM generate_series(1, 3000) AS n")
+        .await;
+    database.run("INSERT INTO $.legacy VALUES (null, 'good'), (null, chr(141)), (-7, 'first')").await;
+    let columns = json!([{ "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }]);
+    let table = database.table("legacy", columns);
+    let (read, sink) = database.read(&table, None, 0).await.unwrap();
+    let with_key = sink.ids().len();
+    assert_eq!(with_key, 751, "each good row, once");
+    let unconvertible = sink.rejected.iter().filter(|line| line.contains("without a form in UTF-8")).count();
+    assert_eq!(unconvertible, 2_250 + 2, "each bad row, once, and those without a key");
+    let (again, sink) = database.read(&table, read.cursor.as_ref(), 0).await.unwrap();
+    assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor), "and they stop nothing later");
+    database.drop().await;
+}
