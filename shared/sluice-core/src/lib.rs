@@ -26,6 +26,7 @@ pub mod secret;
 pub mod sources;
 pub mod split;
 pub mod table;
+pub mod time;
 pub mod yaml;
 
 pub use change::Change;

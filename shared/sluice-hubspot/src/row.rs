@@ -4,9 +4,9 @@
 //! columns are no property: `id` and `archived` are the record's own. Two have names of their own: `merged_ids` is
 //! `hs_merged_object_ids`, `additional_emails` is `hs_additional_emails`.
 
-use chrono::{DateTime, NaiveDate};
+use chrono::DateTime;
 use serde_json::{Map, Value};
-use sluice_core::{Cell, Column, ColumnType, Schema, number};
+use sluice_core::{Cell, Column, ColumnType, Schema, number, time};
 
 use crate::{
     client::Record,
@@ -178,13 +178,13 @@ fn convert(column: &Column, text: String) -> Result<Owned, String> {
 
 fn date(text: &str) -> Option<i32> {
     let midnight = || DateTime::from_timestamp_micros(timestamp(text)?).map(|time| time.date_naive());
-    Some(text.parse::<NaiveDate>().ok().or_else(midnight)?.to_epoch_days())
+    Some(time::day(text).or_else(midnight)?.to_epoch_days())
 }
 
 /// ISO 8601 with or without a fraction, or milliseconds since 1970: HubSpot reads both and has written both.
 fn timestamp(text: &str) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
+    if let Some(at) = time::instant(text) {
+        return Some(at.timestamp_micros());
     }
     text.parse::<i64>().ok()?.checked_mul(1_000)
 }
@@ -313,6 +313,7 @@ mod tests {
             ("2026-01-02T00:00:00.500Z", Some(AT)),
             ("2026-01-02T00:00:00Z", Some(AT - 500_000)),
             ("2026-01-02T01:00:00+01:00", Some(AT - 500_000)),
+            ("2026-01-02T01:00:00\u{2212}01:00", None),
             ("1767312000500", Some(AT)),
             ("yesterday", None),
             ("2026-13-01T00:00:00Z", None),

@@ -97,7 +97,10 @@ pub fn parse(value: &[u8]) -> Result<Event, Refusal> {
         _ => Err(refuse(name, Reason::OutOfRange)),
     };
     let moment = |name, field| {
-        let time = DateTime::parse_from_rfc3339(&text(name, field)?).map_err(|_| refuse(name, Reason::BadTimestamp))?;
+        let text = text(name, field)?;
+        // RFC 3339 is ASCII; the parser here takes another minus too.
+        let time = DateTime::parse_from_rfc3339(&text).ok().filter(|_| text.is_ascii());
+        let time = time.ok_or(refuse(name, Reason::BadTimestamp))?;
         match time.to_utc().year() {
             1..=9999 => Ok(time.timestamp_micros()),
             _ => Err(refuse(name, Reason::OutOfRange)),

@@ -118,6 +118,7 @@ fn each_kind_of_invalid_record_has_its_reason() {
         ("quantity", json!(i64::MAX), Reason::OutOfRange),
         ("schema_version", json!(0), Reason::OutOfRange),
         ("purchase_ts", json!("2026-03-04T12:00:00"), Reason::BadTimestamp),
+        ("purchase_ts", json!("2026-03-04T12:00:00\u{2212}01:00"), Reason::BadTimestamp),
     ];
     for (field, value, reason) in cases {
         let mut bad = good.clone();

@@ -8,13 +8,13 @@
 
 use std::{borrow::Cow, fmt};
 
-use chrono::{DateTime, Datelike, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Utc};
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sluice_core::{
     Cell, Column, ColumnType, Record, Schema,
     contract::{self, Violation},
-    names, number,
+    names, number, time,
 };
 
 use super::{
@@ -354,14 +354,12 @@ fn decimal_from_text(text: &str, scale: i8) -> Result<Cell<'static>, String> {
 }
 
 fn timestamp_from_text(text: &str) -> Option<Cell<'static>> {
-    let at = DateTime::parse_from_rfc3339(text).ok()?.to_utc();
+    let at = time::instant(text)?;
     (1..=LAST_YEAR).contains(&at.year()).then(|| Cell::Timestamp(at.timestamp_micros()))
 }
 
 fn date_from_text(text: &str) -> Option<Cell<'static>> {
-    let date = Some(text).filter(|text| text.len() == 10)?.parse::<NaiveDate>().ok()?;
-    let days = date.signed_duration_since(NaiveDate::default()).num_days();
-    i32::try_from(days).ok().map(Cell::Date)
+    time::day(text).map(|day| Cell::Date(day.to_epoch_days()))
 }
 
 /// A JSON string, borrowed where it holds no escape.

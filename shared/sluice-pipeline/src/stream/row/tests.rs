@@ -165,9 +165,11 @@ fn what_breaks_the_contract_is_refused_with_a_reason_that_shows_no_value() {
         (r#"{"id":"a","at":1761868800}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"2025-10-31 01:02:03"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"2025-10-31T01:02:03"}"#, "at: is not a timestamp"),
+        (r#"{"id":"a","at":"2025-10-31T01:02:03\u221201:00"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"2025-02-30T01:02:03Z"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","at":"9999-12-31T23:59:59-01:00"}"#, "at: is not a timestamp"),
         (r#"{"id":"a","day":"2025-02-29"}"#, "day: is not a date"),
+        (r#"{"id":"a","day":"2025- 2- 9"}"#, "day: is not a date"),
         (r#"{"id":"a","gift":"true"}"#, "gift: is a text, not a boolean"),
     ] {
         assert_eq!(write(value), Err(reason.to_owned()), "{value}");
