@@ -81,9 +81,10 @@ pub struct Commit {
     pub schema: Schema,
     pub schema_fingerprint: String,
     /// Columns that the raw table has from earlier and the schema does not tell of: those that went away in the source, and
-    /// those that are wider there. The table keeps them, so a later commit must fit them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<Column>,
+    /// those that are wider there. The table keeps them, so a later commit must fit them. `None` where an earlier version
+    /// made the commit: then only the commits before it tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<Column>>,
     pub files: Vec<DataFile>,
     pub rows: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,6 +112,12 @@ pub struct Commit {
 pub const MOST_FILES: usize = 10_000;
 
 impl Commit {
+    /// What the commit tells of its raw table's columns. What is kept comes first: of a column that the schema has too it
+    /// tells the wider type.
+    pub fn raw_columns(&self) -> impl Iterator<Item = &Column> {
+        self.kept.iter().flatten().chain(self.schema.columns())
+    }
+
     pub fn encode(&self) -> Result<Vec<u8>> {
         if self.files.len() > MOST_FILES {
             let error =

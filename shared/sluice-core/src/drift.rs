@@ -257,5 +257,5 @@ mod tests;
 mod width;
 
 use raw::Raw;
-pub use raw::{kept, permit_contract};
+pub use raw::{kept, permit_contract, untold};
 use width::{Wider, direction, grown, wider};

@@ -16,8 +16,7 @@ impl Raw {
 
     fn committed(newest: Option<&Commit>) -> Self {
         let mut raw = Raw(Vec::new());
-        // What is kept comes first: of a column that the commit has too it tells the wider type.
-        newest.iter().flat_map(|commit| commit.kept.iter().chain(commit.schema.columns())).for_each(|c| raw.take(c));
+        newest.iter().flat_map(|commit| commit.raw_columns()).for_each(|column| raw.take(column));
         raw
     }
 
@@ -47,6 +46,13 @@ impl Raw {
 pub(super) fn same<'a>(columns: &'a [Column], name: &str) -> Option<&'a Column> {
     let folded = names::fold(name);
     columns.iter().find(|column| names::fold(&column.name) == folded)
+}
+
+/// The columns of earlier commits, newest first, of which a commit does not tell.
+pub fn untold<'a>(commit: &Commit, earlier: impl IntoIterator<Item = &'a Commit>) -> Vec<Column> {
+    let mut raw = Raw::committed(Some(commit));
+    earlier.into_iter().flat_map(Commit::raw_columns).for_each(|column| raw.take(column));
+    raw.0.into_iter().filter(|column| same(commit.schema.columns(), &column.name).is_none()).collect()
 }
 
 /// What the commit of a run that reads these columns remembers of its raw table.
