@@ -152,6 +152,20 @@ fn no_alarm_trusts_an_age_without_failures_or_a_depth_that_stays() {
     }
 }
 
+/// A message whose cause is in no list of final ones is tried a number of times, and then somebody is told.
+#[test]
+fn what_a_queue_gives_up_raises_an_alarm() {
+    for queue in of_type("AWS::SQS::Queue") {
+        let redrive = &properties(queue)["RedrivePolicy"];
+        let Some(dead) = redrive["deadLetterTargetArn"]["Fn::GetAtt"][0].as_str() else { continue };
+        assert!(redrive["maxReceiveCount"].as_u64().is_some_and(|most| (1..=1000).contains(&most)), "{queue}");
+        let alarm = properties(&format!("{dead}Alarm"));
+        let dimensions = json!([{ "Name": "QueueName", "Value": get_att(dead, "QueueName") }]);
+        assert_eq!((&alarm["Dimensions"], &alarm["Threshold"]), (&dimensions, &json!(0)), "{dead}");
+        assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]), "{dead}");
+    }
+}
+
 #[test]
 fn only_this_account_publishes_alarms_and_undelivered_news_is_kept() {
     let statements = list(&properties("AlarmsPolicy")["PolicyDocument"]["Statement"]);

@@ -144,7 +144,7 @@ fn by_code(code: &str) -> Option<(Kind, Retry)> {
         _ if code.len() == 6 && code.starts_with("09") => (Kind::Config, Exhausted),
         // A value that its column does not take: not a time, a number or a date, too large, too long, NULL, no JSON.
         "100035" | "100037" | "100038" | "100039" | "100040" | "100046" | "100051" | "100069" | "100071" | "100072"
-        | "100078" => (Kind::InvalidData, Permanent),
+        | "100074" | "100078" | "100082" | "100096" => (Kind::InvalidData, Permanent),
         _ => return None,
     })
 }
@@ -182,7 +182,7 @@ mod tests {
     fn each_known_refusal_has_a_kind_and_a_retry_status() {
         use Retry::{Exhausted, Permanent, Transient};
         type Case = (u16, Option<&'static str>, Option<&'static str>, Kind, Retry);
-        let cases: [Case; 54] = [
+        let cases: [Case; 57] = [
             (401, Some("390144"), None, Kind::Auth, Permanent),
             (401, Some("390303"), None, Kind::Auth, Permanent),
             (401, Some("390318"), None, Kind::Auth, Permanent),
@@ -204,6 +204,9 @@ mod tests {
             (422, Some("090084"), Some("22000"), Kind::Config, Exhausted),
             (422, Some("040052"), Some("22000"), Kind::Unavailable, Exhausted),
             (422, Some("100072"), Some("22000"), Kind::InvalidData, Permanent),
+            (422, Some("100074"), Some("22000"), Kind::InvalidData, Permanent),
+            (422, Some("100082"), Some("22000"), Kind::InvalidData, Permanent),
+            (422, Some("100096"), Some("22007"), Kind::InvalidData, Permanent),
             (422, Some("100016"), Some("22000"), Kind::Unavailable, Exhausted),
             (422, None, Some("22003"), Kind::InvalidData, Permanent),
             (422, None, Some("22007"), Kind::InvalidData, Permanent),
