@@ -120,6 +120,8 @@ fn stage(bucket: &str) -> String {
     )
 }
 
+/// Until a row's commit is confirmed, its time is that of its file, which has no zone and is UTC. The start of the scan is a
+/// TIMESTAMP_LTZ, and a pipe would write it by the clock of the account.
 fn pipe(table: &TableId) -> String {
     format!(
         "CREATE PIPE IF NOT EXISTS {} AS COPY INTO {}\n\
@@ -127,7 +129,7 @@ fn pipe(table: &TableId) -> String {
          {}\n\
          MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\n\
          INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
-         _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER, _SLUICE_LOADED_AT = METADATA$START_SCAN_TIME)",
+         _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER, _SLUICE_LOADED_AT = METADATA$FILE_LAST_MODIFIED)",
         pipe_name(table),
         quote::table(table),
         file_format_clause()

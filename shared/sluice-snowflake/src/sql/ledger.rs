@@ -84,8 +84,8 @@ pub fn fail(commit: &Commit, reason: &str) -> String {
     end(commit, Status::Failed, 0, Some(reason))
 }
 
-/// Records that a submitted commit is in its table, and since when. A pipe can note only the time at which its scan began,
-/// in the time zone of the account; here it becomes UTC. Its files say which run and sequence a row is of.
+/// Records that a submitted commit is in its table, and since when. A pipe can note only the time of a file, or, if an earlier
+/// version made it, that of its scan in the time zone of the account. Its files say which run and sequence a row is of.
 pub fn confirm(commit: &Commit, rows: u64) -> String {
     format!(
         "EXECUTE IMMEDIATE $$

@@ -10,7 +10,7 @@ use duckdb::Connection;
 use super::{
     Session, Tables,
     tokens::{Cursor, Token, name_in, tokens},
-    translate::LOCAL_NOW,
+    translate::{LOCAL_NOW, NOW},
 };
 use crate::{
     catalogue::{self, Column, Kind},
@@ -40,6 +40,7 @@ pub(crate) struct CopyInto {
 enum Metadata {
     FileName,
     FileRowNumber,
+    FileLastModified,
     StartScanTime,
 }
 
@@ -130,6 +131,8 @@ impl CopyInto {
             let value = match self.metadata.iter().find(|(name, _)| *name == column.name) {
                 Some((_, Metadata::FileName)) => literal(key),
                 Some((_, Metadata::FileRowNumber)) => "file_row_number + 1".to_owned(),
+                // A TIMESTAMP_NTZ. The lake here keeps no times; a file is loaded soon after it was put.
+                Some((_, Metadata::FileLastModified)) => NOW.to_owned(),
                 // A TIMESTAMP_LTZ: without its zone it is the account's local time.
                 Some((_, Metadata::StartScanTime)) => LOCAL_NOW.to_owned(),
                 None => match found.iter().find(|(name, _)| name.eq_ignore_ascii_case(&column.name)) {
@@ -196,6 +199,7 @@ fn included(list: &[Token]) -> Result<Vec<(String, Metadata)>, Failure> {
         let metadata = match cursor.identifier()?.as_str() {
             "METADATA$FILENAME" => Metadata::FileName,
             "METADATA$FILE_ROW_NUMBER" => Metadata::FileRowNumber,
+            "METADATA$FILE_LAST_MODIFIED" => Metadata::FileLastModified,
             "METADATA$START_SCAN_TIME" => Metadata::StartScanTime,
             other => return Err(Failure::unsupported(format!("the metadata {other}"))),
         };

@@ -1,10 +1,13 @@
 //! Files through a pipe.
 
-use sluice_core::DataFile;
-use sluice_snowflake::{pipe::FileStatus, sql::ledger};
+use sluice_core::{DataFile, LakeId};
+use sluice_snowflake::{
+    pipe::FileStatus,
+    sql::{ddl, ledger},
+};
 use uuid::Uuid;
 
-use crate::support::{Warehouse, table_id};
+use crate::support::{BUCKET, LAKE, Warehouse, sources, table_id};
 
 const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 const COUNT: &str = "SELECT count(*) FROM SNOWPIPE__OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
@@ -52,16 +55,31 @@ async fn a_file_is_loaded_once_with_its_origin_and_reported() {
     assert_eq!(warehouse.column(COUNT).await, ["2"]);
 }
 
+/// The account's clock is eight hours behind UTC.
 #[tokio::test]
-async fn a_pipes_rows_have_their_time_in_utc_when_their_commit_is_confirmed() {
-    let warehouse = Warehouse::founded().await;
+async fn a_pipes_rows_have_their_time_in_utc_before_and_after_they_are_confirmed() {
+    a_pipes_rows_are_confirmed("METADATA$FILE_LAST_MODIFIED", "0").await;
+}
+
+#[tokio::test]
+async fn rows_of_an_earlier_versions_pipe_have_their_time_in_utc_once_confirmed() {
+    a_pipes_rows_are_confirmed("METADATA$START_SCAN_TIME", "8").await;
+}
+
+async fn a_pipes_rows_are_confirmed(noted: &str, hours_behind: &str) {
+    let warehouse = Warehouse::empty().await;
+    for statement in ddl::foundation(&sources(), &LakeId(LAKE.into()), BUCKET) {
+        let statement = statement.replace("METADATA$FILE_LAST_MODIFIED", noted);
+        warehouse.run(&statement).await.expect("a statement of the foundation");
+    }
+    let warehouse = warehouse.found(&sources()).await;
     let commit = warehouse.commit(RATES, 7, 1, &rate("EUR"));
     let commit = sluice_core::Commit { run_id: sluice_core::RunId("run".into()), ..commit };
     warehouse.run(&ledger::submit(&commit)).await.expect("submitted");
     warehouse.snowpipe().insert_files(&table_id(RATES), &commit.files, Uuid::new_v4()).await.expect("queued");
     let hours = "SELECT round(date_diff('minute', _SLUICE_LOADED_AT, now() AT TIME ZONE 'UTC') / 60.0)::BIGINT \
                  FROM SNOWPIPE__OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
-    assert_eq!(warehouse.column(hours).await, ["8"], "a pipe notes the account's local time");
+    assert_eq!(warehouse.column(hours).await, [hours_behind]);
     warehouse.run(&ledger::confirm(&commit, 1)).await.expect("confirmed");
     assert_eq!(warehouse.column(hours).await, ["0"]);
     let entry = warehouse.run(&ledger::entry(&commit.lake_id, &commit.table, commit.sequence)).await.expect("an entry");
