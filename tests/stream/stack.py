@@ -37,6 +37,16 @@ def sql(query, seconds=300):
             time.sleep(0.2)
 
 
+def commit_after(milliseconds):
+    """From now on the warehouse makes an append durable after so long."""
+    request = urllib.request.Request(
+        address("SLUICE_SNOWFLAKE_URL") + "/_standin/commit-delay",
+        data=json.dumps({"milliseconds": milliseconds}).encode(),
+        headers={"Content-Type": "application/json", "Accept": "application/json"},
+    )
+    urllib.request.urlopen(request, timeout=30).close()
+
+
 def restart(part):
     request = urllib.request.Request(f"{address('SLUICE_CONTROL_URL')}/restart/{part}", data=b"")
     try:
