@@ -2,6 +2,7 @@
 
 mod backfill;
 mod doctor;
+mod erase;
 mod replay;
 mod reset;
 mod retry;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Resume(args) => switch::run(&context, &args, true).await,
         Task::Replay(args) => Box::pin(replay::run(&context, &args)).await,
         Task::Reset(args) => reset::run(&context, &args).await,
+        Task::Erase(args) => Box::pin(erase::run(&context, &args)).await,
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Doctor => Ok(()),
     }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use futures::future::join;
 use sluice_core::{
     Error, Kind, Result,
-    port::{Content, Deletion, Listing, ObjectStore, PutIfAbsent, Stored},
+    port::{Content, Deletion, Erasure, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::{SdkConfig, error::classify};
@@ -179,6 +179,30 @@ impl Deletion for S3Lake {
         let deleted = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         // The key comes last: where the text is cut, the reason must still be read.
         deleted.map(drop).map_err(|e| classify(e, "cannot delete an object of the lake".into()).with("key", key))
+    }
+}
+
+impl Erasure for S3Lake {
+    async fn erase(&self, key: &str) -> Result<()> {
+        let failed = |error| Error::with(error, "key", key);
+        // Two versions on a page may be of another key that begins alike; a marker of a deletion counts as a version.
+        let mut after: (Option<String>, Option<String>) = (None, None);
+        loop {
+            let list = self.client.list_object_versions().bucket(&self.bucket).prefix(key);
+            let list = list.set_key_marker(after.0.take()).set_version_id_marker(after.1.take()).send();
+            let page = list.await.map_err(|e| failed(classify(e, "cannot list the versions of an object".into())))?;
+            let versions = page.versions().iter().map(|version| (version.key(), version.version_id()));
+            let markers = page.delete_markers().iter().map(|marker| (marker.key(), marker.version_id()));
+            for (_, version) in versions.chain(markers).filter(|(of, _)| *of == Some(key)) {
+                let delete = self.client.delete_object().bucket(&self.bucket).key(key);
+                let deleted = delete.set_version_id(version.map(str::to_owned)).send().await;
+                deleted.map_err(|e| failed(classify(e, "cannot erase a version of an object".into())))?;
+            }
+            if page.is_truncated() != Some(true) {
+                return Ok(());
+            }
+            after = (page.next_key_marker().map(str::to_owned), page.next_version_id_marker().map(str::to_owned));
+        }
     }
 }
 

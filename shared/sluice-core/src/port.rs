@@ -66,6 +66,12 @@ pub trait Deletion {
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>>;
 }
 
+/// A lake from which objects can be erased: for whoever must forget a person. No loop of a function needs it.
+pub trait Erasure {
+    /// Every version of the object, also of one that is deleted. A key without any is no error.
+    fn erase(&self, key: &str) -> impl Future<Output = Result<()>>;
+}
+
 async fn put_collected<S: ObjectStore + ?Sized>(store: &S, key: &str, content: &mut impl Content) -> Result<Stored> {
     let mut body = Vec::new();
     while let Some(piece) = content.next().await? {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sluice_core::{
     Error, Result,
     event::Announcement,
-    port::{Bus, Clock, Deletion, Later, Listing, ObjectStore, PutIfAbsent, Stored},
+    port::{Bus, Clock, Deletion, Erasure, Later, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::stream::Limits;
@@ -123,6 +123,12 @@ impl Listing for MemoryStore {
 
 impl Deletion for MemoryStore {
     async fn delete(&self, key: &str) -> Result<()> {
+        self.faults.call(|| drop(self.objects.borrow_mut().remove(key)))
+    }
+}
+
+impl Erasure for MemoryStore {
+    async fn erase(&self, key: &str) -> Result<()> {
         self.faults.call(|| drop(self.objects.borrow_mut().remove(key)))
     }
 }

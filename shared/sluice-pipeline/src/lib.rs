@@ -5,6 +5,7 @@
 
 pub mod attempts;
 pub mod dispatch;
+pub mod erase;
 pub mod extract;
 #[cfg(test)]
 mod fakes;

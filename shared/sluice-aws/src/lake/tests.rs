@@ -62,6 +62,9 @@ fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) 
         return (403, String::new(), "<Error><Code>AccessDenied</Code></Error>".into());
     }
     let number = query.split('&').find_map(|pair| pair.strip_prefix("partNumber=")?.parse::<i32>().ok());
+    if method == "GET" && query.contains("versions") {
+        return (200, String::new(), versions(query));
+    }
     match (method, number) {
         ("POST", _) if query.starts_with("uploads") => {
             let id = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
@@ -86,6 +89,21 @@ fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) 
         }
         _ => (204, String::new(), String::new()),
     }
+}
+
+/// Two pages: a version of the key, one of another that begins alike, and the marker of a deletion.
+fn versions(query: &str) -> String {
+    let of = |element: &str, key: &str, version: &str| {
+        format!("<{element}><Key>{key}</Key><VersionId>{version}</VersionId></{element}>")
+    };
+    let (entries, end) = match query.contains("version-id-marker=v2") {
+        false => (
+            of("Version", "raw/x", "v1") + &of("Version", "raw/x2", "v2"),
+            "<IsTruncated>true</IsTruncated><NextKeyMarker>raw/x2</NextKeyMarker><NextVersionIdMarker>v2</NextVersionIdMarker>",
+        ),
+        true => (of("DeleteMarker", "raw/x", "v3"), "<IsTruncated>false</IsTruncated>"),
+    };
+    format!("<ListVersionsResult>{entries}{end}</ListVersionsResult>")
 }
 
 /// Pieces of so many megabytes, each filled with its number; may fail instead of the piece after the last.
@@ -195,4 +213,20 @@ async fn an_object_is_deleted_and_a_refusal_names_it() {
     let error = lake.delete(key).await.unwrap_err();
     assert_eq!(error.kind(), Kind::Auth);
     assert!(error.to_string().contains(key), "{error}");
+}
+
+#[tokio::test]
+async fn every_version_of_an_object_is_erased_and_of_no_other() {
+    let (lake, seen) = served(None).await;
+    lake.erase("raw/x").await.unwrap();
+    let requests = seen.lock().unwrap().requests.clone();
+    let deleted = requests.iter().filter(|request| request.starts_with("DELETE"));
+    let deleted: Vec<_> = deleted.map(|request| request.split_once('?').unwrap()).collect();
+    assert!(deleted.iter().all(|(target, _)| *target == "DELETE /lake/raw/x"), "{requests:?}");
+    let has = |version: &str| deleted.iter().any(|(_, query)| query.contains(&format!("versionId={version}")));
+    assert!(deleted.len() == 2 && has("v1") && has("v3"), "{requests:?}");
+    let (lake, _) = served(Some("DELETE")).await;
+    let error = lake.erase("raw/x").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::Auth);
+    assert!(error.to_string().contains("raw/x"), "{error}");
 }
