@@ -53,6 +53,8 @@ pub(crate) enum Task {
     Replay(ReplayArgs),
     /// Move a table's cursor to that of an earlier commit, by one more commit. Nothing is deleted.
     Reset(ResetArgs),
+    /// Erase the lake's files of a table from before its newest read from the beginning, because a person must be forgotten.
+    Erase(EraseArgs),
     /// Load a commit again that failed to load.
     Retry(RetryArgs),
     /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
@@ -65,7 +67,7 @@ pub(crate) struct RunsArgs {
     #[arg(long)]
     pub table: Option<String>,
     /// How many.
-    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000), allow_negative_numbers = true)]
     pub limit: u16,
 }
 
@@ -80,7 +82,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub full_refresh: bool,
     /// Read from here on, whatever the newest commit has seen: a value of the cursor column, or for dated tables a day.
-    #[arg(long, value_name = "VALUE", conflicts_with = "full_refresh")]
+    #[arg(long, value_name = "VALUE", conflicts_with = "full_refresh", allow_negative_numbers = true)]
     pub from: Option<String>,
     /// Say what a run would read; write nothing.
     #[arg(long, conflicts_with = "wait")]
@@ -89,7 +91,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME")]
     pub time: Option<DateTime<Utc>>,
     /// With --wait: how long at most, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 900, requires = "wait")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 900, requires = "wait", allow_negative_numbers = true)]
     pub timeout: u64,
 }
 
@@ -98,10 +100,10 @@ pub(crate) struct BackfillArgs {
     /// A table with one set of rows per day.
     pub table: String,
     /// First day, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", allow_negative_numbers = true)]
     pub from: NaiveDate,
     /// Last day, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", allow_negative_numbers = true)]
     pub to: NaiveDate,
     /// Say which days are missing; fetch none.
     #[arg(long)]
@@ -127,19 +129,19 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     pub topic: String,
     /// Records from this time on: RFC 3339, or a date for the beginning of that day (UTC).
-    #[arg(long, value_name = "TIME", value_parser = from_time)]
+    #[arg(long, value_name = "TIME", value_parser = from_time, allow_negative_numbers = true)]
     pub from: DateTime<Utc>,
     /// Records before this time: RFC 3339, or a date for the end of that day (UTC).
-    #[arg(long, value_name = "TIME", value_parser = to_time)]
+    #[arg(long, value_name = "TIME", value_parser = to_time, allow_negative_numbers = true)]
     pub to: DateTime<Utc>,
     /// Only this partition.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub partition: Option<i32>,
     /// Only offsets from this one on.
-    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    #[arg(long, value_name = "OFFSET", requires = "partition", allow_negative_numbers = true)]
     pub from_offset: Option<i64>,
     /// Only offsets up to this one.
-    #[arg(long, value_name = "OFFSET", requires = "partition")]
+    #[arg(long, value_name = "OFFSET", requires = "partition", allow_negative_numbers = true)]
     pub to_offset: Option<i64>,
     /// Count what the archive and the table hold; write nothing.
     #[arg(long, conflicts_with_all = ["no_swap", "yes", "delete_unarchived"])]
@@ -160,7 +162,7 @@ pub(crate) struct ResetArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: String,
     /// The commit whose cursor to take over; 0 is the time before the first.
-    #[arg(long, value_name = "SEQUENCE")]
+    #[arg(long, value_name = "SEQUENCE", allow_negative_numbers = true)]
     pub to: u64,
     /// Why: kept in the commit with your name.
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]
@@ -174,11 +176,26 @@ pub(crate) struct ResetArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct EraseArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    pub table: String,
+    /// Why: kept in a commit with your name. Say the request's number, not the person.
+    #[arg(long, value_name = "TEXT", value_parser = not_blank)]
+    pub reason: String,
+    /// Show what would be erased; erase nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do.
     pub table: String,
     /// The commit that failed to load.
-    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub sequence: u64,
 }
 
@@ -230,6 +247,8 @@ mod tests {
         let cli = parse("--state .other reset products --to 0 --reason mistake").expect("a reset");
         assert_eq!(cli.target.state, PathBuf::from(".other"));
         assert!(matches!(cli.command, Task::Reset(ResetArgs { to: 0, yes: false, .. })));
+        let erase = parse("erase contacts --reason 7 --dry-run").expect("an erasure").command;
+        assert!(matches!(erase, Task::Erase(EraseArgs { dry_run: true, yes: false, .. })));
         let cli = parse("replay --topic purchases --from 2026-01-31 --to 2026-01-31 --yes").expect("a replay");
         let Task::Replay(args) = cli.command else { panic!("{cli:?}") };
         let times = [args.from, args.to].map(|at| at.to_rfc3339());
@@ -237,6 +256,8 @@ mod tests {
         let cli = parse("replay --topic p --from 2026-01-31T12:00:00+01:00 --to 2026-01-31T12:00:00Z --dry-run");
         let Task::Replay(args) = cli.expect("a replay").command else { panic!("no replay") };
         assert_eq!(args.to - args.from, chrono::TimeDelta::hours(1));
+        let Task::Run(args) = parse("run products --from -5").expect("a run").command else { panic!("no run") };
+        assert_eq!(args.from.as_deref(), Some("-5"), "a cursor may be negative");
         assert!(matches!(parse("runs --limit 3").expect("runs").command, Task::Runs(RunsArgs { limit: 3, .. })));
     }
 
@@ -249,7 +270,11 @@ mod tests {
             ("run products --from 7 --full-refresh", ErrorKind::ArgumentConflict),
             ("run products --timeout 5", ErrorKind::MissingRequiredArgument),
             ("reset products --to 1", ErrorKind::MissingRequiredArgument),
-            ("reset products --to -1 --reason x", ErrorKind::UnknownArgument),
+            ("erase contacts", ErrorKind::MissingRequiredArgument),
+            ("reset products --to -1 --reason x", ErrorKind::ValueValidation),
+            ("backfill rates --from -5 --to 2026-01-02", ErrorKind::ValueValidation),
+            ("retry products --sequence -5", ErrorKind::ValueValidation),
+            ("runs --limit -5", ErrorKind::ValueValidation),
             ("replay --topic p --from 2026-01-31", ErrorKind::MissingRequiredArgument),
             ("replay --topic p --from yesterday --to 2026-01-31", ErrorKind::ValueValidation),
             ("replay --topic p --from 2026-01-31 --to 2026-01-31 --to-offset 7", ErrorKind::MissingRequiredArgument),

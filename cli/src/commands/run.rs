@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sluice_core::{Change, Disposition, Error, Kind, Sequence, Table, TableId, sources::Source};
+use sluice_core::{Change, Disposition, Error, Kind, Sequence, Table, TableId, sources::Source, time};
 use tokio::time::Instant;
 
 use crate::{
@@ -17,8 +17,9 @@ use crate::{
     warehouse::{Observe, Warehouse},
 };
 
-/// How often the ledger is asked.
-const LOOK: Duration = Duration::from_secs(1);
+/// The ledger is asked again after a time between these. On one machine nothing answers while dbt runs, which it begins to
+/// do soon after the load.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(2));
 
 /// What came of it.
 #[derive(Debug, Serialize)]
@@ -123,7 +124,7 @@ async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limi
             )
             .hint("`sluice status` goes on looking; `sluice doctor` shows dead letters"));
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(time::until_next_look(start.elapsed(), LOOKS.0, LOOKS.1)).await;
     }
 }
 
@@ -226,6 +227,10 @@ mod tests {
         assert_eq!(event(rates, &day).expect("an event")["from"], "2026-01-02");
         let no_day = RunArgs { from: Some("17".into()), ..args() };
         assert_eq!(event(rates, &no_day).expect_err("no day").exit_code(), 2);
+        let negative = RunArgs { from: Some("-5".into()), ..args() };
+        assert_eq!(event(products, &negative).expect("an event")["from_cursor"], "-5");
+        let no_day_either = event(rates, &negative).expect_err("no day").text();
+        assert!(no_day_either.contains("'-5' is no day"), "{no_day_either}");
         let no_number = RunArgs { from: Some("x".into()), ..args() };
         assert_eq!(event(products, &no_number).expect_err("no number").exit_code(), 2);
         assert_eq!(event("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", &day).expect_err("no cursor").exit_code(), 2);

@@ -16,7 +16,7 @@ use crate::{
 pub struct Pace {
     /// For each request.
     pub retry: RetryPolicy,
-    /// The first wait for a statement under way; doubles up to `poll_cap`.
+    /// The first wait for a statement under way; later ones are a quarter of the time that it has taken, up to `poll_cap`.
     pub poll: Duration,
     pub poll_cap: Duration,
 }

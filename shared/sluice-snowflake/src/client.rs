@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Kind, Result,
     port::{Row, Secrets, Statements},
+    time,
 };
 use sluice_http::{Request, Response, RetryPolicy};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    account::Account,
+    account::{Account, Pace},
     error,
     rows::{self, ResultSet},
     sql::load::STATEMENT_BYTES,
@@ -107,7 +108,8 @@ impl<Sec: Secrets> SqlApi<Sec> {
 
     /// Waits until the statement has ended.
     async fn finish(&self, mut answer: Response, deadline: Instant) -> Result<ResultSet> {
-        let mut wait = self.account.pace.poll;
+        let Pace { poll, poll_cap, .. } = self.account.pace;
+        let begun = Instant::now();
         let mut known = None;
         loop {
             match answer.status {
@@ -117,11 +119,11 @@ impl<Sec: Secrets> SqlApi<Sec> {
                 _ => return Err(with_handle(error::of_response(&answer), known.as_deref())),
             }
             let handle = handle(&answer)?;
+            let wait = time::until_next_look(begun.elapsed(), poll, poll_cap);
             if Instant::now() + wait >= deadline {
                 return Err(Error::new(Kind::Timeout, "the statement is still running").with("handle", handle));
             }
             tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(self.account.pace.poll_cap);
             answer = self.get(&handle, None, deadline).await?;
             known = Some(handle);
         }

@@ -70,9 +70,11 @@ fn a_changed_secret_of_tokens_works_soon_and_so_does_a_widened_key() {
     assert_eq!(status(&world, &[("authorization", &old)]), 202);
     let changed = "another secret of thirty-two byt";
     let new = bearer(&header, &good, &EncodingKey::from_secret(changed.as_bytes()));
-    let topics = |topics: Value| json!({"api_keys": {"a": {"key": "narrow", "topics": topics}}, "jwt": {
-        "issuer": "https://login.example", "audience": "events", "hs256_secret": changed,
-    }});
+    let topics = |topics: Value| {
+        json!({"api_keys": {"a": {"key": "narrow", "topics": topics}}, "jwt": {
+            "issuer": "https://login.example", "audience": "events", "hs256_secret": changed,
+        }})
+    };
     *world.vault.secret.borrow_mut() = Some(topics(json!(["clicks"])));
     assert_eq!(status(&world, &[("authorization", &new)]), 401, "not asked again at once");
     world.pass(Duration::from_secs(31));
