@@ -1,5 +1,6 @@
 //! `sluice doctor`: looks at each part and says how to mend what is wrong, a line each.
 
+mod lost;
 mod untaken;
 mod user;
 
@@ -127,6 +128,7 @@ async fn examine(platform: &Platform) -> Vec<Check> {
     let (output, what) = FAILED_RUNS;
     let found = dead_letters(platform, output, what).await.map(Check::only_a_warning);
     checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
+    checks.extend(lost::checks(platform).await);
     match tables(platform).await {
         Ok(tables) => checks.extend(tables),
         Err(failure) => {
