@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::str::FromStr;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime};
+use chrono::{Datelike, NaiveDate, NaiveDateTime};
 
 use super::BadLine;
 use super::text::{self, Lines};
@@ -41,7 +41,7 @@ impl Row<'_> {
     /// Microseconds since 1970 UTC; a time without an offset is UTC, and a date is its midnight.
     pub(super) fn moment(&self, column: &str) -> Result<i64, String> {
         let text = self.required(column)?;
-        let with_offset = DateTime::parse_from_rfc3339(text).ok().map(|time| time.naive_utc());
+        let with_offset = sluice_core::time::instant(text).map(|time| time.naive_utc());
         let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
         let naive = plain.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
