@@ -7,17 +7,19 @@
 //! A database in UTF-8 converts nothing, and one that knows no encoding (SQL_ASCII) sends bytes; see [`crate::decode`].
 
 use sluice_core::Result;
-use tokio_postgres::error::SqlState;
+use tokio_postgres::{Row, error::SqlState};
 
 use crate::{
     error::classify,
     position::Range,
     reading::{Reading, SourceTable},
-    sql::{self, Untranslatable},
+    sql::{self, At, Place, Untranslatable},
     type_map::Wire,
 };
 
 pub(crate) const RULE: &str = "has a character without a form in UTF-8";
+
+const FAILED: &str = "cannot look for texts without a form in UTF-8";
 
 /// The most such rows that one step of a read has: they are held in memory, and the statement names them.
 const AT_ONCE: usize = 1_000;
@@ -43,70 +45,109 @@ pub(crate) async fn untranslatable(
     if !reading.session.converts || texts.is_empty() {
         return Ok(Aside::default());
     }
-    let probe = Probe { reading, source };
-    if probe.converts(&texts, range).await? {
-        return Ok(Aside::default());
-    }
-    let mut rows = Vec::new();
-    if range.is_none_or(|range| range.above.is_none()) {
-        rows.extend(probe.without_cursor(&texts).await?);
-    }
-    let Some((first, last)) = probe.extent(range).await? else { return Ok(Aside { rows, to: None }) };
-    // Halves of what cannot be converted, until a half is one value.
-    let mut parts = vec![(first, last)];
-    while let Some((first, last)) = parts.pop() {
-        let part = Range { above: first.checked_sub(1), to: last };
-        if probe.converts(&texts, Some(&part)).await? {
-            continue;
-        }
-        if first < last {
-            // Rounded down, whatever the signs: each half is shorter than the whole.
-            let middle = (i128::from(first) + i128::from(last)).div_euclid(2) as i64;
-            parts.extend([(middle + 1, last), (first, middle)]);
-            continue;
-        }
-        rows.push(Untranslatable { cursor: Some(first), fields: probe.failing(&texts, &part).await? });
-        if rows.len() >= AT_ONCE && !parts.is_empty() {
-            return Ok(Aside { rows, to: Some(first) });
-        }
-    }
-    Ok(Aside { rows, to: None })
+    let failed = |error| classify(error, FAILED);
+    reading.session.client.batch_execute(sql::MAY_FAIL).await.map_err(failed)?;
+    let aside = Probe { reading, source, texts }.first_step(range).await?;
+    reading.session.client.batch_execute(sql::NO_MORE_MAY_FAIL).await.map_err(failed)?;
+    Ok(aside)
 }
 
 struct Probe<'a> {
     reading: &'a Reading,
     source: &'a SourceTable<'a>,
+    /// The fields that are texts.
+    texts: Vec<usize>,
 }
 
 impl Probe<'_> {
+    async fn first_step(&self, range: Option<&Range>) -> Result<Aside> {
+        if self.within(range).await? {
+            return Ok(Aside::default());
+        }
+        let mut rows = Vec::new();
+        if range.is_none_or(|range| range.above.is_none()) {
+            rows.extend(self.without_cursor().await?);
+        }
+        let Some((first, last)) = self.extent(range).await? else { return Ok(Aside { rows, to: None }) };
+        // Halves of what cannot be converted, until a half is one value.
+        let mut parts = vec![(first, last)];
+        while let Some((first, last)) = parts.pop() {
+            let part = Range { above: first.checked_sub(1), to: last };
+            if self.within(Some(&part)).await? {
+                continue;
+            }
+            if first < last {
+                // Rounded down, whatever the signs: each half is shorter than the whole.
+                let middle = (i128::from(first) + i128::from(last)).div_euclid(2) as i64;
+                parts.extend([(middle + 1, last), (first, middle)]);
+                continue;
+            }
+            rows.extend(self.at(first).await?);
+            if rows.len() >= AT_ONCE && !parts.is_empty() {
+                return Ok(Aside { rows, to: Some(first) });
+            }
+        }
+        Ok(Aside { rows, to: None })
+    }
+
     /// The rows without a cursor value, which no range is of.
-    async fn without_cursor(&self, texts: &[usize]) -> Result<Option<Untranslatable>> {
+    async fn without_cursor(&self) -> Result<Option<Untranslatable>> {
         if !self.reading.shape.cursor(self.source).nullable {
             return Ok(None);
         }
-        let part = Range { above: None, to: i64::MIN };
-        let fields = self.failing(texts, &part).await?;
-        Ok(Some(Untranslatable { cursor: None, fields }).filter(|rows| !rows.fields.is_empty()))
+        self.failing(At::NoValue).await
     }
 
-    /// Which of the texts cannot be converted.
-    async fn failing(&self, texts: &[usize], part: &Range) -> Result<Vec<usize>> {
+    /// The rows of one cursor value. Where several have it, those of them that cannot be converted; where very many have it,
+    /// all.
+    async fn at(&self, value: i64) -> Result<Vec<Untranslatable>> {
+        let places = self.places(value).await?;
+        let mut found = Vec::new();
+        if (2..=AT_ONCE).contains(&places.len()) {
+            for place in places {
+                found.extend(self.failing(At::Row(place)).await?);
+            }
+        } else {
+            found.extend(self.failing(At::Value(value)).await?);
+        }
+        Ok(found)
+    }
+
+    async fn places(&self, value: i64) -> Result<Vec<Place>> {
+        let Reading { session, shape, scope, .. } = self.reading;
+        let (schema, table, cursor) = (self.source.schema, self.source.table, shape.cursor(self.source));
+        let statement = sql::places(schema, table, &cursor, scope, value, AT_ONCE + 1);
+        let failed = |error| classify(error, "cannot ask for the rows of a cursor value");
+        let rows = session.client.query(&statement, &[]).await.map_err(failed)?;
+        let place = |row: &Row| {
+            let part = |at| row.try_get(at).map_err(failed);
+            Ok(Place { table: part(0)?, block: part(1)?, item: part(2)? })
+        };
+        rows.iter().map(place).collect()
+    }
+
+    /// The rows there with those texts that cannot be converted, if there are any.
+    async fn failing(&self, at: At) -> Result<Option<Untranslatable>> {
+        let condition = sql::condition_at(&self.reading.shape.cursor(self.source), &self.reading.scope, &at);
         let mut fields = Vec::new();
-        for field in texts {
-            if !self.converts(&[*field], Some(part)).await? {
+        for field in &self.texts {
+            if !self.converts(&[*field], &condition).await? {
                 fields.push(*field);
             }
         }
-        Ok(fields)
+        Ok(Some(Untranslatable { at, fields }).filter(|rows| !rows.fields.is_empty()))
     }
 
-    async fn converts(&self, texts: &[usize], range: Option<&Range>) -> Result<bool> {
-        let Reading { session, shape, scope, .. } = self.reading;
+    async fn within(&self, range: Option<&Range>) -> Result<bool> {
+        let Reading { shape, scope, .. } = self.reading;
+        self.converts(&self.texts, &sql::condition_within(&shape.cursor(self.source), scope, range)).await
+    }
+
+    async fn converts(&self, texts: &[usize], condition: &str) -> Result<bool> {
+        let Reading { session, shape, .. } = self.reading;
         let texts: Vec<_> = texts.iter().map(|at| &shape.fields[*at]).collect();
-        let cursor = shape.cursor(self.source);
-        let statement = sql::converted(self.source.schema, self.source.table, &texts, &cursor, scope, range);
-        let failed = |error| classify(error, "cannot look for texts without a form in UTF-8");
-        session.client.batch_execute(sql::MAY_FAIL).await.map_err(failed)?;
+        let statement = sql::converted(self.source.schema, self.source.table, &texts, condition);
+        let failed = |error| classify(error, FAILED);
         match session.client.query_one(&statement, &[]).await {
             Ok(_) => Ok(true),
             Err(error)

@@ -69,13 +69,15 @@ pub(crate) async fn table_state(
 async fn within(session: &Session, statement: &str, parameters: &[&(dyn ToSql + Sync)]) -> Result<Option<Row>> {
     let failed = |error| classify(error, "cannot ask the server about the source's table");
     session.client.batch_execute(sql::MAY_FAIL).await.map_err(failed)?;
-    match session.client.query_opt(statement, parameters).await {
+    let answer = match session.client.query_opt(statement, parameters).await {
         Err(error) if is_refusal(&error) => {
             session.client.batch_execute(sql::HAS_FAILED).await.map_err(failed)?;
-            Ok(None)
+            None
         }
-        answer => answer.map_err(failed),
-    }
+        answer => answer.map_err(failed)?,
+    };
+    session.client.batch_execute(sql::NO_MORE_MAY_FAIL).await.map_err(failed)?;
+    Ok(answer)
 }
 
 fn known(answer: std::result::Result<Option<Row>, tokio_postgres::Error>, attempted: &str) -> Result<Option<Row>> {

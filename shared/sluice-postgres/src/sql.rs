@@ -4,9 +4,9 @@
 mod condition;
 mod reads;
 
-pub(crate) use condition::{CursorColumn, Rows};
+pub(crate) use condition::{At, CursorColumn, Place, Rows, condition_at, condition_within};
 pub(crate) use reads::{
-    Untranslatable, boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, seen, writer,
+    Untranslatable, boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, places, seen, writer,
 };
 
 use crate::identifier::identifier;
@@ -68,9 +68,11 @@ pub(crate) const COLUMNS: &str = "\
 pub(crate) const SNAPSHOT: &str = "\
     SELECT s::text AS snapshot, age(pg_catalog.pg_snapshot_xmin(s)::xid) AS age FROM pg_catalog.pg_current_snapshot() AS s";
 
-/// A statement that a server may refuse, and what follows the refusal: the transaction goes on as if nothing had been asked.
+/// Before statements that a server may refuse, after each refusal, and after the last: the transaction goes on as if nothing
+/// had been asked.
 pub(crate) const MAY_FAIL: &str = "SAVEPOINT may_fail";
 pub(crate) const HAS_FAILED: &str = "ROLLBACK TO SAVEPOINT may_fail";
+pub(crate) const NO_MORE_MAY_FAIL: &str = "RELEASE SAVEPOINT may_fail";
 
 /// Texts are sent as the bytes that they are: where the server knows no encoding of its texts, it only checks them, and ends
 /// the read at the first that is not UTF-8.

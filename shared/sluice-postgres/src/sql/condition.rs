@@ -1,5 +1,7 @@
 //! Which rows a read is about: what came since a position, from a value on, within a range.
 
+use std::fmt;
+
 use super::reads::Untranslatable;
 use crate::{
     identifier::identifier,
@@ -10,24 +12,55 @@ use crate::{
 pub(crate) struct Rows<'a> {
     pub scope: &'a Scope,
     pub range: Option<&'a Range>,
-    /// But for those of these cursor values, which are read by themselves.
+    /// But for these, which are read by themselves.
     pub without: &'a [Untranslatable],
+}
+
+/// Where rows are that are read by themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    /// All of one cursor value.
+    Value(i64),
+    /// All without one.
+    NoValue,
+    /// One among others of its cursor value: its table, and its block and item there, which stay within a transaction.
+    Row(Place),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub table: i64,
+    pub block: i64,
+    pub item: i64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Place { table, block, item } = self;
+        write!(f, "({table}::bigint, '({block},{item})'::tid)")
+    }
 }
 
 impl Rows<'_> {
     pub(super) fn condition(&self, cursor: &CursorColumn<'_>) -> String {
-        let condition = condition_within(cursor, self.scope, self.range);
-        if self.without.is_empty() {
-            return condition;
-        }
-        let without: Vec<String> = self.without.iter().flat_map(|rows| rows.cursor).map(|at| at.to_string()).collect();
+        let mut condition = condition_within(cursor, self.scope, self.range);
         let name = identifier(cursor.name);
-        let others = format!("{name} <> ALL ('{{{}}}'::bigint[])", without.join(","));
-        let others = match self.without.iter().any(|rows| rows.cursor.is_none()) {
-            true => format!("({name} IS NOT NULL AND {others})"),
-            false => format!("({name} IS NULL OR {others})"),
-        };
-        and(condition, others)
+        let (mut values, mut rows) = (Vec::new(), Vec::new());
+        for at in self.without.iter().map(|rows| &rows.at) {
+            match at {
+                At::Value(value) => values.push(value.to_string()),
+                At::NoValue => condition = and(condition, format!("{name} IS NOT NULL")),
+                At::Row(place) => rows.push(place.to_string()),
+            }
+        }
+        if !values.is_empty() {
+            let values = values.join(",");
+            condition = and(condition, format!("({name} IS NULL OR {name} <> ALL ('{{{values}}}'::bigint[]))"));
+        }
+        if !rows.is_empty() {
+            condition = and(condition, format!("(tableoid::bigint, ctid) NOT IN ({})", rows.join(", ")));
+        }
+        condition
     }
 }
 
@@ -45,17 +78,19 @@ pub(super) fn condition(cursor: &CursorColumn<'_>, scope: &Scope) -> String {
     condition_within(cursor, scope, None)
 }
 
-/// The rows of the scope with this cursor value, or with none.
-pub(super) fn condition_of(cursor: &CursorColumn<'_>, scope: &Scope, value: Option<i64>) -> String {
+/// The rows of the scope there.
+pub(crate) fn condition_at(cursor: &CursorColumn<'_>, scope: &Scope, at: &At) -> String {
     let name = identifier(cursor.name);
-    let is = match value {
-        Some(value) => format!("{name} = ('{value}'::bigint)"),
-        None => format!("{name} IS NULL"),
+    let is = match at {
+        At::Value(value) => format!("{name} = ('{value}'::bigint)"),
+        At::NoValue => format!("{name} IS NULL"),
+        At::Row(place) => format!("(tableoid::bigint, ctid) = {place}"),
     };
     and(condition(cursor, scope), is)
 }
 
-pub(super) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, range: Option<&Range>) -> String {
+/// The rows of the scope within a range of it.
+pub(crate) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, range: Option<&Range>) -> String {
     let mut terms: Vec<String> = match scope {
         Scope::Everything(_) => Vec::new(),
         Scope::Since(since) => [above(cursor, since), inserted_since(since)].into_iter().flatten().collect(),

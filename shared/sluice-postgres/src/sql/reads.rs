@@ -1,6 +1,6 @@
 //! The statements that look at the table's rows.
 
-use super::condition::{CursorColumn, Rows, condition, condition_of, condition_within};
+use super::condition::{At, CursorColumn, Rows, condition, condition_at, condition_within};
 use crate::{
     identifier::identifier,
     lengths::Lengths,
@@ -8,10 +8,10 @@ use crate::{
     type_map::Field,
 };
 
-/// The rows of one cursor value, or of none, with the fields that cannot be converted.
+/// Rows with fields that cannot be converted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Untranslatable {
-    pub cursor: Option<i64>,
+    pub at: At,
     pub fields: Vec<usize>,
 }
 
@@ -41,7 +41,7 @@ pub(crate) fn copy(
     format!("COPY ({rows}) TO STDOUT (FORMAT binary)")
 }
 
-/// The rows of the scope with one cursor value, or with none, of which some texts cannot be sent as they are: these come as the bytes of the database's
+/// The rows of the scope at one place of which some texts cannot be sent as they are: these come as the bytes of the database's
 /// encoding, in hexadecimal.
 pub(crate) fn copy_bytes(
     schema: &str,
@@ -64,28 +64,32 @@ pub(crate) fn copy_bytes(
         columns.join(", "),
         identifier(schema),
         identifier(table),
-        condition_of(cursor, scope, rows.cursor)
+        condition_at(cursor, scope, &rows.at)
     )
 }
 
-/// Counts texts once they have been converted to UTF-8; fails where one cannot be.
-pub(crate) fn converted(
+/// The places of at most so many rows of one cursor value: table, block and item.
+pub(crate) fn places(
     schema: &str,
     table: &str,
-    texts: &[&Field],
     cursor: &CursorColumn<'_>,
     scope: &Scope,
-    range: Option<&Range>,
+    value: i64,
+    limit: usize,
 ) -> String {
-    let counts: Vec<String> =
-        texts.iter().map(|field| format!("count(convert_to({}::text, 'UTF8'))", field.column())).collect();
     format!(
-        "SELECT {} FROM {}.{}{}",
-        counts.join(", "),
+        "SELECT tableoid::bigint, (ctid::text::point)[0]::bigint, (ctid::text::point)[1]::bigint FROM {}.{}{} LIMIT {limit}",
         identifier(schema),
         identifier(table),
-        condition_within(cursor, scope, range)
+        condition_at(cursor, scope, &At::Value(value))
     )
+}
+
+/// Counts the texts of the rows that meet a condition once they have been converted to UTF-8; fails where one cannot be.
+pub(crate) fn converted(schema: &str, table: &str, texts: &[&Field], condition: &str) -> String {
+    let counts: Vec<String> =
+        texts.iter().map(|field| format!("count(convert_to({}::text, 'UTF8'))", field.column())).collect();
+    format!("SELECT {} FROM {}.{}{condition}", counts.join(", "), identifier(schema), identifier(table))
 }
 
 /// The first transaction that wrote a row with this cursor value.

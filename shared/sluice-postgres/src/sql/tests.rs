@@ -1,9 +1,6 @@
 use tokio_postgres::types::Type;
 
-use super::{
-    condition::{condition, condition_within},
-    *,
-};
+use super::{condition::condition, *};
 use crate::{
     position::{Range, Scope, Since, Transactions, Why},
     type_map::Field,
@@ -108,22 +105,29 @@ fn ranges_meet_without_a_gap_and_rows_without_a_value_belong_to_the_first() {
 fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
     let cursor = CursorColumn { name: "id", nullable: true };
     let scope = Scope::Everything(Why::NoCursor);
-    let aside = |cursor| Untranslatable { cursor, fields: vec![1] };
-    let without = [aside(Some(3)), aside(Some(-4))];
+    let aside = |at| Untranslatable { at, fields: vec![1] };
+    let without = [aside(At::Value(3)), aside(At::Value(-4))];
     let condition = |range| Rows { scope: &scope, range, without: &without }.condition(&cursor);
     let others = r#"("id" IS NULL OR "id" <> ALL ('{3,-4}'::bigint[]))"#;
     assert_eq!(condition(None), format!(" WHERE {others}"));
     let range = Range { above: Some(1), to: 9 };
     let within = condition(Some(&range));
     assert!(within.ends_with(&format!("\"id\" <= ('9'::bigint) AND {others}")), "{within}");
-    let without = [aside(None), aside(Some(3))];
+    let place = Place { table: 16_384, block: 7, item: 2 };
+    let without = [aside(At::NoValue), aside(At::Value(3)), aside(At::Row(place))];
     let condition = Rows { scope: &scope, range: None, without: &without }.condition(&cursor);
-    assert_eq!(condition, r#" WHERE ("id" IS NOT NULL AND "id" <> ALL ('{3}'::bigint[]))"#);
+    assert_eq!(
+        condition,
+        r#" WHERE "id" IS NOT NULL AND ("id" IS NULL OR "id" <> ALL ('{3}'::bigint[])) AND "#.to_owned()
+            + "(tableoid::bigint, ctid) NOT IN ((16384::bigint, '(7,2)'::tid))"
+    );
     let since = Scope::Since(Since { above: Some(5), ..Since::default() });
-    let bytes = copy_bytes("s", "t", &fields(), &cursor, &since, &aside(None));
+    let bytes = copy_bytes("s", "t", &fields(), &cursor, &since, &aside(At::NoValue));
     assert!(bytes.contains(r#"WHERE ("id" > ('5'::bigint) OR "id" IS NULL) AND "id" IS NULL)"#), "{bytes}");
-    let bytes = copy_bytes("s", "t", &fields(), &cursor, &Scope::Everything(Why::NoCursor), &aside(Some(-4)));
+    let bytes = copy_bytes("s", "t", &fields(), &cursor, &Scope::Everything(Why::NoCursor), &aside(At::Value(-4)));
     assert!(bytes.contains(r#" WHERE "id" = ('-4'::bigint)) TO STDOUT"#), "{bytes}");
+    let bytes = copy_bytes("s", "t", &fields(), &cursor, &since, &aside(At::Row(place)));
+    assert!(bytes.contains("AND (tableoid::bigint, ctid) = (16384::bigint, '(7,2)'::tid)) TO"), "{bytes}");
 }
 
 #[test]

@@ -90,3 +90,21 @@ async fn thousands_of_texts_without_a_form_in_utf_8_stop_no_other_row() {
     assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor), "and they stop nothing later");
     database.drop().await;
 }
+
+#[tokio::test]
+async fn rows_of_one_cursor_value_are_rejected_one_by_one() {
+    let database = Database::of_its_own("ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    database.run("CREATE TABLE $.batches (id bigint NOT NULL, name text) PARTITION BY LIST (id)").await;
+    database.run("CREATE TABLE $.one PARTITION OF $.batches FOR VALUES IN (1)").await;
+    database.run("CREATE TABLE $.others PARTITION OF $.batches DEFAULT").await;
+    database
+        .run("INSERT INTO $.batches VALUES (1, 'a'), (1, 'b' || chr(129)), (1, 'c'), (2, chr(141)), (2, 'd'), (3, 'e')")
+        .await;
+    let columns = json!([{ "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }]);
+    let (_, mut sink) = database.read(&database.table("batches", columns), None, 0).await.unwrap();
+    assert_eq!(sink.ids(), [1, 1, 2, 3]);
+    sink.rejected.sort();
+    let rule = "has a character without a form in UTF-8";
+    assert_eq!(sink.rejected, [format!(r"1: name \x6281 {rule}"), format!(r"2: name \x8d {rule}")]);
+    database.drop().await;
+}
