@@ -1,9 +1,14 @@
 //! The command line: what may be asked, and the help for it.
 
+mod rows;
+
 use std::path::PathBuf;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, RowArgs};
 
 /// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
 ///
@@ -59,6 +64,21 @@ pub(crate) enum Task {
     Retry(RetryArgs),
     /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
     Doctor,
+    /// What was refused of a table or a topic: how many rows by reason, and the newest of them.
+    Rejects(RejectsArgs),
+    /// What a function has logged.
+    Logs(LogsArgs),
+    /// Ask the warehouse. It only reads.
+    Query(QueryArgs),
+    /// Leave a row of a raw table out of the models, now and after every replay or load. Nothing is deleted.
+    PutAside(AsideArgs),
+    /// Let a row count again that was put aside.
+    TakeBack(AsideArgs),
+    /// Print what makes a shell complete this command.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]

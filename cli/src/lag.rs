@@ -21,6 +21,7 @@ const GET_METRIC_STATISTICS: signed::Operation = signed::Operation {
     endpoint: "monitoring",
     service: "monitoring",
     target: "GraniteServiceVersion20100801.GetMetricStatistics",
+    content_type: "application/x-amz-json-1.0",
 };
 
 /// Where each partition of a topic ends: the offset of its next record. `None` where the broker is out of reach.

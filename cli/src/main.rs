@@ -6,6 +6,7 @@
 mod args;
 mod commands;
 mod confirm;
+mod cursor;
 mod failure;
 mod formats;
 mod lag;

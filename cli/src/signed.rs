@@ -14,7 +14,6 @@ use serde_json::Value;
 use sluice_core::{Error, Result, Secret};
 use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 
-const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An operation of a service, as its JSON protocol names both.
@@ -25,6 +24,8 @@ pub(crate) struct Operation {
     pub service: &'static str,
     /// The value of `X-Amz-Target`.
     pub target: &'static str,
+    /// `application/x-amz-json-` and the version of the protocol that the service speaks.
+    pub content_type: &'static str,
 }
 
 /// Asks and reads the answer.
@@ -35,7 +36,7 @@ pub(crate) async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Opera
         None => format!("https://{}.{region}.amazonaws.com/", operation.endpoint),
     };
     let body = input.to_string();
-    let mut request = Request::post(&url).header("x-amz-target", operation.target).body(body.clone(), CONTENT_TYPE);
+    let mut request = Request::post(&url).header("x-amz-target", operation.target).body(body.clone(), operation.content_type);
     for (name, value) in signature(aws, operation, &region, &url, body.as_bytes()).await? {
         request = request.secret_header(name, Secret::new(value));
     }
@@ -70,7 +71,7 @@ async fn signature(
         .build()
         .map_err(|error| internal().because(error))?
         .into();
-    let headers = [("content-type", CONTENT_TYPE), ("x-amz-target", operation.target)];
+    let headers = [("content-type", operation.content_type), ("x-amz-target", operation.target)];
     let signable = SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body))
         .map_err(|error| internal().because(error))?;
     let (instructions, _) = sign(signable, &parameters).map_err(|error| internal().because(error))?.into_parts();

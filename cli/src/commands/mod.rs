@@ -1,8 +1,13 @@
 //! The commands, one file each: gather, then print what was gathered.
 
+mod aside;
 mod backfill;
+mod completions;
 mod doctor;
 mod erase;
+mod logs;
+mod query;
+mod rejects;
 mod replay;
 mod reset;
 mod retry;
@@ -26,8 +31,10 @@ pub(crate) struct Context<'a> {
 }
 
 pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
-    if let Task::Doctor = cli.command {
-        return doctor::run(&cli.target, progress, cli.json).await;
+    match cli.command {
+        Task::Doctor => return doctor::run(&cli.target, progress, cli.json).await,
+        Task::Completions { shell } => return completions::run(shell),
+        _ => {}
     }
     let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;
     let context = Context { platform, progress, json: cli.json };
@@ -42,6 +49,11 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Reset(args) => reset::run(&context, &args).await,
         Task::Erase(args) => Box::pin(erase::run(&context, &args)).await,
         Task::Retry(args) => retry::run(&context, &args).await,
-        Task::Doctor => Ok(()),
+        Task::Rejects(args) => Box::pin(rejects::run(&context, &args)).await,
+        Task::Logs(args) => logs::run(&context, &args).await,
+        Task::Query(args) => Box::pin(query::run(&context, &args)).await,
+        Task::PutAside(args) => Box::pin(aside::run(&context, &args, aside::Change::PutAside)).await,
+        Task::TakeBack(args) => Box::pin(aside::run(&context, &args, aside::Change::TakeBack)).await,
+        Task::Doctor | Task::Completions { .. } => Ok(()),
     }
 }

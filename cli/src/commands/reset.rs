@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     args::ResetArgs,
     commands::Context,
-    confirm,
+    confirm, cursor,
     failure::{Failure, Outcome},
     output::{self, WIDTH, shortened},
 };
@@ -88,8 +88,7 @@ fn effect(table: &Table) -> &'static str {
 
 fn render(answer: &Answer) -> String {
     let cursor = |name: &str, cursor: &serde_json::Value| {
-        let text = if cursor.is_null() { "none: from the beginning".to_owned() } else { cursor.to_string() };
-        shortened(&format!("  cursor {name:<5} {text}"), WIDTH)
+        shortened(&format!("  cursor {name:<5} {}", cursor::in_words(cursor)), WIDTH)
     };
     let title = match answer.sequence {
         Some(sequence) => format!("{} #{sequence}: reset to #{}", answer.table, answer.to),

@@ -1,5 +1,7 @@
 //! `sluice run`: one extract of one table, now, and if asked its load.
 
+mod plan;
+
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -11,6 +13,7 @@ use tokio::time::Instant;
 use crate::{
     args::RunArgs,
     commands::Context,
+    cursor,
     failure::{Failure, Outcome},
     output::{self, WIDTH, shortened, thousands},
     platform::extractor,
@@ -146,29 +149,19 @@ fn render(answer: &Answer) -> String {
         ),
         Some("nothing_new") => format!("{}: nothing new in the source", answer.table),
         Some("dry_run") => {
-            let (plan, drift) = (planned(&extract["plan"]), drift(&extract["drift"]));
+            let (plan, drift) = (plan::in_words(&extract["plan"]), drift(&extract["drift"]));
             format!("{}: a run would read {plan}{drift}{}", answer.table, under_way(&extract["parts"]))
         }
         other => format!("{}: {}", answer.table, other.unwrap_or("no outcome told")),
     }];
     if !extract["cursor_to"].is_null() {
-        lines.push(shortened(&format!("  cursor  {}", extract["cursor_to"]), WIDTH));
+        lines.push(shortened(&format!("  cursor  {}", cursor::in_words(&extract["cursor_to"])), WIDTH));
     }
     if let Some(load) = &answer.load {
         lines.push(format!("  {}  {} rows after {:.1} s", load.status, thousands(load.rows), load.seconds));
         lines.extend(load.reason.iter().map(|reason| shortened(&format!("  {}  {reason}", load.status), WIDTH)));
     }
     lines.join("\n")
-}
-
-/// What a dry run told, in the source's own words.
-fn planned(plan: &Value) -> String {
-    let rows = plan["rows"]
-        .as_u64()
-        .map_or_else(|| "an unknown number of rows".to_owned(), |n| format!("{} rows", thousands(n)));
-    let facts = plan["facts"].as_object().filter(|facts| !facts.is_empty());
-    let facts = facts.map(|facts| format!("\n  {}", Value::Object(facts.clone())));
-    format!("{rows}{}", facts.unwrap_or_default())
 }
 
 /// How the source differs from its contract, and what a run would do about it: a line for each change.
@@ -257,7 +250,7 @@ mod tests {
         let answer = Answer { table: "A.B.C".parse().expect("a table"), extract, load: Some(load) };
         assert!(render(&answer).ends_with("  loaded  4 rows after 1.0 s\n  loaded  rows merged away: 2"));
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
-        assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  {\"from\":3}");
+        assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  from    3");
         let divided = json!({"outcome": "dry_run", "plan": {"rows": 7}, "parts": {"done": 3, "of": 8}});
         assert_eq!(
             text(divided),

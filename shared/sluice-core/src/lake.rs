@@ -1,6 +1,6 @@
 //! The lake's layout: every key is made and read here.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
 use crate::{RunId, Sequence, TableId, table};
@@ -36,6 +36,19 @@ pub fn rejected_key(table: &TableId, run: &RunId) -> String {
 /// The folder of everything that a run has rejected, where it is more than one file.
 pub fn rejected_prefix(table: &TableId, run: &RunId) -> String {
     format!("rejected/{}/{run}/", table.path())
+}
+
+/// The folder of everything that a table's runs have rejected.
+pub fn rejects_prefix(table: &TableId) -> String {
+    format!("rejected/{}/", table.path())
+}
+
+/// When the run began that has left a file of rejected rows, as far as the run's id tells.
+pub fn rejected_at(table: &TableId, key: &str) -> Option<DateTime<Utc>> {
+    let name = key.strip_prefix(&rejects_prefix(table))?;
+    let run = name.split('/').next()?.trim_end_matches(".ndjson.zst");
+    let (seconds, nanos) = Uuid::parse_str(run).ok()?.get_timestamp()?.to_unix();
+    DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
 /// A part of a divided read as a run of its own: its files lie in a folder below the run's. The name holds the attempt,
@@ -81,7 +94,19 @@ pub fn split_end_key(table: &TableId, number: u64) -> String {
 /// Where a Kafka record that failed its contract is kept, one object per record. `content` is a [`digest`] of the record: a
 /// retry overwrites its own object and no other, also when a topic was created again and its offsets begin again.
 pub fn dead_letter_key(topic: &str, partition: i32, offset: i64, content: &str) -> String {
-    format!("dead-letter/{topic}/{partition}/{offset:020}-{content}.json")
+    format!("{}{partition}/{offset:020}-{content}.json", dead_letter_prefix(topic))
+}
+
+/// What all dead letters of a topic have in common.
+pub fn dead_letter_prefix(topic: &str) -> String {
+    format!("dead-letter/{topic}/")
+}
+
+/// Partition and offset of a dead letter; `None` for anything that is none of the topic.
+pub fn dead_letter_place(topic: &str, key: &str) -> Option<(i32, i64)> {
+    let (partition, name) = key.strip_prefix(&dead_letter_prefix(topic))?.split_once('/')?;
+    let (offset, _) = name.strip_suffix(".json")?.split_once('-')?;
+    Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
 /// What all archives of a topic have in common.
@@ -143,8 +168,10 @@ impl Archive {
 
 /// That the rows which the warehouse has refused of a channel, counted from its making, have been announced.
 pub fn refused_key(channel: &str, refused: u64) -> String {
-    format!("refused/{channel}/{refused:020}.json")
+    format!("{REFUSED_PREFIX}{channel}/{refused:020}.json")
 }
+
+pub const REFUSED_PREFIX: &str = "refused/";
 
 /// Eight hexadecimal digits that differ where the parts do.
 pub fn digest(parts: &[&[u8]]) -> String {
@@ -283,6 +310,25 @@ mod tests {
         ] {
             assert_eq!(Archive::parse("t", other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_dead_letters_name_tells_its_place() {
+        let key = dead_letter_key("a-b", 3, 42, "00ff00ff");
+        assert_eq!(dead_letter_place("a-b", &key), Some((3, 42)));
+        for other in ["dead-letter/a-b/3/x.json", "dead-letter/a/3/00042-c.json", "archive/a-b/3/00042-c.json"] {
+            assert_eq!(dead_letter_place("a-b", other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_reject_files_name_tells_when_its_run_began() {
+        let run = RunId("019a0000-0000-7000-8000-000000000000".into());
+        let at = rejected_at(&table(), &rejected_key(&table(), &run)).expect("a time");
+        assert_eq!(at.timestamp_millis(), 0x019a_0000_0000);
+        let part = part_run(&run, 3, &RunId("attempt".into()));
+        assert_eq!(rejected_at(&table(), &rejected_key(&table(), &part)), Some(at));
+        assert_eq!(rejected_at(&table(), &rejected_key(&table(), &RunId("r".into()))), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Each module is one loop of the platform. None knows a vendor; each takes the ports it needs and nothing more, so a
 //! test can fail any call of any port and look at what was left behind.
 
+pub mod aside;
 pub mod attempts;
 pub mod dispatch;
 pub mod erase;
@@ -12,6 +13,7 @@ mod fakes;
 pub mod load;
 pub mod log;
 pub mod observe;
+pub mod rejects;
 pub mod replay;
 pub mod reset;
 pub mod runs;

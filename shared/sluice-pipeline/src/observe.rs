@@ -107,6 +107,38 @@ pub struct LockWait {
     pub level: Option<String>,
 }
 
+/// What a person asks in the warehouse's own language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    pub statement: String,
+    /// The role to ask as; `None` is the platform's.
+    pub role: Option<String>,
+    /// No more rows than this are read.
+    pub rows: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    pub columns: Vec<AnswerColumn>,
+    /// As texts, whatever their type; `None` is NULL.
+    pub rows: Vec<Vec<Option<String>>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerColumn {
+    pub name: String,
+    pub kind: AnswerKind,
+}
+
+/// What a program must know of a column's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerKind {
+    Number,
+    Boolean,
+    /// Everything else; times in UTC.
+    Text,
+}
+
 /// The warehouse as a person sees it, who knows it as one lake's.
 pub trait Observe {
     /// Tables by name.
@@ -136,6 +168,9 @@ pub trait Observe {
 
     /// As [`crate::stream::Channels::landed`].
     fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+
+    /// Refuses what may change something.
+    fn ask(&self, question: &Question) -> impl Future<Output = Result<Answer>>;
 
     fn user(&self) -> &User;
 

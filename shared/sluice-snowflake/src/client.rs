@@ -5,7 +5,7 @@
 //! load harmless is the ledger, not this. A statement that has failed is never sent again here: only its caller knows
 //! whether that would be right.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::{
@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     account::{Account, Pace},
     error,
-    rows::{self, ResultSet},
+    rows::{self, Cells, MetaData, ResultSet},
     sql::load::STATEMENT_BYTES,
 };
 
@@ -77,28 +77,42 @@ impl<Sec: Secrets> SqlApi<Sec> {
         tag: &str,
         deadline: Instant,
     ) -> Result<Vec<Row>> {
-        let answer = self.submit(statement, request, tag, deadline).await?;
+        let answer = self.submit_shaped(statement, request, tag, deadline, |_| ()).await?;
+        let (meta_data, data) = self.collect(answer, deadline).await?;
+        tracing::debug!(%request, rows = data.len(), "the statement has ended");
+        meta_data.rows(data)
+    }
+
+    /// Waits until the statement has ended, and fetches all of its answer.
+    pub(crate) async fn collect(&self, answer: Response, deadline: Instant) -> Result<(MetaData, Vec<Cells>)> {
         let result = self.finish(answer, deadline).await?;
         if result.code == "391908" {
             return Err(error::classify(200, Some(&result.code), None, "the result is too large"));
         }
-        let mut found = result.result_set_meta_data.rows(result.data)?;
+        let mut found = result.data;
         for number in result.result_set_meta_data.further_partitions() {
             let part = self.get(&result.statement_handle, Some(number), deadline).await?;
             if part.status != 200 {
                 return Err(error::of_response(&part).with("partition", number));
             }
-            found.extend(result.result_set_meta_data.rows(rows::partition(&part)?)?);
+            found.extend(rows::partition(&part)?);
         }
-        tracing::debug!(%request, handle = result.statement_handle, rows = found.len(), "the statement has ended");
-        Ok(found)
+        Ok((result.result_set_meta_data, found))
     }
 
-    async fn submit(&self, statement: &str, request: Uuid, tag: &str, deadline: Instant) -> Result<Response> {
+    pub(crate) async fn submit_shaped(
+        &self,
+        statement: &str,
+        request: Uuid,
+        tag: &str,
+        deadline: Instant,
+        shape: impl FnOnce(&mut Body<'_>),
+    ) -> Result<Response> {
         fits(statement)?;
         let url = format!("{}/api/v2/statements", self.account.base);
         let mut body = Body::new(&self.account, statement, tag, ABANDONED_AFTER);
         body.role = body.role.filter(|_| self.names_role);
+        shape(&mut body);
         let build = |token: &_, resend: bool| {
             let request = signed(Request::post(&url), token).query("requestId", request).query("retry", resend);
             request.timeout(HELD_FOR).json(&body)
@@ -176,7 +190,7 @@ pub(crate) struct Body<'a> {
     timeout: u64,
     warehouse: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<&'a str>,
+    role: Option<Cow<'a, str>>,
     parameters: Parameters<'a>,
 }
 
@@ -185,13 +199,25 @@ struct Parameters<'a> {
     query_tag: &'a str,
     /// Whatever the account says: every time that we write or compare is in UTC.
     timezone: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_per_resultset: Option<u64>,
 }
 
 impl<'a> Body<'a> {
     pub(crate) fn new<Sec>(account: &'a Account<Sec>, statement: &'a str, tag: &'a str, limit: Duration) -> Self {
         let Account { warehouse, role, .. } = account;
-        let parameters = Parameters { query_tag: tag, timezone: "UTC" };
-        Body { statement, timeout: limit.as_secs(), warehouse, role: Some(role), parameters }
+        let parameters = Parameters { query_tag: tag, timezone: "UTC", rows_per_resultset: None };
+        Body { statement, timeout: limit.as_secs(), warehouse, role: Some(role.into()), parameters }
+    }
+
+    /// Runs as another role than the account's.
+    pub(crate) fn set_role(&mut self, role: Option<String>) {
+        self.role = role.map(Cow::from);
+    }
+
+    /// The answer ends after so many rows, however many there are.
+    pub(crate) fn limit_rows(&mut self, rows: u64) {
+        self.parameters.rows_per_resultset = Some(rows);
     }
 }
 

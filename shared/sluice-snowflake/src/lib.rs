@@ -8,6 +8,7 @@
 
 mod account;
 mod answer;
+mod aside;
 mod auth;
 mod client;
 mod config;
@@ -16,6 +17,7 @@ mod fates;
 mod ledger;
 mod loads;
 mod observer;
+mod question;
 mod replay;
 mod rows;
 mod snowflake;

@@ -8,7 +8,10 @@ use sluice_core::{
 };
 use sluice_http::Client;
 use sluice_pipeline::{
-    observe::{DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, TableLoads, Untaken, User},
+    observe::{
+        Answer, DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
+        Untaken, User,
+    },
     stream::{Channel, ChannelStatus},
 };
 use uuid::Uuid;
@@ -18,6 +21,9 @@ use crate::{
     answer::{optional, text, value},
     sql::{ledger, observe, session},
 };
+
+/// A person waits so long for an answer.
+const LONGEST_QUESTION: Duration = Duration::from_secs(1_800);
 
 /// One lake's part of the warehouse.
 pub struct Observer<Sec> {
@@ -38,7 +44,7 @@ impl<Sec: Secrets> Observer<Sec> {
         Observer { lake_id, user, statements, without_role, streaming: Streaming::new(account) }
     }
 
-    async fn ask(&self, what: &str, statement: &str) -> Result<Vec<Row>> {
+    pub(crate) async fn rows(&self, what: &str, statement: &str) -> Result<Vec<Row>> {
         // Boxed, as below: a command's future holds many of these, too deep for the compiler.
         Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await
     }
@@ -53,7 +59,7 @@ impl<Sec: Secrets> Observer<Sec> {
 impl<Sec: Secrets> Observe for Observer<Sec> {
     async fn loads(&self) -> Result<BTreeMap<String, TableLoads>> {
         let mut tables: BTreeMap<String, TableLoads> = BTreeMap::new();
-        for row in self.ask("status", &observe::load_states(&self.lake_id)).await? {
+        for row in self.rows("status", &observe::load_states(&self.lake_id)).await? {
             let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
             let commits = value::<u64>(&row, "commits")?;
             match required(&row, "status")? {
@@ -69,7 +75,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn failures(&self) -> Result<BTreeMap<String, LoadFailure>> {
-        let rows = self.ask("status", &observe::failures(&self.lake_id)).await?;
+        let rows = self.rows("status", &observe::failures(&self.lake_id)).await?;
         let failure = |row: &Row| -> Result<(String, LoadFailure)> {
             let failure = LoadFailure {
                 sequence: value(row, "sequence")?,
@@ -82,7 +88,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn untaken(&self) -> Result<BTreeMap<String, Untaken>> {
-        let rows = self.ask("status", &observe::untaken(&self.lake_id)).await?;
+        let rows = self.rows("status", &observe::untaken(&self.lake_id)).await?;
         let untaken = |row: &Row| -> Result<(String, Untaken)> {
             let untaken = Untaken {
                 sequence: value(row, "sequence")?,
@@ -95,17 +101,17 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn recent(&self, table: &TableId, limit: usize) -> Result<BTreeMap<u64, Entry>> {
-        let rows = self.ask("runs", &observe::recent_loads(&self.lake_id, table, limit)).await?;
+        let rows = self.rows("runs", &observe::recent_loads(&self.lake_id, table, limit)).await?;
         rows.iter().map(|row| Ok((value(row, "sequence")?, entry_of(row)?))).collect()
     }
 
     async fn entry(&self, table: &TableId, sequence: Sequence) -> Result<Option<Entry>> {
-        let rows = self.ask("run", &ledger::entry(&self.lake_id, table, sequence)).await?;
+        let rows = self.rows("run", &ledger::entry(&self.lake_id, table, sequence)).await?;
         rows.first().map(entry_of).transpose()
     }
 
     async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {
-        let rows = self.ask("status", &observe::dbt_runs(1)).await?;
+        let rows = self.rows("status", &observe::dbt_runs(1)).await?;
         let Some(row) = rows.first() else { return Ok(None) };
         Ok(Some(DbtRun {
             number: value(row, "number")?,
@@ -117,7 +123,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn partitions(&self, table: &TableId) -> Result<Vec<PartitionRows>> {
-        let rows = self.ask("status", &observe::partitions(table)).await?;
+        let rows = self.rows("status", &observe::partitions(table)).await?;
         let partition = |row: &Row| {
             Ok(PartitionRows {
                 topic: required(row, "topic")?.to_owned(),
@@ -132,7 +138,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn pace(&self, table: &TableId) -> Result<Pace> {
-        let row = self.ask("status", &observe::pace(table)).await?.into_iter().next().unwrap_or_default();
+        let row = self.rows("status", &observe::pace(table)).await?.into_iter().next().unwrap_or_default();
         // A sum over no row is NULL, which some warehouses make of a count, too.
         let rows = |column: &str| optional(&row, column).map(Option::unwrap_or_default);
         let percentile = |name: &str| optional(&row, name);
@@ -162,6 +168,10 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
         Box::pin(self.streaming.highest(channel, &tag)).await
     }
 
+    async fn ask(&self, question: &Question) -> Result<Answer> {
+        Box::pin(self.statements.ask(question, tokio::time::Instant::now() + LONGEST_QUESTION)).await
+    }
+
     fn user(&self) -> &User {
         &self.user
     }
@@ -172,7 +182,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn lock_wait(&self) -> Result<LockWait> {
-        let rows = self.ask("doctor", session::LOCK_TIMEOUT).await?;
+        let rows = self.rows("doctor", session::LOCK_TIMEOUT).await?;
         lock_wait_of(&rows.into_iter().next().unwrap_or_default())
     }
 }

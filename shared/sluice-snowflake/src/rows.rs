@@ -9,9 +9,13 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, de::IgnoredAny};
 use sluice_core::{Error, Kind, Result, port::Row};
 use sluice_http::Response;
+use sluice_pipeline::observe::{AnswerColumn, AnswerKind};
 
 /// A decompressed partition may be this large and no larger: a function has a fixed memory.
 const MAX_PARTITION_BYTES: u64 = 256 << 20;
+
+/// A row as it arrives.
+pub(crate) type Cells = Vec<Option<String>>;
 
 /// The first answer to a statement that has ended well: its columns, its first rows, and how many more parts there are.
 #[derive(Deserialize)]
@@ -24,7 +28,7 @@ pub(crate) struct ResultSet {
     #[serde(default)]
     pub(crate) result_set_meta_data: MetaData,
     #[serde(default)]
-    pub(crate) data: Vec<Vec<Option<String>>>,
+    pub(crate) data: Vec<Cells>,
 }
 
 #[derive(Default, Deserialize)]
@@ -47,11 +51,26 @@ impl MetaData {
         1..self.partition_info.len().max(1)
     }
 
-    pub(crate) fn rows(&self, data: Vec<Vec<Option<String>>>) -> Result<Vec<Row>> {
-        data.into_iter().map(|cells| self.row(cells)).collect()
+    pub(crate) fn columns(&self) -> Vec<AnswerColumn> {
+        let kind = |data_type: &str| match data_type.to_ascii_lowercase().as_str() {
+            "fixed" | "real" => AnswerKind::Number,
+            "boolean" => AnswerKind::Boolean,
+            _ => AnswerKind::Text,
+        };
+        let column = |column: &ColumnType| AnswerColumn { name: column.name.clone(), kind: kind(&column.data_type) };
+        self.row_type.iter().map(column).collect()
     }
 
-    fn row(&self, cells: Vec<Option<String>>) -> Result<Row> {
+    pub(crate) fn rows(&self, data: Vec<Cells>) -> Result<Vec<Row>> {
+        let row = |cells| {
+            let names = self.row_type.iter().map(|column| column.name.to_lowercase());
+            Ok(names.zip(self.cells(cells)?).collect())
+        };
+        data.into_iter().map(row).collect()
+    }
+
+    /// The cells of a row as they are read.
+    pub(crate) fn cells(&self, cells: Cells) -> Result<Cells> {
         if cells.len() != self.row_type.len() {
             return Err(Error::invalid_data(
                 "a row of the warehouse's answer has another number of cells than columns",
@@ -59,27 +78,23 @@ impl MetaData {
             .with("cells", cells.len())
             .with("columns", self.row_type.len()));
         }
-        let mut row = Row::new();
-        for (column, cell) in self.row_type.iter().zip(cells) {
-            let text = match cell {
-                None => None,
-                Some(text) => Some(readable(&column.data_type, text).ok_or_else(|| {
-                    Error::invalid_data("a cell of the warehouse's answer is not what its column says")
-                        .with("column", &column.name)
-                        .with("type", &column.data_type)
-                })?),
-            };
-            row.insert(column.name.to_lowercase(), text);
-        }
-        Ok(row)
+        let read = |(column, cell): (&ColumnType, Option<String>)| {
+            let Some(text) = cell else { return Ok(None) };
+            readable(&column.data_type, text).map(Some).ok_or_else(|| {
+                Error::invalid_data("a cell of the warehouse's answer is not what its column says")
+                    .with("column", &column.name)
+                    .with("type", &column.data_type)
+            })
+        };
+        self.row_type.iter().zip(cells).map(read).collect()
     }
 }
 
 /// The rows of a partition after the first. Those arrive compressed, whatever the request said.
-pub(crate) fn partition(response: &Response) -> Result<Vec<Vec<Option<String>>>> {
+pub(crate) fn partition(response: &Response) -> Result<Vec<Cells>> {
     #[derive(Deserialize)]
     struct Partition {
-        data: Vec<Vec<Option<String>>>,
+        data: Vec<Cells>,
     }
     let compressed = response.header("content-encoding").is_some_and(|encoding| encoding.eq_ignore_ascii_case("gzip"));
     if !compressed {

@@ -13,6 +13,7 @@ use futures::future;
 use serde::Serialize;
 use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, port::ObjectStore};
 use sluice_pipeline::{
+    aside::{Aside, AsideCount},
     attempts::{self, FailedAttempt},
     log,
     observe::{DbtRun, LoadFailure, TableLoads, Untaken},
@@ -60,6 +61,8 @@ pub(super) struct TableStatus {
     pub stream: Option<StreamStatus>,
     /// What Lambda says of the topic's last batch, where that was not served.
     pub source_problem: Option<String>,
+    /// Rows that an operator has put aside; `None` without any.
+    pub put_aside: Option<AsideCount>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -104,6 +107,12 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
     let (lake, asked, schedules, mappings) =
         future::join4(lake, ask(warehouse.as_ref()), schedules(context), streaming(context)).await;
     let loads = asked.and_then(|asked| problems.answered(asked));
+    let mut asides = match &warehouse {
+        Some(warehouse) if loads.is_some() => {
+            problems.answered(warehouse.asides().await.map_err(Into::into)).unwrap_or_default()
+        }
+        _ => BTreeMap::new(),
+    };
     let schedules = problems.answered(schedules).unwrap_or_default();
     let mappings = problems.answered(mappings).unwrap_or_default();
     let mut tables = Vec::new();
@@ -137,6 +146,7 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
             load,
             commit: lake.newest.map(newest_commit),
             stream,
+            put_aside: asides.remove(&id),
             source_problem: mappings
                 .iter()
                 .find(|mapping| mapping.serves(table))

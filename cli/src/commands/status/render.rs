@@ -5,7 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sluice_pipeline::{attempts::FailedAttempt, observe::DbtRun, runs::Failure};
 
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
-use crate::output::{self, Side, WIDTH, age, duration, shortened, thousands};
+use crate::{
+    cursor,
+    output::{self, Side, WIDTH, age, duration, shortened, thousands},
+};
 
 pub(super) fn status(status: &Status) -> String {
     let now = status.at;
@@ -92,7 +95,7 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
     };
     if let Some(commit) = &table.commit {
         if let Some(cursor) = &commit.cursor {
-            note("cursor", cursor.0.to_string());
+            note("cursor", cursor::in_words(&cursor.0));
         }
         if let Some(reset) = &commit.reset {
             note("reset", format!("to #{} by {}: {}", reset.to, reset.by, reset.reason));
@@ -131,6 +134,11 @@ fn notes(table: &TableStatus, now: DateTime<Utc>) -> Vec<String> {
     if let Some(untaken) = table.load.as_ref().and_then(|load| load.untaken.as_ref()) {
         let when = untaken.at.map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
         note("untaken", format!("#{}{when}: {}", untaken.sequence, untaken.reason));
+    }
+    if let Some(aside) = &table.put_aside {
+        let rows = if aside.rows == 1 { "1 row does".to_owned() } else { format!("{} rows do", thousands(aside.rows)) };
+        let when = aside.newest.map_or_else(String::new, |at| format!(", put aside {} ago", age(now, at)));
+        note("aside", format!("{rows} not count{when}; `sluice rejects` says why"));
     }
     notes
 }
@@ -207,6 +215,7 @@ pub(super) mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
     use sluice_pipeline::{
+        aside::AsideCount,
         observe::{Latency, LoadFailure, Untaken},
         runs::LastRun,
         split::Progress,
@@ -311,6 +320,7 @@ pub(super) mod tests {
                         }),
                     }),
                     source_problem: None,
+                    put_aside: Some(AsideCount { rows: 2, newest: Some(at(117)) }),
                 },
                 TableStatus {
                     table: "STREAMING.PUBLIC.PURCHASES".parse().expect("a table"),
@@ -321,6 +331,7 @@ pub(super) mod tests {
                     streams: true,
                     last_run: None,
                     source_problem: Some("PROBLEM: Function call failed".into()),
+                    put_aside: None,
                     stream: Some(StreamStatus {
                         partitions: vec![partition],
                         lag: Some(1_234),
@@ -372,6 +383,7 @@ pub(super) mod tests {
             "failed    EXCHANGE_RATES: #7 1h ago: rows differ from",
             "untaken   EXCHANGE_RATES: #9 1h ago: rows not taken, because",
             "waiting   EXCHANGE_RATES: #12344, last tried 3m ago: Config: the warehouse says: Access Denied",
+            "aside     EXCHANGE_RATES: 2 rows do not count, put aside 3m ago; `sluice rejects` says why",
             "drift     EXCHANGE_RATES: 'colour' is new (text)",
             "reading   EXCHANGE_RATES: #12346 in parts 3/800, planned 20m ago",
             "reset     EXCHANGE_RATES: to #3 by arn:aws:iam::1:user/u: a mistake",

@@ -91,6 +91,19 @@ impl Kept<'_> {
     }
 }
 
+impl Kept<'_> {
+    /// A dead letter's reason, partition and record.
+    pub(crate) fn read_letter(body: &[u8]) -> Result<(String, i32, Record)> {
+        let bad = || Error::invalid_data("an object is no dead letter");
+        // The parser's own words may quote what it stumbled over.
+        let mut kept: Kept<'_> =
+            serde_json::from_slice(body).map_err(|error| bad().because(format!("column {}", error.column())))?;
+        let reason = kept.reason.take().map(Cow::into_owned).unwrap_or_default();
+        let partition = kept.partition;
+        Ok((reason, partition, kept.into_record().map_err(|reason| bad().because(reason))?))
+    }
+}
+
 /// The record and why it is not in the table, and where it is kept: under a name that no other record has.
 pub(crate) fn dead_letter(
     cluster: &str,
@@ -226,6 +239,14 @@ mod tests {
             let kept = Kept::new("a \"topic\"", -1, &record, None);
             assert_eq!(String::from_utf8(line).expect("text"), serde_json::to_string(&kept).expect("json") + "\n");
         }
+    }
+
+    #[test]
+    fn a_dead_letter_reads_back() {
+        let sent = record(7, 1_000);
+        let (_, body) = dead_letter("c", "t", 2, &sent, "is not a bigint").expect("encodes");
+        assert_eq!(Kept::read_letter(&body).expect("a letter"), ("is not a bigint".to_owned(), 2, sent));
+        assert!(Kept::read_letter(b"{}").is_err());
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub(crate) const RESET: &str = "reset";
 /// The word for a replay of a streaming table.
 pub const REPLAY: &str = "replay";
 
+/// How often rows of a table were put aside or taken back.
+const ASIDE: &str = "COUNT(*) + COUNT(TAKEN_BACK_AT)";
+
 /// A replay moves a streaming table's position by more rows than the table will ever hold.
 const ROWS_PER_REPLAY: u64 = 1_000_000_000_000;
 
@@ -115,22 +118,28 @@ fn end(commit: &Commit, status: Status, rows: u64, reason: Option<&str>) -> Stri
 }
 
 /// How many commits of each table are loaded, as TABLE_NAME and POSITION: loads may come out of order, so the highest
-/// sequence would not tell of each. A reset brings no rows, so it moves nothing on.
+/// sequence would not tell of each. A reset brings no rows, so it moves nothing on; a row that is put aside or taken back
+/// changes what the models make, so it does.
 pub fn positions() -> String {
     format!(
-        "SELECT TABLE_NAME, COUNT(*) AS POSITION FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' \
-         AND LOADER <> '{RESET}' GROUP BY TABLE_NAME"
+        "SELECT TABLE_NAME, SUM(MOVES) AS POSITION FROM (\n\
+         SELECT TABLE_NAME, COUNT(*) AS MOVES FROM {OBSERVABILITY}.LOADS WHERE STATUS = 'loaded' \
+         AND LOADER <> '{RESET}' GROUP BY TABLE_NAME\n\
+         UNION ALL\n\
+         SELECT TABLE_NAME, {ASIDE} AS MOVES FROM {OBSERVABILITY}.PUT_ASIDE GROUP BY TABLE_NAME) AS MOVED\n\
+         GROUP BY TABLE_NAME"
     )
 }
 
 /// How far a streaming table has come, as POSITION: such a table has no commits, but it only ever grows, other than by a
-/// replay, which may leave as many rows as there were.
+/// replay, which may leave as many rows as there were, as does a row that is put aside or taken back.
 pub fn streaming_position(table: &TableId) -> String {
     format!(
-        "SELECT COUNT(*) + {ROWS_PER_REPLAY} * (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE TABLE_NAME = {} \
-         AND LOADER = '{REPLAY}') AS POSITION FROM {}",
-        quote::literal(&table.to_string()),
-        quote::table(table)
+        "SELECT COUNT(*) + {ROWS_PER_REPLAY} * ((SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE TABLE_NAME = {name} \
+         AND LOADER = '{REPLAY}')\n\
+         + (SELECT {ASIDE} FROM {OBSERVABILITY}.PUT_ASIDE WHERE TABLE_NAME = {name})) AS POSITION FROM {}",
+        quote::table(table),
+        name = quote::literal(&table.to_string()),
     )
 }
 

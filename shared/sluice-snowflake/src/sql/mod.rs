@@ -3,6 +3,7 @@
 //! There are no bind variables in a scripting block, so values become literals; [`quote`] is the one way to do that.
 //! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
 
+pub mod aside;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;
@@ -11,6 +12,7 @@ pub mod load;
 pub mod lock;
 pub mod observe;
 pub mod quote;
+pub mod read_only;
 pub mod replay;
 pub mod session;
 

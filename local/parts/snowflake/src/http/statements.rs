@@ -28,7 +28,7 @@ use crate::{
     Standin,
     failure::Failure,
     faults, lock,
-    statements::{ResultColumn, ResultSet, Session},
+    statements::{QUESTION, ResultColumn, ResultSet, Session},
 };
 
 /// The longest text of a statement.
@@ -145,6 +145,23 @@ struct Body {
     parameters: HashMap<String, serde_json::Value>,
 }
 
+impl Body {
+    /// A parameter by its name in any case.
+    fn parameter(&self, name: &str) -> Option<&serde_json::Value> {
+        self.parameters.iter().find(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    }
+
+    /// ROWS_PER_RESULTSET, where 0 is no limit.
+    fn most_rows(&self) -> Result<usize, Problem> {
+        let Some(value) = self.parameter("ROWS_PER_RESULTSET") else { return Ok(usize::MAX) };
+        match value.as_u64() {
+            Some(0) => Ok(usize::MAX),
+            Some(rows) => Ok(usize::try_from(rows).unwrap_or(usize::MAX)),
+            None => Err(Problem::new(422, "001007", "invalid value for the parameter ROWS_PER_RESULTSET")),
+        }
+    }
+}
+
 pub(super) async fn submit(
     State(standin): State<Standin>,
     Query(submission): Query<Submission>,
@@ -172,10 +189,12 @@ pub(super) async fn submit(
     if several || body.bindings.is_some() {
         return Err(Problem::of(422, &Failure::unsupported("bindings and several statements in one request")));
     }
-    let tag = body.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("QUERY_TAG"));
-    if tag.and_then(|(_, tag)| tag.as_str()).is_some_and(|tag| tag.chars().count() > MOST_TAG_CHARS) {
+    let tag = body.parameter("QUERY_TAG").and_then(|tag| tag.as_str());
+    if tag.is_some_and(|tag| tag.chars().count() > MOST_TAG_CHARS) {
         return Err(Problem::new(422, "001007", "the value of the parameter QUERY_TAG is too long"));
     }
+    let is_question = tag == Some(QUESTION);
+    let most_rows = body.most_rows()?;
     if submission.retry
         && let Some(handle) = submission.request_id.as_deref().and_then(|id| standin.0.statements.succeeded(id))
     {
@@ -189,7 +208,8 @@ pub(super) async fn submit(
     let ended = standin.0.actor.session(move |conn| {
         let outcome = conn.map_err(Failure::from).and_then(|conn| {
             let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
-            Session::new(&conn, &shared, handle, role, &running.cancelled).run(&body.statement)
+            let session = Session::new(&conn, &shared, handle, role, &running.cancelled);
+            if is_question { session.ask(&body.statement, most_rows) } else { session.run(&body.statement) }
         });
         shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));
     });

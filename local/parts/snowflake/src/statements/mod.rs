@@ -1,12 +1,13 @@
 //! The statements that arrive: recognised by shape, translated to DuckDB, run.
 //!
 //! Only the shapes that `sluice-snowflake` renders are known. Everything else is answered "unsupported", so that a new
-//! statement is met by a decision and not by a guess.
+//! statement is met by a decision and not by a guess. A person's own question is apart: `question.rs`.
 
 mod block;
 mod column_type;
 mod copy;
 mod ddl;
+mod question;
 mod result;
 mod session;
 mod tokens;
@@ -17,6 +18,7 @@ use std::{collections::HashSet, sync::atomic::AtomicBool};
 use duckdb::Connection;
 
 pub(crate) use copy::CopyInto;
+pub(crate) use question::TAG as QUESTION;
 pub(crate) use result::{ResultColumn, ResultSet, query};
 
 use crate::{

@@ -85,6 +85,11 @@ impl ResultSet {
 
 /// Runs a query that is DuckDB's text already.
 pub(crate) fn query(conn: &Connection, sql: &str) -> Result<ResultSet, Failure> {
+    query_rows(conn, sql, usize::MAX)
+}
+
+/// The first rows of a query's answer, no more than `most`.
+pub(crate) fn query_rows(conn: &Connection, sql: &str, most: usize) -> Result<ResultSet, Failure> {
     let mut statement = conn.prepare(sql)?;
     let mut found = statement.query([])?;
     let columns = match found.as_ref() {
@@ -94,7 +99,9 @@ pub(crate) fn query(conn: &Connection, sql: &str) -> Result<ResultSet, Failure> 
         None => Vec::new(),
     };
     let mut rows = Vec::new();
-    while let Some(row) = found.next()? {
+    while rows.len() < most
+        && let Some(row) = found.next()?
+    {
         rows.push((0..columns.len()).map(|i| cell(row.get_ref(i)?)).collect::<Result<Vec<_>, Failure>>()?);
     }
     Ok(ResultSet { columns, rows })

@@ -13,7 +13,9 @@ use crate::{
     names::{identifier, literal},
 };
 
-const KEYWORDS: [&str; 45] = [
+const KEYWORDS: [&str; 47] = [
+    "UNION",
+    "ALL",
     "CASE",
     "ELSE",
     "END",
@@ -160,7 +162,7 @@ fn dateadd(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
 
 /// `<db>.INFORMATION_SCHEMA.COLUMNS` with Snowflake's names of types. Whole numbers are kept in 64 bits here, whatever their
 /// precision, and are told as the widest that the platform writes.
-fn all_columns(database: &str) -> String {
+pub(super) fn all_columns(database: &str) -> String {
     let prefix = format!("{database}__");
     format!(
         "(SELECT substr(schema_name, {}) AS \"TABLE_SCHEMA\", table_name AS \"TABLE_NAME\", \

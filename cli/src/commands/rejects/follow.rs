@@ -1,0 +1,72 @@
+//! What is refused from now on, a line for each row.
+
+use std::{collections::HashSet, io::Write, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use sluice_aws::S3Lake;
+use sluice_core::Error;
+use sluice_pipeline::rejects::Refusal;
+
+use super::{Subject, read};
+use crate::failure::Outcome;
+
+/// How often the lake is asked.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Ends when the person does, or when something fails.
+pub(super) async fn run(store: &S3Lake, subject: &Subject<'_>, since: Option<DateTime<Utc>>, json: bool) -> Outcome {
+    // Without a time to begin at, what is there is known.
+    let mut seen: HashSet<String> = match since {
+        None => read::keys(store, subject).await?.into_iter().collect(),
+        Some(_) => HashSet::new(),
+    };
+    loop {
+        for key in read::keys(store, subject).await? {
+            if !seen.insert(key.clone()) {
+                continue;
+            }
+            for refusal in read::refusals(store, subject, &key).await? {
+                if !refusal.at.zip(since).is_some_and(|(at, since)| at < since) {
+                    show(&subject.masked(refusal), json)?;
+                }
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn show(refusal: &Refusal, json: bool) -> Outcome {
+    let broken = |error: std::io::Error| Error::internal("cannot write a line").because(error);
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", line(refusal, json)?).and_then(|()| out.flush()).map_err(broken)?;
+    Ok(())
+}
+
+fn line(refusal: &Refusal, json: bool) -> Outcome<String> {
+    if json {
+        let failed = |error| Error::internal("cannot encode a row").because(error);
+        return Ok(serde_json::to_string(refusal).map_err(failed)?);
+    }
+    let at = refusal.at.map_or_else(|| "-".to_owned(), |at| at.to_rfc3339_opts(SecondsFormat::Secs, true));
+    let place = refusal.place.map_or_else(String::new, |place| format!("{}/{}  ", place.partition, place.offset));
+    Ok(format!("{at}  {place}{}  {}", refusal.reason, refusal.row))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sluice_pipeline::rejects::Place;
+
+    use super::*;
+
+    #[test]
+    fn a_row_is_one_line_for_people_and_for_programs() {
+        let place = Some(Place { partition: 1, offset: 7 });
+        let refusal =
+            Refusal { reason: "is late".into(), at: Some(DateTime::UNIX_EPOCH), place, row: json!({"a": "x\ny"}) };
+        let text = line(&refusal, false).expect("a line");
+        assert_eq!(text, "1970-01-01T00:00:00Z  1/7  is late  {\"a\":\"x\\ny\"}");
+        let json: serde_json::Value = serde_json::from_str(&line(&refusal, true).expect("a line")).expect("JSON");
+        assert_eq!(json["place"]["offset"], 7);
+    }
+}
