@@ -36,7 +36,8 @@ pub(crate) async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Opera
         None => format!("https://{}.{region}.amazonaws.com/", operation.endpoint),
     };
     let body = input.to_string();
-    let mut request = Request::post(&url).header("x-amz-target", operation.target).body(body.clone(), operation.content_type);
+    let mut request =
+        Request::post(&url).header("x-amz-target", operation.target).body(body.clone(), operation.content_type);
     for (name, value) in signature(aws, operation, &region, &url, body.as_bytes()).await? {
         request = request.secret_header(name, Secret::new(value));
     }

@@ -1,5 +1,5 @@
 {#-
-  Creates every raw table empty from the sources' columns, and the ledger of loads, where they do not exist:
+  Creates every raw table empty from the sources' columns, the ledger of loads and the list of rows that were put aside, where they do not exist:
 
     dbt run-operation create_raw_tables
 
@@ -36,4 +36,5 @@
   {% if target.type == 'snowflake' %}{% do run_query('create database if not exists ADMIN') %}{% endif %}
   {% do run_query('create schema if not exists ' ~ observability) %}
   {% do run_query('create table if not exists ' ~ observability ~ '.LOADS (TABLE_NAME varchar, STATUS varchar, LOADED_AT datetime)') %}
+  {% do run_query('create table if not exists ' ~ put_aside_rows() ~ ' (TABLE_NAME varchar, ROW_KEY varchar, TAKEN_BACK_AT datetime)') %}
 {% endmacro %}

@@ -68,7 +68,7 @@ def options_of(verb, known={}):
 def check_options(block, report):
     """Every option that a page gives to `sluice` is one."""
     for command in block.commands():
-        for call in re.findall(r"tools/sluice ([a-z]+)([^|;&]*)", command.text):
+        for call in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
             for option in re.findall(r"(?:^|\s)(--[a-z-]+)", call[1]):
                 if option not in options_of(call[0]):
                     report.fail(f"{block.page}:{command.line}", f"sluice {call[0]} has no {option}")

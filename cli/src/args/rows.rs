@@ -91,7 +91,11 @@ pub(crate) struct AsideArgs {
 /// A run's id goes into a pattern of CloudWatch: nothing in it may end one.
 fn run_id(text: &str) -> Result<String, String> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-_/.".contains(c);
-    if !text.is_empty() && text.chars().all(is_part) { Ok(text.to_owned()) } else { Err("this is no run's id".to_owned()) }
+    if !text.is_empty() && text.chars().all(is_part) {
+        Ok(text.to_owned())
+    } else {
+        Err("this is no run's id".to_owned())
+    }
 }
 
 fn since(text: &str) -> Result<DateTime<Utc>, String> {
@@ -145,7 +149,10 @@ mod tests {
 
     #[test]
     fn what_people_ask_to_see_is_understood() {
-        assert!(matches!(parse("rejects products --limit 0 --follow"), Ok(Task::Rejects(RejectsArgs { limit: 0, follow: true, .. }))));
+        assert!(matches!(
+            parse("rejects products --limit 0 --follow"),
+            Ok(Task::Rejects(RejectsArgs { limit: 0, follow: true, .. }))
+        ));
         assert!(matches!(parse("query SELECT --csv"), Ok(Task::Query(QueryArgs { csv: true, limit: 1000, .. }))));
         assert_eq!(parse("query SELECT --csv --json").expect_err("both"), ErrorKind::ArgumentConflict);
         assert_eq!(parse("logs x --run a\"b").expect_err("no id"), ErrorKind::ValueValidation);

@@ -167,7 +167,10 @@ mod tests {
             dbt_woken: true,
         };
         let text = render(&answer);
-        assert!(text.starts_with("A.B.C: put aside\n  key     2026-01-05/USD/GBP/final (2 rows of the raw table)\n"), "{text}");
+        assert!(
+            text.starts_with("A.B.C: put aside\n  key     2026-01-05/USD/GBP/final (2 rows of the raw table)\n"),
+            "{text}"
+        );
         assert!(text.contains("dbt     was told") && text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         (answer.rows, answer.dbt_woken) = (1, false);
         assert!(render(&answer).contains("(1 row of") && !render(&answer).contains("dbt"));

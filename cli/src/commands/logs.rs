@@ -79,9 +79,8 @@ pub(super) async fn run(context: &Context<'_>, args: &LogsArgs) -> Outcome {
 fn function<'a>(stack: &'a Stack, named: &str) -> Outcome<&'a str> {
     let plain = |name: &str| name.chars().filter(|c| c.is_ascii_alphanumeric()).collect::<String>().to_lowercase();
     let functions: Vec<_> = stack.of_type("AWS::Lambda::Function").collect();
-    let is_it = |resource: &&&crate::stack::Resource| {
-        plain(&resource.logical) == plain(named) || resource.physical == named
-    };
+    let is_it =
+        |resource: &&&crate::stack::Resource| plain(&resource.logical) == plain(named) || resource.physical == named;
     if let Some(found) = functions.iter().find(is_it) {
         return Ok(&found.physical);
     }
@@ -138,8 +137,10 @@ impl Log<'_> {
         let asked = signed::call(&self.platform.place.aws, &FILTER_LOG_EVENTS, &input).await;
         asked.map_err(|error: Error| {
             if error.chain().contains("ResourceNotFoundException") {
-                return Failure::from(Error::new(Kind::NotFound, "the function has not logged yet").with("group", &self.group))
-                    .hint("a function logs when it runs: `sluice run TABLE`");
+                return Failure::from(
+                    Error::new(Kind::NotFound, "the function has not logged yet").with("group", &self.group),
+                )
+                .hint("a function logs when it runs: `sluice run TABLE`");
             }
             error.into()
         })

@@ -120,7 +120,9 @@ fn csv(answer: &Answer) -> String {
     };
     let line = |fields: Vec<String>| fields.join(",") + "\r\n";
     let head = line(answer.columns.iter().map(|column| field(&column.name)).collect());
-    let row = |row: &Vec<Option<String>>| line(row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect());
+    let row = |row: &Vec<Option<String>>| {
+        line(row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect())
+    };
     head + &answer.rows.iter().map(row).collect::<String>()
 }
 

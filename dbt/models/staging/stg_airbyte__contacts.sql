@@ -10,4 +10,5 @@ select
   merged_ids as merged_ids,
   additional_emails as additional_emails,
   _sluice_loaded_at as loaded_at
-from {{ source('airbyte_hubspot', 'contacts') }}
+from {{ source('airbyte_hubspot', 'contacts') }} as arrived
+where {{ counts('AIRBYTE.HUBSPOT.CONTACTS', 'arrived', {'id': 'bigint'}) }}

@@ -9,8 +9,11 @@ select
   rate_kind as rate_kind,
   source_timestamp as source_timestamp,
   _sluice_loaded_at as loaded_at
-from {{ source('snowpipe_open_exchange_rates', 'exchange_rates') }}
+from {{ source('snowpipe_open_exchange_rates', 'exchange_rates') }} as arrived
 where rate > 0
+  and {{ counts('SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES', 'arrived', {
+    'rate_date': 'date', 'base_currency': 'text', 'target_currency': 'text', 'rate_kind': 'text',
+  }) }}
 qualify row_number() over (
   partition by
     rate_date,

@@ -6,4 +6,5 @@ select
   operation as operation,
   valid_ts as valid_from,
   _sluice_loaded_at as loaded_at
-from {{ source('dlt_application_data', 'products') }}
+from {{ source('dlt_application_data', 'products') }} as arrived
+where {{ counts('DLT.APPLICATION_DATA.PRODUCTS', 'arrived', {'audit_id': 'bigint'}) }}

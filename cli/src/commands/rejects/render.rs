@@ -39,7 +39,11 @@ fn title(answer: &Rejects) -> String {
     let count = if rows == 0 { format!("no {what}") } else { format!("{} {what}", thousands(rows)) };
     let mut title = format!("{}{place}: {count} since {since}", answer.table);
     if answer.unread > 0 {
-        title.push_str(&format!("\nof the {} newest dead letters; {} older ones were not read", thousands(answer.read as u64), thousands(answer.unread as u64)));
+        title.push_str(&format!(
+            "\nof the {} newest dead letters; {} older ones were not read",
+            thousands(answer.read as u64),
+            thousands(answer.unread as u64)
+        ));
     }
     title
 }
@@ -65,7 +69,10 @@ fn refused(refused: &RefusedByWarehouse) -> String {
     let RefusedByWarehouse { channel, refused, reason, first_offset, last_offset } = refused;
     let reason = reason.as_deref().unwrap_or("no reason told");
     let places = format!("offsets {} to {}", offset(*first_offset), offset(*last_offset));
-    shortened(&format!("  {channel}: {} since it was made, the newest at {places}: {reason}", thousands(*refused)), WIDTH)
+    shortened(
+        &format!("  {channel}: {} since it was made, the newest at {places}: {reason}", thousands(*refused)),
+        WIDTH,
+    )
 }
 
 fn aside(row: &AsideRow, now: DateTime<Utc>) -> String {
@@ -95,7 +102,12 @@ mod tests {
             read: 2_000,
             unread: 67_659,
             reasons: vec![reason(&"'product_id' is a text, not a bigint ".repeat(5), 1_990), reason("too old", 10)],
-            rows: vec![Refusal { reason: "too old".into(), at: Some(at(58)), place, row: json!({"a": "b".repeat(200)}) }],
+            rows: vec![Refusal {
+                reason: "too old".into(),
+                at: Some(at(58)),
+                place,
+                row: json!({"a": "b".repeat(200)}),
+            }],
             refused_by_warehouse: vec![RefusedByWarehouse {
                 channel: "l_kafka_purchases_0".into(),
                 refused: 3,
@@ -137,6 +149,9 @@ mod tests {
         (none.topic, none.unread) = (None, 0);
         (none.reasons, none.rows, none.refused_by_warehouse) = (Vec::new(), Vec::new(), Vec::new());
         (none.put_aside, none.problems) = (Vec::new(), Vec::new());
-        assert_eq!(text(&none, at(60), false), "STREAMING.PUBLIC.PURCHASES: no rows rejected since 1970-01-01 00:00 UTC");
+        assert_eq!(
+            text(&none, at(60), false),
+            "STREAMING.PUBLIC.PURCHASES: no rows rejected since 1970-01-01 00:00 UTC"
+        );
     }
 }

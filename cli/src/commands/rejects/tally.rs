@@ -99,7 +99,8 @@ mod tests {
         for (reason, minute, id) in [("b", 9, 1), ("a", 8, 2), ("b", 7, 1), ("b", 6, 3), ("b", 1, 4)] {
             tally.add(refusal(reason, minute, id));
         }
-        let reasons: Vec<(String, u64, u64)> = tally.reasons().into_iter().map(|r| (r.reason, r.rows, r.times)).collect();
+        let reasons: Vec<(String, u64, u64)> =
+            tally.reasons().into_iter().map(|r| (r.reason, r.rows, r.times)).collect();
         assert_eq!(reasons, [("b".to_owned(), 2, 3), ("a".to_owned(), 1, 1)]);
         let newest: Vec<_> = tally.newest().into_iter().map(|refusal| refusal.row["id"].clone()).collect();
         assert_eq!(newest, [json!(1), json!(2)]);

@@ -40,8 +40,15 @@ fn known(facts: &mut Map<String, Value>) -> Vec<(String, String)> {
     if let Some(why) = facts.remove("whole_table_because") {
         line("whole", plain(&why));
     }
-    if let Some(columns) = facts.remove("drift").and_then(|drift| drift["columns_not_in_contract"].as_array().cloned()) {
-        line("unread", format!("columns that the contract does not name: {}", columns.iter().map(plain).collect::<Vec<_>>().join(", ")));
+    if let Some(columns) = facts.remove("drift").and_then(|drift| drift["columns_not_in_contract"].as_array().cloned())
+    {
+        line(
+            "unread",
+            format!(
+                "columns that the contract does not name: {}",
+                columns.iter().map(plain).collect::<Vec<_>>().join(", ")
+            ),
+        );
     }
     if let Some(requests) = facts.remove("requests_planned") {
         let days = [facts.remove("first_day"), facts.remove("last_day")].map(|day| day.filter(|day| !day.is_null()));

@@ -6,6 +6,7 @@
     incremental_strategy='replace',
     unique_key=['purchase_date', 'event_id'],
     on_schema_change='fail',
+    pre_hook="{{ forget_put_aside('STREAMING.PUBLIC.PURCHASES', 'event_id') }}",
   )
 }}
 

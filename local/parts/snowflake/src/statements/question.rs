@@ -133,7 +133,11 @@ fn to_duckdb(pieces: &[Piece<'_>]) -> Result<String, Failure> {
             }
         }
     }
-    Ok(sql.replace("SYSDATE()", NOW).replace("CURRENT_TIMESTAMP()", "CURRENT_TIMESTAMP").replacen("EXPLAIN USING TEXT", "EXPLAIN", 1))
+    Ok(sql.replace("SYSDATE()", NOW).replace("CURRENT_TIMESTAMP()", "CURRENT_TIMESTAMP").replacen(
+        "EXPLAIN USING TEXT",
+        "EXPLAIN",
+        1,
+    ))
 }
 
 fn named(parts: &[&Word]) -> String {
@@ -177,11 +181,8 @@ fn about_objects(text: &str) -> Result<String, Failure> {
     } else {
         return Err(cursor.unexpected("TABLES, VIEWS or SCHEMAS"));
     };
-    let like = if cursor.eat("LIKE") {
-        format!("AND table_name ILIKE {}", literal(cursor.text()?))
-    } else {
-        String::new()
-    };
+    let like =
+        if cursor.eat("LIKE") { format!("AND table_name ILIKE {}", literal(cursor.text()?)) } else { String::new() };
     let mut place = Vec::new();
     if cursor.eat("IN") {
         let _kind = cursor.eat("SCHEMA") || cursor.eat("DATABASE");

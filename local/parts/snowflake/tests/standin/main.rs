@@ -5,6 +5,7 @@ mod file;
 mod locks;
 mod names;
 mod protocol;
+mod questions;
 mod replay;
 mod roles;
 mod snowpipe;
