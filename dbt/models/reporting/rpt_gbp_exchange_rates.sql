@@ -41,6 +41,8 @@ select
   cast(
     crossed.rate / nullif(lag(crossed.rate) over (partition by crossed.target_currency order by crossed.rate_date), 0) - 1
     as decimal(18, 8)
-  ) as daily_return
+  ) as daily_return,
+  lag(crossed.rate) over (partition by crossed.target_currency order by crossed.rate_date) as previous_rate,
+  crossed.rate_date = max(crossed.rate_date) over (partition by crossed.target_currency) as is_latest
 from crossed
 join {{ ref('dim_currencies') }} as currencies on crossed.target_currency = currencies.currency_code

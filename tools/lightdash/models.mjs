@@ -1,0 +1,61 @@
+// Checks of what dbt's YAML says to Lightdash.
+import { unknownKeys } from './keys.mjs';
+import { lightdash, reportingModels } from './read.mjs';
+
+// Keys of `meta` that are ours, which Lightdash leaves alone, and those that it reads although its schema lacks them.
+const BESIDES_THE_SCHEMA = { modelMeta: /^(owner|readers|label)$/, columnMeta: /^(pii|metrics\.\w+\.filters)$/ };
+
+export function checkModels(manifest, explores, config, problem) {
+    const validator = new lightdash.ManifestValidator(lightdash.getDbtManifestVersion(manifest));
+    for (const model of reportingModels(manifest)) {
+        const [valid, reason] = validator.isModelValid(model);
+        if (!valid) problem(model.name, reason);
+        const meta = model.config?.meta ?? {};
+        checkKeys(model.name, meta, 'modelMeta', problem);
+        if (!meta.label) problem(model.name, 'has no label for readers');
+        for (const group of meta.groups ?? []) {
+            if (!config.table_groups?.[group]) problem(model.name, `its group ${group} is not in lightdash.config.yml`);
+        }
+        checkRelation(manifest, model, problem);
+        for (const column of Object.values(model.columns)) {
+            const where = `${model.name}.${column.name}`;
+            checkKeys(where, column.config?.meta ?? {}, 'columnMeta', problem);
+            checkColumns(where, column.config?.meta ?? {}, model, problem);
+        }
+    }
+    for (const explore of explores) checkExplore(explore, problem);
+}
+
+function checkKeys(where, meta, definition, problem) {
+    const root = lightdash.lightdashDbtYamlSchema;
+    for (const key of unknownKeys(meta, root.$defs[definition], root)) {
+        if (!BESIDES_THE_SCHEMA[definition].test(key)) problem(where, `Lightdash knows no key ${key} in meta`);
+    }
+}
+
+// BI has rights in REPORTING only; a manifest of relations that are built aside would lead it elsewhere.
+function checkRelation(manifest, model, problem) {
+    const schema = manifest.metadata.adapter_type === 'duckdb' ? 'ANALYTICS__REPORTING' : 'REPORTING';
+    if (model.schema.toUpperCase() !== schema) {
+        problem(model.name, `its relation is in ${model.schema}, not in ${schema}: make the manifest with DBT_SLUICE_RELATIONS=published`);
+    }
+}
+
+// `${TABLE}.x` is taken as it is: a column that is not there shows only when a query runs.
+function checkColumns(where, meta, model, problem) {
+    const texts = [meta.dimension, ...Object.values(meta.additional_dimensions ?? {}), ...Object.values(meta.metrics ?? {})].map((field) => field?.sql ?? '');
+    for (const [, column] of texts.join(' ').matchAll(/\$\{TABLE\}\.("?\w+"?)/g)) {
+        if (!Object.hasOwn(model.columns, column)) problem(where, `there is no column ${column} in ${model.name}`);
+    }
+}
+
+function checkExplore(explore, problem) {
+    if (lightdash.isExploreError(explore)) {
+        for (const { message } of explore.errors) problem(explore.name, message);
+        return;
+    }
+    for (const { message } of explore.warnings ?? []) problem(explore.name, message);
+    for (const field of lightdash.getFields(explore).filter((field) => field.fieldType === 'metric')) {
+        if (!field.description) problem(`${explore.name}.${field.name}`, 'a metric says in its description what it counts');
+    }
+}
