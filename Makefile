@@ -51,6 +51,10 @@ dbt-snowflake: ## build the dbt project on DuckDB and, with the Snowflake adapte
 	@tools/setup dbt snowduck
 	@.tools/venv/dbt/bin/python -W ignore::DeprecationWarning tests/dbt/test_two_warehouses.py
 
+dbt-lightdash: ## check what Lightdash reads, and compile every chart, in target/lightdash; no account needed
+	@tools/setup dbt lightdash
+	@tools/lightdash/run
+
 dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
@@ -62,6 +66,10 @@ dbt-slim: ## build the models that differ from BASE=<branch>, origin/main withou
 workflows: ## judge the workflows of GitHub and the scripts that they run; some seconds, no network
 	@tools/setup workflows
 	@tools/lint-workflows
+
+notebook: ## open the notebook on the warehouse of the demo; SLUICE_DBT_TARGET=snowflake for the account's
+	@tools/setup notebook
+	@SLUICE_DUCKDB_PATH="$${SLUICE_DUCKDB_PATH:-.sluice/warehouse.duckdb}" .tools/venv/notebook/bin/marimo edit dbt/notebooks/exchange_rates.py
 
 release: ## make what a release holds in target/release-files: zips, bills of materials, checksums; for stages on AWS
 	@tools/setup sam
@@ -89,6 +97,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-docs dbt-slim workflows release docs docs-test clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native demo-tools shop test-tools

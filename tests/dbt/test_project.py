@@ -141,10 +141,17 @@ class Described(unittest.TestCase):
             self.assertTrue(exposure["owner"]["email"])
             code = [name for name in re.findall(r"`([^`]+)`", exposure["description"]) if "/" in name]
             self.assertEqual(len(code), 1, exposure["name"])
-            text = (ROOT / code[0]).read_text(encoding="utf-8")
+            path = ROOT / code[0]
+            if exposure["type"] == "dashboard":
+                # What its tiles read is compared with the exposure by tools/lightdash/dashboards.mjs.
+                self.assertEqual(path.parent, ROOT / "dbt/lightdash/dashboards")
+                self.assertTrue(path.is_file(), path)
+                continue
+            text = "".join(file.read_text(encoding="utf-8") for file in (sorted(path.glob("*.sql")) if path.is_dir() else [path]))
             for model in exposure["depends_on"]["nodes"]:
                 name = model.removeprefix("model.sluice.")
-                self.assertTrue(f"ANALYTICS__MARTS.{name}\"" in text or f"verify::{name.upper()}" in text, f"{code[0]} and {name}")
+                spellings = (f"ANALYTICS__MARTS.{name}\"", f"verify::{name.upper()}", f"reporting.{name} ", f"{{reporting}}.{name} ")
+                self.assertTrue(any(spelling in text for spelling in spellings), f"{code[0]} and {name}")
 
     def test_every_key_of_a_mart_is_tested(self) -> None:
         """The grain of each mart: a unique key of one column, or a combination."""
@@ -176,7 +183,7 @@ class Described(unittest.TestCase):
             self.assertEqual(list(repeated_keys(node)), [], path.name)
 
     def test_tools_are_pinned(self) -> None:
-        for name in ("dbt", "dbt-oldest", "sqlfluff", "snowduck", "snow-cli"):
+        for name in ("dbt", "dbt-oldest", "sqlfluff", "snowduck", "snow-cli", "notebook"):
             for line in (ROOT / f"tools/locks/{name}.txt").read_text(encoding="utf-8").splitlines():
                 self.assertRegex(line, r"^#|^[\w.-]+==[\w.]+$", name)
 

@@ -18,9 +18,10 @@ class TwoWarehouses(unittest.TestCase):
     def test_rows_agree_whatever_the_order_in_which_columns_are_described(self) -> None:
         with scratch_project() as empty, snowduck(empty.folder) as port:
             project = empty.copy(empty.folder / "copy")
-            dollars, pounds = (f'      - {{ name: {name}, data_type: "decimal(38,2)", description: ' for name in ("usd", "gbp"))
-            for name, other in ((dollars, "@@"), (pounds, dollars), ("@@", pounds)):
-                project.change("models/reporting/_reporting.yml", name, other)
+            dollars, pounds = (f"- name: {name}\n" for name in ("usd", "gbp"))
+            for model in ("rpt_sales_by_day", "rpt_sales_by_product"):
+                for name, other in ((dollars, "@@"), (pounds, dollars), ("@@", pounds)):
+                    project.change(f"models/reporting/{model}.yml", name, other)
             emulated = {"target": "emulator", "SLUICE_EMULATOR_PORT": str(port)}
             for settings in ({}, emulated):
                 project.succeed("run-operation", "create_raw_tables", **settings)

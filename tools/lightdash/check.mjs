@@ -3,56 +3,18 @@
 //
 //   tools/lightdash/check.mjs <manifest.json> ...       each fault on a line; the status is 1 if there is one
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { checkCharts } from './charts.mjs';
-import { checkDashboards } from './dashboards.mjs';
-import { unknownKeys } from './keys.mjs';
-import { checkModels } from './models.mjs';
-import { CONFIG, compileExplores, lightdash, parseFiles, readFiles } from './read.mjs';
-import { validate } from './schema.mjs';
+import { check, DBT } from './faults.mjs';
+import { readFiles } from './read.mjs';
 
-export const DBT = join(dirname(fileURLToPath(import.meta.url)), '../../dbt');
-
-// Every fault, as text that begins with the file or the model.
-export async function check(manifest, files) {
-    const problems = [];
-    const problem = (where, message) => problems.push(`${where}: ${message}`);
-    const found = parseFiles(files, problem);
-    const config = checkConfig(found.config, problem);
-    const explores = await compileExplores(manifest, config);
-    checkModels(manifest, explores, config, problem);
-    checkSpaces(found.spaces, problem);
-    checkCharts(found.charts, found.spaces, explores, problem);
-    checkDashboards(found, manifest, explores, problem);
-    return problems;
+const files = readFiles(DBT);
+const paths = process.argv.slice(2);
+if (!paths.length) {
+    console.error('check: name the manifests, which `tools/lightdash/run` makes');
+    process.exitCode = 2;
 }
-
-function checkConfig(config, problem) {
-    const root = lightdash.lightdashProjectConfigSchema;
-    for (const fault of validate(root, config)) problem(CONFIG, fault);
-    for (const key of unknownKeys(config, root, root)) problem(CONFIG, `Lightdash knows no key ${key}`);
-    return { ...config, spotlight: config?.spotlight ?? { default_visibility: 'hide' } };
-}
-
-// The package has no schema for spaces.
-function checkSpaces(spaces, problem) {
-    const allowed = ['contentType', 'version', 'spaceName', 'slug', 'access'];
-    for (const { path, value } of spaces) {
-        for (const key of Object.keys(value ?? {})) {
-            if (!allowed.includes(key)) problem(path, `Lightdash knows no key ${key}`);
-        }
-        if (!value?.spaceName || !value?.slug) problem(path, 'a space has a spaceName and a slug');
-        else if (!path.endsWith(`spaces/${value.slug}.space.yml`)) problem(path, `the file of ${value.slug} is spaces/${value.slug}.space.yml`);
-    }
-}
-
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-    const files = readFiles(DBT);
-    for (const path of process.argv.slice(2)) {
-        const manifest = JSON.parse(readFileSync(path, 'utf8'));
-        const problems = await check(manifest, files);
-        for (const text of problems) console.log(`lightdash, ${manifest.metadata.adapter_type}: ${text}`);
-        if (problems.length) process.exitCode = 1;
-    }
+for (const path of paths) {
+    const manifest = JSON.parse(readFileSync(path, 'utf8'));
+    const problems = await check(manifest, files);
+    for (const text of problems) console.log(`lightdash, ${manifest.metadata.adapter_type}: ${text}`);
+    if (problems.length) process.exitCode = 1;
 }

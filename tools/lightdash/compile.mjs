@@ -9,7 +9,7 @@
 //   tiles            by <dashboard>/<tileSlug>: the same, with the filters of the dashboard
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
-import { DBT } from './check.mjs';
+import { DBT } from './faults.mjs';
 import { chartsOfTiles } from './dashboards.mjs';
 import { compileExplores, lightdash, parseFiles, readFiles } from './read.mjs';
 import { compileQuery, describeField, Refused } from './query.mjs';

@@ -17,10 +17,11 @@ export function checkModels(manifest, explores, config, problem) {
             if (!config.table_groups?.[group]) problem(model.name, `its group ${group} is not in lightdash.config.yml`);
         }
         checkRelation(manifest, model, problem);
+        checkFields(model.name, meta, model, problem);
         for (const column of Object.values(model.columns)) {
             const where = `${model.name}.${column.name}`;
             checkKeys(where, column.config?.meta ?? {}, 'columnMeta', problem);
-            checkColumns(where, column.config?.meta ?? {}, model, problem);
+            checkFields(where, column.config?.meta ?? {}, model, problem);
         }
     }
     for (const explore of explores) checkExplore(explore, problem);
@@ -41,11 +42,15 @@ function checkRelation(manifest, model, problem) {
     }
 }
 
-// `${TABLE}.x` is taken as it is: a column that is not there shows only when a query runs.
-function checkColumns(where, meta, model, problem) {
-    const texts = [meta.dimension, ...Object.values(meta.additional_dimensions ?? {}), ...Object.values(meta.metrics ?? {})].map((field) => field?.sql ?? '');
-    for (const [, column] of texts.join(' ').matchAll(/\$\{TABLE\}\.("?\w+"?)/g)) {
-        if (!Object.hasOwn(model.columns, column)) problem(where, `there is no column ${column} in ${model.name}`);
+function checkFields(where, { dimension = {}, additional_dimensions: additional = {}, metrics = {} }, model, problem) {
+    for (const { sql = '' } of [dimension, ...Object.values(additional), ...Object.values(metrics)]) {
+        // It is taken as it is: a column that is not there would show only when a query runs.
+        for (const [, column] of sql.matchAll(/\$\{TABLE\}\.("?\w+"?)/g)) {
+            if (!Object.hasOwn(model.columns, column)) problem(where, `there is no column ${column} in ${model.name}`);
+        }
+    }
+    for (const [name, metric] of Object.entries(metrics)) {
+        if (!metric.description) problem(`${model.name}.${name}`, 'a metric says in its description what it counts');
     }
 }
 
@@ -55,7 +60,4 @@ function checkExplore(explore, problem) {
         return;
     }
     for (const { message } of explore.warnings ?? []) problem(explore.name, message);
-    for (const field of lightdash.getFields(explore).filter((field) => field.fieldType === 'metric')) {
-        if (!field.description) problem(`${explore.name}.${field.name}`, 'a metric says in its description what it counts');
-    }
 }

@@ -8,7 +8,7 @@ require('ajv-formats')(ajv);
 // The schemas are large: one is compiled once.
 const compiled = new Map();
 
-// At most three faults of a value; the first ones lead to the others.
+// At most three faults of a value, the deepest first: of alternatives, the one that was meant is followed furthest.
 export function validate(schema, value) {
     if (!compiled.has(schema)) {
         const { $id, ...anonymous } = schema;
@@ -16,7 +16,8 @@ export function validate(schema, value) {
     }
     const judge = compiled.get(schema);
     if (judge(value)) return [];
-    return judge.errors.slice(0, 3).map((error) => {
+    const depth = (error) => error.instancePath.split('/').length;
+    return judge.errors.toSorted((one, other) => depth(other) - depth(one)).slice(0, 3).map((error) => {
         const detail = Object.values(error.params ?? {}).filter((part) => typeof part === 'string').join(' ');
         return `${error.instancePath || 'the file'} ${error.message} ${detail}`.trim();
     });
