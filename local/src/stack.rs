@@ -114,6 +114,8 @@ impl Stack {
             commit_delay: COMMIT_DELAY,
             loader_role: SNOWFLAKE_ROLE.into(),
             lock_timeout: LOCK_TIMEOUT,
+            edition: standin_snowflake::Edition::Standard,
+            checks_privileges: false,
         })?;
 
         let services = async {

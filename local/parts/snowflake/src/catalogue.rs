@@ -1,5 +1,5 @@
-//! What the warehouse knows besides tables: databases, stages, pipes, channels. Kept in the DuckDB file, in the schema
-//! `_STANDIN`, so that it survives restarts and commits together with the rows it speaks of.
+//! What the warehouse knows besides tables: the account's objects and grants, channels. Kept in the DuckDB file, in the
+//! schema `_STANDIN`, so that it survives restarts and commits together with the rows it speaks of.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -9,27 +9,22 @@ use crate::names::Name;
 
 /// The kinds of entries.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Kind {
-    Database,
-    FileFormat,
-    Stage,
-    Integration,
-    Pipe,
+pub(crate) enum Entry {
+    /// An object of the account.
+    Object,
+    Grant,
     Channel,
     /// A journal whose rows are in the file.
     Journal,
 }
 
-impl Kind {
+impl Entry {
     fn as_str(self) -> &'static str {
         match self {
-            Kind::Database => "database",
-            Kind::FileFormat => "file format",
-            Kind::Stage => "stage",
-            Kind::Integration => "integration",
-            Kind::Pipe => "pipe",
-            Kind::Channel => "channel",
-            Kind::Journal => "journal",
+            Entry::Object => "object",
+            Entry::Grant => "grant",
+            Entry::Channel => "channel",
+            Entry::Journal => "journal",
         }
     }
 }
@@ -76,37 +71,47 @@ pub(crate) fn transaction<T, E: From<duckdb::Error>>(
     outcome
 }
 
-pub(crate) fn get(conn: &Connection, kind: Kind, name: &str) -> Result<Option<String>> {
+pub(crate) fn get(conn: &Connection, kind: Entry, name: &str) -> Result<Option<String>> {
     let sql = "SELECT DEFINITION FROM \"_STANDIN\".OBJECTS WHERE KIND = ? AND NAME = ?";
     conn.query_row(sql, params![kind.as_str(), name], |row| row.get(0)).optional()
 }
 
 /// Names and definitions of all entries of a kind.
-pub(crate) fn all(conn: &Connection, kind: Kind) -> Result<Vec<(String, String)>> {
+pub(crate) fn all(conn: &Connection, kind: Entry) -> Result<Vec<(String, String)>> {
     let mut statement = conn.prepare("SELECT NAME, DEFINITION FROM \"_STANDIN\".OBJECTS WHERE KIND = ?")?;
     statement.query_map(params![kind.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }
 
 /// Writes an entry, over an older one of the same name.
-pub(crate) fn put(conn: &Connection, kind: Kind, name: &str, definition: &str) -> Result<()> {
+pub(crate) fn put(conn: &Connection, kind: Entry, name: &str, definition: &str) -> Result<()> {
     delete(conn, kind, name)?;
     conn.execute("INSERT INTO \"_STANDIN\".OBJECTS VALUES (?, ?, ?)", params![kind.as_str(), name, definition])?;
     Ok(())
 }
 
-/// Writes an entry unless there is one of that name; whether it was written.
-pub(crate) fn put_new(conn: &Connection, kind: Kind, name: &str, definition: &str) -> Result<bool> {
-    let new = get(conn, kind, name)?.is_none();
-    if new {
-        put(conn, kind, name, definition)?;
-    }
-    Ok(new)
-}
-
-pub(crate) fn delete(conn: &Connection, kind: Kind, name: &str) -> Result<()> {
+pub(crate) fn delete(conn: &Connection, kind: Entry, name: &str) -> Result<()> {
     let sql = "DELETE FROM \"_STANDIN\".OBJECTS WHERE KIND = ? AND NAME = ?";
     conn.execute(sql, params![kind.as_str(), name])?;
     Ok(())
+}
+
+/// Takes out what an older version of the stand-in has kept of objects: kind, name and text.
+pub(crate) fn take_old(conn: &Connection) -> Result<Vec<(String, String, String)>> {
+    let old = "FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('database', 'file format', 'stage', 'integration', 'pipe')";
+    let mut statement = conn.prepare(&format!("SELECT KIND, NAME, DEFINITION {old}"))?;
+    let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect();
+    conn.execute(&format!("DELETE {old}"), [])?;
+    found
+}
+
+/// Every schema, table and view: its kind, its schema and its name.
+pub(crate) fn listed(conn: &Connection) -> Result<Vec<(String, String, String)>> {
+    let mut statement = conn.prepare(
+        "SELECT 'SCHEMA', schema_name, '' FROM duckdb_schemas() WHERE database_name = current_database()
+         UNION ALL SELECT 'TABLE', schema_name, table_name FROM duckdb_tables() WHERE NOT internal AND NOT temporary
+         UNION ALL SELECT 'VIEW', schema_name, view_name FROM duckdb_views() WHERE NOT internal AND NOT temporary",
+    )?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
 }
 
 /// Whether the schema that a name belongs to is there.

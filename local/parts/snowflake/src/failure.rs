@@ -32,7 +32,19 @@ impl Failure {
 
     pub(crate) fn missing(kind: &str, name: impl std::fmt::Display) -> Failure {
         let sql_state = if kind == "Table" { "42S02" } else { "02000" };
-        Failure::new("002003", sql_state, format!("{kind} '{name}' does not exist or not authorized."))
+        let text = format!("SQL compilation error:\n{kind} '{name}' does not exist or not authorized.");
+        Failure::new("002003", sql_state, text)
+    }
+
+    pub(crate) fn insufficient(kind: &str, name: impl std::fmt::Display) -> Failure {
+        let kind = kind.to_lowercase();
+        let text = format!("SQL access control error:\nInsufficient privileges to operate on {kind} '{name}'.");
+        Failure::new("003001", "42501", text)
+    }
+
+    /// What the edition lacks.
+    pub(crate) fn unsupported_feature(name: &str) -> Failure {
+        Failure::new("000002", "0A000", format!("Unsupported feature '{name}'."))
     }
 
     pub(crate) fn cancelled() -> Failure {

@@ -1,14 +1,10 @@
 //! Who asks: key-pair tokens signed by a user, and the scoped tokens that they are exchanged for.
 
-use std::collections::HashMap;
-
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-
-use crate::User;
 
 /// A key-pair token counts for an hour from its issue, whatever it says.
 const LONGEST_LIFE: i64 = 3_600;
@@ -18,16 +14,15 @@ const SCOPED_LIFE: i64 = 600;
 
 pub(crate) struct Keys {
     account: String,
-    users: HashMap<String, UserKey>,
     /// Signs scoped tokens; new in each process, so a restart makes clients exchange again.
     scoped: [u8; 16],
 }
 
-struct UserKey {
-    fingerprint: String,
+/// A public key that a user signs in with.
+pub(crate) struct PublicKey {
+    /// `SHA256:` and the base64 of the key's digest.
+    pub(crate) fingerprint: String,
     key: DecodingKey,
-    roles: Vec<String>,
-    default_role: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -46,35 +41,32 @@ struct Claims {
 }
 
 impl Keys {
-    pub(crate) fn new(account: &str, users: &[User]) -> Result<Self> {
-        let users = users.iter().map(|user| {
-            let key = UserKey::read(user).with_context(|| format!("cannot read the key of {}", user.name))?;
-            Ok((user.name.to_uppercase(), key))
-        });
-        Ok(Keys {
-            account: name_of(account),
-            users: users.collect::<Result<_>>()?,
-            scoped: uuid::Uuid::new_v4().into_bytes(),
-        })
+    pub(crate) fn new(account: &str) -> Self {
+        Keys { account: name_of(account), scoped: uuid::Uuid::new_v4().into_bytes() }
     }
 
-    /// The user whose key signed the token, or the code and words of what is wrong with it.
-    pub(crate) fn check(&self, token: &str, now: i64) -> std::result::Result<String, &'static str> {
+    /// The user whose key signed the token, or the code and words of what is wrong with it. `known` tells a login's user and
+    /// keys.
+    pub(crate) fn check(
+        &self,
+        token: &str,
+        now: i64,
+        known: impl FnOnce(&str) -> Option<(String, Vec<PublicKey>)>,
+    ) -> std::result::Result<String, &'static str> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| "394305 invalid algorithm")?;
         if header.alg != Algorithm::RS256 {
             return Err("394305 invalid algorithm");
         }
         // The claims are read before the signature is checked, only to find the key to check it with.
         let unverified = claims(token).ok_or("394300 invalid user in issuer")?;
-        let (account, user) = unverified.sub.split_once('.').ok_or("394300 invalid user in issuer")?;
+        let (account, login) = unverified.sub.split_once('.').ok_or("394300 invalid user in issuer")?;
         if account != self.account {
             return Err("394307 account mismatch");
         }
-        let known = self.users.get(user).ok_or("394300 invalid user in issuer")?;
-        if unverified.iss != format!("{}.{}", unverified.sub, known.fingerprint) {
-            return Err("394304 public key fingerprint mismatch");
-        }
-        let claims = decode::<Claims>(token, &known.key, &signature_only(Algorithm::RS256))
+        let (user, slots) = known(login).ok_or("394300 invalid user in issuer")?;
+        let named = |slot: &&PublicKey| unverified.iss == format!("{}.{}", unverified.sub, slot.fingerprint);
+        let slot = slots.iter().find(named).ok_or("394304 public key fingerprint mismatch")?;
+        let claims = decode::<Claims>(token, &slot.key, &signature_only(Algorithm::RS256))
             .map_err(|_| "394306 invalid signature")?;
         let (Some(issued), Some(expires)) = (claims.claims.iat.map(seconds), claims.claims.exp.map(seconds)) else {
             return Err("394301 missing issue or expiration time");
@@ -85,19 +77,7 @@ impl Keys {
         if now >= expires.min(issued + LONGEST_LIFE) {
             return Err("394303 invalid expiration time");
         }
-        Ok(user.to_owned())
-    }
-
-    /// Whether a user that signed in may run as the role. PUBLIC is everybody's.
-    pub(crate) fn has_role(&self, user: &str, role: &str) -> bool {
-        let granted = |user: &UserKey| user.roles.iter().any(|granted| granted.eq_ignore_ascii_case(role));
-        role.eq_ignore_ascii_case("PUBLIC") || self.users.get(user).is_some_and(granted)
-    }
-
-    /// DEFAULT_ROLE, which counts only when it is granted; else PUBLIC.
-    pub(crate) fn default_role(&self, user: &str) -> String {
-        let role = self.users.get(user).and_then(|user| user.default_role.as_deref());
-        role.filter(|role| self.has_role(user, role)).unwrap_or("PUBLIC").to_uppercase()
+        Ok(user)
     }
 
     /// A token for streaming. It says when it ends, as Snowflake's does.
@@ -120,16 +100,21 @@ impl Keys {
     }
 }
 
-impl UserKey {
-    /// Reads the public key as PEM, or as Snowflake's RSA_PUBLIC_KEY has it: without the lines around.
-    fn read(user: &User) -> Result<Self> {
-        let body: String = user.public_key.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+impl PublicKey {
+    /// Reads a key as PEM, or as Snowflake's RSA_PUBLIC_KEY has it: without the lines around.
+    pub(crate) fn read(text: &str) -> Result<Self> {
+        let body: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
         let der = STANDARD.decode(&body).context("the public key is not base64")?;
         let pem = format!("-----BEGIN PUBLIC KEY-----\n{body}\n-----END PUBLIC KEY-----\n");
         let key = DecodingKey::from_rsa_pem(pem.as_bytes()).context("the public key is not an RSA key")?;
-        let fingerprint = format!("SHA256:{}", STANDARD.encode(Sha256::digest(&der)));
-        Ok(UserKey { fingerprint, key, roles: user.roles.clone(), default_role: user.default_role.clone() })
+        Ok(PublicKey { fingerprint: format!("SHA256:{}", STANDARD.encode(Sha256::digest(&der))), key })
     }
+}
+
+/// The login that a token of either kind names, not verified.
+pub(crate) fn login(token: &str) -> Option<String> {
+    let sub = claims(token)?.sub;
+    Some(sub.rsplit('.').next().unwrap_or_default().to_owned())
 }
 
 /// An account as tokens name it: upper case, a locator without its region.
@@ -172,14 +157,11 @@ mod tests {
         let pair = || KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
         let (ours, theirs) = (pair(), pair());
         let der: PublicKeyX509Der<'_> = ours.public_key().as_der().expect("a public key");
-        let user = User {
-            name: "loader".into(),
-            public_key: STANDARD.encode(der.as_ref()),
-            roles: vec!["SLUICE".into()],
-            default_role: Some("OTHER".into()),
-        };
-        let keys = Keys::new("myorg-acct", &[user]).expect("keys");
-        let fingerprint = keys.users["LOADER"].fingerprint.clone();
+        let public = STANDARD.encode(der.as_ref());
+        let read = || PublicKey::read(&public).expect("a key");
+        let keys = Keys::new("myorg-acct");
+        let fingerprint = read().fingerprint;
+        let known = |login: &str| (login == "LOADER").then(|| ("LOADER".to_owned(), vec![read()]));
 
         let now = 1_800_000_000;
         let sign = |pair: &KeyPair, iss: &str, sub: &str, iat: Option<i64>, exp: Option<i64>| {
@@ -195,13 +177,13 @@ mod tests {
         let sub = "MYORG-ACCT.LOADER";
         let iss = format!("{sub}.{fingerprint}");
         let good = |pair, iss: &str, sub: &str| sign(pair, iss, sub, Some(now), Some(now + 3_540));
-        let wrong = |token: &str| keys.check(token, now).expect_err("a refusal")[..6].to_owned();
+        let wrong = |token: &str| keys.check(token, now, known).expect_err("a refusal")[..6].to_owned();
 
-        assert_eq!(keys.check(&good(&ours, &iss, sub), now), Ok("LOADER".into()));
+        assert_eq!(keys.check(&good(&ours, &iss, sub), now, known), Ok("LOADER".into()));
         let milliseconds = sign(&ours, &iss, sub, Some(now * 1_000), Some((now + 60) * 1_000));
-        assert!(keys.check(&milliseconds, now).is_ok());
+        assert!(keys.check(&milliseconds, now, known).is_ok());
         let long = sign(&ours, &iss, sub, Some(now), Some(now + 100_000));
-        assert!(keys.check(&long, now + 3_599).is_ok() && keys.check(&long, now + 3_600).is_err());
+        assert!(keys.check(&long, now + 3_599, known).is_ok() && keys.check(&long, now + 3_600, known).is_err());
 
         assert_eq!(wrong("nonsense"), "394305");
         assert_eq!(wrong(&good(&ours, &iss, "MYORG-ACCT.NOBODY")), "394300");
@@ -216,8 +198,6 @@ mod tests {
         assert_eq!(keys.check_scoped(&scoped, now + 599).as_deref(), Some("SLUICE"));
         assert_eq!(keys.check_scoped(&scoped, now + 600), None);
         assert_eq!(keys.check_scoped(&good(&ours, &iss, sub), now), None);
-        assert!(keys.has_role("LOADER", "sluice") && !keys.has_role("LOADER", "OTHER"));
-        assert_eq!(keys.default_role("LOADER"), "PUBLIC", "a default role that is not granted does not count");
     }
 
     #[test]

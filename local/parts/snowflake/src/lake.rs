@@ -58,6 +58,11 @@ impl Lake {
         })
     }
 
+    /// Whether a location is in the lake's bucket.
+    pub(crate) fn serves(&self, url: &str) -> bool {
+        url.strip_prefix("s3://").and_then(|url| url.split('/').next()) == Some(self.bucket.as_str())
+    }
+
     /// Fetches files of a stage. Nothing is put between the stage's URL and a file's name, as in Snowflake.
     pub(crate) fn download(&self, stage_url: &str, files: &[String]) -> std::result::Result<Vec<Download>, Failure> {
         let (bucket, prefix) = stage_url.strip_prefix("s3://").and_then(|url| url.split_once('/')).unwrap_or_default();

@@ -6,6 +6,7 @@
 //! One thread owns the file. [`Standin::release_file`] gives it away, because DuckDB has one writer and dbt
 //! needs its turn; meanwhile statements wait and appends go to a journal.
 
+mod account;
 mod actor;
 mod catalogue;
 mod failure;
@@ -33,7 +34,7 @@ use std::{
 use anyhow::{Context, Result};
 use tokio::{net::TcpListener, sync::watch};
 
-/// Someone who may sign in with a key pair.
+/// Someone who may sign in with a key pair from the beginning.
 #[derive(Debug, Clone)]
 pub struct User {
     /// The LOGIN_NAME; its case does not count.
@@ -44,6 +45,15 @@ pub struct User {
     pub roles: Vec<String>,
     /// DEFAULT_ROLE: what Snowpipe's API runs as, and whatever names no role.
     pub default_role: Option<String>,
+}
+
+/// What Snowflake is sold as; each does what those before it do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Edition {
+    Standard,
+    #[default]
+    Enterprise,
 }
 
 /// Where the warehouse lives and what it may reach.
@@ -64,6 +74,9 @@ pub struct Config {
     pub loader_role: String,
     /// LOCK_TIMEOUT of the users. Snowflake's own default is twelve hours.
     pub lock_timeout: Duration,
+    pub edition: Edition,
+    /// Whether a statement needs the privileges that it needs in Snowflake. Without it every role may do everything.
+    pub checks_privileges: bool,
 }
 
 /// The stand-in. Clones are handles on one warehouse.
@@ -72,6 +85,7 @@ pub struct Standin(Arc<Shared>);
 
 struct Shared {
     actor: actor::Actor,
+    account: Mutex<account::Account>,
     keys: jwt::Keys,
     lake: lake::Lake,
     pipes: snowpipe::Pipes,
@@ -94,11 +108,13 @@ impl Standin {
     pub fn open(config: Config) -> Result<Self> {
         let conn = catalogue::open(&config.duckdb_path)
             .with_context(|| format!("cannot open the warehouse's file {}", config.duckdb_path.display()))?;
+        let account = account::Account::open(&conn, &config)?;
         let journal = journal::Journal::in_folder(&config.journal_dir.join("appends"))?;
         Ok(Standin(Arc::new(Shared {
-            keys: jwt::Keys::new(&config.account, &config.users)?,
+            keys: jwt::Keys::new(&config.account),
             lake: lake::Lake::new(&config.lake_bucket, &config.s3_endpoint, &config.journal_dir.join("downloads"))?,
-            pipes: snowpipe::Pipes::read(&conn)?,
+            pipes: snowpipe::Pipes::read(&conn, &account)?,
+            account: Mutex::new(account),
             channels: streaming::Channels::read(&conn, journal)?,
             actor: actor::Actor::start(&config.duckdb_path, conn)?,
             statements: http::Statements::default(),
@@ -121,6 +137,7 @@ impl Standin {
             // A sender that is gone means stop, too.
             let _ = shutdown.wait_for(|stop| *stop).await;
         };
+        let router = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
         axum::serve(listener, router).with_graceful_shutdown(stop).await.context("cannot serve the warehouse")?;
         self.commit().await
     }
@@ -139,7 +156,11 @@ impl Standin {
     /// Opens the file again, adds the journal's rows, then runs the statements that have waited.
     pub async fn take_back(&self) -> Result<()> {
         let shared = Arc::clone(&self.0);
-        self.0.actor.take_back(move |conn| shared.channels.catch_up(conn)).await
+        let after = move |conn: &duckdb::Connection| {
+            shared.channels.catch_up(conn)?;
+            lock(&shared.account).adopt(conn).map_err(|failure| anyhow::anyhow!(failure.message))
+        };
+        self.0.actor.take_back(after).await
     }
 
     /// Runs a query in DuckDB's own SQL; every value as DuckDB prints it. Refused while the file is away.

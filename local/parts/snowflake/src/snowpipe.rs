@@ -14,9 +14,10 @@ use duckdb::{Connection, params};
 use serde::Serialize;
 
 use crate::{
-    catalogue::{self, Kind},
+    Shared,
+    account::Account,
+    catalogue,
     failure::Failure,
-    lake::Lake,
     lock,
     names::Name,
     statements::{CopyInto, Tables},
@@ -70,10 +71,12 @@ pub(crate) struct Queued {
 
 impl Pipes {
     /// The pipes of the file and what they have loaded.
-    pub(crate) fn read(conn: &Connection) -> Result<Self> {
+    pub(crate) fn read(conn: &Connection, account: &Account) -> Result<Self> {
         let pipes = Pipes::default();
-        for (name, definition) in catalogue::all(conn, Kind::Pipe)? {
-            let copy = CopyInto::of_pipe(&definition).map_err(|failure| anyhow::anyhow!(failure.message))?;
+        for pipe in account.of("PIPE") {
+            let name = pipe.path.join(".");
+            let copy = CopyInto::of_pipe(pipe.text("DEFINITION").unwrap_or_default())
+                .map_err(|failure| anyhow::anyhow!(failure.message))?;
             let sql = "SELECT FILE_NAME FROM \"_STANDIN\".COPY_HISTORY WHERE PIPE = ? AND STATUS = 'Loaded'";
             let taken = conn.prepare(sql)?.query_map(params![name], |row| row.get(0))?.collect::<Result<_, _>>()?;
             lock(&pipes.0).pipes.insert(name, Pipe { copy, taken, events: Vec::new() });
@@ -86,6 +89,10 @@ impl Pipes {
         lock(&self.0).pipes.insert(name.to_string(), pipe);
     }
 
+    pub(crate) fn remove(&self, name: &Name) {
+        lock(&self.0).pipes.remove(&name.to_string());
+    }
+
     /// Takes the files that the pipe has not seen; `None` if there is no such pipe.
     pub(crate) fn queue(&self, pipe: &str, files: Vec<(String, u64)>) -> Option<Vec<Queued>> {
         let mut state = lock(&self.0);
@@ -95,7 +102,7 @@ impl Pipes {
     }
 
     /// Loads one file: its rows and its line of history in one transaction. Runs on the warehouse's thread.
-    pub(crate) fn load(&self, conn: &Connection, lake: &Lake, pipe: &str, file: &Queued) {
+    pub(crate) fn load(&self, conn: &Connection, shared: &Shared, pipe: &str, file: &Queued) {
         let Some(copy) = lock(&self.0).pipes.get(pipe).map(|pipe| pipe.copy.clone()) else { return };
         let history = |status: &str, rows: u64, parsed: u64, error: Option<&str>| {
             conn.execute(
@@ -115,7 +122,7 @@ impl Pipes {
             )
         };
         let outcome = catalogue::transaction(conn, || {
-            let rows = copy.load(conn, lake, &Tables::default(), std::slice::from_ref(&file.path))?;
+            let rows = copy.load(conn, shared, &Tables::default(), std::slice::from_ref(&file.path))?;
             history("Loaded", rows, rows, None)?;
             Ok::<u64, Failure>(rows)
         });

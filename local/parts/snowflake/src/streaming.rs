@@ -17,14 +17,14 @@ use duckdb::Connection;
 
 use crate::{
     actor::File,
-    catalogue::{self, Column, Kind},
+    catalogue::{self, Column},
     journal::{self, Entry, Journal, Record},
     lock,
     names::Name,
 };
 
 /// What the default pipe of a table is called after the table.
-const DEFAULT_PIPE: &str = "-STREAMING";
+pub(crate) const DEFAULT_PIPE: &str = "-STREAMING";
 
 /// A refusal: HTTP status and code.
 pub(crate) type Refusal = (u16, &'static str);
@@ -83,7 +83,7 @@ impl Channels {
         };
         channels.apply_journals(conn)?;
         let tables = catalogue::tables(conn)?;
-        for (_, definition) in catalogue::all(conn, Kind::Channel)? {
+        for (_, definition) in catalogue::all(conn, catalogue::Entry::Channel)? {
             let record: Record = serde_json::from_str(&definition).context("a channel's entry does not parse")?;
             let Some(columns) = tables.get(&record.table.listed()).cloned() else { continue };
             let name = found_as(&(record.pipe.clone(), record.channel.clone()));
@@ -246,7 +246,7 @@ impl Channels {
         let removed = lock(&self.channels).remove(&found_as(name));
         if let (File::Open(conn), Some(channel)) = (file, removed) {
             let Record { pipe, channel, .. } = &channel.record;
-            catalogue::delete(conn, Kind::Channel, &entry_name(pipe, channel))?;
+            catalogue::delete(conn, catalogue::Entry::Channel, &entry_name(pipe, channel))?;
         }
         Ok(())
     }
@@ -265,8 +265,8 @@ impl Channels {
         // Channels that were opened or dropped meanwhile are in no journal.
         catalogue::transaction(conn, || {
             let channels = lock(&self.channels);
-            for (name, _) in catalogue::all(conn, Kind::Channel)? {
-                catalogue::delete(conn, Kind::Channel, &name)?;
+            for (name, _) in catalogue::all(conn, catalogue::Entry::Channel)? {
+                catalogue::delete(conn, catalogue::Entry::Channel, &name)?;
             }
             channels.values().try_for_each(|channel| save(conn, &channel.record))
         })
@@ -277,7 +277,7 @@ impl Channels {
     fn apply_journals(&self, conn: &Connection) -> Result<()> {
         for path in lock(&self.journal).finished()? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if catalogue::get(conn, Kind::Journal, &name)?.is_none() {
+            if catalogue::get(conn, catalogue::Entry::Journal, &name)?.is_none() {
                 let tables = catalogue::tables(conn)?;
                 let entries = journal::entries(&path)?;
                 catalogue::transaction(conn, || {
@@ -289,12 +289,12 @@ impl Channels {
                         rows::insert(conn, &record.table, columns)?;
                         save(conn, record)?;
                     }
-                    anyhow::Ok(catalogue::put(conn, Kind::Journal, &name, "")?)
+                    anyhow::Ok(catalogue::put(conn, catalogue::Entry::Journal, &name, "")?)
                 })
                 .with_context(|| format!("cannot apply the journal {}", path.display()))?;
             }
             std::fs::remove_file(&path).with_context(|| format!("cannot remove the journal {}", path.display()))?;
-            catalogue::delete(conn, Kind::Journal, &name)?;
+            catalogue::delete(conn, catalogue::Entry::Journal, &name)?;
         }
         Ok(())
     }
@@ -307,7 +307,7 @@ fn found_as((pipe, channel): &ChannelName) -> ChannelName {
 
 fn save(conn: &Connection, record: &Record) -> Result<()> {
     let name = entry_name(&record.pipe, &record.channel);
-    Ok(catalogue::put(conn, Kind::Channel, &name, &serde_json::to_string(record)?)?)
+    Ok(catalogue::put(conn, catalogue::Entry::Channel, &name, &serde_json::to_string(record)?)?)
 }
 
 /// A slash is in no name of ours; a channel that had one would only share another's entry if its pipe had one too.

@@ -4,10 +4,12 @@ mod pipes;
 mod statements;
 mod streaming;
 
+use std::net::SocketAddr;
+
 use axum::{
     Router,
     body::Body,
-    extract::{DefaultBodyLimit, Json, Request, State},
+    extract::{ConnectInfo, DefaultBodyLimit, Json, Request, State},
     http::{HeaderMap, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -16,7 +18,14 @@ use axum::{
 use chrono::Utc;
 use serde_json::json;
 
-use crate::{Standin, failure::Failure, faults, lock};
+use crate::{
+    Edition, Standin,
+    account::{self, Account},
+    failure::Failure,
+    faults, jwt, lock,
+    names::Name,
+    streaming::DEFAULT_PIPE,
+};
 pub(crate) use statements::Statements;
 
 /// The limit on a request as it travels.
@@ -77,6 +86,7 @@ pub(crate) fn router(standin: Standin) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BYTES))
         .route("/_standin/faults", post(order_fault))
         .route("/_standin/commit-delay", post(set_commit_delay))
+        .route("/_standin/account", post(set_account))
         .fallback(unsupported)
         .method_not_allowed_fallback(unsupported)
         .with_state(standin)
@@ -111,6 +121,18 @@ async fn set_commit_delay(State(standin): State<Standin>, Json(delay): Json<Comm
     StatusCode::NO_CONTENT
 }
 
+#[derive(serde::Deserialize)]
+struct Played {
+    edition: Edition,
+    checks_privileges: bool,
+}
+
+/// Which edition is played from now on, and whether privileges are checked.
+async fn set_account(State(standin): State<Standin>, Json(played): Json<Played>) -> StatusCode {
+    lock(&standin.0.account).play(played.edition, played.checks_privileges);
+    StatusCode::NO_CONTENT
+}
+
 async fn order_fault(State(standin): State<Standin>, Json(order): Json<faults::Order>) -> StatusCode {
     standin.0.faults.order(order);
     StatusCode::NO_CONTENT
@@ -126,6 +148,15 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
     }
     if standin.is_down() {
         return broken();
+    }
+    let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
+    if let (Some(address), Some(login)) = (address, bearer(request.headers()).and_then(jwt::login))
+        && !lock(&standin.0.account).admits_user(&login, address)
+    {
+        let text = format!(
+            "Incoming request with IP/Token {address} is not allowed to access Snowflake. Contact your account administrator."
+        );
+        return Problem::of(401, &Failure::new("390422", "08004", text)).into_response();
     }
     let path = request.uri().path().to_owned();
     let of_a_request = |fault| matches!(fault, faults::Fault::Status { .. } | faults::Fault::LostAnswer);
@@ -157,32 +188,54 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 
 /// The user of a key-pair token. The client learns only 390144; the rest is for whoever reads the answer.
 fn key_pair(standin: &Standin, token: Option<&str>) -> Result<String, Problem> {
-    let checked = standin.0.keys.check(token.unwrap_or_default(), Utc::now().timestamp());
-    checked.map_err(|reason| {
+    let account = lock(&standin.0.account);
+    let known = |login: &str| account.keys(login);
+    let checked = standin.0.keys.check(token.unwrap_or_default(), Utc::now().timestamp(), known);
+    let user = checked.map_err(|reason| {
         let message = format!("JWT token is invalid. [{}] ({reason})", uuid::Uuid::new_v4());
         Problem::new(401, "390144", message)
-    })
+    })?;
+    if account.is_disabled(&user) {
+        return Err(Problem::new(401, "390101", "User access disabled. Contact your local system administrator."));
+    }
+    Ok(user)
 }
 
-/// A scoped token, or a key-pair token where both are taken; and the role that it runs as must be the loader's.
-fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool) -> Result<(), Problem> {
+/// A scoped token, or a key-pair token where both are taken; and the role that it runs as must be allowed to stream.
+fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool, pipe: &Name) -> Result<(), Problem> {
     let token = bearer(headers);
-    let keys = &standin.0.keys;
-    let role = match token.and_then(|token| keys.check_scoped(token, Utc::now().timestamp())) {
+    let default_role = |user: String| lock(&standin.0.account).default_role(&user);
+    let role = match token.and_then(|token| standin.0.keys.check_scoped(token, Utc::now().timestamp())) {
         Some(role) => Some(role),
-        None if or_key_pair => key_pair(standin, token).ok().map(|user| keys.default_role(&user)),
+        None if or_key_pair => key_pair(standin, token).ok().map(default_role),
         None => None,
     };
     let role = role.ok_or_else(|| Problem::new(401, "390303", "invalid OAuth access token"))?;
-    if role == standin.0.loader_role {
+    let account = lock(&standin.0.account);
+    let mut path = account::path(pipe);
+    let table = pipe.object.strip_suffix(DEFAULT_PIPE);
+    path[2] = table.unwrap_or(&pipe.object).to_owned();
+    let (privilege, kind) = if table.is_some() { ("INSERT", "TABLE") } else { ("OPERATE", "PIPE") };
+    if may(standin, &account, &role, privilege, kind, &path) {
         return Ok(());
     }
     let text = format!("Insufficient privileges: the role '{role}' may not use the pipe");
     Err(Problem::of(403, &Failure::new("003001", "42501", text)))
 }
 
-/// The user of a key-pair token whose default role may use pipes: Snowpipe's API names no other.
-fn default_role(standin: &Standin, headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether the default role of a key-pair token's user may use a pipe: Snowpipe's API names no other role.
+fn may_use(standin: &Standin, headers: &HeaderMap, privilege: &str, pipe: &str) -> Result<bool, Problem> {
     let user = key_pair(standin, bearer(headers))?;
-    Ok(standin.0.keys.default_role(&user) == standin.0.loader_role)
+    let account = lock(&standin.0.account);
+    let path: Vec<String> = pipe.splitn(3, '.').map(str::to_owned).collect();
+    Ok(may(standin, &account, &account.default_role(&user), privilege, "PIPE", &path))
+}
+
+/// Where privileges are not checked, the loader may and nobody else.
+fn may(standin: &Standin, account: &Account, role: &str, privilege: &str, kind: &str, path: &[String]) -> bool {
+    if account.checks_privileges() {
+        account.may_use(role, privilege, kind, path)
+    } else {
+        role == standin.0.loader_role
+    }
 }

@@ -10,7 +10,7 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Problem, default_role};
+use super::{Problem, may_use};
 use crate::Standin;
 
 /// The most files that one request may name, and the longest path in bytes.
@@ -36,7 +36,7 @@ pub(super) async fn insert_files(
     headers: HeaderMap,
     Json(Files { files }): Json<Files>,
 ) -> Result<Json<Value>, Problem> {
-    if !default_role(&standin, &headers)? {
+    if !may_use(&standin, &headers, "OPERATE", &pipe)? {
         return Err(unknown(&pipe));
     }
     if files.len() > MOST_FILES || files.iter().any(|file| file.path.len() > LONGEST_PATH) {
@@ -46,7 +46,7 @@ pub(super) async fn insert_files(
     let queued = standin.0.pipes.queue(&pipe, files).ok_or_else(|| unknown(&pipe))?;
     for file in queued {
         let (shared, pipe) = (Arc::clone(&standin.0), pipe.clone());
-        drop(standin.0.actor.when_open(move |conn| shared.pipes.load(conn, &shared.lake, &pipe, &file)));
+        drop(standin.0.actor.when_open(move |conn| shared.pipes.load(conn, &shared, &pipe, &file)));
     }
     Ok(Json(json!({"requestId": uuid::Uuid::new_v4(), "status": "success"})))
 }
@@ -63,7 +63,7 @@ pub(super) async fn insert_report(
     Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    if !default_role(&standin, &headers)? {
+    if !may_use(&standin, &headers, "MONITOR", &pipe)? {
         return Err(unknown(&pipe));
     }
     let after = since.begin_mark.as_deref().unwrap_or("0").parse();

@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, VecDeque},
     io::Write,
+    net::SocketAddr,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -13,7 +14,7 @@ use std::{
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, Query, State},
+    extract::{ConnectInfo, Path, Query, State},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -28,7 +29,7 @@ use crate::{
     Standin,
     failure::Failure,
     faults, lock,
-    statements::{QUESTION, ResultColumn, ResultSet, Session},
+    statements::{Caller, QUESTION, ResultColumn, ResultSet, Session},
 };
 
 /// The longest text of a statement.
@@ -140,6 +141,8 @@ struct Body {
     #[serde(default)]
     role: Option<String>,
     #[serde(default)]
+    warehouse: Option<String>,
+    #[serde(default)]
     bindings: Option<serde_json::Value>,
     #[serde(default)]
     parameters: HashMap<String, serde_json::Value>,
@@ -164,6 +167,7 @@ impl Body {
 
 pub(super) async fn submit(
     State(standin): State<Standin>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(submission): Query<Submission>,
     headers: HeaderMap,
     body: Bytes,
@@ -176,7 +180,7 @@ pub(super) async fn submit(
     let body: Body = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(400, "390142", format!("the request's body is not valid: {error}")))?;
     if let Some(role) = &body.role
-        && !standin.0.keys.has_role(&user, role)
+        && !lock(&standin.0.account).has_role(&user, role)
     {
         let text = format!("Role '{role}' specified in the request is not granted to this user.");
         return Err(Problem::of(422, &Failure::new("390186", "08001", text)));
@@ -201,14 +205,20 @@ pub(super) async fn submit(
         return answer(&standin, handle, 0);
     }
 
-    let role = body.role.map_or_else(|| standin.0.keys.default_role(&user), |role| role.to_uppercase());
+    let (role, warehouse) = {
+        let account = lock(&standin.0.account);
+        let role = body.role.map_or_else(|| account.default_role(&user), |role| role.to_uppercase());
+        let warehouse = body.warehouse.map_or_else(|| account.default_warehouse(&user), |name| name.to_uppercase());
+        (role, warehouse)
+    };
+    let caller = Caller { user, role, warehouse, address: peer.ip() };
     let handle = Uuid::now_v7();
     standin.0.statements.add(handle, submission.request_id);
     let shared = Arc::clone(&standin.0);
     let ended = standin.0.actor.session(move |conn| {
         let outcome = conn.map_err(Failure::from).and_then(|conn| {
             let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
-            let session = Session::new(&conn, &shared, handle, role, &running.cancelled);
+            let session = Session::new(&conn, &shared, handle, caller, &running.cancelled);
             if is_question { session.ask(&body.statement, most_rows) } else { session.run(&body.statement) }
         });
         shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));

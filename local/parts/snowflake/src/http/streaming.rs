@@ -16,6 +16,7 @@ use super::{Problem, bearer, key_pair, scoped};
 use crate::{
     Standin,
     failure::Failure,
+    lock,
     names::Name,
     streaming::{Refusal, Status},
 };
@@ -43,12 +44,12 @@ pub(super) async fn token(State(standin): State<Standin>, headers: HeaderMap, fo
     let user = key_pair(&standin, assertion.as_deref().or(bearer(&headers)))?;
     let scope = field("scope").unwrap_or_default();
     let role = match scope.split_whitespace().find_map(|part| part.strip_prefix("session:role:")) {
-        Some(role) if standin.0.keys.has_role(&user, role) => role.to_uppercase(),
+        Some(role) if lock(&standin.0.account).has_role(&user, role) => role.to_uppercase(),
         Some(role) => {
             let text = format!("Role '{role}' specified in the scope is not granted to this user.");
             return Err(Problem::of(401, &Failure::new("390186", "08001", text)));
         }
-        None => standin.0.keys.default_role(&user),
+        None => lock(&standin.0.account).default_role(&user),
     };
     Ok(standin.0.keys.scoped(&user, &role, Utc::now().timestamp())?)
 }
@@ -97,7 +98,7 @@ pub(super) async fn open(
     headers: HeaderMap,
     Json(opening): Json<Opening>,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false)?;
+    scoped(&standin, &headers, false, &path.of.name())?;
     let shared = Arc::clone(&standin.0);
     let Opening { offset_token, fail_on_uncommitted_rows } = opening;
     let opened = standin.0.actor.now(move |file| {
@@ -122,7 +123,7 @@ pub(super) async fn append(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false)?;
+    scoped(&standin, &headers, false, &path.of.name())?;
     let rows = decompressed(&headers, body)?;
     let offset = appending.end_offset_token.or(appending.offset_token);
     let token =
@@ -159,9 +160,9 @@ pub(super) async fn status(
     headers: HeaderMap,
     Json(names): Json<Names>,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, true)?;
     let pipe = path.pipe.strip_suffix(":bulk-channel-status").map(str::to_owned);
     path.pipe = pipe.ok_or_else(|| Problem::new(404, "390404", "there is no such operation on a pipe"))?;
+    scoped(&standin, &headers, true, &path.name())?;
     let pipe = path.name().to_string();
     let mut statuses = Map::new();
     for channel in names.channel_names {
@@ -177,7 +178,7 @@ pub(super) async fn drop_channel(
     Path(path): Path<ChannelPath>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false)?;
+    scoped(&standin, &headers, false, &path.of.name())?;
     let shared = Arc::clone(&standin.0);
     standin.0.actor.now(move |file| shared.channels.drop_channel(file, &path.name())).await??;
     Ok(Json(json!({})))

@@ -13,9 +13,11 @@ use super::{
     translate::{LOCAL_NOW, NOW},
 };
 use crate::{
-    catalogue::{self, Column, Kind},
+    Shared,
+    account::{self, Account, Kind, Setting},
+    catalogue::{self, Column},
     failure::Failure,
-    lake::Lake,
+    lock,
     locks::Access,
     names::{Name, identifier, literal},
 };
@@ -27,7 +29,7 @@ const MOST_FILES: usize = 1_000;
 #[derive(Debug, Clone)]
 pub(crate) struct CopyInto {
     pub(crate) into: Name,
-    stage: Name,
+    pub(crate) stage: Name,
     /// What stands between the stage's URL and a file's name.
     folder: String,
     format: Name,
@@ -78,38 +80,61 @@ impl CopyInto {
 
     /// The copy of a pipe, from the statement that made it.
     pub(crate) fn of_pipe(definition: &str) -> Result<CopyInto, Failure> {
-        copy_of_pipe(&mut Cursor::new(&tokens(definition)?))
+        CopyInto::parse(Cursor::new(&tokens(definition)?))
     }
 
     /// Loads the files that the statement names.
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<(), Failure> {
+        if session.listed(&self.into).0 != "main" {
+            session.require_rows(&[Token::Word("COPY".to_owned())], std::slice::from_ref(&self.into))?;
+        }
+        for (privilege, kind, name) in [("USAGE", "STAGE", &self.stage), ("USAGE", "FILE FORMAT", &self.format)] {
+            let account = lock(&session.shared.account);
+            let access = account.access(&session.caller.user, &session.caller.role);
+            account.require(&access, privilege, Kind::of(kind), &account::path(name))?;
+        }
         session.enter(&self.into, Access::Insert)?;
-        self.load(session.conn, &session.shared.lake, &session.tables(), &self.files).map(|_| ())
+        self.load(session.conn, session.shared, &session.tables(), &self.files).map(|_| ())
     }
 
     /// Loads `keys` in the caller's transaction; the number of rows that came.
     pub(crate) fn load(
         &self,
         conn: &Connection,
-        lake: &Lake,
+        shared: &Shared,
         tables: &Tables,
         keys: &[String],
     ) -> Result<u64, Failure> {
         let columns = catalogue::columns(conn, &tables.listed(&self.into))?
             .ok_or_else(|| Failure::missing("Table", &self.into))?;
-        let format = catalogue::get(conn, Kind::FileFormat, &self.format.to_string())?
-            .ok_or_else(|| Failure::missing("File format", &self.format))?;
-        let nulls = null_if(&format);
-        let url = catalogue::get(conn, Kind::Stage, &self.stage.to_string())?
-            .ok_or_else(|| Failure::missing("Stage", &self.stage))?;
+        let (url, nulls) = self.source(&lock(&shared.account))?;
         let (url, table) = (format!("{url}{}", self.folder), tables.table(&self.into));
         let mut rows = 0;
         for keys in keys.chunks(crate::lake::AT_ONCE) {
-            for file in lake.download(&url, keys)? {
+            for file in shared.lake.download(&url, keys)? {
                 rows += self.load_file(conn, &table, (&columns[..], &nulls[..]), &file.key, &file.path)?;
             }
         }
         Ok(rows)
+    }
+
+    /// The stage's URL, and the texts that the format takes for NULL.
+    fn source(&self, account: &Account) -> Result<(String, Vec<String>), Failure> {
+        let stage = account.existing(Kind::of("STAGE"), &account::path(&self.stage))?;
+        let format = account.existing(Kind::of("FILE FORMAT"), &account::path(&self.format))?;
+        let is_played = format.text("TYPE") == Some("PARQUET")
+            && format.text("BINARY_AS_TEXT") == Some("false")
+            && format.is("USE_LOGICAL_TYPE")
+            && !format.is("TRIM_SPACE")
+            && !format.is("REPLACE_INVALID_CHARACTERS");
+        if !is_played {
+            return Err(Failure::unsupported(format!("a load with the options of the file format {}", self.format)));
+        }
+        let nulls = match format.settings.get("NULL_IF") {
+            Some(Setting::List(nulls)) => nulls.clone(),
+            _ => vec![DEFAULT_NULL.to_owned()],
+        };
+        Ok((stage.text("URL").unwrap_or_default().to_owned(), nulls))
     }
 
     fn load_file(
@@ -226,21 +251,8 @@ fn decimal_scale(data_type: &str) -> Option<u8> {
     data_type.strip_prefix("DECIMAL(")?.strip_suffix(')')?.split_once(',')?.1.trim().parse().ok()
 }
 
-/// The copy in the text of a pipe.
-pub(super) fn copy_of_pipe(cursor: &mut Cursor<'_>) -> Result<CopyInto, Failure> {
-    cursor.expect("CREATE PIPE IF NOT EXISTS")?;
-    cursor.name()?;
-    cursor.expect("AS")?;
-    CopyInto::parse(*cursor)
-}
-
 /// The text that a format without NULL_IF takes for NULL.
-pub(super) const DEFAULT_NULL: &str = r"\N";
-
-/// The texts that a format takes for NULL. One of an earlier version of the stand-in has kept no list.
-fn null_if(format: &str) -> Vec<String> {
-    serde_json::from_str(format).unwrap_or_else(|_| vec![DEFAULT_NULL.to_owned()])
-}
+const DEFAULT_NULL: &str = r"\N";
 
 #[cfg(test)]
 mod tests {

@@ -1,133 +1,57 @@
-//! `CREATE ... IF NOT EXISTS`: tables become DuckDB tables, everything else an entry of the catalogue.
+//! Tables: they become DuckDB's.
 
 use super::{
     ResultSet, Session,
     column_type::column_type,
-    copy::{CopyInto, DEFAULT_NULL},
-    tokens::{Cursor, Token, name},
+    tokens::{Cursor, Token},
     translate,
 };
 use crate::{
-    catalogue::{self, Kind},
+    account::{self, Kind},
+    catalogue,
     failure::Failure,
+    lock,
     locks::Access,
     names::{Name, identifier},
 };
 
-/// Everything that follows `CREATE`.
-pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<ResultSet, Failure> {
+/// Everything that follows `CREATE`, where the account knows nothing of it.
+pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    if !cursor.eat("TABLE IF NOT EXISTS") {
+        return Err(Failure::unsupported("this CREATE"));
+    }
     let conn = session.conn;
-    if cursor.eat("DATABASE IF NOT EXISTS") {
-        let database = cursor.identifier()?;
-        cursor.end()?;
-        return answer("Database", &database, catalogue::put_new(conn, Kind::Database, &database, text)?);
-    }
-    if cursor.eat("SCHEMA IF NOT EXISTS") {
-        let database = cursor.identifier()?;
-        cursor.expect(".")?;
-        let schema = cursor.identifier()?;
-        cursor.end()?;
-        if catalogue::get(conn, Kind::Database, &database)?.is_none() {
-            return Err(Failure::missing("Database", database));
-        }
-        let of = name(&[database, schema.clone(), String::new()])?;
-        let created = !catalogue::has_schema(conn, &of)?;
-        conn.execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&of.duckdb_schema())))?;
-        return answer("Schema", &schema, created);
-    }
-    if cursor.eat("TABLE IF NOT EXISTS") {
-        let table = in_schema(session, &mut cursor)?;
-        if cursor.eat("AS") {
-            let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
-            let query = translate::to_duckdb(cursor.rest(), session)?;
-            conn.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {} AS {query}", session.table(&table)))?;
-            return answer("Table", &table.object, created);
-        }
+    let table = in_schema(session, &mut cursor)?;
+    let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
+    let path = account::path(&table);
+    let allowed = |privilege: Option<&Kind>| {
+        let account = lock(&session.shared.account);
+        let access = account.access(&session.caller.user, &session.caller.role);
+        privilege.map_or(Ok(()), |kind| account.require_create(&access, kind, &path))
+    };
+    allowed(created.then_some(Kind::of("TABLE")))?;
+    let definition = if cursor.eat("AS") {
+        session.require_rows(cursor.rest(), &super::tables_in(cursor.rest()))?;
+        format!("AS {}", translate::to_duckdb(cursor.rest(), session)?)
+    } else {
         let columns = columns(cursor.group()?)?;
         cursor.end()?;
-        let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
-        conn.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {} ({columns})", session.table(&table)))?;
-        return answer("Table", &table.object, created);
-    }
-    if cursor.eat("FILE FORMAT IF NOT EXISTS") {
-        let format = in_schema(session, &mut cursor)?;
-        cursor.expect("TYPE = PARQUET")?;
-        let options = format_options(&mut cursor)?;
-        let created = catalogue::put_new(conn, Kind::FileFormat, &format.to_string(), &options)?;
-        return answer("File format", &format.object, created);
-    }
-    if cursor.eat("STAGE IF NOT EXISTS") {
-        let stage = in_schema(session, &mut cursor)?;
-        cursor.expect("URL =")?;
-        let url = cursor.text()?;
-        cursor.expect("STORAGE_INTEGRATION =")?;
-        cursor.identifier()?;
-        cursor.expect("FILE_FORMAT =")?;
-        cursor.group()?;
-        cursor.end()?;
-        // The URL is what a COPY needs of a stage.
-        return answer("Stage", &stage.object, catalogue::put_new(conn, Kind::Stage, &stage.to_string(), url)?);
-    }
-    if cursor.eat("PIPE IF NOT EXISTS") {
-        let pipe = in_schema(session, &mut cursor)?;
-        cursor.expect("AS")?;
-        let copy = CopyInto::parse(cursor)?;
-        if catalogue::columns(conn, &session.listed(&copy.into))?.is_none() {
-            return Err(Failure::missing("Table", &copy.into));
-        }
-        let created = catalogue::put_new(conn, Kind::Pipe, &pipe.to_string(), text)?;
-        if created {
-            session.shared.pipes.add(&pipe, copy);
-        }
-        return answer("Pipe", &pipe.object, created);
-    }
-    if cursor.eat("STORAGE INTEGRATION IF NOT EXISTS") {
-        let integration = cursor.identifier()?;
-        return answer("Integration", &integration, catalogue::put_new(conn, Kind::Integration, &integration, text)?);
-    }
-    Err(Failure::unsupported("this CREATE"))
-}
-
-/// Everything that follows `ALTER FILE FORMAT`.
-pub(super) fn alter_format(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
-    let format = in_schema(session, &mut cursor)?;
-    cursor.expect("SET")?;
-    let options = format_options(&mut cursor)?;
-    if catalogue::get(session.conn, Kind::FileFormat, &format.to_string())?.is_none() {
-        return Err(Failure::missing("File format", &format));
-    }
-    catalogue::put(session.conn, Kind::FileFormat, &format.to_string(), &options)?;
-    Ok(ResultSet::message("status", "Statement executed successfully."))
-}
-
-/// The options of a Parquet format; what is kept of them is NULL_IF, whose default bends a text.
-fn format_options(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
-    let mut nulls = vec![DEFAULT_NULL.to_owned()];
-    let fixed = [
-        "USE_LOGICAL_TYPE = TRUE",
-        "BINARY_AS_TEXT = FALSE",
-        "TRIM_SPACE = FALSE",
-        "REPLACE_INVALID_CHARACTERS = FALSE",
-        "USE_VECTORIZED_SCANNER = TRUE",
-    ];
-    while !cursor.rest().is_empty() && !cursor.eat(";") {
-        if cursor.eat("NULL_IF =") {
-            let mut list = Cursor::new(cursor.group()?);
-            nulls.clear();
-            while !list.rest().is_empty() {
-                nulls.push(list.text()?.to_owned());
-                list.eat(",");
-            }
-        } else if !fixed.iter().any(|option| cursor.eat(option)) {
-            return Err(cursor.unexpected("an option of a Parquet format"));
-        }
-    }
-    Ok(serde_json::Value::from(nulls).to_string())
+        format!("({columns})")
+    };
+    conn.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {} {definition}", session.table(&table)))?;
+    lock(&session.shared.account).made(session, "TABLE", &table)?;
+    let text = if created {
+        format!("Table {} successfully created.", table.object)
+    } else {
+        format!("{} already exists, statement succeeded.", table.object)
+    };
+    Ok(ResultSet::message("status", text))
 }
 
 /// Everything that follows `ALTER TABLE`: a new column, or more digits of a number. What Snowflake refuses is refused.
 pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let table = in_schema(session, &mut cursor)?;
+    owned(session, &table)?;
     session.enter(&table, Access::Alter)?;
     let columns =
         catalogue::columns(session.conn, &session.listed(&table))?.ok_or_else(|| Failure::missing("Table", &table))?;
@@ -189,9 +113,22 @@ pub(super) fn drop_side_table(session: &Session<'_>, mut cursor: Cursor<'_>) -> 
         return Err(Failure::unsupported(format!("DROP TABLE of {table}, which is no replay's side table")));
     }
     let existed = catalogue::columns(session.conn, &session.listed(&table))?.is_some();
+    if existed {
+        owned(session, &table)?;
+    }
     session.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", session.table(&table)))?;
+    let mut account = lock(&session.shared.account);
+    account.remove(Kind::of("TABLE"), &account::path(&table));
+    account.save(session.conn)?;
     let text = if existed { "successfully dropped." } else { "already dropped, statement succeeded." };
     Ok(ResultSet::message("status", format!("{} {text}", table.object)))
+}
+
+/// Refuses a table whose owner is none of the session's roles.
+fn owned(session: &Session<'_>, table: &Name) -> Result<(), Failure> {
+    let account = lock(&session.shared.account);
+    let access = account.access(&session.caller.user, &session.caller.role);
+    account.require(&access, "OWNERSHIP", Kind::of("TABLE"), &account::path(table))
 }
 
 /// A name whose schema must be there.
@@ -232,13 +169,4 @@ fn column_name(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
         return Err(Failure::new("001001", "22000", "a column's name is longer than 255 characters"));
     }
     Ok(name)
-}
-
-fn answer(kind: &str, name: &str, created: bool) -> Result<ResultSet, Failure> {
-    let text = if created {
-        format!("{kind} {name} successfully created.")
-    } else {
-        format!("{name} already exists, statement succeeded.")
-    };
-    Ok(ResultSet::message("status", text))
 }

@@ -13,23 +13,23 @@ mod session;
 mod tokens;
 mod translate;
 
-use std::{collections::HashSet, sync::atomic::AtomicBool};
+use std::{collections::HashSet, net::IpAddr, sync::atomic::AtomicBool};
 
 use duckdb::Connection;
 
 pub(crate) use copy::CopyInto;
 pub(crate) use question::TAG as QUESTION;
 pub(crate) use result::{ResultColumn, ResultSet, query};
+pub(crate) use tokens::{Cursor, Token, tokens};
 
 use crate::{
-    Shared, catalogue,
+    Shared, account, catalogue,
     failure::Failure,
     faults::Fault,
     lock,
     locks::Access,
     names::{Name, identifier},
 };
-use tokens::{Cursor, Token, tokens};
 use uuid::Uuid;
 
 /// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
@@ -65,12 +65,20 @@ enum Transaction {
     Begun,
 }
 
+/// Who asks, as what, and from where.
+pub(crate) struct Caller {
+    pub(crate) user: String,
+    pub(crate) role: String,
+    pub(crate) warehouse: String,
+    pub(crate) address: IpAddr,
+}
+
 /// One request's statements. Nothing of it outlives the request, as in the SQL API.
 pub(crate) struct Session<'a> {
     pub(crate) conn: &'a Connection,
     pub(crate) shared: &'a Shared,
+    pub(crate) caller: Caller,
     id: Uuid,
-    role: String,
     cancelled: &'a AtomicBool,
     tables: Tables,
     transaction: Transaction,
@@ -83,11 +91,11 @@ impl<'a> Session<'a> {
         conn: &'a Connection,
         shared: &'a Shared,
         id: Uuid,
-        role: String,
+        caller: Caller,
         cancelled: &'a AtomicBool,
     ) -> Self {
         let (tables, transaction, changed) = (Tables::default(), Transaction::None, HashSet::new());
-        Session { conn, shared, id, role, cancelled, tables, transaction, changed }
+        Session { conn, shared, caller, id, cancelled, tables, transaction, changed }
     }
 
     /// Runs one request's statement and leaves neither a transaction nor a lock behind.
@@ -104,16 +112,18 @@ impl<'a> Session<'a> {
         if cursor.eat("EXECUTE IMMEDIATE") {
             return block::execute(self, cursor);
         }
-        if cursor.eat("CREATE") {
-            // DuckDB refuses one of two that make the same thing at once.
-            let _one_at_a_time = lock(&self.shared.ddl);
-            return ddl::create(self, cursor, text);
+        // DuckDB refuses one of two that make the same thing at once.
+        let makes = tokens.first().is_some_and(|first| first.is("CREATE"));
+        let one_at_a_time = makes.then(|| lock(&self.shared.ddl));
+        if let Some(answer) = account::run(self, cursor, text)? {
+            return Ok(answer);
         }
+        if cursor.eat("CREATE") {
+            return ddl::create(self, cursor);
+        }
+        drop(one_at_a_time);
         if cursor.eat("ALTER TABLE") {
             return ddl::alter(self, cursor);
-        }
-        if cursor.eat("ALTER FILE FORMAT") {
-            return ddl::alter_format(self, cursor);
         }
         if cursor.eat("DROP TABLE IF EXISTS") {
             return ddl::drop_side_table(self, cursor);
@@ -145,6 +155,7 @@ impl<'a> Session<'a> {
             },
             _ => return Err(Failure::unsupported("a statement that does not begin with a word")),
         };
+        self.require_rows(statement, &tables_in(statement))?;
         let sql = translate::to_duckdb(statement, self)?;
         let Some(columns) = counts else { return self.read(statement, &sql) };
         let (table, access) = target(statement)?;
@@ -167,6 +178,14 @@ impl<'a> Session<'a> {
         }
         self.begun()?;
         result::query(self.conn, sql)
+    }
+
+    /// Refuses a statement whose roles lack a privilege on one of its tables, or the warehouse that it runs in.
+    pub(crate) fn require_rows(&self, statement: &[Token], tables: &[Name]) -> Result<(), Failure> {
+        let tables: Vec<Name> = tables.iter().filter(|name| !self.tables.temporary.contains(name)).cloned().collect();
+        let account = lock(&self.shared.account);
+        let access = account.access(&self.caller.user, &self.caller.role);
+        account.require_rows(&access, statement, &tables, &self.caller.warehouse)
     }
 
     fn sees_its_own(&self, name: &Name) -> bool {

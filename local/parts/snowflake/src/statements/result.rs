@@ -73,6 +73,17 @@ impl ResultSet {
         }
     }
 
+    /// What SHOW and DESCRIBE answer: texts, and moments under names that say so.
+    pub(crate) fn listed<'a>(columns: impl IntoIterator<Item = &'a str>, rows: Vec<Vec<Option<String>>>) -> Self {
+        let column = |name: &str| match name {
+            "created_on" | "updated_on" | "resumed_on" => {
+                ResultColumn { scale: Some(3), ..ResultColumn::new(name, "timestamp_ltz") }
+            }
+            name => ResultColumn::text(name),
+        };
+        ResultSet { columns: columns.into_iter().map(column).collect(), rows }
+    }
+
     /// What a change of rows answers: the first column counts, the others are zero.
     pub(crate) fn counts(columns: &[&str], count: usize) -> Self {
         let mut row = vec![Some("0".to_owned()); columns.len()];

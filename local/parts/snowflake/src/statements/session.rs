@@ -29,5 +29,5 @@ pub(super) fn parameters(session: &Session<'_>, mut cursor: Cursor<'_>) -> Resul
 pub(super) fn role(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let name = cursor.identifier()?;
     cursor.end()?;
-    Ok(ResultSet::message(&name, session.role.as_str()))
+    Ok(ResultSet::message(&name, session.caller.role.as_str()))
 }

@@ -139,11 +139,16 @@ impl<'a> Cursor<'a> {
 
     /// A full name. A shorter one needs a current schema, which no request of ours has.
     pub(crate) fn name(&mut self) -> Result<Name, Failure> {
+        name(&self.path()?)
+    }
+
+    /// A name of any number of parts.
+    pub(crate) fn path(&mut self) -> Result<Vec<String>, Failure> {
         let mut parts = vec![self.identifier()?];
         while self.eat(".") {
             parts.push(self.identifier()?);
         }
-        name(&parts)
+        Ok(parts)
     }
 
     /// What stands in parentheses, up to the one that closes the next token.

@@ -9,7 +9,9 @@ use super::{
     tokens::{Cursor, Token, name, name_in},
 };
 use crate::{
+    account,
     failure::Failure,
+    lock,
     names::{identifier, literal},
 };
 
@@ -127,7 +129,9 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
         }
     }
     if cursor.eat("TABLE") {
-        return copy_history(cursor.group()?);
+        let function = cursor.group()?;
+        let references = account::references(&lock(&session.shared.account), function)?;
+        return references.map_or_else(|| copy_history(function), Ok);
     }
     let bare = matches!(cursor.rest().first(), Some(Token::Word(_)));
     let mut parts = vec![cursor.identifier()?];

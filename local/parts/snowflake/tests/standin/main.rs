@@ -1,8 +1,12 @@
 //! The stand-in from outside: the platform's own clients and the statements that they render, over HTTP.
 
+mod access;
+mod account;
 mod evolve;
 mod file;
+mod grants;
 mod locks;
+mod login;
 mod names;
 mod protocol;
 mod questions;

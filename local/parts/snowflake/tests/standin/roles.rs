@@ -80,7 +80,6 @@ async fn a_session_tells_its_role_and_how_long_it_waits_for_a_table() {
     for other in [
         "SHOW PARAMETERS",
         "SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION",
-        "SHOW PARAMETERS LIKE 'LOCK_TIMEOUT' IN ACCOUNT",
         "SELECT CURRENT_ROLE() AS A, 1 AS B",
     ] {
         let refused = warehouse.run(other).await.expect_err(other);

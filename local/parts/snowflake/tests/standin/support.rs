@@ -28,7 +28,7 @@ use sluice_core::{
     port::{ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
 use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
-use standin_snowflake::{Config, Standin, User};
+use standin_snowflake::{Config, Edition, Standin, User};
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
@@ -52,7 +52,10 @@ struct S3 {
 /// A private key as PEM and its public key as base64, made once.
 fn keys() -> &'static (String, String) {
     static KEYS: OnceLock<(String, String)> = OnceLock::new();
-    KEYS.get_or_init(|| {
+    KEYS.get_or_init(new_keys)
+}
+
+pub(crate) fn new_keys() -> (String, String) {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
         let private: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
         let public: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a public key");
@@ -60,7 +63,6 @@ fn keys() -> &'static (String, String) {
         let lines: Vec<&str> = (0..body.len()).step_by(64).map(|i| &body[i..body.len().min(i + 64)]).collect();
         let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
         (pem, STANDARD.encode(public.as_ref()))
-    })
 }
 
 #[derive(Clone)]
@@ -194,6 +196,26 @@ impl Warehouse {
         (answer.status().as_u16(), answer.json().await.unwrap_or_default())
     }
 
+    /// A statement as a user and role, by no client of the platform.
+    pub(crate) async fn ask(&self, user: &str, role: &str, statement: &str) -> Answer {
+        let body = serde_json::json!({"statement": statement, "role": role, "warehouse": "LOADING"});
+        let (status, body) = self.post("/api/v2/statements", &token_of(user, &private_key()), body).await;
+        Answer { status, body, statement: statement.to_owned() }
+    }
+
+    /// The same as who may do everything; it must succeed.
+    pub(crate) async fn admin(&self, statement: &str) -> Answer {
+        let answer = self.ask("admin", "ACCOUNTADMIN", statement).await;
+        assert_eq!(answer.status, 200, "{statement}: {}", answer.body);
+        answer
+    }
+
+    /// Plays an edition, and checks privileges or does not.
+    pub(crate) async fn play(&self, edition: &str, checks_privileges: bool) {
+        let played = serde_json::json!({"edition": edition, "checks_privileges": checks_privileges});
+        assert_eq!(self.post("/_standin/account", "", played).await.0, 204);
+    }
+
     pub(crate) async fn order(&self, path: &str, times: u32, fault: serde_json::Value) {
         let mut order = serde_json::json!({"path": path, "times": times});
         order.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
@@ -255,6 +277,56 @@ impl Warehouse {
     }
 }
 
+/// What a statement was answered.
+pub(crate) struct Answer {
+    pub status: u16,
+    pub body: serde_json::Value,
+    statement: String,
+}
+
+impl Answer {
+    pub(crate) fn columns(&self) -> Vec<&str> {
+        let row_type = self.body["resultSetMetaData"]["rowType"].as_array().expect("columns");
+        row_type.iter().map(|column| column["name"].as_str().expect("a name")).collect()
+    }
+
+    /// Cells of some columns, row by row, joined by `|`; NULL for none.
+    pub(crate) fn cells(&self, columns: &[&str]) -> Vec<String> {
+        assert_eq!(self.status, 200, "{}: {}", self.statement, self.body);
+        let names = self.columns();
+        let at: Vec<usize> = columns
+            .iter()
+            .map(|wanted| names.iter().position(|name| name == wanted).unwrap_or_else(|| panic!("{wanted} in {names:?}")))
+            .collect();
+        let rows = self.body["data"].as_array().expect("rows").iter();
+        rows.map(|row| at.iter().map(|at| row[*at].as_str().unwrap_or("NULL")).collect::<Vec<_>>().join("|")).collect()
+    }
+
+    /// The value of one property of a DESCRIBE.
+    pub(crate) fn property(&self, name: &str) -> String {
+        let (keys, values) = if self.columns().contains(&"property") {
+            ("property", if self.columns().contains(&"value") { "value" } else { "property_value" })
+        } else {
+            ("name", "value")
+        };
+        let rows = self.cells(&[keys, values]);
+        let found = rows.iter().find_map(|row| row.strip_prefix(&format!("{name}|")));
+        found.unwrap_or_else(|| panic!("{name} in {rows:?}")).to_owned()
+    }
+
+    /// The text of a status.
+    pub(crate) fn text(&self) -> String {
+        assert_eq!(self.status, 200, "{}: {}", self.statement, self.body);
+        self.body["data"][0][0].as_str().expect("a text").to_owned()
+    }
+
+    /// Code and SQLSTATE of a refusal.
+    pub(crate) fn refusal(&self) -> (&str, &str) {
+        assert_ne!(self.status, 200, "{}: {}", self.statement, self.body);
+        (self.body["code"].as_str().unwrap_or_default(), self.body["sqlState"].as_str().unwrap_or_default())
+    }
+}
+
 /// The objects that the stand-in's stage reads.
 pub(crate) struct Lake(Objects);
 
@@ -293,7 +365,11 @@ pub(crate) fn private_key() -> String {
 }
 
 pub(crate) fn token() -> String {
-    let signer = Signer::new("myorg-acct", "loader", &Secret::new(private_key())).expect("a signer");
+    token_of("loader", &private_key())
+}
+
+pub(crate) fn token_of(user: &str, key: &str) -> String {
+    let signer = Signer::new("myorg-acct", user, &Secret::new(key.to_owned())).expect("a signer");
     signer.sign(chrono::Utc::now()).expect("a token").expose().to_owned()
 }
 
@@ -318,6 +394,7 @@ async fn start(
             user("LOADER", &["LOADER", "SYSADMIN"], Some("LOADER")),
             // Its statements run as the loader; its default role is another.
             user("NEWCOMER", &["LOADER"], None),
+            user("ADMIN", &["ACCOUNTADMIN"], Some("ACCOUNTADMIN")),
         ],
         lake_bucket: BUCKET.into(),
         s3_endpoint: endpoint.to_owned(),
@@ -325,6 +402,8 @@ async fn start(
         commit_delay: Duration::from_millis(20),
         loader_role: "LOADER".into(),
         lock_timeout,
+        edition: Edition::Standard,
+        checks_privileges: false,
     };
     let standin = Standin::open(config).expect("a warehouse");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -1,0 +1,216 @@
+//! Who may do what: roles, what is below them, and the privileges that they hold. Only where privileges are checked.
+
+use std::collections::BTreeSet;
+
+use super::{Account, Grantee, Kind, Object, Setting, shown};
+use crate::{
+    failure::Failure,
+    names::Name,
+    statements::{Cursor, Token},
+};
+
+/// The roles that a statement runs with.
+pub(crate) struct Access {
+    checks: bool,
+    pub(crate) role: String,
+    /// The primary role and what is below it: only they allow CREATE, and what they make is the primary role's.
+    pub(crate) primary: BTreeSet<Grantee>,
+    /// The same with the secondary roles: they allow everything else.
+    pub(crate) active: BTreeSet<Grantee>,
+}
+
+impl Account {
+    pub(crate) fn access(&self, user: &str, role: &str) -> Access {
+        let primary = self.below([Grantee::role(role), Grantee::role("PUBLIC")]);
+        // Without DEFAULT_SECONDARY_ROLES a user has all.
+        let object = self.object(Kind::of("USER"), &[user.to_owned()]);
+        let none = object.is_some_and(|user| {
+            matches!(user.settings.get("DEFAULT_SECONDARY_ROLES"), Some(Setting::List(roles)) if roles.is_empty())
+        });
+        let mut active = primary.clone();
+        if !none {
+            active.extend(self.below(self.granted_to(&Grantee::user(user))));
+        }
+        Access { checks: self.checks_privileges, role: role.to_owned(), primary, active }
+    }
+
+    /// The roles that are granted to somebody, one step down.
+    pub(crate) fn granted_to(&self, to: &Grantee) -> BTreeSet<Grantee> {
+        let is_role = |on: &str| on == "ROLE" || on == "DATABASE ROLE";
+        let grants = self.grants.keys().filter(|grant| is_role(&grant.on) && !grant.future && grant.to == *to);
+        grants
+            .filter(|grant| grant.privilege == "USAGE")
+            .map(|grant| Grantee { kind: grant.on.clone(), path: grant.path.clone() })
+            .collect()
+    }
+
+    /// These roles and all that they inherit.
+    pub(crate) fn below(&self, roles: impl IntoIterator<Item = Grantee>) -> BTreeSet<Grantee> {
+        let mut open: Vec<Grantee> = roles.into_iter().collect();
+        let mut found = BTreeSet::new();
+        while let Some(role) = open.pop() {
+            if found.insert(role.clone()) {
+                open.extend(self.granted_to(&role));
+            }
+        }
+        found
+    }
+
+    /// Whether a user may run as the role: it was granted the role or one above it. PUBLIC is everybody's.
+    pub(crate) fn has_role(&self, user: &str, role: &str) -> bool {
+        let role = Grantee::role(&role.to_uppercase());
+        role.path[0] == "PUBLIC" || self.below(self.granted_to(&Grantee::user(user))).contains(&role)
+    }
+
+    /// DEFAULT_ROLE, which counts only when it is granted; else PUBLIC.
+    pub(crate) fn default_role(&self, user: &str) -> String {
+        let object = self.object(Kind::of("USER"), &[user.to_owned()]);
+        let role = object.and_then(|user| user.text("DEFAULT_ROLE"));
+        role.filter(|role| self.has_role(user, role)).unwrap_or("PUBLIC").to_uppercase()
+    }
+
+    pub(crate) fn default_warehouse(&self, user: &str) -> String {
+        let object = self.object(Kind::of("USER"), &[user.to_owned()]);
+        object.and_then(|user| user.text("DEFAULT_WAREHOUSE")).unwrap_or_default().to_owned()
+    }
+
+    /// Whether one of the roles owns the object or has the privilege on it.
+    fn holds(&self, roles: &BTreeSet<Grantee>, privilege: &str, kind: &Kind, path: &[String]) -> bool {
+        let owner = self.object(kind, path).and_then(|object| object.owner.as_ref());
+        let granted =
+            |grant: &super::Grant| (grant.privilege == privilege || privilege.is_empty()) && roles.contains(&grant.to);
+        owner.is_some_and(|owner| roles.contains(owner))
+            || self.grants_on(kind.words, path).any(|(grant, _)| granted(grant))
+            || (kind.words == "DATABASE" && self.roles_of(roles, path))
+    }
+
+    /// A database role always has USAGE on its database.
+    fn roles_of(&self, roles: &BTreeSet<Grantee>, database: &[String]) -> bool {
+        roles.iter().any(|role| role.kind == "DATABASE ROLE" && role.path.starts_with(database))
+    }
+
+    /// Whether anything at all is held on the object and on each of its parents.
+    pub(crate) fn sees(&self, access: &Access, kind: &Kind, path: &[String]) -> bool {
+        if !access.checks || matches!(kind.words, "ROLE" | "USER") {
+            return true;
+        }
+        let all = matches!(kind.words, "DATABASE" | "WAREHOUSE") && self.may_on_account(access, "MONITOR USAGE");
+        let parents = [("DATABASE", 1), ("SCHEMA", 2)];
+        let in_sight =
+            |(words, parts)| path.len() <= parts || self.holds(&access.active, "", Kind::of(words), &path[..parts]);
+        let by_database = kind.words == "DATABASE ROLE";
+        all || (parents.into_iter().all(in_sight) && (by_database || self.holds(&access.active, "", kind, path)))
+    }
+
+    pub(crate) fn may_on_account(&self, access: &Access, privilege: &str) -> bool {
+        !access.checks || self.holds(&access.active, privilege, Kind::of("ACCOUNT"), &[])
+    }
+
+    /// Refuses what the privilege is not held for; what cannot be seen is not there.
+    pub(crate) fn require(
+        &self,
+        access: &Access,
+        privilege: &str,
+        kind: &Kind,
+        path: &[String],
+    ) -> Result<(), Failure> {
+        if !access.checks {
+            return Ok(());
+        }
+        if !self.sees(access, kind, path) {
+            let manages = matches!(kind.words, "DATABASE ROLE") && self.may_on_account(access, "MANAGE GRANTS");
+            if !manages {
+                return Err(Failure::missing(&kind.spoken(), shown(path)));
+            }
+        }
+        if self.holds(&access.active, privilege, kind, path) {
+            return Ok(());
+        }
+        Err(Failure::insufficient(kind.words, shown(path)))
+    }
+
+    /// Refuses a CREATE that the primary role, with what is below it, may not.
+    pub(crate) fn require_create(&self, access: &Access, kind: &Kind, path: &[String]) -> Result<(), Failure> {
+        if !access.checks {
+            return Ok(());
+        }
+        let privilege = kind.made_by.map_or_else(|| format!("CREATE {}", kind.words), str::to_owned);
+        let (on, parent) = match path.len() {
+            1 => (Kind::of("ACCOUNT"), &path[..0]),
+            2 => (Kind::of("DATABASE"), &path[..1]),
+            _ => (Kind::of("SCHEMA"), &path[..2]),
+        };
+        let allowed = match kind.made_by {
+            Some(role) => access.primary.contains(&Grantee::role(role)),
+            None => self.holds(&access.primary, &privilege, on, parent),
+        };
+        if allowed && (parent.is_empty() || self.sees(access, on, parent)) {
+            return Ok(());
+        }
+        if !parent.is_empty() && !self.sees(access, on, parent) {
+            return Err(Failure::missing(&on.spoken(), shown(parent)));
+        }
+        let name = if parent.is_empty() { self.name.clone() } else { shown(parent) };
+        Err(Failure::insufficient(on.words, name))
+    }
+
+    /// Refuses what only the owner may.
+    pub(crate) fn require_owner(&self, access: &Access, object: &Object) -> Result<(), Failure> {
+        let kind = Kind::of(&object.kind);
+        if access.checks && !self.sees(access, kind, &object.path) {
+            return Err(Failure::missing(&kind.spoken(), shown(&object.path)));
+        }
+        if !access.checks || self.owns(access, object) {
+            return Ok(());
+        }
+        Err(Failure::insufficient(kind.words, shown(&object.path)))
+    }
+
+    pub(crate) fn owns(&self, access: &Access, object: &Object) -> bool {
+        !access.checks || object.owner.as_ref().is_some_and(|owner| access.active.contains(owner))
+    }
+
+    /// What a query or a change of rows needs: its target's own privilege, SELECT on what else it reads, and a warehouse.
+    pub(crate) fn require_rows(
+        &self,
+        access: &Access,
+        statement: &[Token],
+        tables: &[Name],
+        warehouse: &str,
+    ) -> Result<(), Failure> {
+        let tables: Vec<&Name> = tables.iter().filter(|name| name.schema != "INFORMATION_SCHEMA").collect();
+        if !access.checks || tables.is_empty() {
+            return Ok(());
+        }
+        let has = |word: &str| statement.iter().any(|token| token.is(word));
+        let verb =
+            ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].into_iter().find(|verb| Cursor::new(statement).eat(verb));
+        let of_target: Vec<&str> = match verb {
+            Some("MERGE") => ["INSERT", "UPDATE", "DELETE"].into_iter().filter(|verb| has(verb)).collect(),
+            Some("COPY") => vec!["INSERT"],
+            Some(verb) => vec![verb],
+            None => vec![],
+        };
+        for (at, table) in tables.iter().enumerate() {
+            let path = super::path(table);
+            let kind = if self.object(Kind::of("VIEW"), &path).is_some() { "VIEW" } else { "TABLE" };
+            let privileges = if at == 0 && verb.is_some() { &of_target[..] } else { &["SELECT"] };
+            for privilege in privileges {
+                self.require(access, privilege, Kind::of(kind), &path)?;
+            }
+        }
+        let path = [warehouse.to_uppercase()];
+        if self.require(access, "USAGE", Kind::of("WAREHOUSE"), &path).is_err() {
+            let text = "No active warehouse selected in the current session. Select an active warehouse with the 'use \
+                        warehouse' command.";
+            return Err(Failure::new("000606", "57P03", text));
+        }
+        Ok(())
+    }
+
+    /// Whether a role that a service runs as may use a pipe, or a table that it streams into.
+    pub(crate) fn may_use(&self, role: &str, privilege: &str, kind: &str, path: &[String]) -> bool {
+        let access = Access { checks: true, ..self.access("", role) };
+        self.require(&access, privilege, Kind::of(kind), path).is_ok()
+    }
+}
