@@ -15,6 +15,7 @@ pub mod event;
 pub mod extract;
 pub mod functions;
 pub mod hops;
+pub mod judge;
 pub mod lake;
 pub mod names;
 pub mod number;

@@ -10,18 +10,14 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error, Mode, Result, Schedule, Schema, TableId,
     functions::{self, Function},
-    yaml,
+    judge::{self, Report},
 };
 
 mod columns;
 mod entry;
-mod fields;
-mod report;
 mod rules;
 #[cfg(test)]
 pub(crate) mod tests;
-
-use report::Report;
 
 /// Where the file lies in the project and in a function's zip.
 pub const FILE: &str = "platform/sources.yaml";
@@ -204,18 +200,10 @@ impl Sources {
 
     fn judge(file: &str, text: &str) -> Result<Self> {
         let mut report = Report::default();
-        let yaml::Document { root, faults } = yaml::parse(text);
-        let is_cut_short = root.is_none() && !faults.is_empty();
-        for fault in faults {
-            let text = match is_cut_short {
-                true => {
-                    format!("this is no YAML: {}; indent with spaces, and quote a text that holds ': '", fault.value)
-                }
-                false => fault.value,
-            };
-            report.add(fault.place, text);
-        }
-        let entries = if is_cut_short { Vec::new() } else { entry::read(root.as_ref(), &mut report) };
+        let entries = match judge::tree(text, &mut report) {
+            Some(root) => entry::read(root.as_ref(), &mut report),
+            None => Vec::new(),
+        };
         rules::judge(&entries, &mut report);
         report.finish(file)?;
         Ok(Sources { tables: entries.into_iter().filter_map(entry::Entry::table).collect(), file: file.to_owned() })

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    account::{Account, Pace},
+    connection::{Account, Pace},
     error,
     rows::{self, Cells, MetaData, ResultSet},
     sql::load::STATEMENT_BYTES,
@@ -77,7 +77,30 @@ impl<Sec: Secrets> SqlApi<Sec> {
         tag: &str,
         deadline: Instant,
     ) -> Result<Vec<Row>> {
-        let answer = self.submit_shaped(statement, request, tag, deadline, |_| ()).await?;
+        self.execute_shaped(statement, request, tag, deadline, |_| ()).await
+    }
+
+    /// The same as another role of the user.
+    pub(crate) async fn execute_as(
+        &self,
+        role: &str,
+        statement: &str,
+        request: Uuid,
+        tag: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Row>> {
+        self.execute_shaped(statement, request, tag, deadline, |body| body.role = Some(role.to_owned().into())).await
+    }
+
+    async fn execute_shaped(
+        &self,
+        statement: &str,
+        request: Uuid,
+        tag: &str,
+        deadline: Instant,
+        shape: impl FnOnce(&mut Body<'_>),
+    ) -> Result<Vec<Row>> {
+        let answer = self.submit_shaped(statement, request, tag, deadline, shape).await?;
         let (meta_data, data) = self.collect(answer, deadline).await?;
         tracing::debug!(%request, rows = data.len(), "the statement has ended");
         meta_data.rows(data)
@@ -188,6 +211,8 @@ pub(crate) struct Body<'a> {
     statement: &'a str,
     /// Snowflake ends the statement itself after so many seconds.
     timeout: u64,
+    /// Left out where there is none yet: SHOW and DDL need no warehouse.
+    #[serde(skip_serializing_if = "str::is_empty")]
     warehouse: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<Cow<'a, str>>,

@@ -6,12 +6,13 @@
 //! An [`Account`] is one service user's way to one account. [`SqlApi`], [`Snowpipe`] and [`Streaming`] share it, and
 //! with it the token. [`sql`] renders every statement and does nothing else; the clients send text and never make any.
 
-mod account;
+pub mod account;
 mod answer;
 mod aside;
 mod auth;
 mod client;
 mod config;
+mod connection;
 mod error;
 mod fates;
 mod ledger;
@@ -27,7 +28,7 @@ pub mod pipe;
 pub mod sql;
 pub mod streaming;
 
-pub use account::{Account, Pace};
+pub use connection::{Account, Pace};
 pub use auth::Signer;
 pub use client::{SqlApi, Until};
 pub use config::SnowflakeConfig;

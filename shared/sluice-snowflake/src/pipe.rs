@@ -8,7 +8,7 @@ use sluice_http::{Request, Response};
 use uuid::Uuid;
 
 use crate::{
-    account::{Account, segment},
+    connection::{Account, segment},
     client::signed,
     error,
     sql::ddl,

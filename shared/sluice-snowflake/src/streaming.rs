@@ -29,7 +29,7 @@ pub use wire::Listed;
 
 use crate::{
     SnowflakeConfig,
-    account::{Account, segment},
+    connection::{Account, segment},
     answer::optional,
     auth::{Tokens, held},
     client::{SqlApi, signed},

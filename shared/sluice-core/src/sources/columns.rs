@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::{
     Shape, Source,
     entry::{ColumnEntry, Entry},
-    report::Report,
 };
 use crate::{
     Column, ColumnType, Mode,
     contract::{MAX_TEXT_BYTES, range},
+    judge::Report,
     names,
     yaml::At,
 };

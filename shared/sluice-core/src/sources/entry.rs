@@ -1,12 +1,9 @@
 //! From the tree of the file to entries: what could be read of each, with its place.
 
-use super::{
-    Format, Loader, Source, Table,
-    fields::{Fields, List},
-    report::Report,
-};
+use super::{Format, Loader, Source, Table};
 use crate::{
     Column, ColumnType, Disposition, Mode, Schedule, Schema, TableId, functions,
+    judge::{Fields, List, Report},
     yaml::{At, Node, Place, Value},
 };
 

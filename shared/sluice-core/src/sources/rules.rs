@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     Loader, Shape, Source, columns,
     entry::{Entry, SourceEntry},
-    report::Report,
 };
-use crate::{ColumnType, Disposition, Mode, yaml::Place};
+use crate::{ColumnType, Disposition, Mode, judge::Report, yaml::Place};
 
 /// Databases that the platform fills itself.
 const OWN_DATABASES: [&str; 2] = ["ADMIN", "ANALYTICS"];

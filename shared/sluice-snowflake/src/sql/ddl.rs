@@ -10,10 +10,10 @@ use sluice_core::{Column, ColumnType, LakeId, Loader, Sources, Table, TableId};
 use super::{OBSERVABILITY, aside, create_table, ledger, lock, quote};
 
 /// The one storage integration, made by whoever administers the account.
-const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
+pub(crate) const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
 
 /// Where dbt builds; it would make these itself, but then they would belong to its role.
-const ANALYTICS_SCHEMAS: [&str; 4] = ["STAGING", "INTERMEDIATE", "MARTS", "REPORTING"];
+pub(crate) const ANALYTICS_SCHEMAS: [&str; 4] = ["STAGING", "INTERMEDIATE", "MARTS", "REPORTING"];
 
 /// What the loader adds to each row of each raw table.
 pub(crate) const LOADED_COLUMNS: [(&str, &str); 5] = [
@@ -100,15 +100,22 @@ pub(crate) fn raw_table(table: &Table) -> String {
 /// Every option on purpose, because defaults bend values or are announced to change: without logical types a timestamp
 /// arrives as a number, with BINARY_AS_TEXT a broken text arrives as bytes, and NULL_IF turns the text `\N` into NULL. The
 /// scanner is named because its default is to flip; it takes nulls and texts as the files have them.
-const FORMAT_OPTIONS: &str = "USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE TRIM_SPACE = FALSE \
-    REPLACE_INVALID_CHARACTERS = FALSE NULL_IF = () USE_VECTORIZED_SCANNER = TRUE";
+pub(crate) const FORMAT_OPTIONS: [(&str, &str); 6] = [
+    ("USE_LOGICAL_TYPE", "TRUE"),
+    ("BINARY_AS_TEXT", "FALSE"),
+    ("TRIM_SPACE", "FALSE"),
+    ("REPLACE_INVALID_CHARACTERS", "FALSE"),
+    ("NULL_IF", "()"),
+    ("USE_VECTORIZED_SCANNER", "TRUE"),
+];
 
 /// The file format, also where an earlier version has made it otherwise.
 fn file_format() -> [String; 2] {
     let name = format!("{OBSERVABILITY}.SLUICE_PARQUET");
+    let options = FORMAT_OPTIONS.map(|(option, value)| format!("{option} = {value}")).join(" ");
     [
-        format!("CREATE FILE FORMAT IF NOT EXISTS {name} TYPE = PARQUET {FORMAT_OPTIONS}"),
-        format!("ALTER FILE FORMAT {name} SET {FORMAT_OPTIONS}"),
+        format!("CREATE FILE FORMAT IF NOT EXISTS {name} TYPE = PARQUET {options}"),
+        format!("ALTER FILE FORMAT {name} SET {options}"),
     ]
 }
 
@@ -124,14 +131,18 @@ fn stage(bucket: &str) -> String {
 /// Until a row's commit is confirmed, its time is that of its file, which has no zone and is UTC. The start of the scan is a
 /// TIMESTAMP_LTZ, and a pipe would write it by the clock of the account.
 fn pipe(table: &TableId) -> String {
+    format!("CREATE PIPE IF NOT EXISTS {} AS {}", pipe_name(table), pipe_copy(table))
+}
+
+/// What a pipe runs for each file.
+pub(crate) fn pipe_copy(table: &TableId) -> String {
     format!(
-        "CREATE PIPE IF NOT EXISTS {} AS COPY INTO {}\n\
+        "COPY INTO {}\n\
          FROM @{OBSERVABILITY}.LAKE\n\
          {}\n\
          MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\n\
          INCLUDE_METADATA = (_SLUICE_SOURCE_FILE = METADATA$FILENAME, \
          _SLUICE_ROW_NUMBER = METADATA$FILE_ROW_NUMBER, _SLUICE_LOADED_AT = METADATA$FILE_LAST_MODIFIED)",
-        pipe_name(table),
         quote::table(table),
         file_format_clause()
     )

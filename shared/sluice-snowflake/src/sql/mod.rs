@@ -4,6 +4,7 @@
 //! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
 
 pub mod aside;
+pub mod changes;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;

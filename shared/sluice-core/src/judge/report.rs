@@ -6,19 +6,19 @@ use crate::{Error, Result, yaml::Place};
 const MOST_TOLD: usize = 50;
 
 #[derive(Debug, Default)]
-pub(super) struct Report(Vec<(Place, String)>);
+pub struct Report(Vec<(Place, String)>);
 
 impl Report {
-    pub(super) fn add(&mut self, place: Place, text: impl Into<String>) {
+    pub fn add(&mut self, place: Place, text: impl Into<String>) {
         self.0.push((place, text.into()));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Fails when there is a problem, with all of them.
-    pub(super) fn finish(mut self, file: &str) -> Result<()> {
+    pub fn finish(mut self, file: &str) -> Result<()> {
         if self.is_empty() {
             return Ok(());
         }

@@ -7,7 +7,7 @@ use super::report::Report;
 use crate::yaml::{At, Node, Place, Value};
 
 /// A setting's value from its node, or what is wrong with it.
-pub(super) trait Setting: Sized {
+pub trait Setting: Sized {
     fn read(value: &Value) -> Result<Self, String>;
 }
 
@@ -54,7 +54,7 @@ impl Setting for NaiveDate {
 }
 
 /// A word that a type of the domain knows.
-pub(super) struct Word<T>(pub T);
+pub struct Word<T>(pub T);
 
 impl<T: DeserializeOwned> Setting for Word<T> {
     fn read(value: &Value) -> Result<Self, String> {
@@ -65,9 +65,9 @@ impl<T: DeserializeOwned> Setting for Word<T> {
 }
 
 /// A list; what is wrong with an item is told with the item's own place by [`Fields::list`].
-pub(super) type List = Vec<At<String>>;
+pub type List = Vec<At<String>>;
 
-pub(super) struct Fields<'y> {
+pub struct Fields<'y> {
     /// Whose settings they are, as a message begins.
     about: String,
     place: Place,
@@ -76,7 +76,7 @@ pub(super) struct Fields<'y> {
 }
 
 impl<'y> Fields<'y> {
-    pub(super) fn of(about: String, node: &'y Node, report: &mut Report) -> Option<Self> {
+    pub fn of(about: String, node: &'y Node, report: &mut Report) -> Option<Self> {
         match &node.value {
             Value::Mapping(given) => Some(Fields { about, place: node.place, given, asked: Vec::new() }),
             other => {
@@ -86,13 +86,13 @@ impl<'y> Fields<'y> {
         }
     }
 
-    pub(super) fn node(&mut self, name: &'static str) -> Option<&'y Node> {
+    pub fn node(&mut self, name: &'static str) -> Option<&'y Node> {
         self.asked.push(name);
         self.given.iter().find(|(key, _)| key.value == name).map(|(_, node)| node)
     }
 
     /// The node of a setting that must be there.
-    pub(super) fn needed(&mut self, name: &'static str, report: &mut Report) -> Option<&'y Node> {
+    pub fn needed(&mut self, name: &'static str, report: &mut Report) -> Option<&'y Node> {
         let node = self.node(name);
         if node.is_none() {
             report.add(self.place, format!("{}: `{name}` is missing", self.about));
@@ -100,21 +100,21 @@ impl<'y> Fields<'y> {
         node
     }
 
-    pub(super) fn optional<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub fn optional<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         let node = self.node(name)?;
         self.read(name, node, report)
     }
 
-    pub(super) fn required<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub fn required<T: Setting>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         let node = self.needed(name, report)?;
         self.read(name, node, report)
     }
 
-    pub(super) fn word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
+    pub fn word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         self.optional::<Word<T>>(name, report).map(|At { value, place }| At { value: value.0, place })
     }
 
-    pub(super) fn required_word<T: DeserializeOwned>(
+    pub fn required_word<T: DeserializeOwned>(
         &mut self,
         name: &'static str,
         report: &mut Report,
@@ -123,7 +123,7 @@ impl<'y> Fields<'y> {
     }
 
     /// A list of texts, of which those that can be read are left.
-    pub(super) fn list(&mut self, name: &'static str, report: &mut Report) -> Option<At<List>> {
+    pub fn list(&mut self, name: &'static str, report: &mut Report) -> Option<At<List>> {
         let node = self.node(name)?;
         let Value::List(items) = &node.value else {
             report.add(node.place, format!("{}: `{name}` must be a list and is {}", self.about, node.value.kind()));
@@ -134,7 +134,7 @@ impl<'y> Fields<'y> {
     }
 
     /// Where a setting stands that has no effect, whatever it says.
-    pub(super) fn idle<T: Default>(&mut self, name: &'static str) -> Option<At<T>> {
+    pub fn idle<T: Default>(&mut self, name: &'static str) -> Option<At<T>> {
         self.node(name).map(|node| At { value: T::default(), place: node.place })
     }
 
@@ -149,7 +149,7 @@ impl<'y> Fields<'y> {
     }
 
     /// Tells of each setting that nobody has asked for.
-    pub(super) fn end(self, report: &mut Report) {
+    pub fn end(self, report: &mut Report) {
         for (key, _) in self.given.iter().filter(|(key, _)| !self.asked.contains(&key.value.as_str())) {
             let known = self.asked.join(", ");
             report.add(key.place, format!("{}: `{}` is no setting here; known are {known}", self.about, key.value));

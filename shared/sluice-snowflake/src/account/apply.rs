@@ -1,0 +1,265 @@
+//! Making an account what its file says.
+//!
+//! Every statement takes effect by itself and may be sent again, so an apply that was interrupted anywhere is finished by
+//! the next one: it reads the account, plans what is left and goes on. One apply runs at a time, by a lease; each statement
+//! leaves a row in `ADMIN.OBSERVABILITY.ACCOUNT_CHANGES`.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use sluice_core::{
+    Error, Kind as ErrorKind, Result,
+    port::{Clock, Row},
+};
+
+use super::{
+    file::Desired,
+    kinds::{Kind, SYSADMIN},
+    name::Name,
+    plan::{Allowed, Change, Plan, plan},
+    port::Account,
+    read::{Reader, Scope},
+    render::Statement,
+    state::State,
+};
+use crate::sql::changes::{self, CHANGES, LEASE, Sent};
+
+/// How long a lease holds beyond the time that an apply has: a statement that is under way may end late.
+const GRACE_SECONDS: u64 = 120;
+
+/// How an apply goes about it.
+#[derive(Debug, Clone)]
+pub struct Applying<'a> {
+    /// The run, in the lease, in each row of changes and in each query's tag.
+    pub run: &'a str,
+    pub allowed: Allowed,
+    /// No statement is begun after that; the next apply goes on.
+    pub until: chrono::DateTime<chrono::Utc>,
+    /// The warehouse in which the lease is taken and changes are noted; the file names it.
+    pub warehouse: &'a str,
+}
+
+/// What an apply has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The changes that were made.
+    pub done: Vec<String>,
+    pub statements: usize,
+    /// What is left, read anew after the last statement.
+    pub left: Plan,
+}
+
+impl Applied {
+    /// Whether time ran out before the work was done.
+    pub fn is_cut_short(&self) -> bool {
+        !self.left.changes.is_empty()
+    }
+}
+
+/// Reads the account and compares.
+pub async fn look(account: &impl Account, desired: &Desired, allowed: &Allowed, tag: &str) -> Result<(State, Plan)> {
+    let reader = Reader { account, tag, enterprise: desired.enterprise };
+    let state = reader.read(Scope::Named(&desired.state)).await?;
+    let plan = plan(desired, &state, allowed);
+    Ok((state, plan))
+}
+
+/// Makes the changes of a plan that is made here, under the lease.
+pub async fn apply(
+    account: &impl Account,
+    clock: &impl Clock,
+    desired: &Desired,
+    applying: &Applying<'_>,
+) -> Result<Applied> {
+    let tag = tag(applying.run);
+    let (_, first) = look(account, desired, &applying.allowed, &tag).await?;
+    if first.changes.is_empty() {
+        return Ok(Applied { left: first, ..Applied::default() });
+    }
+    let mut work = Work { account, clock, applying, tag: &tag, sent: Vec::new(), done: Vec::new(), number: 0 };
+    // The lease lies in the account, so what it needs is made before: each of these may be made twice.
+    let (ground, _): (Vec<_>, Vec<_>) = first.changes.into_iter().partition(|change| is_ground(change, applying.warehouse));
+    for change in &ground {
+        work.make(change).await?;
+    }
+    work.take_lease().await?;
+    let ended = work.rest(desired).await;
+    let given_back = work.give_back().await;
+    let left = ended?;
+    given_back?;
+    Ok(Applied { done: work.done, statements: work.number, left })
+}
+
+fn tag(run: &str) -> String {
+    format!("sluice:account:{run}")
+}
+
+/// What the lease and the notes stand on.
+fn is_ground(change: &Change, warehouse: &str) -> bool {
+    let Some((kind, name)) = &change.object else { return false };
+    let own = Name::of(["ADMIN", "OBSERVABILITY"]);
+    let is_made = change.sign == super::plan::Sign::Add;
+    is_made
+        && match kind {
+            Kind::Warehouse => name.to_string() == warehouse,
+            Kind::Database => *name == own.up_to(1),
+            Kind::Schema => *name == own,
+            Kind::Table => name.is_within(&own) && [LEASE, CHANGES].contains(&name.last()),
+            _ => false,
+        }
+}
+
+struct Work<'w, A, C> {
+    account: &'w A,
+    clock: &'w C,
+    applying: &'w Applying<'w>,
+    tag: &'w str,
+    /// Statements of the ground, which are noted once there is a table for notes.
+    sent: Vec<(Statement, String, String)>,
+    done: Vec<String>,
+    number: usize,
+}
+
+impl<A: Account, C: Clock> Work<'_, A, C> {
+    /// Everything that is left once the lease is ours, planned anew until nothing changes any more.
+    async fn rest(&mut self, desired: &Desired) -> Result<Plan> {
+        self.note_ground().await?;
+        let (_, mut plan) = look(self.account, desired, &self.applying.allowed, self.tag).await?;
+        // What a statement makes may bring more: a new table its grants, a schema what is in it.
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        while !plan.changes.is_empty() {
+            for change in &plan.changes {
+                if self.clock.now() >= self.applying.until {
+                    return Ok(look(self.account, desired, &self.applying.allowed, self.tag).await?.1);
+                }
+                self.make(change).await?;
+                self.note_ground().await?;
+            }
+            let made: Vec<String> = plan.to_sql().lines().map(str::to_owned).collect();
+            plan = look(self.account, desired, &self.applying.allowed, self.tag).await?.1;
+            let again = plan.changes.iter().flat_map(|change| &change.statements);
+            known.extend(made);
+            // A statement that has been sent and is planned again changes nothing.
+            if again.map(|statement| format!("{};", statement.text)).all(|text| known.contains(&text)) {
+                break;
+            }
+        }
+        Ok(plan)
+    }
+
+    async fn make(&mut self, change: &Change) -> Result<()> {
+        for statement in &change.statements {
+            let answer = self.account.run(&statement.role, &statement.text, self.tag).await;
+            let outcome = settled(statement, answer);
+            self.number += 1;
+            let answer = match &outcome {
+                Ok(answer) => answer.clone(),
+                Err(error) => error.to_string(),
+            };
+            tracing::info!(role = statement.role, what = change.what, answer, "a statement of the account has ended");
+            self.sent.push((statement.clone(), change.what.clone(), answer));
+            if let Err(error) = outcome {
+                let failed = self.sent.pop();
+                if let Some((statement, what, answer)) = failed {
+                    // That it cannot be noted must not hide what went wrong.
+                    let _ = self.note(&statement, &what, "failed", &answer).await;
+                }
+                return Err(error
+                    .with("change", &change.what)
+                    .with("role", &statement.role)
+                    .with("statement", &statement.text)
+                    .with_hint("mend what the message says and apply again: what was done stays, and the rest follows"));
+            }
+        }
+        self.done.push(change.what.clone());
+        Ok(())
+    }
+
+    async fn note_ground(&mut self) -> Result<()> {
+        for (statement, what, answer) in std::mem::take(&mut self.sent) {
+            self.note(&statement, &what, "done", &answer).await?;
+        }
+        Ok(())
+    }
+
+    async fn note(&self, statement: &Statement, what: &str, status: &str, answer: &str) -> Result<()> {
+        let sent = Sent {
+            run: self.applying.run,
+            number: self.number,
+            role: &statement.role,
+            object: what,
+            statement: &statement.text,
+            status,
+            answer,
+        };
+        self.account.run(SYSADMIN, &changes::record(&sent), self.tag).await.map(drop)
+    }
+
+    async fn take_lease(&self) -> Result<()> {
+        let left = (self.applying.until - self.clock.now()).num_seconds();
+        let seconds = u64::try_from(left).unwrap_or_default() + GRACE_SECONDS;
+        let answer = self.account.run(SYSADMIN, &changes::take(self.applying.run, seconds), self.tag).await?;
+        if updated(&answer) == Some(1) {
+            return Ok(());
+        }
+        let holder = self.account.run(SYSADMIN, &changes::holder(), self.tag).await?;
+        let cell = |column: &str| holder.first().and_then(|row| row.get(column).cloned().flatten()).unwrap_or_default();
+        let error = Error::new(ErrorKind::Conflict, "another apply is under way");
+        Err(error
+            .with("run", cell("holder"))
+            .with("until", cell("held_until"))
+            .with_hint("wait for it to end, or until its lease has run out"))
+    }
+
+    async fn give_back(&self) -> Result<()> {
+        self.account.run(SYSADMIN, &changes::give_back(self.applying.run), self.tag).await.map(drop)
+    }
+}
+
+/// How many rows an UPDATE has changed.
+fn updated(answer: &[Row]) -> Option<u64> {
+    answer.first()?.get("number of rows updated")?.as_deref()?.parse().ok()
+}
+
+/// What an answer means. A grant may be answered with success and not have been given.
+fn settled(statement: &Statement, answer: Result<Vec<Row>>) -> Result<String> {
+    let verb = statement.text.split(' ').next().unwrap_or_default();
+    let rows = match answer {
+        Ok(rows) => rows,
+        // Gone already, or made by somebody meanwhile: the next plan says what is left to do.
+        Err(error) if error.kind() == ErrorKind::NotFound && matches!(verb, "REVOKE" | "DROP") => {
+            return Ok("there was nothing to take".to_owned());
+        }
+        Err(error) if error.kind() == ErrorKind::Conflict && verb == "CREATE" => {
+            return Ok("it was there already".to_owned());
+        }
+        Err(error) => return Err(error),
+    };
+    let text = rows.first().and_then(|row| row.values().next().cloned().flatten()).unwrap_or_default();
+    let is_refused = ["not executed", "partially executed"].iter().any(|words| text.contains(words));
+    if is_refused {
+        let error = Error::new(ErrorKind::Auth, format!("the warehouse answered success and says: {text}"));
+        return Err(error.with_hint("the role may not give all of it: give the role what it lacks, and apply again"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_success_that_says_otherwise_is_a_failure() {
+        let answer = |text: &str| Ok(vec![Row::from([("status".to_owned(), Some(text.to_owned()))])]);
+        let grant = Statement::of("SECURITYADMIN", "GRANT USAGE ON WAREHOUSE W TO ROLE R");
+        assert!(settled(&grant, answer("Statement executed successfully.")).is_ok());
+        for text in ["Grant not executed: Insufficient privileges.", "Grant partially executed: privileges [X] not granted."] {
+            let error = settled(&grant, answer(text)).expect_err("not granted");
+            assert_eq!(error.kind(), ErrorKind::Auth, "{text}");
+        }
+        let gone = || Err(Error::new(ErrorKind::NotFound, "gone"));
+        assert!(settled(&grant, gone()).is_err());
+        assert!(settled(&Statement::of("X", "REVOKE USAGE ON WAREHOUSE W FROM ROLE R"), gone()).is_ok());
+        assert!(settled(&Statement::of("X", "DROP ROLE IF EXISTS R"), gone()).is_ok());
+    }
+}

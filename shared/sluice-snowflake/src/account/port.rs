@@ -1,0 +1,26 @@
+//! How an account is asked: a statement as a role.
+
+use std::future::Future;
+
+use sluice_core::{Result, port::{Row, Secrets}};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::client::SqlApi;
+
+/// An account that runs statements as whatever role the user holds. One call is one request, and calls may overlap.
+pub trait Account {
+    fn run(&self, role: &str, statement: &str, tag: &str) -> impl Future<Output = Result<Vec<Row>>>;
+}
+
+/// The SQL API, for work that must be done by then.
+pub struct AsRoles<'a, Sec> {
+    pub api: &'a SqlApi<Sec>,
+    pub deadline: Instant,
+}
+
+impl<Sec: Secrets> Account for AsRoles<'_, Sec> {
+    async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        self.api.execute_as(role, statement, Uuid::new_v4(), tag, self.deadline).await
+    }
+}
