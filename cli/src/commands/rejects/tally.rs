@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn only_the_newest_are_kept_however_many_come() {
         let mut tally = Tally::new(DateTime::UNIX_EPOCH, 3);
-        for id in 0..5_000 {
+        for id in 0..5_000_u32 {
             tally.add(refusal("a", i64::from(id % 997), u64::from(id)));
             assert!(tally.newest.len() <= 106);
         }

@@ -78,7 +78,7 @@ fn the_shipped_file_is_valid() {
 #[test]
 fn the_judge_reads_what_the_types_say() {
     for text in [EVERY_SETTING, include_str!("../../../../platform/sources.yaml")] {
-        let tree = yaml::parse(text).root.expect("YAML").value.to_json();
+        let tree = crate::yaml::parse(text).root.expect("YAML").value.to_json();
         let tables: Vec<Table> = serde_json::from_value(tree["tables"].clone()).expect("tables");
         assert_eq!(Sources::parse(text).expect("valid sources").tables, tables);
     }
