@@ -1,4 +1,4 @@
-//! docs/add-a-source.md, done: its edits are made in a copy of the project, which is compiled, run and put to the rules.
+//! docs/add-a-source.md, done: its edits are made in a copy of the project, whose function is compiled and run, and whose template is judged.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::project::{files, read, root};
+use crate::project::{OTHER_ROOT, files, read, root};
 
 /// Where the copy is: in one place, so that what was compiled of it last time need not be compiled again.
 const COPY: &str = "target/tmp/add-a-source";
@@ -105,7 +105,6 @@ fn copied(edits: &[Edit]) -> PathBuf {
             edited.remove(edit.file.as_str()).unwrap_or_else(|| if new { String::new() } else { read(&edit.file) });
         edited.insert(&edit.file, edit.made_in(&text));
     }
-    drop(fs::remove_dir_all(copy.join("functions/extract-weather")));
     let original = files("").into_iter().filter(|file| !edited.contains_key(file.as_str()));
     let original = original.filter(|file| root().join(file).is_file());
     let all = original.map(|file| (file.clone(), fs::read(root().join(&file)).expect("readable")));
@@ -123,7 +122,6 @@ fn copied(edits: &[Edit]) -> PathBuf {
         drop(fs::remove_file(copy.join(tools)));
         symlink(root().join(tools), copy.join(tools)).expect("linked");
     }
-    // The rules ask git for the files.
     run(Command::new("git").args(["init", "--quiet"]), &copy);
     let listed = Command::new("git").args(["ls-files", "--others", "--exclude-standard"]).current_dir(&copy).output();
     let listed = String::from_utf8(listed.expect("git lists the files").stdout).expect("names are UTF-8");
@@ -140,32 +138,22 @@ fn run(command: &mut Command, folder: &Path) {
 }
 
 #[test]
-fn a_source_made_as_the_page_says_runs_and_keeps_the_rules() {
+fn a_source_made_as_the_page_says_runs_and_fits_the_template() {
     let edits = edits(&read("docs/add-a-source.md"));
     assert!(edits.len() > 20, "the page has {} edits", edits.len());
     let copy = copied(&edits);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.env("CARGO_TARGET_DIR", root().join("target"));
-    cargo.args([
-        "test",
-        "--release",
-        "--offline",
-        "--quiet",
-        "--package",
-        "extract-weather",
-        "--package",
-        "sluice-testkit",
-    ]);
-    // Of the rules those that take long and that say nothing of a source, and this one.
-    cargo.args(["--lib", "--bins", "--test", "it", "--", "--skip", "add_a_source::", "--skip", "build::"]);
-    run(&mut cargo, &copy);
+    cargo.args(["test", "--release", "--offline", "--quiet", "--package", "extract-weather", "--lib", "--bins"]);
+    run(cargo.env("CARGO_TARGET_DIR", root().join("target")), &copy);
+    let mut rules = Command::new(std::env::current_exe().expect("the path of this program"));
+    run(rules.args(["template::", "loops::"]).env(OTHER_ROOT, &copy), &copy);
 }
 
 #[test]
 fn the_page_names_files_that_are_there() {
     let page = read("docs/add-a-source.md");
     let table = page.split("\n| | Place |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
-    let named = table.split('`').skip(1).step_by(2).filter(|name| !name.contains("weather"));
+    let named = table.split('`').skip(1).step_by(2).filter(|name| name.contains('.') && !name.contains("weather"));
     let gone: Vec<&str> = named.filter(|name| !root().join(name).exists()).collect();
     assert!(gone.is_empty(), "the page names {gone:?}");
 }

@@ -98,6 +98,37 @@ fn only_wiring_names_the_warehouses_crate() {
 }
 
 #[test]
+fn the_sketch_of_a_second_warehouse_names_the_files_of_the_first() {
+    let page = read("docs/adr/0006-crates-and-the-duckdb-fence.md");
+    let home = "shared/sluice-snowflake/src";
+    let mut ports = 0;
+    for row in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+        let names = |cell: &str| -> Vec<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+        let (files, says) = (names(cells[0]), names(cells[1]));
+        for file in &files {
+            assert!(root().join(home).join(file).exists(), "{home} has no {file}");
+        }
+        for name in says.iter().filter(|name| name.ends_with(".rs")) {
+            assert!(root().join(home).join(&files[0]).join(name).exists(), "{home}/{} has no {name}", files[0]);
+        }
+        for port in says.iter().filter_map(|name| name.split("::").nth(1)) {
+            assert!(
+                SOURCES[&format!("{home}/{}", files[0])].code.contains(&format!("{port} for ")),
+                "{}: {port}",
+                files[0]
+            );
+            ports += 1;
+        }
+    }
+    assert_eq!(ports, 5, "a port of the loops is in no row");
+    for wiring in WIRING {
+        assert!(page.contains(&format!("`{wiring}`")), "the page does not name {wiring}");
+        assert!(SOURCES[wiring].code.contains("type Warehouse = "), "{wiring}");
+    }
+}
+
+#[test]
 fn no_port_names_a_warehouses_vendor() {
     let is_port = |path: &str| path.starts_with("shared/sluice-pipeline/") || path.ends_with("sluice-core/src/port.rs");
     for (path, source) in shipped().into_iter().filter(|(path, _)| is_port(path)) {
@@ -121,6 +152,8 @@ fn functions_have_the_same_shape() {
         assert_eq!(found, headings, "the README of {function}");
         let main = read(&format!("functions/{function}/src/main.rs"));
         assert!(main.lines().count() <= 40, "{function}: main.rs is bootstrap only");
+        let lines = SOURCES[&format!("functions/{function}/src/handler.rs")].lines();
+        assert!(lines <= 110, "{function}: handler.rs only translates, and has {lines} lines");
         assert!(!list(&format!("events/{function}")).is_empty(), "{function} has no events");
     }
 }

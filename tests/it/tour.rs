@@ -38,3 +38,33 @@ fn the_tour_takes_an_hour() {
     let lines: usize = stops(&read("docs/tour.md")).iter().map(|(path, _)| code(path)).sum();
     assert!(lines <= LINES, "the files of docs/tour.md have {lines} lines of at most {LINES}");
 }
+
+/// Files and functions of the list below a heading.
+fn steps(page: &str, heading: &str) -> Vec<(String, String)> {
+    let list = page.split(&format!("\n### {heading}\n\n")).nth(1).and_then(|rest| rest.split("\n\n").next());
+    let steps = list.expect("the list").lines().map(|line| {
+        let [_, file, _, name, _] = line.split('`').collect::<Vec<_>>()[..] else { panic!("{line} is no step") };
+        (file.to_owned(), name.to_owned())
+    });
+    steps.collect()
+}
+
+#[test]
+fn the_way_of_a_row_stays_short_and_each_step_is_called_by_one_before() {
+    let page = read("docs/tour.md");
+    for (heading, most) in [("A purchase", 35), ("A product", 65)] {
+        let steps = steps(&page, heading);
+        assert!((20..=most).contains(&steps.len()), "{heading} takes {} steps of at most {most}", steps.len());
+        let mut before = String::new();
+        for (at, (file, name)) in steps.iter().enumerate() {
+            let text = read(file);
+            let is_there = [format!("fn {name}"), format!(", {name});")].iter().any(|mark| text.contains(mark));
+            assert!(is_there, "{file} has no {name}, which docs/tour.md names");
+            if let Some(folder) = file.strip_suffix("handler.rs") {
+                before += &read(&format!("{folder}main.rs"));
+            }
+            assert!(at == 0 || before.contains(&format!("{name}(")), "no step before calls {name} of {file}");
+            before += &text;
+        }
+    }
+}

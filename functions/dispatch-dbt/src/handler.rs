@@ -8,14 +8,13 @@ use sluice_core::{
     InChain, Result,
     port::{Later, SystemClock},
 };
-use sluice_dbt::{DbtCloud, DbtProject};
 use sluice_lambda::{Invocation, Message as Received, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
 use tracing::info;
 
 use crate::{
     Config,
-    config::{Runner, Warehouse},
+    config::Warehouse,
     event::{self, Event},
     jobs::Dbt,
 };
@@ -71,20 +70,10 @@ impl Deps {
         })
     }
 
-    fn jobs(&self) -> Dbt<'_> {
-        let Config { runner, policy, .. } = &self.config;
-        match runner {
-            Runner::Cloud(config) => Dbt::Cloud(DbtCloud::new(&self.http, &self.secrets, config)),
-            Runner::Snowflake(config) => {
-                Dbt::Snowflake(DbtProject::new(self.warehouse.statements(), &self.store, config, policy.limit))
-            }
-        }
-    }
-
     async fn dispatch(&self, message: &Message, queue: &impl Later, invocation: &Invocation) -> Result<()> {
         let left = invocation.time_left(RESERVE);
         let ledger = self.warehouse.ledger(&self.config.sources, &invocation.run_id, left);
-        let jobs = self.jobs();
+        let jobs = Dbt::of(&self.config, &self.http, &self.secrets, &self.store, self.warehouse.statements());
         let dispatch = Dispatch {
             store: &self.store,
             ledger: &ledger,

@@ -5,12 +5,29 @@ use sluice_core::Result;
 use sluice_dbt::{DbtCloud, DbtProject};
 use sluice_pipeline::dispatch::{JobRun, Jobs};
 
-use crate::config::Statements;
+use crate::config::{Config, Runner, Statements};
 
 /// One invocation's way to dbt.
 pub enum Dbt<'a> {
     Cloud(DbtCloud<'a, CachedSecrets>),
     Snowflake(DbtProject<'a, Statements, S3Lake>),
+}
+
+impl<'a> Dbt<'a> {
+    pub fn of(
+        config: &'a Config,
+        http: &'a sluice_http::Client,
+        secrets: &'a CachedSecrets,
+        store: &'a S3Lake,
+        statements: &'a Statements,
+    ) -> Self {
+        match &config.runner {
+            Runner::Cloud(cloud) => Dbt::Cloud(DbtCloud::new(http, secrets, cloud)),
+            Runner::Snowflake(project) => {
+                Dbt::Snowflake(DbtProject::new(statements, store, project, config.policy.limit))
+            }
+        }
+    }
 }
 
 impl Jobs for Dbt<'_> {

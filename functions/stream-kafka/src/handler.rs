@@ -47,9 +47,11 @@ impl Deps {
     }
 }
 
-/// Serves one event.
-pub async fn serve(event: KafkaEvent, invocation: &Invocation, deps: &Deps) -> Result<BatchResponse> {
-    let batches = event.into_partitions()?;
+/// Serves one event, whose text is megabytes long and goes as soon as it is read.
+pub async fn serve(text: Box<str>, invocation: &Invocation, deps: &Deps) -> Result<BatchResponse> {
+    let batches = KafkaEvent::parse(&text)?.into_partitions()?;
+    drop(text);
+    invocation.is_one_run();
     let run_id = &invocation.run_id;
     let deadline = Utc::now() + invocation.time_left(RESERVE);
     let done = deps.stream.process(&batches, &stream::Invocation { run_id: run_id.clone(), deadline }).await?;

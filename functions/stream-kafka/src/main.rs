@@ -1,4 +1,3 @@
-use sluice_kafka::KafkaEvent;
 use sluice_lambda::{MainResult, run_on_text, start};
 use stream_kafka::{Config, Deps, serve};
 
@@ -6,11 +5,5 @@ use stream_kafka::{Config, Deps, serve};
 async fn main() -> MainResult {
     let config = start(Config::read)?;
     let deps = Deps::connect(config).await?;
-    run_on_text(async |text, invocation| {
-        let event = KafkaEvent::parse(&text)?;
-        drop(text);
-        invocation.is_one_run();
-        serve(event, invocation, &deps).await
-    })
-    .await
+    run_on_text(async |text, invocation| serve(text, invocation, &deps).await).await
 }

@@ -10,6 +10,8 @@ mod columns;
 mod dictionary;
 mod encoder;
 mod error;
+#[cfg(test)]
+mod fakes;
 mod hybrid;
 mod interner;
 mod layout;

@@ -1,56 +1,14 @@
-use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use arrow_array::{
     Date32Array, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray, cast::AsArray, types::Int64Type,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sluice_core::{
-    Kind, Sequence, Table,
-    extract::ExtractRequest,
-    port::{PutIfAbsent, Stored},
-};
+use sluice_core::{Kind, Sequence, Table, extract::ExtractRequest};
 use tokio::task::spawn_blocking;
 
 use super::*;
-
-/// Takes content piece by piece, as a store with uploads in parts does; may refuse after some pieces.
-#[derive(Default)]
-struct Lake {
-    objects: RefCell<BTreeMap<String, Bytes>>,
-    pieces_before_failing: Option<usize>,
-}
-
-impl ObjectStore for Lake {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.objects.borrow_mut().insert(key.to_owned(), body);
-        Ok(Stored { checksum: format!("checksum of {key}") })
-    }
-
-    async fn put_content(&self, key: &str, content: &mut impl Content) -> Result<Stored> {
-        let mut body = Vec::new();
-        let mut pieces = 0;
-        while let Some(piece) = content.next().await? {
-            if self.pieces_before_failing == Some(pieces) {
-                return Err(Error::unavailable("the store refused a part"));
-            }
-            pieces += 1;
-            body.extend_from_slice(&piece);
-        }
-        self.put(key, Bytes::from(body)).await
-    }
-
-    async fn put_if_absent(&self, _: &str, _: Bytes) -> Result<PutIfAbsent> {
-        Err(Error::internal("a writer never commits"))
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.objects.borrow().get(key).cloned())
-    }
-
-    async fn first_key(&self, _: &str) -> Result<Option<String>> {
-        Err(Error::internal("a writer never lists"))
-    }
-}
+use crate::fakes::Lake;
 
 fn table() -> Table {
     let table = serde_json::json!({

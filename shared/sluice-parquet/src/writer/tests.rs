@@ -1,54 +1,26 @@
-use std::{cell::RefCell, collections::BTreeMap};
-
 use arrow_array::{
     Array, BooleanArray, Date32Array, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use sluice_core::{
-    Sequence, Table,
-    extract::ExtractRequest,
-    port::{PutIfAbsent, Stored},
-};
+use sluice_core::{Sequence, Table, extract::ExtractRequest};
 
 use super::*;
-use crate::row_group::ROW_GROUP_ROWS;
-
-#[derive(Default)]
-struct Lake(RefCell<BTreeMap<String, Bytes>>);
-
-impl ObjectStore for Lake {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.0.borrow_mut().insert(key.to_owned(), body);
-        Ok(Stored { checksum: format!("checksum of {key}") })
-    }
-
-    async fn put_if_absent(&self, _: &str, _: Bytes) -> Result<PutIfAbsent> {
-        Err(Error::internal("a writer never commits"))
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.0.borrow().get(key).cloned())
-    }
-
-    async fn first_key(&self, _: &str) -> Result<Option<String>> {
-        Err(Error::internal("a writer never lists"))
-    }
-}
+use crate::{fakes::Lake, row_group::ROW_GROUP_ROWS};
 
 impl Lake {
     fn keys(&self) -> Vec<String> {
-        self.0.borrow().keys().cloned().collect()
+        self.objects.borrow().keys().cloned().collect()
     }
 
     fn parquet(&self, key: &str) -> (Vec<RecordBatch>, usize) {
-        let body = self.0.borrow()[key].clone();
+        let body = self.objects.borrow()[key].clone();
         let reader = ParquetRecordBatchReaderBuilder::try_new(body).unwrap();
         let row_groups = reader.metadata().num_row_groups();
         (reader.build().unwrap().map(Result::unwrap).collect(), row_groups)
     }
 
     fn ndjson(&self, key: &str) -> Vec<Value> {
-        let text = zstd::decode_all(&self.0.borrow()[key][..]).unwrap();
+        let text = zstd::decode_all(&self.objects.borrow()[key][..]).unwrap();
         std::str::from_utf8(&text).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 }
@@ -104,7 +76,7 @@ async fn rows_read_back_as_they_were_written() {
     assert_eq!(rejected, None);
     let [file] = &files[..] else { panic!("one file, not {files:?}") };
     assert_eq!(file.path, "raw/A/B/C/data/run-1/part-00000.parquet");
-    assert_eq!((file.rows, file.bytes), (2, lake.0.borrow()[&file.path].len() as u64));
+    assert_eq!((file.rows, file.bytes), (2, lake.objects.borrow()[&file.path].len() as u64));
     assert_eq!(file.checksum, format!("checksum of {}", file.path));
 
     let (batches, _) = lake.parquet(&file.path);
