@@ -6,7 +6,7 @@ from pathlib import Path
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<mark>```+)(?P<info>.*)$")
 # The languages of blocks that are no commands.
-OTHERS = {"yaml", "json", "sql", "text", "toml", "python", "csv"}
+OTHERS = {"yaml", "json", "sql", "text", "toml", "python", "csv", "rust", "markdown"}
 # How a line begins that a reader would type.
 TYPED = re.compile(r"\s*(\$ |make [a-z]|tools/|sluice [a-z]|sam [a-z]|aws [a-z]|cargo [a-z]|dbt [a-z]|snow [a-z]|curl )")
 
