@@ -5,11 +5,8 @@
 //!
 //! A source that can show its columns is held against the table's contract first; see [`sluice_core::drift`].
 
-use std::pin::pin;
-
-use futures::{StreamExt, stream};
 use sluice_core::{
-    Change, Column, Commit, Cursor, Disposition, Error, Kind, LakeId, Result, RunId, Sequence, Table,
+    Change, Column, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
     drift::{self, Observed},
     extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
@@ -117,7 +114,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         }
         let mut newest = log::newest_commit(self.store, &table.table).await?;
         if let Some(newest) = newest.as_mut().filter(|newest| newest.kept.is_none()) {
-            newest.kept = Some(raw_columns_before(self.store, newest).await?);
+            newest.kept = Some(contract::raw_columns_before(self.store, newest).await?);
         }
         let sequence = newest.as_ref().map_or(Sequence::FIRST, |commit| commit.sequence.next());
         let mut begun = Begun { newest, sequence, cursor: None };
@@ -238,38 +235,6 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
                 .as_final()),
         }
     }
-}
-
-/// The most commits that are looked at for columns of which the newest one does not tell.
-const MOST_LOOKED_AT: u64 = 1_000;
-const READ_AT_ONCE: usize = 16;
-
-/// What the raw table keeps from before a commit of an earlier version, which does not say so. The next commit does, so this
-/// is done once for each table.
-async fn raw_columns_before(store: &impl ObjectStore, newest: &Commit) -> Result<Vec<Column>> {
-    let table = &newest.table;
-    let mut earlier: Vec<Commit> = Vec::new();
-    let oldest = newest.sequence.0.saturating_sub(MOST_LOOKED_AT).max(Sequence::FIRST.0);
-    let reads = (oldest..newest.sequence.0).rev().map(|sequence| log::read_commit(store, table, Sequence(sequence)));
-    let mut reads = pin!(stream::iter(reads).buffered(READ_AT_ONCE));
-    while let Some(read) = reads.next().await {
-        let commit = match read {
-            // What is gone or cannot be read tells nothing, and stops no run.
-            Err(error) if error.kind() == Kind::NotFound || error.is_final() => continue,
-            read => read?,
-        };
-        // Most commits have the columns of their neighbours.
-        let is_complete = commit.kept.is_some();
-        if is_complete || earlier.last().is_none_or(|last| last.schema != commit.schema) {
-            earlier.push(commit);
-        }
-        if is_complete {
-            break;
-        }
-    }
-    let kept = drift::untold(newest, &earlier);
-    tracing::info!(table = %table, columns = kept.len(), "commits of an earlier version were asked for what the raw table keeps");
-    Ok(kept)
 }
 
 /// A person who asks for everything again may have made the raw table again, with the contract's types.

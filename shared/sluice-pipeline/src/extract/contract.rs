@@ -1,13 +1,18 @@
 //! The contract's word on a source that has changed: announced before the commit records it, and before a run that it
 //! forbids stops.
 
+use std::pin::pin;
+
+use futures::{StreamExt, stream};
 use sluice_core::{
-    Commit, Error, Result, RunId, Table,
+    Column, Commit, Error, Kind, Result, RunId, Sequence, Table,
     drift::{self, Drift, OBSERVED_FACT, Observed},
     event::{self, DriftDetected},
-    port::Bus,
+    port::{Bus, ObjectStore},
 };
 use uuid::Uuid;
+
+use crate::log;
 
 /// Names the announcements of drift among all UUIDs derived from names.
 const NAMESPACE: Uuid = Uuid::from_u128(0x0b6b_3f5d_7c1a_4f0e_9a43_5d2c_80e1_44b7);
@@ -70,4 +75,36 @@ pub(super) async fn hold(
     }
     drift.permit(table)?;
     Ok(held)
+}
+
+/// The most commits that are looked at for columns of which the newest one does not tell.
+const MOST_LOOKED_AT: u64 = 1_000;
+const READ_AT_ONCE: usize = 16;
+
+/// What the raw table keeps from before a commit of an earlier version, which does not say so. The next commit does, so this
+/// is done once for each table.
+pub(super) async fn raw_columns_before(store: &impl ObjectStore, newest: &Commit) -> Result<Vec<Column>> {
+    let table = &newest.table;
+    let mut earlier: Vec<Commit> = Vec::new();
+    let oldest = newest.sequence.0.saturating_sub(MOST_LOOKED_AT).max(Sequence::FIRST.0);
+    let reads = (oldest..newest.sequence.0).rev().map(|sequence| log::read_commit(store, table, Sequence(sequence)));
+    let mut reads = pin!(stream::iter(reads).buffered(READ_AT_ONCE));
+    while let Some(read) = reads.next().await {
+        let commit = match read {
+            // What is gone or cannot be read tells nothing, and stops no run.
+            Err(error) if error.kind() == Kind::NotFound || error.is_final() => continue,
+            read => read?,
+        };
+        // Most commits have the columns of their neighbours.
+        let is_complete = commit.kept.is_some();
+        if is_complete || earlier.last().is_none_or(|last| last.schema != commit.schema) {
+            earlier.push(commit);
+        }
+        if is_complete {
+            break;
+        }
+    }
+    let kept = drift::untold(newest, &earlier);
+    tracing::info!(table = %table, columns = kept.len(), "commits of an earlier version were asked for what the raw table keeps");
+    Ok(kept)
 }
