@@ -2,7 +2,6 @@
 
 use super::{
     Access, Account, Grantee, Kind, Object, Path, Setting, Settings, drop,
-    kinds::Can,
     property::{assignments, invalid_property, names},
     rules, shown,
 };
@@ -26,7 +25,7 @@ pub(super) fn create(
     let transient = cursor.eat("TRANSIENT");
     let Some(kind) = Kind::eat(&mut cursor, false).filter(|kind| kind.is_made_here()) else { return Ok(None) };
     let if_not_exists = cursor.eat("IF NOT EXISTS");
-    if (if_not_exists && (replaces || alters || !kind.can(Can::IfNotExists))) || (alters && !kind.can(Can::OrAlter)) {
+    if (if_not_exists && (replaces || alters || !kind.can("if not exists"))) || (alters && !kind.can("or alter")) {
         return Err(Failure::syntax(format!("unexpected words before the name of a {}", kind.words)));
     }
     let path = name_of(kind, &mut cursor)?;

@@ -5,9 +5,8 @@ use serde_json::json;
 use super::{
     Access, Account, Kind, Object, Setting,
     define::name_of,
-    kinds::Describe,
     property::{Property, Shape},
-    show::{cell, columns, plain, setting, time},
+    show::{cell, plain, setting, time},
     shown,
 };
 use crate::{
@@ -42,34 +41,32 @@ pub(super) fn describe(
     if kind.words == "USER" && !manages && !account.owns(access, object) && session.caller.user != object.name() {
         return Err(Failure::insufficient(kind.words, shown(&path)));
     }
-    match kind.describe {
-        _ if matches!(kind.words, "TABLE" | "VIEW") => table(session, object),
-        Describe::Not => Err(Failure::syntax(format!("there is no DESCRIBE {}", kind.words))),
-        Describe::Row(wanted) => {
-            let columns = columns(account, wanted);
-            let row = columns.iter().map(|column| match *column {
-                "value_list" => Some(object.list("VALUE_LIST").join(",")),
-                column => cell(account, access, session, object, column),
-            });
-            let row = row.collect();
-            Ok(ResultSet::listed(columns.iter().map(|column| plain(column)), vec![row]))
-        }
-        Describe::Properties(wanted) => {
-            let columns = columns(account, wanted);
-            let rows = lines(account, kind, object).into_iter().map(|(parent, property, type_name, value, default)| {
-                let cell = |column: &&str| match *column {
-                    "parent_property" => parent.clone(),
-                    "property" | "name" => property.clone(),
-                    "property_type" => type_name.to_owned(),
-                    "property_value" | "value" => value.clone(),
-                    "property_default" | "default" => default.clone(),
-                    _ => String::new(),
-                };
-                columns.iter().map(|column| Some(cell(column))).collect()
-            });
-            Ok(ResultSet::listed(columns.iter().copied(), rows.collect()))
-        }
+    if matches!(kind.words, "TABLE" | "VIEW") {
+        return table(session, object);
     }
+    if kind.row.is_empty() && kind.describe.is_empty() {
+        return Err(Failure::syntax(format!("there is no DESCRIBE {}", kind.words)));
+    }
+    if !kind.row.is_empty() {
+        let row = kind.row.iter().map(|column| match *column {
+            "value_list" => Some(object.list("VALUE_LIST").join(",")),
+            column => cell(account, access, session, object, column),
+        });
+        let row = row.collect();
+        return Ok(ResultSet::listed(kind.row.iter().map(|column| plain(column)), vec![row]));
+    }
+    let rows = lines(account, kind, object).into_iter().map(|(parent, property, type_name, value, default)| {
+        let cell = |column: &&str| match *column {
+            "parent_property" => parent.clone(),
+            "property" | "name" => property.clone(),
+            "property_type" => type_name.to_owned(),
+            "property_value" | "value" => value.clone(),
+            "property_default" | "default" => default.clone(),
+            _ => String::new(),
+        };
+        kind.describe.iter().map(|column| Some(cell(column))).collect()
+    });
+    Ok(ResultSet::listed(kind.describe.iter().copied(), rows.collect()))
 }
 
 fn lines(account: &Account, kind: &Kind, object: &Object) -> Vec<Line> {
@@ -124,7 +121,7 @@ fn line(account: &Account, kind: &Kind, object: &Object, property: &Property) ->
     if left_out {
         return None;
     }
-    let bracketed = kind.words != "INTEGRATION" && matches!(property.shape, Shape::List | Shape::Lists(_));
+    let bracketed = kind.words != "INTEGRATION" && matches!(property.shape, Shape::List(_));
     let absent = if is_user { "null" } else { "" };
     let value = match (property.name, object.settings.get(property.name)) {
         (_, Some(Setting::List(values))) if bracketed => {

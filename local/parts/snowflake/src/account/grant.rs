@@ -5,7 +5,6 @@ use chrono::Utc;
 use super::{
     Access, Account, Given, Grant, Grantee, Kind, Object, Path,
     define::{done, name_of},
-    kinds::Can,
     shown,
 };
 use crate::{
@@ -222,7 +221,7 @@ fn privileges(cursor: &mut Cursor<'_>) -> Result<Vec<String>, Failure> {
 fn applicable(kind: &'static Kind, wanted: Vec<String>) -> Result<Vec<&'static str>, Failure> {
     if wanted == ["ALL"] || wanted == ["ALL PRIVILEGES"] {
         // Budgets are not part of ALL.
-        return Ok(kind.privileges.iter().filter(|privilege| **privilege != "APPLYBUDGET").copied().collect());
+        return Ok(kind.privileges.iter().copied().filter(|privilege| *privilege != "APPLYBUDGET").collect());
     }
     if kind.words == "DATABASE" && wanted == ["IMPORTED PRIVILEGES"] {
         return Ok(vec!["USAGE"]);
@@ -248,7 +247,7 @@ fn target(cursor: &mut Cursor<'_>) -> Result<Target, Failure> {
     let container = Kind::expect(cursor, false)?;
     let path = name_of(container, cursor)?;
     let fits = matches!(container.words, "DATABASE" | "SCHEMA") && container.parts < kind.parts;
-    if !fits || !kind.can(Can::Future) || (all && kind.words == "PIPE") {
+    if !fits || !kind.can("future") || (all && kind.words == "PIPE") {
         let how = if all { "ALL" } else { "FUTURE" };
         let text = format!("SQL compilation error:\nUnsupported {how} grant on {} in {}", kind.plural, container.words);
         return Err(Failure::new("003042", "42601", text));

@@ -177,7 +177,7 @@ impl Account {
                     self.give("ROLE", &[role.to_owned()], "USAGE", Grantee::role(parent), None);
                 }
             }
-            for privilege in Kind::of("ACCOUNT").privileges {
+            for privilege in &Kind::of("ACCOUNT").privileges {
                 self.give("ACCOUNT", &[], privilege, Grantee::role("ACCOUNTADMIN"), None);
             }
             let origin =

@@ -54,9 +54,8 @@ pub(crate) enum Shape {
     /// The name of an object of a kind, or of nothing in particular.
     Name(&'static str),
     Names(&'static str),
-    List,
-    /// A list of the words between `|`.
-    Lists(&'static str),
+    /// A list of the words between `|`, or of any texts.
+    List(&'static str),
     Group,
     Triggers,
     /// A list without parentheses.
@@ -77,32 +76,12 @@ pub(crate) struct Property {
     pub(crate) parameter: Option<&'static str>,
 }
 
-pub(crate) const fn p(name: &'static str, shape: Shape, default: &'static str) -> Property {
-    Property { name, shape, default, fixed: false, kept: false, enterprise: false, parameter: None }
-}
-
 impl Property {
-    pub(crate) const fn fixed(self) -> Property {
-        Property { fixed: true, ..self }
-    }
-
-    pub(crate) const fn kept(self) -> Property {
-        Property { kept: true, ..self }
-    }
-
-    pub(crate) const fn enterprise(self) -> Property {
-        Property { enterprise: true, ..self }
-    }
-
-    pub(crate) const fn parameter(self, of: &'static str) -> Property {
-        Property { parameter: Some(of), ..self }
-    }
-
     pub(crate) fn type_name(&self) -> &'static str {
         match self.shape {
             Shape::Number => "Integer",
             Shape::Flag => "Boolean",
-            Shape::List | Shape::Names(_) | Shape::Lists(_) | Shape::Values => "List",
+            Shape::List(_) | Shape::Names(_) | Shape::Values => "List",
             Shape::Group => "Object",
             _ => "String",
         }
@@ -219,8 +198,8 @@ fn value(account: &Account, property: &Property, cursor: &mut Cursor<'_>) -> Res
             }
             Setting::List(names)
         }
-        Shape::List => Setting::List(texts(cursor.group()?)?),
-        Shape::Lists(words) => {
+        Shape::List("") => Setting::List(texts(cursor.group()?)?),
+        Shape::List(words) => {
             let values = texts(cursor.group()?)?.into_iter().map(|value| checked(words, value.to_uppercase()));
             let values = values
                 .collect::<Result<Vec<_>, _>>()

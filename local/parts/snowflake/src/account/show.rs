@@ -2,12 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{
-    Access, Account, Grantee, Kind, Object, Setting,
-    define::name_of,
-    kinds::{Can, KINDS},
-    show_grants, shown,
-};
+use super::{Access, Account, Grantee, Kind, Object, Setting, define::name_of, show_grants, shown};
 use crate::{
     failure::Failure,
     statements::{Cursor, ResultSet, Session, Token},
@@ -38,7 +33,7 @@ pub(super) fn show(
     let columns: Vec<&str> = match (terse, kind.words) {
         (true, "DATABASE" | "SCHEMA") => vec!["created_on", "name", "kind", "database_name", "schema_name"],
         (true, _) => return Err(Failure::unsupported(format!("SHOW TERSE {}", kind.plural))),
-        (false, _) => columns(account, kind.show),
+        (false, _) => columns(account, &kind.show),
     };
     let mut objects: Vec<&Object> = account.of(kind.words).filter(|object| filter.has(object)).collect();
     objects.retain(|object| account.sees(access, kind, &object.path));
@@ -87,7 +82,7 @@ impl Filter {
             let Some(Token::Number(rows)) = cursor.next() else { return Err(cursor.unexpected("a number of rows")) };
             filter.limit = rows.parse().map_err(|_| Failure::syntax(format!("invalid LIMIT {rows}")))?;
             if cursor.eat("FROM") {
-                if !kind.can(Can::Page) {
+                if !kind.can("page") {
                     return Err(Failure::syntax(format!("unexpected 'FROM' in SHOW {}", kind.plural)));
                 }
                 filter.after = Some(cursor.text()?.to_owned());
@@ -119,9 +114,8 @@ pub(super) fn like(pattern: &str, text: &str) -> bool {
 }
 
 /// The columns of a description that the account's edition has.
-pub(super) fn columns<'a>(account: &Account, show: &'a str) -> Vec<&'a str> {
-    let columns = show.split(',').map(str::trim);
-    columns.filter(|column| !(column.starts_with('*') && account.is_standard())).collect()
+pub(super) fn columns<'a>(account: &Account, columns: &[&'a str]) -> Vec<&'a str> {
+    columns.iter().copied().filter(|column| !(column.starts_with('*') && account.is_standard())).collect()
 }
 
 /// A column's name without where its value comes from.
@@ -283,10 +277,11 @@ fn parameters(account: &Account, mut cursor: Cursor<'_>) -> Result<Option<Result
     if kind.words == "SCHEMA" {
         levels.push((Kind::of("DATABASE"), &path[..1]));
     }
-    levels.push((&KINDS[0], &path[..0]));
+    let global = Kind::of("ACCOUNT");
+    levels.push((global, &path[..0]));
     let of_kind = |of: &str| kind.parts == 0 || of.split(' ').any(|words| words == kind.words);
     let mut rows = Vec::new();
-    for property in KINDS[0].properties.iter().filter(|property| property.parameter.is_some_and(of_kind)) {
+    for property in global.properties.iter().filter(|property| property.parameter.is_some_and(of_kind)) {
         if !like(&pattern, &property.name.to_lowercase()) {
             continue;
         }

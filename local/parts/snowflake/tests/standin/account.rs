@@ -41,8 +41,7 @@ async fn a_warehouse_is_shown_with_its_defaults_and_what_was_set() {
     warehouse.admin("CREATE WAREHOUSE \"b c\"").await;
     let shown = warehouse.admin("SHOW WAREHOUSES").await;
     let columns = ["name", "state", "size", "auto_suspend", "auto_resume", "resource_monitor", "generation", "owner"];
-    let rows =
-        ["A|SUSPENDED|2X-Large|NULL|true|M|2|ACCOUNTADMIN", "b c|STARTED|X-Small|600|true|null|2|ACCOUNTADMIN"];
+    let rows = ["A|SUSPENDED|2X-Large|NULL|true|M|2|ACCOUNTADMIN", "b c|STARTED|X-Small|600|true|null|2|ACCOUNTADMIN"];
     assert_eq!(shown.cells(&columns), rows);
     assert!(!shown.columns().contains(&"max_cluster_count"), "Standard has no clusters");
     let parameters = warehouse.admin("SHOW PARAMETERS IN WAREHOUSE A").await;
@@ -116,7 +115,10 @@ async fn a_resource_monitor_is_an_accountadmins_and_its_start_lies_ahead() {
     let columns = ["name", "credit_quota", "notify_at", "suspend_at", "suspend_immediately_at", "level", "comment"];
     assert_eq!(shown.cells(&columns), ["M|100.00|75%,90%|100%|110%|NULL|"]);
     for (statement, code) in [
-        ("CREATE RESOURCE MONITOR N WITH CREDIT_QUOTA = 1 FREQUENCY = DAILY START_TIMESTAMP = '2020-01-01 00:00'", "090263"),
+        (
+            "CREATE RESOURCE MONITOR N WITH CREDIT_QUOTA = 1 FREQUENCY = DAILY START_TIMESTAMP = '2020-01-01 00:00'",
+            "090263",
+        ),
         ("CREATE RESOURCE MONITOR N WITH CREDIT_QUOTA = 1 FREQUENCY = DAILY", "001003"),
         ("CREATE RESOURCE MONITOR N WITH TRIGGERS ON 5 PERCENT DO NOTIFY", "001003"),
         ("ALTER RESOURCE MONITOR M SET TRIGGERS ON 5 PERCENT DO NOTIFY", "001003"),
@@ -216,7 +218,8 @@ async fn stages_formats_and_pipes_are_shown_and_described() {
     assert_eq!(described.property("USE_LOGICAL_TYPE"), "true");
     assert_eq!(described.property("NULL_IF"), "[]");
     warehouse.admin("CREATE TABLE IF NOT EXISTS D.S.T (A VARCHAR)").await;
-    let copy = "COPY INTO D.S.T FROM @D.S.L FILE_FORMAT = (FORMAT_NAME = 'D.S.F') MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE";
+    let copy =
+        "COPY INTO D.S.T FROM @D.S.L FILE_FORMAT = (FORMAT_NAME = 'D.S.F') MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE";
     warehouse.admin(&format!("CREATE PIPE D.S.P AUTO_INGEST = TRUE COMMENT = 'p' AS {copy};")).await;
     warehouse.admin(&format!("CREATE PIPE D.S.Q AS {copy}")).await;
     let shown = warehouse.admin("SHOW PIPES IN SCHEMA D.S").await;
@@ -237,8 +240,12 @@ async fn stages_formats_and_pipes_are_shown_and_described() {
 #[tokio::test]
 async fn a_network_rule_in_use_outlives_its_policy_and_a_policy_its_user() {
     let warehouse = with_a_schema().await;
-    warehouse.admin("CREATE NETWORK RULE D.S.R TYPE = IPV4 MODE = INGRESS VALUE_LIST = ('127.0.0.0/8', '10.0.0.1')").await;
-    warehouse.admin("CREATE NETWORK POLICY P ALLOWED_NETWORK_RULE_LIST = ('D.S.R') BLOCKED_IP_LIST = ('10.0.0.9')").await;
+    warehouse
+        .admin("CREATE NETWORK RULE D.S.R TYPE = IPV4 MODE = INGRESS VALUE_LIST = ('127.0.0.0/8', '10.0.0.1')")
+        .await;
+    warehouse
+        .admin("CREATE NETWORK POLICY P ALLOWED_NETWORK_RULE_LIST = ('D.S.R') BLOCKED_IP_LIST = ('10.0.0.9')")
+        .await;
     warehouse.admin("CREATE NETWORK POLICY EMPTY").await;
     warehouse.admin("CREATE USER U TYPE = SERVICE NETWORK_POLICY = P").await;
     let described = warehouse.admin("DESC NETWORK POLICY P").await;
@@ -248,7 +255,10 @@ async fn a_network_rule_in_use_outlives_its_policy_and_a_policy_its_user() {
     let shown = warehouse.admin("SHOW NETWORK POLICIES LIKE 'P'").await;
     let columns = ["entries_in_allowed_ip_list", "entries_in_allowed_network_rules", "entries_in_blocked_ip_list"];
     assert_eq!(shown.cells(&columns), ["0|1|1"]);
-    assert_eq!(warehouse.admin("SHOW NETWORK RULES IN ACCOUNT").await.cells(&["name", "type", "entries_in_valuelist"]), ["R|IPV4|2"]);
+    assert_eq!(
+        warehouse.admin("SHOW NETWORK RULES IN ACCOUNT").await.cells(&["name", "type", "entries_in_valuelist"]),
+        ["R|IPV4|2"]
+    );
     assert_eq!(warehouse.admin("DESC NETWORK RULE D.S.R").await.cells(&["value_list"]), ["127.0.0.0/8,10.0.0.1"]);
     for (statement, code) in [
         ("DROP NETWORK POLICY P", "001492"),
@@ -292,7 +302,8 @@ async fn tags_and_authentication_policies_are_attached_and_found() {
 
     let policy = "CREATE AUTHENTICATION POLICY D.S.KEYS AUTHENTICATION_METHODS = ('KEYPAIR') COMMENT = 'k'";
     warehouse.admin(policy).await;
-    let refused = warehouse.ask("admin", "ACCOUNTADMIN", "ALTER AUTHENTICATION POLICY D.S.KEYS SET CLIENT_TYPES = ('X')").await;
+    let refused =
+        warehouse.ask("admin", "ACCOUNTADMIN", "ALTER AUTHENTICATION POLICY D.S.KEYS SET CLIENT_TYPES = ('X')").await;
     assert_eq!(refused.refusal(), ("004800", "22023"));
     let described = warehouse.admin("DESC AUTHENTICATION POLICY D.S.KEYS").await;
     assert_eq!(described.property("AUTHENTICATION_METHODS"), "[KEYPAIR]");
@@ -319,7 +330,9 @@ async fn a_list_is_filtered_paged_and_cut_at_ten_thousand_rows() {
     assert_eq!(names("SHOW DATABASES LIMIT 2 FROM 'A1'").await, ["A2", "B1"]);
     assert_eq!(names("SHOW SCHEMAS IN DATABASE A1").await, ["INFORMATION_SCHEMA", "PUBLIC"]);
     let kinds = warehouse.admin("SHOW DATABASES").await.cells(&["name", "kind", "owner"]);
-    assert!(kinds.contains(&"SNOWFLAKE|APPLICATION|".to_owned()) && kinds.contains(&"A1|STANDARD|ACCOUNTADMIN".to_owned()));
+    assert!(
+        kinds.contains(&"SNOWFLAKE|APPLICATION|".to_owned()) && kinds.contains(&"A1|STANDARD|ACCOUNTADMIN".to_owned())
+    );
     let terse = warehouse.admin("SHOW TERSE DATABASES").await;
     assert_eq!(terse.columns(), ["created_on", "name", "kind", "database_name", "schema_name"]);
     let refused = warehouse.ask("admin", "ACCOUNTADMIN", "SHOW WAREHOUSES LIMIT 1 FROM 'A'").await;

@@ -77,11 +77,8 @@ async fn a_session_tells_its_role_and_how_long_it_waits_for_a_table() {
     let cell = |name: &str| rows[0][name].as_deref();
     assert_eq!((cell("key"), cell("value"), cell("level")), (Some("LOCK_TIMEOUT"), Some("240"), Some("USER")));
     assert_eq!((cell("default"), cell("type")), (Some("43200"), Some("NUMBER")));
-    for other in [
-        "SHOW PARAMETERS",
-        "SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION",
-        "SELECT CURRENT_ROLE() AS A, 1 AS B",
-    ] {
+    for other in ["SHOW PARAMETERS", "SHOW PARAMETERS LIKE 'TIMEZONE' IN SESSION", "SELECT CURRENT_ROLE() AS A, 1 AS B"]
+    {
         let refused = warehouse.run(other).await.expect_err(other);
         assert_eq!(refused.kind(), Kind::Internal, "{other}: {refused}");
     }

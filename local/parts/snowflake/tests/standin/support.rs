@@ -56,13 +56,13 @@ fn keys() -> &'static (String, String) {
 }
 
 pub(crate) fn new_keys() -> (String, String) {
-        let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
-        let private: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a public key");
-        let body = STANDARD.encode(private.as_ref());
-        let lines: Vec<&str> = (0..body.len()).step_by(64).map(|i| &body[i..body.len().min(i + 64)]).collect();
-        let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
-        (pem, STANDARD.encode(public.as_ref()))
+    let pair = KeyPair::generate(KeySize::Rsa2048).expect("a key pair");
+    let private: Pkcs8V1Der<'_> = pair.as_der().expect("a private key");
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().expect("a public key");
+    let body = STANDARD.encode(private.as_ref());
+    let lines: Vec<&str> = (0..body.len()).step_by(64).map(|i| &body[i..body.len().min(i + 64)]).collect();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    (pem, STANDARD.encode(public.as_ref()))
 }
 
 #[derive(Clone)]
@@ -296,7 +296,9 @@ impl Answer {
         let names = self.columns();
         let at: Vec<usize> = columns
             .iter()
-            .map(|wanted| names.iter().position(|name| name == wanted).unwrap_or_else(|| panic!("{wanted} in {names:?}")))
+            .map(|wanted| {
+                names.iter().position(|name| name == wanted).unwrap_or_else(|| panic!("{wanted} in {names:?}"))
+            })
             .collect();
         let rows = self.body["data"].as_array().expect("rows").iter();
         rows.map(|row| at.iter().map(|at| row[*at].as_str().unwrap_or("NULL")).collect::<Vec<_>>().join("|")).collect()
