@@ -2,12 +2,47 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, Grantee, Kind, Object, Setting, shown};
+use super::{Account, Grantee, Kind, Object, Run, Setting, shown};
 use crate::{
     failure::Failure,
     names::Name,
     statements::{Cursor, Token},
 };
+
+impl Run<'_> {
+    pub(super) fn sees(&self, kind: &Kind, path: &[String]) -> bool {
+        self.account.sees(&self.access, kind, path)
+    }
+
+    pub(super) fn may_on_account(&self, privilege: &str) -> bool {
+        self.account.may_on_account(&self.access, privilege)
+    }
+
+    pub(super) fn require(&self, privilege: &str, kind: &Kind, path: &[String]) -> Result<(), Failure> {
+        self.account.require(&self.access, privilege, kind, path)
+    }
+
+    /// Whether one of the statement's roles owns an object.
+    pub(super) fn owns(&self, object: &Object) -> bool {
+        !self.access.checks || object.owner.as_ref().is_some_and(|owner| self.access.active.contains(owner))
+    }
+
+    /// Refuses what only the owner may.
+    pub(super) fn require_owner(&self, object: &Object) -> Result<(), Failure> {
+        let kind = Kind::of(&object.kind);
+        if !self.sees(kind, &object.path) {
+            return Err(Failure::missing(&kind.spoken(), shown(&object.path)));
+        }
+        if self.owns(object) { Ok(()) } else { Err(Failure::insufficient(kind.words, shown(&object.path))) }
+    }
+
+    /// An object that is there and can be seen, by itself or by who manages grants.
+    pub(super) fn seen(&self, kind: &Kind, path: &[String]) -> Result<&Object, Failure> {
+        let object = self.existing(kind, path)?;
+        let sees = kind.parts == 0 || self.sees(kind, path) || self.may_on_account("MANAGE GRANTS");
+        if sees { Ok(object) } else { Err(Failure::missing(&kind.spoken(), shown(path))) }
+    }
+}
 
 /// The roles that a statement runs with.
 pub(crate) struct Access {
@@ -118,10 +153,7 @@ impl Account {
             return Ok(());
         }
         if !self.sees(access, kind, path) {
-            let manages = matches!(kind.words, "DATABASE ROLE") && self.may_on_account(access, "MANAGE GRANTS");
-            if !manages {
-                return Err(Failure::missing(&kind.spoken(), shown(path)));
-            }
+            return Err(Failure::missing(&kind.spoken(), shown(path)));
         }
         if self.holds(&access.active, privilege, kind, path) {
             return Ok(());
@@ -131,43 +163,19 @@ impl Account {
 
     /// Refuses a CREATE that the primary role, with what is below it, may not.
     pub(crate) fn require_create(&self, access: &Access, kind: &Kind, path: &[String]) -> Result<(), Failure> {
-        if !access.checks {
-            return Ok(());
-        }
-        let privilege = kind.made_by.map_or_else(|| format!("CREATE {}", kind.words), str::to_owned);
-        let (on, parent) = match path.len() {
-            1 => (Kind::of("ACCOUNT"), &path[..0]),
-            2 => (Kind::of("DATABASE"), &path[..1]),
-            _ => (Kind::of("SCHEMA"), &path[..2]),
-        };
+        let parent = &path[..path.len() - 1];
+        let on = Kind::of(["ACCOUNT", "DATABASE", "SCHEMA"][parent.len()]);
         let allowed = match kind.made_by {
             Some(role) => access.primary.contains(&Grantee::role(role)),
-            None => self.holds(&access.primary, &privilege, on, parent),
+            None => self.holds(&access.primary, &format!("CREATE {}", kind.words), on, parent),
         };
-        if allowed && (parent.is_empty() || self.sees(access, on, parent)) {
-            return Ok(());
-        }
-        if !parent.is_empty() && !self.sees(access, on, parent) {
+        if access.checks && !parent.is_empty() && !self.sees(access, on, parent) {
             return Err(Failure::missing(&on.spoken(), shown(parent)));
         }
-        let name = if parent.is_empty() { self.name.clone() } else { shown(parent) };
-        Err(Failure::insufficient(on.words, name))
-    }
-
-    /// Refuses what only the owner may.
-    pub(crate) fn require_owner(&self, access: &Access, object: &Object) -> Result<(), Failure> {
-        let kind = Kind::of(&object.kind);
-        if access.checks && !self.sees(access, kind, &object.path) {
-            return Err(Failure::missing(&kind.spoken(), shown(&object.path)));
-        }
-        if !access.checks || self.owns(access, object) {
+        if allowed || !access.checks {
             return Ok(());
         }
-        Err(Failure::insufficient(kind.words, shown(&object.path)))
-    }
-
-    pub(crate) fn owns(&self, access: &Access, object: &Object) -> bool {
-        !access.checks || object.owner.as_ref().is_some_and(|owner| access.active.contains(owner))
+        Err(Failure::insufficient(on.words, if parent.is_empty() { self.name.clone() } else { shown(parent) }))
     }
 
     /// What a query or a change of rows needs: its target's own privilege, SELECT on what else it reads, and a warehouse.

@@ -1,7 +1,7 @@
 //! CREATE and ALTER of what the account knows.
 
 use super::{
-    Access, Account, Grantee, Kind, Object, Path, Setting, Settings, drop,
+    Grantee, Kind, Object, Path, Run, Setting, Settings, drop,
     property::{assignments, invalid_property, names},
     rules, shown,
 };
@@ -9,224 +9,8 @@ use crate::{
     catalogue,
     failure::Failure,
     names::{Name, identifier},
-    statements::{CopyInto, Cursor, ResultSet, Session, Token},
+    statements::{CopyInto, Cursor, ResultSet, Token},
 };
-
-/// Everything that follows `CREATE`; `None` if it is about a table.
-pub(super) fn create(
-    account: &mut Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-    text: &str,
-) -> Result<Option<ResultSet>, Failure> {
-    let replaces = cursor.eat("OR REPLACE");
-    let alters = !replaces && cursor.eat("OR ALTER");
-    let transient = cursor.eat("TRANSIENT");
-    let Some(kind) = Kind::eat(&mut cursor, false).filter(|kind| kind.is_made_here()) else { return Ok(None) };
-    let if_not_exists = cursor.eat("IF NOT EXISTS");
-    if (if_not_exists && (replaces || alters || !kind.can("if not exists"))) || (alters && !kind.can("or alter")) {
-        return Err(Failure::syntax(format!("unexpected words before the name of a {}", kind.words)));
-    }
-    let path = name_of(kind, &mut cursor)?;
-    for parent in [Kind::of("DATABASE"), Kind::of("SCHEMA")] {
-        if parent.parts < path.len() {
-            account.existing(parent, &path[..parent.parts])?;
-        }
-    }
-    if kind.words == "MASKING POLICY" && account.is_standard() {
-        return Err(Failure::unsupported_feature(kind.words));
-    }
-    let old = account.object(kind, &path).cloned();
-    match &old {
-        Some(_) if if_not_exists => {
-            return Ok(Some(done(format!("{} already exists, statement succeeded.", shown(&path)))));
-        }
-        Some(old) if replaces || alters => account.require_owner(access, old)?,
-        Some(_) => {
-            return Err(Failure::new("002002", "42710", format!("Object '{}' already exists.", shown(&path))));
-        }
-        None => account.require_create(access, kind, &path)?,
-    }
-    let mut settings = definition(account, access, session, kind, &mut cursor, text)?;
-    cursor.end()?;
-    if transient {
-        settings.insert("TRANSIENT".to_owned(), Setting::Text("true".to_owned()));
-    }
-    rules::check(account, kind, &mut settings, old.as_ref(), true)?;
-    if let Some(old) = old {
-        if alters {
-            let fixed =
-                kind.properties.iter().filter(|property| property.fixed && settings.contains_key(property.name));
-            for property in fixed.filter(|property| settings.get(property.name) != old.settings.get(property.name)) {
-                return Err(invalid_property(kind, property.name));
-            }
-            rules::refuse_attached(account, kind, &path)?;
-            let kept = |name: &str| name.starts_with("TAG ") || name.ends_with(" POLICY");
-            settings.extend(old.settings.clone().into_iter().filter(|(name, _)| kept(name)));
-            change(account, &old, settings);
-            return Ok(Some(done("Statement executed successfully.")));
-        }
-        drop::refuse(account, kind, &path)?;
-        drop::erase(account, session, kind, &path)?;
-    }
-    make(account, access, session, kind, path.clone(), settings)?;
-    let what = if kind.words == "INTEGRATION" { "Integration".to_owned() } else { kind.spoken() };
-    let name = path.last().map_or("", String::as_str);
-    Ok(Some(done(format!("{what} {name} successfully created."))))
-}
-
-/// What stands after the name.
-fn definition(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    kind: &Kind,
-    cursor: &mut Cursor<'_>,
-    text: &str,
-) -> Result<Settings, Failure> {
-    let mut settings = Settings::new();
-    let mut put = |name: &str, text: String| settings.insert(name.to_owned(), Setting::Text(text));
-    if kind.words == "SCHEMA" && cursor.eat("WITH MANAGED ACCESS") {
-        put("MANAGED ACCESS", "true".to_owned());
-    }
-    if kind.words == "MASKING POLICY" {
-        cursor.expect("AS")?;
-        put("SIGNATURE", format!("({})", spelled(cursor.group()?)));
-        cursor.expect("RETURNS")?;
-        let rest = cursor.rest();
-        let arrow = rest.windows(2).position(|two| two[0].is("-") && two[1].is(">"));
-        put("RETURN_TYPE", spelled(&rest[..arrow.ok_or_else(|| cursor.unexpected("->"))?]));
-        put("BODY", body(text)?);
-        // A comment may stand after the body.
-        *cursor = Cursor::new(match rest {
-            [.., comment, equals, Token::Text(_)] if comment.is("COMMENT") && equals.is("=") => &rest[rest.len() - 3..],
-            _ => &[],
-        });
-    }
-    let assigned = assignments(account, kind, cursor, true)?;
-    if kind.words == "PIPE" {
-        cursor.expect("AS")?;
-        let copy = CopyInto::parse(*cursor)?;
-        *cursor = Cursor::new(&[]);
-        let (table, stage) = (super::path(&copy.into), super::path(&copy.stage));
-        if catalogue::columns(session.conn, &copy.into.listed())?.is_none() {
-            return Err(Failure::missing("Table", &copy.into));
-        }
-        account.existing(Kind::of("STAGE"), &stage)?;
-        account.require(access, "USAGE", Kind::of("STAGE"), &stage)?;
-        for privilege in ["INSERT", "SELECT"] {
-            account.require(access, privilege, Kind::of("TABLE"), &table)?;
-        }
-        let at = text.to_uppercase().find("COPY INTO").unwrap_or_default();
-        put("DEFINITION", text[at..].trim_end().trim_end_matches(';').to_owned());
-    }
-    settings.extend(assigned.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
-    if let Some(integration) = settings.get("STORAGE_INTEGRATION").filter(|_| account.checks_privileges()) {
-        account.require(access, "USAGE", Kind::of("INTEGRATION"), &[integration.printed()])?;
-    }
-    Ok(settings)
-}
-
-/// Makes the object, and in DuckDB what stands for it.
-fn make(
-    account: &mut Account,
-    access: &Access,
-    session: &Session<'_>,
-    kind: &Kind,
-    path: Path,
-    mut settings: Settings,
-) -> Result<(), Failure> {
-    let owner = Some(Grantee::role(&access.role));
-    let in_duckdb = |database: &str, schema: &str| {
-        session
-            .conn
-            .execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&format!("{database}__{schema}"))))
-    };
-    match kind.words {
-        "DATABASE" => in_duckdb(&path[0], "PUBLIC")?,
-        "SCHEMA" => in_duckdb(&path[0], &path[1])?,
-        "WAREHOUSE" => {
-            let suspended =
-                matches!(settings.remove("INITIALLY_SUSPENDED"), Some(Setting::Text(text)) if text == "true");
-            let state = if suspended { "SUSPENDED" } else { "STARTED" };
-            settings.insert("STATE".to_owned(), Setting::Text(state.to_owned()));
-        }
-        "PIPE" => {
-            let pipe = Name { database: path[0].clone(), schema: path[1].clone(), object: path[2].clone() };
-            if let Some(Setting::Text(copy)) = settings.get("DEFINITION") {
-                session.shared.pipes.add(&pipe, CopyInto::of_pipe(copy)?);
-            }
-        }
-        _ => {}
-    }
-    account.create(kind, path.clone(), settings, owner.clone());
-    if kind.words == "DATABASE" {
-        account.create(Kind::of("SCHEMA"), vec![path[0].clone(), "PUBLIC".to_owned()], Settings::new(), owner);
-    }
-    Ok(())
-}
-
-/// Everything that follows `ALTER`; `None` if it is about the columns of a table.
-pub(super) fn alter(
-    account: &mut Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-    text: &str,
-) -> Result<Option<ResultSet>, Failure> {
-    let Some(kind) = Kind::eat(&mut cursor, false) else { return Ok(None) };
-    let if_exists = cursor.eat("IF EXISTS");
-    let path = if kind.parts == 0 { Vec::new() } else { name_of(kind, &mut cursor)? };
-    let of_columns = |next: &Token| next.is("ADD") || next.is("ALTER");
-    if kind.words == "TABLE" && cursor.rest().first().is_some_and(of_columns) {
-        return Ok(None);
-    }
-    let Some(old) = account.object(kind, &path).cloned() else {
-        if if_exists {
-            return Ok(Some(done("Statement executed successfully.")));
-        }
-        return Err(Failure::missing(&kind.spoken(), shown(&path)));
-    };
-    let mut settings = old.settings.clone();
-    let mut put = |name: &str, text: &str| settings.insert(name.to_owned(), Setting::Text(text.to_owned()));
-    let mut needs = Needs::Owner;
-    if cursor.eat("ENABLE MANAGED ACCESS") && kind.words == "SCHEMA" {
-        put("MANAGED ACCESS", "true");
-    } else if cursor.eat("DISABLE MANAGED ACCESS") && kind.words == "SCHEMA" {
-        settings.remove("MANAGED ACCESS");
-    } else if kind.words == "WAREHOUSE"
-        && (cursor.eat("SUSPEND") || cursor.eat("RESUME IF SUSPENDED") || cursor.eat("RESUME"))
-    {
-        let suspends = text.to_uppercase().trim_end().trim_end_matches(';').trim_end().ends_with(" SUSPEND");
-        put("STATE", if suspends { "SUSPENDED" } else { "STARTED" });
-        needs = Needs::Privilege("OPERATE");
-    } else if kind.words == "MASKING POLICY" && cursor.eat("SET BODY - >") {
-        put("BODY", &body(text)?);
-        cursor = Cursor::new(&[]);
-    } else if kind.words == "TAG" && (cursor.eat("ADD") || cursor.eat("DROP")) {
-        let adds = text.to_uppercase().contains(" ADD ");
-        let values = assignments(account, kind, &mut cursor, false)?.remove("ALLOWED_VALUES").flatten();
-        let Some(Setting::List(values)) = values else { return Err(cursor.unexpected("ALLOWED_VALUES")) };
-        let mut held = old.list("ALLOWED_VALUES").to_vec();
-        held.retain(|value| !values.contains(value));
-        held.extend(values.into_iter().filter(|_| adds));
-        settings.insert("ALLOWED_VALUES".to_owned(), Setting::List(held));
-    } else {
-        needs = set_or_unset(account, kind, &mut cursor, &mut settings)?;
-    }
-    cursor.end()?;
-    needs.require(account, access, &old)?;
-    rules::check(account, kind, &mut settings, Some(&old), false)?;
-    rules::attach(account, session, &old, &settings)?;
-    if let Some(integration) =
-        settings.get("STORAGE_INTEGRATION").filter(|_| settings.get("URL") != old.settings.get("URL"))
-    {
-        account.require(access, "USAGE", Kind::of("INTEGRATION"), &[integration.printed()])?;
-    }
-    change(account, &old, settings);
-    Ok(Some(done("Statement executed successfully.")))
-}
 
 /// What a change needs.
 enum Needs {
@@ -238,115 +22,303 @@ enum Needs {
     Administrator,
 }
 
-impl Needs {
-    fn require(&self, account: &Account, access: &Access, object: &Object) -> Result<(), Failure> {
+impl Run<'_> {
+    /// Everything that follows `CREATE`; `None` if it is about a table.
+    pub(super) fn create(&mut self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        let replaces = cursor.eat("OR REPLACE");
+        let alters = !replaces && cursor.eat("OR ALTER");
+        let transient = cursor.eat("TRANSIENT");
+        let Some(kind) = Kind::eat(&mut cursor, false).filter(|kind| kind.is_made_here()) else { return Ok(None) };
+        let if_not_exists = cursor.eat("IF NOT EXISTS");
+        if (if_not_exists && (replaces || alters || !kind.can("if not exists"))) || (alters && !kind.can("or alter")) {
+            return Err(Failure::syntax(format!("unexpected words before the name of a {}", kind.words)));
+        }
+        let path = name_of(kind, &mut cursor)?;
+        for parent in [Kind::of("DATABASE"), Kind::of("SCHEMA")] {
+            if parent.parts < path.len() {
+                self.existing(parent, &path[..parent.parts])?;
+            }
+        }
+        if kind.words == "MASKING POLICY" && self.is_standard() {
+            return Err(Failure::unsupported_feature(kind.words));
+        }
+        let old = self.object(kind, &path).cloned();
+        match &old {
+            Some(_) if if_not_exists => {
+                return Ok(Some(done(format!("{} already exists, statement succeeded.", shown(&path)))));
+            }
+            Some(old) if replaces || alters => self.require_owner(old)?,
+            Some(_) => {
+                return Err(Failure::new("002002", "42710", format!("Object '{}' already exists.", shown(&path))));
+            }
+            None => self.account.require_create(&self.access, kind, &path)?,
+        }
+        let mut settings = self.definition(kind, &mut cursor)?;
+        cursor.end()?;
+        if transient {
+            settings.insert("TRANSIENT".to_owned(), Setting::Text("true".to_owned()));
+        }
+        rules::check(self, kind, &mut settings, old.as_ref(), true)?;
+        if let Some(old) = old {
+            if alters {
+                let fixed =
+                    kind.properties.iter().filter(|property| property.fixed && settings.contains_key(property.name));
+                for property in fixed.filter(|property| settings.get(property.name) != old.settings.get(property.name))
+                {
+                    return Err(invalid_property(kind, property.name));
+                }
+                rules::refuse_attached(self, kind, &path)?;
+                let kept = |name: &str| name.starts_with("TAG ") || name.ends_with(" POLICY");
+                settings.extend(old.settings.clone().into_iter().filter(|(name, _)| kept(name)));
+                self.change(&old, settings);
+                return Ok(Some(done("Statement executed successfully.")));
+            }
+            drop::refuse(self, kind, &path)?;
+            drop::erase(self.account, self.session, kind, &path)?;
+        }
+        self.make(kind, path.clone(), settings)?;
+        let what = if kind.words == "INTEGRATION" { "Integration".to_owned() } else { kind.spoken() };
+        let name = path.last().map_or("", String::as_str);
+        Ok(Some(done(format!("{what} {name} successfully created."))))
+    }
+
+    /// What stands after the name.
+    fn definition(&self, kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Settings, Failure> {
+        let mut settings = Settings::new();
+        let mut put = |name: &str, text: String| settings.insert(name.to_owned(), Setting::Text(text));
+        if kind.words == "SCHEMA" && cursor.eat("WITH MANAGED ACCESS") {
+            put("MANAGED ACCESS", "true".to_owned());
+        }
+        if kind.words == "MASKING POLICY" {
+            cursor.expect("AS")?;
+            put("SIGNATURE", format!("({})", spelled(cursor.group()?)));
+            cursor.expect("RETURNS")?;
+            let rest = cursor.rest();
+            let arrow = rest.windows(2).position(|two| two[0].is("-") && two[1].is(">"));
+            put("RETURN_TYPE", spelled(&rest[..arrow.ok_or_else(|| cursor.unexpected("->"))?]));
+            put("BODY", body(self.text)?);
+            // A comment may stand after the body.
+            *cursor = Cursor::new(match rest {
+                [.., comment, equals, Token::Text(_)] if comment.is("COMMENT") && equals.is("=") => {
+                    &rest[rest.len() - 3..]
+                }
+                _ => &[],
+            });
+        }
+        let assigned = assignments(self, kind, cursor, true)?;
+        if kind.words == "PIPE" {
+            cursor.expect("AS")?;
+            let copy = CopyInto::parse(*cursor)?;
+            *cursor = Cursor::new(&[]);
+            let (table, stage) = (super::path(&copy.into), super::path(&copy.stage));
+            if catalogue::columns(self.session.conn, &copy.into.listed())?.is_none() {
+                return Err(Failure::missing("Table", &copy.into));
+            }
+            self.existing(Kind::of("STAGE"), &stage)?;
+            self.require("USAGE", Kind::of("STAGE"), &stage)?;
+            for privilege in ["INSERT", "SELECT"] {
+                self.require(privilege, Kind::of("TABLE"), &table)?;
+            }
+            let at = self.text.to_uppercase().find("COPY INTO").unwrap_or_default();
+            put("DEFINITION", self.text[at..].trim_end().trim_end_matches(';').to_owned());
+        }
+        settings.extend(assigned.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+        if let Some(integration) = settings.get("STORAGE_INTEGRATION").filter(|_| self.checks_privileges()) {
+            self.require("USAGE", Kind::of("INTEGRATION"), &[integration.printed()])?;
+        }
+        Ok(settings)
+    }
+
+    /// Makes the object, and in DuckDB what stands for it.
+    fn make(&mut self, kind: &Kind, path: Path, mut settings: Settings) -> Result<(), Failure> {
+        let (session, owner) = (self.session, Some(Grantee::role(&self.access.role)));
+        let in_duckdb = |database: &str, schema: &str| {
+            session
+                .conn
+                .execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&format!("{database}__{schema}"))))
+        };
+        match kind.words {
+            "DATABASE" => in_duckdb(&path[0], "PUBLIC")?,
+            "SCHEMA" => in_duckdb(&path[0], &path[1])?,
+            "WAREHOUSE" => {
+                let suspended =
+                    matches!(settings.remove("INITIALLY_SUSPENDED"), Some(Setting::Text(text)) if text == "true");
+                let state = if suspended { "SUSPENDED" } else { "STARTED" };
+                settings.insert("STATE".to_owned(), Setting::Text(state.to_owned()));
+            }
+            "PIPE" => {
+                let pipe = Name { database: path[0].clone(), schema: path[1].clone(), object: path[2].clone() };
+                if let Some(Setting::Text(copy)) = settings.get("DEFINITION") {
+                    session.shared.pipes.add(&pipe, CopyInto::of_pipe(copy)?);
+                }
+            }
+            _ => {}
+        }
+        self.account.create(kind, path.clone(), settings, owner.clone());
+        if kind.words == "DATABASE" {
+            let public = vec![path[0].clone(), "PUBLIC".to_owned()];
+            self.account.create(Kind::of("SCHEMA"), public, Settings::new(), owner);
+        }
+        Ok(())
+    }
+
+    /// Everything that follows `ALTER`; `None` if it is about the columns of a table.
+    pub(super) fn alter(&mut self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        let Some(kind) = Kind::eat(&mut cursor, false) else { return Ok(None) };
+        let if_exists = cursor.eat("IF EXISTS");
+        let path = if kind.parts == 0 { Vec::new() } else { name_of(kind, &mut cursor)? };
+        let of_columns = |next: &Token| next.is("ADD") || next.is("ALTER");
+        if kind.words == "TABLE" && cursor.rest().first().is_some_and(of_columns) {
+            return Ok(None);
+        }
+        let old = match self.object(kind, &path) {
+            None if if_exists => return Ok(Some(done("Statement executed successfully."))),
+            _ => self.existing(kind, &path)?.clone(),
+        };
+        let mut settings = old.settings.clone();
+        let mut put = |name: &str, text: &str| settings.insert(name.to_owned(), Setting::Text(text.to_owned()));
+        let mut needs = Needs::Owner;
+        if cursor.eat("ENABLE MANAGED ACCESS") && kind.words == "SCHEMA" {
+            put("MANAGED ACCESS", "true");
+        } else if cursor.eat("DISABLE MANAGED ACCESS") && kind.words == "SCHEMA" {
+            settings.remove("MANAGED ACCESS");
+        } else if kind.words == "WAREHOUSE"
+            && (cursor.eat("SUSPEND") || cursor.eat("RESUME IF SUSPENDED") || cursor.eat("RESUME"))
+        {
+            let suspends = self.text.to_uppercase().trim_end().trim_end_matches(';').trim_end().ends_with(" SUSPEND");
+            put("STATE", if suspends { "SUSPENDED" } else { "STARTED" });
+            needs = Needs::Privilege("OPERATE");
+        } else if kind.words == "MASKING POLICY" && cursor.eat("SET BODY - >") {
+            put("BODY", &body(self.text)?);
+            cursor = Cursor::new(&[]);
+        } else if kind.words == "TAG" && (cursor.eat("ADD") || cursor.eat("DROP")) {
+            let adds = self.text.to_uppercase().contains(" ADD ");
+            let values = assignments(self, kind, &mut cursor, false)?.remove("ALLOWED_VALUES").flatten();
+            let Some(Setting::List(values)) = values else { return Err(cursor.unexpected("ALLOWED_VALUES")) };
+            let mut held = old.list("ALLOWED_VALUES").to_vec();
+            held.retain(|value| !values.contains(value));
+            held.extend(values.into_iter().filter(|_| adds));
+            settings.insert("ALLOWED_VALUES".to_owned(), Setting::List(held));
+        } else {
+            needs = self.set_or_unset(kind, &mut cursor, &mut settings)?;
+        }
+        cursor.end()?;
+        self.fulfil(&needs, &old)?;
+        rules::check(self, kind, &mut settings, Some(&old), false)?;
+        rules::attach(self, self.session, &old, &settings)?;
+        if let Some(integration) =
+            settings.get("STORAGE_INTEGRATION").filter(|_| settings.get("URL") != old.settings.get("URL"))
+        {
+            self.require("USAGE", Kind::of("INTEGRATION"), &[integration.printed()])?;
+        }
+        self.change(&old, settings);
+        Ok(Some(done("Statement executed successfully.")))
+    }
+
+    /// Refuses a change that one may not make.
+    fn fulfil(&self, needs: &Needs, object: &Object) -> Result<(), Failure> {
         let kind = Kind::of(&object.kind);
-        let allowed = match self {
-            Needs::Owner => return account.require_owner(access, object),
-            Needs::Privilege(privilege) => return account.require(access, privilege, kind, &object.path),
-            Needs::OnAccount(privilege) => account.may_on_account(access, privilege),
+        let allowed = match needs {
+            Needs::Owner => return self.require_owner(object),
+            Needs::Privilege(privilege) => return self.require(privilege, kind, &object.path),
+            Needs::OnAccount(privilege) => self.may_on_account(privilege),
             Needs::Administrator => {
-                !account.checks_privileges() || access.active.contains(&Grantee::role("ACCOUNTADMIN"))
+                !self.checks_privileges() || self.access.active.contains(&Grantee::role("ACCOUNTADMIN"))
             }
         };
-        let name = if kind.parts == 0 { account.name.clone() } else { shown(&object.path) };
+        let name = if kind.parts == 0 { self.name.clone() } else { shown(&object.path) };
         if allowed { Ok(()) } else { Err(Failure::insufficient(kind.words, name)) }
     }
-}
 
-/// SET or UNSET, also of tags and policies, and of a policy on a column.
-fn set_or_unset(
-    account: &Account,
-    kind: &Kind,
-    cursor: &mut Cursor<'_>,
-    settings: &mut Settings,
-) -> Result<Needs, Failure> {
-    let column = if kind.words == "TABLE" && cursor.eat("MODIFY COLUMN") {
-        format!(" {}", cursor.identifier()?)
-    } else {
-        String::new()
-    };
-    let sets = cursor.eat("SET");
-    if !sets {
-        cursor.expect("UNSET")?;
-    }
-    for policy in ["AUTHENTICATION POLICY", "MASKING POLICY"] {
-        if cursor.eat(policy) {
-            let key = format!("{policy}{column}");
-            if sets {
-                let path = cursor.path()?;
-                account.existing(Kind::of(policy), &path)?;
-                let is_forced = cursor.eat("FORCE");
-                if settings.contains_key(&key) && !is_forced {
-                    let text = format!("Object already has a {policy}. Only one {policy} is allowed at a time.");
-                    return Err(Failure::new("003560", "23505", text));
-                }
-                settings.insert(key, Setting::Text(shown(&path)));
-            } else {
-                if kind.words == "TAG" {
-                    cursor.path()?;
-                }
-                settings.remove(&key);
-            }
-            return Ok(Needs::OnAccount(format!("APPLY {policy}")));
-        }
-    }
-    if !column.is_empty() {
-        return Err(cursor.unexpected("a policy"));
-    }
-    if cursor.rest().first().is_some_and(|next| next.is("TAG")) {
-        if sets {
-            let tags = assignments(account, kind, cursor, false)?;
-            settings.extend(tags.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+    /// SET or UNSET, also of tags and policies, and of a policy on a column.
+    fn set_or_unset(&self, kind: &Kind, cursor: &mut Cursor<'_>, settings: &mut Settings) -> Result<Needs, Failure> {
+        let column = if kind.words == "TABLE" && cursor.eat("MODIFY COLUMN") {
+            format!(" {}", cursor.identifier()?)
         } else {
-            cursor.expect("TAG")?;
-            loop {
-                let tag = cursor.path()?;
-                account.existing(Kind::of("TAG"), &tag)?;
-                settings.remove(&format!("TAG {}", shown(&tag)));
-                if !cursor.eat(",") {
-                    break;
+            String::new()
+        };
+        let sets = cursor.eat("SET");
+        if !sets {
+            cursor.expect("UNSET")?;
+        }
+        for policy in ["AUTHENTICATION POLICY", "MASKING POLICY"] {
+            if cursor.eat(policy) {
+                let key = format!("{policy}{column}");
+                if sets {
+                    let path = cursor.path()?;
+                    self.existing(Kind::of(policy), &path)?;
+                    let is_forced = cursor.eat("FORCE");
+                    if settings.contains_key(&key) && !is_forced {
+                        let text = format!("Object already has a {policy}. Only one {policy} is allowed at a time.");
+                        return Err(Failure::new("003560", "23505", text));
+                    }
+                    settings.insert(key, Setting::Text(shown(&path)));
+                } else {
+                    if kind.words == "TAG" {
+                        cursor.path()?;
+                    }
+                    settings.remove(&key);
                 }
+                return Ok(Needs::OnAccount(format!("APPLY {policy}")));
             }
         }
-        return Ok(Needs::OnAccount("APPLY TAG".to_owned()));
+        if !column.is_empty() {
+            return Err(cursor.unexpected("a policy"));
+        }
+        if cursor.rest().first().is_some_and(|next| next.is("TAG")) {
+            if sets {
+                let tags = assignments(self, kind, cursor, false)?;
+                settings.extend(tags.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))));
+            } else {
+                cursor.expect("TAG")?;
+                loop {
+                    let tag = cursor.path()?;
+                    self.existing(Kind::of("TAG"), &tag)?;
+                    settings.remove(&format!("TAG {}", shown(&tag)));
+                    if !cursor.eat(",") {
+                        break;
+                    }
+                }
+            }
+            return Ok(Needs::OnAccount("APPLY TAG".to_owned()));
+        }
+        let changed: Vec<String> = if sets {
+            let assigned = assignments(self, kind, cursor, false)?;
+            if assigned.is_empty() {
+                return Err(cursor.unexpected("a property"));
+            }
+            let names = assigned.keys().cloned().collect();
+            for (name, value) in assigned {
+                match value {
+                    Some(value) => settings.insert(name, value),
+                    // AUTO_SUSPEND = NULL says never; its absence says the default.
+                    None if name == "AUTO_SUSPEND" => settings.insert(name, Setting::Text("0".to_owned())),
+                    None => settings.remove(&name),
+                };
+            }
+            names
+        } else {
+            let names = names(kind, cursor)?;
+            for name in &names {
+                settings.remove(name);
+            }
+            names
+        };
+        let only = |wanted: &str| changed.iter().all(|name| name.starts_with(wanted));
+        Ok(match kind.words {
+            "ACCOUNT" if only("NETWORK_POLICY") => Needs::OnAccount("ATTACH POLICY".to_owned()),
+            "ACCOUNT" => Needs::Administrator,
+            "WAREHOUSE" if changed.iter().any(|name| name == "RESOURCE_MONITOR") => Needs::Administrator,
+            "WAREHOUSE" | "DATABASE" | "SCHEMA" | "RESOURCE MONITOR" => Needs::Privilege("MODIFY"),
+            "PIPE" if only("PIPE_EXECUTION_PAUSED") => Needs::Privilege("OPERATE"),
+            "USER" if only("RSA_PUBLIC_KEY") => Needs::Privilege("MODIFY PROGRAMMATIC AUTHENTICATION METHODS"),
+            _ => Needs::Owner,
+        })
     }
-    let changed: Vec<String> = if sets {
-        let assigned = assignments(account, kind, cursor, false)?;
-        if assigned.is_empty() {
-            return Err(cursor.unexpected("a property"));
-        }
-        let names = assigned.keys().cloned().collect();
-        for (name, value) in assigned {
-            match value {
-                Some(value) => settings.insert(name, value),
-                // AUTO_SUSPEND = NULL says never; its absence says the default.
-                None if name == "AUTO_SUSPEND" => settings.insert(name, Setting::Text("0".to_owned())),
-                None => settings.remove(&name),
-            };
-        }
-        names
-    } else {
-        let names = names(kind, cursor)?;
-        for name in &names {
-            settings.remove(name);
-        }
-        names
-    };
-    let only = |wanted: &str| changed.iter().all(|name| name.starts_with(wanted));
-    Ok(match kind.words {
-        "ACCOUNT" if only("NETWORK_POLICY") => Needs::OnAccount("ATTACH POLICY".to_owned()),
-        "ACCOUNT" => Needs::Administrator,
-        "WAREHOUSE" if changed.iter().any(|name| name == "RESOURCE_MONITOR") => Needs::Administrator,
-        "WAREHOUSE" | "DATABASE" | "SCHEMA" | "RESOURCE MONITOR" => Needs::Privilege("MODIFY"),
-        "PIPE" if only("PIPE_EXECUTION_PAUSED") => Needs::Privilege("OPERATE"),
-        "USER" if only("RSA_PUBLIC_KEY") => Needs::Privilege("MODIFY PROGRAMMATIC AUTHENTICATION METHODS"),
-        _ => Needs::Owner,
-    })
-}
 
-fn change(account: &mut Account, old: &Object, settings: Settings) {
-    account.put(Object { settings, updated_ms: chrono::Utc::now().timestamp_millis(), ..old.clone() });
+    fn change(&mut self, old: &Object, settings: Settings) {
+        self.put(Object { settings, updated_ms: chrono::Utc::now().timestamp_millis(), ..old.clone() });
+    }
 }
 
 /// A name with all its parts: there is no current database or schema.

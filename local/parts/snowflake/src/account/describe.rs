@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::{
-    Access, Account, Kind, Object, Setting,
+    Account, Kind, Object, Run, Setting,
     define::name_of,
     property::{Property, Shape},
-    show::{cell, plain, setting, time},
+    show::{plain, setting, time},
     shown,
 };
 use crate::{
@@ -23,50 +23,47 @@ const IAM_USER: &str = "arn:aws:iam::123456789001:user/sluice-standin";
 /// A line of a description: parent, property, type, value, default.
 type Line = (String, String, &'static str, String, String);
 
-/// Everything that follows `DESCRIBE`.
-pub(super) fn describe(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-) -> Result<ResultSet, Failure> {
-    let kind = Kind::expect(&mut cursor, false)?;
-    let path = name_of(kind, &mut cursor)?;
-    cursor.end()?;
-    let object = account.existing(kind, &path)?;
-    let manages = account.may_on_account(access, "MANAGE GRANTS");
-    if !account.sees(access, kind, &path) {
-        return Err(Failure::missing(&kind.spoken(), shown(&path)));
-    }
-    if kind.words == "USER" && !manages && !account.owns(access, object) && session.caller.user != object.name() {
-        return Err(Failure::insufficient(kind.words, shown(&path)));
-    }
-    if matches!(kind.words, "TABLE" | "VIEW") {
-        return table(session, object);
-    }
-    if kind.row.is_empty() && kind.describe.is_empty() {
-        return Err(Failure::syntax(format!("there is no DESCRIBE {}", kind.words)));
-    }
-    if !kind.row.is_empty() {
-        let row = kind.row.iter().map(|column| match *column {
-            "value_list" => Some(object.list("VALUE_LIST").join(",")),
-            column => cell(account, access, session, object, column),
+impl Run<'_> {
+    /// Everything that follows `DESCRIBE`.
+    pub(super) fn describe(&self, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+        let kind = Kind::expect(&mut cursor, false)?;
+        let path = name_of(kind, &mut cursor)?;
+        cursor.end()?;
+        let object = self.existing(kind, &path)?;
+        if !self.sees(kind, &path) {
+            return Err(Failure::missing(&kind.spoken(), shown(&path)));
+        }
+        let mine = self.session.caller.user == object.name() || self.owns(object);
+        if kind.words == "USER" && !mine && !self.may_on_account("MANAGE GRANTS") {
+            return Err(Failure::insufficient(kind.words, shown(&path)));
+        }
+        if matches!(kind.words, "TABLE" | "VIEW") {
+            return table(self.session, object);
+        }
+        if !kind.row.is_empty() {
+            let row = kind.row.iter().map(|column| match *column {
+                "value_list" => Some(object.list("VALUE_LIST").join(",")),
+                column => self.cell(object, column),
+            });
+            let row = row.collect();
+            return Ok(ResultSet::listed(kind.row.iter().map(|column| plain(column)), vec![row]));
+        }
+        if kind.describe.is_empty() {
+            return Err(Failure::syntax(format!("there is no DESCRIBE {}", kind.words)));
+        }
+        let rows = lines(self, kind, object).into_iter().map(|(parent, property, type_name, value, default)| {
+            let cell = |column: &&str| match *column {
+                "parent_property" => parent.clone(),
+                "property" | "name" => property.clone(),
+                "property_type" => type_name.to_owned(),
+                "property_value" | "value" => value.clone(),
+                "property_default" | "default" => default.clone(),
+                _ => String::new(),
+            };
+            kind.describe.iter().map(|column| Some(cell(column))).collect()
         });
-        let row = row.collect();
-        return Ok(ResultSet::listed(kind.row.iter().map(|column| plain(column)), vec![row]));
+        Ok(ResultSet::listed(kind.describe.iter().copied(), rows.collect()))
     }
-    let rows = lines(account, kind, object).into_iter().map(|(parent, property, type_name, value, default)| {
-        let cell = |column: &&str| match *column {
-            "parent_property" => parent.clone(),
-            "property" | "name" => property.clone(),
-            "property_type" => type_name.to_owned(),
-            "property_value" | "value" => value.clone(),
-            "property_default" | "default" => default.clone(),
-            _ => String::new(),
-        };
-        kind.describe.iter().map(|column| Some(cell(column))).collect()
-    });
-    Ok(ResultSet::listed(kind.describe.iter().copied(), rows.collect()))
 }
 
 fn lines(account: &Account, kind: &Kind, object: &Object) -> Vec<Line> {
@@ -125,7 +122,6 @@ fn line(account: &Account, kind: &Kind, object: &Object, property: &Property) ->
     let absent = if is_user { "null" } else { "" };
     let value = match (property.name, object.settings.get(property.name)) {
         (_, Some(Setting::List(values))) if bracketed => {
-            let values: Vec<String> = values.iter().map(|value| value.to_owned()).collect();
             format!("[{}]", values.join(if kind.words == "USER" { "," } else { ", " }))
         }
         ("PASSWORD", Some(_)) => "********".to_owned(),
@@ -197,19 +193,7 @@ fn table(session: &Session<'_>, object: &Object) -> Result<ResultSet, Failure> {
         row.extend([None, None, None, policy, None]);
         row
     });
-    let columns = [
-        "name",
-        "type",
-        "kind",
-        "null?",
-        "default",
-        "primary key",
-        "unique key",
-        "check",
-        "expression",
-        "comment",
-        "policy name",
-        "privacy domain",
-    ];
-    Ok(ResultSet::listed(columns, rows.collect()))
+    let columns = "name, type, kind, null?, default, primary key, unique key, check, expression, comment, policy name, \
+                   privacy domain";
+    Ok(ResultSet::listed(columns.split(", "), rows.collect()))
 }

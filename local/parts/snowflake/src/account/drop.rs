@@ -1,7 +1,7 @@
 //! DROP of what the account knows.
 
 use super::{
-    Access, Account, Grantee, Kind, Object,
+    Account, Grantee, Kind, Object, Run,
     define::{done, name_of},
     rules::attached,
     shown,
@@ -12,33 +12,30 @@ use crate::{
     statements::{Cursor, ResultSet, Session},
 };
 
-/// Everything that follows `DROP`; `None` if it is about a table.
-pub(super) fn drop_object(
-    account: &mut Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-) -> Result<Option<ResultSet>, Failure> {
-    let Some(kind) = Kind::eat(&mut cursor, false).filter(|kind| kind.is_made_here()) else { return Ok(None) };
-    let if_exists = cursor.eat("IF EXISTS");
-    let path = name_of(kind, &mut cursor)?;
-    let restricts = cursor.eat("RESTRICT");
-    if !restricts {
-        cursor.eat("CASCADE");
-    }
-    cursor.end()?;
-    let name = shown(&path);
-    let Some(old) = account.object(kind, &path).cloned() else {
-        if if_exists {
-            return Ok(Some(done(format!("Drop statement executed successfully ({name} already dropped)."))));
+impl Run<'_> {
+    /// Everything that follows `DROP`; `None` if it is about a table.
+    pub(super) fn drop_object(&mut self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        let Some(kind) = Kind::eat(&mut cursor, false).filter(|kind| kind.is_made_here()) else { return Ok(None) };
+        let if_exists = cursor.eat("IF EXISTS");
+        let path = name_of(kind, &mut cursor)?;
+        let _ = cursor.eat("RESTRICT") || cursor.eat("CASCADE");
+        cursor.end()?;
+        let Some(old) = self.object(kind, &path).cloned() else {
+            let text = format!("Drop statement executed successfully ({} already dropped).", shown(&path));
+            return if if_exists { Ok(Some(done(text))) } else { self.existing(kind, &path).map(|_| None) };
+        };
+        self.require_owner(&old)?;
+        refuse(self, kind, &path)?;
+        erase(self.account, self.session, kind, &path)?;
+        // What a dropped role has owned is the role's that dropped it.
+        let dropped = Grantee { kind: old.kind.clone(), path: path.clone() };
+        let owned = |object: &&Object| object.owner.as_ref() == Some(&dropped);
+        for object in self.objects.values().filter(owned).cloned().collect::<Vec<_>>() {
+            let owner = Some(Grantee::role(&self.access.role));
+            self.put(Object { owner, ..object });
         }
-        return Err(Failure::missing(&kind.spoken(), name));
-    };
-    account.require_owner(access, &old)?;
-    refuse(account, kind, &path)?;
-    erase(account, session, kind, &path)?;
-    inherit(account, access, &old);
-    Ok(Some(done(format!("{} successfully dropped.", path.last().map_or("", String::as_str)))))
+        Ok(Some(done(format!("{} successfully dropped.", old.name()))))
+    }
 }
 
 /// Refuses to drop what is attached, or what holds a network rule that a policy uses.
@@ -106,13 +103,4 @@ pub(super) fn erase(account: &mut Account, session: &Session<'_>, kind: &Kind, p
     }
     account.remove(kind, path);
     Ok(())
-}
-
-/// What a dropped role has owned is the role's that dropped it.
-fn inherit(account: &mut Account, access: &Access, role: &Object) {
-    let dropped = Grantee { kind: role.kind.clone(), path: role.path.clone() };
-    let owned = |object: &&Object| object.owner.as_ref() == Some(&dropped);
-    for object in account.objects.values().filter(owned).cloned().collect::<Vec<_>>() {
-        account.put(Object { owner: Some(Grantee::role(&access.role)), ..object });
-    }
 }

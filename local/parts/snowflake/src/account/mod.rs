@@ -29,7 +29,7 @@ use crate::{
     catalogue::{self, Entry},
     failure::Failure,
     names::Name,
-    statements::{Cursor, ResultSet, Session},
+    statements::{Cursor, ResultSet, Session, Token},
 };
 
 /// The name of an object, its database and schema before it.
@@ -402,29 +402,46 @@ impl Account {
     }
 }
 
+/// A statement about the account: as whom and in which session it runs.
+struct Run<'r> {
+    account: &'r mut Account,
+    access: Access,
+    session: &'r Session<'r>,
+    text: &'r str,
+}
+
+impl std::ops::Deref for Run<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        self.account
+    }
+}
+
+impl std::ops::DerefMut for Run<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        self.account
+    }
+}
+
 /// Runs a statement about the account; `None` if it is about something else.
-pub(crate) fn run(session: &Session<'_>, cursor: Cursor<'_>, text: &str) -> Result<Option<ResultSet>, Failure> {
+pub(crate) fn run(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<Option<ResultSet>, Failure> {
     let mut account = crate::lock(&session.shared.account);
     let access = account.access(&session.caller.user, &session.caller.role);
-    let mut inner = cursor;
-    let answer = if inner.eat("CREATE") {
-        define::create(&mut account, &access, session, inner, text)
-    } else if inner.eat("ALTER") {
-        define::alter(&mut account, &access, session, inner, text)
-    } else if inner.eat("DROP") {
-        drop::drop_object(&mut account, &access, session, inner)
-    } else if inner.eat("GRANT") {
-        grant::change(&mut account, &access, inner, true).map(Some)
-    } else if inner.eat("REVOKE") {
-        grant::change(&mut account, &access, inner, false).map(Some)
-    } else if inner.eat("SHOW") {
-        show::show(&account, &access, session, inner)
-    } else if inner.eat("DESC") || inner.eat("DESCRIBE") {
-        describe::describe(&account, &access, session, inner).map(Some)
-    } else if inner.eat("SELECT") {
-        references::system_function(&account, &access, session, inner)
-    } else {
-        Ok(None)
+    let mut run = Run { account: &mut account, access, session, text };
+    let answer = match cursor.next() {
+        Some(Token::Word(verb)) => match verb.as_str() {
+            "CREATE" => run.create(cursor),
+            "ALTER" => run.alter(cursor),
+            "DROP" => run.drop_object(cursor),
+            "GRANT" => run.grant_or_revoke(cursor, true).map(Some),
+            "REVOKE" => run.grant_or_revoke(cursor, false).map(Some),
+            "SHOW" => run.show(cursor),
+            "DESC" | "DESCRIBE" => run.describe(cursor).map(Some),
+            "SELECT" => run.system_function(cursor),
+            _ => Ok(None),
+        },
+        _ => Ok(None),
     };
     account.save(session.conn)?;
     answer

@@ -2,42 +2,18 @@
 
 use serde_json::json;
 
-use super::{Access, Account, Kind, Object, Path};
+use super::{Account, Kind, Object, Path, Run};
 use crate::{
     failure::Failure,
     names::{identifier, literal},
-    statements::{Cursor, ResultSet, Session, Token, tokens},
+    statements::{Cursor, ResultSet, Token, tokens},
 };
 
-const TAG_COLUMNS: [&str; 11] = [
-    "TAG_DATABASE",
-    "TAG_SCHEMA",
-    "TAG_NAME",
-    "TAG_VALUE",
-    "APPLY_METHOD",
-    "LEVEL",
-    "OBJECT_DATABASE",
-    "OBJECT_SCHEMA",
-    "OBJECT_NAME",
-    "DOMAIN",
-    "COLUMN_NAME",
-];
-const POLICY_COLUMNS: [&str; 14] = [
-    "POLICY_DB",
-    "POLICY_SCHEMA",
-    "POLICY_NAME",
-    "POLICY_KIND",
-    "REF_DATABASE_NAME",
-    "REF_SCHEMA_NAME",
-    "REF_ENTITY_NAME",
-    "REF_ENTITY_DOMAIN",
-    "REF_COLUMN_NAME",
-    "REF_ARG_COLUMN_NAMES",
-    "TAG_DATABASE",
-    "TAG_SCHEMA",
-    "TAG_NAME",
-    "POLICY_STATUS",
-];
+const TAG_COLUMNS: &str = "TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE, APPLY_METHOD, LEVEL, OBJECT_DATABASE, \
+                           OBJECT_SCHEMA, OBJECT_NAME, DOMAIN, COLUMN_NAME";
+const POLICY_COLUMNS: &str = "POLICY_DB, POLICY_SCHEMA, POLICY_NAME, POLICY_KIND, REF_DATABASE_NAME, REF_SCHEMA_NAME, \
+                              REF_ENTITY_NAME, REF_ENTITY_DOMAIN, REF_COLUMN_NAME, REF_ARG_COLUMN_NAMES, TAG_DATABASE, \
+                              TAG_SCHEMA, TAG_NAME, POLICY_STATUS";
 
 type Row = Vec<Option<String>>;
 
@@ -57,7 +33,7 @@ pub(crate) fn references(account: &Account, function: &[Token]) -> Result<Option
         arguments.expect(",")?;
         let kind = Kind::of(arguments.text()?);
         arguments.end()?;
-        return Ok(Some(query(&TAG_COLUMNS, tags(account, kind, &name)?)));
+        return Ok(Some(query(TAG_COLUMNS, tags(account, kind, &name)?)));
     }
     let mut named = std::collections::BTreeMap::new();
     while !arguments.rest().is_empty() {
@@ -88,7 +64,7 @@ pub(crate) fn references(account: &Account, function: &[Token]) -> Result<Option
             }
         }
     }
-    Ok(Some(query(&POLICY_COLUMNS, rows)))
+    Ok(Some(query(POLICY_COLUMNS, rows)))
 }
 
 fn attachment(policy: &[String], kind: &str, object: &Object, column: &str) -> Row {
@@ -143,61 +119,52 @@ fn tags(account: &Account, kind: &'static Kind, path: &[String]) -> Result<Vec<R
     Ok(rows)
 }
 
-/// Everything that follows `SELECT`, if it is one of the functions of the system alone.
-pub(super) fn system_function(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-) -> Result<Option<ResultSet>, Failure> {
-    let names = ["SYSTEM$PIPE_STATUS", "SYSTEM$VALIDATE_STORAGE_INTEGRATION", "SYSTEM$PIPE_FORCE_RESUME"];
-    let Some(name) = names.into_iter().find(|name| cursor.eat(name)) else { return Ok(None) };
-    let mut arguments = Cursor::new(cursor.group()?);
-    let column = if cursor.eat("AS") { cursor.identifier()? } else { name.to_owned() };
-    cursor.end()?;
-    let first = arguments.text()?;
-    let answer = if name == "SYSTEM$VALIDATE_STORAGE_INTEGRATION" {
-        arguments.expect(",")?;
-        let location = arguments.text()?;
-        let integration = account.existing(Kind::of("INTEGRATION"), &[first.to_owned()])?;
-        account.require(access, "USAGE", Kind::of("INTEGRATION"), &integration.path)?;
-        let allowed = integration
-            .list("STORAGE_ALLOWED_LOCATIONS")
-            .iter()
-            .any(|known| known == "*" || location.starts_with(known));
-        let status = if allowed && integration.is("ENABLED") && session.shared.lake.serves(location) {
-            "success"
+impl Run<'_> {
+    /// Everything that follows `SELECT`, if it is one of the functions of the system alone.
+    pub(super) fn system_function(&self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        let names = ["SYSTEM$PIPE_STATUS", "SYSTEM$VALIDATE_STORAGE_INTEGRATION"];
+        let Some(name) = names.into_iter().find(|name| cursor.eat(name)) else { return Ok(None) };
+        let mut arguments = Cursor::new(cursor.group()?);
+        let column = if cursor.eat("AS") { cursor.identifier()? } else { name.to_owned() };
+        cursor.end()?;
+        let first = arguments.text()?;
+        let answer = if name == "SYSTEM$PIPE_STATUS" {
+            let path = path_in(first)?;
+            let pipe = self.existing(Kind::of("PIPE"), &path)?;
+            self.require("MONITOR", Kind::of("PIPE"), &path)?;
+            let state = match (self.stage_is_gone(pipe), pipe.is("PIPE_EXECUTION_PAUSED")) {
+                (true, _) => "STOPPED_STAGE_DROPPED",
+                (_, true) => "PAUSED",
+                _ => "RUNNING",
+            };
+            json!({"executionState": state, "pendingFileCount": 0})
         } else {
-            "failure"
+            arguments.expect(",")?;
+            let (location, kind) = (arguments.text()?, Kind::of("INTEGRATION"));
+            let integration = self.existing(kind, &[first.to_owned()])?;
+            self.require("USAGE", kind, &integration.path)?;
+            let mut allowed = integration.list("STORAGE_ALLOWED_LOCATIONS").iter();
+            let works = integration.is("ENABLED")
+                && allowed.any(|known| known == "*" || location.starts_with(known))
+                && self.session.shared.lake.serves(location);
+            let (status, message) = if works { ("success", "") } else { ("failure", "Access Denied") };
+            json!({"status": status, "actions": {"READ": {"status": status}}, "message": message})
         };
-        let actions = json!({"READ": {"status": status}, "LIST": {"status": status}});
-        json!({"status": status, "actions": actions, "message": if status == "success" { "" } else { "Access Denied" }})
-    } else {
-        let path = path_in(first)?;
-        let pipe = account.existing(Kind::of("PIPE"), &path)?;
-        let privilege = if name == "SYSTEM$PIPE_STATUS" { "MONITOR" } else { "OPERATE" };
-        account.require(access, privilege, Kind::of("PIPE"), &path)?;
-        let state = match (account.stage_is_gone(pipe), pipe.is("PIPE_EXECUTION_PAUSED")) {
-            (true, _) => "STOPPED_STAGE_DROPPED",
-            (_, true) => "PAUSED",
-            _ => "RUNNING",
-        };
-        json!({"executionState": state, "pendingFileCount": 0})
-    };
-    Ok(Some(ResultSet::message(&column, answer.to_string())))
+        Ok(Some(ResultSet::message(&column, answer.to_string())))
+    }
 }
 
 /// Rows as a query of DuckDB.
-fn query(columns: &[&str], rows: Vec<Row>) -> String {
+fn query(columns: &str, rows: Vec<Row>) -> String {
     let select = |row: &[Option<String>]| {
-        let cells = row.iter().zip(columns).map(|(cell, column)| {
+        let cells = row.iter().zip(columns.split(", ")).map(|(cell, column)| {
             let value = cell.as_deref().map_or("NULL::VARCHAR".to_owned(), literal);
             format!("{value} AS {}", identifier(column))
         });
         format!("SELECT {}", cells.collect::<Vec<_>>().join(", "))
     };
     if rows.is_empty() {
-        return format!("({} WHERE false)", select(&vec![None; columns.len()]));
+        return format!("({} WHERE false)", select(&vec![None; columns.split(", ").count()]));
     }
     format!("({})", rows.iter().map(|row| select(row)).collect::<Vec<_>>().join(" UNION ALL "))
 }

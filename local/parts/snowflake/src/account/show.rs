@@ -2,47 +2,160 @@
 
 use std::collections::BTreeSet;
 
-use super::{Access, Account, Grantee, Kind, Object, Setting, define::name_of, show_grants, shown};
+use super::{Account, Grantee, Kind, Object, Run, Setting, define::name_of, shown};
 use crate::{
     failure::Failure,
-    statements::{Cursor, ResultSet, Session, Token},
+    statements::{Cursor, ResultSet, Token},
 };
 
 /// Where SHOW stops, whatever there is.
 pub(super) const MOST_ROWS: usize = 10_000;
 
-/// Everything that follows `SHOW`; `None` if the stand-in shows it elsewhere.
-pub(super) fn show(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-) -> Result<Option<ResultSet>, Failure> {
-    if cursor.eat("PARAMETERS") {
-        return parameters(account, cursor);
+impl Run<'_> {
+    /// Everything that follows `SHOW`; `None` if the stand-in shows it elsewhere.
+    pub(super) fn show(&self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        if cursor.eat("PARAMETERS") {
+            return parameters(self, cursor);
+        }
+        if cursor.eat("GRANTS") {
+            return self.show_grants(cursor).map(Some);
+        }
+        if cursor.eat("FUTURE GRANTS") {
+            return self.show_future_grants(cursor).map(Some);
+        }
+        let terse = cursor.eat("TERSE");
+        let Some(kind) = Kind::eat(&mut cursor, true).filter(|kind| kind.is_made_here()) else { return Ok(None) };
+        let filter = Filter::read(self, kind, &mut cursor)?;
+        let columns: Vec<&str> = match (terse, kind.words) {
+            (true, "DATABASE" | "SCHEMA") => vec!["created_on", "name", "kind", "database_name", "schema_name"],
+            (true, _) => return Err(Failure::unsupported(format!("SHOW TERSE {}", kind.plural))),
+            (false, _) => {
+                let sold = |column: &&str| !(column.starts_with('*') && self.is_standard());
+                kind.show.iter().copied().filter(sold).collect()
+            }
+        };
+        let mut objects: Vec<&Object> = self.of(kind.words).filter(|object| filter.has(object)).collect();
+        objects.retain(|object| self.sees(kind, &object.path));
+        objects.sort_by_key(|object| (object.path.last(), &object.path));
+        let shown = objects.into_iter().take(filter.limit.min(MOST_ROWS));
+        let rows = shown.map(|object| columns.iter().map(|column| self.cell(object, column)).collect());
+        Ok(Some(ResultSet::listed(columns.iter().map(|column| plain(column)), rows.collect())))
     }
-    if cursor.eat("GRANTS") {
-        return show_grants::grants(account, access, session, cursor).map(Some);
+
+    /// What a column says of an object.
+    pub(super) fn cell(&self, object: &Object, column: &str) -> Option<String> {
+        let kind = Kind::of(&object.kind);
+        let hidden = kind.words == "USER"
+            && !matches!(plain(column), "name" | "created_on")
+            && !self.owns(object)
+            && !self.may_on_account("MANAGE GRANTS");
+        if hidden {
+            return None;
+        }
+        if let Some((_, source)) = column.split_once('=') {
+            if let Some(list) = source.strip_prefix('#') {
+                return Some(object.list(list).len().to_string());
+            }
+            return match source.strip_prefix('\'') {
+                Some(text) => Some(text.trim_end_matches('\'').to_owned()),
+                None => setting(self, kind, object, source),
+            };
+        }
+        let me = Grantee { kind: object.kind.clone(), path: object.path.clone() };
+        let yes = |yes: bool| Some(if yes { "Y" } else { "N" }.to_owned());
+        let truth = |truth: bool| Some(truth.to_string());
+        let count = |roles: BTreeSet<Grantee>, kind: &str| {
+            Some(roles.iter().filter(|role| role.kind == kind).count().to_string())
+        };
+        let holders = || self.grants_on(kind.words, &object.path).map(|(grant, _)| grant.to.clone()).collect();
+        let percents = |action: &str| {
+            let of = object.list("TRIGGERS").iter().filter_map(|trigger| trigger.split_once(' '));
+            let texts: Vec<&str> = of.filter(|(_, of)| *of == action).map(|(percent, _)| percent).collect();
+            (!texts.is_empty()).then(|| texts.join(","))
+        };
+        let user = || self.object(Kind::of("USER"), std::slice::from_ref(&self.session.caller.user));
+        match (plain(column), kind.words) {
+            ("created_on", _) => Some(time(object.created_ms)),
+            ("updated_on", _) => Some(time(object.updated_ms)),
+            ("name", _) => Some(object.name().to_owned()),
+            ("database_name", "DATABASE" | "SCHEMA") if kind.parts == 1 => None,
+            ("database_name", _) => object.path.first().cloned(),
+            ("schema_name", _) => object.path.get(1).filter(|_| object.path.len() > 2).cloned(),
+            ("owner", _) => Some(
+                object.owner.as_ref().map_or(String::new(), |owner| owner.path.last().cloned().unwrap_or_default()),
+            ),
+            ("owner_role_type", _) => {
+                Some(object.owner.as_ref().map_or(String::new(), |owner| owner.kind.replace(' ', "_")))
+            }
+            ("kind", "DATABASE") => Some(object.text("KIND").unwrap_or("STANDARD").to_owned()),
+            ("options", _) => {
+                let options = [("TRANSIENT", "TRANSIENT"), ("MANAGED ACCESS", "MANAGED ACCESS")];
+                let set = options.into_iter().filter(|(flag, _)| object.is(flag)).map(|(_, text)| text);
+                Some(set.collect::<Vec<_>>().join(", "))
+            }
+            ("state", _) => Some(object.text("STATE").unwrap_or("STARTED").to_owned()),
+            ("auto_suspend", _) => setting(self, kind, object, "AUTO_SUSPEND").filter(|seconds| seconds != "0"),
+            ("is_default", "WAREHOUSE") => {
+                yes(user().and_then(|user| user.text("DEFAULT_WAREHOUSE")) == Some(object.name()))
+            }
+            ("is_current", "WAREHOUSE") => yes(self.session.caller.warehouse == object.name()),
+            ("is_default", _) => yes(self.default_role(&self.session.caller.user) == object.name()),
+            ("is_current", _) => yes(self.access.role == object.name()),
+            ("is_inherited", _) => yes(self.access.role != object.name() && self.access.primary.contains(&me)),
+            ("assigned_to_users", _) => count(holders(), "USER"),
+            ("granted_to_roles", _) => count(holders(), "ROLE"),
+            ("granted_to_database_roles", _) => count(holders(), "DATABASE ROLE"),
+            ("granted_roles", _) => count(self.granted_to(&me), "ROLE"),
+            ("granted_database_roles", _) => count(self.granted_to(&me), "DATABASE ROLE"),
+            ("login_name" | "display_name", _) => {
+                setting(self, kind, object, &column.to_uppercase()).or_else(|| Some(object.name().to_owned()))
+            }
+            ("default_secondary_roles", _) => {
+                let none = matches!(object.settings.get("DEFAULT_SECONDARY_ROLES"), Some(Setting::List(roles)) if roles.is_empty());
+                Some(if none { "[]" } else { r#"["ALL"]"# }.to_owned())
+            }
+            ("has_password", _) => truth(object.settings.contains_key("PASSWORD")),
+            ("has_rsa_public_key", _) => {
+                truth(["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"].iter().any(|slot| object.settings.contains_key(*slot)))
+            }
+            ("has_workload_identity", _) => truth(object.settings.contains_key("WORKLOAD_IDENTITY")),
+            ("remaining_credits", _) => setting(self, kind, object, "CREDIT_QUOTA"),
+            ("level", _) => {
+                let name = shown(&object.path);
+                let watched = self.objects.values().find(|other| other.text("RESOURCE_MONITOR") == Some(&name));
+                watched.map(|other| other.kind.clone())
+            }
+            ("notify_at", _) => percents("NOTIFY"),
+            ("suspend_at", _) => percents("SUSPEND"),
+            ("suspend_immediately_at", _) => percents("SUSPEND_IMMEDIATE"),
+            ("notify_users", _) => Some(object.list("NOTIFY_USERS").join(", ")),
+            ("allowed_values", _) => {
+                let values = object.list("ALLOWED_VALUES");
+                (!values.is_empty()).then(|| serde_json::Value::from(values.to_vec()).to_string())
+            }
+            ("type", "STAGE") => Some(if object.text("URL").is_some() { "EXTERNAL" } else { "INTERNAL" }.to_owned()),
+            ("cloud", _) => object.text("URL").map(|_| "AWS".to_owned()),
+            ("region", _) => object.text("URL").map(|_| "eu-west-1".to_owned()),
+            ("directory_enabled", _) => {
+                let enabled = matches!(object.settings.get("DIRECTORY"), Some(Setting::Group(group))
+                    if group.get("ENABLE").is_some_and(|enable| enable.printed().eq_ignore_ascii_case("true")));
+                yes(enabled)
+            }
+            ("format_options", _) => {
+                let options = kind.properties.iter().filter(|property| property.name != "COMMENT").map(|property| {
+                    let value = setting(self, kind, object, property.name).unwrap_or_default();
+                    (property.name.to_owned(), serde_json::Value::from(value))
+                });
+                Some(serde_json::Value::Object(options.collect()).to_string())
+            }
+            ("notification_channel", "PIPE") => object.is("AUTO_INGEST").then(|| {
+                // Pipes of a region share a queue.
+                "arn:aws:sqs:eu-west-1:123456789001:sf-snowpipe-AIDAEXAMPLE-0123456789".to_owned()
+            }),
+            ("invalid_reason", _) => self.stage_is_gone(object).then(|| "Stage was dropped".to_owned()),
+            (name, _) => setting(self, kind, object, &name.to_uppercase()),
+        }
     }
-    if cursor.eat("FUTURE GRANTS") {
-        return show_grants::future(account, access, cursor).map(Some);
-    }
-    let terse = cursor.eat("TERSE");
-    let Some(kind) = Kind::eat(&mut cursor, true).filter(|kind| kind.is_made_here()) else { return Ok(None) };
-    let filter = Filter::read(account, access, kind, &mut cursor)?;
-    let columns: Vec<&str> = match (terse, kind.words) {
-        (true, "DATABASE" | "SCHEMA") => vec!["created_on", "name", "kind", "database_name", "schema_name"],
-        (true, _) => return Err(Failure::unsupported(format!("SHOW TERSE {}", kind.plural))),
-        (false, _) => columns(account, &kind.show),
-    };
-    let mut objects: Vec<&Object> = account.of(kind.words).filter(|object| filter.has(object)).collect();
-    objects.retain(|object| account.sees(access, kind, &object.path));
-    objects.sort_by(|one, other| one.path.last().cmp(&other.path.last()).then(one.path.cmp(&other.path)));
-    let rows = objects
-        .into_iter()
-        .take(filter.limit.min(MOST_ROWS))
-        .map(|object| columns.iter().map(|column| cell(account, access, session, object, column)).collect());
-    Ok(Some(ResultSet::listed(columns.iter().map(|column| plain(column)), rows.collect())))
 }
 
 /// What stands after the kind.
@@ -56,7 +169,7 @@ struct Filter {
 }
 
 impl Filter {
-    fn read(account: &Account, access: &Access, kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Self, Failure> {
+    fn read(run: &Run<'_>, kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Self, Failure> {
         let mut filter = Filter { limit: usize::MAX, ..Filter::default() };
         if cursor.eat("LIKE") {
             filter.like = Some(cursor.text()?.to_lowercase());
@@ -67,8 +180,8 @@ impl Filter {
             let container = Kind::of(if cursor.eat("SCHEMA") { "SCHEMA" } else { "DATABASE" });
             cursor.eat("DATABASE");
             filter.inside = name_of(container, cursor)?;
-            let there = account.object(container, &filter.inside).is_some();
-            if !there || !account.sees(access, container, &filter.inside) {
+            let there = run.object(container, &filter.inside).is_some();
+            if !there || !run.sees(container, &filter.inside) {
                 let text = "SQL compilation error:\nObject does not exist, or operation cannot be performed.";
                 return Err(Failure::new("002043", "02000", text));
             }
@@ -113,134 +226,9 @@ pub(super) fn like(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The columns of a description that the account's edition has.
-pub(super) fn columns<'a>(account: &Account, columns: &[&'a str]) -> Vec<&'a str> {
-    columns.iter().copied().filter(|column| !(column.starts_with('*') && account.is_standard())).collect()
-}
-
 /// A column's name without where its value comes from.
 pub(super) fn plain(column: &str) -> &str {
     column.trim_start_matches('*').split('=').next().unwrap_or_default()
-}
-
-/// What a column says of an object.
-pub(super) fn cell(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    object: &Object,
-    column: &str,
-) -> Option<String> {
-    let kind = Kind::of(&object.kind);
-    let hidden = kind.words == "USER"
-        && !matches!(plain(column), "name" | "created_on")
-        && !account.owns(access, object)
-        && !account.may_on_account(access, "MANAGE GRANTS");
-    if hidden {
-        return None;
-    }
-    if let Some((_, source)) = column.split_once('=') {
-        if let Some(list) = source.strip_prefix('#') {
-            return Some(object.list(list).len().to_string());
-        }
-        return match source.strip_prefix('\'') {
-            Some(text) => Some(text.trim_end_matches('\'').to_owned()),
-            None => setting(account, kind, object, source),
-        };
-    }
-    let me = Grantee { kind: object.kind.clone(), path: object.path.clone() };
-    let yes = |yes: bool| Some(if yes { "Y" } else { "N" }.to_owned());
-    let truth = |truth: bool| Some(truth.to_string());
-    let count =
-        |roles: BTreeSet<Grantee>, kind: &str| Some(roles.iter().filter(|role| role.kind == kind).count().to_string());
-    let holders = || account.grants_on(kind.words, &object.path).map(|(grant, _)| grant.to.clone()).collect();
-    let percents = |action: &str| {
-        let of = object.list("TRIGGERS").iter().filter_map(|trigger| trigger.split_once(' '));
-        let texts: Vec<&str> = of.filter(|(_, of)| *of == action).map(|(percent, _)| percent).collect();
-        (!texts.is_empty()).then(|| texts.join(","))
-    };
-    let user = || account.object(Kind::of("USER"), std::slice::from_ref(&session.caller.user));
-    match (plain(column), kind.words) {
-        ("created_on", _) => Some(time(object.created_ms)),
-        ("updated_on", _) => Some(time(object.updated_ms)),
-        ("name", _) => Some(object.name().to_owned()),
-        ("database_name", "DATABASE" | "SCHEMA") if kind.parts == 1 => None,
-        ("database_name", _) => object.path.first().cloned(),
-        ("schema_name", _) => object.path.get(1).filter(|_| object.path.len() > 2).cloned(),
-        ("owner", _) => {
-            Some(object.owner.as_ref().map_or(String::new(), |owner| owner.path.last().cloned().unwrap_or_default()))
-        }
-        ("owner_role_type", _) => {
-            Some(object.owner.as_ref().map_or(String::new(), |owner| owner.kind.replace(' ', "_")))
-        }
-        ("kind", "DATABASE") => Some(object.text("KIND").unwrap_or("STANDARD").to_owned()),
-        ("options", _) => {
-            let options = [("TRANSIENT", "TRANSIENT"), ("MANAGED ACCESS", "MANAGED ACCESS")];
-            let set = options.into_iter().filter(|(flag, _)| object.is(flag)).map(|(_, text)| text);
-            Some(set.collect::<Vec<_>>().join(", "))
-        }
-        ("state", _) => Some(object.text("STATE").unwrap_or("STARTED").to_owned()),
-        ("auto_suspend", _) => setting(account, kind, object, "AUTO_SUSPEND").filter(|seconds| seconds != "0"),
-        ("is_default", "WAREHOUSE") => {
-            yes(user().and_then(|user| user.text("DEFAULT_WAREHOUSE")) == Some(object.name()))
-        }
-        ("is_current", "WAREHOUSE") => yes(session.caller.warehouse == object.name()),
-        ("is_default", _) => yes(account.default_role(&session.caller.user) == object.name()),
-        ("is_current", _) => yes(access.role == object.name()),
-        ("is_inherited", _) => yes(access.role != object.name() && access.primary.contains(&me)),
-        ("assigned_to_users", _) => count(holders(), "USER"),
-        ("granted_to_roles", _) => count(holders(), "ROLE"),
-        ("granted_to_database_roles", _) => count(holders(), "DATABASE ROLE"),
-        ("granted_roles", _) => count(account.granted_to(&me), "ROLE"),
-        ("granted_database_roles", _) => count(account.granted_to(&me), "DATABASE ROLE"),
-        ("login_name" | "display_name", _) => {
-            setting(account, kind, object, &column.to_uppercase()).or_else(|| Some(object.name().to_owned()))
-        }
-        ("default_secondary_roles", _) => {
-            let none = matches!(object.settings.get("DEFAULT_SECONDARY_ROLES"), Some(Setting::List(roles)) if roles.is_empty());
-            Some(if none { "[]" } else { r#"["ALL"]"# }.to_owned())
-        }
-        ("has_password", _) => truth(object.settings.contains_key("PASSWORD")),
-        ("has_rsa_public_key", _) => {
-            truth(["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"].iter().any(|slot| object.settings.contains_key(*slot)))
-        }
-        ("has_workload_identity", _) => truth(object.settings.contains_key("WORKLOAD_IDENTITY")),
-        ("remaining_credits", _) => setting(account, kind, object, "CREDIT_QUOTA"),
-        ("level", _) => {
-            let name = shown(&object.path);
-            let watched = account.objects.values().find(|other| other.text("RESOURCE_MONITOR") == Some(&name));
-            watched.map(|other| other.kind.clone())
-        }
-        ("notify_at", _) => percents("NOTIFY"),
-        ("suspend_at", _) => percents("SUSPEND"),
-        ("suspend_immediately_at", _) => percents("SUSPEND_IMMEDIATE"),
-        ("notify_users", _) => Some(object.list("NOTIFY_USERS").join(", ")),
-        ("allowed_values", _) => {
-            let values = object.list("ALLOWED_VALUES");
-            (!values.is_empty()).then(|| serde_json::Value::from(values.to_vec()).to_string())
-        }
-        ("type", "STAGE") => Some(if object.text("URL").is_some() { "EXTERNAL" } else { "INTERNAL" }.to_owned()),
-        ("cloud", _) => object.text("URL").map(|_| "AWS".to_owned()),
-        ("region", _) => object.text("URL").map(|_| "eu-west-1".to_owned()),
-        ("directory_enabled", _) => {
-            let enabled = matches!(object.settings.get("DIRECTORY"), Some(Setting::Group(group))
-                if group.get("ENABLE").is_some_and(|enable| enable.printed().eq_ignore_ascii_case("true")));
-            yes(enabled)
-        }
-        ("format_options", _) => {
-            let options = kind.properties.iter().filter(|property| property.name != "COMMENT").map(|property| {
-                let value = setting(account, kind, object, property.name).unwrap_or_default();
-                (property.name.to_owned(), serde_json::Value::from(value))
-            });
-            Some(serde_json::Value::Object(options.collect()).to_string())
-        }
-        ("notification_channel", "PIPE") => object.is("AUTO_INGEST").then(|| {
-            // Pipes of a region share a queue.
-            "arn:aws:sqs:eu-west-1:123456789001:sf-snowpipe-AIDAEXAMPLE-0123456789".to_owned()
-        }),
-        ("invalid_reason", _) => account.stage_is_gone(object).then(|| "Stage was dropped".to_owned()),
-        (name, _) => setting(account, kind, object, &name.to_uppercase()),
-    }
 }
 
 /// A property's value as it is printed, or its default.

@@ -1,119 +1,80 @@
 //! SHOW GRANTS and SHOW FUTURE GRANTS.
 
 use super::{
-    Access, Account, Given, Grant, Grantee, Kind, Object,
+    Account, Given, Grant, Grantee, Kind, Object, Run,
     define::name_of,
     show::{MOST_ROWS, time},
     shown,
 };
 use crate::{
     failure::Failure,
-    statements::{Cursor, ResultSet, Session, Token},
+    statements::{Cursor, ResultSet, Token},
 };
 
-const ON: [&str; 9] = [
-    "created_on",
-    "privilege",
-    "granted_on",
-    "name",
-    "granted_to",
-    "grantee_name",
-    "grant_option",
-    "granted_by_role_type",
-    "granted_by",
-];
-const TO: [&str; 8] =
-    ["created_on", "privilege", "granted_on", "name", "granted_to", "grantee_name", "grant_option", "granted_by"];
-const TO_USER: [&str; 9] = [
-    "created_on",
-    "privilege",
-    "granted_on",
-    "name",
-    "role",
-    "granted_to",
-    "grantee_name",
-    "grant_option",
-    "granted_by",
-];
-const OF: [&str; 5] = ["created_on", "role", "granted_to", "grantee_name", "granted_by"];
-const FUTURE: [&str; 7] = ["created_on", "privilege", "grant_on", "name", "grant_to", "grantee_name", "grant_option"];
+const ON: &str =
+    "created_on, privilege, granted_on, name, granted_to, grantee_name, grant_option, granted_by_role_type, granted_by";
+const TO: &str = "created_on, privilege, granted_on, name, granted_to, grantee_name, grant_option, granted_by";
+const TO_USER: &str =
+    "created_on, privilege, granted_on, name, role, granted_to, grantee_name, grant_option, granted_by";
+const OF: &str = "created_on, role, granted_to, grantee_name, granted_by";
+const FUTURE: &str = "created_on, privilege, grant_on, name, grant_to, grantee_name, grant_option";
 
-/// Everything that follows `SHOW GRANTS`.
-pub(super) fn grants(
-    account: &Account,
-    access: &Access,
-    session: &Session<'_>,
-    mut cursor: Cursor<'_>,
-) -> Result<ResultSet, Failure> {
-    if cursor.eat("ON") {
-        let kind = Kind::expect(&mut cursor, false)?;
-        let path = if kind.parts == 0 { Vec::new() } else { name_of(kind, &mut cursor)? };
-        let object = account.existing(kind, &path)?;
-        if !account.sees(access, kind, &path) && !account.may_on_account(access, "MANAGE GRANTS") {
-            return Err(Failure::missing(&kind.spoken(), shown(&path)));
+impl Run<'_> {
+    /// Everything that follows `SHOW GRANTS`.
+    pub(super) fn show_grants(&self, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+        let owned = |(grant, given): (&Grant, &Given)| (grant.clone(), given.clone());
+        if cursor.eat("ON") {
+            let kind = Kind::expect(&mut cursor, false)?;
+            let path = if kind.parts == 0 { Vec::new() } else { name_of(kind, &mut cursor)? };
+            let object = self.seen(kind, &path)?;
+            let ownership = object.owner.iter().map(|owner| ownership(object, owner));
+            return answer(self, ON, ownership.chain(self.grants_on(kind.words, &path).map(owned)), cursor);
         }
-        let owned = object.owner.iter().map(|owner| ownership(object, owner));
-        let rows =
-            owned.chain(account.grants_on(kind.words, &path).map(|(grant, given)| (grant.clone(), given.clone())));
-        return answer(account, &ON, rows, cursor);
+        if cursor.eat("OF") {
+            let kind = Kind::expect(&mut cursor, false)?;
+            let path = name_of(kind, &mut cursor)?;
+            self.existing(kind, &path)?;
+            return answer(self, OF, self.grants_on(kind.words, &path).map(owned), cursor);
+        }
+        let to = if cursor.eat("TO") { self.whose(&mut cursor)? } else { Grantee::user(&self.session.caller.user) };
+        let mut rows: Vec<(Grant, Given)> = Vec::new();
+        if to.kind == "DATABASE ROLE" {
+            // It always has this, nobody has granted it, and nobody can revoke it.
+            let created_ms = self.existing(Kind::of(&to.kind), &to.path)?.created_ms;
+            rows.push((grant("USAGE", "DATABASE", &to.path[..1], &to), Given { option: false, by: None, created_ms }));
+        }
+        let own = self.objects.values().filter(|object| object.owner.as_ref() == Some(&to));
+        rows.extend(own.map(|object| ownership(object, &to)));
+        rows.extend(self.grants.iter().filter(|(grant, _)| !grant.future && grant.to == to).map(owned));
+        if to.kind == "USER" {
+            rows.retain(|(grant, _)| grant.path != ["PUBLIC"]);
+        }
+        answer(self, if to.kind == "USER" { TO_USER } else { TO }, rows, cursor)
     }
-    if cursor.eat("OF") {
-        let kind = Kind::of(if cursor.eat("DATABASE ROLE") { "DATABASE ROLE" } else { "ROLE" });
-        cursor.eat("ROLE");
+
+    /// Everything that follows `SHOW FUTURE GRANTS`.
+    pub(super) fn show_future_grants(&self, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+        let granted = self.grants.iter().filter(|(grant, _)| grant.future);
+        let granted = granted.map(|(grant, given)| (grant.clone(), given.clone()));
+        if cursor.eat("TO") {
+            let to = self.whose(&mut cursor)?;
+            return answer(self, FUTURE, granted.filter(|(grant, _)| grant.to == to), cursor);
+        }
+        cursor.expect("IN")?;
+        let kind = Kind::expect(&mut cursor, false)?;
         let path = name_of(kind, &mut cursor)?;
-        account.existing(kind, &path)?;
-        let rows = account.grants_on(kind.words, &path).map(|(grant, given)| (grant.clone(), given.clone()));
-        return answer(account, &OF, rows, cursor);
+        self.seen(kind, &path)?;
+        answer(self, FUTURE, granted.filter(|(grant, _)| grant.path == path), cursor)
     }
-    let to =
-        if cursor.eat("TO") { grantee(account, access, &mut cursor)? } else { Grantee::user(&session.caller.user) };
-    let mut rows: Vec<(Grant, Given)> = Vec::new();
-    if to.kind == "DATABASE ROLE" {
-        // It always has this, nobody has granted it, and nobody can revoke it.
-        let role = account.existing(Kind::of(&to.kind), &to.path)?;
-        let grant = grant("USAGE", "DATABASE", &to.path[..1], &to);
-        rows.push((grant, Given { option: false, by: None, created_ms: role.created_ms }));
-    }
-    let owned = account.objects.values().filter(|object| object.owner.as_ref() == Some(&to));
-    rows.extend(owned.map(|object| ownership(object, &to)));
-    let granted = account.grants.iter().filter(|(grant, _)| !grant.future && grant.to == to);
-    rows.extend(granted.map(|(grant, given)| (grant.clone(), given.clone())));
-    if to.kind == "USER" {
-        rows.retain(|(grant, _)| grant.path != ["PUBLIC"]);
-        return answer(account, &TO_USER, rows, cursor);
-    }
-    answer(account, &TO, rows, cursor)
-}
 
-/// Everything that follows `SHOW FUTURE GRANTS`.
-pub(super) fn future(account: &Account, access: &Access, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
-    let granted = account.grants.iter().filter(|(grant, _)| grant.future);
-    let granted = granted.map(|(grant, given)| (grant.clone(), given.clone()));
-    if cursor.eat("TO") {
-        let to = grantee(account, access, &mut cursor)?;
-        return answer(account, &FUTURE, granted.filter(|(grant, _)| grant.to == to), cursor);
+    /// Whose grants are asked for: a role of one's own, or anybody's with MANAGE GRANTS.
+    fn whose(&self, cursor: &mut Cursor<'_>) -> Result<Grantee, Failure> {
+        let kind = Kind::expect(cursor, false)?;
+        let to = Grantee { kind: kind.words.to_owned(), path: name_of(kind, cursor)? };
+        let object = self.existing(kind, &to.path)?;
+        let own = self.access.active.contains(&to) || self.owns(object) || self.may_on_account("MANAGE GRANTS");
+        if own { Ok(to) } else { Err(Failure::insufficient(kind.words, shown(&to.path))) }
     }
-    cursor.expect("IN")?;
-    let kind = Kind::of(if cursor.eat("SCHEMA") { "SCHEMA" } else { "DATABASE" });
-    cursor.eat("DATABASE");
-    let path = name_of(kind, &mut cursor)?;
-    account.existing(kind, &path)?;
-    if !account.sees(access, kind, &path) && !account.may_on_account(access, "MANAGE GRANTS") {
-        return Err(Failure::missing(&kind.spoken(), shown(&path)));
-    }
-    answer(account, &FUTURE, granted.filter(|(grant, _)| grant.path == path), cursor)
-}
-
-/// Whose grants are asked for: a role of one's own, or anybody's with MANAGE GRANTS.
-fn grantee(account: &Account, access: &Access, cursor: &mut Cursor<'_>) -> Result<Grantee, Failure> {
-    let kind = ["DATABASE ROLE", "ROLE", "USER"].into_iter().find(|words| cursor.eat(words));
-    let kind = Kind::of(kind.ok_or_else(|| cursor.unexpected("ROLE"))?);
-    let path = name_of(kind, cursor)?;
-    let object = account.existing(kind, &path)?;
-    let to = Grantee { kind: kind.words.to_owned(), path };
-    let allowed =
-        access.active.contains(&to) || account.owns(access, object) || account.may_on_account(access, "MANAGE GRANTS");
-    if allowed { Ok(to) } else { Err(Failure::insufficient(kind.words, shown(&to.path))) }
 }
 
 fn grant(privilege: &str, on: &str, path: &[String], to: &Grantee) -> Grant {
@@ -129,7 +90,7 @@ fn ownership(object: &Object, owner: &Grantee) -> (Grant, Given) {
 
 fn answer(
     account: &Account,
-    columns: &[&str],
+    columns: &str,
     grants: impl IntoIterator<Item = (Grant, Given)>,
     mut cursor: Cursor<'_>,
 ) -> Result<ResultSet, Failure> {
@@ -142,8 +103,8 @@ fn answer(
     let rows = grants
         .into_iter()
         .take(most)
-        .map(|(grant, given)| columns.iter().map(|column| cell(account, &grant, &given, column)).collect());
-    Ok(ResultSet::listed(columns.iter().copied(), rows.collect()))
+        .map(|(grant, given)| columns.split(", ").map(|column| cell(account, &grant, &given, column)).collect());
+    Ok(ResultSet::listed(columns.split(", "), rows.collect()))
 }
 
 fn cell(account: &Account, grant: &Grant, given: &Given, column: &str) -> Option<String> {
