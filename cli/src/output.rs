@@ -1,5 +1,7 @@
 //! How answers look: tables that fit a terminal, times as people say them, JSON for programs.
 
+use std::io::{ErrorKind, Write};
+
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sluice_core::Error;
@@ -19,6 +21,16 @@ pub(crate) fn print<T: Serialize>(json: bool, answer: &T, text: impl FnOnce(&T) 
         println!("{}", text(answer).trim_end());
     }
     Ok(())
+}
+
+/// Writes a text at once. Whether anybody still reads: a pipe's other end may have seen enough.
+pub(crate) fn write(text: &str) -> Outcome<bool> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::internal("cannot write the answer").because(error).into()),
+    }
 }
 
 /// Which side of its column a text stands on.

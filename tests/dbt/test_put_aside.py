@@ -73,6 +73,7 @@ class PutAside(unittest.TestCase):
         self.assertFalse({event, "lonely"} & {row[0] for row in without[0]})
         project.succeed("test", "--select", "assert_no_purchase_is_lost", "assert_sales_agree_with_purchases")
 
+        execute(project, "force checkpoint")
         never = project.copy(project.folder / "never")
         execute(never, f"delete from {LIST}", *deletions)
         never.succeed(*BUILD, "--full-refresh")

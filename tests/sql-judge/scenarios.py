@@ -174,8 +174,28 @@ def run_all(verdict, snapshots):
     replay(verdict, session, snapshots["replay"])
     for text in snapshots["observe"]:
         try_to_run(verdict, session, "observe", text)
+    aside(verdict, session, snapshots["aside"])
     forget(session)
     ledger(verdict, session, snapshots["ledger"])
+
+
+def aside(verdict, session, statements):
+    """A row is listed once, told, and kept in the list when it is taken back."""
+    *looks, put_product, put_event, listed, counts, take_back = statements
+    for text in looks:
+        try_to_run(verdict, session, "aside", text)
+    for text in (put_product, put_event, put_event):
+        session.run(text)
+    everything = "SELECT TABLE_NAME, ROW_KEY, REASON, PUT_BY, TAKEN_BACK_BY FROM ADMIN.OBSERVABILITY.PUT_ASIDE ORDER BY TABLE_NAME"
+    product = (PRODUCTS, "42", "it's wrong \\ twice", "arn:aws:iam::1:user/u", None)
+    event = (PURCHASES, "o'event\\", "an overflow", "o'brien")
+    verdict.equal("a row is listed once", session.run(everything), [product, (*event, None)])
+    verdict.equal("what is listed of a table", [row[:2] for row in session.run(listed)], [("o'event\\", "an overflow")])
+    verdict.equal("how much is listed", sorted(row[:2] for row in session.run(counts)), [(PRODUCTS, 1), (PURCHASES, 1)])
+    session.run(take_back)
+    verdict.equal("what is taken back is not told", session.run(listed), [])
+    verdict.equal("and is kept with who took it back", session.run(everything), [product, (*event, "o'brien")])
+    session.run("DELETE FROM ADMIN.OBSERVABILITY.PUT_ASIDE")
 
 
 def try_to_run(verdict, session, name, text):

@@ -1,16 +1,12 @@
 //! `sluice completions`: a script by which a shell completes verbs and options.
 
-use std::io::Write;
-
 use clap::CommandFactory;
 use clap_complete::Shell;
-use sluice_core::Error;
 
-use crate::{args::Cli, failure::Outcome};
+use crate::{args::Cli, failure::Outcome, output};
 
 pub(super) fn run(shell: Shell) -> Outcome {
-    let broken = |error: std::io::Error| Error::internal("cannot write the script").because(error);
-    Ok(std::io::stdout().write_all(&script(shell)).map_err(broken)?)
+    output::write(&String::from_utf8_lossy(&script(shell))).map(drop)
 }
 
 fn script(shell: Shell) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 mod line;
 
-use std::{collections::HashSet, io::Write, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use line::Line;
@@ -14,6 +14,7 @@ use crate::{
     args::LogsArgs,
     commands::Context,
     failure::{Failure, Outcome},
+    output,
     platform::Platform,
     signed,
     stack::Stack,
@@ -43,9 +44,20 @@ struct Page {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
-    event_id: String,
+    /// CloudWatch's own; the emulator of one machine has none.
+    event_id: Option<String>,
+    #[serde(default)]
+    log_stream_name: String,
     timestamp: i64,
     message: String,
+}
+
+impl Event {
+    /// What tells it from every other.
+    fn identity(&self) -> String {
+        let Event { event_id, log_stream_name, timestamp, message } = self;
+        event_id.clone().unwrap_or_else(|| format!("{log_stream_name} {timestamp} {message}"))
+    }
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &LogsArgs) -> Outcome {
@@ -60,11 +72,11 @@ pub(super) async fn run(context: &Context<'_>, args: &LogsArgs) -> Outcome {
         left: args.limit,
         json: context.json,
     };
-    log.show().await?;
+    let mut is_read = log.show().await?;
     let found = !log.seen.is_empty();
-    while args.follow && log.left > 0 {
+    while is_read && args.follow && log.left > 0 {
         tokio::time::sleep(LOOK).await;
-        log.show().await?;
+        is_read = log.show().await?;
     }
     if log.left == 0 {
         eprintln!("only the first {} lines are shown; --limit shows more, --since begins later", args.limit);
@@ -103,8 +115,8 @@ struct Log<'a> {
 }
 
 impl Log<'_> {
-    /// Shows what is new.
-    async fn show(&mut self) -> Outcome {
+    /// Shows what is new. Whether anybody still reads.
+    async fn show(&mut self) -> Outcome<bool> {
         let mut token: Option<String> = None;
         let mut newest = self.from;
         loop {
@@ -112,15 +124,19 @@ impl Log<'_> {
             for event in page.events {
                 newest = newest.max(event.timestamp - LATE);
                 let is_of_run = self.run.is_none_or(|run| event.message.contains(run));
-                if is_of_run && self.left > 0 && self.seen.insert(event.event_id) {
+                if is_of_run && self.left > 0 && self.seen.insert(event.identity()) {
                     self.left -= 1;
-                    write(event.timestamp, &event.message, self.json)?;
+                    let at = DateTime::from_timestamp_millis(event.timestamp).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
+                    let line = Line::read(at, &event.message);
+                    if !output::write(&(if self.json { line.json() } else { line.text() } + "\n"))? {
+                        return Ok(false);
+                    }
                 }
             }
             token = page.next_token.filter(|next| token.as_ref() != Some(next));
             if token.is_none() || self.left == 0 {
                 self.from = newest;
-                return Ok(());
+                return Ok(true);
             }
         }
     }
@@ -145,15 +161,6 @@ impl Log<'_> {
             error.into()
         })
     }
-}
-
-fn write(timestamp: i64, message: &str, json: bool) -> Outcome {
-    let broken = |error: std::io::Error| Error::internal("cannot write a line").because(error);
-    let at = DateTime::from_timestamp_millis(timestamp).unwrap_or(DateTime::<Utc>::UNIX_EPOCH);
-    let line = Line::read(at, message);
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", if json { line.json() } else { line.text() }).and_then(|()| out.flush()).map_err(broken)?;
-    Ok(())
 }
 
 #[cfg(test)]

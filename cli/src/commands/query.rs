@@ -1,6 +1,6 @@
 //! `sluice query`: a person's own question to the warehouse.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -29,9 +29,7 @@ pub(super) async fn run(context: &Context<'_>, args: &QueryArgs) -> Outcome {
     let more = answer.rows.len() as u64 > limit;
     answer.rows.truncate(args.limit as usize);
     if args.csv {
-        let broken = |error: std::io::Error| Error::internal("cannot write the answer").because(error);
-        std::io::stdout().write_all(csv(&answer).as_bytes()).map_err(broken)?;
-        if more {
+        if output::write(&csv(&answer))? && more {
             eprintln!("{}", there_is_more(limit));
         }
         return Ok(());
@@ -54,7 +52,7 @@ fn of_question(error: Error, role: &str) -> Failure {
             Failure::usage(error.chain()).hint(hint)
         }
         _ => Failure::from(error).hint(format!(
-            "write names in full (ANALYTICS.MARTS.SALES); `sluice query \"SHOW TABLES IN DATABASE ANALYTICS\"` lists tables; the \
+            "write names in full (ANALYTICS.MARTS.SALES); `sluice query \"SHOW TABLES IN SCHEMA ANALYTICS.MARTS\"` lists tables; the \
              role {role} needs USAGE and SELECT, or name another one with --role"
         )),
     }
@@ -93,7 +91,7 @@ fn json(answer: &Answer, more: bool) -> Outcome<Rows> {
             _ => serde_json::value::to_raw_value(text),
         },
     };
-    let object = |row: &Vec<Option<String>>| {
+    let object = |row: &Vec<Option<String>>| -> Outcome<Object> {
         let kinds = answer.columns.iter().map(|column| column.kind);
         let values = kinds.zip(row).map(cell).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         Ok(Object(columns.iter().cloned().zip(values).collect()))

@@ -16,7 +16,11 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     pub(super) fn read(at: DateTime<Utc>, text: &'a str) -> Self {
         let text = text.trim_end();
-        Line { at, text, fields: serde_json::from_str(text).ok() }
+        let fields: Option<Map<String, Value>> = serde_json::from_str(text).ok();
+        // A line is listed with the time at which it was collected, and bears the one at which it was written.
+        let written = fields.as_ref().and_then(|fields| fields.get("timestamp")?.as_str());
+        let written = written.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        Line { at: written.map_or(at, |written| written.to_utc()), text, fields }
     }
 
     /// For programs: our own line as it is.
@@ -32,9 +36,10 @@ impl<'a> Line<'a> {
         let Some(fields) = &self.fields else { return format!("{}        {}", self.time(), self.text) };
         let word = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let mut parts = vec![self.time(), format!("{:<5}", word("level")), word("message").to_owned()];
-        let others = fields.iter().filter(|(name, _)| !PLACED.contains(&name.as_str()));
-        parts.extend(others.map(|(name, value)| format!("{name}={}", plain(value))));
         let run = fields.get("span").and_then(|span| span.get("run_id"));
+        let is_told = |name: &str, value: &Value| PLACED.contains(&name) || name == "run_id" && Some(value) == run;
+        let others = fields.iter().filter(|(name, value)| !is_told(name.as_str(), value));
+        parts.extend(others.map(|(name, value)| format!("{name}={}", plain(value))));
         parts.extend(run.map(|run| format!("run={}", plain(run))));
         parts.retain(|part| !part.is_empty());
         parts.join(" ")
@@ -72,6 +77,12 @@ mod tests {
         expected.sort();
         assert_eq!(told, expected, "the order of fields is the log's own");
         assert_eq!(line(ours).json(), ours);
+    }
+
+    #[test]
+    fn a_line_bears_its_own_time_and_its_run_once() {
+        let ours = r#"{"timestamp":"2026-01-02T03:04:05.678901Z","level":"WARN","message":"late","run_id":"r-1","span":{"run_id":"r-1"}}"#;
+        assert_eq!(line(ours).text(), "2026-01-02T03:04:05.678Z WARN  late run=r-1");
     }
 
     #[test]

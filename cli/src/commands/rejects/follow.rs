@@ -1,6 +1,6 @@
 //! What is refused from now on, a line for each row.
 
-use std::{collections::HashSet, io::Write, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use sluice_aws::S3Lake;
@@ -8,12 +8,12 @@ use sluice_core::Error;
 use sluice_pipeline::rejects::Refusal;
 
 use super::{Subject, read};
-use crate::failure::Outcome;
+use crate::{failure::Outcome, output};
 
 /// How often the lake is asked.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Ends when the person does, or when something fails.
+/// Ends when the person does, when nobody reads any more, or when something fails.
 pub(super) async fn run(store: &S3Lake, subject: &Subject<'_>, since: Option<DateTime<Utc>>, json: bool) -> Outcome {
     // Without a time to begin at, what is there is known.
     let mut seen: HashSet<String> = match since {
@@ -26,20 +26,14 @@ pub(super) async fn run(store: &S3Lake, subject: &Subject<'_>, since: Option<Dat
                 continue;
             }
             for refusal in read::refusals(store, subject, &key).await? {
-                if !refusal.at.zip(since).is_some_and(|(at, since)| at < since) {
-                    show(&subject.masked(refusal), json)?;
+                let is_wanted = refusal.at.zip(since).is_none_or(|(at, since)| at >= since);
+                if is_wanted && !output::write(&(line(&subject.masked(refusal), json)? + "\n"))? {
+                    return Ok(());
                 }
             }
         }
         tokio::time::sleep(LOOK).await;
     }
-}
-
-fn show(refusal: &Refusal, json: bool) -> Outcome {
-    let broken = |error: std::io::Error| Error::internal("cannot write a line").because(error);
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{}", line(refusal, json)?).and_then(|()| out.flush()).map_err(broken)?;
-    Ok(())
 }
 
 fn line(refusal: &Refusal, json: bool) -> Outcome<String> {

@@ -65,8 +65,11 @@ pub(super) async fn refusals(store: &S3Lake, subject: &Subject<'_>, key: &str) -
     if subject.topic.is_some() {
         return Ok(vec![rejects::dead_letter(&body).map_err(of_key)?]);
     }
+    // A run may be made for another time than that at which it is made, and its rows bear that one.
+    let began = lake::rejected_at(&subject.table.table, key);
     let mut rows = Vec::new();
-    rejects::each_row(&body, |refusal| rows.push(refusal)).map_err(of_key)?;
+    let add = |refusal: Refusal| rows.push(Refusal { at: began.or(refusal.at), ..refusal });
+    rejects::each_row(&body, add).map_err(of_key)?;
     Ok(rows)
 }
 

@@ -6,13 +6,14 @@ use serde_json::json;
 use sluice_core::{Kind, LakeId};
 use sluice_pipeline::{
     aside::{self, Aside, Wanted},
-    observe::{Answer, AnswerKind, Observe, Question},
+    observe::{Answer, AnswerKind, Question},
 };
 use sluice_snowflake::{Observer, SnowflakeConfig, sql::ledger};
 use tokio::time::Instant;
 
 use crate::support::{OneSecret, Warehouse, sources, token};
 
+const TIME: &str = "'2026-01-05 00:00:00'::TIMESTAMP_NTZ(6)";
 const PURCHASES: &str = "STREAMING.PUBLIC.PURCHASES";
 
 /// A warehouse with purchases of one partition, offsets 0 and 1.
@@ -20,8 +21,8 @@ async fn with_purchases() -> Warehouse {
     let warehouse = Warehouse::founded().await;
     for offset in 0..2 {
         let insert = format!(
-            "INSERT INTO {PURCHASES} (EVENT_ID, CUSTOMER_EMAIL, PRODUCT_ID, QUANTITY, _KAFKA_PARTITION, _KAFKA_OFFSET) \
-             VALUES ('e-{offset}', 'ada', 1, {offset}, 0, {offset})"
+            "INSERT INTO {PURCHASES} (EVENT_ID, CUSTOMER_EMAIL, PRODUCT_ID, QUANTITY, PURCHASE_TS, SCHEMA_VERSION, \
+             _KAFKA_PARTITION, _KAFKA_OFFSET) VALUES ('e-{offset}', 'ada', 1, {offset}, {TIME}, 1, 0, {offset})"
         );
         warehouse.run(&insert).await.expect("a row");
     }
@@ -144,8 +145,8 @@ async fn a_row_of_several_key_columns_is_found_and_its_table_moves_on() {
     let name = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
     let table = sources.table(&name.parse().expect("a name")).expect("a table");
     let insert = format!(
-        "INSERT INTO {name} (RATE_DATE, BASE_CURRENCY, TARGET_CURRENCY, RATE, RATE_KIND) \
-         VALUES ('2026-01-05'::DATE, 'U/SD', 'GBP', 1, 'final')"
+        "INSERT INTO {name} (RATE_DATE, BASE_CURRENCY, TARGET_CURRENCY, RATE, RATE_KIND, SOURCE_TIMESTAMP) \
+         VALUES ('2026-01-05'::DATE, 'U/SD', 'GBP', 1, 'final', {TIME})"
     );
     warehouse.run(&insert).await.expect("a row");
     let (key, rows) = aside::find(&observer, table, Wanted::Key("2026-01-05/U%2FSD/GBP/final")).await.expect("asked");
