@@ -1,22 +1,33 @@
 # The commands of the project; CI uses these and nothing else. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := bash
-LOCAL := target/x86_64-unknown-linux-gnu/release/sluice-local
+LOCAL := target/$(if $(BINARIES),binaries/taken,x86_64-unknown-linux-gnu/release)/sluice-local
 SCALE ?= 1
 # Each start of dbt or SAM takes seconds more when Python may not keep what it has compiled.
 unexport PYTHONDONTWRITEBYTECODE
+ifdef BINARIES
+export SLUICE_PREBUILT := 1
+endif
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
-demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>
+demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>, BINARIES=<folder>
+ifdef BINARIES
+	@$(MAKE) --no-print-directory taken
+else
 	@test -x $(LOCAL) || echo "The first time: some 450 crates are compiled and the tools installed, about five minutes on two cores."
 	@$(MAKE) --no-print-directory -j2 build-demo demo-tools
-	@$(LOCAL) demo --scale $(SCALE) $(if $(DATA),--data $(DATA))
+endif
+	@$(LOCAL) demo --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
-up: ## start the platform with a shop to buy in, and leave it running until Ctrl-C; SCALE=<factor>
+up: ## start the platform with a shop to buy in, and leave it running until Ctrl-C; DATA=, SCALE= and BINARIES= as above
+ifdef BINARIES
+	@$(MAKE) --no-print-directory taken shop
+else
 	@$(MAKE) --no-print-directory -j2 build demo-tools shop
-	@$(LOCAL) up --scale $(SCALE)
+endif
+	@$(LOCAL) up --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
 test: ## run every test
 	@$(MAKE) --no-print-directory -j2 build test-tools
@@ -85,10 +96,15 @@ docs-test: build demo-tools ## execute every command of the documentation; WRITE
 	@$(if $(WRITE),WRITE=1) $(if $(STAMP),STAMP=1) .tools/venv/docs/bin/python tests/docs/run.py .sluice-test/docs
 
 clean: ## forget the local platform's state and data; keeps tools and compiled code
-	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset; done; fi
+	@if [ -x $(LOCAL) ]; then for state in .sluice .sluice-test/platform; do $(LOCAL) --state $$state reset || exit; done; fi
 
 native:
 	@tools/setup native
+
+# With BINARIES, a release's programs take the place of those that are compiled.
+taken:
+	@python3 tools/take_binaries.py "$(BINARIES)"
+	@tools/setup native ministack sam dbt data
 
 demo-tools: native
 	@tools/setup ministack sam dbt data
@@ -99,4 +115,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native demo-tools shop test-tools
+.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

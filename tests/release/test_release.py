@@ -1,7 +1,8 @@
-"""What a release holds, from a folder like the one that `sam build` leaves."""
+"""What a release holds, from a folder like the one that `sam build` leaves, and that a machine takes its programs from it."""
 
 import hashlib
 import os
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -11,6 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 
 import release  # noqa: E402
+import take_binaries  # noqa: E402
 
 
 class Release(unittest.TestCase):
@@ -49,6 +51,49 @@ class Release(unittest.TestCase):
         release.sums(self.files)
         wanted = [f"{hashlib.sha256(name.encode()).hexdigest()}  {name}.zip" for name in "ab"]
         self.assertEqual((self.files / "SHA256SUMS").read_text().splitlines(), wanted)
+
+    def released(self):
+        """A release with programs that print their own names."""
+        programs = Path(self.built, "programs")
+        for name in take_binaries.functions():
+            folder = Path(self.built, name)
+            folder.mkdir()
+            (folder / "bootstrap").write_text(f"#!/bin/sh\necho {name}\n")
+            release.pack(folder, self.files / f"{name}.zip")
+        programs.mkdir()
+        for name in release.PROGRAMS:
+            (programs / name).write_text(f"#!/bin/sh\necho {name}\n")
+        release.pack(programs, self.files / take_binaries.ONE_MACHINE)
+        release.sums(self.files)
+        return self.files
+
+    def test_a_machine_takes_every_program_of_a_release_and_runs_it(self):
+        taken = Path(self.built, "taken")
+        self.assertTrue(take_binaries.take(self.released(), taken))
+        names = [*take_binaries.functions(), *release.PROGRAMS]
+        said = [subprocess.run([taken / name], capture_output=True, text=True).stdout.strip() for name in names]
+        self.assertEqual(said, names)
+        self.assertFalse(take_binaries.take(self.files, taken), "what is there is left as it is")
+
+    def test_a_folder_of_binaries_is_taken_too(self):
+        for name in [*take_binaries.functions(), *release.PROGRAMS]:
+            (self.files / name).write_text(name)
+        taken = Path(self.built, "taken")
+        take_binaries.take(self.files, taken)
+        self.assertEqual((taken / "sluice-local").read_text(), "sluice-local")
+
+    def test_a_file_that_is_missing_or_other_than_its_checksum_is_named(self):
+        folder = self.released()
+        archive = folder / "load-commits.zip"
+        archive.write_bytes(archive.read_bytes() + b"x")
+        with self.assertRaisesRegex(SystemExit, "load-commits.zip has another checksum"):
+            take_binaries.take(folder, Path(self.built, "taken"))
+        (folder / "SHA256SUMS").unlink()
+        archive.unlink()
+        with self.assertRaisesRegex(SystemExit, "lacks load-commits.zip; `make release` makes them"):
+            take_binaries.take(folder, Path(self.built, "taken"))
+        with self.assertRaisesRegex(SystemExit, "is no folder"):
+            take_binaries.take(folder / "nowhere", Path(self.built, "taken"))
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ pub(crate) struct Deployment<'a> {
     /// The folder of the settings, `platform/` or a copy.
     platform: &'a Path,
     parameters: Vec<String>,
-    /// Where the functions' binaries are; the folder is called as their cargo profile.
+    /// Where the functions' binaries are.
     binaries: PathBuf,
     /// Of all that a deployment depends on.
     fingerprint: String,
@@ -161,7 +161,7 @@ impl<'a> Deployment<'a> {
             .env("SAM_CLI_TELEMETRY", "0")
             .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")
-            .env("SLUICE_PROFILE", self.binaries.file_name().unwrap_or_default())
+            .env("SLUICE_BINARIES", &self.binaries)
             .env("SLUICE_PLATFORM", self.platform)
             .env("AWS_ENDPOINT_URL", &self.endpoint)
             .env("AWS_ACCESS_KEY_ID", "test")
