@@ -263,6 +263,8 @@ mod tests {
         assert!(matches!(cli.command, Task::Run(RunArgs { wait: true, full_refresh: false, timeout: 900, .. })));
         let cli = parse("backfill rates --from 2026-01-01 --to 2026-01-31 --dry-run").expect("a backfill");
         assert!(matches!(cli.command, Task::Backfill(BackfillArgs { dry_run: true, .. })));
+        let cli = parse("run products --from -5").expect("a cursor below 0");
+        assert!(matches!(cli.command, Task::Run(RunArgs { from: Some(from), .. }) if from == "-5"));
         assert!(matches!(parse("pause --all").expect("a pause").command, Task::Pause(SwitchArgs { all: true, .. })));
         let cli = parse("--state .other reset products --to 0 --reason mistake").expect("a reset");
         assert_eq!(cli.target.state, PathBuf::from(".other"));

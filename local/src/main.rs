@@ -1,11 +1,14 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
+mod columns;
 mod control;
 mod creation;
 mod demo;
 mod invoke;
 mod machine;
+mod own_data;
 mod progress;
+mod reload;
 mod report;
 mod seed;
 mod settle;
@@ -31,6 +34,7 @@ use crate::{
         state::{Folders, Ports},
     },
     progress::Progress,
+    reload::Settings,
     stack::Stack,
     verify::Refused,
     world::{Options, World},
@@ -45,6 +49,8 @@ enum Ended {
     Done,
     /// Too many lines of these sources were refused.
     RefusedTooMuch(Vec<Refused>),
+    /// The settings are others now, and the platform is to start with them.
+    Outdated,
 }
 
 impl Ended {
@@ -56,7 +62,7 @@ impl Ended {
 
     fn status(&self) -> u8 {
         match self {
-            Ended::Done => 0,
+            Ended::Done | Ended::Outdated => 0,
             Ended::RefusedTooMuch(_) => REFUSED_TOO_MUCH,
         }
     }
@@ -93,7 +99,7 @@ enum Task {
         #[arg(long)]
         data: Option<PathBuf>,
         /// How much data to generate; 1 means 100,000 purchases.
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true)]
         scale: f64,
         /// Afterwards deliver every commit again and look that nothing has changed.
         #[arg(long)]
@@ -101,12 +107,15 @@ enum Task {
     },
     /// Start everything, fill it as the demo does, open the shop, and leave it running until Ctrl-C.
     Up {
-        #[arg(long, default_value_t = 1.0)]
+        /// A folder with your own files, as for the demo.
+        #[arg(long)]
+        data: Option<PathBuf>,
+        #[arg(long, default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true)]
         scale: f64,
     },
     /// Start and fill everything, run a command beside it, and stop.
     WithStack {
-        #[arg(long, default_value_t = 1.0)]
+        #[arg(long, default_value_t = 1.0, value_parser = scale, allow_negative_numbers = true)]
         scale: f64,
         /// On a state apart from the demo's, because the command buys in the shop.
         #[arg(long)]
@@ -167,8 +176,8 @@ async fn run(cli: Cli) -> Result<Ended> {
         Task::Demo { data, scale, replay } => {
             return with_stack(folders, Options { data, scale, replay, open: false }, &Work::Demo).await;
         }
-        Task::Up { scale } => {
-            let options = Options { data: None, scale, replay: false, open: true };
+        Task::Up { data, scale } => {
+            let options = Options { data, scale, replay: false, open: true };
             return with_stack(folders, options, &Work::Up(cli.state)).await;
         }
         Task::WithStack { scale, open, command } => {
@@ -185,6 +194,12 @@ async fn run(cli: Cli) -> Result<Ended> {
         }
     }
     Ok(Ended::Done)
+}
+
+/// A hundred times the usual data is as much as a machine's memory may hold.
+fn scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale: &f64| *scale > 0.0 && *scale <= 100.0);
+    scale.ok_or_else(|| "a number above 0 and up to 100; 1 is 100,000 purchases".to_owned())
 }
 
 async fn with_postgres(folders: &Folders, command: &[String]) -> Result<()> {
@@ -253,13 +268,21 @@ enum Work {
 }
 
 impl Work {
-    async fn run(&self, stack: &Stack, world: &World, options: &Options, progress: &mut Progress) -> Result<Ended> {
+    async fn run(
+        &self,
+        stack: &Stack,
+        world: &World,
+        options: &Options,
+        settings: &Settings,
+        progress: &mut Progress,
+    ) -> Result<Ended> {
         match self {
             Work::Demo => Ok(Ended::having_refused(demo::run(stack, world, options.replay, progress).await?.refused)),
             Work::Up(state) => {
                 demo::fill(stack, world, progress).await?;
                 report::addresses(stack, state);
-                std::future::pending().await
+                settings.changed().await;
+                Ok(Ended::Outdated)
             }
             Work::Command(command) => {
                 demo::fill(stack, world, progress).await?;
@@ -279,19 +302,30 @@ impl Work {
     }
 }
 
-/// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
+/// Starts the stack and does the work, again and again for as long as the settings change under it.
 async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<Ended> {
     let folders = match options.name()? {
         None => folders,
         Some(name) => folders.of_data(&name)?,
     };
     let mut progress = Progress::default();
+    println!("sluice on one machine\n");
+    loop {
+        match with_one_stack(&folders, &options, work, &mut progress).await? {
+            Ended::Outdated => println!("\n  platform/ has changed: the platform starts again with it\n"),
+            ended => return Ok(ended),
+        }
+    }
+}
+
+/// Starts the stack, does the work, and stops the stack however the work ends: done, failed, or interrupted.
+async fn with_one_stack(folders: &Folders, options: &Options, work: &Work, progress: &mut Progress) -> Result<Ended> {
     let interrupted = interrupted()?;
     tokio::pin!(interrupted);
-    println!("sluice on one machine\n");
+    let settings = Settings::read(folders.root.join("platform"))?;
     let starting = async {
-        let world = progress.phase("prepare the data", World::load(&folders, &options)).await?;
-        let stack = Stack::start(&folders, &world, &mut progress).await?;
+        let world = progress.phase("prepare the data", World::load(folders, options)).await?;
+        let stack = Stack::start(folders, &world, progress).await?;
         anyhow::Ok((world, stack))
     };
     let started = tokio::select! {
@@ -301,13 +335,13 @@ async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<E
     let (world, mut stack) = match started {
         Ok(started) => started,
         Err(error) => {
-            Registry::end_all(&folders).await?;
+            Registry::end_all(folders).await?;
             return Err(error);
         }
     };
     let mut tasks = stack.take_tasks();
     let outcome = tokio::select! {
-        outcome = work.run(&stack, &world, &options, &mut progress) => outcome,
+        outcome = work.run(&stack, &world, options, &settings, progress) => outcome,
         error = stack::failed(&mut tasks) => Err(error),
         // An interruption is how a platform that was left running ends.
         error = &mut interrupted => if matches!(work, Work::Up(_)) { Ok(Ended::Done) } else { Err(error) },
@@ -323,6 +357,17 @@ async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<E
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_scale_is_a_number_that_a_machine_can_hold() {
+        for scale in ["0.02", "1", "100"] {
+            assert!(Cli::try_parse_from(["sluice-local", "demo", "--scale", scale]).is_ok(), "{scale}");
+        }
+        for scale in ["nan", "inf", "0", "-1", "1e9", "101", "", "much"] {
+            let error = Cli::try_parse_from(["sluice-local", "demo", "--scale", scale]).expect_err(scale);
+            assert!(error.to_string().contains("above 0 and up to 100"), "{scale}: {error}");
+        }
+    }
 
     #[test]
     fn a_demo_that_refuses_more_than_five_percent_ends_with_status_3() {

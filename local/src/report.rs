@@ -1,13 +1,13 @@
 //! What the demo prints when all is well: rows by stage, the mart, totals, memory, and where to look next.
 
-use std::fs;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use sluice_core::{Loader, sources::Source};
 use standin_snowflake::Standin;
 
 use crate::{
-    settle,
+    columns, settle,
     stack::Stack,
     topics,
     verify::{LEFT_OUT, SALES, Verified},
@@ -29,7 +29,7 @@ pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> 
         money(verified.gbp_cents)
     );
     left_out(&stack.warehouse, verified).await?;
-    memory()?;
+    memory(&stack.aws_url)?;
     let file = stack.folders().warehouse();
     println!("\n  The warehouse is {}", file.display());
     println!(
@@ -41,7 +41,7 @@ pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> 
 }
 
 /// Where everything is, and what to do there.
-pub(crate) fn addresses(stack: &Stack, state: &std::path::Path) {
+pub(crate) fn addresses(stack: &Stack, state: &Path) {
     let ports = stack.ports;
     println!("\n  the platform is up; Ctrl-C stops it\n");
     for (what, port, note) in [
@@ -59,9 +59,9 @@ pub(crate) fn addresses(stack: &Stack, state: &std::path::Path) {
     println!("  {:<20} {}", "PostgreSQL", stack.shop_url);
     let topics: Vec<&str> = topics::names(&stack.sources).collect();
     println!("  {:<20} {}, topics: {}", "Kafka", stack.bootstrap, topics.join(", "));
-    let usual = state == std::path::Path::new(".sluice");
+    let usual = state == Path::new(".sluice");
     let option = if usual { String::new() } else { format!(" --state {}", state.display()) };
-    println!("\n  in another terminal:");
+    println!("\n  a change of platform/ is taken over by itself; in another terminal:");
     for command in ["status", "run products --wait", "runs", "doctor", "--help"] {
         println!("    tools/sluice{option} {command}");
     }
@@ -128,7 +128,7 @@ async fn dbt(stack: &Stack) -> Result<()> {
 async fn mart(warehouse: &Standin) -> Result<()> {
     let top = warehouse
         .query(&format!(
-            "SELECT customer_id, coalesce(first_name, '') || ' ' || coalesce(last_name, ''), total_transactions, total_items, total_usd, total_gbp
+            "SELECT customer_id, concat_ws(' ', nullif(trim(first_name), ''), nullif(trim(last_name), '')), total_transactions, total_items, total_usd, total_gbp
              FROM {SALES} ORDER BY total_usd DESC, customer_id LIMIT 8"
         ))
         .await?;
@@ -136,8 +136,8 @@ async fn mart(warehouse: &Standin) -> Result<()> {
     for row in top {
         // A customer whose lines have no rate has no pounds.
         let text = |i: usize| row.get(i).cloned().flatten().unwrap_or_else(|| "NULL".to_owned());
-        let name: String = text(1).chars().take(28).collect();
-        println!("  {:<10} {name:<28} {:>9} {:>7} {:>16} {:>16}", text(0), text(2), text(3), text(4), text(5));
+        let name = columns::cell(&text(1), 28);
+        println!("  {:<10} {name} {:>9} {:>7} {:>16} {:>16}", text(0), text(2), text(3), text(4), text(5));
     }
     Ok(())
 }
@@ -198,13 +198,15 @@ fn money(cents: i128) -> String {
     format!("{text}.{:02}", cents % 100)
 }
 
-/// The peak resident memory of each function's process, by what the kernel says of processes that carry its name. Fails
-/// when one is over the limit.
-fn memory() -> Result<()> {
-    let mut peaks: std::collections::BTreeMap<String, u64> = Default::default();
+/// The peak resident memory of each function's process, by what the kernel says of processes that carry its name and ask
+/// this platform's AWS: another checkout's functions are not its own. Fails when one is over the limit.
+fn memory(aws_url: &str) -> Result<()> {
+    let mut peaks: BTreeMap<String, u64> = BTreeMap::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
     for process in processes {
-        let Some((name, peak)) = function_peak(&process.path()) else { continue };
+        let Ok(environment) = fs::read(process.path().join("environ")) else { continue };
+        let Some(name) = function(&environment, aws_url) else { continue };
+        let Some(peak) = peak(&process.path()) else { continue };
         let known = peaks.entry(name).or_default();
         *known = peak.max(*known);
     }
@@ -216,19 +218,36 @@ fn memory() -> Result<()> {
     over.map_or(Ok(()), |(name, kib)| bail!("{name} took {} MiB, more than a function may", kib / 1024))
 }
 
-fn function_peak(process: &std::path::Path) -> Option<(String, u64)> {
-    let environment = fs::read(process.join("environ")).ok()?;
-    let variable = b"AWS_LAMBDA_FUNCTION_NAME=";
-    let name = environment.split(|byte| *byte == 0).find_map(|entry| entry.strip_prefix(variable.as_slice()))?;
-    let name = String::from_utf8_lossy(name).trim_start_matches("sluice-local-").to_owned();
+/// The function that a process is, by its environment, if it is one of the platform at this address.
+fn function(environment: &[u8], aws_url: &str) -> Option<String> {
+    let value = |variable: &str| {
+        let of = |entry: &[u8]| entry.strip_prefix(variable.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+        environment.split(|byte| *byte == 0).find_map(of)
+    };
+    let name = value("AWS_LAMBDA_FUNCTION_NAME")?;
+    (value("AWS_ENDPOINT_URL")? == aws_url.as_bytes())
+        .then(|| String::from_utf8_lossy(&name).trim_start_matches("sluice-local-").to_owned())
+}
+
+fn peak(process: &Path) -> Option<u64> {
     let status = fs::read_to_string(process.join("status")).ok()?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some((name, peak.trim().trim_end_matches(" kB").parse().ok()?))
+    peak.trim().trim_end_matches(" kB").parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_function_of_this_platform_counts() {
+        let environment =
+            |url: &str| format!("A=b\0AWS_LAMBDA_FUNCTION_NAME=sluice-local-LoadCommits\0AWS_ENDPOINT_URL={url}\0");
+        let of = |text: String| function(text.as_bytes(), "http://127.0.0.1:1");
+        assert_eq!(of(environment("http://127.0.0.1:1")).as_deref(), Some("LoadCommits"));
+        assert_eq!(of(environment("http://127.0.0.1:11")), None, "another checkout's");
+        assert_eq!(of("AWS_ENDPOINT_URL=http://127.0.0.1:1\0".to_owned()), None);
+    }
 
     #[test]
     fn every_reason_of_the_mart_is_said_in_words() {

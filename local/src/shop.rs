@@ -2,7 +2,11 @@
 //!
 //! Purchases do not pass here: the page sends them to `collect-events`, as a shop's page on another host would.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result};
 use axum::{
@@ -51,7 +55,23 @@ pub(crate) async fn serve(shop: Shop, listener: TcpListener, mut stop: watch::Re
     Ok(axum::serve(listener, router).with_graceful_shutdown(stopped).await?)
 }
 
-/// An error that the page shows. The warehouse's file is with dbt now and then; the page asks again.
+/// How long a page waits while the warehouse's file is with dbt.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the warehouse is asked meanwhile.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Asks the warehouse, and waits while dbt has its file.
+async fn ask(warehouse: &Standin, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match warehouse.query(statement).await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(LOOK).await,
+            answer => return answer.context("the warehouse is busy"),
+        }
+    }
+}
+
+/// An error that the page shows.
 struct Busy(anyhow::Error);
 
 impl IntoResponse for Busy {
@@ -70,7 +90,7 @@ impl From<anyhow::Error> for Busy {
 async fn settings(State(shop): State<Arc<Shop>>) -> Result<Json<Value>, Busy> {
     let statement =
         format!("SELECT min(email) FROM {} WHERE email LIKE '%@%' AND total_transactions > 0", verify::SALES);
-    let rows = shop.warehouse.query(&statement).await.unwrap_or_default();
+    let rows = ask(&shop.warehouse, &statement).await.unwrap_or_default();
     let customer = rows.into_iter().flatten().flatten().next();
     Ok(Json(json!({"events_url": shop.events_url, "api_key": API_KEY, "customer": customer})))
 }
@@ -102,7 +122,7 @@ async fn customer(State(shop): State<Arc<Shop>>, Path(email): Path<String>) -> R
         verify::SALES,
         normalised(&email).replace('\'', "''")
     );
-    let rows = shop.warehouse.query(&statement).await.context("the warehouse is busy")?;
+    let rows = ask(&shop.warehouse, &statement).await?;
     Ok(match rows.into_iter().next().as_deref() {
         Some([transactions, usd]) => Json(json!({"transactions": transactions, "total_usd": usd})).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
@@ -117,7 +137,7 @@ fn normalised(email: &str) -> String {
 /// How many rows the warehouse has for a purchase: none, one, or more if it was sent twice.
 async fn purchase(State(shop): State<Arc<Shop>>, Path(id): Path<Uuid>) -> Result<Json<Value>, Busy> {
     let statement = format!("SELECT count(*) FROM STREAMING__PUBLIC.PURCHASES WHERE EVENT_ID = '{id}'");
-    let rows = shop.warehouse.query(&statement).await.context("the warehouse is busy")?;
+    let rows = ask(&shop.warehouse, &statement).await?;
     let count: u64 = rows.iter().flatten().flatten().next().and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(Json(json!({"rows": count})))
 }

@@ -15,7 +15,10 @@ use sluice_testkit::{
 };
 use tokio::process::Command;
 
-use crate::machine::{processes, state::Folders};
+use crate::{
+    machine::{processes, state::Folders},
+    own_data,
+};
 
 /// All generated data comes from this seed.
 const SEED: u64 = 20_261_030;
@@ -54,23 +57,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// What tells this set of data from the usual one; `None` for the usual one. Changed files are another set.
+    /// What tells this set of data from the usual one; `None` for the usual one. A folder is one set, whatever its files hold.
     pub(crate) fn name(&self) -> Result<Option<String>> {
         let Some(folder) = &self.data else {
             let name = (self.scale != 1.0 || self.open).then(|| format!("scale-{}", self.scale));
             return Ok(name.map(|name| if self.open { format!("open-{name}") } else { name }));
         };
         ensure!(folder.is_dir(), "{} is no folder; docs/data-formats.md says what it holds", folder.display());
-        let mut hash = Sha256::new();
-        for name in ["products.csv", "contacts.csv", "purchases.ndjson", "rates.csv"] {
-            hash.update(name);
-            match fs::read(folder.join(name)) {
-                Ok(content) => hash.update(content),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot read {name} in {}", folder.display())),
-            }
-        }
-        Ok(Some(hex::encode(&hash.finalize()[..6])))
+        let path = fs::canonicalize(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
+        let label = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let label: String = label.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(24).collect();
+        let hash = hex::encode(&Sha256::digest(path.as_os_str().as_encoded_bytes())[..4]);
+        let open = if self.open { "open-" } else { "" };
+        Ok(Some(format!("{open}own-{label}-{hash}")))
     }
 }
 
@@ -91,12 +90,13 @@ impl World {
             return Ok(World { data, today, rates_from: None });
         };
         let published = rates(folders, ALL_DAYS).await?;
-        let loaded = formats::load(folder, published, Utc::now().date_naive());
+        let loaded = formats::load(folder, published.clone(), Utc::now().date_naive());
         let loaded = loaded.map_err(|lines| anyhow::anyhow!("{}: {lines}", folder.display()))?;
         for line in formats::summary(&loaded.bad_purchases) {
             println!("  ! {line}: kept in dead-letter/");
         }
         let data = loaded.dataset;
+        own_data::take(folders, folder, &data, published, options.open).await?;
         let known: Vec<NaiveDate> = data.rates.dates().collect();
         let days = asked_days(formats::purchase_dates(&data.purchases), &known);
         let Asked { from, today } = days.context(NO_RATES)?.bounded()?;

@@ -109,6 +109,16 @@ class Publishing(unittest.TestCase):
         self.assertNotEqual(self.project.rows(f"select * from {stored}"), [], "the failing rows are kept")
         self.project.succeed(*BUILD, "--vars", "{missing_rate_severity: warn}")
         self.assert_everything_is_published()
+        kept = "select table_name from duckdb_tables() where schema_name = 'ANALYTICS__TEST_FAILURES'"
+        warned = [("assert_every_priced_purchase_is_converted",)]
+        self.assertEqual(self.project.rows(kept), warned, "a test that has passed leaves no table")
+
+    def test_what_is_published_says_what_it_is(self) -> None:
+        bare = """select schema_name, name from (
+                select schema_name, table_name as name, comment from duckdb_tables()
+                union all select schema_name, view_name, comment from duckdb_views() where not internal
+            ) where schema_name like 'ANALYTICS__%' and schema_name not like '%AUDIT%' and comment is null"""
+        self.assertEqual(self.project.rows(bare), [])
 
     def test_what_was_not_tested_is_not_published(self) -> None:
         self.project.succeed("run")

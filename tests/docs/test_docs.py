@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "tools/docs"))
 sys.path.insert(0, str(ROOT / "tests/docs"))
 
 import cloudformation  # noqa: E402
+import first_quarter  # noqa: E402
 import imports  # noqa: E402
 import links  # noqa: E402
 import pages  # noqa: E402
@@ -26,6 +27,15 @@ def page(*lines):
 
 def failures(*lines, state=None):
     return len(run.judge(page(*lines), state).failures)
+
+
+class FirstQuarter(unittest.TestCase):
+    def test_the_readme_leads_to_own_data_in_a_few_commands(self):
+        commands = [command for command, _, _ in first_quarter.steps(ROOT)]
+        self.assertEqual(commands[0], "make demo")
+        self.assertTrue(any(command.startswith(first_quarter.GOAL) for command in commands[1:]), commands)
+        self.assertNotIn("make up", commands, "a platform that stays would never end")
+        self.assertEqual(commands.count("make demo"), 1)
 
 
 class Commands(unittest.TestCase):

@@ -4,6 +4,7 @@ mod add_a_source;
 mod benches;
 mod build;
 mod code;
+mod commands;
 mod config;
 mod events;
 mod expanded;

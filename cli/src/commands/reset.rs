@@ -1,7 +1,9 @@
 //! `sluice reset`: one more commit that takes over an earlier cursor, with who and why.
 
 use serde::Serialize;
-use sluice_core::{Disposition, Error, Kind, Reset, RunId, Sequence, Table, TableId, port::SystemClock};
+use sluice_core::{
+    Disposition, Error, Kind, Reset, RunId, Sequence, Table, TableId, port::SystemClock, sources::Source,
+};
 use sluice_pipeline::reset;
 use uuid::Uuid;
 
@@ -34,7 +36,8 @@ pub(super) async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
     let table = platform.table(&args.table)?;
     let store = platform.store()?;
     let to = Sequence(args.to);
-    let plan = context.progress.spin("reading the log", reset::plan(&store, table, to)).await.map_err(of_plan)?;
+    let plan = context.progress.spin("reading the log", reset::plan(&store, table, to)).await;
+    let plan = plan.map_err(|error| of_plan(table, error))?;
     let by = platform.caller().await?;
     let cursor =
         |cursor: &Option<sluice_core::Cursor>| cursor.as_ref().map_or(serde_json::Value::Null, |c| c.0.clone());
@@ -69,9 +72,14 @@ pub(super) async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
 }
 
 /// A table that cannot be reset was a wrong thing to ask for; everything else went wrong on the way.
-fn of_plan(error: Error) -> Failure {
+fn of_plan(table: &Table, error: Error) -> Failure {
+    let name = &table.table;
+    let hint = match &table.source {
+        Source::Kafka { topic, .. } => format!("`sluice replay --topic {topic}` makes its rows again from the archive"),
+        _ => format!("`sluice run {name}` reads it again as it is"),
+    };
     match error.kind() {
-        Kind::Unsupported => Failure::usage(error.to_string()).hint("`sluice run TABLE` reads it again as it is"),
+        Kind::Unsupported => Failure::usage(error.to_string()).hint(hint),
         _ => error.into(),
     }
 }
@@ -125,5 +133,16 @@ mod tests {
         assert!(text.starts_with("A.B.C: reset to #0 (dry run)\n  cursor now   {\"audit_id\":7}\n"), "{text}");
         assert!(text.contains("cursor then  none: from the beginning"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+    }
+    #[test]
+    fn what_cannot_be_reset_is_told_what_helps_instead() {
+        let sources =
+            sluice_core::Sources::parse(include_str!("../../../platform/sources.yaml")).expect("valid sources");
+        let hint = |name: &str| {
+            let table = sources.tables.iter().find(|table| table.table.table == name).expect("a table");
+            of_plan(table, Error::unsupported("no cursor")).own_hint().unwrap_or_default().to_owned()
+        };
+        assert_eq!(hint("PURCHASES"), "`sluice replay --topic purchases` makes its rows again from the archive");
+        assert_eq!(hint("CURRENCIES"), "`sluice run DLT.OPEN_EXCHANGE_RATES.CURRENCIES` reads it again as it is");
     }
 }

@@ -90,6 +90,10 @@
 {% endmacro %}
 
 {% macro duckdb__publish_access(nodes) %}
+  {% for node in nodes %}
+    {% set relation = published_relation(node) %}
+    {% do run_query('comment on ' ~ relation.type ~ ' ' ~ relation ~ ' is ' ~ text_literal(node.description)) %}
+  {% endfor %}
 {% endmacro %}
 
 {% macro snowflake__publish_access(nodes) %}

@@ -3,6 +3,8 @@ import * as api from "./api.js";
 
 const LOOK_EVERY = 1000;
 const SHOWN = 8;
+// As a browser's own field for e-mails judges: something, an @, something.
+const EMAIL = /^[^\s@]+@[^\s@]+$/;
 
 // Calls now and then, again after an error: the warehouse is busy while dbt runs.
 function useRepeated(call) {
@@ -62,6 +64,7 @@ export function Shop() {
   );
   useRepeated(look);
 
+  const isEmail = EMAIL.test(email);
   return (
     <main>
       <header>
@@ -70,9 +73,9 @@ export function Shop() {
           You are
           <input id="email" type="email" value={email} onChange={(event) => setEmail(event.target.value.trim())} />
         </label>
-        <Total email={email} />
+        {isEmail || !email ? <Total email={email} /> : <p id="refusal">That is no e-mail.</p>}
       </header>
-      <Shelf products={products} buy={buy} closed={!settings || !email} />
+      <Shelf products={products} buy={buy} closed={!settings || !isEmail} />
       <Purchases purchases={purchases} />
     </main>
   );

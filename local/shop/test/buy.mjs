@@ -35,6 +35,7 @@ try {
   page.on("pageerror", (error) => complaints.push(String(error)));
   const preflights = [];
   page.on("response", (response) => {
+    if (response.status() >= 500) complaints.push(`${response.url()} answered ${response.status()}`);
     if (response.url().includes("/v1/events/")) preflights.push(`${response.request().method()} ${response.status()}`);
   });
   await page.goto(url);
@@ -62,6 +63,18 @@ try {
   const after = await total();
   assert.equal(after.transactions, before.transactions + 1);
   assert.equal(after.cents - before.cents, Math.round(Number(price) * 100), "the total has grown by the price");
+
+  // A customer is somebody with an e-mail.
+  const customer = await page.$eval("#email", (field) => field.value);
+  const type = async (text) => {
+    await page.click("#email", { count: 3 });
+    await page.type("#email", text);
+  };
+  await type("nobody at all");
+  await page.waitForSelector("#refusal");
+  assert(await page.$eval("#shelf button", (button) => button.disabled), "nobody buys without an e-mail");
+  await type(customer);
+  await page.waitForSelector("#shelf button:not([disabled])");
 
   if (process.env.PICTURE) await page.screenshot({ path: process.env.PICTURE, fullPage: true });
 

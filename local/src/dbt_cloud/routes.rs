@@ -53,6 +53,7 @@ pub(crate) fn router(config: Arc<Config>, book: Arc<Book>) -> Router {
     Router::new()
         .nest("/api/v2/accounts/{account}", account)
         .fallback(async || ApiError::not_found())
+        .method_not_allowed_fallback(async || ApiError::not_found())
         .layer(middleware::from_fn_with_state(server.clone(), authorised))
         .with_state(server)
 }

@@ -297,5 +297,7 @@ async fn refusals_have_their_status_and_the_envelope() {
         let (status, answer) = stage.call(Method::POST, path, Some(body)).await;
         assert_eq!((status, &answer["status"]["code"]), (expected, &json!(expected)), "{path}: {answer}");
     }
+    let (status, answer) = stage.call(Method::DELETE, "runs/1/", None).await;
+    assert_eq!((status, &answer["status"]["code"]), (404, &json!(404)), "another method: {answer}");
     clean_up(&stage.stop().await);
 }

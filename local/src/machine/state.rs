@@ -71,6 +71,23 @@ impl Folders {
         Ok(lock)
     }
 
+    /// Forgets what the runs of this set of data have left behind. Nothing of it may run.
+    pub(crate) fn forget(&self) -> Result<()> {
+        for folder in ["state", "logs"] {
+            let folder = self.home.join(folder);
+            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        }
+        for file in [self.warehouse(), self.warehouse().with_extension("duckdb.wal")] {
+            match fs::remove_file(&file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error).with_context(|| format!("cannot remove {}", file.display()));
+                }
+                _ => {}
+            }
+        }
+        self.create()
+    }
+
     fn create(&self) -> Result<()> {
         for folder in ["state", "logs"] {
             let folder = self.home.join(folder);

@@ -71,6 +71,17 @@ impl Change {
             Action::Failed => Severity::Error,
         }
     }
+
+    /// The same difference where the source has not changed: how the contract and the source disagree.
+    pub fn misfit(&self) -> String {
+        let Change { column, from, to, .. } = self;
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        match (from, to) {
+            (Some(from), Some(to)) => format!("'{column}' is {to} in the source and {from} in the entry{reason}"),
+            (None, Some(to)) => format!("the source has '{column}' ({to}), and the entry does not{reason}"),
+            (_, None) => format!("the source has no '{column}'{reason}"),
+        }
+    }
 }
 
 impl fmt::Display for Change {

@@ -41,6 +41,8 @@ pub struct Drift {
     pub schema: Schema,
     /// What the raw table has beyond that.
     pub kept: Vec<Column>,
+    /// The changed columns in which the source is as the newest commit saw it, or which no commit has seen.
+    pub unchanged: Vec<String>,
 }
 
 impl Drift {
@@ -52,18 +54,27 @@ impl Drift {
         self.changes.iter().filter(|change| !known.iter().any(|known| bare(known) == bare(change))).collect()
     }
 
-    /// Fails when a change is one that the contract does not let pass, naming each.
+    /// Fails when a change is one that the contract does not let pass, naming each. Where no commit has seen the source
+    /// otherwise, it is the entry that is wrong, and the message says so.
     pub fn permit(&self, table: &Table) -> crate::Result<()> {
-        let failed = self.changes.iter().filter(|change| change.action == Action::Failed);
-        let failed: Vec<String> = failed.map(Change::to_string).collect();
-        if failed.is_empty() {
-            return Ok(());
+        let failed = || self.changes.iter().filter(|change| change.action == Action::Failed);
+        let is_entrys = |change: &&Change| self.unchanged.contains(&change.column);
+        let changes: Vec<String> = failed().filter(|change| !is_entrys(change)).map(Change::to_string).collect();
+        let misfits: Vec<String> = failed().filter(is_entrys).map(Change::misfit).collect();
+        let mut said = Vec::new();
+        if !changes.is_empty() {
+            let changes = changes.join("; ");
+            said.push(format!("the source has changed in a way that its contract forbids: {changes}"));
         }
-        let message = format!(
-            "the source has changed in a way that its contract forbids: {}; nothing was written; change the source back, \
-             or change the contract in platform/sources.yaml",
-            failed.join("; ")
-        );
+        if !misfits.is_empty() {
+            said.push(format!("the entry in platform/sources.yaml does not fit its source: {}", misfits.join("; ")));
+        }
+        let mend = match (changes.is_empty(), misfits.is_empty()) {
+            (true, true) => return Ok(()),
+            (true, false) => "correct the entry",
+            (false, _) => "change the source back, or change the contract in platform/sources.yaml",
+        };
+        let message = format!("{}; nothing was written; {mend}", said.join("; "));
         Err(Error::new(Kind::SchemaMismatch, message).with("table", &table.table))
     }
 }
@@ -71,7 +82,7 @@ impl Drift {
 /// Holds what a source shows against the contract and against what the newest commit knew.
 pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drift {
     let before = newest.and_then(observed).unwrap_or_default();
-    let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()), kept: Vec::new() };
+    let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()), kept: Vec::new(), unchanged: Vec::new() };
     let compared = Compared { table, newest, raw: Raw::of(table, newest), before: &before, now };
     for column in table.columns.columns() {
         compared.contracted(column, &mut drift);
@@ -81,6 +92,8 @@ pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drif
     }
     compared.gone_again(&mut drift);
     pair::mark(&mut drift.changes);
+    let columns = drift.changes.iter().map(|change| change.column.clone());
+    drift.unchanged = columns.filter(|column| compared.is_unchanged(column)).collect();
     drift.kept = compared.raw.beyond(&drift.schema);
     drift
 }
@@ -101,6 +114,16 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
+    /// By the contract's name of a column, or the source's where the contract has none.
+    fn is_unchanged(&self, column: &str) -> bool {
+        let contracted = self.table.columns.columns().iter().find(|known| known.name == column);
+        let source = contracted.map_or(column, Column::source);
+        let seen = |columns: &[Observed]| {
+            columns.iter().find(|found| found.name == source).map(|found| found.source_type.clone())
+        };
+        self.before.is_empty() || seen(self.before) == seen(self.now)
+    }
+
     /// A column that the contract names.
     fn contracted(&self, column: &Column, drift: &mut Drift) {
         let mode = column.contract.unwrap_or(self.table.contract);

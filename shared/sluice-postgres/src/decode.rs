@@ -3,7 +3,6 @@
 //! Three endings: the value fits its column; it is a value of PostgreSQL that no contract type can hold, such as
 //! `infinity` or `NaN`, so its row is rejected and kept; or the bytes are not a value at all, and the read stops.
 
-use chrono::{DateTime, Days, NaiveDate};
 use sluice_core::{
     Cell, Error, Result,
     contract::{CALENDAR_RULE, FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS},
@@ -17,7 +16,8 @@ use crate::type_map::{Integer, Wire};
 
 /// 2000-01-01, from which PostgreSQL counts, since 1970-01-01.
 const EPOCH_DAYS: i32 = 10_957;
-const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * 86_400_000_000;
+const EPOCH_MICROS: i64 = EPOCH_DAYS as i64 * DAY_MICROS;
+const DAY_MICROS: i64 = 86_400_000_000;
 
 const NOT_FINITE_RULE: &str = "is not a finite number";
 const INFINITY_RULE: &str = "is infinite";
@@ -202,12 +202,10 @@ fn timestamp<'a>(since_2000: i64) -> Decoded<'a> {
         _ if since_2000 == i64::MAX => unfit("infinity", INFINITY_RULE),
         _ if since_2000 == i64::MIN => unfit("-infinity", INFINITY_RULE),
         Some(micros) if (FIRST_MICROS..=LAST_MICROS).contains(&micros) => Fits(Cell::Timestamp(micros)),
-        // As a date and time where the calendar type reaches, else as PostgreSQL's count.
-        Some(micros) => match DateTime::from_timestamp_micros(micros) {
-            Some(time) => unfit(time.to_rfc3339(), CALENDAR_RULE),
-            None => unfit(since_2000, CALENDAR_RULE),
-        },
-        None => unfit(since_2000, CALENDAR_RULE),
+        _ => {
+            let day = since_2000.div_euclid(DAY_MICROS) + i64::from(EPOCH_DAYS);
+            unfit(far::timestamp(day, since_2000.rem_euclid(DAY_MICROS)), CALENDAR_RULE)
+        }
     }
 }
 
@@ -216,13 +214,7 @@ fn date<'a>(since_2000: i32) -> Decoded<'a> {
         _ if since_2000 == i32::MAX => unfit("infinity", INFINITY_RULE),
         _ if since_2000 == i32::MIN => unfit("-infinity", INFINITY_RULE),
         Some(days) if (FIRST_DAY..=LAST_DAY).contains(&days) => Fits(Cell::Date(days)),
-        Some(days) => {
-            let distance = Days::new(days.unsigned_abs().into());
-            let epoch = NaiveDate::default();
-            let date = if days < 0 { epoch.checked_sub_days(distance) } else { epoch.checked_add_days(distance) };
-            date.map_or_else(|| unfit(since_2000, CALENDAR_RULE), |date| unfit(date, CALENDAR_RULE))
-        }
-        None => unfit(since_2000, CALENDAR_RULE),
+        _ => unfit(far::date(i64::from(since_2000) + i64::from(EPOCH_DAYS)), CALENDAR_RULE),
     }
 }
 
@@ -304,5 +296,6 @@ fn numeric_text(digits: impl Iterator<Item = u16>, weight: i16, negative: bool, 
     if decimals == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", &fraction[..decimals]) }
 }
 
+mod far;
 #[cfg(test)]
 mod tests;

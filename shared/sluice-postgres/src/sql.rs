@@ -80,8 +80,9 @@ pub(crate) const AS_BYTES: &str = "SET LOCAL client_encoding = 'SQL_ASCII'";
 
 /// Begins the read. Settings are local to the transaction, so that a connection from a pooler takes none of them along.
 /// Row security is off: a policy that would hide rows becomes an error instead of a silent gap. No object of a user stands
-/// in for one of the system. Texts of times, floats and bytes, where a contract asks for text, are those of ISO 8601 in UTC,
-/// of the shortest exact number, and hexadecimal.
+/// in for one of the system. A text that the server makes of another type, where a contract asks for text, is the same for
+/// every role: times of ISO 8601 in UTC, intervals in PostgreSQL's own style, the shortest exact number, bytes in hexadecimal,
+/// names quoted where they must be. The style of money stays, because it also says how many decimals an amount has.
 pub(crate) fn begin(statement_timeout_ms: u128, lock_timeout_ms: u128, idle_timeout_ms: u128) -> String {
     format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; \
@@ -90,7 +91,8 @@ pub(crate) fn begin(statement_timeout_ms: u128, lock_timeout_ms: u128, idle_time
          SET LOCAL idle_in_transaction_session_timeout = {idle_timeout_ms}; \
          SET LOCAL row_security = off; SET LOCAL search_path = pg_catalog; \
          SET LOCAL datestyle = 'ISO'; SET LOCAL timezone = 'UTC'; SET LOCAL extra_float_digits = 1; \
-         SET LOCAL bytea_output = 'hex'"
+         SET LOCAL bytea_output = 'hex'; SET LOCAL intervalstyle = 'postgres'; \
+         SET LOCAL quote_all_identifiers = off"
     )
 }
 

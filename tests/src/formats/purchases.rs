@@ -38,8 +38,14 @@ pub(super) fn read(folder: &Path, problems: &mut Vec<BadLine>) -> (Vec<PurchaseR
             timestamp_ms: FIRST_RECORD_MS + records.len() as i64 + 1,
         });
     }
-    if bad.len() == records.len() && text.trim_ascii_start().starts_with(b"[") {
+    // The last object of an array that has one a line has no comma behind it, and is a purchase by itself.
+    let begins_an_array = records.first().is_some_and(|first| first.value.starts_with(b"[") && first.invalid.is_some());
+    if begins_an_array && (bad.len() == records.len() || records[0].value == b"[") {
         let problem = "is one JSON array; write its objects one to a line, without commas between them".to_owned();
+        problems.push(BadLine { file: FILE, line: Some(1), problem });
+    }
+    if bad.len() == records.len() && records.first().is_some_and(|first| first.value == b"{") {
+        let problem = "begins an object that goes over several lines; write each purchase on one".to_owned();
         problems.push(BadLine { file: FILE, line: Some(1), problem });
     }
     (records, bad)

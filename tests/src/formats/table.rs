@@ -92,7 +92,12 @@ pub(super) fn read<T>(
     let lines = Lines::of(&text);
     let line = |position: Option<&csv::Position>| position.map(|position| lines.number(position.byte()));
     let mut rows = Vec::new();
+    let mut last = None;
     for record in reader.records() {
+        last = match &record {
+            Ok(record) => record.position().cloned(),
+            Err(error) => error.position().cloned(),
+        };
         match record {
             Ok(record) if record.as_slice().contains('\0') => {
                 bad(line(record.position()), "holds a NUL character, which no database keeps".to_owned());
@@ -107,7 +112,20 @@ pub(super) fn read<T>(
             Err(error) => bad(line(error.position()), unreadable(&error)),
         }
     }
+    if last.as_ref().is_some_and(|last| is_unclosed(&text, last)) {
+        let line = line(last.as_ref());
+        let problem = "opens a quote that is never closed, so the rest of the file is one field".to_owned();
+        problems.retain(|other| (other.file, other.line) != (file, line));
+        problems.push(BadLine { file, line, problem });
+    }
     rows
+}
+
+/// Whether the last row goes over several lines and holds an odd number of quotes: each that is closed has two.
+fn is_unclosed(text: &[u8], last: &csv::Position) -> bool {
+    let start = usize::try_from(last.byte()).unwrap_or(usize::MAX).min(text.len());
+    let row = text[start..].trim_ascii();
+    row.iter().filter(|byte| **byte == b'"').count() % 2 == 1 && row.iter().any(|byte| matches!(byte, b'\n' | b'\r'))
 }
 
 fn unreadable(error: &csv::Error) -> String {

@@ -250,6 +250,18 @@ fn what_no_source_could_hold_is_named_before_anything_starts() {
         ),
         ("contacts.csv", "id\n-1\n".to_owned(), "2: id is negative"),
         ("purchases.ndjson", format!("[\n{PURCHASE},\n{PURCHASE},\n]"), "1: is one JSON array"),
+        ("purchases.ndjson", format!("[\n{PURCHASE},\n{PURCHASE}\n]"), "1: is one JSON array"),
+        ("purchases.ndjson", PURCHASE.replace('{', "{\n"), "1: begins an object that goes over"),
+        (
+            "contacts.csv",
+            "id,email\n1,a@x.com\n2,\"b@x.com\n3,c@x.com\n".to_owned(),
+            "3: opens a quote that is never closed",
+        ),
+        (
+            "contacts.csv",
+            "id,email,lastname\n1,\"a@x.com,A\n2,b@x.com,B\n".to_owned(),
+            "2: opens a quote that is never",
+        ),
     ] {
         let error = folder_with(file, content.as_bytes()).load().unwrap_err().to_string();
         assert!(error.contains(&format!("{file}:{problem}")), "{error}");

@@ -1,5 +1,6 @@
 //! `sluice doctor`: looks at each part and says how to mend what is wrong, a line each.
 
+mod arrived;
 mod lost;
 mod untaken;
 mod user;
@@ -65,6 +66,12 @@ impl Check {
 
     fn failed(what: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) -> Self {
         Check { what: what.into(), health: Health::Failed, detail: detail.into(), fix: Some(fix.into()) }
+    }
+
+    /// On one machine no schedule may be switched on: the emulator's tells a run no time.
+    fn by_hand(self, table: &str) -> Self {
+        let is_paused = self.fix.as_ref().is_some_and(|fix| fix.starts_with("sluice resume"));
+        if is_paused { Check { fix: Some(format!("sluice run {table} --wait")), ..self } } else { self }
     }
 
     /// The tables themselves say what fails now.
@@ -137,6 +144,9 @@ async fn examine(platform: &Platform) -> Vec<Check> {
         }
     }
     checks.extend(topics(platform).await);
+    if answers {
+        checks.push(Check::of("first rows", arrived::check(platform).await, "check the grants on the raw tables"));
+    }
     checks
 }
 
@@ -242,7 +252,9 @@ async fn tables(platform: &Platform) -> Outcome<Vec<Check>> {
         let own: Vec<&Schedule> = schedules.iter().filter(|s| s.table.as_ref() == Some(&table.table)).collect();
         let newest = log::newest_commit(&store, &table.table).await?;
         let last_run = runs::last(&store, &table.table).await?;
-        checks.push(table_check(&table.table.to_string(), &own, newest.as_ref(), last_run.as_ref(), Utc::now()));
+        let name = table.table.to_string();
+        let check = table_check(&name, &own, newest.as_ref(), last_run.as_ref(), Utc::now());
+        checks.push(if platform.place.is_local { check.by_hand(&name) } else { check });
     }
     Ok(checks)
 }
@@ -399,6 +411,8 @@ mod tests {
         assert_eq!(health(&[&weekly, &hourly], 200), Health::Warning);
         let fix = |schedule: &Schedule| freshness("T", &[schedule], None).fix;
         assert_eq!(fix(&off).as_deref(), Some("sluice resume T"));
+        let by_hand = freshness("T", &[&off], None).by_hand("T");
+        assert_eq!(by_hand.fix.as_deref(), Some("sluice run T --wait"), "on one machine");
         assert_eq!(
             fix(&Schedule { shared: true, is_off_for_all: true, ..off }).as_deref(),
             Some("sluice resume --all")

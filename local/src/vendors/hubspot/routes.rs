@@ -36,7 +36,23 @@ pub(super) fn router(state: HubSpotState) -> Router {
             .route(&format!("{objects}/contacts/batch/read"), post(batch_read))
             .route(&format!("{properties_of}/contacts"), get(properties))
     });
-    versions.merge(other_names()).layer(from_fn_with_state(state.clone(), authorise)).with_state(state)
+    versions
+        .merge(other_names())
+        .fallback(unsupported)
+        .method_not_allowed_fallback(unsupported)
+        .layer(from_fn_with_state(state.clone(), authorise))
+        .with_state(state)
+}
+
+/// Whatever else a client asks. It shows the body of a refusal, so the body says what there is.
+async fn unsupported(request: Request) -> Refusal {
+    let what = format!(
+        "unsupported: {} {}: this stand-in for HubSpot lists, searches and reads contacts in batches, and tells their \
+         properties; it neither reads one by its id nor writes any",
+        request.method(),
+        request.uri().path()
+    );
+    Refusal(StatusCode::NOT_FOUND, "UNSUPPORTED", what)
 }
 
 /// What clients other than ours ask beside it: the object by its singular name, the older list of properties, the account's

@@ -169,6 +169,18 @@ async fn what_other_clients_ask_is_answered_too() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_refused_with_words_that_a_client_shows() {
+    let server = Server::start(&HubSpotState::new(config())).await;
+    let create = json!({"properties": {"email": "a@b.example"}});
+    for (path, body) in [("objects/contacts/1", None), ("objects/contacts", Some(create)), ("objects/deals", None)] {
+        let (status, refusal) = server.call(path, body).await;
+        let message = refusal["message"].as_str().unwrap_or_default();
+        assert!(status == 404 && message.starts_with("unsupported: ") && message.contains(path), "{path}: {refusal}");
+        assert_eq!((&refusal["status"], &refusal["category"]), (&json!("error"), &json!("UNSUPPORTED")));
+    }
+}
+
+#[tokio::test]
 async fn only_the_token_gets_in() {
     let server = Server::start(&HubSpotState::new(config())).await;
     let response = reqwest::get(format!("{}/crm/v3/objects/contacts", server.url)).await.unwrap();

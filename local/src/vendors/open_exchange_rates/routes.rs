@@ -24,6 +24,7 @@ pub(super) fn router(state: RatesState) -> Router {
         .route("/api/currencies.json", get(currencies))
         .route("/api/usage.json", get(usage))
         .fallback(|| async { NOT_FOUND })
+        .method_not_allowed_fallback(|| async { NOT_FOUND })
         .with_state(state)
 }
 

@@ -69,6 +69,9 @@ async fn refusals_have_the_vendors_bodies() {
         );
         assert!(body["description"].is_string());
     }
+    let posted = reqwest::Client::new().post(format!("{url}/api/latest.json?{id}")).send().await.unwrap();
+    let posted: Value = serde_json::from_str(&posted.text().await.unwrap()).unwrap();
+    assert_eq!(posted["message"], "not_found", "another method");
 }
 
 #[tokio::test]

@@ -46,7 +46,7 @@ fn committed(table: &Table, columns: &str) -> Commit {
 
 /// The same after another commit.
 fn after(table: &Table, newest: Option<&Commit>, columns: &str) -> Commit {
-    let Drift { changes, schema, kept } = compare(table, newest, &seen(columns));
+    let Drift { changes, schema, kept, .. } = compare(table, newest, &seen(columns));
     serde_json::from_value(json!({
         "format_version": 1, "lake_id": "l", "table": "A.B.C", "sequence": 1, "run_id": "r", "loader": "copy",
         "disposition": "merge", "key": ["id"], "schema": schema, "kept": kept, "schema_fingerprint": "", "rows": 0, "files": [],
@@ -333,4 +333,41 @@ fn a_column_is_found_in_the_source_by_its_source_name() {
     ] {
         assert_eq!(told(&compare(&table, Some(&newest), &seen(now))).0, changes, "{now}");
     }
+}
+
+#[test]
+fn an_entry_that_never_fitted_is_not_blamed_on_the_source() {
+    let wrong = table("freeze", "{name: amount, type: bigint}, {name: note, type: text}");
+    let now = seen("id:int8 amount:text! extra:date");
+    let first = compare(&wrong, None, &now).permit(&wrong).expect_err("it cannot be read").to_string();
+    for part in [
+        "the entry in platform/sources.yaml does not fit its source",
+        "'amount' is text in the source and bigint in the entry",
+        "the source has no 'note'",
+        "the source has 'extra' (date), and the entry does not",
+        "nothing was written; correct the entry",
+    ] {
+        assert!(first.contains(part), "{part}: {first}");
+    }
+    assert!(!first.contains("changed") && !first.contains("change the source back"), "{first}");
+
+    // The same once a commit has seen the source as it is, and somebody has changed the entry since.
+    let newest = committed(&table("freeze", "{name: amount, type: text}"), "id:int8 amount:text");
+    let changed = table("freeze", "{name: amount, type: bigint}");
+    let later = compare(&changed, Some(&newest), &seen("id:int8 amount:text!")).permit(&changed);
+    let later = later.expect_err("it cannot be read").to_string();
+    assert!(later.contains("nothing was written; correct the entry") && !later.contains("changed"), "{later}");
+
+    // And where both are at fault, each is named.
+    let both = table("freeze", "{name: amount, type: bigint}, {name: name, type: text}");
+    let newest = committed(
+        &table("freeze", "{name: amount, type: text}, {name: name, type: text}"),
+        "id:int8 amount:text name:text",
+    );
+    let both =
+        compare(&both, Some(&newest), &seen("id:int8 amount:text!")).permit(&both).expect_err("both").to_string();
+    assert!(
+        both.contains("contract forbids: 'name' is gone (text); the entry") && both.contains("'amount' is text"),
+        "{both}"
+    );
 }

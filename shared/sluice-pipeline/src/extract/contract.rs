@@ -62,7 +62,7 @@ pub(super) async fn hold(
             .map(|changes| format!("{}#drift-{}", table.table, Uuid::new_v5(&NAMESPACE, &changes)))
             .map_err(|error| Error::internal("cannot encode drift").because(error))?;
         for change in &news {
-            tracing::warn!(table = %table.table, change = %change, action = ?change.action, "the source has changed");
+            tracing::warn!(table = %table.table, change = %change, action = ?change.action, "source and contract differ");
         }
         bus.announce(event::drift_detected(&DriftDetected {
             id,

@@ -123,3 +123,30 @@ async fn a_role_whose_search_path_hides_the_system_reads_the_same() {
     assert!(!source.iter().any(|part| part == "unknown"), "{source:?}");
     without(database, role).await;
 }
+
+#[tokio::test]
+async fn texts_are_the_same_whatever_settings_a_role_has() {
+    let database = Database::of_its_own("").await;
+    database.run("CREATE TABLE $.changes (id bigint, b bytea, i interval, t timestamptz, f float8, r regclass)").await;
+    let values = "'\\x00ff', '1 year 2 days 03:04:05', '2026-01-02 12:04:05+09', 0.1, 'pg_catalog.pg_class'";
+    database.run(&format!("INSERT INTO $.changes VALUES (1, {values})")).await;
+    let text = |name: &str| serde_json::json!({ "name": name, "type": "text" });
+    let columns = ["b", "i", "t", "f", "r"].map(text);
+    let columns: Vec<_> = [serde_json::json!({ "name": "id", "type": "bigint" })].into_iter().chain(columns).collect();
+    let table = database.table("changes", columns.into());
+    let role = reader(&database).await;
+    for setting in [
+        "bytea_output = 'escape'",
+        "intervalstyle = 'sql_standard'",
+        "datestyle = 'German'",
+        "timezone = 'Asia/Tokyo'",
+        "extra_float_digits = -15",
+        "quote_all_identifiers = on",
+    ] {
+        database.run(&format!("ALTER ROLE {} SET {setting}", role.username)).await;
+    }
+    let (_, sink) = read_as(&role, &table, None, 0).await.unwrap();
+    let expected = ["1", "\\x00ff", "1 year 2 days 03:04:05", "2026-01-02 03:04:05+00", "0.1", "pg_class"];
+    assert_eq!(sink.rows, [expected]);
+    without(database, role).await;
+}

@@ -59,7 +59,16 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
         }
         statements.push(lock::create(lake, &table.table));
     }
+    statements.extend(comments(sources));
     statements
+}
+
+/// What somebody who browses the warehouse reads beside each table.
+fn comments(sources: &Sources) -> Vec<String> {
+    let on = |table: &str, text: &str| format!("COMMENT ON TABLE {table} IS {}", quote::literal(text));
+    let raw = sources.tables.iter().map(|table| on(&quote::table(&table.table), &table.description));
+    let ledger = [("LOADS", "What was loaded: a row for each commit."), ("DBT_RUNS", "How each run of dbt ended.")];
+    raw.chain(ledger.map(|(name, text)| on(&format!("{OBSERVABILITY}.{name}"), text))).collect()
 }
 
 /// The pipe that loads a Snowpipe table.

@@ -48,6 +48,19 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
     Ok(ResultSet::message("status", text))
 }
 
+/// Everything that follows `COMMENT ON TABLE`.
+pub(super) fn comment(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    let table = in_schema(session, &mut cursor)?;
+    cursor.expect("IS")?;
+    let text = cursor.text()?.replace('\'', "''");
+    cursor.end()?;
+    if catalogue::columns(session.conn, &session.listed(&table))?.is_none() {
+        return Err(Failure::missing("Table", &table));
+    }
+    session.conn.execute_batch(&format!("COMMENT ON TABLE {} IS '{text}'", session.table(&table)))?;
+    Ok(ResultSet::message("status", "Statement executed successfully."))
+}
+
 /// Everything that follows `ALTER TABLE`: a new column, or more digits of a number. What Snowflake refuses is refused.
 pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let table = in_schema(session, &mut cursor)?;

@@ -125,6 +125,9 @@ impl<'a> Session<'a> {
         if cursor.eat("ALTER TABLE") {
             return ddl::alter(self, cursor);
         }
+        if cursor.eat("COMMENT ON TABLE") {
+            return ddl::comment(self, cursor);
+        }
         if cursor.eat("DROP TABLE IF EXISTS") {
             return ddl::drop_side_table(self, cursor);
         }

@@ -37,6 +37,9 @@ async fn the_foundation_may_run_twice_and_changes_nothing_the_second_time() {
         "SELECT concat_ws(' ', RECENT, HIGHEST) FROM ADMIN__OBSERVABILITY.\"LOCK_test_DLT.APPLICATION_DATA.PRODUCTS\"";
     assert_eq!(warehouse.column(lock).await, [",1, 1"]);
     assert_eq!(warehouse.column("SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS").await, ["a"]);
+    let comment = "SELECT comment FROM duckdb_tables() WHERE table_name = 'PRODUCTS'";
+    let products = sources().table(&table_id(PRODUCTS)).expect("an entry").description.clone();
+    assert_eq!(warehouse.column(comment).await, [products], "somebody who browses reads what the entry says");
 }
 
 #[tokio::test]

@@ -1,0 +1,56 @@
+//! The commands of the project bear the paths and the data that people have.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::project::root;
+
+fn make(folder: &Path, arguments: &[&str]) -> Command {
+    let mut make = Command::new("make");
+    // A make around this test has settings of its own.
+    make.env_remove("MAKEFLAGS").env_remove("MAKELEVEL").current_dir(folder).args(arguments);
+    make
+}
+
+#[test]
+fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
+    let home = std::env::temp_dir().join(format!("sluice büro {}", std::process::id()));
+    let (platform, binaries) = (home.join("platform"), home.join("target/x86_64-unknown-linux-gnu/release"));
+    let artifacts = home.join("artifacts of one");
+    for folder in [&platform.join("schemas"), &binaries, &artifacts] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    for file in ["Makefile", "sources.yaml", "schemas/purchases.json"] {
+        fs::copy(root().join("platform").join(file), platform.join(file)).expect("copied");
+    }
+    // Any program will do: it is only copied.
+    fs::copy("/bin/true", binaries.join("extract-postgres")).expect("copied");
+    let makefile = platform.join("Makefile").display().to_string();
+    for settings in ["", "elsewhere"] {
+        let mut command = make(&platform, &["--silent", "--makefile", &makefile, "build-ExtractPostgres"]);
+        command.env("SLUICE_PREBUILT", "1").env("ARTIFACTS_DIR", &artifacts).env_remove("CARGO_TARGET_DIR");
+        if !settings.is_empty() {
+            command.env("SLUICE_BINARIES", &binaries).env("SLUICE_PLATFORM", &platform);
+        }
+        let done = command.output().expect("make runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        for built in ["bootstrap", "platform/sources.yaml", "platform/schemas/purchases.json"] {
+            assert!(artifacts.join(built).exists(), "{built}");
+        }
+        fs::remove_dir_all(&artifacts).and_then(|()| fs::create_dir(&artifacts)).expect("emptied");
+    }
+    fs::remove_dir_all(&home).expect("removed");
+}
+
+#[test]
+fn a_folder_of_data_or_binaries_may_have_blanks_in_its_name() {
+    let recipe = |arguments: &[&str]| {
+        let done = make(&root(), &[&["--dry-run"], arguments].concat()).output().expect("make runs");
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    assert!(recipe(&["demo", "DATA=my data"]).contains(r#"demo --scale "1" --data "my data""#));
+    assert!(recipe(&["up", "DATA=my data"]).contains(r#"up --scale "1" --data "my data""#));
+    let prebuilt = recipe(&["demo", "BINARIES=a release"]);
+    assert!(prebuilt.contains(r#"take_binaries.py "a release""#) && prebuilt.contains("target/binaries/taken/sluice-local"));
+    assert!(!prebuilt.contains("cargo"), "{prebuilt}");
+}
