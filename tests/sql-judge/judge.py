@@ -23,7 +23,7 @@ SNAPSHOTS = Path(__file__).parents[2] / "shared/sluice-snowflake/src/sql/snapsho
 
 # What a renderer may produce. Anything else that happens to parse (a stray word parses as a column) is a failure.
 KNOWN = (
-    exp.Alter, exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Drop, exp.Insert, exp.Merge, exp.Rollback, exp.Select, exp.Transaction,
+    exp.Alter, exp.Comment, exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Drop, exp.Insert, exp.Merge, exp.Rollback, exp.Select, exp.Transaction,
     exp.Update,
 )  # fmt: skip
 

@@ -98,6 +98,9 @@ class Session:
                 return []
             # DuckDB keeps temporary tables in a catalogue of their own, and fakesnow does not translate the name.
             text = text.replace("CREATE OR REPLACE TEMPORARY TABLE", "CREATE OR REPLACE TABLE")
+            # Nor does it quote a comment in its own catalogue.
+            if text.startswith("COMMENT ON"):
+                text = text.replace("''", "")
             # fakesnow does not quote this name in its own catalogue of columns.
             text = text.replace('"IT\'S ""QUOTED"""', '"ITS ""QUOTED"""')
         return self.cursor.execute(text).fetchall()

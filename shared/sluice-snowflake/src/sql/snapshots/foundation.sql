@@ -203,3 +203,17 @@ FROM ADMIN.OBSERVABILITY.LOADS WHERE LAKE_ID = 'sluice-local' AND TABLE_NAME = '
 CREATE TABLE IF NOT EXISTS ADMIN.OBSERVABILITY."LOCK_sluice-local_STREAMING.PUBLIC.PURCHASES" AS
 SELECT ','::VARCHAR AS RECENT, COALESCE(MAX(SEQUENCE), 0)::NUMBER(20,0) AS HIGHEST, SYSDATE()::TIMESTAMP_NTZ(6) AS LOCKED_AT
 FROM ADMIN.OBSERVABILITY.LOADS WHERE LAKE_ID = 'sluice-local' AND TABLE_NAME = 'STREAMING.PUBLIC.PURCHASES' AND STATUS = 'loaded' AND LOADER <> 'reset';
+
+COMMENT ON TABLE DLT.APPLICATION_DATA.PRODUCTS IS 'Audit log of product changes in the shop''s database; one row per change, never updated.';
+
+COMMENT ON TABLE DLT.OPEN_EXCHANGE_RATES.CURRENCIES IS 'Currency codes and names as Open Exchange Rates lists them; the newest list is the table.';
+
+COMMENT ON TABLE SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES IS 'Daily exchange rates, one row per date, base and target; appended, the newest load of a key wins.';
+
+COMMENT ON TABLE AIRBYTE.HUBSPOT.CONTACTS IS 'HubSpot contacts, newest version of each; archived and merged ones stay as tombstones.';
+
+COMMENT ON TABLE STREAMING.PUBLIC.PURCHASES IS 'Purchases from the shop, as they happen.';
+
+COMMENT ON TABLE ADMIN.OBSERVABILITY.LOADS IS 'What was loaded: a row for each commit.';
+
+COMMENT ON TABLE ADMIN.OBSERVABILITY.DBT_RUNS IS 'How each run of dbt ended.';
