@@ -13,20 +13,12 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>, BINARIES=<folder>
-ifdef BINARIES
-	@$(MAKE) --no-print-directory taken
-else
-	@test -x $(LOCAL) || echo "The first time: some 450 crates are compiled and the tools installed, about five minutes on two cores."
-	@$(MAKE) --no-print-directory -j2 build-demo demo-tools
-endif
+	@test -x $(LOCAL) -o -n "$(BINARIES)" || echo "The first time: some 450 crates are compiled and the tools installed, about five minutes on two cores."
+	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build-demo demo-tools)
 	@$(LOCAL) demo --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
 up: ## start the platform with a shop to buy in, and leave it running until Ctrl-C; DATA=, SCALE= and BINARIES= as above
-ifdef BINARIES
-	@$(MAKE) --no-print-directory taken shop
-else
-	@$(MAKE) --no-print-directory -j2 build demo-tools shop
-endif
+	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build demo-tools) shop
 	@$(LOCAL) up --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
 test: ## run every test
