@@ -10,6 +10,9 @@ use clap_complete::Shell;
 
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, RowArgs};
 
+/// Over the options that each command has, behind its own.
+const EVERYWHERE: &str = "Options of every command";
+
 /// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
 ///
 /// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.
@@ -19,7 +22,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub target: Target,
     /// Print JSON for programs instead of text for people.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     #[command(subcommand)]
     pub command: Task,
@@ -30,13 +33,13 @@ pub(crate) struct Cli {
 pub(crate) struct Target {
     /// A deployed CloudFormation stack; credentials and region come from the environment as usual. Without it, the
     /// platform that `make up` has started on this machine.
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME")]
     pub stack: Option<String>,
     /// The sources file that the stack was deployed with [default: platform/sources.yaml of this checkout].
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
     pub sources: Option<PathBuf>,
     /// Where the platform on this machine keeps its state.
-    #[arg(long, global = true, value_name = "FOLDER", default_value = ".sluice")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FOLDER", default_value = ".sluice")]
     pub state: PathBuf,
 }
 
@@ -254,6 +257,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_made() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_commands_own_options_come_before_those_of_every_command() {
+        let mut command = Cli::command();
+        command.build();
+        let run = command.find_subcommand_mut("run").expect("a verb").render_help().to_string();
+        let at = |option: &str| run.find(option).unwrap_or_else(|| panic!("no {option} in {run}"));
+        for own in ["--wait", "--from", "--timeout"] {
+            assert!(at(own) < at(EVERYWHERE), "{run}");
+        }
+        for of_every in ["--stack", "--sources", "--state", "--json"] {
+            assert!(at(of_every) > at(EVERYWHERE), "{run}");
+        }
     }
 
     #[test]
