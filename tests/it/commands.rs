@@ -51,6 +51,8 @@ fn a_folder_of_data_or_binaries_may_have_blanks_in_its_name() {
     assert!(recipe(&["demo", "DATA=my data"]).contains(r#"demo --scale "1" --data "my data""#));
     assert!(recipe(&["up", "DATA=my data"]).contains(r#"up --scale "1" --data "my data""#));
     let prebuilt = recipe(&["demo", "BINARIES=a release"]);
-    assert!(prebuilt.contains(r#"take_binaries.py "a release""#) && prebuilt.contains("target/binaries/taken/sluice-local"));
+    assert!(
+        prebuilt.contains(r#"take_binaries.py "a release""#) && prebuilt.contains("target/binaries/taken/sluice-local")
+    );
     assert!(!prebuilt.contains("cargo"), "{prebuilt}");
 }

@@ -4,9 +4,9 @@
 mod condition;
 mod reads;
 
-pub(crate) use condition::{At, CursorColumn, Place, Rows, condition_at, condition_within};
+pub(crate) use condition::{At, CursorColumn, Place, Rows, Untranslatable, condition_at, condition_within};
 pub(crate) use reads::{
-    Untranslatable, boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, places, seen, writer,
+    boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, places, seen, writer,
 };
 
 use crate::identifier::identifier;

@@ -28,10 +28,10 @@ pub mod pipe;
 pub mod sql;
 pub mod streaming;
 
-pub use connection::{Account, Pace};
 pub use auth::Signer;
 pub use client::{SqlApi, Until};
 pub use config::SnowflakeConfig;
+pub use connection::{Account, Pace};
 pub use error::classify;
 pub use ledger::SnowflakeLedger;
 pub use loads::{Known, Loads};

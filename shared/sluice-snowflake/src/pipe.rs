@@ -8,8 +8,8 @@ use sluice_http::{Request, Response};
 use uuid::Uuid;
 
 use crate::{
-    connection::{Account, segment},
     client::signed,
+    connection::{Account, segment},
     error,
     sql::ddl,
 };

@@ -29,10 +29,10 @@ pub use wire::Listed;
 
 use crate::{
     SnowflakeConfig,
-    connection::{Account, segment},
     answer::optional,
     auth::{Tokens, held},
     client::{SqlApi, signed},
+    connection::{Account, segment},
     error,
     sql::ledger,
 };

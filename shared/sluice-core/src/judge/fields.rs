@@ -114,11 +114,7 @@ impl<'y> Fields<'y> {
         self.optional::<Word<T>>(name, report).map(|At { value, place }| At { value: value.0, place })
     }
 
-    pub fn required_word<T: DeserializeOwned>(
-        &mut self,
-        name: &'static str,
-        report: &mut Report,
-    ) -> Option<At<T>> {
+    pub fn required_word<T: DeserializeOwned>(&mut self, name: &'static str, report: &mut Report) -> Option<At<T>> {
         self.required::<Word<T>>(name, report).map(|At { value, place }| At { value: value.0, place })
     }
 

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::reads::Untranslatable;
 use crate::{
     identifier::identifier,
     position::{Range, Scope, Since, Transactions},
@@ -14,6 +13,13 @@ pub(crate) struct Rows<'a> {
     pub range: Option<&'a Range>,
     /// But for these, which are read by themselves.
     pub without: &'a [Untranslatable],
+}
+
+/// Rows with fields that cannot be converted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Untranslatable {
+    pub at: At,
+    pub fields: Vec<usize>,
 }
 
 /// Where rows are that are read by themselves.

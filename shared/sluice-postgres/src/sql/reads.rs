@@ -1,19 +1,12 @@
 //! The statements that look at the table's rows.
 
-use super::condition::{At, CursorColumn, Rows, condition, condition_at, condition_within};
+use super::condition::{At, CursorColumn, Rows, Untranslatable, condition, condition_at, condition_within};
 use crate::{
     identifier::identifier,
     lengths::Lengths,
     position::{Range, Scope, Since, Transactions},
     type_map::Field,
 };
-
-/// Rows with fields that cannot be converted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untranslatable {
-    pub at: At,
-    pub fields: Vec<usize>,
-}
 
 /// The read itself. No order: the first read follows the table, later ones the index on the cursor column. With
 /// `lengths`, a row that is too long comes without its long values, and with the lengths of all in a last column; see

@@ -78,7 +78,8 @@ pub async fn apply(
     }
     let mut work = Work { account, clock, applying, tag: &tag, sent: Vec::new(), done: Vec::new(), number: 0 };
     // The lease lies in the account, so what it needs is made before: each of these may be made twice.
-    let (ground, _): (Vec<_>, Vec<_>) = first.changes.into_iter().partition(|change| is_ground(change, applying.warehouse));
+    let (ground, _): (Vec<_>, Vec<_>) =
+        first.changes.into_iter().partition(|change| is_ground(change, applying.warehouse));
     for change in &ground {
         work.make(change).await?;
     }
@@ -168,7 +169,9 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
                     .with("change", &change.what)
                     .with("role", &statement.role)
                     .with("statement", &statement.text)
-                    .with_hint("mend what the message says and apply again: what was done stays, and the rest follows"));
+                    .with_hint(
+                        "mend what the message says and apply again: what was done stays, and the rest follows",
+                    ));
             }
         }
         self.done.push(change.what.clone());
@@ -253,7 +256,9 @@ mod tests {
         let answer = |text: &str| Ok(vec![Row::from([("status".to_owned(), Some(text.to_owned()))])]);
         let grant = Statement::of("SECURITYADMIN", "GRANT USAGE ON WAREHOUSE W TO ROLE R");
         assert!(settled(&grant, answer("Statement executed successfully.")).is_ok());
-        for text in ["Grant not executed: Insufficient privileges.", "Grant partially executed: privileges [X] not granted."] {
+        for text in
+            ["Grant not executed: Insufficient privileges.", "Grant partially executed: privileges [X] not granted."]
+        {
             let error = settled(&grant, answer(text)).expect_err("not granted");
             assert_eq!(error.kind(), ErrorKind::Auth, "{text}");
         }

@@ -27,7 +27,8 @@ pub(crate) fn compared(table: &Name, want: &Object, have: &Object) -> Compared {
         match fit(wanted_type, found_type) {
             Fit::Fits => {}
             Fit::Wider => {
-                statements.push(format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {}", short(wanted_type)));
+                statements
+                    .push(format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {}", short(wanted_type)));
             }
             Fit::Never => stuck.push(format!("{column} is {found_type} and should be {wanted_type}")),
         }
@@ -110,10 +111,18 @@ mod tests {
         assert_eq!(changes("NUMBER(19,0)", "NUMBER(38,0)"), none);
         assert_eq!(changes("NUMBER(18,4)", "NUMBER(20,6)"), none);
         assert_eq!(changes("NUMBER(19,0) NOT NULL", "NUMBER(19,0)"), none);
-        assert_eq!(changes("VARCHAR(16777216)", "VARCHAR(10)").0, ["ALTER TABLE D.S.T ALTER COLUMN A SET DATA TYPE VARCHAR"]);
-        assert_eq!(changes("NUMBER(19,0)", "NUMBER(10,0)").0, ["ALTER TABLE D.S.T ALTER COLUMN A SET DATA TYPE NUMBER(19,0)"]);
+        assert_eq!(
+            changes("VARCHAR(16777216)", "VARCHAR(10)").0,
+            ["ALTER TABLE D.S.T ALTER COLUMN A SET DATA TYPE VARCHAR"]
+        );
+        assert_eq!(
+            changes("NUMBER(19,0)", "NUMBER(10,0)").0,
+            ["ALTER TABLE D.S.T ALTER COLUMN A SET DATA TYPE NUMBER(19,0)"]
+        );
         assert_eq!(changes("DATE", "DATE NOT NULL").0, ["ALTER TABLE D.S.T ALTER COLUMN A DROP NOT NULL"]);
-        for (want, have) in [("DATE", "VARCHAR(10)"), ("NUMBER(18,4)", "NUMBER(38,2)"), ("NUMBER(18,4)", "NUMBER(17,5)")] {
+        for (want, have) in
+            [("DATE", "VARCHAR(10)"), ("NUMBER(18,4)", "NUMBER(38,2)"), ("NUMBER(18,4)", "NUMBER(17,5)")]
+        {
             assert_eq!(changes(want, have), (Vec::new(), 1), "{want} {have}");
         }
         let missing = compared(&name, &table(&[("A", "DATE NOT NULL")]), &table(&[]));

@@ -76,11 +76,10 @@ impl Desired {
     }
 
     pub fn read(path: &Path, settings: &Settings, sources: &Sources) -> Result<Self> {
-        let unreadable = |hint| {
-            Error::config("cannot read what the account is to be").with("file", path.display()).with_hint(hint)
-        };
-        let bytes = std::fs::read(path)
-            .map_err(|error| unreadable("the file must be there and readable").because(error))?;
+        let unreadable =
+            |hint| Error::config("cannot read what the account is to be").with("file", path.display()).with_hint(hint);
+        let bytes =
+            std::fs::read(path).map_err(|error| unreadable("the file must be there and readable").because(error))?;
         let text = String::from_utf8(bytes).map_err(|error| unreadable("save the file as UTF-8").because(error))?;
         judged(&path.display().to_string(), &text, settings, sources)
     }

@@ -199,7 +199,9 @@ mod tests {
             assert_eq!(size(text).as_deref(), Some("X2LARGE"), "{text}");
         }
         assert_eq!(size("HUGE"), None);
-        for text in ["A,B", "[A, B]", r#"["A","B"]"#, r#"[{"fullyQualifiedRuleName":"A"},{"fullyQualifiedRuleName":"B"}]"#] {
+        for text in
+            ["A,B", "[A, B]", r#"["A","B"]"#, r#"[{"fullyQualifiedRuleName":"A"},{"fullyQualifiedRuleName":"B"}]"#]
+        {
             assert_eq!(list(text), ["A", "B"], "{text}");
         }
         assert_eq!(list("[]"), Vec::<String>::new());

@@ -2,7 +2,10 @@
 
 use std::future::Future;
 
-use sluice_core::{Result, port::{Row, Secrets}};
+use sluice_core::{
+    Result,
+    port::{Row, Secrets},
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 

@@ -139,7 +139,15 @@ impl<A: Account> Reader<'_, A> {
     /// What there is.
     fn first(&self) -> Vec<Ask> {
         let kinds = Kind::ALL.into_iter().filter(|kind| self.enterprise || !kind.spec().enterprise);
-        kinds.filter_map(|kind| objects::show(kind).map(|(show, pages)| Ask { about: About::Kind(kind), statement: show.to_owned(), pages })).collect()
+        kinds
+            .filter_map(|kind| {
+                objects::show(kind).map(|(show, pages)| Ask {
+                    about: About::Kind(kind),
+                    statement: show.to_owned(),
+                    pages,
+                })
+            })
+            .collect()
     }
 
     /// What the named objects are like.
@@ -158,12 +166,19 @@ impl<A: Account> Reader<'_, A> {
                 }
                 Kind::Role => asks.push(grants_to(Grantee::role(name))),
                 Kind::Database => {
-                    asks.push(Ask::of(About::DatabaseRoles(name.clone()), format!("SHOW DATABASE ROLES IN DATABASE {name}")).paged());
+                    asks.push(
+                        Ask::of(About::DatabaseRoles(name.clone()), format!("SHOW DATABASE ROLES IN DATABASE {name}"))
+                            .paged(),
+                    );
                     let future = About::Future(name.clone());
                     asks.push(Ask::of(future, format!("SHOW FUTURE GRANTS IN DATABASE {name}")));
                 }
                 Kind::StorageIntegration => asks.push(Ask::of(details, format!("DESC INTEGRATION {name}"))),
-                Kind::NetworkPolicy | Kind::NetworkRule | Kind::AuthenticationPolicy | Kind::MaskingPolicy | Kind::Stage => {
+                Kind::NetworkPolicy
+                | Kind::NetworkRule
+                | Kind::AuthenticationPolicy
+                | Kind::MaskingPolicy
+                | Kind::Stage => {
                     asks.push(Ask::of(details, format!("DESC {} {name}", kind.word())));
                 }
                 _ => {}
@@ -179,9 +194,9 @@ impl<A: Account> Reader<'_, A> {
             asks.push(Ask::of(About::Attached(policy.clone()), attached(policy)));
         }
         // Future grants in a schema switch off those in its database, whoever holds them.
-        for (_, schema) in found.keys().filter(|(kind, schema)| {
-            *kind == Kind::Schema && scope.has(Kind::Database, &schema.up_to(1))
-        }) {
+        for (_, schema) in
+            found.keys().filter(|(kind, schema)| *kind == Kind::Schema && scope.has(Kind::Database, &schema.up_to(1)))
+        {
             asks.push(Ask::of(About::Future(schema.clone()), format!("SHOW FUTURE GRANTS IN SCHEMA {schema}")));
             if scope.lists(schema) {
                 asks.push(Ask::of(About::Tables, format!("SHOW TABLES IN SCHEMA {schema}")).paged());
@@ -269,7 +284,10 @@ impl<A: Account> Reader<'_, A> {
         while is_full {
             let last = rows.last().and_then(|row| objects::cell(row, "name")).unwrap_or_default().to_owned();
             if !ask.pages || last.is_empty() {
-                let error = Error::new(ErrorKind::Unsupported, "the account's answer may be cut short: it has as many rows as there are at most");
+                let error = Error::new(
+                    ErrorKind::Unsupported,
+                    "the account's answer may be cut short: it has as many rows as there are at most",
+                );
                 return Err(error.with("rows", rows.len()));
             }
             let statement = format!("{} LIMIT {MOST_ROWS} FROM {}", ask.statement, quote::literal(&last));

@@ -64,7 +64,9 @@ pub(crate) fn create(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
         .spec()
         .fields
         .iter()
-        .filter(|field| field.by.is_some() && !field.late && want.get(field.name).is_some_and(|value| !value.is_empty()))
+        .filter(|field| {
+            field.by.is_some() && !field.late && want.get(field.name).is_some_and(|value| !value.is_empty())
+        })
         .collect();
     statements.extend(alter(kind, name, &by_others, want, &Object::default()));
     statements
@@ -96,7 +98,8 @@ pub(crate) fn alter(kind: Kind, name: &Name, fields: &[&Field], want: &Object, h
             roles.push(role(field));
         }
     }
-    let target = if kind == Kind::Account { "ALTER ACCOUNT".to_owned() } else { format!("ALTER {} {name}", kind.word()) };
+    let target =
+        if kind == Kind::Account { "ALTER ACCOUNT".to_owned() } else { format!("ALTER {} {name}", kind.word()) };
     for by in roles {
         let own: Vec<&Field> = fields.iter().copied().filter(|field| role(field) == by).collect();
         let (mut set, mut unset) = (Vec::new(), Vec::new());
@@ -130,7 +133,8 @@ pub(crate) fn alter(kind: Kind, name: &Name, fields: &[&Field], want: &Object, h
 /// Gives an object to its owner. A pipe stands still meanwhile.
 fn own(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
     let owner = Name::parse(want.text("owner")).unwrap_or_default();
-    let text = format!("GRANT OWNERSHIP ON {} {name} TO {} {owner} COPY CURRENT GRANTS", kind.word(), role_word(&owner));
+    let text =
+        format!("GRANT OWNERSHIP ON {} {name} TO {} {owner} COPY CURRENT GRANTS", kind.word(), role_word(&owner));
     let give = Statement::of(SECURITYADMIN, text);
     if kind != Kind::Pipe {
         return vec![give];

@@ -3,7 +3,7 @@
 use sluice_core::{ColumnType, Table, TableId};
 use sluice_pipeline::aside::{KeyValue, RowKey};
 
-use super::{OBSERVABILITY, create_table, ddl, quote};
+use super::{OBSERVABILITY, create_table, quote, types};
 
 /// The list. An entry without TAKEN_BACK_AT is in force; none is ever deleted.
 pub(crate) fn table() -> String {
@@ -87,7 +87,7 @@ fn literal(value: &KeyValue) -> String {
     match value.column_type {
         ColumnType::Bigint => value.text.clone(),
         ColumnType::Text => quote::literal(&value.text),
-        other => format!("{}::{}", quote::literal(&value.text), ddl::column_type(other)),
+        other => format!("{}::{}", quote::literal(&value.text), types::column_type(other)),
     }
 }
 

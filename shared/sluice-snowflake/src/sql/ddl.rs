@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use sluice_core::{Column, ColumnType, LakeId, Loader, Sources, Table, TableId};
+use sluice_core::{Column, LakeId, Loader, Sources, Table, TableId};
 
-use super::{OBSERVABILITY, aside, create_table, ledger, lock, quote};
+use super::{OBSERVABILITY, aside, create_table, ledger, lock, quote, types::column_type};
 
 /// The one storage integration, made by whoever administers the account.
 pub(crate) const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
@@ -86,17 +86,6 @@ pub(crate) fn file_format_clause() -> String {
 pub(crate) fn column_definition(column: &Column) -> String {
     let null = if column.required { " NOT NULL" } else { "" };
     format!("{} {}{null}", quote::column(&column.name), column_type(column.column_type))
-}
-
-pub(crate) fn column_type(column_type: ColumnType) -> String {
-    match column_type {
-        ColumnType::Bigint => "NUMBER(19,0)".to_owned(),
-        ColumnType::Text => "VARCHAR".to_owned(),
-        ColumnType::Decimal(precision, scale) => format!("NUMBER({precision},{scale})"),
-        ColumnType::Timestamp => "TIMESTAMP_NTZ(6)".to_owned(),
-        ColumnType::Date => "DATE".to_owned(),
-        ColumnType::Boolean => "BOOLEAN".to_owned(),
-    }
 }
 
 pub(crate) fn raw_table(table: &Table) -> String {

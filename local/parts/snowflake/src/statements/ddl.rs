@@ -54,6 +54,7 @@ pub(super) fn comment(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<R
     cursor.expect("IS")?;
     let text = cursor.text()?.replace('\'', "''");
     cursor.end()?;
+    owned(session, &table)?;
     if catalogue::columns(session.conn, &session.listed(&table))?.is_none() {
         return Err(Failure::missing("Table", &table));
     }

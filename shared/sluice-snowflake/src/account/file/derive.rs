@@ -18,7 +18,7 @@ use crate::{
         state::{Grantee, Object, Target},
         value::Value,
     },
-    sql::{changes, ddl, ledger, lock, quote},
+    sql::{changes, ddl, ledger, lock, quote, types},
 };
 
 /// What the databases' roles for readers are called.
@@ -192,11 +192,8 @@ fn loading(reading: &mut Reading, role: &Name, raw: &Raw, sources: &Sources) {
 /// A policy for each type of personal data, and the columns that it masks.
 pub(super) fn masks(reading: &mut Reading, pii: &Pii, sources: &Sources) {
     let Some(schema) = &pii.schema else { return };
-    let sees: Vec<String> = pii
-        .readers
-        .iter()
-        .map(|role| format!("IS_ROLE_IN_SESSION({})", quote::literal(role.last())))
-        .collect();
+    let sees: Vec<String> =
+        pii.readers.iter().map(|role| format!("IS_ROLE_IN_SESSION({})", quote::literal(role.last()))).collect();
     let body = match sees.is_empty() {
         true => "NULL".to_owned(),
         false => format!("CASE WHEN {} THEN VAL ELSE NULL END", sees.join(" OR ")),
@@ -204,9 +201,8 @@ pub(super) fn masks(reading: &mut Reading, pii: &Pii, sources: &Sources) {
     for table in &sources.tables {
         let mut masked = BTreeMap::new();
         for column in table.columns.columns().iter().filter(|column| column.pii) {
-            let data_type = ddl::column_type(column.column_type);
-            let suffix: String =
-                data_type.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+            let data_type = types::column_type(column.column_type);
+            let suffix: String = data_type.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let policy = schema.with(format!("PII_{}", suffix.trim_end_matches('_')));
             let made = object([("type", Some(Value::text(data_type))), ("body", Some(Value::text(&body)))]);
             reading.derive(Kind::MaskingPolicy, policy.clone(), made);

@@ -52,7 +52,9 @@ impl Reading {
             self.field_places.insert((kind, name.clone(), field.name), found.place);
             match value(field, found) {
                 Ok(value) => {
-                    if field.form == Form::Key && let Yaml::Text(key) = &found.value {
+                    if field.form == Form::Key
+                        && let Yaml::Text(key) = &found.value
+                    {
                         object.texts.insert(field.name, normal::body(key));
                     }
                     object.set(field.name, Some(value));
@@ -103,7 +105,9 @@ impl Reading {
 fn value(field: &Field, node: &Node) -> Result<Value, String> {
     let text = || match &node.value {
         Yaml::Text(text) => Ok(text.as_str()),
-        Yaml::Number(_) | Yaml::Boolean(_) => Err(format!("must be a text and is {}; put it in quotes", node.value.kind())),
+        Yaml::Number(_) | Yaml::Boolean(_) => {
+            Err(format!("must be a text and is {}; put it in quotes", node.value.kind()))
+        }
         other => Err(format!("must be a text and is {}", other.kind())),
     };
     Ok(match field.form {

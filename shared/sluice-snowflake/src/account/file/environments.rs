@@ -133,9 +133,7 @@ impl Environments {
 
     fn filled(&self, node: &Node, environment: &str, report: &mut Report) -> Node {
         let value = match &node.value {
-            Value::Text(text) if text.contains("${") => {
-                Value::Text(self.text(text, environment, node.place, report))
-            }
+            Value::Text(text) if text.contains("${") => Value::Text(self.text(text, environment, node.place, report)),
             Value::List(items) => {
                 Value::List(items.iter().map(|item| self.filled(item, environment, report)).collect())
             }
@@ -186,7 +184,8 @@ fn own_values(name: &At<String>, node: &Node, report: &mut Report) -> Values {
         Value::Mapping(given) => given,
         Value::Null => &[],
         other => {
-            let text = format!("environment {}: must be a mapping from names to values and is {}", name.value, other.kind());
+            let text =
+                format!("environment {}: must be a mapping from names to values and is {}", name.value, other.kind());
             report.add(node.place, text);
             &[]
         }

@@ -112,7 +112,11 @@ fn targets(
             (None, Some(_)) => {
                 let known: Vec<String> =
                     TYPES.iter().map(|kind| kind.plural.to_lowercase()).filter(|plural| !plural.is_empty()).collect();
-                let text = format!("{about}: '{}' is nothing that lies `in` something; known are {}", on.value, known.join(", "));
+                let text = format!(
+                    "{about}: '{}' is nothing that lies `in` something; known are {}",
+                    on.value,
+                    known.join(", ")
+                );
                 report.add(on.place, text);
             }
             (None, None) => found.push(single(about, on, report)?),
@@ -241,13 +245,18 @@ fn unreachable(state: &State, grantee: &Grantee, target: &Target) -> Option<Stri
         && role.depth() == 2
         && role.first() != name.first()
     {
-        return Some(format!("a role of the database {} holds grants in it alone; grant this to a role of the account", role.first()));
+        return Some(format!(
+            "a role of the database {} holds grants in it alone; grant this to a role of the account",
+            role.first()
+        ));
     }
     let Target::Object(..) = target else { return None };
     let named = Kind::ALL.into_iter().find(|kind| kind.word() == word);
     let named = if word == "INTEGRATION" { Some(Kind::StorageIntegration) } else { named };
     match named {
-        Some(kind) if !state.has(kind, name) => Some(format!("`on`: the {} {name} has no entry; add one", word.to_lowercase())),
+        Some(kind) if !state.has(kind, name) => {
+            Some(format!("`on`: the {} {name} has no entry; add one", word.to_lowercase()))
+        }
         _ => None,
     }
 }

@@ -39,7 +39,10 @@ pub(super) fn judge(reading: &Reading, raw: &Raw, pii: Option<Place>, report: &m
         }
     }
     if let Some(place) = pii.filter(|_| !reading.enterprise) {
-        report.add(place, "pii: masking policies need `edition: enterprise`; on Standard keep the columns from readers by roles");
+        report.add(
+            place,
+            "pii: masking policies need `edition: enterprise`; on Standard keep the columns from readers by roles",
+        );
     }
 }
 
@@ -75,7 +78,9 @@ impl Rules<'_> {
                 let target = Name::parse(text).unwrap_or_default();
                 let (of, known) = match of {
                     Kind::Role => (of, SYSTEM_ROLES.contains(&text) || self.reading.state.has_role(&target)),
-                    Kind::Schema if target.depth() == 1 => (Kind::Database, self.reading.state.has(Kind::Database, &target)),
+                    Kind::Schema if target.depth() == 1 => {
+                        (Kind::Database, self.reading.state.has(Kind::Database, &target))
+                    }
                     of => (of, self.reading.state.has(of, &target)),
                 };
                 if !known {
@@ -190,9 +195,11 @@ impl Rules<'_> {
 
     fn holds(&self, user: &Name, role: &str) -> bool {
         role == "PUBLIC"
-            || self.graph.paths(&Grantee::User(user.clone())).values().any(|path| {
-                matches!(&path[..], [direct] if direct.to_string() == role)
-            })
+            || self
+                .graph
+                .paths(&Grantee::User(user.clone()))
+                .values()
+                .any(|path| matches!(&path[..], [direct] if direct.to_string() == role))
     }
 
     fn locations(&self, name: &Name, object: &Object, report: &mut Report) {

@@ -7,7 +7,14 @@ use super::{
     Set,
 };
 
-pub(super) const fn field(name: &'static str, form: Form, absent: Absent, seen: Seen, set: Set, about: &'static str) -> Field {
+pub(super) const fn field(
+    name: &'static str,
+    form: Form,
+    absent: Absent,
+    seen: Seen,
+    set: Set,
+    about: &'static str,
+) -> Field {
     Field { name, form, absent, seen, set, by: None, late: false, enterprise: false, about }
 }
 

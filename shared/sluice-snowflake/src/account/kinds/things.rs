@@ -242,7 +242,14 @@ pub(super) const TAG: Spec = Spec {
     enterprise: false,
     about: "Tags.",
     fields: &[
-        field("allowed_values", Form::List, EmptyList, Column("allowed_values"), Set::Apart, "Values that it may have."),
+        field(
+            "allowed_values",
+            Form::List,
+            EmptyList,
+            Column("allowed_values"),
+            Set::Apart,
+            "Values that it may have.",
+        ),
         COMMENT,
         OWNER,
     ],
@@ -257,7 +264,14 @@ pub(super) const STORAGE_INTEGRATION: Spec = Spec {
     enterprise: false,
     about: "The account's way into a bucket.",
     fields: &[
-        field("enabled", Form::Flag, Absent::Flag(true), Property("ENABLED"), Set::Property("ENABLED"), "Whether it works."),
+        field(
+            "enabled",
+            Form::Flag,
+            Absent::Flag(true),
+            Property("ENABLED"),
+            Set::Property("ENABLED"),
+            "Whether it works.",
+        ),
         field(
             "role_arn",
             Form::Text,
@@ -311,7 +325,14 @@ pub(super) const FILE_FORMAT: Spec = Spec {
             Set::OnlyMade("TYPE"),
             "The form of the files.",
         ),
-        field("options", Form::Options, EmptyMap, Column("format_options"), Set::Apart, "Options by their names in Snowflake."),
+        field(
+            "options",
+            Form::Options,
+            EmptyMap,
+            Column("format_options"),
+            Set::Apart,
+            "Options by their names in Snowflake.",
+        ),
         COMMENT,
         OWNER,
     ],
@@ -335,7 +356,14 @@ pub(super) const STAGE: Spec = Spec {
             Set::Property("STORAGE_INTEGRATION"),
             "The way into the bucket.",
         ),
-        field("directory", Form::Flag, Absent::Flag(false), Column("directory_enabled"), Set::Apart, "Whether files can be listed by SQL."),
+        field(
+            "directory",
+            Form::Flag,
+            Absent::Flag(false),
+            Column("directory_enabled"),
+            Set::Apart,
+            "Whether files can be listed by SQL.",
+        ),
         field(
             "file_format",
             Form::Name(Kind::FileFormat),
@@ -388,7 +416,15 @@ pub(super) const ACCOUNT: Spec = Spec {
     enterprise: false,
     about: "Settings of the whole account.",
     fields: &[
-        field("timezone", Form::Text, Unset, Parameter("TIMEZONE"), Set::Property("TIMEZONE"), "Where its clocks stand.").late(),
+        field(
+            "timezone",
+            Form::Text,
+            Unset,
+            Parameter("TIMEZONE"),
+            Set::Property("TIMEZONE"),
+            "Where its clocks stand.",
+        )
+        .late(),
         field(
             "statement_timeout",
             Form::Number(0, 604_800),

@@ -60,7 +60,9 @@ impl<'s> Affected<'s> {
         let roles: BTreeSet<&Grantee> = grants
             .filter(|grant| match &grant.target {
                 Target::Object(of, on) => of == word && on == name,
-                Target::Future(of, container) | Target::Current(of, container) => of == word && name.is_within(container),
+                Target::Future(of, container) | Target::Current(of, container) => {
+                    of == word && name.is_within(container)
+                }
                 Target::Account | Target::Role(_) => false,
             })
             .map(|grant| &grant.grantee)

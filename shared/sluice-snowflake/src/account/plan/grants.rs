@@ -97,7 +97,14 @@ pub(crate) fn present(state: &State, word: &str, container: &Name) -> Option<Vec
         "PIPE" => Some(of_kind(Kind::Pipe)),
         "TABLE" | "VIEW" | "MATERIALIZED VIEW" => {
             let listed = state.present.get(word);
-            Some(listed.into_iter().flat_map(|list| list.keys()).filter(|name| name.is_within(container)).cloned().collect())
+            Some(
+                listed
+                    .into_iter()
+                    .flat_map(|list| list.keys())
+                    .filter(|name| name.is_within(container))
+                    .cloned()
+                    .collect(),
+            )
         }
         _ => None,
     }
@@ -155,7 +162,9 @@ fn is_named(desired: &State, grant: &Grant) -> bool {
             let kind = if word == "INTEGRATION" { Some(Kind::StorageIntegration) } else { kind };
             kind.is_some_and(|kind| desired.has(kind, name))
         }
-        Target::Future(_, container) | Target::Current(_, container) => desired.has(Kind::Database, &container.up_to(1)),
+        Target::Future(_, container) | Target::Current(_, container) => {
+            desired.has(Kind::Database, &container.up_to(1))
+        }
     }
 }
 

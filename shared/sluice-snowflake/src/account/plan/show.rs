@@ -59,8 +59,12 @@ impl Plan {
     /// In one line, for an event or a status: what differs, a few of many.
     pub fn summary(&self) -> String {
         const MOST_TOLD: usize = 5;
-        let all: Vec<&str> =
-            self.changes.iter().map(|change| change.what.as_str()).chain(self.blocked.iter().map(|b| b.what.as_str())).collect();
+        let all: Vec<&str> = self
+            .changes
+            .iter()
+            .map(|change| change.what.as_str())
+            .chain(self.blocked.iter().map(|b| b.what.as_str()))
+            .collect();
         match all.len() {
             0 => "the account is as the file says".to_owned(),
             1 => format!("1 difference: {}", all[0]),

@@ -67,7 +67,9 @@ pub(super) fn name(kind: Kind, row: &Row) -> Option<Name> {
         _ => Name::of([cell(row, "database_name")?, cell(row, "schema_name")?, own]),
     };
     let is_ours = match kind {
-        Kind::StorageIntegration => cell(row, "category").is_none_or(|category| category.eq_ignore_ascii_case("storage")),
+        Kind::StorageIntegration => {
+            cell(row, "category").is_none_or(|category| category.eq_ignore_ascii_case("storage"))
+        }
         Kind::Database => cell(row, "kind").is_none_or(|kind| kind.is_empty() || kind.eq_ignore_ascii_case("standard")),
         _ => true,
     };
@@ -89,7 +91,8 @@ pub(super) fn drop_foreign(found: &mut BTreeMap<(Kind, Name), Details>) {
 /// A table or a view, by the word of its type.
 pub(super) fn relation(about: &About, row: &Row) -> Option<(&'static str, Name)> {
     let name = Name::of([cell(row, "database_name")?, cell(row, "schema_name")?, cell(row, "name")?]);
-    let is = |column: &str| cell(row, column).is_some_and(|flag| matches!(flag.to_ascii_uppercase().as_str(), "Y" | "TRUE"));
+    let is =
+        |column: &str| cell(row, column).is_some_and(|flag| matches!(flag.to_ascii_uppercase().as_str(), "Y" | "TRUE"));
     let word = match about {
         About::Views if is("is_materialized") => "MATERIALIZED VIEW",
         About::Views => "VIEW",

@@ -211,7 +211,8 @@ fn masks(name: &Name, want: &Object, have: &Object) -> Vec<String> {
     let held = |column: &str| {
         have.get("masks").into_iter().flat_map(Value::entries).find(|(of, _)| *of == column).map(|(_, policy)| policy)
     };
-    let set = want.get("masks").into_iter().flat_map(Value::entries).filter(|(column, policy)| held(column) != Some(*policy));
+    let set =
+        want.get("masks").into_iter().flat_map(Value::entries).filter(|(column, policy)| held(column) != Some(*policy));
     let set = set.map(|(column, policy)| {
         let force = if held(column).is_some() { " FORCE" } else { "" };
         format!("ALTER TABLE {name} MODIFY COLUMN {column} SET MASKING POLICY {policy}{force}")
