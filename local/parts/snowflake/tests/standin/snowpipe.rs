@@ -57,7 +57,7 @@ async fn a_file_is_loaded_once_with_its_origin_and_reported() {
 
 /// The account's clock is eight hours behind UTC.
 #[tokio::test]
-async fn a_pipes_rows_have_their_time_in_utc_before_and_after_a_confirmation() {
+async fn a_pipes_rows_have_their_time_in_utc_before_and_after_confirmation() {
     a_pipes_rows_are_confirmed("METADATA$FILE_LAST_MODIFIED", "0").await;
 }
 
