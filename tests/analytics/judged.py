@@ -45,7 +45,14 @@ def judge(name, text, schema, verdict):
         if table.db:
             table.set("db", exp.to_identifier(f"{DATABASE}__{LAYER}", quoted=True))
             table.set("catalog", None)
-    return tree.sql(dialect="duckdb")
+    return tree.transform(as_duckdb).sql(dialect="duckdb")
+
+
+def as_duckdb(node):
+    """The function around Lightdash's timestamps is the one that sqlglot does not translate."""
+    if isinstance(node, exp.Anonymous) and node.name.upper() == "TO_TIMESTAMP_NTZ":
+        return exp.cast(node.expressions[0], "timestamp")
+    return node
 
 
 def main():
