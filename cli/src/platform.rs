@@ -118,7 +118,7 @@ fn of_function(name: &str, body: &Value) -> Failure {
     match (own_hint, kind) {
         (Some(hint), _) => failure.hint(hint),
         (None, Kind::Config | Kind::Internal | Kind::Unsupported) => {
-            failure.hint(format!("its log is /aws/lambda/{name}"))
+            failure.hint(format!("`sluice logs {name}` shows what it has written"))
         }
         (None, _) => failure,
     }

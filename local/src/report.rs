@@ -40,6 +40,9 @@ pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> 
     Ok(())
 }
 
+/// The mart as the documentation names it.
+const SALES_IN_FULL: &str = "ANALYTICS.MARTS.SALES";
+
 /// Where everything is, and what to do there.
 pub(crate) fn addresses(stack: &Stack, state: &Path) {
     let ports = stack.ports;
@@ -47,7 +50,7 @@ pub(crate) fn addresses(stack: &Stack, state: &Path) {
     for (what, port, note) in [
         ("Shop", ports.shop, "buys through collect-events"),
         ("collect-events", ports.events, "its function URL; /openapi.json describes it"),
-        ("Control", ports.control, "POST /sql with a query; POST /restart/kafka, /restart/poller, /restart/snowflake"),
+        ("Control", ports.control, "POST /restart/kafka, /restart/poller, /restart/snowflake"),
         ("AWS", ports.aws, "stack sluice-local, region us-east-1, credentials test/test"),
         ("Snowflake", ports.snowflake, "stand-in: SQL API, Snowpipe, Snowpipe Streaming"),
         ("dbt Cloud", ports.dbt, "stand-in in front of dbt Core"),
@@ -62,7 +65,8 @@ pub(crate) fn addresses(stack: &Stack, state: &Path) {
     let usual = state == Path::new(".sluice");
     let option = if usual { String::new() } else { format!(" --state {}", state.display()) };
     println!("\n  a change of platform/ is taken over by itself; in another terminal:");
-    for command in ["status", "run products --wait", "runs", "doctor", "--help"] {
+    let question = format!("query \"select * from {SALES_IN_FULL} order by total_usd desc\" --limit 5");
+    for command in ["status", "run products --wait", "rejects purchases", &question, "doctor", "--help"] {
         println!("    tools/sluice{option} {command}");
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct LogsArgs {
 pub(crate) struct QueryArgs {
     /// SELECT, WITH, SHOW, DESCRIBE or EXPLAIN, in quotes; `-` reads it from standard input. Names in full: ANALYTICS.MARTS.SALES.
     pub statement: String,
-    /// Print comma-separated values (RFC 4180): NULL is nothing, an empty text is "".
+    /// Print comma-separated values, quoted as in RFC 4180: NULL is nothing, an empty text is "".
     #[arg(long, conflicts_with = "json")]
     pub csv: bool,
     /// No more rows than this are read.

@@ -116,7 +116,7 @@ fn csv(answer: &Answer) -> String {
         true => format!("\"{}\"", text.replace('"', "\"\"")),
         false => text.to_owned(),
     };
-    let line = |fields: Vec<String>| fields.join(",") + "\r\n";
+    let line = |fields: Vec<String>| fields.join(",") + "\n";
     let head = line(answer.columns.iter().map(|column| field(&column.name)).collect());
     let row = |row: &Vec<Option<String>>| {
         line(row.iter().map(|cell| cell.as_deref().map_or_else(String::new, field)).collect())
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_null_and_an_empty_text_differ_in_csv() {
-        assert_eq!(csv(&sales()), "EMAIL,TOTAL_USD,OK\r\n\"a, \"\"b\"\"\",12.30,true\r\n\"\",,false\r\n");
+        assert_eq!(csv(&sales()), "EMAIL,TOTAL_USD,OK\n\"a, \"\"b\"\"\",12.30,true\n\"\",,false\n");
     }
 
     #[test]
