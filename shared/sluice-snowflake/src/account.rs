@@ -6,9 +6,11 @@
 
 mod apply;
 mod columns;
+mod explain;
 mod file;
 mod grantable;
 mod graph;
+mod import;
 mod kinds;
 mod name;
 mod normal;
@@ -16,17 +18,22 @@ mod plan;
 mod port;
 mod read;
 mod render;
+mod rotate;
 mod state;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use apply::{Applied, Applying, apply, look};
+pub use explain::{Ability, Explained, Holder, explain};
 pub use file::{Desired, FILE, Settings};
+pub use import::import;
 pub use kinds::Kind;
 pub use name::Name;
 pub use plan::{Allowed, Blocked, Change, Difference, Plan, Sign};
 pub use port::{Account, AsRoles};
+pub use read::whole;
 pub use render::Statement;
+pub use rotate::{Did, Keys, Slot, rotate, slots};
 pub use state::State;
 pub use value::Value;

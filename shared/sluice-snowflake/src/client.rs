@@ -80,16 +80,23 @@ impl<Sec: Secrets> SqlApi<Sec> {
         self.execute_shaped(statement, request, tag, deadline, |_| ()).await
     }
 
-    /// The same as another role of the user.
+    /// The same as another role of the user, and without a warehouse where a statement needs none: there may be none yet.
     pub(crate) async fn execute_as(
         &self,
         role: &str,
+        needs_warehouse: bool,
         statement: &str,
         request: Uuid,
         tag: &str,
         deadline: Instant,
     ) -> Result<Vec<Row>> {
-        self.execute_shaped(statement, request, tag, deadline, |body| body.role = Some(role.to_owned().into())).await
+        let shape = |body: &mut Body<'_>| {
+            body.role = Some(role.to_owned().into());
+            if !needs_warehouse {
+                body.warehouse = "";
+            }
+        };
+        self.execute_shaped(statement, request, tag, deadline, shape).await
     }
 
     async fn execute_shaped(

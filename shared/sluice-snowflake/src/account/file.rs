@@ -25,9 +25,6 @@ pub(crate) mod tests;
 /// Where the file lies in the project and in a function's zip.
 pub const FILE: &str = "platform/warehouse.yaml";
 
-/// The parts of the file that are no kind's entries.
-pub(crate) const OTHER_SECTIONS: [&str; 4] = ["edition", "environments", "raw", "pii"];
-
 /// What the deployment knows and the file does not.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -135,6 +132,15 @@ fn read(root: Option<Node>, settings: &Settings, sources: &Sources, report: &mut
     rules::judge(&reading, &raw, pii_at.as_ref().map(|node| node.place), report);
     let environment = settings.environment.clone();
     Some(Desired { state: reading.state, enterprise, environment, file: String::new() })
+}
+
+/// What is there without an entry of the file.
+pub(crate) fn derived(settings: &Settings, sources: &Sources, owner: Option<&Name>, enterprise: bool) -> State {
+    let mut reading = Reading::new(enterprise);
+    let raw = Raw { owner: owner.cloned(), ..Raw::default() };
+    derive::from_sources(&mut reading, &raw, settings, sources);
+    grants::resolve(&mut reading, &mut Report::default());
+    reading.state
 }
 
 fn is_enterprise(edition: Option<&Node>, report: &mut Report) -> bool {

@@ -24,6 +24,8 @@ pub(crate) mod show;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use grants::{described_target, present};
+
 /// What the caller allows that a plan never does by itself. Each is named as the plan names it: `pipe A.B.C`.
 #[derive(Debug, Clone, Default)]
 pub struct Allowed {
@@ -158,13 +160,14 @@ impl Planner<'_> {
             None if kind == Kind::Schema && name.last() == "PUBLIC" => self.created_with(kind, name),
             None => {
                 let made = after_create(kind, want);
-                let shown = |field: &&Field| render::is_made_at_once(field) || field.by.is_some() && !field.late;
-                let fields = kind.spec().fields.iter().filter(shown).filter_map(|field| {
-                    let to = want.get(field.name).filter(|value| !value.is_empty() && field.form != Form::Columns)?;
-                    Some(Difference { field: field.name, from: None, to: Some(to.clone()) })
-                });
+                let fields =
+                    kind.spec().fields.iter().filter(|field| render::is_made_at_once(field)).filter_map(|field| {
+                        let to =
+                            want.get(field.name).filter(|value| !value.is_empty() && field.form != Form::Columns)?;
+                        Some(Difference { field: field.name, from: None, to: Some(to.clone()) })
+                    });
                 let fields = fields.collect();
-                let statements = render::create(kind, name, want);
+                let statements = vec![render::create(kind, name, want)];
                 self.change(Sign::Add, kind, name, fields, "it is not there", statements, step(kind));
                 made
             }

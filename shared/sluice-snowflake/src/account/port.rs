@@ -24,6 +24,12 @@ pub struct AsRoles<'a, Sec> {
 
 impl<Sec: Secrets> Account for AsRoles<'_, Sec> {
     async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
-        self.api.execute_as(role, statement, Uuid::new_v4(), tag, self.deadline).await
+        self.api.execute_as(role, needs_warehouse(statement), statement, Uuid::new_v4(), tag, self.deadline).await
     }
+}
+
+/// Whether rows are read or written: SHOW, DESC and what makes or alters an object need no warehouse.
+fn needs_warehouse(statement: &str) -> bool {
+    let verb = statement.split(' ').next().unwrap_or_default();
+    matches!(verb, "SELECT" | "INSERT" | "UPDATE") || (verb == "CREATE" && statement.contains("\nSELECT "))
 }

@@ -99,6 +99,11 @@ impl Ask {
     }
 }
 
+/// Everything of an account that a file can name, to explain or to import it.
+pub async fn whole(account: &impl Account, enterprise: bool, tag: &str) -> Result<State> {
+    Reader { account, tag, enterprise }.read(Scope::Everything).await
+}
+
 pub(crate) struct Reader<'a, A> {
     pub account: &'a A,
     pub tag: &'a str,

@@ -38,7 +38,7 @@ pub(crate) fn role_of(kind: Kind, have: Option<&Object>) -> &'static str {
 }
 
 /// Makes an object, with everything that its maker may set at once.
-pub(crate) fn create(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
+pub(crate) fn create(kind: Kind, name: &Name, want: &Object) -> Statement {
     let role = kind.spec().maker;
     let text = match kind {
         Kind::Table => want.texts.get("create").cloned().unwrap_or_default(),
@@ -59,22 +59,12 @@ pub(crate) fn create(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
             text
         }
     };
-    let mut statements = vec![Statement::of(role, text)];
-    let by_others: Vec<&Field> = kind
-        .spec()
-        .fields
-        .iter()
-        .filter(|field| {
-            field.by.is_some() && !field.late && want.get(field.name).is_some_and(|value| !value.is_empty())
-        })
-        .collect();
-    statements.extend(alter(kind, name, &by_others, want, &Object::default()));
-    statements
+    Statement::of(role, text)
 }
 
 /// Whether CREATE says it.
 pub(crate) fn is_made_at_once(field: &Field) -> bool {
-    !field.late && field.by.is_none() && field.form != Form::Tags && field.form != Form::Role
+    !field.late && field.form != Form::Tags && field.form != Form::Role
 }
 
 /// What CREATE says of a field; nothing of one that holds nothing.

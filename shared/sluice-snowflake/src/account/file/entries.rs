@@ -1,6 +1,6 @@
 //! From the entries of the file to objects, and to grants that are still to be resolved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::{
     judge::{Fields, Report},
@@ -25,6 +25,8 @@ pub(super) struct Reading {
     /// Where a field of it stands.
     pub field_places: BTreeMap<(Kind, Name, &'static str), Place>,
     pub requests: Vec<grants::Request>,
+    /// Roles that SYSADMIN does not get.
+    pub untied: BTreeSet<Name>,
 }
 
 impl Reading {
@@ -35,6 +37,7 @@ impl Reading {
             places: BTreeMap::new(),
             field_places: BTreeMap::new(),
             requests: Vec::new(),
+            untied: BTreeSet::new(),
         }
     }
 
@@ -82,6 +85,10 @@ impl Reading {
         }
         if kind == Kind::User {
             return;
+        }
+        let tied: Option<At<bool>> = fields.optional("under_sysadmin", report);
+        if tied.is_some_and(|tied| !tied.value) {
+            self.untied.insert(name.clone());
         }
         let Some(node) = fields.node("grants") else { return };
         let Yaml::List(items) = &node.value else {

@@ -88,6 +88,7 @@ impl Environments {
         if node.value == Value::Null {
             node.value = Value::Mapping(Vec::new());
         }
+        let mut differing = self.differing(&mut node, report);
         let only = self.listed(&mut node, "environments", report);
         if only.is_some_and(|only| !only.contains(&self.current)) {
             return Vec::new();
@@ -106,9 +107,41 @@ impl Environments {
                 report.add(key.place, format!("{about}: is named {form}"));
                 continue;
             }
-            entries.push(Entry { name, about, node: self.filled(&node, &environment, report) });
+            let mut own = node.clone();
+            if let (Value::Mapping(fields), Some(others)) = (&mut own.value, differing.remove(&environment)) {
+                fields.retain(|(key, _)| !others.iter().any(|(other, _)| other.value == key.value));
+                fields.extend(others);
+            }
+            entries.push(Entry { name, about, node: self.filled(&own, &environment, report) });
         }
         entries
+    }
+
+    /// Takes the settings out of an entry that are others in some environments.
+    fn differing(&self, node: &mut Node, report: &mut Report) -> BTreeMap<String, Vec<(At<String>, Node)>> {
+        let Value::Mapping(fields) = &mut node.value else { return BTreeMap::new() };
+        let Some(at) = fields.iter().position(|(key, _)| key.value == "where") else { return BTreeMap::new() };
+        let (_, differing) = fields.remove(at);
+        let known = self.values.keys().cloned().collect::<Vec<_>>().join(", ");
+        let Value::Mapping(given) = differing.value else {
+            report.add(
+                differing.place,
+                format!("`where` must be a mapping from environments to settings; known are {known}"),
+            );
+            return BTreeMap::new();
+        };
+        let mut found = BTreeMap::new();
+        for (environment, settings) in given {
+            match settings.value {
+                Value::Mapping(settings) if self.values.contains_key(&environment.value) => {
+                    found.insert(environment.value, settings);
+                }
+                _ => {
+                    report.add(environment.place, format!("`where`: name settings of one of the environments {known}"))
+                }
+            }
+        }
+        found
     }
 
     /// Takes a list of environments out of an entry.

@@ -1,6 +1,6 @@
 //! The grants of the file: read where they stand, judged when everything that they name is known.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::{
     judge::{Fields, Report},
@@ -199,7 +199,7 @@ pub(super) fn resolve(reading: &mut Reading, report: &mut Report) {
         }
     }
     one_level(&levels, report);
-    tree(&mut reading.state);
+    tree(&mut reading.state, &reading.untied);
     cycles(reading, report);
 }
 
@@ -277,11 +277,11 @@ fn one_level(levels: &BTreeMap<(String, Name), Place>, report: &mut Report) {
     }
 }
 
-/// Every role is SYSADMIN's too, and SYSADMIN may use integrations for its stages.
-fn tree(state: &mut State) {
+/// Every role is SYSADMIN's too, unless its entry says otherwise, and SYSADMIN may use integrations for its stages.
+fn tree(state: &mut State, untied: &BTreeSet<Name>) {
     let sysadmin = Grantee::role(&Name::of([SYSADMIN]));
     let roles: Vec<Name> = state.names(Kind::Role).chain(state.names(Kind::DatabaseRole)).cloned().collect();
-    for role in roles {
+    for role in roles.into_iter().filter(|role| !untied.contains(role)) {
         add(state, "USAGE", Target::Role(role), &sysadmin, false);
     }
     let integrations: Vec<Name> = state.names(Kind::StorageIntegration).cloned().collect();

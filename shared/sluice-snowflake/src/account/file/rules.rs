@@ -140,6 +140,11 @@ impl Rules<'_> {
             let text = format!("`notify_at`: a monitor tells at five percentages at most, and there are {notices}");
             self.tell(Kind::ResourceMonitor, name, "notify_at", report, text);
         }
+        let triggers = ["notify_at", "suspend_at", "suspend_immediately_at"];
+        if !triggers.iter().any(|field| object.get(field).is_some_and(|value| !value.is_empty())) {
+            let text = "it says neither `notify_at` nor `suspend_at`, so it does nothing";
+            self.tell(Kind::ResourceMonitor, name, "", report, text);
+        }
         let text = name.to_string();
         let is_named = |(_, warehouse): (&Name, &Object)| warehouse.text("resource_monitor") == text;
         if !self.reading.state.of(Kind::Warehouse).any(is_named) {
@@ -165,7 +170,7 @@ impl Rules<'_> {
     }
 
     fn policy(&self, name: &Name, object: &Object, report: &mut Report) {
-        if object.get("allowed_rules").is_some_and(|list| list.is_empty()) {
+        if ["allowed_rules", "allowed_ips"].iter().all(|field| object.get(field).is_none_or(Value::is_empty)) {
             let text = "`allowed_rules` is empty: a policy that lets nobody in cannot be attached";
             self.tell(Kind::NetworkPolicy, name, "allowed_rules", report, text);
         }

@@ -1,1 +1,201 @@
+//! What the file says, what it may not say, and where a message points.
 
+use std::collections::BTreeMap;
+
+use sluice_core::{LakeId, Sources};
+
+use super::{Desired, Settings};
+use crate::account::{
+    kinds::{Form, Kind},
+    name::Name,
+    state::{Grant, Grantee, Target},
+};
+
+mod mistakes;
+
+/// A file with every field of every kind.
+pub(crate) const EVERY_FIELD: &str = include_str!("tests/every_field.yaml");
+
+pub(crate) fn sources() -> Sources {
+    Sources::parse(include_str!("../../../../../platform/sources.yaml")).expect("the shipped sources")
+}
+
+pub(crate) fn settings(environment: &str) -> Settings {
+    let values = [
+        ("lake_bucket", "sluice-dev-lake"),
+        ("lake_role_arn", "arn:aws:iam::123456789012:role/sluice-dev-lake-reader"),
+        ("lake_external_id", "sluice"),
+        ("egress", "203.0.113.7/32"),
+    ];
+    Settings {
+        environment: environment.to_owned(),
+        values: values.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        lake: LakeId("sluice-dev".to_owned()),
+        bucket: "sluice-dev-lake".to_owned(),
+    }
+}
+
+pub(crate) fn parsed(yaml: &str) -> sluice_core::Result<Desired> {
+    Desired::parse(yaml, &settings("dev"), &sources())
+}
+
+#[test]
+fn the_example_names_every_field_of_every_kind() {
+    let desired = parsed(EVERY_FIELD).unwrap_or_else(|error| panic!("{error}"));
+    for kind in Kind::ALL {
+        for field in kind.spec().fields {
+            let named = desired
+                .state
+                .of(kind)
+                .filter(|(_, object)| object.get(field.name).is_some_and(|value| !value.is_empty()));
+            assert!(named.count() > 0, "{}: no example has {}", kind.word(), field.name);
+        }
+    }
+}
+
+#[test]
+fn what_sources_say_is_derived_and_never_written_twice() {
+    let desired = parsed(EVERY_FIELD).unwrap_or_else(|error| panic!("{error}"));
+    let products = Name::of(["DLT", "APPLICATION_DATA", "PRODUCTS"]);
+    let table = desired.state.object(Kind::Table, &products).expect("a raw table");
+    let columns: BTreeMap<&str, &str> =
+        table.get("columns").into_iter().flat_map(|columns| columns.entries()).collect();
+    assert_eq!(columns["AUDIT_ID"], "NUMBER(19,0) NOT NULL");
+    assert_eq!(columns["PRODUCT_NAME"], "VARCHAR(16777216)");
+    assert_eq!(table.text("owner"), "SLUICE_LOADER");
+    assert!(desired.state.has(Kind::Database, &Name::of(["STREAMING"])));
+    let pipe = Name::of(["SNOWPIPE", "OPEN_EXCHANGE_RATES", "EXCHANGE_RATES_PIPE"]);
+    assert!(desired.state.object(Kind::Pipe, &pipe).expect("a pipe").text("copy").starts_with("COPY INTO SNOWPIPE."));
+    let lock = Name::of(["ADMIN", "OBSERVABILITY", "LOCK_sluice-dev_DLT.APPLICATION_DATA.PRODUCTS"]);
+    assert!(desired.state.has(Kind::Table, &lock));
+    let reads = Grant {
+        privilege: "SELECT".to_owned(),
+        target: Target::Future("TABLE".to_owned(), Name::of(["DLT"])),
+        grantee: Grantee::Role(Name::of(["DLT", "READER"])),
+    };
+    assert!(desired.state.grants.contains_key(&reads));
+    // A masked column for each of the contract's personal ones.
+    let contacts = Name::of(["AIRBYTE", "HUBSPOT", "CONTACTS"]);
+    let masks = desired.state.object(Kind::Table, &contacts).and_then(|table| table.get("masks")).expect("masks");
+    assert!(masks.entries().any(|(column, policy)| column == "EMAIL" && policy == "ADMIN.SECURITY.PII_VARCHAR"));
+}
+
+#[test]
+fn one_file_serves_every_environment() {
+    let of = |environment: &str| {
+        let desired = Desired::parse(EVERY_FIELD, &settings(environment), &sources());
+        desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state
+    };
+    let (dev, prod) = (of("dev"), of("prod"));
+    let monitor = Name::of(["LIMIT"]);
+    let credits = |state: &crate::account::State| {
+        state.object(Kind::ResourceMonitor, &monitor).map(|m| m.get("credits").cloned())
+    };
+    assert_ne!(credits(&dev), credits(&prod));
+    let only = Name::of(["LAPTOP"]);
+    assert!(dev.has(Kind::Warehouse, &only) && !prod.has(Kind::Warehouse, &only));
+    let size = |state: &crate::account::State| {
+        state.object(Kind::Warehouse, &Name::of(["BATCH"])).map(|w| w.text("size").to_owned())
+    };
+    assert_eq!((size(&dev).as_deref(), size(&prod).as_deref()), (Some("SMALL"), Some("LARGE")));
+    for environment in ["DEV", "PROD"] {
+        assert!(dev.has(Kind::Database, &Name::of([format!("SANDBOX_{environment}")])), "{environment}");
+    }
+}
+
+#[test]
+fn the_shipped_file_is_right_in_every_environment() {
+    let text = include_str!("../../../../../platform/warehouse.yaml");
+    for environment in ["local", "dev", "staging", "prod"] {
+        let desired = Desired::parse(text, &settings(environment), &sources());
+        let state = desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state;
+        assert!(state.has(Kind::User, &Name::of(["SLUICE_LOADER"])));
+    }
+}
+
+/// The JSON Schema that editors check the file by: made of the tables of kinds and kept beside the file.
+#[test]
+fn the_schema_for_editors_is_that_of_the_kinds() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../platform/warehouse.schema.json");
+    let text = serde_json::to_string_pretty(&schema()).expect("JSON") + "\n";
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        std::fs::write(&path, &text).expect("a writable schema");
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, kept, "{} is not of these kinds; UPDATE_SNAPSHOTS=1 writes it", path.display());
+    let shipped = include_str!("../../../../../platform/warehouse.yaml");
+    assert!(
+        shipped.starts_with("# yaml-language-server: $schema=warehouse.schema.json\n"),
+        "no editor finds the schema"
+    );
+}
+
+fn schema() -> serde_json::Value {
+    use serde_json::json;
+    let list = json!({"type": "array", "items": {"type": "string"}});
+    let number = |least: i64, most: i64| json!({"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, {"type": "string", "pattern": "^\\$\\{"}]});
+    let mut properties = serde_json::Map::new();
+    properties.insert("edition".into(), json!({"type": "string"}));
+    properties.insert("environments".into(), json!({"type": "object"}));
+    properties.insert(
+        "raw".into(),
+        json!({"type": "object", "additionalProperties": false,
+               "properties": {"owner": {"type": "string"}, "warehouse": {"type": "string"}, "readers": list}}),
+    );
+    properties.insert(
+        "pii".into(),
+        json!({"type": "object", "additionalProperties": false, "required": ["schema"],
+               "properties": {"schema": {"type": "string"}, "readers": list}}),
+    );
+    for kind in Kind::ALL.into_iter().filter(|kind| !kind.spec().section.is_empty()) {
+        let mut fields = serde_json::Map::new();
+        let mut required = Vec::new();
+        for field in kind.spec().fields {
+            let mut of = match field.form {
+                Form::Word(words) => json!({"enum": words}),
+                Form::Size => json!({"enum": super::super::normal::SIZES}),
+                Form::Number(least, most) => number(least, most),
+                Form::Percent => number(1, 1_000),
+                Form::Percents => json!({"type": "array", "items": {"type": "integer"}}),
+                Form::Flag | Form::AllOrNone => json!({"type": "boolean"}),
+                Form::List | Form::Names(_) => list.clone(),
+                Form::Options | Form::Tags => json!({"type": "object"}),
+                _ => json!({"type": "string"}),
+            };
+            of["description"] = json!(field.about);
+            if field.absent == crate::account::kinds::Absent::Required {
+                required.push(field.name);
+            }
+            fields.insert(field.name.into(), of);
+        }
+        if matches!(kind, Kind::Role | Kind::DatabaseRole | Kind::User) {
+            fields.insert("roles".into(), list.clone());
+        }
+        if matches!(kind, Kind::Role | Kind::DatabaseRole) {
+            fields.insert("under_sysadmin".into(), json!({"type": "boolean"}));
+            fields.insert("grants".into(), json!({"type": "array", "items": {"type": "object"}}));
+        }
+        if kind != Kind::Account {
+            fields.insert("each".into(), list.clone());
+            fields.insert("environments".into(), list.clone());
+            fields.insert("where".into(), json!({"type": "object"}));
+        }
+        let entry = json!({"type": ["object", "null"], "additionalProperties": false, "properties": fields, "required": required});
+        let section = match kind {
+            Kind::Account => entry,
+            _ => json!({"type": "object", "additionalProperties": entry}),
+        };
+        let mut section = section;
+        section["description"] = json!(kind.spec().about);
+        properties.insert(kind.spec().section.into(), section);
+    }
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "platform/warehouse.yaml",
+        "description": "What a Snowflake account is to be.",
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["edition", "environments"],
+        "properties": properties,
+    })
+}

@@ -134,7 +134,7 @@ pub(super) const NETWORK_POLICY: Spec = Spec {
         field(
             "allowed_rules",
             Form::Names(Kind::NetworkRule),
-            Required,
+            EmptyList,
             Property("ALLOWED_NETWORK_RULE_LIST"),
             Set::Property("ALLOWED_NETWORK_RULE_LIST"),
             "Network rules whose addresses may come.",

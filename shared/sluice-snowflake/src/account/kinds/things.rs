@@ -165,7 +165,8 @@ pub(super) const WAREHOUSE: Spec = Spec {
             Set::Property("RESOURCE_MONITOR"),
             "The monitor that limits it.",
         )
-        .by(ACCOUNTADMIN),
+        .by(ACCOUNTADMIN)
+        .late(),
         OWNER,
         TAGS,
     ],
@@ -387,7 +388,7 @@ pub(super) const TABLE: Spec = Spec {
     about: "",
     fields: &[
         field("columns", Form::Columns, EmptyMap, Apart, Set::Apart, ""),
-        field("masks", Form::Masks, EmptyMap, Apart, Set::Apart, "").by(ACCOUNTADMIN).late(),
+        field("masks", Form::Masks, Ignored, Apart, Set::Apart, "").by(ACCOUNTADMIN).late(),
         OWNER,
     ],
 };

@@ -187,7 +187,7 @@ fn described_grantee(grantee: &Grantee) -> String {
     }
 }
 
-fn described_target(target: &Target) -> String {
+pub(crate) fn described_target(target: &Target) -> String {
     let plural = |word: &str| Type::of_word(word).map_or(word, |kind| kind.plural).to_lowercase();
     match target {
         Target::Account => "the account".to_owned(),

@@ -184,6 +184,9 @@ pub(super) fn object(kind: Kind, details: &Details, enterprise: bool, with_tags:
             },
             (Seen::Apart, _) => details.policy.clone().map(Value::Text),
         };
+        // A user without a type is a person.
+        let is_person = kind == Kind::User && field.name == "type" && value.is_none();
+        let value = if is_person { Some(Value::text("PERSON")) } else { value };
         if field.enterprise && !enterprise {
             object.unknown.insert(field.name);
             continue;

@@ -1,0 +1,189 @@
+//! Giving a service a new key: into the free slot of its user, then into the secret, then the old slot is cleared.
+//!
+//! What to do next follows from what is there, and from nothing else: an interrupted rotation is finished by the next one.
+//! A key counts when the secret holds it. So a key that is in a slot and not in the secret was never used, and a key that
+//! the secret holds is proven by a login before the other slot is cleared.
+
+use std::fmt;
+
+use aws_lc_rs::{
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
+    rsa::{KeyPair, KeySize},
+    signature::KeyPair as _,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::{DateTime, Utc};
+use sluice_core::{Error, Kind, Result, Secret, port::Row};
+
+use super::{kinds::USERADMIN, name::Name, normal, port::Account};
+use crate::{Signer, sql::quote};
+
+/// More steps than any rotation has.
+const MOST_STEPS: usize = 8;
+
+/// Where a service's private key is kept, and whether it opens the account.
+pub trait Keys {
+    /// The PEM of the secret; `None` while the secret is empty.
+    fn current(&self) -> impl Future<Output = Result<Option<Secret>>>;
+
+    /// Durable when it returns: whoever asks for the secret from then on gets this key.
+    fn store(&self, pem: &Secret) -> impl Future<Output = Result<()>>;
+
+    /// Logs in as the service with this key.
+    fn prove(&self, pem: &Secret) -> impl Future<Output = Result<()>>;
+}
+
+/// A key slot of a user that is in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    pub fingerprint: String,
+    /// Since when; the account may not say.
+    pub set_at: Option<DateTime<Utc>>,
+}
+
+/// What a rotation has done, in its order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Did {
+    /// A key was made, put into the free slot, proven, and put into the secret.
+    Switched,
+    /// The secret's key, which no slot had, was put into a free one.
+    Registered,
+    /// The key that the secret does not hold was taken out of its slot.
+    Cleared,
+}
+
+impl fmt::Display for Did {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Did::Switched => "a new key is in the user's free slot and in the secret",
+            Did::Registered => "the secret's key is in a slot of the user",
+            Did::Cleared => "the key that is no longer used is out of its slot",
+        })
+    }
+}
+
+const PROPERTIES: [&str; 2] = ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"];
+
+/// The key slots of a user, for their ages.
+pub async fn slots(account: &impl Account, user: &Name, tag: &str) -> Result<[Option<Slot>; 2]> {
+    let rows = account.run(USERADMIN, &format!("DESC USER {user}"), tag).await?;
+    Ok(PROPERTIES.map(|property| slot(&rows, property)))
+}
+
+fn slot(rows: &[Row], property: &str) -> Option<Slot> {
+    let value = |name: String| {
+        let row = rows.iter().find(|row| row.get("property").is_some_and(|found| found.as_deref() == Some(&name)))?;
+        let value = row.get("value").or_else(|| row.get("property_value")).cloned().flatten()?;
+        Some(value).filter(|value| !value.is_empty() && value != "null")
+    };
+    let set_at = value(format!("{property}_LAST_SET_TIME")).and_then(|at| time(&at));
+    Some(Slot { fingerprint: value(format!("{property}_FP"))?, set_at })
+}
+
+/// A time as DESC prints it.
+fn time(text: &str) -> Option<DateTime<Utc>> {
+    let of = |format: &str| DateTime::parse_from_str(text, format).ok().map(|at| at.with_timezone(&Utc));
+    of("%Y-%m-%d %H:%M:%S%.f %z").or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)))
+}
+
+/// Rotates the key of a service, or finishes the rotation that was begun.
+pub async fn rotate(account: &impl Account, keys: &impl Keys, user: &Name, run: &str) -> Result<Vec<Did>> {
+    let tag = format!("sluice:account:{run}");
+    let mut done = Vec::new();
+    let mut is_wanted = true;
+    for _ in 0..MOST_STEPS {
+        let slots = slots(account, user, &tag).await?;
+        let pem = keys.current().await?;
+        let fingerprint = match &pem {
+            Some(pem) => Some(Signer::new("", user.last(), pem)?.fingerprint().to_owned()),
+            None => None,
+        };
+        let held = slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| Some(&slot.fingerprint) == fingerprint.as_ref()));
+        let free = slots.iter().position(Option::is_none);
+        match (pem, held, free) {
+            (Some(pem), Some(held), None) => {
+                let is_newest = newest(&slots) == Some(held);
+                keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
+                set(account, user, 1 - held, None, &tag).await?;
+                done.push(Did::Cleared);
+                // The other key was the older one: this was the end of a rotation. Otherwise it was a beginning that came
+                // to nothing.
+                is_wanted &= !is_newest;
+            }
+            (_, Some(_), Some(free)) | (None, None, Some(free)) if is_wanted => {
+                let (pem, public) = generate()?;
+                set(account, user, free, Some(&public), &tag).await?;
+                keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
+                keys.store(&pem).await?;
+                done.push(Did::Switched);
+                is_wanted = false;
+            }
+            (Some(_), Some(_), Some(_)) => return Ok(done),
+            (Some(pem), None, Some(free)) => {
+                set(account, user, free, Some(&public_of(&pem)?), &tag).await?;
+                keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
+                done.push(Did::Registered);
+            }
+            (_, None, None) => {
+                let error =
+                    Error::new(Kind::Conflict, "both key slots of the user are taken, and the secret has neither key");
+                return Err(error
+                    .with("user", user)
+                    .with_hint("find out who uses which key, clear one slot by ALTER USER … UNSET, and rotate again"));
+            }
+            (None, ..) => return Ok(done),
+        }
+    }
+    Err(Error::internal("a rotation does not come to an end").with("user", user))
+}
+
+/// Which slot was filled last; `None` where the account does not say.
+fn newest(slots: &[Option<Slot>; 2]) -> Option<usize> {
+    let at = |slot: &Option<Slot>| slot.as_ref().and_then(|slot| slot.set_at);
+    let (first, second) = (at(&slots[0])?, at(&slots[1])?);
+    Some(usize::from(second > first))
+}
+
+async fn set(account: &impl Account, user: &Name, slot: usize, key: Option<&str>, tag: &str) -> Result<()> {
+    let property = PROPERTIES[slot];
+    let text = match key {
+        Some(key) => format!("ALTER USER {user} SET {property} = {}", quote::literal(key)),
+        None => format!("ALTER USER {user} UNSET {property}"),
+    };
+    account.run(USERADMIN, &text, tag).await.map(drop)
+}
+
+fn unproven(error: Error, user: &Name) -> Error {
+    error
+        .with("user", user)
+        .with_hint("the key does not open the account; nothing was cleared, so the key before it still does")
+}
+
+/// A new private key in PEM, and its public key as a statement takes it.
+fn generate() -> Result<(Secret, String)> {
+    let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Error::internal("cannot make a key"))?;
+    let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| Error::internal("cannot write a key"))?;
+    let encoded = STANDARD.encode(der.as_ref());
+    let mut pem = "-----BEGIN PRIVATE KEY-----\n".to_owned();
+    for at in (0..encoded.len()).step_by(64) {
+        pem.push_str(&encoded[at..encoded.len().min(at + 64)]);
+        pem.push('\n');
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    let public: PublicKeyX509Der<'_> =
+        pair.public_key().as_der().map_err(|_| Error::internal("cannot write a public key"))?;
+    Ok((Secret::new(pem), STANDARD.encode(public.as_ref())))
+}
+
+/// The public key of a private one.
+fn public_of(pem: &Secret) -> Result<String> {
+    // No cause is attached: it could quote the key.
+    let unusable = || Error::config("the secret's private key is no RSA key in PEM form (PKCS#8)");
+    let der = STANDARD.decode(normal::body(pem.expose())).map_err(|_| unusable())?;
+    let pair = KeyPair::from_pkcs8(&der).or_else(|_| KeyPair::from_der(&der)).map_err(|_| unusable())?;
+    let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| unusable())?;
+    Ok(STANDARD.encode(public.as_ref()))
+}

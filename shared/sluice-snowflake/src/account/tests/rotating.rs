@@ -1,0 +1,155 @@
+//! Rotations that end anywhere.
+
+use std::cell::{Cell, RefCell};
+
+use futures::executor::block_on;
+use sluice_core::{Error, Kind, Result, Secret, port::Row};
+
+use crate::{
+    Signer,
+    account::{
+        Account, Name, normal,
+        rotate::{Did, Keys, rotate},
+    },
+};
+
+/// A user's slots and its secret, and the request at which everything ends.
+#[derive(Default)]
+struct Service {
+    slots: RefCell<[Option<(String, i64)>; 2]>,
+    secret: RefCell<Option<Secret>>,
+    requests: Cell<usize>,
+    /// The request that fails, and whether it has taken effect.
+    fails_at: Cell<Option<(usize, bool)>>,
+    clock: Cell<i64>,
+    logins: RefCell<Vec<String>>,
+}
+
+impl Service {
+    fn step<T>(&self, effect: impl FnOnce() -> T) -> Result<T> {
+        self.requests.set(self.requests.get() + 1);
+        let lost = || Err(Error::new(Kind::Unavailable, "the connection was lost"));
+        match self.fails_at.get().filter(|(at, _)| *at == self.requests.get()) {
+            Some((_, false)) => lost(),
+            Some((_, true)) => {
+                effect();
+                lost()
+            }
+            None => Ok(effect()),
+        }
+    }
+
+    fn fingerprints(&self) -> [Option<String>; 2] {
+        self.slots.borrow().clone().map(|slot| slot.and_then(|(key, _)| normal::fingerprint(&key)))
+    }
+
+    fn opens(&self, pem: &Secret) -> bool {
+        let print = Signer::new("A", "U", pem).expect("a key").fingerprint().to_owned();
+        self.fingerprints().contains(&Some(print))
+    }
+}
+
+impl Account for Service {
+    async fn run(&self, role: &str, statement: &str, _: &str) -> Result<Vec<Row>> {
+        assert_eq!(role, "USERADMIN");
+        self.step(|| {
+            let at = usize::from(statement.contains("RSA_PUBLIC_KEY_2"));
+            if statement.contains(" SET ") {
+                let key = statement.split('\'').nth(1).expect("a key").to_owned();
+                self.clock.set(self.clock.get() + 1);
+                self.slots.borrow_mut()[at] = Some((key, self.clock.get()));
+            } else if statement.contains(" UNSET ") {
+                self.slots.borrow_mut()[at] = None;
+            }
+            let cell = |name: String, value: String| {
+                Row::from([("property".to_owned(), Some(name)), ("value".to_owned(), Some(value))])
+            };
+            let mut rows = Vec::new();
+            for (slot, name) in self.slots.borrow().iter().zip(["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"]) {
+                let print = slot.as_ref().and_then(|(key, _)| normal::fingerprint(key));
+                rows.push(cell(format!("{name}_FP"), print.unwrap_or("null".to_owned())));
+                let time = slot.as_ref().map(|(_, at)| format!("2026-01-01 00:00:{at:02}.000 -0800"));
+                rows.push(cell(format!("{name}_LAST_SET_TIME"), time.unwrap_or("null".to_owned())));
+            }
+            rows
+        })
+    }
+}
+
+impl Keys for Service {
+    async fn current(&self) -> Result<Option<Secret>> {
+        self.step(|| self.secret.borrow().clone())
+    }
+
+    async fn store(&self, pem: &Secret) -> Result<()> {
+        self.step(|| drop(self.secret.replace(Some(pem.clone()))))
+    }
+
+    async fn prove(&self, pem: &Secret) -> Result<()> {
+        let opens = self.step(|| self.opens(pem))?;
+        self.logins.borrow_mut().push(format!("{opens}"));
+        if opens { Ok(()) } else { Err(Error::new(Kind::Auth, "JWT token is invalid.")) }
+    }
+}
+
+fn turned(service: &Service) -> Result<Vec<Did>> {
+    block_on(rotate(service, service, &Name::of(["SVC"]), "run-1"))
+}
+
+/// One key in one slot, and it is the secret's.
+fn is_settled(service: &Service) -> bool {
+    let filled = service.slots.borrow().iter().flatten().count();
+    filled == 1 && service.secret.borrow().as_ref().is_some_and(|pem| service.opens(pem))
+}
+
+#[test]
+fn a_service_gets_its_first_key_and_then_a_new_one() {
+    let service = Service::default();
+    assert_eq!(turned(&service).expect("a key"), [Did::Switched]);
+    assert!(is_settled(&service));
+    let first = service.fingerprints();
+    assert_eq!(turned(&service).expect("another key"), [Did::Switched, Did::Cleared]);
+    assert!(is_settled(&service) && service.fingerprints() != first);
+    assert!(service.logins.borrow().iter().all(|login| login == "true"));
+}
+
+#[test]
+fn a_rotation_that_ends_anywhere_is_finished_by_the_next() {
+    let begun = Service::default();
+    turned(&begun).expect("a key");
+    let before = begun.requests.get();
+    for at in 1..=12 {
+        for after in [false, true] {
+            let service = Service::default();
+            *service.slots.borrow_mut() = begun.slots.borrow().clone();
+            *service.secret.borrow_mut() = begun.secret.borrow().clone();
+            service.clock.set(begun.clock.get());
+            service.fails_at.set(Some((at, after)));
+            let ended = turned(&service);
+            // Whatever has happened, the key that the secret holds opens the account.
+            let pem = service.secret.borrow().clone().expect("a key");
+            assert!(service.opens(&pem), "request {at}, {after}");
+            service.fails_at.set(None);
+            if ended.is_err() {
+                turned(&service).unwrap_or_else(|error| panic!("request {at}, {after}: {}", error.chain()));
+            }
+            assert!(is_settled(&service), "request {at}, {after}: {:?}", service.fingerprints());
+            assert_ne!(service.fingerprints().iter().flatten().next(), begun.fingerprints().iter().flatten().next());
+        }
+    }
+    assert!(before > 3, "{before}");
+}
+
+#[test]
+fn a_key_that_opens_nothing_never_replaces_one_that_does() {
+    let service = Service::default();
+    turned(&service).expect("a key");
+    let before = service.secret.borrow().clone();
+    let other = Service::default();
+    turned(&other).expect("a key of somebody else");
+    // Both slots are taken by keys that nobody here knows.
+    *service.slots.borrow_mut() = [other.slots.borrow()[0].clone(), Some(("b3RoZXI=".to_owned(), 9))];
+    let error = turned(&service).expect_err("a conflict");
+    assert_eq!(error.kind(), Kind::Conflict);
+    assert_eq!(*service.secret.borrow(), before);
+}
