@@ -16,6 +16,7 @@ from pathlib import Path
 import sqlglot
 from sqlglot import exp
 
+import account
 import scenarios
 from script import BLOCK, parse_block, split
 
@@ -101,6 +102,10 @@ def judge_statement(verdict, name, text):
         return []
     kinds = [type(tree).__name__ for tree in trees]
     understood = len(trees) == 1 and isinstance(trees[0], KNOWN) and not trees[0].find(exp.Command)
+    if not understood:
+        for pattern, inside in account.OPAQUE:
+            if found := pattern.fullmatch(text):
+                return [tree for part in inside(found) for tree in judge_statement(verdict, name, part)]
     verdict.check(name, understood, f"is read as {kinds}: {short}")
     return trees
 

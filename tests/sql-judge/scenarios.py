@@ -167,6 +167,7 @@ def run_all(verdict, snapshots):
     session = Session()
     foundation(verdict, session, snapshots["foundation"] + snapshots["foundation_hostile"])
     evolve(verdict, session, snapshots["evolve"])
+    changes(verdict, session, snapshots["changes"])
     session.use_one_database(snapshots["foundation"])
     for scenario in (products, counted, contacts, currencies, append, empty, hostile):
         forget(session)
@@ -224,6 +225,14 @@ def foundation(verdict, session, statements):
             try_to_run(verdict, session, f"foundation, {attempt} run", text)
     for table in (PRODUCTS, CONTACTS, CURRENCIES, PURCHASES):
         verdict.equal(f"one row in the lock of {table}", session.number(f"SELECT COUNT(*) FROM {lock(table)}"), 1)
+
+
+def changes(verdict, session, statements):
+    """The lease is one row however often it is made, and a statement leaves one."""
+    for text in [*statements[:2], *statements]:
+        try_to_run(verdict, session, "changes", text)
+    for table in ("ACCOUNT_LEASE", "ACCOUNT_CHANGES"):
+        verdict.equal(f"rows of {table}", session.number(f"SELECT COUNT(*) FROM ADMIN.OBSERVABILITY.{table}"), 1)
 
 
 def evolve(verdict, session, statements):

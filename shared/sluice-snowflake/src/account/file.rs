@@ -99,7 +99,7 @@ fn judged(file: &str, text: &str, settings: &Settings, sources: &Sources) -> Res
 fn read(root: Option<Node>, settings: &Settings, sources: &Sources, report: &mut Report) -> Option<Desired> {
     let top = Place { line: 1, column: 1 };
     let Some(root) = root.filter(|root| root.value != Yaml::Null) else {
-        report.add(top, "the file is empty; docs/account.md shows what belongs into it");
+        report.add(top, "the file is empty; it needs `edition`, `environments` and what the account is to have");
         return None;
     };
     let mut fields = Fields::of("the file".to_owned(), &root, report)?;

@@ -40,13 +40,13 @@ pub fn import(state: &State, enterprise: bool, settings: &Settings, sources: &So
 
 /// The role that loads: the one that owns a raw table.
 fn owner_of_raw(state: &State, sources: &Sources) -> Option<Name> {
-    let owners = sources.tables.iter().filter_map(|table| {
+    let mut owners = sources.tables.iter().filter_map(|table| {
         let id = &table.table;
         let name = Name::of([&id.database, &id.schema, &id.table]);
         let owner = state.present.get("TABLE")?.get(&name)?;
         Name::parse(owner).filter(|owner| !is_system(owner))
     });
-    owners.into_iter().next()
+    owners.next()
 }
 
 struct Importing<'i> {
@@ -105,7 +105,9 @@ impl Importing<'_> {
             .state
             .grants
             .iter()
-            .filter(|(grant, held)| grant.grantee == grantee && !held.implied && !self.known.grants.contains_key(grant))
+            .filter(|(grant, held)| {
+                grant.grantee == grantee && !held.implied && !self.known.grants.contains_key(*grant)
+            })
             .map(|(grant, _)| grant)
             .collect();
         let roles: Vec<String> = own

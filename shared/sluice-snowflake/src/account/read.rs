@@ -80,6 +80,7 @@ enum About {
     Details(Kind, Name),
     Parameters(Kind, Name),
     Attached(Name),
+    Running(Name),
     Tags(Kind, Name),
     DatabaseRoles(Name),
     Tables,
@@ -178,6 +179,7 @@ impl<A: Account> Reader<'_, A> {
                     let future = About::Future(name.clone());
                     asks.push(Ask::of(future, format!("SHOW FUTURE GRANTS IN DATABASE {name}")));
                 }
+                Kind::Pipe => asks.push(Ask::of(About::Running(name.clone()), status_of(name))),
                 Kind::StorageIntegration => asks.push(Ask::of(details, format!("DESC INTEGRATION {name}"))),
                 Kind::NetworkPolicy
                 | Kind::NetworkRule
@@ -240,6 +242,11 @@ impl<A: Account> Reader<'_, A> {
                     if let Some(details) = found.get_mut(&(Kind::User, Name::of([user]))) {
                         details.policy = Some(policy.to_string());
                     }
+                }
+            }
+            About::Running(pipe) => {
+                if let Some(details) = found.get_mut(&(Kind::Pipe, pipe)) {
+                    details.running = answer.first().map(objects::is_running);
                 }
             }
             About::Tags(kind, name) => {
@@ -317,6 +324,11 @@ fn attached(policy: &Name) -> String {
         policy.up_to(1),
         quote::literal(&policy.to_string())
     )
+}
+
+/// How a pipe stands: STATUS, as JSON.
+fn status_of(pipe: &Name) -> String {
+    format!("SELECT SYSTEM$PIPE_STATUS({}) AS STATUS", quote::literal(&pipe.to_string()))
 }
 
 /// An object's tags: TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE and LEVEL, which is the object's kind for its own.

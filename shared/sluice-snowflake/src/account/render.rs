@@ -129,15 +129,21 @@ fn own(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
     if kind != Kind::Pipe {
         return vec![give];
     }
-    let resume = format!(
-        "SELECT SYSTEM$PIPE_FORCE_RESUME({}, 'ownership_transfer_check_override')",
-        quote::literal(&name.to_string())
-    );
-    vec![pause(name), give, Statement::of(SYSADMIN, resume)]
+    let mut statements = vec![pause(name), give];
+    if want.get("running") != Some(&Value::Flag(false)) {
+        statements.push(Statement::of(SYSADMIN, resume(name)));
+    }
+    statements
 }
 
 fn pause(pipe: &Name) -> Statement {
     Statement::of(SYSADMIN, format!("ALTER PIPE {pipe} SET PIPE_EXECUTION_PAUSED = TRUE"))
+}
+
+/// Also of a pipe that has another owner than when it was paused.
+fn resume(pipe: &Name) -> String {
+    let name = quote::literal(&pipe.to_string());
+    format!("SELECT SYSTEM$PIPE_FORCE_RESUME({name}, 'ownership_transfer_check_override')")
 }
 
 fn pipe(verb: &str, name: &Name, want: &Object) -> String {

@@ -403,6 +403,7 @@ pub(super) const PIPE: Spec = Spec {
     about: "Loads by Snowpipe; those of raw tables are there without an entry.",
     fields: &[
         field("copy", Form::Code, Required, Column("definition"), Set::OnlyMadeBy, "The COPY INTO that it runs."),
+        field("running", Form::Flag, Absent::Flag(true), Apart, Set::Apart, "Whether it takes files."),
         COMMENT,
         OWNER,
     ],

@@ -27,6 +27,8 @@ pub(super) struct Details {
     pub parameters: BTreeMap<String, String>,
     /// The authentication policy of a user.
     pub policy: Option<String>,
+    /// Whether a pipe takes files.
+    pub running: Option<bool>,
     pub tags: BTreeMap<String, String>,
     pub columns: BTreeMap<String, String>,
     pub masks: BTreeMap<String, String>,
@@ -141,6 +143,13 @@ pub(super) fn own_parameters(kind: Kind, rows: &[Row]) -> BTreeMap<String, Strin
     rows.iter().filter(own).filter_map(pair).collect()
 }
 
+/// A pipe that is paused takes no files; other states are the warehouse's own trouble.
+pub(super) fn is_running(row: &Row) -> bool {
+    let status: serde_json::Value =
+        cell(row, "status").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    status["executionState"] != "PAUSED"
+}
+
 pub(super) fn tags(kind: Kind, rows: &[Row]) -> BTreeMap<String, String> {
     let own = |row: &&Row| cell(row, "level").is_none_or(|level| level.eq_ignore_ascii_case(kind.word()));
     let pair = |row: &Row| {
@@ -182,6 +191,7 @@ pub(super) fn object(kind: Kind, details: &Details, enterprise: bool, with_tags:
                     }
                 },
             },
+            (Seen::Apart, Form::Flag) => details.running.map(Value::Flag),
             (Seen::Apart, _) => details.policy.clone().map(Value::Text),
         };
         // A user without a type is a person.

@@ -1,6 +1,6 @@
 //! Clauses and statements of fields that no plain property sets.
 
-use super::texts;
+use super::{pause, resume, texts};
 use crate::{
     account::{
         columns,
@@ -104,6 +104,10 @@ pub(super) fn alter(kind: Kind, name: &Name, field: &str, want: &Object, have: &
             let on = if want.get(field) == Some(&Value::Flag(true)) { "TRUE" } else { "FALSE" };
             vec![format!("ALTER STAGE {name} SET DIRECTORY = (ENABLE = {on})")]
         }
+        (Kind::Pipe, "running") => match want.get(field) {
+            Some(Value::Flag(false)) => vec![pause(name).text],
+            _ => vec![resume(name)],
+        },
         (Kind::FileFormat, "options") => {
             let differ = want.get(field).into_iter().flat_map(Value::entries).filter(|(option, value)| {
                 !have.get(field).into_iter().flat_map(Value::entries).any(|held| held == (*option, *value))

@@ -72,7 +72,9 @@ fn an_account_is_made_from_nothing_and_the_second_plan_is_empty() {
 
 #[test]
 fn an_apply_that_ends_anywhere_is_finished_by_the_next() {
-    for (yaml, model, step) in [(SHIPPED, Model::standard as fn() -> Model, 1), (EVERY_FIELD, Model::enterprise, 7)] {
+    for (yaml, model, step) in
+        [(SHIPPED, Model::standard as fn() -> Model, 1), (EVERY_FIELD, Model::enterprise as fn() -> Model, 7)]
+    {
         let (fresh, desired) = made(yaml, model());
         let (whole, statements) = (seen(&fresh), *fresh.changes.borrow());
         assert!(statements > 100, "{statements}");

@@ -428,6 +428,13 @@ fn function(model: &Model, statement: &str) -> Vec<Row> {
             .filter(|((word, _), user)| word == "USER" && user.get("AUTHENTICATION POLICY") == Some(&policy));
         return users.map(|((_, name), _)| row(vec![("ref_entity_name", some(name.last()))])).collect();
     }
+    if statement.contains("PIPE_STATUS") {
+        let name = Name::parse(&argument(1)).expect("a name");
+        let pipe = &world.objects[&("PIPE".to_owned(), name)];
+        let is_paused = pipe.get("PIPE_EXECUTION_PAUSED").is_some_and(|paused| paused == "TRUE");
+        let state = if is_paused { "PAUSED" } else { "RUNNING" };
+        return vec![row(vec![("status", some(format!("{{\"executionState\":\"{state}\",\"pendingFileCount\":0}}")))])];
+    }
     if statement.contains("TAG_REFERENCES") {
         let name = Name::parse(&argument(1)).expect("a name");
         let Some(object) = world.objects.get(&(argument(3), name)) else { return Vec::new() };
