@@ -71,12 +71,7 @@ impl Account {
 
     /// The roles that are granted to somebody, one step down.
     pub(crate) fn granted_to(&self, to: &Grantee) -> BTreeSet<Grantee> {
-        let is_role = |on: &str| on == "ROLE" || on == "DATABASE ROLE";
-        let grants = self.grants.keys().filter(|grant| is_role(&grant.on) && !grant.future && grant.to == *to);
-        grants
-            .filter(|grant| grant.privilege == "USAGE")
-            .map(|grant| Grantee { kind: grant.on.clone(), path: grant.path.clone() })
-            .collect()
+        self.granted.get(to).cloned().unwrap_or_default()
     }
 
     /// These roles and all that they inherit.
@@ -116,12 +111,10 @@ impl Account {
             |grant: &super::Grant| (grant.privilege == privilege || privilege.is_empty()) && roles.contains(&grant.to);
         owner.is_some_and(|owner| roles.contains(owner))
             || self.grants_on(kind.words, path).any(|(grant, _)| granted(grant))
-            || (kind.words == "DATABASE" && self.roles_of(roles, path))
-    }
-
-    /// A database role always has USAGE on its database.
-    fn roles_of(&self, roles: &BTreeSet<Grantee>, database: &[String]) -> bool {
-        roles.iter().any(|role| role.kind == "DATABASE ROLE" && role.path.starts_with(database))
+            // A database role always has USAGE on its database.
+            || (kind.words == "DATABASE"
+                && ["", "USAGE"].contains(&privilege)
+                && roles.iter().any(|role| role.kind == "DATABASE ROLE" && role.path.starts_with(path)))
     }
 
     /// Whether anything at all is held on the object and on each of its parents.

@@ -108,7 +108,8 @@ impl Run<'_> {
         let assigned = assignments(self, kind, cursor, true)?;
         if kind.words == "PIPE" {
             cursor.expect("AS")?;
-            let copy = CopyInto::parse(*cursor)?;
+            let rest = cursor.rest();
+            let copy = CopyInto::parse(Cursor::new(rest.strip_suffix(&[Token::Symbol(";")]).unwrap_or(rest)))?;
             *cursor = Cursor::new(&[]);
             let (table, stage) = (super::path(&copy.into), super::path(&copy.stage));
             if catalogue::columns(self.session.conn, &copy.into.listed())?.is_none() {
@@ -304,11 +305,15 @@ impl Run<'_> {
             }
             names
         };
+        let has = |wanted: &str| changed.iter().any(|name| name == wanted);
+        if kind.words == "RESOURCE MONITOR" && (changed == ["TRIGGERS"] || has("FREQUENCY") != has("START_TIMESTAMP")) {
+            return Err(Failure::syntax("triggers are not set alone, FREQUENCY and START_TIMESTAMP only together"));
+        }
         let only = |wanted: &str| changed.iter().all(|name| name.starts_with(wanted));
         Ok(match kind.words {
             "ACCOUNT" if only("NETWORK_POLICY") => Needs::OnAccount("ATTACH POLICY".to_owned()),
             "ACCOUNT" => Needs::Administrator,
-            "WAREHOUSE" if changed.iter().any(|name| name == "RESOURCE_MONITOR") => Needs::Administrator,
+            "WAREHOUSE" if has("RESOURCE_MONITOR") => Needs::Administrator,
             "WAREHOUSE" | "DATABASE" | "SCHEMA" | "RESOURCE MONITOR" => Needs::Privilege("MODIFY"),
             "PIPE" if only("PIPE_EXECUTION_PAUSED") => Needs::Privilege("OPERATE"),
             "USER" if only("RSA_PUBLIC_KEY") => Needs::Privilege("MODIFY PROGRAMMATIC AUTHENTICATION METHODS"),

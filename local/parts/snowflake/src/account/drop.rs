@@ -81,7 +81,8 @@ pub(super) fn erase(account: &mut Account, session: &Session<'_>, kind: &Kind, p
             session.conn.execute_batch(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))?;
         }
     }
-    for pipe in account.of("PIPE").filter(|pipe| pipe.path.starts_with(path)) {
+    let holds_pipes = ["DATABASE", "SCHEMA", "PIPE"].contains(&kind.words);
+    for pipe in account.of("PIPE").filter(|pipe| holds_pipes && pipe.path.starts_with(path)) {
         let [database, schema, object] = &pipe.path[..] else { continue };
         let name = Name { database: database.clone(), schema: schema.clone(), object: object.clone() };
         session.shared.pipes.remove(&name);

@@ -89,7 +89,11 @@ impl Kind {
             cursor.eat("STORAGE");
         }
         let words = |kind: &Kind| if many { kind.plural } else { kind.words };
-        let fits = |kind: &&Kind| !words(kind).is_empty() && cursor.clone().eat(words(kind));
+        let ahead = *cursor;
+        let fits = |kind: &&Kind| {
+            let mut ahead = ahead;
+            !words(kind).is_empty() && ahead.eat(words(kind))
+        };
         let kind = KINDS.iter().filter(fits).max_by_key(|kind| words(kind).len())?;
         cursor.eat(words(kind));
         Some(kind)

@@ -98,6 +98,14 @@ pub(crate) struct Grant {
     pub(crate) to: Grantee,
 }
 
+impl Grant {
+    /// The role that it gives, if it is one.
+    fn role(&self) -> Option<Grantee> {
+        let is_role = !self.future && self.privilege == "USAGE" && (self.on == "ROLE" || self.on == "DATABASE ROLE");
+        is_role.then(|| Grantee { kind: self.on.clone(), path: self.path.clone() })
+    }
+}
+
 /// How it was given.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Given {
@@ -113,6 +121,8 @@ pub(crate) struct Account {
     checks_privileges: bool,
     objects: BTreeMap<(String, Path), Object>,
     grants: BTreeMap<Grant, Given>,
+    /// The roles that somebody was granted, one step down.
+    granted: BTreeMap<Grantee, BTreeSet<Grantee>>,
     /// What the file does not have yet: an entry's name and text, or that it is gone.
     unsaved: Vec<(Entry, String, Option<String>)>,
 }
@@ -141,8 +151,9 @@ impl Account {
         }
         for (_, text) in catalogue::all(conn, Entry::Grant)? {
             let (grant, given) = serde_json::from_str(&text)?;
-            account.grants.insert(grant, given);
+            account.set(grant, given);
         }
+        account.unsaved.clear();
         account.begin(config);
         for (kind, name, text) in catalogue::take_old(conn)? {
             account.take_over(&kind, &name, &text);
@@ -230,7 +241,8 @@ impl Account {
         let mut found = BTreeSet::new();
         let founder = Some(Grantee::role("SYSADMIN"));
         for (kind, schema, table) in catalogue::listed(conn)? {
-            let known = self.of("DATABASE").map(Object::name).find(|name| schema.starts_with(&format!("{name}__")));
+            let names = self.of("DATABASE").map(Object::name);
+            let known = names.filter(|name| schema.starts_with(&format!("{name}__"))).max_by_key(|name| name.len());
             let Some(database) = known.or(schema.split_once("__").map(|(name, _)| name)).map(str::to_owned) else {
                 continue;
             };
@@ -365,11 +377,17 @@ impl Account {
 
     pub(crate) fn set(&mut self, grant: Grant, given: Given) {
         self.unsaved.push((Entry::Grant, key(&grant), serde_json::to_string(&(&grant, &given)).ok()));
+        if let Some(role) = grant.role() {
+            self.granted.entry(grant.to.clone()).or_default().insert(role);
+        }
         self.grants.insert(grant, given);
     }
 
     pub(crate) fn unset(&mut self, grant: &Grant) {
         if self.grants.remove(grant).is_some() {
+            if let (Some(role), Some(granted)) = (grant.role(), self.granted.get_mut(&grant.to)) {
+                granted.remove(&role);
+            }
             self.unsaved.push((Entry::Grant, key(grant), None));
         }
     }

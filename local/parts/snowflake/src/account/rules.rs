@@ -26,12 +26,6 @@ pub(super) fn check(
     let differs = |name: &str| old.is_none_or(|old| old.settings.get(name) != settings.get(name));
     match kind.words {
         "RESOURCE MONITOR" => {
-            if differs("TRIGGERS")
-                && !["CREDIT_QUOTA", "FREQUENCY", "START_TIMESTAMP"].into_iter().any(&differs)
-                && !creates
-            {
-                return Err(Failure::syntax("unexpected 'TRIGGERS': a resource monitor's triggers are not set alone"));
-            }
             if settings.contains_key("TRIGGERS") && creates && !settings.contains_key("CREDIT_QUOTA") {
                 return Err(Failure::syntax("unexpected 'TRIGGERS': a resource monitor has no quota"));
             }

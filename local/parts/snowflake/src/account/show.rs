@@ -36,7 +36,7 @@ impl Run<'_> {
         };
         let mut objects: Vec<&Object> = self.of(kind.words).filter(|object| filter.has(object)).collect();
         objects.retain(|object| self.sees(kind, &object.path));
-        objects.sort_by_key(|object| (object.path.last(), &object.path));
+        objects.sort_by(|one, other| (one.path.last(), &one.path).cmp(&(other.path.last(), &other.path)));
         let shown = objects.into_iter().take(filter.limit.min(MOST_ROWS));
         let rows = shown.map(|object| columns.iter().map(|column| self.cell(object, column)).collect());
         Ok(Some(ResultSet::listed(columns.iter().map(|column| plain(column)), rows.collect())))

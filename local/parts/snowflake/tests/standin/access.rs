@@ -116,25 +116,30 @@ async fn a_role_below_a_granted_one_may_be_used_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_loader_with_its_grants_loads_and_one_without_is_refused() {
+async fn snowpipe_takes_files_from_a_role_that_operates_the_pipe() {
     let warehouse = Warehouse::founded().await;
-    let rates = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
-    let pipe = format!("{rates}_PIPE");
-    let path = format!("/v1/data/pipes/SNOWPIPE.OPEN_EXCHANGE_RATES.{pipe}/insertFiles?requestId=1");
+    let schema = "SNOWPIPE.OPEN_EXCHANGE_RATES";
+    let pipe = format!("{schema}.\"{schema}.EXCHANGE_RATES_PIPE\"");
+    let path = format!("/v1/data/pipes/{schema}.{schema}.EXCHANGE_RATES_PIPE/insertFiles?requestId=1");
     let insert = async || {
-        let token = token_of("loader", &private_key());
+        let token = token_of("newcomer", &private_key());
         warehouse.post(&path, &token, json!({"files": [{"path": "a", "size": 1}]})).await.0
     };
+    for statement in
+        ["CREATE ROLE READER", "GRANT ROLE READER TO USER NEWCOMER", "ALTER USER NEWCOMER SET DEFAULT_ROLE = READER"]
+    {
+        warehouse.admin(statement).await;
+    }
     warehouse.play("standard", true).await;
     assert_eq!(insert().await, 404, "what may not be used is not there");
     for grant in [
         "USAGE ON DATABASE SNOWPIPE".to_owned(),
-        "USAGE ON SCHEMA SNOWPIPE.OPEN_EXCHANGE_RATES".to_owned(),
-        format!("MONITOR ON PIPE SNOWPIPE.OPEN_EXCHANGE_RATES.\"{pipe}\""),
+        format!("USAGE ON SCHEMA {schema}"),
+        format!("MONITOR ON PIPE {pipe}"),
     ] {
-        warehouse.admin(&format!("GRANT {grant} TO ROLE LOADER")).await;
+        warehouse.admin(&format!("GRANT {grant} TO ROLE READER")).await;
         assert_eq!(insert().await, 404, "{grant}");
     }
-    warehouse.admin(&format!("GRANT OPERATE ON PIPE SNOWPIPE.OPEN_EXCHANGE_RATES.\"{pipe}\" TO ROLE LOADER")).await;
+    warehouse.admin(&format!("GRANT OPERATE ON PIPE {pipe} TO ROLE READER")).await;
     assert_eq!(insert().await, 200);
 }

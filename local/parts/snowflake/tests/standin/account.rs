@@ -319,7 +319,7 @@ async fn tags_and_authentication_policies_are_attached_and_found() {
 }
 
 #[tokio::test]
-async fn a_list_is_filtered_paged_and_cut_at_ten_thousand_rows() {
+async fn a_list_is_filtered_and_paged_by_name() {
     let warehouse = Warehouse::empty().await;
     for name in ["A1", "A2", "B1", "\"a3\""] {
         warehouse.admin(&format!("CREATE DATABASE {name}")).await;
@@ -354,4 +354,33 @@ async fn the_account_survives_a_restart() {
     let granted = warehouse.admin("SHOW GRANTS TO ROLE R").await;
     assert_eq!(granted.cells(&["privilege", "granted_on", "name", "grant_option"]), ["USAGE|WAREHOUSE|W|true"]);
     assert_eq!(warehouse.admin("SHOW PIPES IN ACCOUNT").await.cells(&["name", "definition"]), pipes);
+}
+
+#[tokio::test]
+async fn an_older_file_keeps_its_stages_formats_and_pipes() {
+    let mut warehouse = Warehouse::founded().await;
+    let rates = "SNOWPIPE.OPEN_EXCHANGE_RATES";
+    let columns = ["name", "definition"];
+    let pipes = warehouse.admin(&format!("SHOW PIPES IN SCHEMA {rates}")).await.cells(&columns);
+    let copy = pipes[0].split_once('|').expect("a pipe").1.to_owned();
+    warehouse.standin.release_file().await.expect("released");
+    let conn = duckdb::Connection::open(warehouse.database()).expect("the file");
+    conn.execute_batch("DELETE FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('object', 'grant')").expect("none");
+    let pipe = format!("{rates}.EXCHANGE_RATES_PIPE");
+    for (kind, name, text) in [
+        ("database", "ADMIN", "CREATE DATABASE IF NOT EXISTS ADMIN"),
+        ("file format", "ADMIN.OBSERVABILITY.SLUICE_PARQUET", "[]"),
+        ("stage", "ADMIN.OBSERVABILITY.LAKE", "s3://test-lake/"),
+        ("pipe", &format!("{rates}.{pipe}"), &format!("CREATE PIPE IF NOT EXISTS {rates}.\"{pipe}\" AS {copy}")),
+    ] {
+        conn.execute("INSERT INTO \"_STANDIN\".OBJECTS VALUES (?, ?, ?)", [kind, name, text]).expect("an old entry");
+    }
+    drop(conn);
+    warehouse.restart().await;
+    assert_eq!(warehouse.admin(&format!("SHOW PIPES IN SCHEMA {rates}")).await.cells(&columns), pipes);
+    assert_eq!(warehouse.admin("SHOW STAGES IN ACCOUNT").await.cells(&["name", "url"]), ["LAKE|s3://test-lake/"]);
+    let schemas = warehouse.admin("SHOW SCHEMAS IN DATABASE SNOWPIPE").await.cells(&["name", "owner"]);
+    assert!(schemas.contains(&"OPEN_EXCHANGE_RATES|SYSADMIN".to_owned()), "{schemas:?}");
+    let products = warehouse.commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 1, 0, "SELECT 'EUR' AS code LIMIT 0");
+    assert_eq!(warehouse.load(&products).await.expect("a load"), "loaded");
 }
