@@ -89,8 +89,7 @@ impl Run<'_> {
             }
             ("kind", "DATABASE") => Some(object.text("KIND").unwrap_or("STANDARD").to_owned()),
             ("options", _) => {
-                let options = [("TRANSIENT", "TRANSIENT"), ("MANAGED ACCESS", "MANAGED ACCESS")];
-                let set = options.into_iter().filter(|(flag, _)| object.is(flag)).map(|(_, text)| text);
+                let set = ["TRANSIENT", "MANAGED ACCESS"].into_iter().filter(|flag| object.is(flag));
                 Some(set.collect::<Vec<_>>().join(", "))
             }
             ("state", _) => Some(object.text("STATE").unwrap_or("STARTED").to_owned()),

@@ -85,13 +85,10 @@ impl CopyInto {
 
     /// Loads the files that the statement names.
     pub(super) fn run(&self, session: &mut Session<'_>) -> Result<(), Failure> {
-        if session.listed(&self.into).0 != "main" {
-            session.require_rows(&[Token::Word("COPY".to_owned())], std::slice::from_ref(&self.into))?;
-        }
-        for (privilege, kind, name) in [("USAGE", "STAGE", &self.stage), ("USAGE", "FILE FORMAT", &self.format)] {
-            let account = lock(&session.shared.account);
-            let access = account.access(&session.caller.user, &session.caller.role);
-            account.require(&access, privilege, Kind::of(kind), &account::path(name))?;
+        session.require_rows(&[Token::Word("COPY".to_owned())], std::slice::from_ref(&self.into))?;
+        for (kind, name) in [("STAGE", &self.stage), ("FILE FORMAT", &self.format)] {
+            session
+                .allowed(|account, access| account.require(access, "USAGE", Kind::of(kind), &account::path(name)))?;
         }
         session.enter(&self.into, Access::Insert)?;
         self.load(session.conn, session.shared, &session.tables(), &self.files).map(|_| ())

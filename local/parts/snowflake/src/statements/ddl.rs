@@ -23,13 +23,10 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
     let conn = session.conn;
     let table = in_schema(session, &mut cursor)?;
     let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
-    let path = account::path(&table);
-    let allowed = |privilege: Option<&Kind>| {
-        let account = lock(&session.shared.account);
-        let access = account.access(&session.caller.user, &session.caller.role);
-        privilege.map_or(Ok(()), |kind| account.require_create(&access, kind, &path))
-    };
-    allowed(created.then_some(Kind::of("TABLE")))?;
+    if created {
+        let path = account::path(&table);
+        session.allowed(|account, access| account.require_create(access, Kind::of("TABLE"), &path))?;
+    }
     let definition = if cursor.eat("AS") {
         session.require_rows(cursor.rest(), &super::tables_in(cursor.rest()))?;
         format!("AS {}", translate::to_duckdb(cursor.rest(), session)?)
@@ -140,9 +137,8 @@ pub(super) fn drop_side_table(session: &Session<'_>, mut cursor: Cursor<'_>) -> 
 
 /// Refuses a table whose owner is none of the session's roles.
 fn owned(session: &Session<'_>, table: &Name) -> Result<(), Failure> {
-    let account = lock(&session.shared.account);
-    let access = account.access(&session.caller.user, &session.caller.role);
-    account.require(&access, "OWNERSHIP", Kind::of("TABLE"), &account::path(table))
+    let path = account::path(table);
+    session.allowed(|account, access| account.require(access, "OWNERSHIP", Kind::of("TABLE"), &path))
 }
 
 /// A name whose schema must be there.
