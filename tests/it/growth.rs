@@ -20,8 +20,8 @@ fn lines(folders: &[&str]) -> usize {
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
         (&["functions/", "shared/", "cli/"][..], 42_000),
-        (&["local/"][..], 14_500),
-        (&["local/parts/snowflake/"][..], 7_500),
+        (&["local/"][..], 15_000),
+        (&["local/parts/snowflake/"][..], 7_750),
     ] {
         let lines = lines(folders);
         assert!(lines > limit / 4, "{folders:?} has {lines} lines: this test would check nothing");
