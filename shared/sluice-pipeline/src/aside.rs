@@ -26,6 +26,9 @@ pub struct KeyValue {
     pub text: String,
 }
 
+const KEY_HINT: &str = "write the values in the order of `key` in platform/sources.yaml, joined by `/`, with `/` inside a value \
+    as %2F and `%` as %25";
+
 impl RowKey {
     /// Reads a key as it is shown.
     pub fn parse(table: &Table, shown: &str) -> Result<Self> {
@@ -35,10 +38,9 @@ impl RowKey {
             _ => shown.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect(),
         };
         if given.len() != columns.len() {
-            let wanted = table.key.join("/");
             return Err(Error::config(format!("the key of this table has {} values", columns.len()))
                 .with("given", given.len())
-                .with_hint(format!("write them as {wanted}, with `/` inside a value as %2F and `%` as %25")));
+                .with_hint(KEY_HINT));
         }
         Self::of(&columns, &given.iter().map(String::as_str).collect::<Vec<_>>())
     }

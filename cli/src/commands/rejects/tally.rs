@@ -1,6 +1,7 @@
 //! Refused rows by reason. A run reads its look-back again and rejects a bad row again: it is one row, refused many times.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
 };
@@ -60,7 +61,7 @@ impl Tally {
     }
 
     fn sort(&mut self) {
-        self.newest.sort_by(|a, b| (b.at, place(b)).cmp(&(a.at, place(a))));
+        self.newest.sort_by_key(|refusal| Reverse((refusal.at, place(refusal))));
         self.newest.truncate(self.keep);
     }
 

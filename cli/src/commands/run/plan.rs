@@ -58,7 +58,7 @@ fn known(facts: &mut Map<String, Value>) -> Vec<(String, String)> {
         };
         line("asks", format!("{} requests{days}", plain(&requests)));
     }
-    if let Some(left) = facts.remove("requests_left_to_make").filter(|left| *left != Value::from(0)) {
+    if let Some(left) = facts.remove("requests_left_to_make").filter(|left| left.as_u64() != Some(0)) {
         line("later", format!("{} requests are left for later runs", plain(&left)));
     }
     if let Some(quota) = facts.remove("quota_remaining_before").filter(|quota| !quota.is_null()) {

@@ -1,24 +1,9 @@
-//! Rows that an operator has put aside: the list, and the raw rows that a key or a place names.
+//! Rows that an operator has put aside: the list, which never loses an entry, and the raw rows that a key or a place names.
 
 use sluice_core::{ColumnType, Table, TableId};
 use sluice_pipeline::aside::{KeyValue, RowKey};
 
-use super::{OBSERVABILITY, create_table, quote, types};
-
-/// The list. An entry without TAKEN_BACK_AT is in force; none is ever deleted.
-pub(crate) fn table() -> String {
-    let columns = [
-        "TABLE_NAME VARCHAR NOT NULL",
-        "ROW_KEY VARCHAR NOT NULL",
-        "REASON VARCHAR NOT NULL",
-        "PUT_BY VARCHAR NOT NULL",
-        "PUT_AT TIMESTAMP_NTZ(6) NOT NULL",
-        "TAKEN_BACK_REASON VARCHAR",
-        "TAKEN_BACK_BY VARCHAR",
-        "TAKEN_BACK_AT TIMESTAMP_NTZ(6)",
-    ];
-    create_table(&format!("{OBSERVABILITY}.PUT_ASIDE"), &columns.map(str::to_owned))
-}
+use super::{OBSERVABILITY, quote, types};
 
 /// How many rows of the raw table have a key: ROW_COUNT.
 pub fn rows_with(table: &Table, key: &RowKey) -> String {
@@ -109,7 +94,6 @@ mod tests {
         snapshot::check(
             "aside",
             &[
-                table(),
                 rows_with(products, &product),
                 rows_with(rates, &rate),
                 rows_with(purchases, &hostile),

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use sluice_core::{Column, LakeId, Loader, Sources, Table, TableId};
 
-use super::{OBSERVABILITY, aside, create_table, ledger, lock, quote, types::column_type};
+use super::{OBSERVABILITY, create_table, ledger, lock, quote, types::column_type};
 
 /// The one storage integration, made by whoever administers the account.
 pub(crate) const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
@@ -49,7 +49,6 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
     }));
     statements.extend(ledger::tables());
     statements.extend(ledger::added_columns());
-    statements.push(aside::table());
     statements.extend(file_format());
     statements.push(stage(bucket));
     statements.extend(sources.tables.iter().map(raw_table));

@@ -257,8 +257,8 @@ pub(crate) fn added_columns() -> Vec<String> {
     WORK_COLUMNS.iter().map(add).collect()
 }
 
-/// The ledger's own tables.
-pub(crate) fn tables() -> [String; 2] {
+/// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force.
+pub(crate) fn tables() -> [String; 3] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
@@ -295,6 +295,19 @@ pub(crate) fn tables() -> [String; 2] {
                 &WORK_COLUMNS[..],
             ]
             .concat(),
+        ),
+        create(
+            "PUT_ASIDE",
+            &[
+                "TABLE_NAME VARCHAR NOT NULL",
+                "ROW_KEY VARCHAR NOT NULL",
+                "REASON VARCHAR NOT NULL",
+                "PUT_BY VARCHAR NOT NULL",
+                "PUT_AT TIMESTAMP_NTZ(6) NOT NULL",
+                "TAKEN_BACK_REASON VARCHAR",
+                "TAKEN_BACK_BY VARCHAR",
+                "TAKEN_BACK_AT TIMESTAMP_NTZ(6)",
+            ],
         ),
     ]
 }
