@@ -53,7 +53,7 @@ fn batch(batches: &mut Batches, grant: &Grant, with_option: bool) {
 /// Objects that are there and lack what all of their type in a container are to give.
 fn current(planner: &mut Planner<'_>, grant: &Grant, word: &str, container: &Name) {
     let there = present(planner.actual, word, container);
-    let lacking: Vec<&Name> = match &there {
+    let mut lacking: Vec<&Name> = match &there {
         Some(there) => {
             let lacks = |name: &&Name| {
                 let target = Target::Object(word.to_owned(), (*name).clone());
@@ -63,6 +63,11 @@ fn current(planner: &mut Planner<'_>, grant: &Grant, word: &str, container: &Nam
         }
         None => Vec::new(),
     };
+    // Schemas are made before there are grants on those to come.
+    if word == "SCHEMA" {
+        let made = planner.desired.state.names(Kind::Schema).filter(|name| name.is_within(container));
+        lacking.extend(made.filter(|name| !planner.actual.has(Kind::Schema, name)));
+    }
     // What cannot be listed is granted on once, with the grant on what will come.
     let future = Grant { target: Target::Future(word.to_owned(), container.clone()), ..grant.clone() };
     let is_new = planner.desired.state.grants.contains_key(&future) && !planner.actual.grants.contains_key(&future);
@@ -72,7 +77,8 @@ fn current(planner: &mut Planner<'_>, grant: &Grant, word: &str, container: &Nam
     let privileges = BTreeSet::from([grant.privilege.clone()]);
     let reason = match lacking.len() {
         0 => "the file gives it on all there are".to_owned(),
-        count => format!("{count} of {} lack it", there.as_ref().map_or(0, Vec::len)),
+        1 => "one lacks it".to_owned(),
+        count => format!("{count} lack it"),
     };
     // There is no grant on all pipes.
     if word == "PIPE" {
