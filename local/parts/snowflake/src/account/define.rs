@@ -168,8 +168,9 @@ impl Run<'_> {
         let Some(kind) = Kind::eat(&mut cursor, false) else { return Ok(None) };
         let if_exists = cursor.eat("IF EXISTS");
         let path = if kind.parts == 0 { Vec::new() } else { name_of(kind, &mut cursor)? };
-        let of_columns = |next: &Token| next.is("ADD") || next.is("ALTER");
-        if kind.words == "TABLE" && cursor.rest().first().is_some_and(of_columns) {
+        let of_account =
+            |two: &[Token]| (two[0].is("SET") || two[0].is("UNSET")) && (two[1].is("MASKING") || two[1].is("TAG"));
+        if kind.words == "TABLE" && !cursor.rest().windows(2).any(of_account) {
             return Ok(None);
         }
         let old = match self.object(kind, &path) {
@@ -233,7 +234,7 @@ impl Run<'_> {
 
     /// SET or UNSET, also of tags and policies, and of a policy on a column.
     fn set_or_unset(&self, kind: &Kind, cursor: &mut Cursor<'_>, settings: &mut Settings) -> Result<Needs, Failure> {
-        let column = if kind.words == "TABLE" && cursor.eat("MODIFY COLUMN") {
+        let column = if kind.words == "TABLE" && (cursor.eat("MODIFY COLUMN") || cursor.eat("ALTER COLUMN")) {
             format!(" {}", cursor.identifier()?)
         } else {
             String::new()
@@ -292,8 +293,6 @@ impl Run<'_> {
             for (name, value) in assigned {
                 match value {
                     Some(value) => settings.insert(name, value),
-                    // AUTO_SUSPEND = NULL says never; its absence says the default.
-                    None if name == "AUTO_SUSPEND" => settings.insert(name, Setting::Text("0".to_owned())),
                     None => settings.remove(&name),
                 };
             }

@@ -125,7 +125,12 @@ pub(crate) fn assignments(
         if !cursor.eat("=") && !matches!(property.shape, Shape::Triggers | Shape::Values) {
             return Err(cursor.unexpected("="));
         }
-        let value = if cursor.eat("NULL") { None } else { Some(value(account, property, cursor)?) };
+        let value = match cursor.eat("NULL") {
+            // NULL says never; its absence says the default.
+            true if property.name == "AUTO_SUSPEND" => Some(Setting::Text("0".to_owned())),
+            true => None,
+            false => Some(value(account, property, cursor)?),
+        };
         found.insert(property.name.to_owned(), value);
         cursor.eat(",");
     }
