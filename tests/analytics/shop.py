@@ -2,6 +2,7 @@
 
 import atexit
 import json
+import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -45,6 +46,14 @@ def shop() -> Project:
     if not outcome.success:
         raise AssertionError(f"the shop is not built: {outcome.exception or failures(outcome)}")
     return project
+
+
+@cache
+def copied_warehouse() -> Path:
+    """The file for another process: dbt, which runs in this one, keeps the shop's own open."""
+    with shop().connection() as connection:
+        connection.execute("checkpoint")
+    return Path(shutil.copy(shop().warehouse, shop().folder / "copy.duckdb"))
 
 
 @cache

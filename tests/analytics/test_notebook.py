@@ -7,14 +7,14 @@ import unittest
 from pathlib import Path
 
 from project import ROOT
-from shop import START, TODAY, shop
+from shop import START, TODAY, copied_warehouse, shop
 
 PYTHON = ROOT / ".tools/venv/notebook/bin/python"
 NOTEBOOK = ROOT / "dbt/notebooks/exchange_rates.py"
 
 
 def run(*arguments: object, **settings: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"SLUICE_DUCKDB_PATH": str(shop().warehouse), "SLUICE_DBT_TARGET": "duckdb", **settings}
+    environment = os.environ | {"SLUICE_DUCKDB_PATH": str(copied_warehouse()), "SLUICE_DBT_TARGET": "duckdb", **settings}
     return subprocess.run([PYTHON, *map(str, arguments)], capture_output=True, text=True, env=environment, cwd=Path(__file__).parent)
 
 
