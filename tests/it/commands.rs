@@ -15,13 +15,14 @@ fn make(folder: &Path, arguments: &[&str]) -> Command {
 fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
     let home = std::env::temp_dir().join(format!("sluice büro {}", std::process::id()));
     let (platform, binaries) = (home.join("platform"), home.join("target/x86_64-unknown-linux-gnu/release"));
-    let artifacts = home.join("artifacts of one");
-    for folder in [&platform.join("schemas"), &binaries, &artifacts] {
+    let (artifacts, function) = (home.join("artifacts of one"), home.join("functions/extract-postgres"));
+    for folder in [&platform.join("schemas"), &binaries, &artifacts, &function] {
         fs::create_dir_all(folder).expect("a folder");
     }
     for file in ["Makefile", "sources.yaml", "schemas/purchases.json"] {
         fs::copy(root().join("platform").join(file), platform.join(file)).expect("copied");
     }
+    fs::copy(root().join("functions/extract-postgres/Cargo.toml"), function.join("Cargo.toml")).expect("copied");
     // Any program will do: it is only copied.
     fs::copy("/bin/true", binaries.join("extract-postgres")).expect("copied");
     let makefile = platform.join("Makefile").display().to_string();

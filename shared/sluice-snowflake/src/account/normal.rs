@@ -71,10 +71,9 @@ fn number(text: &str) -> Option<i64> {
 pub(crate) fn size(text: &str) -> Option<String> {
     let plain = text.trim_matches('\'').to_uppercase().replace('-', "");
     let mut size = plain.clone();
-    if let Some(rest) = plain.strip_prefix("XXX") {
-        size = format!("X3{rest}");
-    } else if let Some(rest) = plain.strip_prefix("XX") {
-        size = format!("X2{rest}");
+    let letters = plain.len() - plain.trim_start_matches('X').len();
+    if (2..=3).contains(&letters) {
+        size = format!("X{letters}{}", plain.trim_start_matches('X'));
     } else if let Some((digit, rest)) = plain.split_at_checked(1)
         && digit.bytes().all(|byte| byte.is_ascii_digit())
     {

@@ -116,7 +116,7 @@ fn one_apply_runs_at_a_time() {
 /// Pairs of what a file may say and what it may say instead.
 const EDITS: [(&str, &str); 16] = [
     ("size: SMALL\n    auto", "size: X2LARGE\n    auto"),
-    ("queue_timeout: 600\n", ""),
+    ("    queue_timeout: 600\n", ""),
     ("retention_days: 7", "retention_days: 30"),
     ("notify_at: [75, 90]", "notify_at: [50]"),
     ("    suspend_immediately_at: 110\n", ""),
