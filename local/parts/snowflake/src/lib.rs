@@ -9,6 +9,7 @@
 mod account;
 mod actor;
 mod catalogue;
+mod copy;
 mod failure;
 mod faults;
 mod http;
@@ -17,9 +18,12 @@ mod jwt;
 mod lake;
 mod locks;
 mod names;
+mod request;
+mod result;
 mod snowpipe;
 mod statements;
 mod streaming;
+mod tokens;
 
 use std::{
     collections::BTreeMap,
@@ -167,9 +171,7 @@ impl Standin {
     pub async fn query(&self, sql: &str) -> Result<Vec<Vec<Option<String>>>> {
         let sql = format!("SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({sql})");
         let answer = self.0.actor.now(move |file| match file {
-            actor::File::Open(conn) => {
-                statements::query(conn, &sql).map_err(|failure| anyhow::anyhow!(failure.message))
-            }
+            actor::File::Open(conn) => result::query(conn, &sql).map_err(|failure| anyhow::anyhow!(failure.message)),
             actor::File::Away { .. } => Err(anyhow::anyhow!("the warehouse's file is away")),
         });
         Ok(answer.await??.rows)

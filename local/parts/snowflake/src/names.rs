@@ -11,6 +11,11 @@ pub(crate) struct Name {
 }
 
 impl Name {
+    /// Its parts, as the account keeps names.
+    pub(crate) fn path(&self) -> Vec<String> {
+        vec![self.database.clone(), self.schema.clone(), self.object.clone()]
+    }
+
     /// The DuckDB schema that stands for a database's schema.
     pub(crate) fn duckdb_schema(&self) -> String {
         format!("{}__{}", self.database, self.schema)
@@ -41,4 +46,14 @@ pub(crate) fn identifier(name: &str) -> String {
 /// A text in DuckDB, where a backslash is only a backslash.
 pub(crate) fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name as results print it: quoted only where it must be.
+pub(crate) fn shown(path: &[String]) -> String {
+    let part = |part: &String| {
+        let plain = part.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+            && part.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '$');
+        if plain { part.clone() } else { identifier(part) }
+    };
+    path.iter().map(part).collect::<Vec<_>>().join(".")
 }

@@ -14,13 +14,7 @@ use duckdb::{Connection, params};
 use serde::Serialize;
 
 use crate::{
-    Shared,
-    account::Account,
-    catalogue,
-    failure::Failure,
-    lock,
-    names::Name,
-    statements::{CopyInto, Tables},
+    Shared, account::Account, catalogue, copy::CopyInto, failure::Failure, lock, names::Name, statements::Tables,
 };
 
 /// How far back a report goes.

@@ -18,6 +18,7 @@ mod derive;
 mod entries;
 mod environments;
 mod grants;
+mod requests;
 mod rules;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, Grantee, Kind, Object, Run, Setting, shown};
+use super::{Account, Grantee, Kind, Object, Run, Setting};
 use crate::{
     failure::Failure,
-    names::Name,
-    statements::{Cursor, Token},
+    names::{Name, shown},
+    tokens::{Cursor, Token},
 };
 
 impl Run<'_> {
@@ -193,7 +193,7 @@ impl Account {
             None => vec![],
         };
         for (at, table) in tables.iter().enumerate() {
-            let path = super::path(table);
+            let path = table.path();
             let kind = if self.object(Kind::of("VIEW"), &path).is_some() { "VIEW" } else { "TABLE" };
             let privileges = if at == 0 && verb.is_some() { &of_target[..] } else { &["SELECT"] };
             for privilege in privileges {

@@ -1,15 +1,19 @@
 //! CREATE and ALTER of what the account knows.
 
 use super::{
-    Grantee, Kind, Object, Path, Run, Setting, Settings, drop,
-    property::{assignments, invalid_property, names},
-    rules, shown,
+    Grantee, Kind, Object, Path, Run, Setting, Settings,
+    assign::{assignments, invalid_property, names},
+    drop,
+    kinds::name_of,
+    rules,
 };
 use crate::{
     catalogue,
+    copy::CopyInto,
     failure::Failure,
-    names::{Name, identifier},
-    statements::{CopyInto, Cursor, ResultSet, Token},
+    names::{Name, identifier, shown},
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 /// What a change needs.
@@ -45,7 +49,7 @@ impl Run<'_> {
         let old = self.object(kind, &path).cloned();
         match &old {
             Some(_) if if_not_exists => {
-                return Ok(Some(done(format!("{} already exists, statement succeeded.", shown(&path)))));
+                return Ok(Some(ResultSet::done(format!("{} already exists, statement succeeded.", shown(&path)))));
             }
             Some(old) if replaces || alters => self.require_owner(old)?,
             Some(_) => {
@@ -71,15 +75,15 @@ impl Run<'_> {
                 let kept = |name: &str| name.starts_with("TAG ") || name.ends_with(" POLICY");
                 settings.extend(old.settings.clone().into_iter().filter(|(name, _)| kept(name)));
                 self.change(&old, settings);
-                return Ok(Some(done("Statement executed successfully.")));
+                return Ok(Some(ResultSet::done("Statement executed successfully.")));
             }
             drop::refuse(self, kind, &path)?;
-            drop::erase(self.account, self.session, kind, &path)?;
+            drop::erase(self.account, self.request, kind, &path)?;
         }
         self.make(kind, path.clone(), settings)?;
         let what = if kind.words == "INTEGRATION" { "Integration".to_owned() } else { kind.spoken() };
         let name = path.last().map_or("", String::as_str);
-        Ok(Some(done(format!("{what} {name} successfully created."))))
+        Ok(Some(ResultSet::done(format!("{what} {name} successfully created."))))
     }
 
     /// What stands after the name.
@@ -111,8 +115,8 @@ impl Run<'_> {
             let rest = cursor.rest();
             let copy = CopyInto::parse(Cursor::new(rest.strip_suffix(&[Token::Symbol(";")]).unwrap_or(rest)))?;
             *cursor = Cursor::new(&[]);
-            let (table, stage) = (super::path(&copy.into), super::path(&copy.stage));
-            if catalogue::columns(self.session.conn, &copy.into.listed())?.is_none() {
+            let (table, stage) = (copy.into.path(), copy.stage.path());
+            if catalogue::columns(self.request.conn, &copy.into.listed())?.is_none() {
                 return Err(Failure::missing("Table", &copy.into));
             }
             self.existing(Kind::of("STAGE"), &stage)?;
@@ -132,9 +136,9 @@ impl Run<'_> {
 
     /// Makes the object, and in DuckDB what stands for it.
     fn make(&mut self, kind: &Kind, path: Path, mut settings: Settings) -> Result<(), Failure> {
-        let (session, owner) = (self.session, Some(Grantee::role(&self.access.role)));
+        let (request, owner) = (self.request, Some(Grantee::role(&self.access.role)));
         let in_duckdb = |database: &str, schema: &str| {
-            session
+            request
                 .conn
                 .execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS {}", identifier(&format!("{database}__{schema}"))))
         };
@@ -150,7 +154,7 @@ impl Run<'_> {
             "PIPE" => {
                 let pipe = Name { database: path[0].clone(), schema: path[1].clone(), object: path[2].clone() };
                 if let Some(Setting::Text(copy)) = settings.get("DEFINITION") {
-                    session.shared.pipes.add(&pipe, CopyInto::of_pipe(copy)?);
+                    request.shared.pipes.add(&pipe, CopyInto::of_pipe(copy)?);
                 }
             }
             _ => {}
@@ -174,7 +178,7 @@ impl Run<'_> {
             return Ok(None);
         }
         let old = match self.object(kind, &path) {
-            None if if_exists => return Ok(Some(done("Statement executed successfully."))),
+            None if if_exists => return Ok(Some(ResultSet::done("Statement executed successfully."))),
             _ => self.existing(kind, &path)?.clone(),
         };
         let mut settings = old.settings.clone();
@@ -207,14 +211,14 @@ impl Run<'_> {
         cursor.end()?;
         self.fulfil(&needs, &old)?;
         rules::check(self, kind, &mut settings, Some(&old), false)?;
-        rules::attach(self, self.session, &old, &settings)?;
+        rules::attach(self, self.request, &old, &settings)?;
         if let Some(integration) =
             settings.get("STORAGE_INTEGRATION").filter(|_| settings.get("URL") != old.settings.get("URL"))
         {
             self.require("USAGE", Kind::of("INTEGRATION"), &[integration.printed()])?;
         }
         self.change(&old, settings);
-        Ok(Some(done("Statement executed successfully.")))
+        Ok(Some(ResultSet::done("Statement executed successfully.")))
     }
 
     /// Refuses a change that one may not make.
@@ -325,16 +329,6 @@ impl Run<'_> {
     }
 }
 
-/// A name with all its parts: there is no current database or schema.
-pub(super) fn name_of(kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Path, Failure> {
-    let path = cursor.path()?;
-    if path.len() == kind.parts {
-        return Ok(path);
-    }
-    let text = format!("cannot resolve {} '{}': there is no current database or schema", kind.words, path.join("."));
-    Err(Failure::new("090105", "22000", text))
-}
-
 /// The body of a masking policy as it was written.
 fn body(text: &str) -> Result<String, Failure> {
     let (_, body) = text.split_once("->").ok_or_else(|| Failure::syntax("a masking policy has no body"))?;
@@ -361,8 +355,4 @@ fn spelled(tokens: &[Token]) -> String {
         spelled.push_str(text);
     }
     spelled
-}
-
-pub(super) fn done(text: impl Into<String>) -> ResultSet {
-    ResultSet::message("status", text)
 }

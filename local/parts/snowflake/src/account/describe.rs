@@ -4,17 +4,18 @@ use serde_json::json;
 
 use super::{
     Account, Kind, Object, Run, Setting,
-    define::name_of,
+    kinds::name_of,
     property::{Property, Shape},
     show::{plain, setting, time},
-    shown,
 };
 use crate::{
     catalogue,
     failure::Failure,
     jwt::PublicKey,
-    names::Name,
-    statements::{Cursor, ResultSet, Session},
+    names::{Name, shown},
+    request::Request,
+    result::ResultSet,
+    tokens::Cursor,
 };
 
 /// Snowflake's own IAM user, one for all storage integrations of the account.
@@ -33,12 +34,12 @@ impl Run<'_> {
         if !self.sees(kind, &path) {
             return Err(Failure::missing(&kind.spoken(), shown(&path)));
         }
-        let mine = self.session.caller.user == object.name() || self.owns(object);
+        let mine = self.request.caller.user == object.name() || self.owns(object);
         if kind.words == "USER" && !mine && !self.may_on_account("MANAGE GRANTS") {
             return Err(Failure::insufficient(kind.words, shown(&path)));
         }
         if matches!(kind.words, "TABLE" | "VIEW") {
-            return table(self.session, object);
+            return table(self.request, object);
         }
         if !kind.row.is_empty() {
             let row = kind.row.iter().map(|column| match *column {
@@ -175,10 +176,10 @@ fn network_policy(object: &Object) -> Vec<Line> {
     lines.collect()
 }
 
-fn table(session: &Session<'_>, object: &Object) -> Result<ResultSet, Failure> {
+fn table(request: &Request<'_>, object: &Object) -> Result<ResultSet, Failure> {
     let [database, schema, name] = &object.path[..] else { return Err(Failure::missing("Table", shown(&object.path))) };
     let name = Name { database: database.clone(), schema: schema.clone(), object: name.clone() };
-    let found = catalogue::columns(session.conn, &name.listed())?.ok_or_else(|| Failure::missing("Table", &name))?;
+    let found = catalogue::columns(request.conn, &name.listed())?.ok_or_else(|| Failure::missing("Table", &name))?;
     let text = |text: &str| Some(text.to_owned());
     let rows = found.iter().map(|column| {
         let type_name = match column.data_type.as_str() {

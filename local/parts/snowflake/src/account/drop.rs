@@ -1,15 +1,12 @@
 //! DROP of what the account knows.
 
-use super::{
-    Account, Grantee, Kind, Object, Run,
-    define::{done, name_of},
-    rules::attached,
-    shown,
-};
+use super::{Account, Grantee, Kind, Object, Run, kinds::name_of, rules::attached};
 use crate::{
     failure::Failure,
-    names::{Name, identifier},
-    statements::{Cursor, ResultSet, Session},
+    names::{Name, identifier, shown},
+    request::Request,
+    result::ResultSet,
+    tokens::Cursor,
 };
 
 impl Run<'_> {
@@ -22,11 +19,11 @@ impl Run<'_> {
         cursor.end()?;
         let Some(old) = self.object(kind, &path).cloned() else {
             let text = format!("Drop statement executed successfully ({} already dropped).", shown(&path));
-            return if if_exists { Ok(Some(done(text))) } else { self.existing(kind, &path).map(|_| None) };
+            return if if_exists { Ok(Some(ResultSet::done(text))) } else { self.existing(kind, &path).map(|_| None) };
         };
         self.require_owner(&old)?;
         refuse(self, kind, &path)?;
-        erase(self.account, self.session, kind, &path)?;
+        erase(self.account, self.request, kind, &path)?;
         // What a dropped role has owned is the role's that dropped it.
         let dropped = Grantee { kind: old.kind.clone(), path: path.clone() };
         let owned = |object: &&Object| object.owner.as_ref() == Some(&dropped);
@@ -34,7 +31,7 @@ impl Run<'_> {
             let owner = Some(Grantee::role(&self.access.role));
             self.put(Object { owner, ..object });
         }
-        Ok(Some(done(format!("{} successfully dropped.", old.name()))))
+        Ok(Some(ResultSet::done(format!("{} successfully dropped.", old.name()))))
     }
 }
 
@@ -73,19 +70,19 @@ pub(super) fn refuse(account: &Account, kind: &Kind, path: &[String]) -> Result<
 }
 
 /// Takes the object away, and in DuckDB what stands for it.
-pub(super) fn erase(account: &mut Account, session: &Session<'_>, kind: &Kind, path: &[String]) -> Result<(), Failure> {
+pub(super) fn erase(account: &mut Account, request: &Request<'_>, kind: &Kind, path: &[String]) -> Result<(), Failure> {
     if kind.words == "DATABASE" || kind.words == "SCHEMA" {
         let schemas: Vec<_> = account.of("SCHEMA").filter(|schema| schema.path.starts_with(path)).collect();
         for schema in schemas {
             let name = identifier(&format!("{}__{}", schema.path[0], schema.path[1]));
-            session.conn.execute_batch(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))?;
+            request.conn.execute_batch(&format!("DROP SCHEMA IF EXISTS {name} CASCADE"))?;
         }
     }
     let holds_pipes = ["DATABASE", "SCHEMA", "PIPE"].contains(&kind.words);
     for pipe in account.of("PIPE").filter(|pipe| holds_pipes && pipe.path.starts_with(path)) {
         let [database, schema, object] = &pipe.path[..] else { continue };
         let name = Name { database: database.clone(), schema: schema.clone(), object: object.clone() };
-        session.shared.pipes.remove(&name);
+        request.shared.pipes.remove(&name);
     }
     let monitors =
         |object: &&Object| kind.words == "RESOURCE MONITOR" && object.text("RESOURCE_MONITOR") == Some(&shown(path));

@@ -2,14 +2,12 @@
 
 use chrono::Utc;
 
-use super::{
-    Given, Grant, Grantee, Kind, Object, Path, Run,
-    define::{done, name_of},
-    shown,
-};
+use super::{Given, Grant, Grantee, Kind, Object, Path, Run, kinds::name_of};
 use crate::{
     failure::Failure,
-    statements::{Cursor, ResultSet, Token},
+    names::shown,
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 /// What a statement speaks of.
@@ -64,7 +62,7 @@ impl Run<'_> {
                 let grant = make(true, target.kind, path, privilege, &to);
                 self.give_or_take(grant, grants, option, only_option, None);
             }
-            return Ok(done("Statement executed successfully."));
+            return Ok(ResultSet::done("Statement executed successfully."));
         }
         let all = matches!(target.scope, Scope::All(_));
         let objects = self.objects(&target)?;
@@ -87,12 +85,12 @@ impl Run<'_> {
         let verb = if grants { "Grant" } else { "Revoke" };
         match (refused.is_empty(), given) {
             (true, _) if all => {
-                Ok(done(format!("Statement executed successfully. {} objects affected.", objects.len())))
+                Ok(ResultSet::done(format!("Statement executed successfully. {} objects affected.", objects.len())))
             }
-            (true, _) => Ok(done("Statement executed successfully.")),
-            (false, 0) => Ok(done(format!("{verb} not executed: Insufficient privileges."))),
+            (true, _) => Ok(ResultSet::done("Statement executed successfully.")),
+            (false, 0) => Ok(ResultSet::done(format!("{verb} not executed: Insufficient privileges."))),
             (false, _) if all => {
-                Ok(done(format!("{verb} partially executed: Insufficient privileges on some objects.")))
+                Ok(ResultSet::done(format!("{verb} partially executed: Insufficient privileges on some objects.")))
             }
             (false, _) => {
                 let code = if grants { "003011" } else { "003012" };
@@ -131,7 +129,7 @@ impl Run<'_> {
         }
         let by = role.owner.clone();
         self.give_or_take(make(false, kind, &path, "USAGE", &to), grants, false, false, by);
-        Ok(done("Statement executed successfully."))
+        Ok(ResultSet::done("Statement executed successfully."))
     }
 
     /// `OWNERSHIP ON .. TO .. [REVOKE|COPY CURRENT GRANTS]`.
@@ -154,7 +152,7 @@ impl Run<'_> {
                 self.unset(&old);
             }
             self.give_or_take(make(true, target.kind, path, "OWNERSHIP", &to), grants, false, false, None);
-            return Ok(done("Statement executed successfully."));
+            return Ok(ResultSet::done("Statement executed successfully."));
         }
         if !grants {
             return Err(Failure::syntax("OWNERSHIP cannot be revoked: it is granted to another role"));
@@ -192,7 +190,7 @@ impl Run<'_> {
             }
             self.put(Object { owner: Some(to.clone()), ..object.clone() });
         }
-        Ok(done("Statement executed successfully."))
+        Ok(ResultSet::done("Statement executed successfully."))
     }
 
     /// `[ROLE|DATABASE ROLE|USER] <name>` of one that is there.

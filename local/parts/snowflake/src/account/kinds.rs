@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::property::{Property, Shape};
-use crate::{failure::Failure, statements::Cursor};
+use crate::{failure::Failure, tokens::Cursor};
 
 /// A kind of object. Not every kind has objects here: some are only granted on.
 #[derive(Debug, Default)]
@@ -127,4 +127,14 @@ impl Kind {
         let (first, rest) = self.words.split_at(1);
         format!("{first}{}", rest.to_lowercase())
     }
+}
+
+/// A name with all its parts: there is no current database or schema.
+pub(super) fn name_of(kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Vec<String>, Failure> {
+    let path = cursor.path()?;
+    if path.len() == kind.parts {
+        return Ok(path);
+    }
+    let text = format!("cannot resolve {} '{}': there is no current database or schema", kind.words, path.join("."));
+    Err(Failure::new("090105", "22000", text))
 }

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::{Account, Kind, Object, shown};
-use crate::jwt::PublicKey;
+use super::{Account, Kind, Object};
+use crate::{jwt::PublicKey, names::shown};
 
 impl Account {
     /// The user of a LOGIN_NAME, which is the user's name unless another was set, and the keys in both slots.

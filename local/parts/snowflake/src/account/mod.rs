@@ -1,6 +1,7 @@
 //! The account: its objects, who owns them and who was granted what. In memory, and in the DuckDB file after each change.
 
 mod access;
+mod assign;
 mod define;
 mod describe;
 mod drop;
@@ -28,8 +29,10 @@ use crate::{
     Config, Edition,
     catalogue::{self, Entry},
     failure::Failure,
-    names::Name,
-    statements::{Cursor, ResultSet, Session, Token},
+    names::{Name, shown},
+    request::Request,
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 /// The name of an object, its database and schema before it.
@@ -411,20 +414,20 @@ impl Account {
     }
 
     /// A loaded table or a view has come or gone by a statement that is not the account's.
-    pub(crate) fn made(&mut self, session: &Session<'_>, kind: &str, name: &Name) -> Result<(), Failure> {
-        let (kind, path) = (Kind::of(kind), path(name));
+    pub(crate) fn made(&mut self, request: &Request<'_>, kind: &str, name: &Name) -> Result<(), Failure> {
+        let (kind, path) = (Kind::of(kind), name.path());
         if self.object(kind, &path).is_none() {
-            self.create(kind, path, Settings::new(), Some(Grantee::role(&session.caller.role)));
+            self.create(kind, path, Settings::new(), Some(Grantee::role(&request.caller.role)));
         }
-        self.save(session.conn)
+        self.save(request.conn)
     }
 }
 
-/// A statement about the account: as whom and in which session it runs.
+/// A statement about the account: as whom and in which request it runs.
 struct Run<'r> {
     account: &'r mut Account,
     access: Access,
-    session: &'r Session<'r>,
+    request: &'r Request<'r>,
     text: &'r str,
 }
 
@@ -443,10 +446,10 @@ impl std::ops::DerefMut for Run<'_> {
 }
 
 /// Runs a statement about the account; `None` if it is about something else.
-pub(crate) fn run(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<Option<ResultSet>, Failure> {
-    let mut account = crate::lock(&session.shared.account);
-    let access = account.access(&session.caller.user, &session.caller.role);
-    let mut run = Run { account: &mut account, access, session, text };
+pub(crate) fn run(request: &Request<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<Option<ResultSet>, Failure> {
+    let mut account = crate::lock(&request.shared.account);
+    let access = account.access(&request.caller.user, &request.caller.role);
+    let mut run = Run { account: &mut account, access, request, text };
     let answer = match cursor.next() {
         Some(Token::Word(verb)) => match verb.as_str() {
             "CREATE" => run.create(cursor),
@@ -461,12 +464,8 @@ pub(crate) fn run(session: &Session<'_>, mut cursor: Cursor<'_>, text: &str) -> 
         },
         _ => Ok(None),
     };
-    account.save(session.conn)?;
+    account.save(request.conn)?;
     answer
-}
-
-pub(crate) fn path(name: &Name) -> Path {
-    vec![name.database.clone(), name.schema.clone(), name.object.clone()]
 }
 
 fn new(kind: &str, path: Path, settings: Settings, owner: Option<Grantee>) -> Object {
@@ -477,14 +476,4 @@ fn new(kind: &str, path: Path, settings: Settings, owner: Option<Grantee>) -> Ob
 fn key(grant: &Grant) -> String {
     let Grant { future, on, path, privilege, to } = grant;
     format!("{privilege} ON {on} {} TO {} {} {future}", shown(path), to.kind, shown(&to.path))
-}
-
-/// A name as results print it: quoted only where it must be.
-pub(crate) fn shown(path: &[String]) -> String {
-    let part = |part: &String| {
-        let plain = part.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
-            && part.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '$');
-        if plain { part.clone() } else { crate::names::identifier(part) }
-    };
-    path.iter().map(part).collect::<Vec<_>>().join(".")
 }

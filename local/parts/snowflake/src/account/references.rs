@@ -6,7 +6,8 @@ use super::{Account, Kind, Object, Path, Run};
 use crate::{
     failure::Failure,
     names::{identifier, literal},
-    statements::{Cursor, ResultSet, Token, tokens},
+    result::ResultSet,
+    tokens::{Cursor, Token, tokens},
 };
 
 const TAG_COLUMNS: &str = "TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE, APPLY_METHOD, LEVEL, OBJECT_DATABASE, \
@@ -146,7 +147,7 @@ impl Run<'_> {
             let mut allowed = integration.list("STORAGE_ALLOWED_LOCATIONS").iter();
             let works = integration.is("ENABLED")
                 && allowed.any(|known| known == "*" || location.starts_with(known))
-                && self.session.shared.lake.serves(location);
+                && self.request.shared.lake.serves(location);
             let (status, message) = if works { ("success", "") } else { ("failure", "Access Denied") };
             json!({"status": status, "actions": {"READ": {"status": status}}, "message": message})
         };

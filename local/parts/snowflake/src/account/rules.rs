@@ -5,10 +5,9 @@ use chrono::{NaiveDateTime, Utc};
 
 use super::{
     Account, Kind, Object, Setting, Settings,
-    property::{invalid_property, invalid_value},
-    shown,
+    assign::{invalid_property, invalid_value},
 };
-use crate::{failure::Failure, statements::Session};
+use crate::{failure::Failure, names::shown, request::Request};
 
 /// What a person has and a service has not.
 const OF_PERSONS: [&str; 6] =
@@ -99,7 +98,7 @@ pub(super) fn check(
 /// Refuses a network policy that is empty or shuts out who sets it.
 pub(super) fn attach(
     account: &Account,
-    session: &Session<'_>,
+    request: &Request<'_>,
     old: &Object,
     settings: &Settings,
 ) -> Result<(), Failure> {
@@ -113,11 +112,11 @@ pub(super) fn attach(
         let text = format!("Network policy {policy} is empty and cannot be attached.");
         return Err(Failure::new("098519", "22023", text));
     }
-    let is_mine = old.kind == "ACCOUNT" || old.path == [session.caller.user.clone()];
-    if is_mine && !account.admits(policy, session.caller.address) {
+    let is_mine = old.kind == "ACCOUNT" || old.path == [request.caller.user.clone()];
+    if is_mine && !account.admits(policy, request.caller.address) {
         let text = format!(
             "Changes cannot be applied to the network policy {policy}: the current IP address {} would be blocked.",
-            session.caller.address
+            request.caller.address
         );
         return Err(Failure::new("001493", "42601", text));
     }

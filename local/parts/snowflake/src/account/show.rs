@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, Grantee, Kind, Object, Run, Setting, define::name_of, shown};
+use super::{Account, Grantee, Kind, Object, Run, Setting, kinds::name_of};
 use crate::{
+    copy::CopyInto,
     failure::Failure,
-    statements::{Cursor, ResultSet, Token},
+    names::shown,
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 /// Where SHOW stops, whatever there is.
@@ -73,7 +76,7 @@ impl Run<'_> {
             let texts: Vec<&str> = of.filter(|(_, of)| *of == action).map(|(percent, _)| percent).collect();
             (!texts.is_empty()).then(|| texts.join(","))
         };
-        let user = || self.object(Kind::of("USER"), std::slice::from_ref(&self.session.caller.user));
+        let user = || self.object(Kind::of("USER"), std::slice::from_ref(&self.request.caller.user));
         match (plain(column), kind.words) {
             ("created_on", _) => Some(time(object.created_ms)),
             ("updated_on", _) => Some(time(object.updated_ms)),
@@ -97,8 +100,8 @@ impl Run<'_> {
             ("is_default", "WAREHOUSE") => {
                 yes(user().and_then(|user| user.text("DEFAULT_WAREHOUSE")) == Some(object.name()))
             }
-            ("is_current", "WAREHOUSE") => yes(self.session.caller.warehouse == object.name()),
-            ("is_default", _) => yes(self.default_role(&self.session.caller.user) == object.name()),
+            ("is_current", "WAREHOUSE") => yes(self.request.caller.warehouse == object.name()),
+            ("is_default", _) => yes(self.default_role(&self.request.caller.user) == object.name()),
             ("is_current", _) => yes(self.access.role == object.name()),
             ("is_inherited", _) => yes(self.access.role != object.name() && self.access.primary.contains(&me)),
             ("assigned_to_users", _) => count(holders(), "USER"),
@@ -290,8 +293,8 @@ fn parameters(account: &Account, mut cursor: Cursor<'_>) -> Result<Option<Result
 impl Account {
     /// Whether the stage of a pipe is not there any more.
     pub(super) fn stage_is_gone(&self, pipe: &Object) -> bool {
-        let copy = pipe.text("DEFINITION").and_then(|text| crate::statements::CopyInto::of_pipe(text).ok());
-        copy.is_some_and(|copy| self.object(Kind::of("STAGE"), &super::path(&copy.stage)).is_none())
+        let copy = pipe.text("DEFINITION").and_then(|text| CopyInto::of_pipe(text).ok());
+        copy.is_some_and(|copy| self.object(Kind::of("STAGE"), &copy.stage.path()).is_none())
     }
 }
 

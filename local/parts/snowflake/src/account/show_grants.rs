@@ -2,13 +2,14 @@
 
 use super::{
     Account, Given, Grant, Grantee, Kind, Object, Run,
-    define::name_of,
+    kinds::name_of,
     show::{MOST_ROWS, time},
-    shown,
 };
 use crate::{
     failure::Failure,
-    statements::{Cursor, ResultSet, Token},
+    names::shown,
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 const ON: &str =
@@ -36,7 +37,7 @@ impl Run<'_> {
             self.existing(kind, &path)?;
             return answer(self, OF, self.grants_on(kind.words, &path).map(owned), cursor);
         }
-        let to = if cursor.eat("TO") { self.whose(&mut cursor)? } else { Grantee::user(&self.session.caller.user) };
+        let to = if cursor.eat("TO") { self.whose(&mut cursor)? } else { Grantee::user(&self.request.caller.user) };
         let mut rows: Vec<(Grant, Given)> = Vec::new();
         if to.kind == "DATABASE ROLE" {
             // It always has this, nobody has granted it, and nobody can revoke it.

@@ -19,12 +19,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::{
-    Edition, Standin,
-    account::{self, Account},
-    failure::Failure,
-    faults, jwt, lock,
-    names::Name,
-    streaming::DEFAULT_PIPE,
+    Edition, Standin, account::Account, failure::Failure, faults, jwt, lock, names::Name, streaming::DEFAULT_PIPE,
 };
 pub(crate) use statements::Statements;
 
@@ -212,7 +207,7 @@ fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool, pipe: &Name
     };
     let role = role.ok_or_else(|| Problem::new(401, "390303", "invalid OAuth access token"))?;
     let account = lock(&standin.0.account);
-    let mut path = account::path(pipe);
+    let mut path = pipe.path();
     let table = pipe.object.strip_suffix(DEFAULT_PIPE);
     path[2] = table.unwrap_or(&pipe.object).to_owned();
     let (privilege, kind) = if table.is_some() { ("INSERT", "TABLE") } else { ("OPERATE", "PIPE") };

@@ -29,7 +29,9 @@ use crate::{
     Standin,
     failure::Failure,
     faults, lock,
-    statements::{Caller, QUESTION, ResultColumn, ResultSet, Session},
+    request::{Caller, Request},
+    result::{ResultColumn, ResultSet},
+    statements::{QUESTION, Session},
 };
 
 /// The longest text of a statement.
@@ -218,7 +220,7 @@ pub(super) async fn submit(
     let ended = standin.0.actor.session(move |conn| {
         let outcome = conn.map_err(Failure::from).and_then(|conn| {
             let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
-            let session = Session::new(&conn, &shared, handle, caller, &running.cancelled);
+            let session = Session::new(Request { conn: &conn, shared: &shared, caller }, handle, &running.cancelled);
             if is_question { session.ask(&body.statement, most_rows) } else { session.run(&body.statement) }
         });
         shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));

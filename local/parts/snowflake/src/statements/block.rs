@@ -4,14 +4,13 @@
 
 use std::collections::HashMap;
 
-use super::{
-    CopyInto, ResultSet, Session,
-    column_type::column_type,
-    ddl,
+use super::{Session, column_type::column_type, ddl, translate};
+use crate::{
+    copy::CopyInto,
+    failure::Failure,
+    result::ResultSet,
     tokens::{Cursor, Token, tokens},
-    translate,
 };
-use crate::failure::Failure;
 
 /// What a scripting block answers its value under.
 const RESULT_COLUMN: &str = "anonymous block";

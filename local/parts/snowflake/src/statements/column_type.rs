@@ -1,7 +1,9 @@
 //! The types of columns, in DuckDB.
 
-use super::tokens::{Cursor, Token};
-use crate::failure::Failure;
+use crate::{
+    failure::Failure,
+    tokens::{Cursor, Token},
+};
 
 /// A type of ours in DuckDB. Whole numbers are BIGINT: 64 bits hold every number that the platform writes.
 pub(super) fn column_type(cursor: &mut Cursor<'_>) -> Result<String, Failure> {

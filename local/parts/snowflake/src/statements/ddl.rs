@@ -1,18 +1,15 @@
 //! Tables: they become DuckDB's.
 
-use super::{
-    ResultSet, Session,
-    column_type::column_type,
-    tokens::{Cursor, Token},
-    translate,
-};
+use super::{Session, column_type::column_type, translate};
 use crate::{
-    account::{self, Kind},
+    account::Kind,
     catalogue,
     failure::Failure,
     lock,
     locks::Access,
     names::{Name, identifier},
+    result::ResultSet,
+    tokens::{Cursor, Token},
 };
 
 /// Everything that follows `CREATE`, where the account knows nothing of it.
@@ -24,7 +21,7 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
     let table = in_schema(session, &mut cursor)?;
     let created = catalogue::columns(conn, &session.listed(&table))?.is_none();
     if created {
-        let path = account::path(&table);
+        let path = table.path();
         session.allowed(|account, access| account.require_create(access, Kind::of("TABLE"), &path))?;
     }
     let definition = if cursor.eat("AS") {
@@ -129,7 +126,7 @@ pub(super) fn drop_side_table(session: &Session<'_>, mut cursor: Cursor<'_>) -> 
     }
     session.conn.execute_batch(&format!("DROP TABLE IF EXISTS {}", session.table(&table)))?;
     let mut account = lock(&session.shared.account);
-    account.remove(Kind::of("TABLE"), &account::path(&table));
+    account.remove(Kind::of("TABLE"), &table.path());
     account.save(session.conn)?;
     let text = if existed { "successfully dropped." } else { "already dropped, statement succeeded." };
     Ok(ResultSet::message("status", format!("{} {text}", table.object)))
@@ -137,7 +134,7 @@ pub(super) fn drop_side_table(session: &Session<'_>, mut cursor: Cursor<'_>) -> 
 
 /// Refuses a table whose owner is none of the session's roles.
 fn owned(session: &Session<'_>, table: &Name) -> Result<(), Failure> {
-    let path = account::path(table);
+    let path = table.path();
     session.allowed(|account, access| account.require(access, "OWNERSHIP", Kind::of("TABLE"), &path))
 }
 

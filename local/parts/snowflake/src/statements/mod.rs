@@ -8,29 +8,26 @@ mod column_type;
 mod copy;
 mod ddl;
 mod question;
-mod result;
 mod session;
-mod tokens;
 mod translate;
 
-use std::{collections::HashSet, net::IpAddr, sync::atomic::AtomicBool};
+use std::{collections::HashSet, sync::atomic::AtomicBool};
 
-use duckdb::Connection;
+use uuid::Uuid;
 
-pub(crate) use copy::CopyInto;
 pub(crate) use question::TAG as QUESTION;
-pub(crate) use result::{ResultColumn, ResultSet, query};
-pub(crate) use tokens::{Cursor, Token, tokens};
 
 use crate::{
-    Shared, account, catalogue,
+    account, catalogue,
     failure::Failure,
     faults::Fault,
     lock,
     locks::Access,
     names::{Name, identifier},
+    request::Request,
+    result::{self, ResultSet},
+    tokens::{Cursor, Token, tokens},
 };
-use uuid::Uuid;
 
 /// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
 #[derive(Default, Clone)]
@@ -65,19 +62,9 @@ enum Transaction {
     Begun,
 }
 
-/// Who asks, as what, and from where.
-pub(crate) struct Caller {
-    pub(crate) user: String,
-    pub(crate) role: String,
-    pub(crate) warehouse: String,
-    pub(crate) address: IpAddr,
-}
-
 /// One request's statements. Nothing of it outlives the request, as in the SQL API.
 pub(crate) struct Session<'a> {
-    pub(crate) conn: &'a Connection,
-    pub(crate) shared: &'a Shared,
-    pub(crate) caller: Caller,
+    request: Request<'a>,
     id: Uuid,
     cancelled: &'a AtomicBool,
     tables: Tables,
@@ -86,16 +73,18 @@ pub(crate) struct Session<'a> {
     changed: HashSet<Name>,
 }
 
+impl<'a> std::ops::Deref for Session<'a> {
+    type Target = Request<'a>;
+
+    fn deref(&self) -> &Request<'a> {
+        &self.request
+    }
+}
+
 impl<'a> Session<'a> {
-    pub(crate) fn new(
-        conn: &'a Connection,
-        shared: &'a Shared,
-        id: Uuid,
-        caller: Caller,
-        cancelled: &'a AtomicBool,
-    ) -> Self {
+    pub(crate) fn new(request: Request<'a>, id: Uuid, cancelled: &'a AtomicBool) -> Self {
         let (tables, transaction, changed) = (Tables::default(), Transaction::None, HashSet::new());
-        Session { conn, shared, caller, id, cancelled, tables, transaction, changed }
+        Session { request, id, cancelled, tables, transaction, changed }
     }
 
     /// Runs one request's statement and leaves neither a transaction nor a lock behind.

@@ -7,14 +7,14 @@
 use std::collections::HashSet;
 
 use super::{
-    Session, Transaction, result,
-    tokens::{Cursor, Token, quoted, tokens},
+    Session, Transaction,
     translate::{NOW, all_columns},
 };
 use crate::{
     failure::Failure,
     names::{Name, identifier, literal},
-    statements::ResultSet,
+    result::{self, ResultSet},
+    tokens::{Cursor, Token, quoted, tokens},
 };
 
 /// The query tag of such a statement.

@@ -1,6 +1,7 @@
 //! What a session says of itself: a parameter, and its role.
 
-use super::{Failure, ResultSet, Session, tokens::Cursor};
+use super::Session;
+use crate::{failure::Failure, result::ResultSet, tokens::Cursor};
 
 /// Snowflake's own LOCK_TIMEOUT in seconds.
 const LOCK_TIMEOUT: &str = "43200";

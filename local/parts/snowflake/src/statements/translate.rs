@@ -3,16 +3,13 @@
 //! The words below are the whole language. Every other word is a name and is quoted, so that nothing DuckDB would
 //! understand and Snowflake would not (or the other way round) slips through as a keyword.
 
-use super::{
-    Session,
-    column_type::column_type,
-    tokens::{Cursor, Token, name, name_in},
-};
+use super::{Session, column_type::column_type};
 use crate::{
     account,
     failure::Failure,
     lock,
     names::{identifier, literal},
+    tokens::{Cursor, Token, name, name_in},
 };
 
 const KEYWORDS: [&str; 47] = [

@@ -119,8 +119,8 @@ async fn a_role_below_a_granted_one_may_be_used_and_no_other() {
 async fn snowpipe_takes_files_from_a_role_that_operates_the_pipe() {
     let warehouse = Warehouse::founded().await;
     let schema = "SNOWPIPE.OPEN_EXCHANGE_RATES";
-    let pipe = format!("{schema}.\"{schema}.EXCHANGE_RATES_PIPE\"");
-    let path = format!("/v1/data/pipes/{schema}.{schema}.EXCHANGE_RATES_PIPE/insertFiles?requestId=1");
+    let pipe = format!("{schema}.EXCHANGE_RATES_PIPE");
+    let path = format!("/v1/data/pipes/{pipe}/insertFiles?requestId=1");
     let insert = async || {
         let token = token_of("newcomer", &private_key());
         warehouse.post(&path, &token, json!({"files": [{"path": "a", "size": 1}]})).await.0

@@ -371,7 +371,7 @@ async fn an_older_file_keeps_its_stages_formats_and_pipes() {
         ("database", "ADMIN", "CREATE DATABASE IF NOT EXISTS ADMIN"),
         ("file format", "ADMIN.OBSERVABILITY.SLUICE_PARQUET", "[]"),
         ("stage", "ADMIN.OBSERVABILITY.LAKE", "s3://test-lake/"),
-        ("pipe", &format!("{rates}.{pipe}"), &format!("CREATE PIPE IF NOT EXISTS {rates}.\"{pipe}\" AS {copy}")),
+        ("pipe", &pipe, &format!("CREATE PIPE IF NOT EXISTS {pipe} AS {copy}")),
     ] {
         conn.execute("INSERT INTO \"_STANDIN\".OBJECTS VALUES (?, ?, ?)", [kind, name, text]).expect("an old entry");
     }

@@ -8,7 +8,7 @@ use sluice_core::{Loader, Sources, Table, TableId};
 use super::{
     Pii, Raw, Settings,
     entries::Reading,
-    grants::{Request, What},
+    requests::{Request, What},
 };
 use crate::{
     account::{

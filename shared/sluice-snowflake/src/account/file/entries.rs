@@ -7,7 +7,7 @@ use sluice_core::{
     yaml::{At, Node, Place, Value as Yaml},
 };
 
-use super::{grants, named};
+use super::{named, requests::Request};
 use crate::account::{
     kinds::{Absent, Field, Form, Kind},
     name::Name,
@@ -24,7 +24,7 @@ pub(super) struct Reading {
     pub places: BTreeMap<(Kind, Name), Place>,
     /// Where a field of it stands.
     pub field_places: BTreeMap<(Kind, Name, &'static str), Place>,
-    pub requests: Vec<grants::Request>,
+    pub requests: Vec<Request>,
     /// Roles that SYSADMIN does not get.
     pub untied: BTreeSet<Name>,
 }
@@ -80,7 +80,7 @@ impl Reading {
         };
         for role in fields.list("roles", report).map(|list| list.value).unwrap_or_default() {
             if let Some(role_name) = named(about, "roles", &role, report) {
-                self.requests.push(grants::Request::role(grantee.clone(), role_name, about, role.place));
+                self.requests.push(Request::role(grantee.clone(), role_name, about, role.place));
             }
         }
         if kind == Kind::User {
@@ -96,7 +96,7 @@ impl Reading {
             return;
         };
         for item in items {
-            self.requests.extend(grants::Request::read(&grantee, about, item, report));
+            self.requests.extend(Request::read(&grantee, about, item, report));
         }
     }
 

@@ -66,7 +66,7 @@ pub(crate) fn tokens(text: &str) -> Result<Vec<Token>, Failure> {
 }
 
 /// The value of a quoted text or name and how many bytes it took. Only a text has backslash escapes.
-pub(super) fn quoted(text: &str, quote: char) -> Result<(String, usize), Failure> {
+pub(crate) fn quoted(text: &str, quote: char) -> Result<(String, usize), Failure> {
     let mut value = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {

@@ -65,6 +65,11 @@ impl ResultSet {
         ResultSet { columns: vec![ResultColumn::text(column)], rows: vec![vec![Some(text.into())]] }
     }
 
+    /// What a statement about the account answers when it has done something.
+    pub(crate) fn done(text: impl Into<String>) -> Self {
+        ResultSet::message("status", text)
+    }
+
     /// One row of texts, each under its column's name.
     pub(crate) fn texts(row: &[(&str, &str)]) -> Self {
         ResultSet {
