@@ -55,7 +55,7 @@ impl<'s> Graph<'s> {
                 }
                 found.insert((*holder).clone(), path.clone());
                 if let Grantee::Role(name) = holder {
-                    open.insert(0, (name.clone(), [path.as_slice(), &[name.clone()]].concat()));
+                    open.insert(0, (name.clone(), [path.as_slice(), std::slice::from_ref(name)].concat()));
                 }
             }
         }

@@ -140,7 +140,7 @@ pub(crate) fn plan(desired: &Desired, actual: &State, allowed: &Allowed) -> Plan
     }
     planner.unnamed();
     grants::compare(&mut planner);
-    planner.plan.changes.sort_by(|a, b| a.step.cmp(&b.step));
+    planner.plan.changes.sort_by_key(|a| a.step);
     planner.plan
 }
 
@@ -209,10 +209,12 @@ impl Planner<'_> {
 
     fn differs(&self, field: &Field, name: &Name, want: &Object, have: &Object) -> bool {
         let (wanted, held) = (want.get(field.name), have.get(field.name));
-        let is_compared = !have.unknown.contains(field.name)
-            && (self.desired.enterprise || !field.enterprise)
-            && !(wanted.is_none() && field.absent == Absent::Ignored);
-        is_compared
+        let is_ignored = wanted.is_none() && field.absent == Absent::Ignored;
+        let is_elsewhere = field.enterprise && !self.desired.enterprise;
+        let is_compared = !have.unknown.contains(field.name);
+        !is_ignored
+            && !is_elsewhere
+            && is_compared
             && match field.form {
                 Form::Columns => !columns::compared(name, want, have).is_same,
                 Form::Options => {

@@ -65,11 +65,10 @@ impl Run<'_> {
         rules::check(self, kind, &mut settings, old.as_ref(), true)?;
         if let Some(old) = old {
             if alters {
-                let fixed =
-                    kind.properties.iter().filter(|property| property.fixed && settings.contains_key(property.name));
-                for property in fixed.filter(|property| settings.get(property.name) != old.settings.get(property.name))
-                {
-                    return Err(invalid_property(kind, property.name));
+                let differs =
+                    |name: &str| settings.get(name).is_some_and(|wanted| old.settings.get(name) != Some(wanted));
+                if let Some(fixed) = kind.properties.iter().find(|property| property.fixed && differs(property.name)) {
+                    return Err(invalid_property(kind, fixed.name));
                 }
                 rules::refuse_attached(self, kind, &path)?;
                 let kept = |name: &str| name.starts_with("TAG ") || name.ends_with(" POLICY");
