@@ -151,7 +151,7 @@ fn edits_in_any_order_end_where_a_fresh_account_begins() {
             let desired = file(&yaml);
             // Interrupted once on the way.
             let at = *model.changes.borrow() + 1 + random() % 4;
-            *model.fails_at.borrow_mut() = Some((at, random() % 2 == 0));
+            *model.fails_at.borrow_mut() = Some((at, random().is_multiple_of(2)));
             let _ = make(&model, &desired);
             *model.fails_at.borrow_mut() = None;
             let applied = make(&model, &desired).unwrap_or_else(|error| panic!("{round}: {}", error.chain()));

@@ -23,42 +23,42 @@ use words::Words;
 type Properties = BTreeMap<String, String>;
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Grant {
-    pub privilege: String,
+pub(crate) struct Grant {
+    pub(crate) privilege: String,
     /// `WAREHOUSE`, `ROLE`, `ACCOUNT`.
-    pub on: String,
-    pub name: Name,
+    pub(crate) on: String,
+    pub(crate) name: Name,
     /// `ROLE`, `DATABASE ROLE`, `USER`.
-    pub to: String,
-    pub grantee: Name,
+    pub(crate) to: String,
+    pub(crate) grantee: Name,
 }
 
 /// Everything but what is counted and what fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct World {
-    pub objects: BTreeMap<(String, Name), Properties>,
-    pub grants: BTreeMap<Grant, bool>,
+pub(crate) struct World {
+    pub(crate) objects: BTreeMap<(String, Name), Properties>,
+    pub(crate) grants: BTreeMap<Grant, bool>,
     /// Grants on what will be made: the word of the type is in `on`, the container in `name`.
-    pub future: BTreeMap<Grant, bool>,
+    pub(crate) future: BTreeMap<Grant, bool>,
 }
 
 #[derive(Default)]
-pub struct Model {
-    pub world: RefCell<World>,
-    pub standard: bool,
-    pub asked: RefCell<Vec<String>>,
+pub(crate) struct Model {
+    pub(crate) world: RefCell<World>,
+    pub(crate) standard: bool,
+    pub(crate) asked: RefCell<Vec<String>>,
     /// Statements that change something; the one of this number fails, before or after it has taken effect.
-    pub changes: RefCell<usize>,
-    pub fails_at: RefCell<Option<(usize, bool)>>,
-    pub notes: RefCell<Vec<String>>,
-    pub lease: RefCell<String>,
+    pub(crate) changes: RefCell<usize>,
+    pub(crate) fails_at: RefCell<Option<(usize, bool)>>,
+    pub(crate) notes: RefCell<Vec<String>>,
+    pub(crate) lease: RefCell<String>,
 }
 
-pub fn refused<T>(kind: ErrorKind, text: impl Into<String>) -> Result<T> {
+pub(crate) fn refused<T>(kind: ErrorKind, text: impl Into<String>) -> Result<T> {
     Err(Error::new(kind, text.into()))
 }
 
-pub fn missing<T>(what: &str, name: &Name) -> Result<T> {
+pub(crate) fn missing<T>(what: &str, name: &Name) -> Result<T> {
     refused(ErrorKind::NotFound, format!("{what} '{name}' does not exist or not authorized."))
 }
 
@@ -67,7 +67,7 @@ fn status(text: &str) -> Vec<Row> {
 }
 
 impl Model {
-    pub fn enterprise() -> Self {
+    pub(crate) fn enterprise() -> Self {
         let model = Model::default();
         let mut world = model.world.borrow_mut();
         for role in ["ACCOUNTADMIN", "SYSADMIN", "SECURITYADMIN", "USERADMIN", "PUBLIC"] {
@@ -91,23 +91,23 @@ impl Model {
         model
     }
 
-    pub fn standard() -> Self {
+    pub(crate) fn standard() -> Self {
         Model { standard: true, ..Model::enterprise() }
     }
 
     /// The state without what differs from run to run.
-    pub fn snapshot(&self) -> World {
+    pub(crate) fn snapshot(&self) -> World {
         self.world.borrow().clone()
     }
 
-    pub fn property(&self, word: &str, name: &Name, property: &str, value: &str) {
+    pub(crate) fn property(&self, word: &str, name: &Name, property: &str, value: &str) {
         let mut world = self.world.borrow_mut();
         let found = world.objects.get_mut(&(word.to_owned(), name.clone())).expect("an object");
         found.insert(property.to_owned(), value.to_owned());
     }
 
     /// Every role that a role has, itself included.
-    pub fn reach(&self, role: &Name) -> BTreeSet<Name> {
+    pub(crate) fn reach(&self, role: &Name) -> BTreeSet<Name> {
         let world = self.world.borrow();
         let mut found = BTreeSet::from([role.clone()]);
         let mut open = vec![role.clone()];
@@ -172,7 +172,7 @@ impl Model {
         vec![Row::from([("number of rows updated".to_owned(), Some(u8::from(taken).to_string()))])]
     }
 
-    pub fn has(&self, word: &str, name: &Name) -> Result<()> {
+    pub(crate) fn has(&self, word: &str, name: &Name) -> Result<()> {
         match self.world.borrow().objects.contains_key(&(word.to_owned(), name.clone())) {
             true => Ok(()),
             false => missing(word, name),

@@ -15,7 +15,7 @@ fn some(text: impl Into<String>) -> Option<String> {
     Some(text.into())
 }
 
-pub fn answer(model: &Model, statement: &str) -> Result<Vec<Row>> {
+pub(crate) fn answer(model: &Model, statement: &str) -> Result<Vec<Row>> {
     let mut words = Words::of(statement);
     match words.word().as_str() {
         "SELECT" => Ok(function(model, statement)),

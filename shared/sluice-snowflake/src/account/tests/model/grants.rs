@@ -5,7 +5,7 @@ use sluice_core::{Kind as ErrorKind, Result, port::Row};
 use super::{Grant, Model, missing, refused, status, words::Words};
 use crate::account::Name;
 
-pub fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<Row>> {
+pub(crate) fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<Row>> {
     if role != "SECURITYADMIN" {
         return refused(ErrorKind::Auth, format!("{role} may not grant: {statement}"));
     }
@@ -55,7 +55,7 @@ pub fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<Row>> {
             model.has(container, &within)?;
             (on, name, bulk) = (plural.trim_end_matches('S').to_owned(), within, Some(is_future));
         } else {
-            let word = words.eat("INTEGRATION").then(|| "INTEGRATION".to_owned()).unwrap_or_else(|| words.kind());
+            let word = if words.eat("INTEGRATION") { "INTEGRATION".to_owned() } else { words.kind() };
             let object = words.name();
             model.has(if word == "INTEGRATION" { "STORAGE INTEGRATION" } else { &word }, &object)?;
             (on, name, bulk) = (word, object, None);
@@ -167,7 +167,7 @@ fn own(model: &Model, mut words: Words) -> Result<Vec<Row>> {
 }
 
 /// A new object gets what was granted on it before: by its schema, or else by its database.
-pub fn created(model: &Model, word: &str, name: &Name) {
+pub(crate) fn created(model: &Model, word: &str, name: &Name) {
     let mut world = model.world.borrow_mut();
     let at = |depth: usize| {
         let container = name.up_to(depth);
@@ -183,7 +183,7 @@ pub fn created(model: &Model, word: &str, name: &Name) {
 }
 
 /// A database's role may use its database, and nobody gave it that.
-pub fn implied(model: &Model, role: &Name) {
+pub(crate) fn implied(model: &Model, role: &Name) {
     let grant = Grant {
         privilege: "USAGE".into(),
         on: "DATABASE".into(),

@@ -2,7 +2,7 @@
 
 use crate::account::Name;
 
-pub struct Words {
+pub(crate) struct Words {
     words: Vec<String>,
     at: usize,
 }
@@ -22,7 +22,7 @@ const KINDS: [&str; 11] = [
 ];
 
 impl Words {
-    pub fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         let mut words = Vec::new();
         let mut rest = text.trim();
         while let Some(first) = rest.chars().next() {
@@ -51,41 +51,41 @@ impl Words {
         Words { words, at: 0 }
     }
 
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.at >= self.words.len()
     }
 
-    pub fn word(&mut self) -> String {
+    pub(crate) fn word(&mut self) -> String {
         let word = self.words.get(self.at).cloned().unwrap_or_default();
         self.at += 1;
         word
     }
 
-    pub fn eat(&mut self, text: &str) -> bool {
+    pub(crate) fn eat(&mut self, text: &str) -> bool {
         let wanted: Vec<&str> = text.split(' ').collect();
         let found = self.words.get(self.at..self.at + wanted.len()).is_some_and(|found| found == wanted);
         self.at += if found { wanted.len() } else { 0 };
         found
     }
 
-    pub fn kind(&mut self) -> String {
+    pub(crate) fn kind(&mut self) -> String {
         match KINDS.into_iter().find(|kind| self.eat(kind)) {
             Some(kind) => kind.to_owned(),
             None => self.word(),
         }
     }
 
-    pub fn name(&mut self) -> Name {
+    pub(crate) fn name(&mut self) -> Name {
         let word = self.word();
         Name::parse(&word).unwrap_or_else(|| panic!("'{word}' is no name in {:?}", self.words))
     }
 
-    pub fn identifier(&mut self) -> String {
+    pub(crate) fn identifier(&mut self) -> String {
         self.word()
     }
 
     /// A literal, a word, or a list in brackets as it stands.
-    pub fn value(&mut self) -> String {
+    pub(crate) fn value(&mut self) -> String {
         if self.eat("(") {
             let mut items = Vec::new();
             while !self.eat(")") {
@@ -99,7 +99,7 @@ impl Words {
         unquoted(&self.word())
     }
 
-    pub fn literals(&mut self) -> Vec<String> {
+    pub(crate) fn literals(&mut self) -> Vec<String> {
         let mut found = vec![unquoted(&self.word())];
         while self.eat(",") {
             found.push(unquoted(&self.word()));
@@ -122,7 +122,7 @@ fn quoted(text: &str, quote: char) -> usize {
     text.len()
 }
 
-pub fn unquoted(text: &str) -> String {
+pub(crate) fn unquoted(text: &str) -> String {
     match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         Some(inner) => inner.replace("''", "'").replace("\\\\", "\\"),
         None => text.to_owned(),
