@@ -140,7 +140,11 @@ class Publishing(unittest.TestCase):
 
     def test_a_mart_that_lost_most_of_its_rows_is_not_published(self) -> None:
         with self.project.connection() as connection:
-            connection.execute("insert into ANALYTICS__MARTS.dim_customers select many.* from ANALYTICS__MARTS.dim_customers as many, range(100)")
+            connection.execute(
+                """insert into ANALYTICS__MARTS.dim_customers
+                select many.* replace (concat(many.customer_id, '-', copies.number) as customer_id)
+                from ANALYTICS__MARTS.dim_customers as many, range(100) as copies(number)"""
+            )
         self.assertIn("not_shrunk_dim_customers_", failures(self.project.dbt(*BUILD)))
         self.assert_reader_sees_the_old_numbers()
         self.project.succeed(*BUILD, "--vars", "{marts_may_shrink: true}")

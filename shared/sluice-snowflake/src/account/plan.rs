@@ -156,6 +156,8 @@ impl Planner<'_> {
     fn object(&mut self, kind: Kind, name: &Name, want: &Object) {
         let have = match self.actual.object(kind, name) {
             Some(have) => have.clone(),
+            // It is there before anything else.
+            None if kind == Kind::Account => Object::default(),
             // CREATE DATABASE makes it.
             None if kind == Kind::Schema && name.last() == "PUBLIC" => self.created_with(kind, name),
             None => {
