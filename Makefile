@@ -21,6 +21,10 @@ up: ## start the platform with a shop to buy in, and leave it running until Ctrl
 	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build demo-tools) shop
 	@$(LOCAL) up --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
+plan: ## compare platform/warehouse.yaml with the account that the demo has left here; JSON=1 for programs
+	@$(MAKE) --no-print-directory $(if $(BINARIES),taken,build-plan) >&2
+	@$(LOCAL) with-warehouse tools/sluice warehouse plan $(if $(JSON),--json)
+
 test: ## run every test
 	@$(MAKE) --no-print-directory -j2 build test-tools
 	@tools/test
@@ -30,6 +34,10 @@ build: native ## compile everything, one tree for functions, local parts and tes
 
 build-demo: native
 	@cargo build --release --bins
+
+build-plan: native
+	@tools/setup ministack
+	@cargo build --release --bins --package sluice-local --package sluice-cli
 
 check: native workflows ## formatting, lints, the template, the workflows
 	cargo fmt --all --check
@@ -107,4 +115,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook
 
-.PHONY: help demo up test build build-demo check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
+.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

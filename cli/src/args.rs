@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and the help for it.
 
 mod rows;
+mod warehouse;
 
 use std::path::PathBuf;
 
@@ -9,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, RowArgs};
+pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 
 /// Over the options that each command has, behind its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -77,6 +79,8 @@ pub(crate) enum Task {
     PutAside(AsideArgs),
     /// Let a row count again that was put aside.
     TakeBack(AsideArgs),
+    /// The warehouse's account as platform/warehouse.yaml says it: plan, apply, look for drift, import, explain a role.
+    Warehouse(WarehouseArgs),
     /// Print what makes a shell complete this command.
     Completions {
         /// The shell.

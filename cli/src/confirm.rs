@@ -18,11 +18,26 @@ pub(crate) fn somebody_is_there(what: &str) -> Outcome {
 pub(crate) fn confirm(plan: &str, question: &str) -> Result<bool> {
     eprintln!("{plan}\n");
     eprint!("{question} [y/N] ");
+    Ok(["y", "Y", "yes"].contains(&answer()?.as_str()))
+}
+
+/// Asks for the name of what would lose something, so that no habit of answering yes loses it.
+pub(crate) fn confirm_loss(what: &str, loses: &str) -> Outcome<bool> {
+    if !std::io::stdin().is_terminal() {
+        let text = format!("{what} would lose {loses} for good, and there is no terminal to ask at");
+        return Err(Failure::usage(text).hint(format!("say --lose '{what}' where that is meant")));
+    }
+    let name = what.rsplit(' ').next().unwrap_or(what);
+    eprint!("{what} loses {loses} for good; type {name} to go on: ");
+    Ok(answer()? == name)
+}
+
+fn answer() -> Result<String> {
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
     std::io::stderr().flush().map_err(broken)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(broken)?;
-    Ok(["y", "Y", "yes"].contains(&line.trim()))
+    Ok(line.trim().to_owned())
 }
 
 pub(crate) fn declined() -> Failure {

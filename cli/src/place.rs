@@ -67,6 +67,11 @@ impl Place {
         }
     }
 
+    /// What the warehouse's account is to be, beside the sources.
+    pub(crate) fn account_file(&self) -> PathBuf {
+        self.schemas.with_file_name("warehouse.yaml")
+    }
+
     /// The place in words.
     pub(crate) fn title(&self) -> String {
         let region = self.aws.region().map(ToString::to_string).unwrap_or_default();

@@ -16,7 +16,7 @@ use crate::{
     failure::{Failure, Outcome},
     place::Place,
     stack::Stack,
-    warehouse::{self, Warehouse},
+    warehouse::{self, Administrator, Deployment, Warehouse},
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
@@ -72,6 +72,23 @@ impl Platform {
         let settings = self.environment(LOADER).await?;
         let lake_id = lake_id(&settings)?;
         warehouse::connect(lake_id, settings, CachedSecrets::new(&self.place.aws))
+    }
+
+    /// The warehouse's account, for what only its administrator may.
+    pub(crate) async fn administrator(&self) -> Outcome<Administrator> {
+        let settings = self.environment(LOADER).await?;
+        Administrator::connect(settings, &self.stack.name, CachedSecrets::new(&self.place.aws))
+    }
+
+    /// What the stack says of itself to the file of the account.
+    pub(crate) async fn deployment(&self) -> Outcome<Deployment> {
+        Ok(Deployment {
+            lake: self.lake_id().await?.0,
+            bucket: self.stack.output("LakeBucket")?.to_owned(),
+            reader_role: self.stack.output("LakeReaderRoleArn")?.to_owned(),
+            external_id: self.stack.parameter("SnowflakeExternalId")?.to_owned(),
+            address: self.stack.outputs.get("FixedAddress").cloned(),
+        })
     }
 
     /// Who asks, as AWS knows them: the name that the log of the account has too.

@@ -25,6 +25,7 @@ pub(crate) struct Stack {
     pub name: String,
     pub status: String,
     pub outputs: BTreeMap<String, String>,
+    pub parameters: BTreeMap<String, String>,
     pub resources: Vec<Resource>,
 }
 
@@ -38,10 +39,14 @@ impl Stack {
         let outputs = found.outputs().iter().filter_map(|output| {
             Some((output.output_key().map(str::to_owned)?, output.output_value().map(str::to_owned)?))
         });
+        let parameters = found.parameters().iter().filter_map(|parameter| {
+            Some((parameter.parameter_key().map(str::to_owned)?, parameter.parameter_value().map(str::to_owned)?))
+        });
         let mut stack = Stack {
             name: name.to_owned(),
             status: found.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
             outputs: outputs.collect(),
+            parameters: parameters.collect(),
             resources: Vec::new(),
         };
         let mut pages = client.list_stack_resources().stack_name(name).into_paginator().send();
@@ -64,6 +69,14 @@ impl Stack {
                 Error::not_found("the stack has no such output").with("stack", &self.name).with("output", name),
             )
             .hint("deploy this checkout's template to the stack")
+        })
+    }
+
+    /// The value that the stack was deployed with.
+    pub(crate) fn parameter(&self, name: &str) -> Outcome<&str> {
+        self.parameters.get(name).map(String::as_str).ok_or_else(|| {
+            let error = Error::not_found("the stack has no such parameter").with("stack", &self.name);
+            Failure::from(error.with("parameter", name)).hint("deploy this checkout's template to the stack")
         })
     }
 

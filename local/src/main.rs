@@ -1,5 +1,6 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
+mod account;
 mod columns;
 mod control;
 mod creation;
@@ -24,11 +25,13 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use sluice_core::{LakeId, Sources};
-use sluice_snowflake::sql::ddl;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
 use crate::{
+    account::Keys,
     ended::Ended,
     machine::{
         registry::Registry,
@@ -97,14 +100,10 @@ enum Task {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
-    /// Print the SQL that an account needs before the first load; run it there as SYSADMIN.
-    Foundation {
-        /// The stack's LakeId: its name, unless set otherwise.
-        #[arg(long)]
-        lake_id: String,
-        /// The stack's output LakeBucket.
-        #[arg(long)]
-        bucket: String,
+    /// Run a command with the warehouse and AWS as the demo has left them beside it, and nothing else.
+    WithWarehouse {
+        #[arg(trailing_var_arg = true, required = true)]
+        command: Vec<String>,
     },
     /// Forget the state of earlier runs: lake, warehouse, database, topic.
     Reset,
@@ -128,13 +127,6 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> Result<Ended> {
     let folders = Folders::find(&cli.state)?;
-    if let Task::Foundation { lake_id, bucket } = &cli.command {
-        let sources = Sources::read(&folders.root.join("platform/sources.yaml"))?;
-        for statement in ddl::foundation(&sources, &LakeId(lake_id.clone()), bucket) {
-            println!("{statement};\n");
-        }
-        return Ok(Ended::Done);
-    }
     let _lock = folders.take()?;
     match cli.command {
         Task::Demo { data, scale, replay } => {
@@ -150,7 +142,7 @@ async fn run(cli: Cli) -> Result<Ended> {
         }
         Task::WithPostgres { command } => with_postgres(&folders, &command).await?,
         Task::WithKafka { command } => with_kafka(&folders, &command).await?,
-        Task::Foundation { .. } => {}
+        Task::WithWarehouse { command } => with_warehouse(&folders, &command).await?,
         Task::Reset => {
             Registry::take_over(&folders).await?;
             std::fs::remove_dir_all(folders.base())
@@ -182,6 +174,33 @@ async fn with_kafka(folders: &Folders, command: &[String]) -> Result<()> {
         let port = Ports::choose(folders)?.0.kafka;
         let (_kafka, bootstrap) = services::kafka(folders, &registry, port).await?;
         run_command(command, |command| command.env("SLUICE_TEST_KAFKA", bootstrap)).await
+    };
+    until_interrupted(folders, working).await
+}
+
+async fn with_warehouse(folders: &Folders, command: &[String]) -> Result<()> {
+    let working = async {
+        let deployed = Ports::last(folders).filter(|_| folders.state("deployed").exists());
+        let deployed =
+            deployed.with_context(|| format!("{} holds no platform; make demo makes one", folders.base().display()))?;
+        let registry = Registry::take_over(folders).await?;
+        let (ports, mut held) = Ports::choose(folders)?;
+        // What was deployed knows the warehouse by its port.
+        anyhow::ensure!(
+            ports.snowflake == deployed.snowflake,
+            "other programs have the platform's ports; make demo takes new ones"
+        );
+        let warehouse = account::open(folders, &ports, &Keys::load(folders)?)?;
+        held.release(ports.aws);
+        let aws = services::ministack(folders, &registry, ports.aws).await?;
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(warehouse.serve(held.listener(ports.snowflake)?, stopped));
+        let outcome = run_command(command, |command| command).await;
+        // Nobody listens when it has ended already.
+        let _ = stop.send(true);
+        serving.await??;
+        aws.stop().await;
+        outcome
     };
     until_interrupted(folders, working).await
 }

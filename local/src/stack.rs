@@ -4,23 +4,17 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
-    rsa::{KeyPair, KeySize},
-    signature::KeyPair as _,
-};
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use serde_json::json;
 use sluice_aws::S3Lake;
-use sluice_core::{LakeId, Secret, Sources, extract::ExtractSummary, functions::COLLECT_EVENTS, port::Statements};
+use sluice_core::{Sources, extract::ExtractSummary, functions::COLLECT_EVENTS};
 use sluice_local::{
     dbt_cloud::{self, FileTurn},
     function_url::{self, Lambda},
     vendors::{hubspot, open_exchange_rates},
 };
-use sluice_snowflake::{Account, SnowflakeConfig, SqlApi, sql::ddl};
+use sluice_snowflake::account::PROVISIONER_SECRET;
 use standin_snowflake::Standin;
 use tokio::{
     sync::{Mutex, mpsc, watch},
@@ -28,6 +22,7 @@ use tokio::{
 };
 
 use crate::{
+    account::{self, Keys},
     control::{self, Broker, Control},
     creation,
     invoke::Functions,
@@ -36,8 +31,8 @@ use crate::{
         platform,
         processes::Part,
         registry::Registry,
-        services::{self, ACCOUNT, REGION},
-        state::{Folders, Ports, write_whole},
+        services::{self, REGION},
+        state::{Folders, Ports},
     },
     progress::Progress,
     shop::{self, Shop},
@@ -45,20 +40,7 @@ use crate::{
     world::{HUBSPOT_TOKEN, OXR_APP_ID, World},
 };
 
-const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
-const SNOWFLAKE_USER: &str = "SLUICE_LOADER";
-/// The role of every function, and the user's default one.
-const SNOWFLAKE_ROLE: &str = "SLUICE_LOADER";
-/// The role that makes what must exist.
-const FOUNDING_ROLE: &str = "SYSADMIN";
 const DBT_TOKEN: &str = "dbt-local";
-
-/// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
-const COMMIT_DELAY: Duration = Duration::from_millis(50);
-
-/// How long a statement waits for a table. As docs/deploy.md has it, that is less than the load function's time, which
-/// `samconfig.toml` sets for one machine.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Everything that runs. [`Stack::stop`] ends it.
 pub(crate) struct Stack {
@@ -94,29 +76,11 @@ impl Stack {
         let registry = Arc::new(Registry::take_over(folders).await?);
         let (ports, mut held) = Ports::choose(folders)?;
         let aws = sdk_config(ports.aws).await;
-        let bucket = format!("{STACK}-lake-{ACCOUNT}");
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let keys = Keys::load(folders)?;
 
-        let warehouse = Standin::open(standin_snowflake::Config {
-            duckdb_path: folders.warehouse(),
-            account: SNOWFLAKE_ACCOUNT.into(),
-            users: vec![standin_snowflake::User {
-                name: SNOWFLAKE_USER.into(),
-                public_key: keys.public.clone(),
-                roles: vec![SNOWFLAKE_ROLE.into(), FOUNDING_ROLE.into()],
-                default_role: Some(SNOWFLAKE_ROLE.into()),
-            }],
-            lake_bucket: bucket.clone(),
-            s3_endpoint: format!("http://127.0.0.1:{}", ports.aws),
-            journal_dir: folders.state("snowflake"),
-            commit_delay: COMMIT_DELAY,
-            loader_role: SNOWFLAKE_ROLE.into(),
-            lock_timeout: LOCK_TIMEOUT,
-            edition: standin_snowflake::Edition::Standard,
-            checks_privileges: false,
-        })?;
+        let warehouse = account::open(folders, &ports, &keys)?;
 
         let services = async {
             held.release(ports.aws);
@@ -178,10 +142,11 @@ impl Stack {
                 parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
                 deployment.note().await?;
             }
-            put_secrets(&aws, &keys, ports.postgres).await?;
-            foundation(&sources, &keys, ports.snowflake, &bucket).await
+            put_secrets(&aws, &keys, ports.postgres).await
         };
         progress.phase("deploy the template with SAM", deployment).await?;
+        let provision = account::provision(&aws, &platform, &sources, &keys, ports.snowflake);
+        progress.phase("provision the warehouse's account", provision).await?;
 
         let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
         let topics = Topics::connect(&bootstrap, &sources, &functions, &creation::positions(folders)).await?;
@@ -211,7 +176,7 @@ impl Stack {
         Ok(Stack {
             sources,
             functions,
-            store: S3Lake::new(&aws, bucket),
+            store: S3Lake::new(&aws, account::bucket()),
             aws,
             warehouse,
             shop_url,
@@ -279,7 +244,7 @@ pub(crate) async fn failed(tasks: &mut JoinSet<Result<()>>) -> anyhow::Error {
     }
 }
 
-async fn sdk_config(port: u16) -> SdkConfig {
+pub(crate) async fn sdk_config(port: u16) -> SdkConfig {
     let credentials = aws_sdk_s3::config::Credentials::new("test", "test", None, None, "one-machine");
     aws_config::defaults(BehaviorVersion::latest())
         .region(Region::from_static(REGION))
@@ -296,68 +261,12 @@ async fn put_secrets(aws: &SdkConfig, keys: &Keys, postgres: u16) -> Result<()> 
     deploy::secret(aws, "postgres", &shop).await?;
     deploy::secret(aws, "open-exchange-rates", &json!({"app_id": OXR_APP_ID})).await?;
     deploy::secret(aws, "hubspot", &json!({"token": HUBSPOT_TOKEN})).await?;
-    deploy::secret(aws, "snowflake-loader", &json!({"private_key": keys.private})).await?;
+    deploy::secret(aws, "snowflake-loader", &json!({"private_key": keys.loader.private})).await?;
+    deploy::secret(aws, PROVISIONER_SECRET, &json!({"private_key": keys.provisioner.private})).await?;
     // The broker here knows no users.
     deploy::secret(aws, "kafka", &json!({})).await?;
     deploy::secret(aws, "collect", &json!({"api_keys": {"shop": {"key": shop::API_KEY}}})).await?;
     deploy::secret(aws, "dbt", &json!({"token": DBT_TOKEN})).await
-}
-
-/// Creates databases, schemas, tables, stages and pipes, over the API that functions use.
-async fn foundation(sources: &Sources, keys: &Keys, port: u16, bucket: &str) -> Result<()> {
-    struct One(Secret);
-    impl sluice_core::port::Secrets for One {
-        async fn get(&self, _: &str) -> sluice_core::Result<Secret> {
-            Ok(self.0.clone())
-        }
-    }
-    let config = SnowflakeConfig {
-        account: SNOWFLAKE_ACCOUNT.into(),
-        url: Some(format!("http://127.0.0.1:{port}")),
-        user: SNOWFLAKE_USER.into(),
-        role: FOUNDING_ROLE.into(),
-        warehouse: "LOADING".into(),
-        secret: "private_key".into(),
-    };
-    let secret = One(Secret::new(json!({"private_key": keys.private}).to_string()));
-    let api = SqlApi::new(Arc::new(Account::new(config, secret, sluice_http::Client::new()?)));
-    for statement in ddl::foundation(sources, &LakeId(STACK.into()), bucket) {
-        let executed = api.execute(&statement, uuid::Uuid::new_v4(), "sluice:foundation").await;
-        executed.with_context(|| format!("cannot run {}", statement.lines().next().unwrap_or_default()))?;
-    }
-    Ok(())
-}
-
-/// The loader's key pair, made once.
-struct Keys {
-    /// PKCS#8 PEM.
-    private: String,
-    /// The base64 of the public key's DER.
-    public: String,
-}
-
-impl Keys {
-    fn load(folders: &Folders) -> Result<Self> {
-        let path = folders.state("loader-key.der");
-        let pair = match std::fs::read(&path) {
-            Ok(der) => KeyPair::from_pkcs8(&der).context("the loader's key does not parse; make clean starts again")?,
-            Err(_) => {
-                let pair = KeyPair::generate(KeySize::Rsa2048).context("cannot make a key pair")?;
-                let der: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;
-                write_whole(&path, der.as_ref())?;
-                pair
-            }
-        };
-        let private: Pkcs8V1Der<'_> = pair.as_der().context("cannot encode the key pair")?;
-        let public: PublicKeyX509Der<'_> = pair.public_key().as_der().context("cannot encode the public key")?;
-        Ok(Keys { private: pem(private.as_ref()), public: STANDARD.encode(public.as_ref()) })
-    }
-}
-
-fn pem(der: &[u8]) -> String {
-    let base64 = STANDARD.encode(der);
-    let lines: Vec<&str> = base64.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
-    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }
 
 /// dbt and the stand-in take turns with the warehouse's file.

@@ -15,6 +15,7 @@ mod run;
 mod runs;
 mod status;
 mod switch;
+mod warehouse;
 
 use crate::{
     args::{Cli, Task},
@@ -54,6 +55,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Query(args) => Box::pin(query::run(&context, &args)).await,
         Task::PutAside(args) => Box::pin(aside::run(&context, &args, aside::Change::PutAside)).await,
         Task::TakeBack(args) => Box::pin(aside::run(&context, &args, aside::Change::TakeBack)).await,
+        Task::Warehouse(args) => Box::pin(warehouse::run(&context, &args)).await,
         Task::Doctor | Task::Completions { .. } => Ok(()),
     }
 }

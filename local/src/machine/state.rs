@@ -130,8 +130,7 @@ impl Ports {
     /// begins: that may be after a deployment.
     pub(crate) fn choose(folders: &Folders) -> Result<(Self, Held)> {
         let path = folders.base.join("ports.json");
-        let last: Option<Ports> = fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
-        if let Some(ports) = last
+        if let Some(ports) = Self::last(folders)
             && let Ok(held) = Held::of(ports.all())
         {
             return Ok((ports, held));
@@ -145,6 +144,11 @@ impl Ports {
         let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control };
         write_whole(&path, serde_json::to_vec_pretty(&ports)?)?;
         Ok((ports, held))
+    }
+
+    /// Last time's ports.
+    pub(crate) fn last(folders: &Folders) -> Option<Self> {
+        fs::read(folders.base.join("ports.json")).ok().and_then(|text| serde_json::from_slice(&text).ok())
     }
 
     fn all(&self) -> [u16; 10] {

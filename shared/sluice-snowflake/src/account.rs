@@ -26,12 +26,12 @@ mod value;
 
 pub use apply::{Applied, Applying, apply, look};
 pub use explain::{Ability, Explained, Holder, explain};
-pub use file::{Desired, FILE, Settings};
+pub use file::{Deployment, Desired, FILE, Settings};
 pub use import::import;
 pub use kinds::Kind;
 pub use name::Name;
 pub use plan::{Allowed, Blocked, Change, Difference, Plan, Sign};
-pub use port::{Account, AsRoles};
+pub use port::{Account, AsRoles, PROVISIONER, PROVISIONER_SECRET};
 pub use read::whole;
 pub use render::Statement;
 pub use rotate::{Did, Keys, Slot, rotate, slots};

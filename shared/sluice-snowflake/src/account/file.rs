@@ -37,6 +37,32 @@ pub struct Settings {
     pub bucket: String,
 }
 
+/// What a stack says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Deployment {
+    pub lake: String,
+    pub bucket: String,
+    /// The role that reads the lake for the warehouse, and what it wants to hear.
+    pub reader_role: String,
+    pub external_id: String,
+    /// The one address of the functions, where they have one.
+    pub address: Option<String>,
+}
+
+impl Settings {
+    pub fn of(environment: &str, deployment: Deployment) -> Self {
+        let Deployment { lake, bucket, reader_role, external_id, address } = deployment;
+        let named = [
+            ("lake_bucket", Some(bucket.clone())),
+            ("lake_role_arn", Some(reader_role)),
+            ("lake_external_id", Some(external_id)),
+            ("egress", address.map(|address| format!("{address}/32"))),
+        ];
+        let values = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        Settings { environment: environment.to_owned(), values, lake: LakeId(lake), bucket }
+    }
+}
+
 /// The account that a file asks for.
 #[derive(Debug, Clone)]
 pub struct Desired {

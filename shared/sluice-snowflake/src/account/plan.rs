@@ -35,6 +35,12 @@ pub struct Allowed {
     pub drop: BTreeSet<String>,
 }
 
+impl Allowed {
+    fn has(&self, what: &str) -> bool {
+        self.replace.contains(what) || self.drop.contains(what)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sign {
@@ -63,6 +69,9 @@ pub struct Change {
     /// Users for whom something changes.
     #[serde(skip_serializing_if = "BTreeSet::is_empty")]
     pub affects: BTreeSet<String>,
+    /// What is lost by it, for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loses: Option<&'static str>,
     pub statements: Vec<Statement>,
     #[serde(skip)]
     pub(crate) step: Step,
@@ -291,12 +300,15 @@ impl Planner<'_> {
         statements: Vec<Statement>,
         step: Step,
     ) {
+        // What is allowed to be made anew or dropped takes along what it holds.
+        let is_lost = self.allowed.has(&called(kind, name)) && sign != Sign::Add;
         self.plan.changes.push(Change {
             sign,
             what: called(kind, name),
             fields,
             reason: reason.to_owned(),
             affects: if sign == Sign::Add { BTreeSet::new() } else { self.affected.by_object(kind, name) },
+            loses: Some(kind.spec().holds).filter(|holds| is_lost && !holds.is_empty()),
             statements,
             step,
             object: Some((kind, name.clone())),

@@ -9,7 +9,22 @@ use sluice_core::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::client::SqlApi;
+use super::kinds::ACCOUNTADMIN;
+use crate::{SnowflakeConfig, client::SqlApi};
+
+/// The user that makes an account what its file says, and its secret behind the stack's name. It is there before the file
+/// is, and in no file.
+pub const PROVISIONER: &str = "SLUICE_PROVISIONER";
+pub const PROVISIONER_SECRET: &str = "snowflake-provisioner";
+
+impl SnowflakeConfig {
+    /// The same account as the user that provisions it for a stack.
+    #[must_use]
+    pub fn as_provisioner(self, stack: &str) -> Self {
+        let secret = format!("{stack}/{PROVISIONER_SECRET}");
+        SnowflakeConfig { user: PROVISIONER.to_owned(), role: ACCOUNTADMIN.to_owned(), secret, ..self }
+    }
+}
 
 /// An account that runs statements as whatever role the user holds. One call is one request, and calls may overlap.
 pub trait Account {

@@ -64,10 +64,13 @@ pub fn foundation(sources: &Sources, lake: &LakeId, bucket: &str) -> Vec<String>
 
 /// What somebody who browses the warehouse reads beside each table.
 fn comments(sources: &Sources) -> Vec<String> {
-    let on = |table: &str, text: &str| format!("COMMENT ON TABLE {table} IS {}", quote::literal(text));
-    let raw = sources.tables.iter().map(|table| on(&quote::table(&table.table), &table.description));
-    let ledger = [("LOADS", "What was loaded: a row for each commit."), ("DBT_RUNS", "How each run of dbt ended.")];
-    raw.chain(ledger.map(|(name, text)| on(&format!("{OBSERVABILITY}.{name}"), text))).collect()
+    let raw = sources.tables.iter().map(|table| comment(&quote::table(&table.table), &table.description));
+    let ledger = ledger::TABLES.map(|(name, text)| comment(&format!("{OBSERVABILITY}.{name}"), text));
+    raw.chain(ledger).collect()
+}
+
+pub(crate) fn comment(table: &str, text: &str) -> String {
+    format!("COMMENT ON TABLE {table} IS {}", quote::literal(text))
 }
 
 /// The pipe that loads a Snowpipe table.

@@ -257,6 +257,13 @@ pub(crate) fn added_columns() -> Vec<String> {
     WORK_COLUMNS.iter().map(add).collect()
 }
 
+/// What they are called and what they hold, in the order of [`tables`].
+pub(crate) const TABLES: [(&str, &str); 3] = [
+    ("LOADS", "What was loaded: a row for each commit."),
+    ("DBT_RUNS", "How each run of dbt ended."),
+    ("PUT_ASIDE", "Rows that must not count."),
+];
+
 /// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force.
 pub(crate) fn tables() -> [String; 3] {
     let create = |name: &str, columns: &[&str]| {

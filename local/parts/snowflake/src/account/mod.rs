@@ -395,6 +395,15 @@ impl Account {
         }
     }
 
+    /// What COMMENT ON says of a table.
+    pub(crate) fn describe_table(&mut self, path: &[String], comment: String) {
+        if let Some(table) = self.object(Kind::of("TABLE"), path) {
+            let mut table = table.clone();
+            table.settings.insert("COMMENT".to_owned(), Setting::Text(comment));
+            self.put(table);
+        }
+    }
+
     /// Writes what has changed into the file, all of it or nothing.
     pub(crate) fn save(&mut self, conn: &Connection) -> Result<(), Failure> {
         if self.unsaved.is_empty() {

@@ -46,13 +46,17 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
 pub(super) fn comment(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
     let table = in_schema(session, &mut cursor)?;
     cursor.expect("IS")?;
-    let text = cursor.text()?.replace('\'', "''");
+    let comment = cursor.text()?.to_owned();
+    let text = comment.replace('\'', "''");
     cursor.end()?;
     owned(session, &table)?;
     if catalogue::columns(session.conn, &session.listed(&table))?.is_none() {
         return Err(Failure::missing("Table", &table));
     }
     session.conn.execute_batch(&format!("COMMENT ON TABLE {} IS '{text}'", session.table(&table)))?;
+    let mut account = lock(&session.shared.account);
+    account.describe_table(&account::path(&table), comment);
+    account.save(session.conn)?;
     Ok(ResultSet::message("status", "Statement executed successfully."))
 }
 

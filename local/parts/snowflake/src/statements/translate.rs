@@ -150,15 +150,17 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
     }
 }
 
-/// `DATEADD('HOUR', -n, SYSDATE())`, after its parenthesis.
+/// `DATEADD('HOUR', -n, SYSDATE())`, after its parenthesis; the unit's case does not count.
 fn dateadd(cursor: &mut Cursor<'_>) -> Result<String, Failure> {
-    if cursor.text()? != "HOUR" {
-        return Err(Failure::unsupported("DATEADD of other units than hours"));
+    let unit = cursor.text()?.to_uppercase();
+    if unit != "HOUR" && unit != "SECOND" {
+        return Err(Failure::unsupported("DATEADD of other units than hours and seconds"));
     }
-    cursor.expect(", -")?;
-    let Some(Token::Number(hours)) = cursor.next() else { return Err(cursor.unexpected("a number of hours")) };
+    cursor.expect(",")?;
+    let sign = if cursor.eat("-") { "-" } else { "+" };
+    let Some(Token::Number(count)) = cursor.next() else { return Err(cursor.unexpected("a number")) };
     cursor.expect(", SYSDATE ( ) )")?;
-    Ok(format!("({NOW} - INTERVAL {hours} HOUR)"))
+    Ok(format!("({NOW} {sign} INTERVAL {count} {unit})"))
 }
 
 /// `<db>.INFORMATION_SCHEMA.COLUMNS` with Snowflake's names of types. Whole numbers are kept in 64 bits here, whatever their

@@ -31,11 +31,11 @@ pub(super) fn from_sources(reading: &mut Reading, raw: &Raw, settings: &Settings
         reading.derive(Kind::Database, schema.up_to(1), Object::default());
         reading.derive(Kind::Schema, schema.clone(), Object::default());
     }
-    for (name, create) in ["LOADS", "DBT_RUNS"].into_iter().zip(ledger::tables()) {
-        table(reading, own_schema().with(name), create, None);
+    for ((name, comment), create) in ledger::TABLES.into_iter().zip(ledger::tables()) {
+        table(reading, own_schema().with(name), create, comment, None);
     }
-    table(reading, own_schema().with(changes::LEASE), changes::create_lease(), None);
-    table(reading, own_schema().with(changes::CHANGES), changes::create_changes(), None);
+    table(reading, own_schema().with(changes::LEASE), changes::create_lease(), "", None);
+    table(reading, own_schema().with(changes::CHANGES), changes::create_changes(), "", None);
     lake(reading, settings);
     for entry in &sources.tables {
         raw_table(reading, raw, settings, entry);
@@ -72,8 +72,10 @@ fn owner(role: Option<&Name>) -> Option<Value> {
     role.map(|role| Value::Text(role.to_string()))
 }
 
-fn table(reading: &mut Reading, name: Name, create: String, role: Option<&Name>) {
-    let mut table = object([("columns", Some(Value::Map(columns_of(&create)))), ("owner", owner(role))]);
+fn table(reading: &mut Reading, name: Name, create: String, comment: &str, role: Option<&Name>) {
+    let columns = Value::Map(columns_of(&create));
+    let mut table =
+        object([("columns", Some(columns)), ("comment", Some(Value::text(comment))), ("owner", owner(role))]);
     table.texts.insert("create", create);
     reading.derive(Kind::Table, name, table);
 }
@@ -120,7 +122,7 @@ fn lake(reading: &mut Reading, settings: &Settings) {
 
 fn raw_table(reading: &mut Reading, raw: &Raw, settings: &Settings, entry: &Table) {
     let name = name_of(&entry.table);
-    table(reading, name.clone(), ddl::raw_table(entry), raw.owner.as_ref());
+    table(reading, name.clone(), ddl::raw_table(entry), &entry.description, raw.owner.as_ref());
     if entry.loader == Loader::Async {
         let pipe = name.up_to(2).with(format!("{}_PIPE", name.last()));
         let copy = ddl::pipe_copy(&entry.table);
@@ -129,7 +131,7 @@ fn raw_table(reading: &mut Reading, raw: &Raw, settings: &Settings, entry: &Tabl
         reading.derive(Kind::Pipe, pipe, made);
     }
     let lock = own_schema().with(format!("LOCK_{}_{}", settings.lake, entry.table));
-    table(reading, lock, lock::create(&settings.lake, &entry.table), None);
+    table(reading, lock, lock::create(&settings.lake, &entry.table), "", None);
 }
 
 fn give(reading: &mut Reading, role: &Name, privileges: &[&str], on: Vec<Target>) {

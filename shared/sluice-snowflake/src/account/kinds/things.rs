@@ -389,6 +389,7 @@ pub(super) const TABLE: Spec = Spec {
     fields: &[
         field("columns", Form::Columns, EmptyMap, Apart, Set::Apart, ""),
         field("masks", Form::Masks, Ignored, Apart, Set::Apart, "").by(ACCOUNTADMIN).late(),
+        field("comment", Form::Text, Absent::Text(""), Column("comment"), Set::Apart, "").late(),
         OWNER,
     ],
 };

@@ -249,6 +249,7 @@ fn add(
         fields: Vec::new(),
         reason: reason.to_owned(),
         affects: planner.affected.by_grantee(grantee),
+        loses: None,
         statements: vec![statement],
         step: step(sign, target, grantee),
         object: None,

@@ -9,7 +9,7 @@ use crate::{
         state::Object,
         value::Value,
     },
-    sql::quote,
+    sql::{ddl, quote},
 };
 
 /// What follows the name in CREATE, whatever the fields say.
@@ -127,6 +127,7 @@ pub(super) fn alter(kind: Kind, name: &Name, field: &str, want: &Object, have: &
         (_, "tags") => tags(word, name, want, have),
         (Kind::Table, "columns") => columns::compared(name, want, have).statements,
         (Kind::Table, "masks") => masks(name, want, have),
+        (Kind::Table, "comment") => vec![ddl::comment(&name.to_string(), want.text(field))],
         _ => Vec::new(),
     }
 }

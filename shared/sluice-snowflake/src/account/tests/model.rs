@@ -149,6 +149,7 @@ impl Model {
             "CREATE" => self.create(role, words, statement),
             "ALTER" => self.alter(role, words, statement),
             "DROP" => self.drop(role, words),
+            "COMMENT" => self.comment(role, words, statement),
             "GRANT" | "REVOKE" => grants::change(self, role, statement),
             "SELECT" => self.resume(statement),
             other => panic!("no such statement: {other}"),
@@ -189,6 +190,15 @@ impl Model {
             true => Ok(()),
             false => refused(ErrorKind::Auth, format!("Insufficient privileges to operate on {word} '{name}'.")),
         }
+    }
+
+    fn comment(&self, role: &str, mut words: Words, statement: &str) -> Result<Vec<Row>> {
+        assert!(words.eat("ON TABLE"), "{statement}");
+        let name = words.name();
+        self.owns(role, "TABLE", &name)?;
+        let (_, text) = statement.split_once(" IS ").expect("a text");
+        self.property("TABLE", &name, "COMMENT", &unquoted(text));
+        Ok(status("Statement executed successfully."))
     }
 
     fn drop(&self, role: &str, mut words: Words) -> Result<Vec<Row>> {

@@ -1,0 +1,200 @@
+//! `sluice warehouse`: the account as code. What an account is and how it becomes so is the library's; this asks and prints.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::Utc;
+use serde::Serialize;
+use sluice_core::{Error, Kind, port::SystemClock};
+use uuid::Uuid;
+
+use crate::{
+    args::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs},
+    commands::Context,
+    confirm,
+    failure::{Failure, Outcome},
+    output,
+    warehouse::{
+        Administrator,
+        account::{self, Allowed, Applied, Applying, Desired, Name, Plan, Settings},
+    },
+};
+
+/// Nothing here takes longer; an apply that has more to do says so and goes on when it is called again.
+const LONGEST: Duration = Duration::from_secs(1_800);
+
+/// In the query history.
+const TAG: &str = "sluice:account";
+
+pub(super) async fn run(context: &Context<'_>, args: &WarehouseArgs) -> Outcome {
+    let platform = &context.platform;
+    let environment = match &args.environment {
+        Some(environment) => environment,
+        None => platform.stack.parameter("Stage")?,
+    };
+    let settings = Settings::of(environment, platform.deployment().await?);
+    let asked = Asked { context, args, settings, administrator: platform.administrator().await? };
+    match &args.task {
+        AccountTask::Plan(args) => asked.plan(args).await,
+        AccountTask::Apply(args) => asked.apply(args).await,
+        AccountTask::Drift => asked.drift().await,
+        AccountTask::Import { enterprise } => asked.import(*enterprise).await,
+        AccountTask::Explain { role } => asked.explain(role).await,
+    }
+}
+
+struct Asked<'a> {
+    context: &'a Context<'a>,
+    args: &'a WarehouseArgs,
+    settings: Settings,
+    administrator: Administrator,
+}
+
+impl Asked<'_> {
+    async fn plan(&self, args: &PlanArgs) -> Outcome {
+        let plan = self.look(&self.desired()?, &allowed(&args.allowed)).await?;
+        if args.sql {
+            return output::write(&plan.to_sql()).map(drop);
+        }
+        output::print(self.context.json, &plan, Plan::to_text)
+    }
+
+    async fn drift(&self) -> Outcome {
+        let plan = self.look(&self.desired()?, &Allowed::default()).await?;
+        output::print(self.context.json, &plan, Plan::to_text)?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let error = Error::new(Kind::Conflict, format!("the account is not as the file says: {}", plan.summary()));
+        Err(Failure::from(error).hint("`sluice warehouse apply` makes it so; what is right belongs into the file"))
+    }
+
+    async fn apply(&self, args: &ApplyArgs) -> Outcome {
+        let (desired, allowed) = (self.desired()?, allowed(&args.allowed));
+        let plan = self.look(&desired, &allowed).await?;
+        if !plan.changes.is_empty() && !args.yes {
+            confirm::somebody_is_there("an apply")?;
+            let question = format!("send {} statements to {}?", statements(&plan), self.context.platform.place.title());
+            if !confirm::confirm(plan.to_text().trim_end(), &question)? {
+                return Err(confirm::declined());
+            }
+        }
+        for change in &plan.changes {
+            if let (Some(loses), false) = (change.loses, args.lose.contains(&change.what))
+                && !confirm::confirm_loss(&change.what, loses)?
+            {
+                return Err(confirm::declined());
+            }
+        }
+        let run = Uuid::now_v7().to_string();
+        let warehouse = &self.administrator.warehouse;
+        let applying = Applying { run: &run, allowed, until: Utc::now() + LONGEST, warehouse };
+        let account = self.administrator.within(LONGEST);
+        let work = Box::pin(account::apply(&account, &SystemClock, &desired, &applying));
+        let text = format!("sending {} statements", statements(&plan));
+        let applied = self.context.progress.spin(text, work).await.map_err(of_account)?;
+        let is_cut_short = applied.is_cut_short();
+        output::print(self.context.json, &Answer { run: &run, applied }, render)?;
+        if is_cut_short {
+            let error = Error::new(Kind::Conflict, "the account is not what the file says yet");
+            return Err(Failure::from(error).hint("apply again: it goes on where this one ended"));
+        }
+        Ok(())
+    }
+
+    async fn import(&self, enterprise: bool) -> Outcome {
+        let account = self.administrator.within(LONGEST);
+        let read = Box::pin(account::whole(&account, enterprise, TAG));
+        let state = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
+        let file = account::import(&state, enterprise, &self.settings, &self.context.platform.place.sources);
+        output::print(self.context.json, &Imported { file }, |imported| imported.file.clone())
+    }
+
+    async fn explain(&self, role: &str) -> Outcome {
+        let name = Name::parse(role).ok_or_else(|| Failure::usage(format!("'{role}' is no name of a role")))?;
+        let enterprise = self.desired()?.enterprise;
+        let account = self.administrator.within(LONGEST);
+        let read = Box::pin(account::whole(&account, enterprise, TAG));
+        let state = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
+        output::print(self.context.json, &account::explain(&state, &name)?, account::Explained::to_text)
+    }
+
+    fn desired(&self) -> Outcome<Desired> {
+        let place = &self.context.platform.place;
+        let file = self.args.file.clone().unwrap_or_else(|| place.account_file());
+        Ok(Desired::read(&file, &self.settings, &place.sources)?)
+    }
+
+    async fn look(&self, desired: &Desired, allowed: &Allowed) -> Outcome<Plan> {
+        let account = self.administrator.within(LONGEST);
+        let read = Box::pin(account::look(&account, desired, allowed, TAG));
+        let (_, plan) = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
+        Ok(plan)
+    }
+}
+
+/// Who provisions is no user of the file, so what it lacks is mended by hand.
+fn of_account(error: Error) -> Failure {
+    match (error.kind(), error.hint().is_none()) {
+        (Kind::Auth | Kind::NotFound, true) => Failure::from(error).hint(format!(
+            "the user {} needs the role ACCOUNTADMIN, and its private key belongs into the stack's secret {} \
+             (docs/deploy.md)",
+            account::PROVISIONER,
+            account::PROVISIONER_SECRET
+        )),
+        _ => error.into(),
+    }
+}
+
+fn allowed(args: &AllowedArgs) -> Allowed {
+    let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
+    Allowed { replace: set(&args.replace), drop: set(&args.drop) }
+}
+
+fn statements(plan: &Plan) -> usize {
+    plan.changes.iter().map(|change| change.statements.len()).sum()
+}
+
+#[derive(Serialize)]
+struct Imported {
+    file: String,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    /// In each row of ADMIN.OBSERVABILITY.ACCOUNT_CHANGES.
+    run: &'a str,
+    #[serde(flatten)]
+    applied: Applied,
+}
+
+fn render(answer: &Answer<'_>) -> String {
+    let Applied { done, statements, left } = &answer.applied;
+    let mut text = match done.len() {
+        0 => String::new(),
+        changes => format!("{changes} changes by {statements} statements, run {}\n", answer.run),
+    };
+    text.push_str(&left.to_text());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_apply_says_what_was_done_and_what_is_left() {
+        let applied = Applied { done: vec!["warehouse LOADING".to_owned()], statements: 2, left: Plan::default() };
+        let text = render(&Answer { run: "r-1", applied });
+        assert_eq!(text, "1 changes by 2 statements, run r-1\nThe account is as the file says.\n");
+        let nothing = render(&Answer { run: "r-2", applied: Applied::default() });
+        assert_eq!(nothing, "The account is as the file says.\n");
+    }
+
+    #[test]
+    fn who_may_not_look_at_the_account_is_told_whose_key_it_takes() {
+        let failure = of_account(Error::new(Kind::Auth, "the token was refused"));
+        assert!(failure.text().contains(account::PROVISIONER_SECRET), "{}", failure.text());
+        let own = of_account(Error::new(Kind::Auth, "not granted").with_hint("give the role what it lacks"));
+        assert!(own.text().contains("give the role") && !own.text().contains("docs/deploy.md"), "{}", own.text());
+    }
+}
