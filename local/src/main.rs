@@ -142,7 +142,7 @@ async fn run(cli: Cli) -> Result<Ended> {
         }
         Task::WithPostgres { command } => with_postgres(&folders, &command).await?,
         Task::WithKafka { command } => with_kafka(&folders, &command).await?,
-        Task::WithWarehouse { command } => with_warehouse(&folders, &command).await?,
+        Task::WithWarehouse { command } => with_warehouse(&folders.of_last()?, &command).await?,
         Task::Reset => {
             Registry::take_over(&folders).await?;
             std::fs::remove_dir_all(folders.base())
@@ -287,7 +287,9 @@ impl Work {
 
 /// Starts the stack and does the work, again and again for as long as the settings change under it.
 async fn with_stack(folders: Folders, options: Options, work: &Work) -> Result<Ended> {
-    let folders = match options.name()? {
+    let name = options.name()?;
+    folders.remember(name.as_deref())?;
+    let folders = match name {
         None => folders,
         Some(name) => folders.of_data(&name)?,
     };

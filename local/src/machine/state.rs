@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// What to do about a folder that cannot be written.
 const ANOTHER: &str = "make room there or let this user write there, or name another folder with --state";
 
+/// Which set of data ran last.
+const LAST: &str = "last";
+
 /// The project's folder and the paths below it.
 #[derive(Debug, Clone)]
 pub(crate) struct Folders {
@@ -39,6 +42,19 @@ impl Folders {
         self.home = self.base.join("data").join(name);
         self.create()?;
         Ok(self)
+    }
+
+    /// The folders of the set of data that ran last.
+    pub(crate) fn of_last(self) -> Result<Self> {
+        match fs::read_to_string(self.base.join(LAST)) {
+            Ok(name) if !name.is_empty() => self.of_data(&name),
+            _ => Ok(self),
+        }
+    }
+
+    /// Keeps the name of the set that runs; the usual one has none.
+    pub(crate) fn remember(&self, name: Option<&str>) -> Result<()> {
+        write_whole(&self.base.join(LAST), name.unwrap_or_default())
     }
 
     pub(crate) fn base(&self) -> &Path {

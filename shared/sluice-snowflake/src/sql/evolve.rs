@@ -50,7 +50,7 @@ pub fn columns(table: &TableId) -> String {
 /// of the raw table change. Refuses a column that neither fits nor may change, before a row of it is lost or rounded.
 pub fn statements(commit: &Commit, present: &[Present], permits: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     if present.is_empty() {
-        let message = "the raw table does not exist; run the foundation's statements for it (docs/add-a-table.md)";
+        let message = "the raw table does not exist; make it with `sluice warehouse apply` (docs/add-a-table.md)";
         return Err(Error::new(Kind::NotFound, message).with("table", &commit.table));
     }
     let table = quote::table(&commit.table);

@@ -5,6 +5,7 @@ use super::{
     assign::{assignments, invalid_property, names},
     drop,
     kinds::name_of,
+    references::{TRANSFERRED, transferred},
     rules,
 };
 use crate::{
@@ -211,6 +212,12 @@ impl Run<'_> {
         self.fulfil(&needs, &old)?;
         rules::check(self, kind, &mut settings, Some(&old), false)?;
         rules::attach(self, self.request, &old, &settings)?;
+        let paused = |settings: &Settings| {
+            settings.get("PIPE_EXECUTION_PAUSED").is_some_and(|paused| paused.printed().eq_ignore_ascii_case("true"))
+        };
+        if old.is(TRANSFERRED) && paused(&old.settings) && !paused(&settings) {
+            return Err(transferred(&path));
+        }
         if let Some(integration) =
             settings.get("STORAGE_INTEGRATION").filter(|_| settings.get("URL") != old.settings.get("URL"))
         {

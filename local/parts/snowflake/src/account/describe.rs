@@ -183,7 +183,7 @@ fn table(request: &Request<'_>, object: &Object) -> Result<ResultSet, Failure> {
     let text = |text: &str| Some(text.to_owned());
     let rows = found.iter().map(|column| {
         let type_name = match column.data_type.as_str() {
-            "BIGINT" => "NUMBER(19,0)".to_owned(),
+            "BIGINT" => object.text(&format!("TYPE {}", column.name)).unwrap_or("NUMBER(19,0)").to_owned(),
             "VARCHAR" => "VARCHAR(16777216)".to_owned(),
             "TIMESTAMP" => "TIMESTAMP_NTZ(6)".to_owned(),
             other => other.replace("DECIMAL", "NUMBER"),

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{Given, Grant, Grantee, Kind, Object, Path, Run, kinds::name_of};
+use super::{Given, Grant, Grantee, Kind, Object, Path, Run, Setting, kinds::name_of, references::TRANSFERRED};
 use crate::{
     failure::Failure,
     names::shown,
@@ -188,7 +188,11 @@ impl Run<'_> {
                     self.set(grant, Given { by: Some(to.clone()), ..given });
                 }
             }
-            self.put(Object { owner: Some(to.clone()), ..object.clone() });
+            let mut object = Object { owner: Some(to.clone()), ..object.clone() };
+            if kind.words == "PIPE" && object.is("PIPE_EXECUTION_PAUSED") {
+                object.settings.insert(TRANSFERRED.to_owned(), Setting::Text("true".to_owned()));
+            }
+            self.put(object);
         }
         Ok(ResultSet::done("Statement executed successfully."))
     }

@@ -110,7 +110,7 @@ impl Kind {
 
     /// Whether objects of it are made here by the account's own statements.
     pub(crate) fn is_made_here(&self) -> bool {
-        !self.show.is_empty()
+        !self.show.is_empty() && !self.can("elsewhere")
     }
 
     pub(crate) fn property(&self, name: &str) -> Option<&Property> {

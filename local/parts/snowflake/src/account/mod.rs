@@ -395,11 +395,11 @@ impl Account {
         }
     }
 
-    /// What COMMENT ON says of a table.
-    pub(crate) fn describe_table(&mut self, path: &[String], comment: String) {
+    /// What a table has besides what DuckDB keeps of it: its comment, and types that DuckDB does not know.
+    pub(crate) fn set_on_table(&mut self, path: &[String], settings: impl IntoIterator<Item = (String, String)>) {
         if let Some(table) = self.object(Kind::of("TABLE"), path) {
             let mut table = table.clone();
-            table.settings.insert("COMMENT".to_owned(), Setting::Text(comment));
+            table.settings.extend(settings.into_iter().map(|(name, text)| (name, Setting::Text(text))));
             self.put(table);
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Account, Kind, Object, Path, Run};
+use super::{Account, Kind, Object, Path, Run, shown};
 use crate::{
     failure::Failure,
     names::{identifier, literal},
@@ -15,6 +15,9 @@ const TAG_COLUMNS: &str = "TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE, APPLY_
 const POLICY_COLUMNS: &str = "POLICY_DB, POLICY_SCHEMA, POLICY_NAME, POLICY_KIND, REF_DATABASE_NAME, REF_SCHEMA_NAME, \
                               REF_ENTITY_NAME, REF_ENTITY_DOMAIN, REF_COLUMN_NAME, REF_ARG_COLUMN_NAMES, TAG_DATABASE, \
                               TAG_SCHEMA, TAG_NAME, POLICY_STATUS";
+
+/// A pipe that has another owner than when it was paused.
+pub(super) const TRANSFERRED: &str = "TRANSFERRED";
 
 type Row = Vec<Option<String>>;
 
@@ -122,13 +125,17 @@ fn tags(account: &Account, kind: &'static Kind, path: &[String]) -> Result<Vec<R
 
 impl Run<'_> {
     /// Everything that follows `SELECT`, if it is one of the functions of the system alone.
-    pub(super) fn system_function(&self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
-        let names = ["SYSTEM$PIPE_STATUS", "SYSTEM$VALIDATE_STORAGE_INTEGRATION"];
+    pub(super) fn system_function(&mut self, mut cursor: Cursor<'_>) -> Result<Option<ResultSet>, Failure> {
+        let names = ["SYSTEM$PIPE_STATUS", "SYSTEM$PIPE_FORCE_RESUME", "SYSTEM$VALIDATE_STORAGE_INTEGRATION"];
         let Some(name) = names.into_iter().find(|name| cursor.eat(name)) else { return Ok(None) };
         let mut arguments = Cursor::new(cursor.group()?);
         let column = if cursor.eat("AS") { cursor.identifier()? } else { name.to_owned() };
         cursor.end()?;
         let first = arguments.text()?;
+        if name == "SYSTEM$PIPE_FORCE_RESUME" {
+            let options = if arguments.eat(",") { arguments.text()? } else { "" };
+            return self.force_resume(&path_in(first)?, options, &column).map(Some);
+        }
         let answer = if name == "SYSTEM$PIPE_STATUS" {
             let path = path_in(first)?;
             let pipe = self.existing(Kind::of("PIPE"), &path)?;
@@ -153,6 +160,26 @@ impl Run<'_> {
         };
         Ok(Some(ResultSet::message(&column, answer.to_string())))
     }
+
+    /// Resumes a pipe; one that has another owner than when it was paused only when that is said.
+    fn force_resume(&mut self, path: &[String], options: &str, column: &str) -> Result<ResultSet, Failure> {
+        let mut pipe = self.existing(Kind::of("PIPE"), path)?.clone();
+        self.require("OPERATE", Kind::of("PIPE"), path)?;
+        if pipe.is(TRANSFERRED)
+            && !options.split(',').any(|option| option.trim() == "ownership_transfer_check_override")
+        {
+            return Err(transferred(path));
+        }
+        pipe.settings.remove(TRANSFERRED);
+        pipe.settings.remove("PIPE_EXECUTION_PAUSED");
+        self.account.put(pipe);
+        Ok(ResultSet::message(column, "Statement executed successfully."))
+    }
+}
+
+pub(super) fn transferred(pipe: &[String]) -> Failure {
+    let text = format!("Pipe {} cannot be resumed as ownership had been transferred.", shown(pipe));
+    Failure::new("003116", "0A000", text)
 }
 
 /// Rows as a query of DuckDB.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, Grantee, Kind, Object, Run, Setting, kinds::name_of};
+use super::{Account, Grantee, Kind, Object, Run, Setting, kinds::name_of, property::Shape};
 use crate::{
     copy::CopyInto,
     failure::Failure,
@@ -27,7 +27,7 @@ impl Run<'_> {
             return self.show_future_grants(cursor).map(Some);
         }
         let terse = cursor.eat("TERSE");
-        let Some(kind) = Kind::eat(&mut cursor, true).filter(|kind| kind.is_made_here()) else { return Ok(None) };
+        let Some(kind) = Kind::eat(&mut cursor, true).filter(|kind| !kind.show.is_empty()) else { return Ok(None) };
         let filter = Filter::read(self, kind, &mut cursor)?;
         let columns: Vec<&str> = match (terse, kind.words) {
             (true, "DATABASE" | "SCHEMA") => vec!["created_on", "name", "kind", "database_name", "schema_name"],
@@ -145,8 +145,14 @@ impl Run<'_> {
             }
             ("format_options", _) => {
                 let options = kind.properties.iter().filter(|property| property.name != "COMMENT").map(|property| {
-                    let value = setting(self, kind, object, property.name).unwrap_or_default();
-                    (property.name.to_owned(), serde_json::Value::from(value))
+                    let text = setting(self, kind, object, property.name).unwrap_or_default();
+                    let value = match (&property.shape, object.settings.get(property.name)) {
+                        (Shape::List(_), Some(Setting::List(values))) => values.clone().into(),
+                        (Shape::List(_), _) => vec![text].into(),
+                        (Shape::Flag, _) => text.eq_ignore_ascii_case("true").into(),
+                        _ => text.into(),
+                    };
+                    (property.name.to_owned(), value)
                 });
                 Some(serde_json::Value::Object(options.collect()).to_string())
             }

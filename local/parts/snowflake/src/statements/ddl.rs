@@ -24,16 +24,21 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
         let path = table.path();
         session.allowed(|account, access| account.require_create(access, Kind::of("TABLE"), &path))?;
     }
-    let definition = if cursor.eat("AS") {
+    let (definition, declared) = if cursor.eat("AS") {
         session.require_rows(cursor.rest(), &super::tables_in(cursor.rest()))?;
-        format!("AS {}", translate::to_duckdb(cursor.rest(), session)?)
+        (format!("AS {}", translate::to_duckdb(cursor.rest(), session)?), Vec::new())
     } else {
-        let columns = columns(cursor.group()?)?;
+        let (columns, declared) = columns(cursor.group()?)?;
         cursor.end()?;
-        format!("({columns})")
+        (format!("({columns})"), declared)
     };
     conn.execute_batch(&format!("CREATE TABLE IF NOT EXISTS {} {definition}", session.table(&table)))?;
-    lock(&session.shared.account).made(session, "TABLE", &table)?;
+    let mut account = lock(&session.shared.account);
+    account.made(session, "TABLE", &table)?;
+    if created {
+        account.set_on_table(&account::path(&table), declared);
+        account.save(session.conn)?;
+    }
     let text = if created {
         format!("Table {} successfully created.", table.object)
     } else {
@@ -55,7 +60,7 @@ pub(super) fn comment(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<R
     }
     session.conn.execute_batch(&format!("COMMENT ON TABLE {} IS '{text}'", session.table(&table)))?;
     let mut account = lock(&session.shared.account);
-    account.describe_table(&account::path(&table), comment);
+    account.set_on_table(&account::path(&table), [("COMMENT".to_owned(), comment)]);
     account.save(session.conn)?;
     Ok(ResultSet::message("status", "Statement executed successfully."))
 }
@@ -67,14 +72,17 @@ pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result
     session.enter(&table, Access::Alter)?;
     let columns =
         catalogue::columns(session.conn, &session.listed(&table))?.ok_or_else(|| Failure::missing("Table", &table))?;
-    let change = if cursor.eat("ADD COLUMN IF NOT EXISTS") {
+    let (change, declared) = if cursor.eat("ADD COLUMN IF NOT EXISTS") {
         let column = column_name(&mut cursor)?;
-        format!("ADD COLUMN IF NOT EXISTS {} {}", identifier(&column), column_type(&mut cursor)?)
+        let (duckdb, declared) = declared_type(&column, &mut cursor)?;
+        let is_new = !columns.iter().any(|held| held.name == column);
+        let change = format!("ADD COLUMN IF NOT EXISTS {} {duckdb}", identifier(&column));
+        (change, declared.filter(|_| is_new))
     } else {
         cursor.expect("ALTER COLUMN")?;
         let column = cursor.identifier()?;
         cursor.expect("SET DATA TYPE")?;
-        let wanted = column_type(&mut cursor)?;
+        let (wanted, declared) = declared_type(&column, &mut cursor)?;
         let held = columns.iter().find(|held| held.name == column);
         let held = &held.ok_or_else(|| Failure::syntax(format!("invalid identifier '{column}'")))?.data_type;
         if !only_wider(held, &wanted) {
@@ -84,10 +92,15 @@ pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result
                 format!("cannot change column {column} from {held} to {wanted}"),
             ));
         }
-        format!("ALTER COLUMN {} SET DATA TYPE {wanted}", identifier(&column))
+        (format!("ALTER COLUMN {} SET DATA TYPE {wanted}", identifier(&column)), declared)
     };
     cursor.end()?;
     session.conn.execute_batch(&format!("ALTER TABLE {} {change}", session.table(&table)))?;
+    if let Some(declared) = declared {
+        let mut account = lock(&session.shared.account);
+        account.set_on_table(&account::path(&table), [declared]);
+        account.save(session.conn)?;
+    }
     Ok(ResultSet::message("status", "Statement executed successfully."))
 }
 
@@ -109,7 +122,7 @@ fn only_wider(held: &str, wanted: &str) -> bool {
 /// `TEMPORARY TABLE`, after `CREATE OR REPLACE`: it belongs to the session.
 pub(super) fn create_temporary(session: &mut Session<'_>, cursor: &mut Cursor<'_>) -> Result<(), Failure> {
     let table = in_schema(session, cursor)?;
-    let columns = columns(cursor.group()?)?;
+    let (columns, _) = columns(cursor.group()?)?;
     cursor.end()?;
     session.make_temporary(table.clone());
     Ok(session
@@ -151,19 +164,32 @@ fn in_schema(session: &Session<'_>, cursor: &mut Cursor<'_>) -> Result<Name, Fai
     Err(Failure::missing("Schema", format!("{}.{}", name.database, name.schema)))
 }
 
-fn columns(list: &[Token]) -> Result<String, Failure> {
+/// The columns as DuckDB takes them, and the types that it has no name for.
+fn columns(list: &[Token]) -> Result<(String, Vec<(String, String)>), Failure> {
     let mut cursor = Cursor::new(list);
-    let mut columns = Vec::new();
+    let (mut columns, mut known) = (Vec::new(), Vec::new());
     loop {
         let column = column_name(&mut cursor)?;
-        let duckdb = column_type(&mut cursor)?;
+        let (duckdb, declared) = declared_type(&column, &mut cursor)?;
+        known.extend(declared);
         let null = if cursor.eat("NOT NULL") { " NOT NULL" } else { "" };
         columns.push(format!("{} {duckdb}{null}", identifier(&column)));
         if !cursor.eat(",") {
             cursor.end()?;
-            return Ok(columns.join(", "));
+            return Ok((columns.join(", "), known));
         }
     }
+}
+
+/// A column's type in DuckDB, and the digits of a whole number of other than 19, under the name by which DESCRIBE finds it.
+fn declared_type(column: &str, cursor: &mut Cursor<'_>) -> Result<(String, Option<(String, String)>), Failure> {
+    let digits = match cursor.rest() {
+        [number, open, Token::Number(digits), ..] if number.is("NUMBER") && open.is("(") => Some(digits.clone()),
+        _ => None,
+    };
+    let duckdb = column_type(cursor)?;
+    let digits = digits.filter(|digits| duckdb == "BIGINT" && digits != "19");
+    Ok((duckdb, digits.map(|digits| (format!("TYPE {column}"), format!("NUMBER({digits},0)")))))
 }
 
 /// Names that Snowflake reserves: no column can have one, in quotes or not.
