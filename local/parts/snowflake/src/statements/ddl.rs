@@ -36,7 +36,7 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
     let mut account = lock(&session.shared.account);
     account.made(session, "TABLE", &table)?;
     if created {
-        account.set_on_table(&account::path(&table), declared);
+        account.set_on_table(&table.path(), declared);
         account.save(session.conn)?;
     }
     let text = if created {
@@ -60,7 +60,7 @@ pub(super) fn comment(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<R
     }
     session.conn.execute_batch(&format!("COMMENT ON TABLE {} IS '{text}'", session.table(&table)))?;
     let mut account = lock(&session.shared.account);
-    account.set_on_table(&account::path(&table), [("COMMENT".to_owned(), comment)]);
+    account.set_on_table(&table.path(), [("COMMENT".to_owned(), comment)]);
     account.save(session.conn)?;
     Ok(ResultSet::message("status", "Statement executed successfully."))
 }
@@ -98,7 +98,7 @@ pub(super) fn alter(session: &mut Session<'_>, mut cursor: Cursor<'_>) -> Result
     session.conn.execute_batch(&format!("ALTER TABLE {} {change}", session.table(&table)))?;
     if let Some(declared) = declared {
         let mut account = lock(&session.shared.account);
-        account.set_on_table(&account::path(&table), [declared]);
+        account.set_on_table(&table.path(), [declared]);
         account.save(session.conn)?;
     }
     Ok(ResultSet::message("status", "Statement executed successfully."))
