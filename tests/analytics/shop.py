@@ -53,7 +53,10 @@ def copied_warehouse() -> Path:
     """The file for another process: dbt, which runs in this one, keeps the shop's own open."""
     with shop().connection() as connection:
         connection.execute("checkpoint")
-    return Path(shutil.copy(shop().warehouse, shop().folder / "copy.duckdb"))
+    # Views name the catalogue, which DuckDB names after the file.
+    folder = shop().folder / "copy"
+    folder.mkdir(exist_ok=True)
+    return Path(shutil.copy(shop().warehouse, folder))
 
 
 @cache

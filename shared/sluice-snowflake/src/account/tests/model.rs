@@ -18,7 +18,7 @@ mod create;
 mod grants;
 mod words;
 
-use words::Words;
+use words::{Words, unquoted};
 
 type Properties = BTreeMap<String, String>;
 
