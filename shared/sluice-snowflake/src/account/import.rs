@@ -81,7 +81,12 @@ impl Importing<'_> {
         usual.complete(kind, name, self.enterprise);
         let is_said = |field: &&Field| {
             let value = object.get(field.name).filter(|value| !value.is_empty());
-            let is_compared = !object.unknown.contains(field.name) && field.form != Form::Key;
+            // Of options only those that the file names are compared.
+            let is_usual = field.form == Form::Options
+                && usual.get(field.name).is_some_and(|usual| {
+                    usual.entries().all(|option| value.is_some_and(|held| held.entries().any(|held| held == option)))
+                });
+            let is_compared = !object.unknown.contains(field.name) && field.form != Form::Key && !is_usual;
             is_compared && value != usual.get(field.name).filter(|value| !value.is_empty())
                 || is_compared && field.absent == Absent::Required && !self.known.has(kind, name)
         };
