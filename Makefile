@@ -92,7 +92,7 @@ docs: ## build the documentation strictly in target/docs; pages of docs/referenc
 
 docs-test: build demo-tools ## execute every command of the documentation; WRITE=1 puts outputs into pages, STAMP=1 dates runbooks
 	@tools/setup docs
-	@.tools/venv/docs/bin/python -m unittest --quiet tests/docs/test_docs.py >/dev/null
+	@env -u WRITE -u STAMP .tools/venv/docs/bin/python -m unittest --quiet tests/docs/test_docs.py >/dev/null
 	@$(if $(WRITE),WRITE=1) $(if $(STAMP),STAMP=1) .tools/venv/docs/bin/python tests/docs/run.py .sluice-test/docs
 
 clean: ## forget the local platform's state and data; keeps tools and compiled code
