@@ -33,6 +33,8 @@ const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
 const LOADER: &str = "SLUICE_LOADER";
 const ADMINISTRATOR: &str = "ACCOUNTADMIN";
 const WAREHOUSE: &str = "LOADING";
+/// Which of the file's environments this machine is.
+const ENVIRONMENT: &str = "local";
 
 /// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
 const COMMIT_DELAY: Duration = Duration::from_millis(50);
@@ -72,6 +74,13 @@ pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Stan
     })
 }
 
+/// Whether a platform can run with the settings of this folder.
+pub(crate) fn judge(platform: &Path) -> sluice_core::Result<()> {
+    let sources = Sources::read(&platform.join("sources.yaml"))?;
+    let deployment = Deployment { lake: STACK.to_owned(), bucket: bucket(), ..Deployment::default() };
+    Desired::read(&platform.join("warehouse.yaml"), &Settings::of(ENVIRONMENT, deployment), &sources).map(drop)
+}
+
 /// Makes the account what the file says, and sees to it that nothing is left to do.
 pub(crate) async fn provision(
     aws: &SdkConfig,
@@ -80,7 +89,7 @@ pub(crate) async fn provision(
     keys: &Keys,
     port: u16,
 ) -> Result<()> {
-    let settings = Settings::of("local", deployment(aws).await?);
+    let settings = Settings::of(ENVIRONMENT, deployment(aws).await?);
     let desired = Desired::read(&platform.join("warehouse.yaml"), &settings, sources)?;
     let config = SnowflakeConfig {
         account: SNOWFLAKE_ACCOUNT.into(),

@@ -8,7 +8,8 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sluice_core::Sources;
+
+use crate::account;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -65,7 +66,7 @@ impl Watch<'_> {
         if self.judged == self.settings.files {
             return None;
         }
-        Some(Sources::read(&self.settings.folder.join("sources.yaml")).map(drop))
+        Some(account::judge(&self.settings.folder))
     }
 }
 
@@ -94,7 +95,9 @@ mod tests {
         fs::create_dir_all(folder.join("schemas")).expect("a folder");
         let shipped = include_str!("../../platform/sources.yaml");
         let write = |name: &str, text: &str| fs::write(folder.join(name), text).expect("written");
+        let account = include_str!("../../platform/warehouse.yaml");
         write("sources.yaml", shipped);
+        write("warehouse.yaml", account);
         let settings = Settings::read(folder.clone()).expect("read");
         let mut watch = settings.watch();
         let mut verdict = || {
@@ -107,6 +110,10 @@ mod tests {
         write("sources.yaml", &shipped.replacen("description: ", "description: Once more. ", 1));
         assert_eq!(verdict(), [None, Some(true), None]);
         write("sources.yaml", shipped);
+        assert_eq!(verdict(), [None; 3], "changed back");
+        write("warehouse.yaml", "edition: none\n");
+        assert_eq!(verdict(), [None, Some(false), None], "nor does one with an account that cannot be");
+        write("warehouse.yaml", account);
         assert_eq!(verdict(), [None; 3], "changed back");
         write(".sources.yaml.swp", "an editor's own");
         assert_eq!(verdict(), [None; 3]);

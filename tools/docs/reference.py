@@ -222,7 +222,10 @@ def command_line():
         whole = help_of(binary)
         out += [f"## {binary}\n", f"```text\n{whole}\n```\n"]
         for verb in need(verbs(whole), f"{binary} --help names no commands"):
-            out += [f"### {binary} {verb}\n", f"```text\n{help_of(binary, verb)}\n```\n"]
+            own = help_of(binary, verb)
+            out += [f"### {binary} {verb}\n", f"```text\n{own}\n```\n"]
+            for part in verbs(own) if "Commands:\n" in own else []:
+                out += [f"#### {binary} {verb} {part}\n", f"```text\n{help_of(binary, verb, part)}\n```\n"]
     return "\n".join(out)
 
 

@@ -217,3 +217,5 @@ COMMENT ON TABLE STREAMING.PUBLIC.PURCHASES IS 'Purchases from the shop, as they
 COMMENT ON TABLE ADMIN.OBSERVABILITY.LOADS IS 'What was loaded: a row for each commit.';
 
 COMMENT ON TABLE ADMIN.OBSERVABILITY.DBT_RUNS IS 'How each run of dbt ended.';
+
+COMMENT ON TABLE ADMIN.OBSERVABILITY.PUT_ASIDE IS 'Rows that must not count.';

@@ -118,3 +118,5 @@ COMMENT ON TABLE "ORDER"."GROUP"."TABLE" IS 'Names that only quoting keeps apart
 COMMENT ON TABLE ADMIN.OBSERVABILITY.LOADS IS 'What was loaded: a row for each commit.';
 
 COMMENT ON TABLE ADMIN.OBSERVABILITY.DBT_RUNS IS 'How each run of dbt ended.';
+
+COMMENT ON TABLE ADMIN.OBSERVABILITY.PUT_ASIDE IS 'Rows that must not count.';
