@@ -366,7 +366,7 @@ async fn an_older_file_keeps_its_stages_formats_and_pipes() {
     warehouse.standin.release_file().await.expect("released");
     let conn = duckdb::Connection::open(warehouse.database()).expect("the file");
     conn.execute_batch("DELETE FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('object', 'grant')").expect("none");
-    let pipe = format!("{rates}.EXCHANGE_RATES_PIPE");
+    let pipe = "EXCHANGE_RATES_PIPE";
     for (kind, name, text) in [
         ("database", "ADMIN", "CREATE DATABASE IF NOT EXISTS ADMIN"),
         ("file format", "ADMIN.OBSERVABILITY.SLUICE_PARQUET", "[]"),
@@ -383,4 +383,37 @@ async fn an_older_file_keeps_its_stages_formats_and_pipes() {
     assert!(schemas.contains(&"OPEN_EXCHANGE_RATES|SYSADMIN".to_owned()), "{schemas:?}");
     let products = warehouse.commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 1, 0, "SELECT 'EUR' AS code LIMIT 0");
     assert_eq!(warehouse.load(&products).await.expect("a load"), "loaded");
+}
+
+#[tokio::test]
+async fn a_table_is_shown_with_its_comment_and_described_with_its_digits() {
+    let warehouse = Warehouse::founded().await;
+    warehouse.admin("COMMENT ON TABLE ADMIN.OBSERVABILITY.LOADS IS 'it''s'").await;
+    let shown = warehouse.admin("SHOW TABLES IN SCHEMA ADMIN.OBSERVABILITY").await.cells(&["name", "comment"]);
+    assert!(shown.contains(&"LOADS|it's".to_owned()), "{shown:?}");
+    let columns = warehouse.admin("DESC TABLE ADMIN.OBSERVABILITY.LOADS").await.cells(&["name", "type"]);
+    for column in ["SEQUENCE|NUMBER(20,0)", "FILES|NUMBER(10,0)"] {
+        assert!(columns.contains(&column.to_owned()), "{columns:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_that_was_given_away_is_resumed_by_force() {
+    let warehouse = Warehouse::founded().await;
+    let pipe = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES_PIPE";
+    let status =
+        || warehouse.admin("SELECT SYSTEM$PIPE_STATUS('SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES_PIPE') AS STATUS");
+    warehouse.admin("CREATE ROLE OTHER").await;
+    warehouse.admin(&format!("ALTER PIPE {pipe} SET PIPE_EXECUTION_PAUSED = TRUE")).await;
+    warehouse.admin(&format!("GRANT OWNERSHIP ON PIPE {pipe} TO ROLE OTHER COPY CURRENT GRANTS")).await;
+    for resume in [
+        format!("ALTER PIPE {pipe} SET PIPE_EXECUTION_PAUSED = FALSE"),
+        format!("SELECT SYSTEM$PIPE_FORCE_RESUME('{pipe}')"),
+    ] {
+        let error = warehouse.run(&resume).await.expect_err("another owner");
+        assert!(error.to_string().contains("ownership had been transferred"), "{resume}: {error}");
+    }
+    assert!(status().await.cells(&["STATUS"])[0].contains("PAUSED"));
+    warehouse.admin(&format!("SELECT SYSTEM$PIPE_FORCE_RESUME('{pipe}', 'ownership_transfer_check_override')")).await;
+    assert!(status().await.cells(&["STATUS"])[0].contains("RUNNING"));
 }

@@ -78,7 +78,7 @@ async fn whatever_else_is_asked_is_unsupported_in_words_that_clients_show() {
         "{body}"
     );
     assert!(body["message"].as_str().is_some_and(|text| text.contains("unsupported")), "{body}");
-    let (status, body) = warehouse.post(PATH, &token(), json!({"statement": "SHOW TABLES"})).await;
+    let (status, body) = warehouse.post(PATH, &token(), json!({"statement": "SHOW FUNCTIONS"})).await;
     assert_eq!((status, body["code"].as_str(), body["sqlState"].as_str()), (422, Some("000002"), Some("0A000")));
 }
 
