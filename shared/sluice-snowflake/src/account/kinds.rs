@@ -129,7 +129,6 @@ pub(crate) struct Field {
     /// Set after everything else is there: it names what is made later, or it may lock somebody out.
     pub late: bool,
     pub enterprise: bool,
-    #[cfg_attr(not(test), expect(dead_code, reason = "said in the schema for editors, which a test writes"))]
     pub about: &'static str,
 }
 

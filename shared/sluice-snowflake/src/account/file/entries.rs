@@ -62,7 +62,10 @@ impl Reading {
                     }
                     object.set(field.name, Some(value));
                 }
-                Err(problem) => report.add(found.place, format!("{about}: `{}`: {problem}", field.name)),
+                Err(problem) => {
+                    let what = field.about.trim_end_matches('.');
+                    report.add(found.place, format!("{about}: `{}` ({what}): {problem}", field.name));
+                }
             }
         }
         self.held(kind, &name, about, &mut fields, report);
