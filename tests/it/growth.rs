@@ -20,7 +20,7 @@ fn lines(folders: &[&str]) -> usize {
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
         (&["functions/", "shared/", "cli/"][..], 42_000),
-        (&["local/"][..], 15_000),
+        (&["local/"][..], 15_250),
         (&["local/parts/snowflake/"][..], 7_750),
     ] {
         let lines = lines(folders);

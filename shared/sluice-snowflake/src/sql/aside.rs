@@ -3,7 +3,7 @@
 use sluice_core::{ColumnType, Table, TableId};
 use sluice_pipeline::aside::{KeyValue, RowKey};
 
-use super::{OBSERVABILITY, quote, types};
+use super::{OBSERVABILITY, column_types, quote};
 
 /// How many rows of the raw table have a key: ROW_COUNT.
 pub fn rows_with(table: &Table, key: &RowKey) -> String {
@@ -72,7 +72,7 @@ fn literal(value: &KeyValue) -> String {
     match value.column_type {
         ColumnType::Bigint => value.text.clone(),
         ColumnType::Text => quote::literal(&value.text),
-        other => format!("{}::{}", quote::literal(&value.text), types::column_type(other)),
+        other => format!("{}::{}", quote::literal(&value.text), column_types::column_type(other)),
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use sluice_core::{Column, LakeId, Loader, Sources, Table, TableId};
 
-use super::{OBSERVABILITY, create_table, ledger, lock, quote, types::column_type};
+use super::{OBSERVABILITY, column_types::column_type, create_table, ledger, lock, quote};
 
 /// The one storage integration, made by whoever administers the account.
 pub(crate) const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";

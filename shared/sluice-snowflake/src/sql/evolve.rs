@@ -9,7 +9,7 @@ use sluice_core::{
     port::{Row, required},
 };
 
-use super::{quote, types};
+use super::{column_types, quote};
 use crate::answer::optional;
 
 /// One column of a raw table, as the warehouse describes it.
@@ -58,7 +58,7 @@ pub fn statements(commit: &Commit, present: &[Present], permits: impl Fn(&str) -
     for column in commit.schema.columns() {
         let name = quote::column(&column.name);
         let stored = names::fold(&column.name);
-        let wanted = types::column_type(column.column_type);
+        let wanted = column_types::column_type(column.column_type);
         let refused = |message: &str| {
             let error = Error::new(Kind::SchemaMismatch, message).with("table", &commit.table);
             Err(error.with("column", &column.name).as_final())

@@ -5,6 +5,7 @@
 
 pub mod aside;
 pub mod changes;
+pub(crate) mod column_types;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;
@@ -16,7 +17,6 @@ pub mod quote;
 pub mod read_only;
 pub mod replay;
 pub mod session;
-pub(crate) mod types;
 
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";

@@ -366,7 +366,7 @@ async fn an_older_file_keeps_its_stages_formats_and_pipes() {
     warehouse.standin.release_file().await.expect("released");
     let conn = duckdb::Connection::open(warehouse.database()).expect("the file");
     conn.execute_batch("DELETE FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('object', 'grant')").expect("none");
-    let pipe = "EXCHANGE_RATES_PIPE";
+    let pipe = format!("{rates}.EXCHANGE_RATES_PIPE");
     for (kind, name, text) in [
         ("database", "ADMIN", "CREATE DATABASE IF NOT EXISTS ADMIN"),
         ("file format", "ADMIN.OBSERVABILITY.SLUICE_PARQUET", "[]"),

@@ -18,7 +18,7 @@ use crate::{
         state::{Grantee, Object, Target},
         value::Value,
     },
-    sql::{changes, ddl, ledger, lock, quote, types},
+    sql::{changes, column_types, ddl, ledger, lock, quote},
 };
 
 /// What the databases' roles for readers are called.
@@ -203,7 +203,7 @@ pub(super) fn masks(reading: &mut Reading, pii: &Pii, sources: &Sources) {
     for table in &sources.tables {
         let mut masked = BTreeMap::new();
         for column in table.columns.columns().iter().filter(|column| column.pii) {
-            let data_type = types::column_type(column.column_type);
+            let data_type = column_types::column_type(column.column_type);
             let suffix: String = data_type.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let policy = schema.with(format!("PII_{}", suffix.trim_end_matches('_')));
             let made = object([("type", Some(Value::text(data_type))), ("body", Some(Value::text(&body)))]);
