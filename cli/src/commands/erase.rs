@@ -37,10 +37,12 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs) -> Outcome {
     let store = platform.store()?;
     let plan = context.progress.spin("reading the log", erase::plan(&store, table)).await.map_err(of_plan)?;
     let loads = platform.warehouse().await?.loads().await?;
-    let ended = loads.get(&table.table.to_string()).map_or(0, |loads| loads.loaded + loads.failed);
-    if ended < plan.newest.sequence.0 {
-        let error = Error::new(Kind::Conflict, "commits of the table are not loaded yet, and may need their files");
-        return Err(Failure::from(error.with("table", &table.table)).hint("`sluice status` shows how many are pending"));
+    // One that has failed needs its files as well: it may be tried again.
+    let loaded = loads.get(&table.table.to_string()).map_or(0, |loads| loads.loaded);
+    if loaded < plan.newest.sequence.0 {
+        let error = Error::new(Kind::Conflict, "commits of the table are not loaded, and may need their files");
+        let hint = "`sluice status` shows what is pending or has failed, `sluice retry` loads what has failed";
+        return Err(Failure::from(error.with("table", &table.table)).hint(hint));
     }
     let by = platform.caller().await?;
     let mut answer = Answer {

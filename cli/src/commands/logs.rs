@@ -69,12 +69,13 @@ pub(super) async fn run(context: &Context<'_>, args: &LogsArgs) -> Outcome {
         run: args.run.as_deref(),
         from: args.since.timestamp_millis(),
         seen: HashSet::new(),
-        left: args.limit,
+        // Who follows sees all that comes.
+        left: if args.follow { u32::MAX } else { args.limit },
         json: context.json,
     };
     let mut is_read = log.show().await?;
     let found = !log.seen.is_empty();
-    while is_read && args.follow && log.left > 0 {
+    while is_read && args.follow {
         tokio::time::sleep(LOOK).await;
         is_read = log.show().await?;
     }

@@ -8,6 +8,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
     Commit, Error, LakeId, Loader, Reset, Result, RunId, Sequence, Table,
     port::{Clock, Erasure, ObjectStore},
+    sources::Source,
 };
 
 use crate::{log, reset};
@@ -34,6 +35,10 @@ pub async fn plan(store: &impl ObjectStore, table: &Table) -> Result<Plan> {
     let refused = |error: Error| error.with("table", &table.table);
     if table.loader == Loader::Streaming {
         let error = Error::unsupported("a streaming table has no commits; its records are in the topic's archive");
+        return Err(refused(error));
+    }
+    if matches!(table.source, Source::ExchangeRates { .. }) {
+        let error = Error::unsupported("rates are of no person, and a read of them may be of some days only");
         return Err(refused(error));
     }
     let newest = log::newest_commit(store, &table.table).await?;

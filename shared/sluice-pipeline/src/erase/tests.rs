@@ -106,3 +106,11 @@ fn a_streaming_table_and_one_without_commits_are_refused() {
     let empty = block_on(plan(&MemoryStore::default(), &table("copy")));
     assert_eq!(empty.expect_err("no commit").kind(), Kind::NotFound);
 }
+
+#[test]
+fn rates_are_of_no_person_and_stay() {
+    let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+    let rates = sources.tables.iter().find(|table| table.source.kind() == "exchange_rates").expect("rates");
+    let error = block_on(plan(&store(), rates)).expect_err("refused");
+    assert_eq!(error.kind(), Kind::Unsupported);
+}

@@ -6,8 +6,8 @@ use sluice_core::{Error, Result};
 /// What a statement that only reads begins with.
 const KINDS: [&str; 6] = ["SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN"];
 
-/// What a WITH may lead to.
-const AFTER_WITH: [&str; 6] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE"];
+/// What a WITH may lead to. An anonymous procedure is called after it was written out.
+const AFTER_WITH: [&str; 8] = ["SELECT", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "PROCEDURE", "CALL"];
 
 /// System functions that only tell. The others may resume, cancel or change something.
 const TELLING: [&str; 4] =
@@ -43,6 +43,12 @@ pub fn statement(text: &str) -> Result<&str> {
     {
         return refused(format!("{function} may change something"));
     }
+    if words.iter().any(|word| word.text == "//") {
+        return refused("// begins a comment for some and divides for others; write --".to_owned());
+    }
+    if text.to_uppercase().contains("\"SYSTEM$") {
+        return refused("a system function is called by its name without quotes".to_owned());
+    }
     if words.iter().any(|word| word.text == "->>") {
         return refused("a chain of statements (->>) may change something".to_owned());
     }
@@ -74,8 +80,11 @@ fn words(text: &str) -> Result<Vec<Word<'_>>> {
         let rest = &text[at..];
         let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
         let mut word = |length: usize| words.push(Word { text: &rest[..length], at, depth });
-        at += if rest.starts_with("--") || rest.starts_with("//") {
+        at += if rest.starts_with("--") {
             rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("//") {
+            word(2);
+            2
         } else if let Some(comment) = rest.strip_prefix("/*") {
             comment.find("*/").ok_or_else(|| open("a comment"))? + 4
         } else if let Some(body) = rest.strip_prefix("$$") {
@@ -155,6 +164,10 @@ mod tests {
             "INSERT INTO A.B.C SELECT 1",
             "WITH a AS (SELECT 1) DELETE FROM A.B.C",
             "WITH a AS (SELECT 1) INSERT INTO A.B.C SELECT * FROM a",
+            "WITH p AS PROCEDURE () RETURNS TEXT LANGUAGE SQL AS $$ BEGIN DELETE FROM A.B.C; END $$ CALL p()",
+            "with a as (select 1) call p()",
+            "SELECT 1 // 1; COMMIT; DELETE FROM A.B.C",
+            "SELECT \"system$cancel_query\"('x')",
             "EXPLAIN DELETE FROM A.B.C",
             "EXPLAIN ANALYZE INSERT INTO A.B.C SELECT 1",
             "SELECT 1; DROP TABLE A.B.C",

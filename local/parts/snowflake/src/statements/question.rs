@@ -79,6 +79,9 @@ fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Failure> {
     while let Some(first) = rest.chars().next() {
         let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
         let run = |fits: &dyn Fn(char) -> bool| rest.find(|c| !fits(c)).unwrap_or(rest.len());
+        if first == ';' {
+            return Err(Failure::syntax("several statements"));
+        }
         let length = if rest.starts_with("--") {
             run(&|c| c != '\n')
         } else if let Some(comment) = rest.strip_prefix("/*") {
@@ -224,7 +227,7 @@ mod tests {
             assert_eq!(translated(asked), sent);
         }
         assert!(translated("SELECT * FROM D.INFORMATION_SCHEMA.COLUMNS").contains("duckdb_columns()"));
-        for bad in ["SELECT 'open", "SELECT /* open", "SELECT $$open"] {
+        for bad in ["SELECT 'open", "SELECT /* open", "SELECT $$open", "SELECT 1; COMMIT"] {
             assert!(pieces(bad).is_err(), "{bad}");
         }
     }
