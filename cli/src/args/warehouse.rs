@@ -43,7 +43,7 @@ pub(crate) struct AllowedArgs {
     /// Drop this, which the file does not name; as the plan calls it, such as 'warehouse OLD'. May be given again.
     #[arg(long, value_name = "WHAT")]
     pub drop: Vec<String>,
-    /// Make this anew, such as 'pipe A.B.C'; it forgets what it holds. May be given again.
+    /// Replace this, such as 'pipe A.B.C'; what it holds is lost. May be given again.
     #[arg(long, value_name = "WHAT")]
     pub replace: Vec<String>,
 }
