@@ -19,9 +19,9 @@ fn lines(folders: &[&str]) -> usize {
 #[test]
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
-        (&["functions/", "shared/", "cli/"][..], 42_000),
-        (&["local/"][..], 15_250),
-        (&["local/parts/snowflake/"][..], 7_750),
+        (&["functions/", "shared/", "cli/"][..], 56_000),
+        (&["local/"][..], 18_000),
+        (&["local/parts/snowflake/"][..], 8_500),
     ] {
         let lines = lines(folders);
         assert!(lines > limit / 4, "{folders:?} has {lines} lines: this test would check nothing");
@@ -33,7 +33,7 @@ fn the_code_stays_within_its_lines() {
 fn the_template_stays_within_its_lines_and_their_length() {
     let template = read("template.yaml");
     let lines = template.lines().count();
-    assert!(lines <= 1_700, "template.yaml has {lines} lines of at most 1700: {RAISED_BY}");
+    assert!(lines <= 1_900, "template.yaml has {lines} lines of at most 1900: {RAISED_BY}");
     for (at, line) in template.lines().enumerate() {
         assert!(line.chars().count() <= 140, "template.yaml:{} is longer than 140 characters", at + 1);
     }
@@ -48,7 +48,7 @@ fn the_workspace_stays_within_its_packages() {
         .expect("cargo tells the packages");
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["workspace_members"].as_array().expect("the members").len();
-    assert!(packages <= 28, "the workspace has {packages} packages of at most 28: {RAISED_BY}");
+    assert!(packages <= 29, "the workspace has {packages} packages of at most 29: {RAISED_BY}");
 }
 
 #[test]
