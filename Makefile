@@ -66,6 +66,10 @@ dbt-lightdash: ## check what Lightdash reads, and compile every chart, in target
 	@tools/setup dbt lightdash
 	@tools/lightdash/run
 
+rules: ## judge the template, its loops expanded, by public rules; the last line is JSON
+	@tools/setup ministack rules
+	@.tools/venv/rules/bin/python tools/rules/run.py
+
 dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
@@ -115,4 +119,4 @@ shop:
 test-tools: native
 	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook
 
-.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
+.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

@@ -28,10 +28,12 @@ def kept(template):
         if not name.startswith("Fn::ForEach::")  # No loop makes what is retained.
         and str(resource.get("DeletionPolicy", "")).startswith("Retain")
         and resource["Type"] in IDENTIFIERS
+        and "Condition" not in resource  # It has a name that AWS chose, so that it can be made a second time.
     }
     lake = resources["Lake"]
     lake.pop("DependsOn")
-    lake["Properties"] = {k: v for k, v in lake["Properties"].items() if k != "NotificationConfiguration"}
+    outside = {"NotificationConfiguration", "LoggingConfiguration", "LifecycleConfiguration"}
+    lake["Properties"] = {k: v for k, v in lake["Properties"].items() if k not in outside}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Parameters": {"BreakGlassRoleArn": template["Parameters"]["BreakGlassRoleArn"]},

@@ -1,61 +1,21 @@
 """The site goes into a prefix of the lake's bucket, against the S3 of one machine."""
 
-import os
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
-import boto3  # noqa: E402
-
 import docs_publish  # noqa: E402 It lies beside the other tools.
-
-
-
-def answers(url):
-    try:
-        return urllib.request.urlopen(url, timeout=1).status == 200
-    except (urllib.error.URLError, OSError):
-        return False
+import one_machine  # noqa: E402
 
 
 class Publish(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory()
-        cls.addClassCleanup(folder.cleanup)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": folder.name,
-            "TMPDIR": folder.name,
-            "GATEWAY_PORT": port,
-            "BIND_HOST": "127.0.0.1",
-            "IOT_MTLS_ENABLED": "0",
-            "AWS_EC2_METADATA_DISABLED": "true",
-        }
-        program = ROOT / ".tools/venv/ministack/bin/ministack"
-        aws = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        cls.addClassCleanup(aws.wait)
-        cls.addClassCleanup(aws.terminate)
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 60
-        while not answers(f"{url}/_ministack/health"):
-            if time.monotonic() > deadline or aws.poll() is not None:
-                raise RuntimeError("the S3 of one machine does not answer")
-            time.sleep(0.05)
-        keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-        cls.s3 = boto3.client("s3", endpoint_url=url, **keys)
+        cls.s3 = one_machine.started(cls)("s3")
 
     def setUp(self):
         self.bucket = f"lake-{self.id().rsplit('_', 1)[-1]}"

@@ -44,6 +44,8 @@ def holds(condition, parameters):
             return holds(left, parameters) == holds(right, parameters)
         case {"Fn::Not": [inner]}:
             return not holds(inner, parameters)
+        case {"Fn::Or": several}:
+            return any(holds(one, parameters) for one in several)
         case str():
             return condition
     raise AssertionError(f"this test knows no {condition}")

@@ -1,6 +1,7 @@
 //! The one integration binary: what holds for the project as a whole.
 
 mod add_a_source;
+mod aws;
 mod benches;
 mod build;
 mod code;

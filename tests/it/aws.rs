@@ -1,0 +1,101 @@
+//! What stands behind `OnAws`, because no emulator makes it, and what people see of a stack.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::{
+    expanded::{of_type, properties, resource, section},
+    project::read,
+};
+
+/// The types that only an account makes; ARCHITECTURE.md calls them unproven.
+const UNPROVEN: [&str; 9] = [
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::EC2::FlowLog",
+    "AWS::Events::Rule",
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+    "AWS::SNS::Subscription",
+    "AWS::SNS::Topic",
+    "AWS::SNS::TopicPolicy",
+];
+
+/// Whether a condition holds on AWS alone.
+fn is_on_aws(condition: &str) -> bool {
+    condition == "OnAws" || section("Conditions")[condition].to_string().contains("\"OnAws\"")
+}
+
+#[test]
+fn the_list_names_the_types_that_no_emulator_makes() {
+    let behind: BTreeSet<&str> = of_type("")
+        .into_iter()
+        .filter(|name| resource(name)["Condition"].as_str().is_some_and(is_on_aws))
+        .filter_map(|name| resource(name)["Type"].as_str())
+        .filter(|kind| !kind.starts_with("AWS::SQS::"))
+        .collect();
+    assert_eq!(behind.into_iter().collect::<Vec<_>>(), UNPROVEN);
+    let said = read("ARCHITECTURE.md");
+    assert!(said.contains("`OnAws`"), "ARCHITECTURE.md does not say what stands behind OnAws");
+}
+
+/// The metrics of `Sluice` that alarms and tiles name, by their texts.
+fn named(text: &str) -> Vec<&str> {
+    let after = |mark: &'static str| text.split(mark).skip(1).filter_map(|rest| rest.split('"').next());
+    after("[\"Sluice\", \"").chain(after("[\".\", \"")).collect()
+}
+
+#[test]
+fn each_metric_of_an_alarm_or_a_tile_is_emitted() {
+    let emitted = read("docs/reference/metrics.md");
+    let is_emitted = |metric: &str| emitted.contains(&format!("| `{metric}` |"));
+    let body = properties("Dashboard")["DashboardBody"]["Fn::Sub"][0].as_str().expect("a body");
+    let tiles = named(body);
+    assert!(tiles.len() >= 4, "{tiles:?}");
+    for metric in tiles {
+        assert!(is_emitted(metric), "a tile shows {metric}, which no function emits");
+    }
+    for alarm in of_type("::CloudWatch::Alarm") {
+        let own = properties(alarm);
+        let members = own["Metrics"].as_array().map_or(&[][..], Vec::as_slice);
+        let metrics = members.iter().map(|one| &one["MetricStat"]["Metric"]).chain([own]);
+        for metric in metrics.filter(|metric| metric["Namespace"] == "Sluice") {
+            let name = metric["MetricName"].as_str().expect("a metric's name");
+            assert!(is_emitted(name), "{alarm} watches {name}, which no function emits");
+        }
+    }
+}
+
+#[test]
+fn the_dashboard_is_json_and_shows_each_queue() {
+    let body = properties("Dashboard")["DashboardBody"]["Fn::Sub"][0].as_str().expect("a body");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    let shown = body["widgets"].to_string();
+    for queue in of_type("AWS::SQS::Queue").into_iter().filter(|queue| *queue != "AlarmsDead") {
+        let name = properties(queue)["QueueName"]["Fn::Sub"].as_str().expect("a name");
+        let is_shown = shown.contains(&format!("\"{name}\""));
+        assert!(is_shown, "no tile shows {queue}");
+    }
+}
+
+#[test]
+fn only_silence_breaches_without_data() {
+    for alarm in of_type("::CloudWatch::Alarm") {
+        let breaches = properties(alarm)["TreatMissingData"] == "breaching";
+        assert_eq!(breaches, alarm == "PlatformSilent", "{alarm}");
+    }
+    let silent = properties("PlatformSilent");
+    assert_eq!(
+        (&silent["MetricName"], &silent["ComparisonOperator"]),
+        (&"Invocations".into(), &"LessThanThreshold".into())
+    );
+}
+
+#[test]
+fn no_role_has_a_policy_of_amazon() {
+    for role in of_type("AWS::IAM::Role") {
+        let managed = properties(role)["ManagedPolicyArns"].to_string();
+        assert!(!managed.contains(":aws:policy/"), "{role}: a policy of Amazon's is wider than needed");
+    }
+}
