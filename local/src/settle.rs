@@ -10,7 +10,7 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use sluice_aws::S3Lake;
 use sluice_core::{Loader, Sources, lake, port::ObjectStore};
 use sluice_pipeline::{dispatch, log};
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 
 use crate::topics::Topics;
 
@@ -26,7 +26,7 @@ pub(crate) struct Watch<'a> {
     pub stack: &'a str,
     pub store: &'a S3Lake,
     pub sources: &'a Sources,
-    pub warehouse: &'a Standin,
+    pub warehouse: &'a Emulator,
     pub topics: &'a Topics,
 }
 

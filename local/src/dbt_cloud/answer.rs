@@ -82,7 +82,7 @@ pub(crate) struct Related {
 }
 
 impl Related {
-    /// From the comma list of `include_related`; names of parts that the stand-in has not are passed over.
+    /// From the comma list of `include_related`; names of parts that the emulator has not are passed over.
     pub(crate) fn parse(list: Option<&str>) -> Self {
         let names: Vec<&str> = list.unwrap_or_default().split(',').map(str::trim).collect();
         Related {

@@ -64,8 +64,8 @@ fn fresh_name() -> String {
     format!("run-{}", RUNS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Serves the stand-in until the sender is dropped.
-pub(crate) async fn standin(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
+/// Serves the emulator until the sender is dropped.
+pub(crate) async fn emulator(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
     let state = RatesState::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! The stand-in from outside: the platform's own clients and the statements that they render, over HTTP.
+//! The emulator from outside: the platform's own clients and the statements that they render, over HTTP.
 
 mod access;
 mod account;

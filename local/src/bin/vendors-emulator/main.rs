@@ -1,6 +1,6 @@
 //! Serves a generated HubSpot account on a port of its own, for clients that are not ours, until its input ends.
 //!
-//! `standin-vendors <contacts>` prints one line of JSON: the address, the token, and the contacts as they are.
+//! `vendors-emulator <contacts>` prints one line of JSON: the address, the token, and the contacts as they are.
 
 use std::io::{Read as _, Write as _};
 
@@ -16,7 +16,7 @@ const TOKEN: &str = "pat-eu1-test";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let count = std::env::args().nth(1).context("usage: standin-vendors <contacts>")?;
+    let count = std::env::args().nth(1).context("usage: vendors-emulator <contacts>")?;
     let contacts = count.parse().with_context(|| format!("'{count}' is not a number of contacts"))?;
     let scale = Scale { contacts, ..Scale::times(0.0) };
     let contacts = generate(SEED, scale, RateTable::invented()).contacts;

@@ -135,13 +135,13 @@ async fn a_long_answer_comes_in_partitions() {
 #[tokio::test]
 async fn a_statement_that_waits_can_be_cancelled() {
     let warehouse = Warehouse::founded().await;
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     let (status, body) = warehouse.post(PATH, &token(), json!({"statement": INSERT})).await;
     assert_eq!((status, body["code"].as_str()), (202, Some("333334")));
     let handle = body["statementHandle"].as_str().expect("a handle");
     let (status, body) = warehouse.post(&format!("{PATH}/{handle}/cancel"), &token(), json!({})).await;
     assert_eq!((status, body["code"].as_str()), (200, Some("000604")));
-    warehouse.standin.take_back().await.expect("taken back");
+    warehouse.emulator.take_back().await.expect("taken back");
     assert_eq!(warehouse.column(RUNS).await, ["0"]);
     let (status, _) = warehouse.post(&format!("{PATH}/{}/cancel", Uuid::new_v4()), &token(), json!({})).await;
     assert_eq!(status, 404);

@@ -1,4 +1,4 @@
-//! The stand-in with faults on demand: what each fault ends as, and that nothing is lost or taken twice.
+//! The emulator with faults on demand: what each fault ends as, and that nothing is lost or taken twice.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sluice_local::vendors::open_exchange_rates::{RatesConfig, RatesState};
 use sluice_testkit::{generate::RateTable, lake::MemoryLake};
 use tokio::sync::watch;
 
-use crate::support::{APP_ID, CURRENCIES, Extractor, RATES, loaded, standin};
+use crate::support::{APP_ID, CURRENCIES, Extractor, RATES, emulator, loaded};
 
 struct Stage {
     state: RatesState,
@@ -25,12 +25,12 @@ impl Stage {
     async fn new(quota: Option<u64>) -> Self {
         let today: NaiveDate = "2025-11-05".parse().unwrap();
         let config = RatesConfig { app_id: APP_ID.into(), rates: RateTable::invented(), today, quota };
-        let (state, url, _stop) = standin(config).await;
+        let (state, url, _stop) = emulator(config).await;
         Stage { state, extractor: Extractor::new(url), lake: MemoryLake::default(), _stop }
     }
 
     async fn fault(&self, fault: Value) {
-        let url = self.extractor.url.replace("/api", "/_standin/faults");
+        let url = self.extractor.url.replace("/api", "/_emulator/faults");
         assert!(reqwest::Client::new().post(url).json(&fault).send().await.unwrap().status().is_success());
     }
 

@@ -363,7 +363,7 @@ async fn an_older_file_keeps_its_stages_formats_and_pipes() {
     let columns = ["name", "definition"];
     let pipes = warehouse.admin(&format!("SHOW PIPES IN SCHEMA {rates}")).await.cells(&columns);
     let copy = pipes[0].split_once('|').expect("a pipe").1.to_owned();
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     let conn = duckdb::Connection::open(warehouse.database()).expect("the file");
     conn.execute_batch("DELETE FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('object', 'grant')").expect("none");
     let pipe = format!("{rates}.EXCHANGE_RATES_PIPE");

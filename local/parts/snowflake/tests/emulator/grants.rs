@@ -120,11 +120,11 @@ async fn a_future_grant_of_a_schema_switches_off_those_of_its_database() {
 async fn what_dbt_has_made_in_the_file_gets_the_future_grants_too() {
     let warehouse = with_roles().await;
     warehouse.admin("GRANT SELECT ON FUTURE VIEWS IN DATABASE D TO ROLE R").await;
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     let conn = duckdb::Connection::open(warehouse.database()).expect("the file");
     conn.execute_batch("CREATE VIEW \"D__OPEN\".V AS SELECT 1 AS A; DROP TABLE \"D__OPEN\".T").expect("a view");
     drop(conn);
-    warehouse.standin.take_back().await.expect("taken back");
+    warehouse.emulator.take_back().await.expect("taken back");
     let rows = warehouse.admin("SHOW GRANTS TO ROLE R").await.cells(&["privilege", "granted_on", "name"]);
     assert_eq!(rows, ["SELECT|VIEW|D.OPEN.V"]);
     let gone = warehouse.ask("admin", "ACCOUNTADMIN", "SHOW GRANTS ON TABLE D.OPEN.T").await;

@@ -1,4 +1,4 @@
-//! The stand-in with faults on demand: what each fault ends as, and that nothing is lost or taken twice.
+//! The emulator with faults on demand: what each fault ends as, and that nothing is lost or taken twice.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use sluice_testkit::{
 };
 use tokio::sync::watch;
 
-use crate::support::{Extractor, standin};
+use crate::support::{Extractor, emulator};
 
 struct Stage {
     extractor: Extractor,
@@ -23,7 +23,7 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Self {
-        let (_state, url, _stop) = standin().await;
+        let (_state, url, _stop) = emulator().await;
         let scale = Scale { contacts: 1_500, ..Scale::times(0.0) };
         let contacts = generate(7, scale, RateTable::invented()).contacts;
         _state.load(contacts.clone());
@@ -31,7 +31,7 @@ impl Stage {
     }
 
     async fn fault(&self, fault: Value) {
-        let url = format!("{}/_standin/faults", self.extractor.url);
+        let url = format!("{}/_emulator/faults", self.extractor.url);
         assert!(reqwest::Client::new().post(url).json(&fault).send().await.unwrap().status().is_success());
     }
 

@@ -28,7 +28,7 @@ use sluice_core::{
     port::{ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
 use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
-use standin_snowflake::{Config, Edition, Standin, User};
+use snowflake_emulator::{Config, Edition, Emulator, User};
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
@@ -37,7 +37,7 @@ pub(crate) const LAKE: &str = "test";
 
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
-/// The lake's bucket as the stand-in sees it.
+/// The lake's bucket as the emulator sees it.
 #[derive(Clone)]
 struct S3 {
     objects: Objects,
@@ -75,7 +75,7 @@ impl Secrets for OneSecret {
 }
 
 pub(crate) struct Warehouse {
-    pub standin: Standin,
+    pub emulator: Emulator,
     pub url: String,
     pub folder: PathBuf,
     pub http: reqwest::Client,
@@ -99,7 +99,7 @@ impl Warehouse {
 
     /// An empty warehouse whose user has this LOCK_TIMEOUT.
     pub(crate) async fn with_lock_timeout(lock_timeout: Duration) -> Self {
-        let folder = std::env::temp_dir().join(format!("standin-{}", Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!("emulator-{}", Uuid::new_v4()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let s3 = S3 {
             objects: Objects::default(),
@@ -111,9 +111,9 @@ impl Warehouse {
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
         let lake = Router::new().route("/{bucket}/{*key}", get(object)).with_state(s3.clone());
         tokio::spawn(async move { axum::serve(listener, lake).await });
-        let (standin, url, shutdown) = start(&folder, &endpoint, lock_timeout).await;
+        let (emulator, url, shutdown) = start(&folder, &endpoint, lock_timeout).await;
         let http = reqwest::Client::builder().user_agent("test/1").build().expect("a client");
-        Warehouse { standin, url, folder, http, s3, endpoint, lock_timeout, shutdown }
+        Warehouse { emulator, url, folder, http, s3, endpoint, lock_timeout, shutdown }
     }
 
     /// With every table, stage and pipe of the shipped sources.
@@ -133,9 +133,9 @@ impl Warehouse {
     /// Ends the process, as far as a test can, and starts another on the same file.
     pub(crate) async fn restart(&mut self) {
         self.shutdown.send_replace(true);
-        self.standin.release_file().await.expect("the file is closed");
-        let (standin, url, shutdown) = start(&self.folder, &self.endpoint, self.lock_timeout).await;
-        (self.standin, self.url, self.shutdown) = (standin, url, shutdown);
+        self.emulator.release_file().await.expect("the file is closed");
+        let (emulator, url, shutdown) = start(&self.folder, &self.endpoint, self.lock_timeout).await;
+        (self.emulator, self.url, self.shutdown) = (emulator, url, shutdown);
     }
 
     pub(crate) fn database(&self) -> PathBuf {
@@ -185,7 +185,7 @@ impl Warehouse {
 
     /// The first column of a query's rows.
     pub(crate) async fn column(&self, sql: &str) -> Vec<String> {
-        let rows = self.standin.query(sql).await.expect("an answer");
+        let rows = self.emulator.query(sql).await.expect("an answer");
         rows.into_iter().map(|mut row| row.remove(0).unwrap_or_else(|| "NULL".to_owned())).collect()
     }
 
@@ -213,13 +213,13 @@ impl Warehouse {
     /// Plays an edition, and checks privileges or does not.
     pub(crate) async fn play(&self, edition: &str, checks_privileges: bool) {
         let played = serde_json::json!({"edition": edition, "checks_privileges": checks_privileges});
-        assert_eq!(self.post("/_standin/account", "", played).await.0, 204);
+        assert_eq!(self.post("/_emulator/account", "", played).await.0, 204);
     }
 
     pub(crate) async fn order(&self, path: &str, times: u32, fault: serde_json::Value) {
         let mut order = serde_json::json!({"path": path, "times": times});
         order.as_object_mut().expect("an object").extend(fault.as_object().expect("an object").clone());
-        assert_eq!(self.post("/_standin/faults", "", order).await.0, 204);
+        assert_eq!(self.post("/_emulator/faults", "", order).await.0, 204);
     }
 
     /// Writes a query's rows as a Parquet file into the lake.
@@ -329,7 +329,7 @@ impl Answer {
     }
 }
 
-/// The objects that the stand-in's stage reads.
+/// The objects that the emulator's stage reads.
 pub(crate) struct Lake(Objects);
 
 impl ObjectStore for Lake {
@@ -388,7 +388,7 @@ async fn start(
     folder: &std::path::Path,
     endpoint: &str,
     lock_timeout: Duration,
-) -> (Standin, String, watch::Sender<bool>) {
+) -> (Emulator, String, watch::Sender<bool>) {
     let config = Config {
         duckdb_path: folder.join("warehouse.duckdb"),
         account: "MYORG-ACCT".into(),
@@ -407,12 +407,12 @@ async fn start(
         edition: Edition::Standard,
         checks_privileges: false,
     };
-    let standin = Standin::open(config).expect("a warehouse");
+    let emulator = Emulator::open(config).expect("a warehouse");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let (shutdown, stopped) = watch::channel(false);
-    tokio::spawn(standin.clone().serve(listener, stopped));
-    (standin, url, shutdown)
+    tokio::spawn(emulator.clone().serve(listener, stopped));
+    (emulator, url, shutdown)
 }
 
 async fn object(

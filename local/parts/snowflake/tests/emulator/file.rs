@@ -11,7 +11,7 @@ use crate::{
 const COUNT: &str = "SELECT count(*) FROM STREAMING__PUBLIC.PURCHASES";
 
 /// Names the file to the process that [`another_process`] is.
-const FILE: &str = "STANDIN_TEST_FILE";
+const FILE: &str = "EMULATOR_TEST_FILE";
 
 /// Whether another process can write to the warehouse's file. A second connection of this one would not be kept out.
 fn another_process_writes(warehouse: &Warehouse) -> bool {
@@ -32,11 +32,11 @@ fn another_process() {
 async fn while_the_file_is_away_statements_wait_and_another_writer_may_use_it() {
     let warehouse = Warehouse::founded().await;
     assert!(!another_process_writes(&warehouse), "the file has an owner");
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     let insert = json!({"statement": "INSERT INTO ADMIN.OBSERVABILITY.DBT_RUNS (NUMBER) VALUES (1)"});
     let (status, body) = warehouse.post("/api/v2/statements", &token(), insert).await;
     assert_eq!(status, 202);
-    assert!(warehouse.standin.query("SELECT 1").await.is_err());
+    assert!(warehouse.emulator.query("SELECT 1").await.is_err());
 
     assert!(another_process_writes(&warehouse), "the file is free");
 
@@ -46,7 +46,7 @@ async fn while_the_file_is_away_statements_wait_and_another_writer_may_use_it() 
         request.send().await.expect("an answer").status().as_u16()
     };
     assert_eq!(poll().await, 202);
-    warehouse.standin.take_back().await.expect("taken back");
+    warehouse.emulator.take_back().await.expect("taken back");
     assert_eq!(warehouse.column("SELECT A FROM ANALYTICS__X.T").await, ["1"]);
     // The statement ran before that one; its answer may come a moment later.
     let mut status = poll().await;
@@ -63,7 +63,7 @@ async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
     let streaming = warehouse.streaming();
     let opened = streaming.open(&channel("c")).await.expect("a channel");
     let next = append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     // Giving the file away commits what was appended before.
     committed(&streaming, 4).await;
     let mut bad = rows(5..=9);
@@ -73,7 +73,7 @@ async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
     assert_eq!((status.rows_inserted, status.rows_refused), (10, 1));
     let opened = streaming.open(&channel("c")).await.expect("the channel, opened again");
     assert_eq!(opened.status.committed, Some(9));
-    warehouse.standin.take_back().await.expect("taken back");
+    warehouse.emulator.take_back().await.expect("taken back");
     assert_eq!(warehouse.column(COUNT).await, ["10"]);
     append(&streaming, &opened.continuation, &rows(10..=14), 10, 14).await;
     committed(&streaming, 14).await;
@@ -84,7 +84,7 @@ async fn appends_are_committed_to_the_journal_while_the_file_is_away() {
 async fn a_journal_survives_the_process_and_is_applied_once() {
     let mut warehouse = Warehouse::founded().await;
     let streaming = warehouse.streaming();
-    warehouse.standin.release_file().await.expect("released");
+    warehouse.emulator.release_file().await.expect("released");
     let opened = streaming.open(&channel("c")).await.expect("a channel");
     append(&streaming, &opened.continuation, &rows(0..=4), 0, 4).await;
     committed(&streaming, 4).await;

@@ -100,7 +100,7 @@ async fn opening_ends_the_holder_and_drops_what_is_not_committed() {
     committed(&old, 4).await;
     // Long enough for the next opening, also where others use the processors.
     let delay = serde_json::json!({"milliseconds": 5_000});
-    assert_eq!(warehouse.post("/_standin/commit-delay", "", delay).await.0, 204);
+    assert_eq!(warehouse.post("/_emulator/commit-delay", "", delay).await.0, 204);
     let held = append(&old, &held, &rows(5..=9), 5, 9).await;
     let opened = new.open(&channel("c")).await.expect("the same channel");
     assert_eq!(opened.status.committed, Some(4));
@@ -123,7 +123,7 @@ async fn an_outage_breaks_connections_and_loses_only_what_is_not_committed() {
     let url = format!("{}/v2/streaming/hostname", warehouse.url);
     let request = warehouse.http.get(url).header("accept", "*/*").send();
     let asking = async { request.await?.bytes().await };
-    let (restarted, answer) = tokio::join!(warehouse.standin.restart(Duration::from_secs(1)), asking);
+    let (restarted, answer) = tokio::join!(warehouse.emulator.restart(Duration::from_secs(1)), asking);
     restarted.expect("it comes back");
     assert!(answer.is_err(), "the connection breaks: {answer:?}");
 
@@ -193,7 +193,7 @@ async fn a_channel_is_found_in_any_case_and_listed_in_one() {
 async fn a_commit_takes_as_long_as_it_is_told_to() {
     let warehouse = Warehouse::founded().await;
     let delay = serde_json::json!({"milliseconds": 1_000});
-    assert_eq!(warehouse.post("/_standin/commit-delay", "", delay).await.0, 204);
+    assert_eq!(warehouse.post("/_emulator/commit-delay", "", delay).await.0, 204);
     let streaming = warehouse.streaming();
     let opened = streaming.open(&channel("c")).await.expect("a channel");
     let appended = Instant::now();
