@@ -7,7 +7,7 @@ use sluice_core::{Loader, sources::Source};
 use snowflake_emulator::Emulator;
 
 use crate::{
-    columns, settle,
+    columns, idle,
     stack::Stack,
     topics,
     verify::{LEFT_OUT, SALES, Verified},
@@ -85,13 +85,13 @@ pub(crate) async fn counts(stack: &Stack) -> Result<Vec<(String, u64)>> {
 /// One line per raw table: what the source holds, and what became of it at each stage.
 async fn rows(stack: &Stack, world: &World) -> Result<()> {
     println!("\n  {:<46} {:>9} {:>10} {:>9} {:>9}", "rows", "source", "committed", "loaded", "rejected");
-    let committed = settle::committed(&stack.store, &stack.sources).await?;
+    let committed = idle::committed(&stack.store, &stack.sources).await?;
     for (table, (_, loaded)) in stack.sources.tables.iter().zip(counts(stack).await?) {
         let id = &table.table;
         let line = committed.iter().find(|(name, _, _)| *name == id.to_string());
         let (committed, rejected) = match (line, &table.source) {
             (Some((_, rows, rejected)), _) => (rows.to_string(), *rejected),
-            (None, Source::Kafka { topic, .. }) => ("-".to_owned(), settle::dead_letters(&stack.aws, topic).await?),
+            (None, Source::Kafka { topic, .. }) => ("-".to_owned(), idle::dead_letters(&stack.aws, topic).await?),
             (None, _) => ("-".to_owned(), 0),
         };
         let source = match (&table.loader, id.table.as_str()) {

@@ -22,8 +22,8 @@ PROPERTIES = ["email", "firstname", "lastname", "lifecyclestage", "createdate", 
 TEXTS = ["email", "firstname", "lastname", "lifecyclestage"]
 
 # What HubSpot's documentation advises: wait out the search's limit per second.
-patience = Retry(total=8, backoff_factor=0.3, status_forcelist=(429, 502), allowed_methods=None)
-client = HubSpot(access_token=account.token, retry=patience)
+retries = Retry(total=8, backoff_factor=0.3, status_forcelist=(429, 502), allowed_methods=None)
+client = HubSpot(access_token=account.token, retry=retries)
 
 
 def texts(records):

@@ -13,7 +13,7 @@ pub struct Config {
     pub lake_id: LakeId,
     pub kafka: KafkaConfig,
     /// How long a request waits for Kafka before its events go to the spool.
-    pub kafka_patience: Duration,
+    pub kafka_timeout: Duration,
     pub spool_url: String,
     /// Where messages of the spool go whose topic takes no events.
     pub spool_dead_url: String,
@@ -34,7 +34,7 @@ impl Config {
         let config = Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             kafka: KafkaConfig::from_env(env),
-            kafka_patience: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
+            kafka_timeout: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
             spool_url: env.required("SLUICE_SPOOL_QUEUE_URL"),
             spool_dead_url: env.required("SLUICE_SPOOL_DEAD_QUEUE_URL"),
             secret: env.required("SLUICE_COLLECT_SECRET"),

@@ -12,7 +12,7 @@ use futures::future;
 use serde_json::Value;
 use sluice_core::{
     Error, Result,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use sluice_kafka::{Cluster, Message, is_away};
 use sluice_lambda::hint;
@@ -24,7 +24,7 @@ use crate::{check::Valid, spool};
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Kafka, as far as this function needs it.
-pub trait Log {
+pub trait EventProducer {
     /// The messages are on all in-sync replicas when it returns. On an error any of them may be.
     fn produce(&self, topic: &str, messages: Vec<Message>) -> impl Future<Output = Result<()>>;
 }
@@ -64,7 +64,7 @@ pub struct Delivery<K, Q> {
     refused: RefCell<BTreeMap<String, Instant>>,
 }
 
-impl<K: Log, Q: Later> Delivery<K, Q> {
+impl<K: EventProducer, Q: DelayedQueue> Delivery<K, Q> {
     pub fn new(log: K, spool: Q, dead: Q) -> Self {
         Delivery { log, spool, dead, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
     }
@@ -128,7 +128,7 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     }
 }
 
-impl<S: Secrets> Log for Cluster<S> {
+impl<S: Secrets> EventProducer for Cluster<S> {
     async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
         Cluster::produce(self, topic, messages).await
     }

@@ -4,14 +4,14 @@ use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent, SqsMe
 use futures::{StreamExt, stream};
 use sluice_core::{
     Result,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use sluice_lambda::hint;
 use tracing::error;
 
 use crate::{
     collector::Collector,
-    delivery::Log,
+    delivery::EventProducer,
     spool::{self, Spooled},
 };
 
@@ -20,7 +20,7 @@ const SIDE_BY_SIDE: usize = 4;
 
 /// Whatever fails stays in the queue and ends among the dead letters at last, to be looked at and sent back: the events
 /// were accepted, so no kind of error may acknowledge them.
-pub(crate) async fn drain<K: Log, Q: Later, S: Secrets>(
+pub(crate) async fn drain<K: EventProducer, Q: DelayedQueue, S: Secrets>(
     batch: SqsEvent,
     deps: &Collector<K, Q, S>,
 ) -> SqsBatchResponse {
@@ -48,7 +48,11 @@ pub(crate) async fn drain<K: Log, Q: Later, S: Secrets>(
 
 /// Sends a message of the spool to Kafka, or to the dead letters if no topic takes its events: waiting would change
 /// nothing and hold up others.
-async fn send<K: Log, Q: Later, S: Secrets>(id: &str, body: &str, deps: &Collector<K, Q, S>) -> Result<()> {
+async fn send<K: EventProducer, Q: DelayedQueue, S: Secrets>(
+    id: &str,
+    body: &str,
+    deps: &Collector<K, Q, S>,
+) -> Result<()> {
     let spooled = Spooled::parse(body)?;
     match deps.catalogue.get(&spooled.topic) {
         Ok(topic) => deps.delivery.drain(&topic.name, spooled.into_records(topic)).await,

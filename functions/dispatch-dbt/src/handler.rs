@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
-use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, SqsQueue};
 use sluice_core::{
     InChain, Result,
-    port::{Later, SystemClock},
+    port::{DelayedQueue, SystemClock},
 };
 use sluice_lambda::{Invocation, Message as Received, each_message};
 use sluice_pipeline::dispatch::{Dispatch, Message};
@@ -30,7 +30,7 @@ pub struct Deps {
     pub config: Config,
     pub store: S3Lake,
     pub bus: EventBus,
-    pub queue: DelayQueue,
+    pub queue: SqsQueue,
     pub secrets: CachedSecrets,
     pub http: sluice_http::Client,
     pub warehouse: Warehouse,
@@ -62,7 +62,7 @@ impl Deps {
         Ok(Deps {
             store: S3Lake::new(&aws, &config.lake_bucket),
             bus: EventBus::new(&aws, &config.bus_name),
-            queue: DelayQueue::new(&aws, &config.queue_url),
+            queue: SqsQueue::new(&aws, &config.queue_url),
             secrets: CachedSecrets::new(&aws),
             http,
             warehouse: warehouse.with_wait(STATEMENT_WITHIN),
@@ -70,7 +70,7 @@ impl Deps {
         })
     }
 
-    async fn dispatch(&self, message: &Message, queue: &impl Later, invocation: &Invocation) -> Result<()> {
+    async fn dispatch(&self, message: &Message, queue: &impl DelayedQueue, invocation: &Invocation) -> Result<()> {
         let left = invocation.time_left(RESERVE);
         let ledger = self.warehouse.ledger(&self.config.sources, &invocation.run_id, left);
         let jobs = Dbt::of(&self.config, &self.http, &self.secrets, &self.store, self.warehouse.statements());
@@ -79,7 +79,7 @@ impl Deps {
             ledger: &ledger,
             jobs: &jobs,
             bus: &self.bus,
-            later: queue,
+            queue,
             clock: &SystemClock,
             policy: self.config.policy,
         };

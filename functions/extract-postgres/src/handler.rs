@@ -1,11 +1,11 @@
 //! One event: find the table, read what is new or a part of it, commit.
 
-use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake, sdk_config};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, SqsQueue, sdk_config};
 use sluice_core::{
     Hops, InChain, Result,
     extract::{ExtractRequest, ExtractSummary},
     functions::EXTRACT_POSTGRES,
-    port::{Bus, Later, ObjectStore, Secrets, SystemClock},
+    port::{Bus, DelayedQueue, ObjectStore, Secrets, SystemClock},
     sources::Source,
     split::SplitMessage,
     with_secret,
@@ -31,13 +31,13 @@ pub struct Deps<L, B, Q, K> {
     pub config: Config,
 }
 
-impl Deps<S3Lake, EventBus, DelayQueue, CachedSecrets> {
+impl Deps<S3Lake, EventBus, SqsQueue, CachedSecrets> {
     pub async fn connect(config: Config) -> Result<Self> {
         let sdk = sdk_config().await;
         Ok(Deps {
             store: S3Lake::new(&sdk, &config.lake_bucket),
             bus: EventBus::new(&sdk, &config.bus_name),
-            queue: DelayQueue::new(&sdk, &config.queue_url),
+            queue: SqsQueue::new(&sdk, &config.queue_url),
             secrets: CachedSecrets::new(&sdk),
             config,
         })
@@ -48,7 +48,7 @@ impl Deps<S3Lake, EventBus, DelayQueue, CachedSecrets> {
 pub async fn serve(
     event: Event,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<Answer> {
     match event {
         Event::Batch(batch) => {
@@ -70,7 +70,7 @@ pub async fn serve(
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<ExtractSummary> {
     let table = deps.config.sources.table(&request.table)?;
     with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
@@ -85,7 +85,7 @@ pub async fn part(
     message: &SplitMessage,
     hops: Hops,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<Outcome> {
     let table = deps.config.sources.table(&message.table)?;
     let outcome = with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
@@ -98,13 +98,13 @@ pub async fn part(
     Ok(outcome)
 }
 
-impl<L: ObjectStore, B: Bus, Q: Later, K> Deps<L, B, Q, K> {
+impl<L: ObjectStore, B: Bus, Q: DelayedQueue, K> Deps<L, B, Q, K> {
     fn source(&self, database: PostgresConfig) -> PostgresTable<'_, L> {
         PostgresTable { store: &self.store, database, options: self.config.options }
     }
 
-    fn split<'a, C: Later>(&'a self, queue: &'a C) -> Split<'a, L, B, SystemClock, C> {
+    fn split<'a, C: DelayedQueue>(&'a self, queue: &'a C) -> Split<'a, L, B, SystemClock, C> {
         let Deps { store, bus, config, .. } = self;
-        Split { store, bus, clock: &SystemClock, later: queue, lake_id: &config.lake_id }
+        Split { store, bus, clock: &SystemClock, queue, lake_id: &config.lake_id }
     }
 }

@@ -11,7 +11,7 @@ use sluice_core::{
 };
 use sluice_parquet::{BatchWriter, RejectedRow, Upload, batch_writer, original};
 use sluice_pipeline::{extract::Source, split::SplitSource};
-use sluice_postgres::{BatchSink, Options, PostgresConfig, UnfitRow};
+use sluice_postgres::{BatchSink, InvalidRow, Options, PostgresConfig};
 
 /// Rows from the database into data files of the lake.
 pub(crate) struct PostgresTable<'a, L> {
@@ -65,8 +65,8 @@ struct Rows {
 }
 
 impl BatchSink for Rows {
-    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
-        self.writer.write(columns, unfit.iter().map(|unfit| rejected(&self.contract, unfit)).collect())
+    fn batch(&mut self, columns: Vec<ArrayRef>, invalid: &[InvalidRow<'_>]) -> Result<()> {
+        self.writer.write(columns, invalid.iter().map(|invalid| rejected(&self.contract, invalid)).collect())
     }
 
     fn finish(self) -> Result<()> {
@@ -75,11 +75,11 @@ impl BatchSink for Rows {
 }
 
 /// The row as the source had it, with the values that no cell could hold.
-fn rejected(contract: &Schema, unfit: &UnfitRow<'_>) -> RejectedRow {
-    let mut kept = original(contract, &unfit.cells);
-    for value in &unfit.values {
+fn rejected(contract: &Schema, invalid: &InvalidRow<'_>) -> RejectedRow {
+    let mut kept = original(contract, &invalid.cells);
+    for value in &invalid.values {
         kept.insert(value.column.to_owned(), value.original.as_str().into());
     }
-    let reasons: Vec<String> = unfit.values.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
-    RejectedRow { row: unfit.row, original: Value::Object(kept), reason: reasons.join("; ") }
+    let reasons: Vec<String> = invalid.values.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
+    RejectedRow { row: invalid.row, original: Value::Object(kept), reason: reasons.join("; ") }
 }

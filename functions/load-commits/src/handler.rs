@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use aws_lambda_events::sqs::SqsBatchResponse;
-use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, SqsQueue};
 use sluice_core::{
     InChain, Result,
-    port::{Later, SystemClock},
+    port::{DelayedQueue, SystemClock},
 };
 use sluice_lambda::{Invocation, Message, each_message};
 use sluice_pipeline::load::{Load, Work};
@@ -25,7 +25,7 @@ pub struct Deps {
     config: Config,
     store: S3Lake,
     bus: EventBus,
-    queue: DelayQueue,
+    queue: SqsQueue,
     warehouse: Warehouse,
 }
 
@@ -54,22 +54,22 @@ impl Deps {
         Ok(Deps {
             store: S3Lake::new(&aws, &config.lake_bucket),
             bus: EventBus::new(&aws, &config.bus_name),
-            queue: DelayQueue::new(&aws, &config.queue_url),
+            queue: SqsQueue::new(&aws, &config.queue_url),
             warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http),
             config,
         })
     }
 
-    async fn load(&self, work: &Work, queue: &impl Later, invocation: &Invocation) -> Result<()> {
+    async fn load(&self, work: &Work, queue: &impl DelayedQueue, invocation: &Invocation) -> Result<()> {
         let load = Load {
             store: &self.store,
             warehouse: &self.warehouse.loads(&invocation.run_id, invocation.time_left(RESERVE)),
             bus: &self.bus,
-            later: queue,
+            queue,
             clock: &SystemClock,
             sources: &self.config.sources,
             lake_id: &self.config.lake_id,
-            patience: self.config.patience,
+            poll_policy: self.config.poll_policy,
         };
         // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
         Box::pin(load.handle(work)).await

@@ -3,18 +3,18 @@
 use std::time::Duration;
 
 use chrono::Utc;
-use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake};
+use sluice_aws::{CachedSecrets, EventBus, S3Lake, SqsQueue};
 use sluice_core::{LakeId, Result, port::SystemClock};
 use sluice_kafka::{BatchResponse, Formats, KafkaEvent, Registry};
 use sluice_lambda::Invocation;
 use sluice_pipeline::stream::{self, Ports, Settings, Sleep, Stream};
 
-use crate::{Config, answer::answer, config::Warehouse, figures::report};
+use crate::{Config, answer::answer, config::Warehouse, metrics::report};
 
 /// Kept for the answer: reporting the partitions that were not confirmed in time.
 const RESERVE: Duration = Duration::from_secs(5);
 
-type Loop = Stream<S3Lake, Warehouse, Formats<CachedSecrets>, EventBus, DelayQueue, SystemClock, TokioSleep>;
+type Loop = Stream<S3Lake, Warehouse, Formats<CachedSecrets>, EventBus, SqsQueue, SystemClock, TokioSleep>;
 
 /// What the function holds between invocations.
 pub struct Deps {
@@ -33,7 +33,7 @@ impl Deps {
             channels: Warehouse::connect(config.warehouse, CachedSecrets::new(&sdk), http),
             formats: Formats::new(config.schemas, registry),
             bus: EventBus::new(&sdk, config.bus_name),
-            later: DelayQueue::new(&sdk, config.dispatch_queue_url),
+            queue: SqsQueue::new(&sdk, config.dispatch_queue_url),
             clock: SystemClock,
             sleep: TokioSleep,
         };

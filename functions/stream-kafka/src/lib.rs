@@ -2,8 +2,8 @@
 
 pub mod answer;
 pub mod config;
-pub mod figures;
 pub mod handler;
+pub mod metrics;
 
 pub use config::Config;
 pub use handler::{Deps, serve};

@@ -17,7 +17,7 @@ use crate::{
     until,
 };
 
-/// Longer than any test has patience.
+/// Longer than any test lasts.
 const NEVER: Duration = Duration::from_secs(600);
 
 struct Cluster {

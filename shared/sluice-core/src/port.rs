@@ -86,7 +86,7 @@ pub trait Bus {
 }
 
 /// A message to ourselves, later: how a function waits without waiting.
-pub trait Later {
+pub trait DelayedQueue {
     fn send(&self, body: &serde_json::Value, delay: Duration) -> impl Future<Output = Result<()>>;
 
     /// Sends the next message of a chain that has come so far. A queue that counts puts the count into the message.
@@ -113,7 +113,7 @@ impl<'a, Q> InChain<'a, Q> {
     }
 }
 
-impl<Q: Later> Later for InChain<'_, Q> {
+impl<Q: DelayedQueue> DelayedQueue for InChain<'_, Q> {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.queue.send_after(self.hops, body, delay).await
     }

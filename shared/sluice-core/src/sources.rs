@@ -79,7 +79,7 @@ pub enum Source {
 /// How the columns of a source come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// It shows them, and they are held against the contract before each read.
+    /// It shows them, and they are checked against the contract before each read.
     Shown,
     /// Its API fixes them; the API's name.
     Fixed(&'static str),

@@ -1,4 +1,4 @@
-//! Figures for CloudWatch: one line of its embedded metric format on standard output, from which it makes metrics. The
+//! Metrics for CloudWatch: one line of its embedded metric format on standard output, from which it makes metrics. The
 //! same line on one machine is a line to read.
 
 use std::{
@@ -31,7 +31,7 @@ impl Unit {
     }
 }
 
-/// Figures that share their dimensions. Every combination of dimension values is a metric of its own, which costs money:
+/// Metrics that share their dimensions. Every combination of dimension values is a metric of its own, which costs money:
 /// what identifies a single run belongs into [`Metrics::property`].
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {

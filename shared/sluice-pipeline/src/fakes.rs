@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sluice_core::{
     Error, Result,
     event::Announcement,
-    port::{Bus, Clock, Deletion, Erasure, Later, Listing, ObjectStore, PutIfAbsent, Stored},
+    port::{Bus, Clock, DelayedQueue, Deletion, Erasure, Listing, ObjectStore, PutIfAbsent, Stored},
 };
 
 use crate::stream::Limits;
@@ -153,7 +153,7 @@ pub(crate) struct MemoryQueue {
     pub faults: Faults,
 }
 
-impl Later for MemoryQueue {
+impl DelayedQueue for MemoryQueue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.faults.call(|| self.sent.borrow_mut().push((body.clone(), delay)))
     }

@@ -20,12 +20,12 @@ use sluice_core::{
     event::{self, LoadFailed},
     extract::{self as summaries, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Parts},
     lake,
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
     split::{Division, FORMAT_VERSION, GivenUp, PartResult, QueuedAgain, Slice, SplitMessage, SplitPlan},
 };
 
 use crate::{
-    extract::{Held, Source, Steps, summary},
+    extract::{ContractCheck, Source, Steps, summary},
     runs,
 };
 
@@ -94,11 +94,11 @@ pub struct Split<'a, O, B, C, L> {
     pub bus: &'a B,
     pub clock: &'a C,
     /// The queue that wakes this function with [`SplitMessage`]s.
-    pub later: &'a L,
+    pub queue: &'a L,
     pub lake_id: &'a LakeId,
 }
 
-impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
+impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
     /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins: a run for
     /// what is new says how far that one is, and a request for more is refused with `Conflict`. A dry run
     /// says so too.
@@ -133,17 +133,17 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
             }
         }
         let run = begun.run(table, run_id, request);
-        let held = steps.hold(source, &run, &begun).await?;
-        let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
+        let check = steps.check_contract(source, &run, &begun).await?;
+        let run = ExtractRun { table: check.as_ref().map_or(table, |check| &check.table), ..run };
         if may_be_divided(table)
             && let Some(division) = source.divide(&run).await?
             && division.slices.len() > 1
         {
             let number = plan.map_or(1, |plan| plan.number + 1);
-            let kept = begun.kept(run.table, held.as_ref());
-            return self.plan(number, &run, held.as_ref(), kept, division).await;
+            let kept = begun.kept(run.table, check.as_ref());
+            return self.plan(number, &run, check.as_ref(), kept, division).await;
         }
-        steps.read_and_commit(source, &run, &begun, held.as_ref()).await
+        steps.read_and_commit(source, &run, &begun, check.as_ref()).await
     }
 
     /// Serves one message. `attempt` is this invocation's own id.
@@ -191,14 +191,14 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         &self,
         number: u64,
         run: &ExtractRun<'_>,
-        held: Option<&Held>,
+        check: Option<&ContractCheck>,
         kept: Vec<Column>,
         division: Division,
     ) -> Result<ExtractSummary> {
         let Division { slices, cursor, mut facts } = division;
         facts.insert("parts".to_owned(), slices.len().into());
-        if let Some(held) = held {
-            held.remember(&mut facts)?;
+        if let Some(check) = check {
+            check.remember(&mut facts)?;
         }
         let plan = SplitPlan {
             format_version: FORMAT_VERSION,
@@ -213,7 +213,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
             cursor_from: run.cursor.cloned(),
             cursor_to: cursor,
             slices,
-            drift: held.map(|held| held.drift.changes.clone()).unwrap_or_default(),
+            drift: check.map(|check| check.drift.changes.clone()).unwrap_or_default(),
             facts,
         };
         // Before the plan: from its put on, whatever dies, somebody looks after it.
@@ -236,7 +236,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let body = serde_json::to_value(&message)
             .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
         let delay = if part.is_some() { TimeDelta::zero() } else { LOOK_EVERY };
-        self.later.send(&body, delay.to_std().unwrap_or_default()).await
+        self.queue.send(&body, delay.to_std().unwrap_or_default()).await
     }
 
     /// Whether nothing is left to do for the plan. `Conflict` when its place in the log is another's.

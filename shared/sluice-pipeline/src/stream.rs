@@ -29,7 +29,7 @@ use futures::future;
 use sluice_core::{
     Batch, Error, LakeId, Result, RunId, Sequence, Sources, TableId,
     event::{self, TableLoaded},
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
 use tracing::warn;
 
@@ -46,7 +46,7 @@ pub struct Ports<O, C, D, B, L, K, Z> {
     pub formats: D,
     pub bus: B,
     /// The dispatch loop's queue.
-    pub later: L,
+    pub queue: L,
     pub clock: K,
     pub sleep: Z,
 }
@@ -114,7 +114,7 @@ pub struct Stream<O, C, D, B, L, K, Z> {
     settings: Settings,
     /// Channels that were open and quiet after the last invocation, by name. One in use is not here: if its partition
     /// fails or the future is dropped, it is opened again.
-    warm: RefCell<HashMap<String, partition::Held>>,
+    warm: RefCell<HashMap<String, partition::OpenChannel>>,
     announced: RefCell<BTreeMap<TableId, Announced>>,
 }
 
@@ -128,7 +128,7 @@ struct Announced {
     wakes: bool,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
     pub fn new(ports: Ports<O, C, D, B, L, K, Z>, sources: Sources, settings: Settings) -> Self {
         Stream { ports, sources, settings, warm: RefCell::default(), announced: RefCell::default() }
     }
@@ -195,9 +195,9 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     /// No further event may come to announce the last rows of a burst, and nobody waits here until the interval is
     /// over: the dispatch loop is woken then, once for all rows of the interval.
     async fn wake_later(&self, table: &TableId, left: Duration) -> Result<()> {
-        let message = Message::Wake { cause: format!("{table} streamed"), force: false, revive: false };
+        let message = Message::Wake { cause: format!("{table} streamed"), force: false, resume: false };
         let body = serde_json::to_value(&message)
             .map_err(|error| Error::internal("cannot encode a message to the dispatch loop").because(error))?;
-        self.ports.later.send(&body, left).await
+        self.ports.queue.send(&body, left).await
     }
 }

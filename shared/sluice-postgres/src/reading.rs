@@ -231,7 +231,7 @@ async fn writer(session: &Session, source: &SourceTable<'_>, shape: &Shape, valu
     row.try_get(0).map_err(failed)
 }
 
-/// What the source's table looks like now, held against the contract.
+/// What the source's table looks like now, checked against the contract.
 pub(crate) struct Shape {
     /// In the contract's order.
     pub fields: Vec<Field>,

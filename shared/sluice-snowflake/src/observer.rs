@@ -163,7 +163,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
         Ok(found.collect())
     }
 
-    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
+    async fn max_loaded_offset(&self, channel: &Channel) -> Result<Option<i64>> {
         let tag = format!("sluice:status:{}", channel.name);
         Box::pin(self.streaming.highest(channel, &tag)).await
     }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use sluice_core::{
     Result, Secret,
     event::Announcement,
-    port::{Bus, Later, ObjectStore, PutIfAbsent, Secrets, Stored},
+    port::{Bus, DelayedQueue, ObjectStore, PutIfAbsent, Secrets, Stored},
 };
 
 pub use loaded::Row;
@@ -48,7 +48,7 @@ impl Bus for MemoryBus {
 #[derive(Debug, Default)]
 pub struct MemoryQueue(pub RefCell<Vec<(serde_json::Value, Duration)>>);
 
-impl Later for MemoryQueue {
+impl DelayedQueue for MemoryQueue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.0.borrow_mut().push((body.clone(), delay));
         Ok(())

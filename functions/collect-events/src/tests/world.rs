@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sluice_core::{
     Error, Kind, LakeId, Result, Secret, Sources,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use sluice_kafka::Message;
 use sluice_lambda::Invocation;
@@ -25,9 +25,9 @@ use crate::{
     catalogue::Catalogue,
     collector::Collector,
     cors::Origins,
-    delivery::{Delivery, Log},
+    delivery::{Delivery, EventProducer},
     event::{Answer, Event, Request, Response},
-    figures::Figures,
+    metrics::EventCounts,
     openapi,
     rate::Bucket,
     serve,
@@ -48,7 +48,7 @@ pub(super) struct KafkaState {
     pub records: RefCell<Vec<(String, Message)>>,
 }
 
-impl Log for Kafka {
+impl EventProducer for Kafka {
     async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
         self.0.asked.set(self.0.asked.get() + 1);
         if self.0.away.get() {
@@ -68,7 +68,7 @@ pub(super) struct Spool {
     pub messages: Rc<RefCell<Vec<String>>>,
 }
 
-impl Later for Spool {
+impl DelayedQueue for Spool {
     async fn send(&self, body: &Value, _: Duration) -> Result<()> {
         if self.away.get() {
             return Err(Error::unavailable("the queue is away"));
@@ -107,7 +107,7 @@ pub(super) struct World {
     pub collector: Collector<Kafka, Spool, Vault>,
 }
 
-/// Runs the work to its end. What waits with patience needs tokio's timer.
+/// Runs the work to its end. What waits with a timeout needs tokio's timer.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(work)
 }
@@ -140,7 +140,7 @@ impl World {
             origins: Origins::parse("https://shop.example"),
             limits,
             bucket: RefCell::new(Bucket::new(100, 200, now)),
-            guard: Guard::new(vault.clone(), "collect").with_patience(Duration::ZERO),
+            guard: Guard::new(vault.clone(), "collect").with_timeout(Duration::ZERO),
             delivery: Delivery::new(kafka.clone(), spool.clone(), dead.clone()),
         };
         World { kafka, spool, dead, vault, now: Cell::new(now), collector }
@@ -154,7 +154,7 @@ impl World {
         self.answer_and_count(request).0
     }
 
-    pub(super) fn answer_and_count(&self, request: &Request) -> (Response, Option<Figures>) {
+    pub(super) fn answer_and_count(&self, request: &Request) -> (Response, Option<EventCounts>) {
         block_on(self.collector.answer(request, time(), self.now.get()))
     }
 

@@ -347,7 +347,7 @@ impl<S: ObjectStore> DayWriter<'_, S> {
             // A rate is a quotient anyway: it is rounded here, once, and the contract judges what would be loaded.
             let rate = match fault {
                 Some(fault) => Err(format!("target_currency: {fault}")),
-                None => number::rounded(value, scale).map_err(|unfit| format!("rate: {}", unfit.rule())),
+                None => number::rounded(value, scale).map_err(|invalid| format!("rate: {}", invalid.rule())),
             };
             let rate = match rate {
                 Ok(rate) => rate,

@@ -97,7 +97,7 @@ async fn faults_that_stay_end_the_run_with_a_kind_and_write_nothing() {
 }
 
 #[tokio::test]
-async fn a_retry_after_beyond_the_runs_patience_is_not_waited_for() {
+async fn a_retry_after_beyond_the_runs_time_limit_is_not_waited_for() {
     let stage = Stage::new(None).await;
     stage.fault(json!({"kind": "status", "status": 429, "retry_after": 3600, "requests": 99})).await;
     let error = stage.run().await.expect_err("an hour");

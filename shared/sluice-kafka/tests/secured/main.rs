@@ -15,8 +15,8 @@ use sluice_kafka::{Cluster, Credentials, KafkaConfig, Mechanism, Message, Produc
 
 /// Names the variable that must hold the address of a Kafka broker that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_KAFKA";
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Enough for a refusal, which is tried again until the patience ends.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Enough for a refusal, which is tried again until the timeout ends.
 const IMPATIENCE: Duration = Duration::from_millis(300);
 const USER: &str = "svc";
 const PASSWORD: &str = "p=ss,w\u{f6}rd";
@@ -40,7 +40,7 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
     let plain = ClientBuilder::new(vec![broker()]).build().await.expect("the broker");
     let topic = format!("{topic}-{}", std::process::id());
     plain.controller_client().expect("a controller").create_topic(&topic, 2, 1, 5_000).await.expect("a topic");
-    let producer = Producer::connect_with(config, credentials, PATIENCE).await.expect("a connection");
+    let producer = Producer::connect_with(config, credentials, READ_TIMEOUT).await.expect("a connection");
     let message = |n: u8| Message {
         key: Some(Bytes::copy_from_slice(&[n])),
         value: Some(Bytes::from(vec![n; 1_000])),

@@ -87,7 +87,7 @@ pub trait Warehouse {
     fn compare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
 
     /// Records how a commit ended that did not end in [`Warehouse::copy`]. What is loaded stays loaded.
-    fn settle(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
+    fn record_outcome(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
 
     /// Records that there is no reading this commit.
     fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> impl Future<Output = Result<()>>;

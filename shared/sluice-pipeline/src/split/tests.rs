@@ -122,7 +122,7 @@ impl World {
 
     fn split(&self) -> Split<'_, MemoryStore, MemoryBus, ManualClock, MemoryQueue> {
         let World { store, bus, queue, clock, lake, .. } = self;
-        Split { store, bus, clock, later: queue, lake_id: lake }
+        Split { store, bus, clock, queue, lake_id: lake }
     }
 
     fn run_id(&self) -> RunId {

@@ -6,7 +6,7 @@ use sluice_core::{
     Batch, Error, Kind, Record, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     lake,
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
     sources::{Format, Source},
 };
 use tracing::{debug, error, info, warn};
@@ -28,7 +28,7 @@ const FAR_BELOW: i64 = 100_000;
 
 /// An open channel and what is known of it.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct OpenChannel {
     continuation: String,
     committed: Option<i64>,
     errors: u64,
@@ -71,7 +71,7 @@ struct Work<'a> {
     run_id: RunId,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
+impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
     pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
         let (topic, partition) = (batch.topic.as_str(), batch.partition);
         let mut undone = batch.records.first().map_or(0, |record| record.offset);
@@ -95,7 +95,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
     /// One pass over the batch. `None` means that the channel went stale: earlier appends of this pass may be lost, so
     /// the next pass begins again from what is committed.
-    async fn advance(&self, work: &Work<'_>, held: Option<Held>, undone: &mut i64) -> Result<Option<Progress>> {
+    async fn advance(&self, work: &Work<'_>, held: Option<OpenChannel>, undone: &mut i64) -> Result<Option<Progress>> {
         let mut held = match held {
             Some(held) => held,
             None => self.open(work).await?,
@@ -153,11 +153,11 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         Ok(Some(progress))
     }
 
-    async fn open(&self, work: &Work<'_>) -> Result<Held> {
+    async fn open(&self, work: &Work<'_>) -> Result<OpenChannel> {
         let opened = self.ports.channels.open(&work.channel).await?;
         let committed = match opened.status.committed {
             Some(offset) => Some(offset),
-            None => self.ports.channels.landed(&work.channel, &work.invocation.run_id).await?,
+            None => self.ports.channels.max_loaded_offset(&work.channel, &work.invocation.run_id).await?,
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         let errors = opened.status.errors;
@@ -165,7 +165,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             let refused = Refused { rows: 0, total: errors, reason: opened.status.last_error };
             self.catch_up_on_refused(work, &refused, committed).await?;
         }
-        Ok(Held {
+        Ok(OpenChannel {
             continuation: opened.continuation,
             committed,
             errors,
@@ -249,7 +249,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     }
 
     /// Waits until the rows up to `last` are durable. Returns what the warehouse refused meanwhile.
-    async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<Refused> {
+    async fn confirm(&self, work: &Work<'_>, held: &mut OpenChannel, last: i64) -> Result<Refused> {
         let (appended_at, mut asked) = (self.ports.clock.now(), 0);
         let left = (work.invocation.deadline - appended_at).to_std().unwrap_or_default();
         let mut wait = held.pace.wait(asked).min(left);
@@ -319,7 +319,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
     /// reported, because a topic that was created again looks the same.
-    async fn look_far_below(&self, work: &Work<'_>, held: &mut Held) -> Result<()> {
+    async fn look_far_below(&self, work: &Work<'_>, held: &mut OpenChannel) -> Result<()> {
         let records = &work.batch.records;
         let Some((committed, last)) = held.committed.zip(records.last()) else { return Ok(()) };
         if committed - last.offset <= FAR_BELOW {

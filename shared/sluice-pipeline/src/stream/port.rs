@@ -69,7 +69,7 @@ pub trait Channels {
 
     /// Appends rows, one JSON object per line; a point in time is a text in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. `last` becomes
     /// the channel's offset in the very commit that makes these rows durable. An error leaves it open whether the rows were
-    /// taken; only opening the channel again settles it.
+    /// taken; only opening the channel again decides it.
     fn append(
         &self,
         channel: &Channel,
@@ -82,7 +82,7 @@ pub trait Channels {
 
     /// The highest offset among the channel's rows in its table, that is rows whose run id begins with the channel's
     /// name and a slash. Asked by a run when a channel has no offset: the warehouse forgets idle channels, never rows.
-    fn landed(&self, channel: &Channel, run_id: &RunId) -> impl Future<Output = Result<Option<i64>>>;
+    fn max_loaded_offset(&self, channel: &Channel, run_id: &RunId) -> impl Future<Output = Result<Option<i64>>>;
 }
 
 /// Formats other than JSON.

@@ -15,7 +15,7 @@ use sluice_core::{
     Cell, Cursor, Result, RunId, Secret, Sequence, Table, contract,
     extract::{ExtractRequest, ExtractRun, Plan},
 };
-use sluice_postgres::{BatchSink, Options, PostgresConfig, Read, TlsMode, UnfitRow, position::Position};
+use sluice_postgres::{BatchSink, InvalidRow, Options, PostgresConfig, Read, TlsMode, position::Position};
 use tokio_postgres::{Client, NoTls, config::Host};
 
 /// Names the variable that must hold the URL of a PostgreSQL that the tests may write to.
@@ -287,13 +287,13 @@ fn taken(sink: &Mutex<Sink>) -> Sink {
 }
 
 impl BatchSink for Filling {
-    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
+    fn batch(&mut self, columns: Vec<ArrayRef>, invalid: &[InvalidRow<'_>]) -> Result<()> {
         let mut sink = self.sink.lock().unwrap();
         for row in 0..columns[0].len() {
-            if let Some(unfit) = unfit.iter().find(|unfit| unfit.row == row) {
-                let values = unfit.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
+            if let Some(invalid) = invalid.iter().find(|invalid| invalid.row == row) {
+                let values = invalid.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
                 let values: Vec<String> = values.collect();
-                sink.rejected.push(format!("{}: {}", as_text(&unfit.cells[0]), values.join(", ")));
+                sink.rejected.push(format!("{}: {}", as_text(&invalid.cells[0]), values.join(", ")));
                 continue;
             }
             let cells: Vec<Cell<'_>> = columns.iter().map(|column| cell(column, row)).collect();

@@ -12,11 +12,11 @@ use sluice_core::{
     event::Announcement,
     extract::{ExtractRequest, Outcome},
     lake,
-    port::{Bus, Later, Row, Secrets, Statements, SystemClock},
+    port::{Bus, DelayedQueue, Row, Secrets, Statements, SystemClock},
     sources::Source,
 };
 use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
-use sluice_pipeline::load::{self, CommitRef, Load, Loaded, Patience, Warehouse as _};
+use sluice_pipeline::load::{self, CommitRef, Load, Loaded, PollPolicy, Warehouse as _};
 use sluice_snowflake::{Known, Loads, sql};
 use tokio_postgres::{Client, NoTls, config::Host};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ use uuid::Uuid;
 use crate::support::{BUCKET, LAKE, Warehouse, sources};
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
-const PATIENCE: Patience = Patience { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
+const POLL_POLICY: PollPolicy = PollPolicy { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
 
 /// A bus that remembers.
 #[derive(Default)]
@@ -40,7 +40,7 @@ impl Bus for Announced {
 /// No read is so large here that it would be divided.
 struct NoQueue;
 
-impl Later for NoQueue {
+impl DelayedQueue for NoQueue {
     async fn send(&self, _: &serde_json::Value, _: Duration) -> Result<()> {
         Err(Error::internal("a message that nobody takes"))
     }
@@ -98,11 +98,11 @@ impl<'a> Loader<'a> {
             store: &self.warehouse.lake(),
             warehouse: &Loads { statements, pipe: &pipe, attempt: &attempt, known: &known },
             bus: &self.bus,
-            later: &NoQueue,
+            queue: &NoQueue,
             clock: &SystemClock,
             sources: &self.sources,
             lake_id: &LakeId(LAKE.into()),
-            patience: PATIENCE,
+            poll_policy: POLL_POLICY,
         };
         load.commit(&at).await
     }
@@ -227,7 +227,7 @@ async fn every_statement_of_a_load_and_its_event_carry_the_id_of_the_run() {
         Crash { inner: warehouse.sql(), tags: &loader.tags, at: None, after_acting: false, calls: Cell::new(0) };
     let (pipe, known) = (warehouse.snowpipe(), Known::default());
     let function = Loads { statements, pipe: &pipe, attempt: "run-of-the-sweep", known: &known };
-    let swept = function.known(&commit.lake_id, &commit.table, PATIENCE.limit).await.expect("the ledger");
+    let swept = function.known(&commit.lake_id, &commit.table, POLL_POLICY.limit).await.expect("the ledger");
     assert_eq!(swept, [1]);
     assert_eq!(*loader.tags.borrow(), [format!("sluice:sweep:{PRODUCTS}:run-of-the-sweep")]);
 }

@@ -167,7 +167,7 @@ async fn stream(warehouse: &Warehouse, sources: Sources, columns: &[Column]) {
         channels: warehouse.streaming(),
         formats: Formats::<OneSecret>::new(BTreeMap::new(), None),
         bus: lake.clone(),
-        later: lake.clone(),
+        queue: lake.clone(),
         clock: SystemClock,
         sleep: TokioSleep,
     };

@@ -332,16 +332,17 @@ async fn the_ledgers_other_statements_run() {
     for _ in 0..2 {
         warehouse.run(&ledger::submit(&rates)).await.expect("a submission");
     }
-    let settled = ledger::fail(&rates, r"can't read C:\x");
-    let counts = warehouse.run(&settled).await.expect("a settlement");
+    let failed = ledger::fail(&rates, r"can't read C:\x");
+    let counts = warehouse.run(&failed).await.expect("an outcome");
     assert_eq!(counts[0]["number of rows updated"].as_deref(), Some("1"));
     let reason = "SELECT STATUS || REASON FROM ADMIN__OBSERVABILITY.LOADS";
     assert_eq!(warehouse.column(reason).await, [r"failedcan't read C:\x"]);
     let purchases = table_id("STREAMING.PUBLIC.PURCHASES");
     let position = warehouse.run(&ledger::streaming_position(&purchases)).await.expect("a position");
     assert_eq!(position[0]["position"].as_deref(), Some("0"));
-    let landed = warehouse.run(&ledger::landed(&purchases, "it's a channel")).await.expect("an offset");
-    assert_eq!(landed[0]["position"], None);
+    let max_loaded_offset =
+        warehouse.run(&ledger::max_loaded_offset(&purchases, "it's a channel")).await.expect("an offset");
+    assert_eq!(max_loaded_offset[0]["position"], None);
     let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table, 0)).await.expect("sequences");
     assert_eq!(sequences[0]["sequence"].as_deref(), Some("3"));
     let moment = chrono::DateTime::from_timestamp(1_767_225_600, 500_000).expect("a time");

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sluice_core::{
     Error, LakeId, Result, RunId, Sources,
     event::Announcement,
-    port::{Bus, Later, ObjectStore, PutIfAbsent, Statements, Stored, SystemClock},
+    port::{Bus, DelayedQueue, ObjectStore, PutIfAbsent, Statements, Stored, SystemClock},
 };
 use sluice_kafka::{Formats, KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
@@ -87,7 +87,7 @@ impl ObjectStore for Lake {
     }
 }
 
-impl Later for Lake {
+impl DelayedQueue for Lake {
     async fn send(&self, _: &serde_json::Value, _: Duration) -> Result<()> {
         Ok(())
     }
@@ -164,7 +164,7 @@ async fn deliver(warehouse: &Warehouse, lake: &Lake, entries: &str, schema: &str
         channels: warehouse.streaming(),
         formats: Formats::new(schemas, Some(registry)),
         bus: lake.clone(),
-        later: lake.clone(),
+        queue: lake.clone(),
         clock: SystemClock,
         sleep: TokioSleep,
     };

@@ -17,7 +17,7 @@ struct Queue {
     sent: RefCell<VecDeque<(serde_json::Value, Duration, Hops)>>,
 }
 
-impl Later for Queue {
+impl DelayedQueue for Queue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.send_after(Hops::none(self.clock.now()), body, delay).await
     }
@@ -33,13 +33,13 @@ fn followed(poll: Duration, run: Duration) -> (u32, bool) {
     let stage = Stage::default();
     let queue = Queue::default();
     let policy = Policy { poll, limit: run + POLICY.poll, ..POLICY };
-    let serve = |message: &Message, later: &InChain<'_, Queue>| {
+    let serve = |message: &Message, chain: &InChain<'_, Queue>| {
         let dispatch = Dispatch {
             store: &stage.store,
             ledger: &stage.world,
             jobs: &stage.world,
             bus: &stage.bus,
-            later,
+            queue: chain,
             clock: &queue.clock,
             policy,
         };
@@ -94,7 +94,7 @@ fn the_news_of_a_runs_end_begins_a_chain_of_its_own() {
         ledger: &stage.world,
         jobs: &stage.world,
         bus: &stage.bus,
-        later: &later,
+        queue: &later,
         clock: &stage.clock,
         policy: POLICY,
     };

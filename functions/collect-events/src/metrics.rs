@@ -5,7 +5,7 @@ use sluice_lambda::{Metrics, Unit};
 
 /// The events of one request to one topic.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct EventCounts {
     pub topic: String,
     pub accepted: u64,
     /// Those that break the topic's contract.
@@ -16,7 +16,7 @@ pub struct Figures {
     pub spooled: u64,
 }
 
-impl Figures {
+impl EventCounts {
     /// The line for CloudWatch.
     pub fn metrics(&self, lake: &LakeId, request_id: &str) -> Metrics {
         Metrics::new(&[("LakeId", &lake.0), ("Topic", &self.topic)])

@@ -1,11 +1,11 @@
 //! A connection's stream, with the rows of a `COPY` led off before the client sees them.
 //!
 //! The client hands out every row as a message of its own, which for rows of a hundred bytes costs more than reading and
-//! decoding them. So between the connection and the client sits a [`Tap`]: it reads large blocks, leaves the messages that
-//! carry rows in them, and gives whole blocks to whoever has opened the [`Outlet`]. All other messages go to the client as
+//! decoding them. So between the connection and the client sits a [`CopyInterceptor`]: it reads large blocks, leaves the messages that
+//! carry rows in them, and gives whole blocks to whoever has opened the [`CopySink`]. All other messages go to the client as
 //! they came, in their order, so that it sees a `COPY` of no rows and everything else as it was, errors included.
 //!
-//! The outlet is a channel of few blocks, which together hold few bytes: a block of one very long row waits until all others
+//! The copy sink is a channel of few blocks, which together hold few bytes: a block of one very long row waits until all others
 //! are done with, and the next one until it is. While there is no room nothing is read, and the server waits.
 
 use std::{
@@ -36,9 +36,9 @@ const ROOM: usize = 8 * BLOCK_BYTES;
 
 /// Where the rows of the connection's next `COPY` go. Nobody has opened it: to the client.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Outlet(Arc<Mutex<Option<Sender<Block>>>>);
+pub(crate) struct CopySink(Arc<Mutex<Option<Sender<Block>>>>);
 
-impl Outlet {
+impl CopySink {
     /// For the next `COPY`. The sender is dropped at the end of that `COPY`, whatever the end is.
     pub(crate) fn open(&self, rows: Sender<Block>) {
         self.set(Some(rows));
@@ -59,10 +59,10 @@ impl Outlet {
 }
 
 #[derive(Debug)]
-pub(crate) struct Tap<S> {
+pub(crate) struct CopyInterceptor<S> {
     stream: S,
     frames: Frames,
-    outlet: Outlet,
+    copy_sink: CopySink,
     /// While a `COPY` is under way whose rows are not the client's.
     rows: Option<Rows>,
     has_ended: bool,
@@ -81,9 +81,9 @@ impl Rows {
     }
 }
 
-impl<S> Tap<S> {
-    pub(crate) fn new(stream: S, outlet: Outlet) -> Self {
-        Tap { stream, frames: Frames::default(), outlet, rows: None, has_ended: false }
+impl<S> CopyInterceptor<S> {
+    pub(crate) fn new(stream: S, copy_sink: CopySink) -> Self {
+        CopyInterceptor { stream, frames: Frames::default(), copy_sink, rows: None, has_ended: false }
     }
 
     fn poll_hand_over(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -100,41 +100,41 @@ impl<S> Tap<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CopyInterceptor<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let tap = self.get_mut();
-        while !tap.frames.passes() {
-            match tap.frames.front(tap.rows.is_some()) {
+        let interceptor = self.get_mut();
+        while !interceptor.frames.passes() {
+            match interceptor.frames.front(interceptor.rows.is_some()) {
                 Front::Client { kind, length } => {
-                    ready!(tap.poll_hand_over(cx))?;
+                    ready!(interceptor.poll_hand_over(cx))?;
                     match kind {
-                        COPY_OUT => tap.rows = tap.outlet.take().map(Rows::new),
+                        COPY_OUT => interceptor.rows = interceptor.copy_sink.take().map(Rows::new),
                         kind if AT_ANY_TIME.contains(&kind) => {}
-                        _ => tap.rows = None,
+                        _ => interceptor.rows = None,
                     }
-                    tap.frames.pass(length);
+                    interceptor.frames.pass(length);
                 }
-                Front::Unknown if tap.has_ended => {
-                    ready!(tap.poll_hand_over(cx))?;
-                    tap.rows = None;
-                    tap.frames.pass_rest();
+                Front::Unknown if interceptor.has_ended => {
+                    ready!(interceptor.poll_hand_over(cx))?;
+                    interceptor.rows = None;
+                    interceptor.frames.pass_rest();
                     break;
                 }
                 Front::Unknown => {
-                    if tap.frames.is_full() {
-                        ready!(tap.poll_hand_over(cx))?;
+                    if interceptor.frames.is_full() {
+                        ready!(interceptor.poll_hand_over(cx))?;
                     }
-                    let read = pin!(tap.stream.read_buf(tap.frames.space()));
-                    tap.has_ended = ready!(read.poll(cx))? == 0;
+                    let read = pin!(interceptor.stream.read_buf(interceptor.frames.space()));
+                    interceptor.has_ended = ready!(read.poll(cx))? == 0;
                 }
             }
         }
-        tap.frames.pass_to(out);
+        interceptor.frames.pass_to(out);
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CopyInterceptor<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -148,32 +148,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
     }
 }
 
-impl<S: TlsStream + Unpin> TlsStream for Tap<S> {
+impl<S: TlsStream + Unpin> TlsStream for CopyInterceptor<S> {
     fn channel_binding(&self) -> ChannelBinding {
         self.stream.channel_binding()
     }
 }
 
-/// TLS below the tap: what is led off has been decrypted.
-pub(crate) struct TlsTap<T> {
+/// TLS below the interceptor: what is led off has been decrypted.
+pub(crate) struct TlsCopyInterceptor<T> {
     pub tls: T,
-    pub outlet: Outlet,
+    pub copy_sink: CopySink,
 }
 
-impl<S, T> TlsConnect<S> for TlsTap<T>
+impl<S, T> TlsConnect<S> for TlsCopyInterceptor<T>
 where
     T: TlsConnect<S>,
     T::Stream: 'static,
     T::Error: 'static,
     T::Future: Send + 'static,
 {
-    type Stream = Tap<T::Stream>;
+    type Stream = CopyInterceptor<T::Stream>;
     type Error = T::Error;
     type Future = BoxFuture<'static, Result<Self::Stream, Self::Error>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        let outlet = self.outlet;
-        self.tls.connect(stream).map(|connected| connected.map(|stream| Tap::new(stream, outlet))).boxed()
+        let copy_sink = self.copy_sink;
+        self.tls
+            .connect(stream)
+            .map(|connected| connected.map(|stream| CopyInterceptor::new(stream, copy_sink)))
+            .boxed()
     }
 }
 

@@ -10,7 +10,7 @@ use tracing::info;
 
 /// One topic's part of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Figures {
+pub struct TopicCounts {
     pub rows: u64,
     pub bytes: u64,
     pub dead_letters: u64,
@@ -27,28 +27,28 @@ pub struct Figures {
 
 /// Says of each topic what became of it.
 pub fn report(batches: &[Batch], report: &Report, lake_id: &LakeId, run_id: &RunId) {
-    for (topic, figures) in figures(batches, report) {
-        let percentile = |percent| figures.latency.percentile(percent);
+    for (topic, counts) in counts(batches, report) {
+        let percentile = |percent| counts.latency.percentile(percent);
         info!(
             topic,
-            rows = figures.rows,
-            dead_letters = figures.dead_letters,
-            skipped = figures.skipped,
-            unknown_fields = figures.unknown_fields,
-            failed_partitions = figures.failed_partitions,
+            rows = counts.rows,
+            dead_letters = counts.dead_letters,
+            skipped = counts.skipped,
+            unknown_fields = counts.unknown_fields,
+            failed_partitions = counts.failed_partitions,
             latency_p50_ms = percentile(50),
             latency_p95_ms = percentile(95),
             latency_p99_ms = percentile(99),
             "batch served"
         );
-        figures.metrics(lake_id, topic, run_id).emit();
+        counts.metrics(lake_id, topic, run_id).emit();
     }
 }
 
 /// Adds up what the loop reports.
-fn figures<'a>(batches: &'a [Batch], report: &Report) -> BTreeMap<&'a str, Figures> {
+fn counts<'a>(batches: &'a [Batch], report: &Report) -> BTreeMap<&'a str, TopicCounts> {
     let mut latencies: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
-    let mut topics: BTreeMap<&str, Figures> = BTreeMap::new();
+    let mut topics: BTreeMap<&str, TopicCounts> = BTreeMap::new();
     for batch in batches {
         let topic = topics.entry(&batch.topic).or_default();
         let this = |other: (&str, i32)| other == (batch.topic.as_str(), batch.partition);
@@ -84,7 +84,7 @@ fn latency(batch: &Batch, progress: &Progress) -> Vec<u64> {
     batch.records.iter().skip(progress.skipped as usize).filter_map(|record| since(record.timestamp_ms)).collect()
 }
 
-impl Figures {
+impl TopicCounts {
     /// The line for CloudWatch.
     pub fn metrics(&self, lake: &LakeId, topic: &str, run_id: &RunId) -> Metrics {
         Metrics::new(&[("LakeId", &lake.0), ("Topic", topic)])
@@ -141,8 +141,8 @@ mod tests {
         };
         let failure = Failure { topic: "a".into(), partition: 1, offset: 8, error: Error::unavailable("away") };
         let report = Report { done: vec![progress], failed: vec![failure] };
-        let topics = figures(&batches, &report);
-        let expected = Figures {
+        let topics = counts(&batches, &report);
+        let expected = TopicCounts {
             rows: 2,
             bytes: 15,
             dead_letters: 1,
@@ -154,13 +154,13 @@ mod tests {
             latency: [7_000, 0].into_iter().collect(),
         };
         assert_eq!(topics["a"], expected);
-        assert_eq!(topics["b"], Figures::default(), "a topic without an outcome counts nothing");
+        assert_eq!(topics["b"], TopicCounts::default(), "a topic without an outcome counts nothing");
     }
 
     #[test]
     fn the_alarms_of_the_template_watch_what_is_written() {
         let (lake, run_id) = (LakeId("l".into()), RunId("r".into()));
-        let written = format!("{:?}", Figures::default().metrics(&lake, "t", &run_id));
+        let written = format!("{:?}", TopicCounts::default().metrics(&lake, "t", &run_id));
         let template = include_str!("../../../template.yaml");
         let watched: Vec<&str> = template
             .split("Namespace: Sluice\n")

@@ -6,7 +6,7 @@ use aws_sdk_sqs::{Client, types::MessageAttributeValue};
 use sluice_core::{
     Error, Hops, Result,
     hops::ATTRIBUTE,
-    port::{Clock, Later, SystemClock},
+    port::{Clock, DelayedQueue, SystemClock},
 };
 
 use crate::{SdkConfig, error::classify};
@@ -16,18 +16,18 @@ const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
 /// The function's own queue.
 #[derive(Debug, Clone)]
-pub struct DelayQueue {
+pub struct SqsQueue {
     client: Client,
     url: String,
 }
 
-impl DelayQueue {
+impl SqsQueue {
     pub fn new(config: &SdkConfig, url: impl Into<String>) -> Self {
-        DelayQueue { client: Client::new(config), url: url.into() }
+        SqsQueue { client: Client::new(config), url: url.into() }
     }
 }
 
-impl Later for DelayQueue {
+impl DelayedQueue for SqsQueue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.send_after(Hops::none(SystemClock.now()), body, delay).await
     }

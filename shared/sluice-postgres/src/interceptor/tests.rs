@@ -71,7 +71,7 @@ fn cut(bytes: &[u8], numbers: &mut Numbers) -> Vec<Vec<u8>> {
     pieces
 }
 
-/// A conversation: what is sent, what of it is rows for the outlet, and what is the client's.
+/// A conversation: what is sent, what of it is rows for the copy sink, and what is the client's.
 #[derive(Default)]
 struct Conversation {
     sent: Vec<u8>,
@@ -120,7 +120,7 @@ impl Conversation {
             1 => all.other(message(b'E', &body(numbers, 100))),
             _ => all.other(message(b'c', &body(numbers, 100))),
         }
-        // Nobody has opened the outlet for what comes then: the client's, rows too.
+        // Nobody has opened the copy sink for what comes then: the client's, rows too.
         for _ in 0..numbers.below(4) {
             let kind = b"CZHdEN"[numbers.below(6)];
             all.other(message(kind, &body(numbers, 1_000)));
@@ -137,11 +137,11 @@ impl Conversation {
 }
 
 /// Reads a stream to its end, with buffers of all sizes.
-async fn client(mut tap: Tap<Server>, mut numbers: Numbers) -> io::Result<Vec<u8>> {
+async fn client(mut interceptor: CopyInterceptor<Server>, mut numbers: Numbers) -> io::Result<Vec<u8>> {
     let mut read = Vec::new();
     loop {
         let mut part = vec![0; 1 + numbers.below(20_000)];
-        let count = tap.read(&mut part).await?;
+        let count = interceptor.read(&mut part).await?;
         if count == 0 {
             return Ok(read);
         }
@@ -164,34 +164,35 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     Builder::new_current_thread().build().unwrap().block_on(work)
 }
 
-/// However the server's bytes are cut, the outlet gets exactly the rows and the client exactly the rest.
+/// However the server's bytes are cut, the copy sink gets exactly the rows and the client exactly the rest.
 #[test]
-fn rows_go_to_the_outlet_and_everything_else_to_the_client() {
+fn rows_go_to_the_copy_sink_and_everything_else_to_the_client() {
     for seed in 0..300 {
         let mut numbers = Numbers(seed);
         let expected = Conversation::random(&mut numbers);
         let server = Server::new(cut(&expected.sent, &mut numbers), seed);
-        let outlet = Outlet::default();
+        let copy_sink = CopySink::default();
         let (sender, receiver) = channel(1 + numbers.below(3));
-        outlet.open(sender);
-        let tap = Tap::new(server, outlet);
-        let (client, (rows, messages)) = block_on(async { tokio::join!(client(tap, numbers), collect(receiver)) });
+        copy_sink.open(sender);
+        let interceptor = CopyInterceptor::new(server, copy_sink);
+        let (client, (rows, messages)) =
+            block_on(async { tokio::join!(client(interceptor, numbers), collect(receiver)) });
         assert!(client.unwrap() == expected.others, "seed {seed}: the client");
         assert!(rows == expected.rows && messages == expected.messages, "seed {seed}: the rows");
     }
 }
 
 #[test]
-fn with_the_outlet_closed_everything_is_the_clients() {
+fn with_the_copy_sink_closed_everything_is_the_clients() {
     for seed in 0..50 {
         let mut numbers = Numbers(seed);
         let expected = Conversation::random(&mut numbers);
-        let outlet = Outlet::default();
+        let copy_sink = CopySink::default();
         let (sender, receiver) = channel(1);
-        outlet.open(sender);
-        outlet.close();
-        let tap = Tap::new(Server::new(cut(&expected.sent, &mut numbers), seed), outlet);
-        let (client, rows) = block_on(async { tokio::join!(client(tap, numbers), collect(receiver)) });
+        copy_sink.open(sender);
+        copy_sink.close();
+        let interceptor = CopyInterceptor::new(Server::new(cut(&expected.sent, &mut numbers), seed), copy_sink);
+        let (client, rows) = block_on(async { tokio::join!(client(interceptor, numbers), collect(receiver)) });
         assert!(client.unwrap() == expected.sent, "seed {seed}");
         assert_eq!(rows, (Vec::new(), 0));
     }
@@ -204,11 +205,11 @@ fn a_slow_taker_stops_the_reading() {
     let rows = row.repeat(200_000);
     let server = Server::new(vec![message(COPY_OUT, &[]), rows.clone(), message(b'c', &[])], 3);
     let sent = server.sent.clone();
-    let outlet = Outlet::default();
+    let copy_sink = CopySink::default();
     let (sender, mut receiver) = channel(2);
-    outlet.open(sender);
+    copy_sink.open(sender);
     let taken = block_on(async move {
-        let reading = tokio::spawn(client(Tap::new(server, outlet), Numbers(1)));
+        let reading = tokio::spawn(client(CopyInterceptor::new(server, copy_sink), Numbers(1)));
         let mut taken = 0;
         loop {
             for _ in 0..1_000 {
@@ -230,10 +231,10 @@ fn a_slow_taker_stops_the_reading() {
 fn a_taker_that_has_gone_ends_the_connection() {
     let rows = message(b'd', &[7; 95]).repeat(20_000);
     let server = Server::new(vec![message(COPY_OUT, &[]), rows, message(b'c', &[])], 3);
-    let outlet = Outlet::default();
+    let copy_sink = CopySink::default();
     let (sender, receiver) = channel(1);
-    outlet.open(sender);
+    copy_sink.open(sender);
     drop(receiver);
-    let error = block_on(client(Tap::new(server, outlet), Numbers(1))).unwrap_err();
+    let error = block_on(client(CopyInterceptor::new(server, copy_sink), Numbers(1))).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
 }
