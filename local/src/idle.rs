@@ -61,7 +61,7 @@ impl Watch<'_> {
 
     /// What is left to do, in words.
     async fn open(&self) -> Result<Vec<String>> {
-        // What is among the spool's dead letters waits for a person: nothing moves it, and it holds up nothing.
+        // What is among the outbox's dead letters waits for a person: nothing moves it, and it holds up nothing.
         for queue in ["extract-dead", "load-dead", "dispatch-dead"] {
             if self.messages(queue, true).await? > 0 {
                 bail!("a message has gone to the dead-letter queue {}-{queue}; see the function's log", self.stack);
@@ -72,7 +72,7 @@ impl Watch<'_> {
         open.extend(lags.into_iter().map(|(topic, lag)| format!("{lag} records of the topic {topic} to stream")));
         open.extend(self.unloaded().await?);
         for queue in ["extract", "load", "dispatch", "spool"] {
-            // A delayed message to the extract is no work: it looks, much later, whether a divided read has lost a part.
+            // A delayed message to the extract is no work: it looks, much later, whether a partitioned read has lost a part.
             let delayed = queue != "extract";
             let messages = self.messages(queue, delayed).await?;
             if messages > 0 {

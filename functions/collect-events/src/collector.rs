@@ -26,7 +26,7 @@ use crate::{
 
 /// Most rejected events that an answer tells of.
 const REJECTED_TOLD: usize = 100;
-/// When to try again while neither Kafka nor the spool takes anything.
+/// When to try again while neither Kafka nor the outbox takes anything.
 const RETRY_AFTER_SECONDS: &str = "10";
 
 /// When to try again where only a deployment helps.
@@ -197,13 +197,13 @@ impl<K: EventProducer, Q: DelayedQueue, S: Secrets> Collector<K, Q, S> {
         }
         let ids: Vec<String> = valid.iter().map(|event| event.id.clone()).collect();
         let via = self.delivery.deliver(&topic.name, valid, time, now).await.map_err(|error| {
-            error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the spool");
+            error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the outbox");
             Problem::new(503, "Service unavailable", "the events could not be kept; send them again with these ids")
                 .header("retry-after", RETRY_AFTER_SECONDS)
                 .member("event_ids", json!(ids))
         })?;
         counts.accepted = ids.len() as u64;
-        counts.spooled = if via == Via::Spool { counts.accepted } else { 0 };
+        counts.in_outbox = if via == Via::Outbox { counts.accepted } else { 0 };
         info!(topic = topic.name, caller, accepted = ids.len(), via = via.as_str(), "events accepted");
         Ok(Response::json(202, &json!({"accepted": ids.len(), "event_ids": ids, "via": via.as_str()})))
     }

@@ -1,4 +1,4 @@
-//! Translates Lambda's events: a request goes to the collector, a batch of the spool goes to Kafka.
+//! Translates Lambda's events: a request goes to the collector, a batch of the outbox goes to Kafka.
 
 use std::{cell::RefCell, time::Instant};
 
@@ -40,8 +40,8 @@ impl Deps {
             guard: Guard::new(FreshSecrets::new(&aws), config.secret),
             delivery: Delivery::new(
                 cluster,
-                SqsQueue::new(&aws, config.spool_url),
-                SqsQueue::new(&aws, config.spool_dead_url),
+                SqsQueue::new(&aws, config.outbox_url),
+                SqsQueue::new(&aws, config.outbox_dead_url),
             ),
         })
     }
@@ -64,6 +64,6 @@ pub async fn serve<K: EventProducer, Q: DelayedQueue, S: Secrets>(
             }
             Ok(Answer::Http(response))
         }
-        Event::Spool(batch) => Ok(Answer::Spool(drain(batch, deps).await)),
+        Event::Outbox(batch) => Ok(Answer::Outbox(drain(batch, deps).await)),
     }
 }

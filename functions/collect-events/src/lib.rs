@@ -17,9 +17,9 @@ pub mod event;
 pub mod handler;
 pub mod metrics;
 pub mod openapi;
+pub mod outbox;
 pub mod problem;
 pub mod rate;
-pub mod spool;
 #[cfg(test)]
 mod tests;
 

@@ -12,8 +12,8 @@ pub struct EventCounts {
     pub rejected: u64,
     /// Those that came faster than the instance takes them.
     pub throttled: u64,
-    /// Those of the accepted ones that wait in the spool.
-    pub spooled: u64,
+    /// Those of the accepted ones that wait in the outbox.
+    pub in_outbox: u64,
 }
 
 impl EventCounts {
@@ -24,6 +24,6 @@ impl EventCounts {
             .value("Accepted", Unit::Count, self.accepted)
             .value("Rejected", Unit::Count, self.rejected)
             .value("Throttled", Unit::Count, self.throttled)
-            .value("Spooled", Unit::Count, self.spooled)
+            .value("Spooled", Unit::Count, self.in_outbox)
     }
 }

@@ -44,7 +44,7 @@ impl Deps<S3Lake, EventBus, SqsQueue, CachedSecrets> {
     }
 }
 
-/// Serves one event: a run, the runs that are due, or parts of divided reads, each with its own fate.
+/// Serves one event: a run, the runs that are due, or chunks of partitioned reads, each with its own fate.
 pub async fn serve(
     event: Event,
     invocation: &Invocation,
@@ -80,7 +80,7 @@ pub async fn handle(
     .await
 }
 
-/// Serves one message about a divided read.
+/// Serves one message about a partitioned read.
 pub async fn part(
     message: &SplitMessage,
     hops: Hops,

@@ -7,7 +7,7 @@ use sluice_core::{
     drift::Observed,
     extract::{ExtractRun, Extracted, Plan},
     port::ObjectStore,
-    split::{Division, Slice},
+    split::{Chunk, Partitioning},
 };
 use sluice_parquet::{BatchWriter, RejectedRow, Upload, batch_writer, original};
 use sluice_pipeline::{extract::Source, split::SplitSource};
@@ -40,13 +40,13 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
 }
 
 impl<L: ObjectStore> SplitSource for PostgresTable<'_, L> {
-    async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
-        sluice_postgres::divide(&self.database, self.options, run).await
+    async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
+        sluice_postgres::partition(&self.database, self.options, run).await
     }
 
-    async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
+    async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, planned: &Cursor) -> Result<Extracted> {
         let (rows, upload) = self.writer(run)?;
-        let read = sluice_postgres::read_slice(&self.database, self.options, run, slice, planned, rows);
+        let read = sluice_postgres::read_chunk(&self.database, self.options, run, chunk, planned, rows);
         let (facts, files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: None, facts })
     }

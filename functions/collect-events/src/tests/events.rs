@@ -146,8 +146,8 @@ fn too_many_events_wait_for_as_long_as_the_answer_says() {
 fn each_request_to_a_topic_counts_what_became_of_its_events() {
     let world = World::new();
     let counted = |request: &Request| world.answer_and_count(request).1;
-    let counts = |accepted, rejected, throttled, spooled| {
-        Some(EventCounts { topic: "purchases".into(), accepted, rejected, throttled, spooled })
+    let counts = |accepted, rejected, throttled, in_outbox| {
+        Some(EventCounts { topic: "purchases".into(), accepted, rejected, throttled, in_outbox })
     };
     let body = |events: Value| post(&events.to_string());
     assert_eq!(counted(&body(json!([purchase(1), purchase(2)]))), counts(2, 0, 0, 0));
@@ -155,7 +155,7 @@ fn each_request_to_a_topic_counts_what_became_of_its_events() {
     assert_eq!(counted(&post("{broken")), counts(0, 0, 0, 0));
     world.kafka.0.away.set(true);
     assert_eq!(counted(&body(purchase(3))), counts(1, 0, 0, 1));
-    world.spool.away.set(true);
+    world.outbox.away.set(true);
     assert_eq!(counted(&body(purchase(4))), counts(0, 0, 0, 0));
     // What is left of the burst of two hundred, and more.
     let batch: Value = (0..50).map(purchase).collect();

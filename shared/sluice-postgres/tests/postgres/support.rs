@@ -198,7 +198,7 @@ impl Reader<'_> {
             .unwrap()
     }
 
-    /// The ids that the parts of a divided read bring, a part holding about so many rows, and where the reader stands then.
+    /// The ids that the parts of a partitioned read bring, a part holding about so many rows, and where the reader stands then.
     pub(crate) async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, config, cursor) = (self.table, self.database.config(), self.cursor.clone());
@@ -210,15 +210,15 @@ impl Reader<'_> {
             cursor: cursor.as_ref(),
         };
         let options = Options { lookback: self.lookback, split_rows };
-        let division = sluice_postgres::divide(&config, options, &run).await.unwrap().expect("several parts");
+        let partitioning = sluice_postgres::partition(&config, options, &run).await.unwrap().expect("several parts");
         let mut ids = Vec::new();
-        for slice in &division.slices {
+        for chunk in &partitioning.chunks {
             let (filling, sink) = Filling::new(table);
-            let read = sluice_postgres::read_slice(&config, options, &run, slice, &division.cursor, filling).await;
+            let read = sluice_postgres::read_chunk(&config, options, &run, chunk, &partitioning.cursor, filling).await;
             read.unwrap();
             ids.extend(taken(&sink).ids());
         }
-        self.cursor = Some(division.cursor);
+        self.cursor = Some(partitioning.cursor);
         ids.sort_unstable();
         ids
     }

@@ -37,7 +37,7 @@ impl Bus for Announced {
     }
 }
 
-/// No read is so large here that it would be divided.
+/// No read is so large here that it would be partitioned.
 struct NoQueue;
 
 impl DelayedQueue for NoQueue {

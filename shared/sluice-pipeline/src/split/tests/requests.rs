@@ -1,4 +1,4 @@
-//! What is asked for while a read is divided.
+//! What is asked for while a read is partitioned.
 
 use super::*;
 
@@ -75,7 +75,7 @@ fn a_dry_run_tells_of_the_plan_that_is_under_way() {
 
 /// Between its look for a plan and its own, another run has made one.
 #[test]
-fn of_two_dividing_requests_the_one_for_more_is_told_to_ask_again() {
+fn of_two_partitioning_requests_the_one_for_more_is_told_to_ask_again() {
     struct Overtaken<'a>(Shop<'a>);
     impl Source for Overtaken<'_> {
         async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
@@ -83,14 +83,14 @@ fn of_two_dividing_requests_the_one_for_more_is_told_to_ask_again() {
         }
     }
     impl SplitSource for Overtaken<'_> {
-        async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+        async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
             let world = self.0.0;
             let faster = RunId("faster".into());
             world.split().run(&mut Shop(world), &world.table, &faster, &world.request()).await?;
-            self.0.divide(run).await
+            self.0.partition(run).await
         }
-        async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
-            self.0.read_slice(run, slice, planned).await
+        async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, planned: &Cursor) -> Result<Extracted> {
+            self.0.read_chunk(run, chunk, planned).await
         }
     }
     for full_refresh in [false, true] {

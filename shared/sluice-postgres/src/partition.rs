@@ -2,11 +2,11 @@
 //!
 //! The ranges follow the rows, not the numbers: a sample of the table's pages tells whether there are as many rows as the
 //! planner believes, and where each part ends. They cover
-//! everything up to the largest value that the division's snapshot saw; rows without a value belong to the first.
+//! everything up to the largest value that the partitioning's snapshot saw; rows without a value belong to the first.
 //!
-//! Each part is read by a later snapshot of its own. It sees every row that the division's snapshot saw, for rows are
-//! never deleted and the server is the same one; [`read_slice`] makes sure of that. It may see rows of transactions that
-//! were in flight then. The position of the division counts all the same, so the next read, which takes every row of a
+//! Each part is read by a later snapshot of its own. It sees every row that the partitioning's snapshot saw, for rows are
+//! never deleted and the server is the same one; [`read_chunk`] makes sure of that. It may see rows of transactions that
+//! were in flight then. The position of the partitioning counts all the same, so the next read, which takes every row of a
 //! transaction at or above that snapshot's xmin, reads those again: as [`crate::position`] says, reading twice changes
 //! nothing and reading too little would be a loss.
 
@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 use sluice_core::{
     Cursor, Error, Result,
     extract::ExtractRun,
-    split::{Division, Slice},
+    split::{Chunk, Partitioning},
 };
 use tokio_postgres::SimpleQueryMessage;
 
@@ -42,7 +42,7 @@ const SAMPLE_PER_PART: f64 = 10_000.0;
 struct Share {
     #[serde(flatten)]
     range: Range,
-    /// The division did not trust the cursor that it was made from, so its parts do not either.
+    /// The partitioning did not trust the cursor that it was made from, so its parts do not either.
     everything: bool,
     /// It took the whole table, although the request named a value to start from.
     #[serde(default, skip_serializing_if = "Not::not")]
@@ -50,7 +50,11 @@ struct Share {
 }
 
 /// Cuts what [`crate::read()`] would read; `None` when one invocation can take it.
-pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+pub async fn partition(
+    config: &PostgresConfig,
+    options: Options,
+    run: &ExtractRun<'_>,
+) -> Result<Option<Partitioning>> {
     if options.split_rows == 0 {
         return Ok(None);
     }
@@ -65,7 +69,7 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let percent = (100.0 * SAMPLE_PER_PART * f64::from(parts) / estimated as f64).min(100.0);
     let Reading { session, shape, scope, snapshot, identity, .. } = &reading;
     let cursor = shape.cursor(&source);
-    let failed = |error| classify(error, "cannot divide the read of the source's table");
+    let failed = |error| classify(error, "cannot partition the read of the source's table");
 
     let statement = sql::largest(source.schema, source.table, &cursor, scope);
     let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
@@ -85,28 +89,28 @@ pub async fn divide(config: &PostgresConfig, options: Options, run: &ExtractRun<
     let Some(largest) = largest.filter(|_| sampled > options.split_rows as f64) else { return Ok(None) };
     let everything = matches!(scope, Scope::Everything(_) | Scope::From(_, None));
     let whole = source.from.is_some() && matches!(scope, Scope::Everything(_));
-    let slices = ranges(boundaries.unwrap_or_default(), largest)
+    let chunks = ranges(boundaries.unwrap_or_default(), largest)
         .into_iter()
-        .map(|range| Slice::encode(&Share { range, everything, whole }))
+        .map(|range| Chunk::encode(&Share { range, everything, whole }))
         .collect::<Result<Vec<_>>>()?;
     // Which transactions the parts will have seen is not known before they are read.
     let found = Found { read_to, written_by, seen: Vec::new(), table: reading.table.clone() };
     let position = Position::after(reading.previous.as_ref(), scope, snapshot, identity, found);
     let mut facts = reading.facts();
     facts.insert("rows_estimated".into(), (sampled as u64).into());
-    Ok(Some(Division { slices, cursor: Cursor::encode(&position)?, facts }))
+    Ok(Some(Partitioning { chunks, cursor: Cursor::encode(&position)?, facts }))
 }
 
-/// Reads one slice of a division whose cursor was `planned`, and gives its rows to the sink.
-pub async fn read_slice<S: BatchSink>(
+/// Reads one chunk of a partitioning whose cursor was `planned`, and gives its rows to the sink.
+pub async fn read_chunk<S: BatchSink>(
     config: &PostgresConfig,
     options: Options,
     run: &ExtractRun<'_>,
-    slice: &Slice,
+    chunk: &Chunk,
     planned: &Cursor,
     sink: S,
 ) -> Result<Map<String, Value>> {
-    let Share { range, everything, whole } = slice.decode()?;
+    let Share { range, everything, whole } = chunk.decode()?;
     let planned: Position = planned.decode()?;
     let run = ExtractRun { cursor: run.cursor.filter(|_| !everything), ..*run };
     let mut source = SourceTable::of(&run)?;
@@ -114,11 +118,11 @@ pub async fn read_slice<S: BatchSink>(
     let reading = Reading::begin(config, options, &run, &source).await?;
     let of = |error: Error| error.with("table", &run.table.table).with("run_id", run.run_id);
     if reading.identity != planned.source {
-        let message = "the cluster, its timeline or the table is another one than when the read was divided";
+        let message = "the cluster, its timeline or the table is another one than when the read was partitioned";
         return Err(of(Error::conflict(message).as_final()));
     }
     if !reading.snapshot.covers(&planned.snapshot)? {
-        return Err(of(Error::unavailable("this server is behind the one on which the read was divided")));
+        return Err(of(Error::unavailable("this server is behind the one on which the read was partitioned")));
     }
     let scanned = reading.copy(&source, Some(&range), sink).await?;
     reading.end(&run).await?;
@@ -174,8 +178,8 @@ mod tests {
     #[test]
     fn a_share_is_kept_as_a_flat_object() {
         let share = Share { range: Range { above: None, to: 7 }, everything: true, whole: false };
-        let slice = Slice::encode(&share).unwrap();
-        assert_eq!(slice.0, serde_json::json!({ "above": null, "to": 7, "everything": true }));
-        assert_eq!(slice.decode::<Share>().unwrap().range, share.range);
+        let chunk = Chunk::encode(&share).unwrap();
+        assert_eq!(chunk.0, serde_json::json!({ "above": null, "to": 7, "everything": true }));
+        assert_eq!(chunk.decode::<Share>().unwrap().range, share.range);
     }
 }

@@ -1,4 +1,4 @@
-//! The spool: what waits in a queue while Kafka is away, as messages that the queue takes.
+//! The outbox: what waits in a queue while Kafka is away, as messages that the queue takes.
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -12,9 +12,9 @@ use crate::{catalogue::Topic, check::Valid};
 /// SQS takes 262,144 bytes; a little stays free for what it counts beside the body.
 pub const MESSAGE_BYTES: usize = 256_000;
 
-/// One message of the spool.
+/// One message of the outbox.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spooled {
+pub struct OutboxMessage {
     pub topic: String,
     /// When the events were accepted, which becomes the records' time.
     pub accepted_at: DateTime<Utc>,
@@ -25,7 +25,7 @@ pub struct Spooled {
 /// Packs the events into as few messages as hold them.
 pub fn pack(topic: &str, accepted_at: DateTime<Utc>, events: &[Valid]) -> Result<Vec<Value>> {
     let mut messages = Vec::new();
-    let empty = || Spooled { topic: topic.to_owned(), accepted_at, events: Vec::new() };
+    let empty = || OutboxMessage { topic: topic.to_owned(), accepted_at, events: Vec::new() };
     let envelope = encode(&empty())?.to_string().len();
     let (mut message, mut size) = (empty(), envelope);
     for event in events {
@@ -51,16 +51,16 @@ fn sendable(text: &str) -> String {
     text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
 }
 
-pub fn encode(message: &Spooled) -> Result<Value> {
+pub fn encode(message: &OutboxMessage) -> Result<Value> {
     serde_json::to_value(message)
-        .map_err(|error| Error::internal("cannot encode a message of the spool").because(error))
+        .map_err(|error| Error::internal("cannot encode a message of the outbox").because(error))
 }
 
-impl Spooled {
+impl OutboxMessage {
     pub fn parse(body: &str) -> Result<Self> {
         serde_json::from_str(body).map_err(|error| {
             // serde's message may quote a value: keep only where it stopped.
-            let unread = Error::invalid_data("a message of the spool is not one that this function wrote");
+            let unread = Error::invalid_data("a message of the outbox is not one that this function wrote");
             unread.with("line", error.line()).with("column", error.column())
         })
     }
@@ -99,7 +99,7 @@ mod tests {
             let body = message.to_string();
             assert!(body.len() <= MESSAGE_BYTES, "{} bytes", body.len());
             assert!(!body.contains(['\u{fffe}', '\u{ffff}']));
-            back.extend(Spooled::parse(&body).expect("parses").events);
+            back.extend(OutboxMessage::parse(&body).expect("parses").events);
         }
         assert_eq!(back.len(), events.len());
         for (back, sent) in back.iter().zip(&events) {
