@@ -25,7 +25,7 @@ use crate::{seed, verify};
 
 /// The key that the page sends with its purchases.
 pub(crate) const API_KEY: &str = "local-shop-key";
-/// So many products are on the shelf.
+/// How many products are on the shelf.
 const SHELF: i64 = 12;
 
 /// What the shop's server needs.

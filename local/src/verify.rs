@@ -15,7 +15,7 @@ pub(crate) const SALES: &str = "ANALYTICS__MARTS.sales";
 /// What its totals leave out, as dbt publishes it.
 pub(crate) const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
 
-/// So many differences are shown.
+/// How many differences are shown.
 const SHOWN: usize = 10;
 
 /// What was compared, and what of the sources could not be taken.

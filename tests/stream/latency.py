@@ -101,7 +101,7 @@ def watch(sender, starts):
 
 
 def measured(commit_ms):
-    """Seconds from sending to queryable, where an append is durable after so long."""
+    """Seconds from sending to queryable, where an append is durable after a given time."""
     stack.commit_after(commit_ms)
     before = dbt_runs()
     starts = stack.ends()

@@ -19,7 +19,7 @@ use crate::{event::Request, problem::Problem};
 const FRESH: Duration = Duration::from_secs(300);
 /// And at most this often for a key or a token that is refused, so that a new one works soon.
 const SECOND_LOOK: Duration = Duration::from_secs(30);
-/// While an older one is at hand, the secret is not read again for so long after a read has failed,
+/// While an older one is at hand, the secret is not read again for this long after a read has failed,
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// and no request waits longer for it.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use crate::catalogue::{EVENT_ID, Topic};
 
 /// The most that an event may have, so that one always fits a message of the outbox, however it must be escaped there.
 pub const EVENT_BYTES: usize = 100_000;
-/// So many faults of one event are told.
+/// How many faults of one event are told.
 const FAULTS_TOLD: usize = 20;
 
 /// An event that its topic takes.

@@ -20,7 +20,7 @@ use tracing::warn;
 
 use crate::{check::Valid, outbox};
 
-/// After a failure Kafka, or the topic that it was about, is left alone for so long: no request waits for what is away.
+/// After a failure Kafka, or the topic that it was about, is left alone for this long: no request waits for what is away.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Kafka, as far as this function needs it.

@@ -15,7 +15,7 @@ use crate::{
     outbox::{self, OutboxMessage},
 };
 
-/// So many messages of the outbox are on their way to Kafka at once.
+/// How many messages of the outbox are on their way to Kafka at once.
 const SIDE_BY_SIDE: usize = 4;
 
 /// Whatever fails stays in the queue and ends among the dead letters at last, to be looked at and sent back: the events

@@ -13,7 +13,7 @@ use crate::dbt_cloud::{
     book::{Book, Run, Status},
 };
 
-/// Without `debug_logs` a step's log is cut to so many of its last lines.
+/// Without `debug_logs` a step's log is cut to this many of its last lines.
 const LOG_LINES: usize = 1_000;
 
 /// A refusal or a failure, in the envelope.

@@ -44,7 +44,7 @@ pub struct Config {
     pub job_id: u64,
     /// More are answered 429; [`REQUESTS_PER_MINUTE`] is the real one's limit.
     pub requests_per_minute: usize,
-    /// Whoever has the warehouse file open between runs.
+    /// What has the warehouse file open between runs.
     pub turn: Arc<dyn FileTurn>,
 }
 

@@ -119,7 +119,7 @@ fn packaged(folders: &Folders, path: &str) -> Result<PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root. For root it runs in a user namespace where the same user has another id: files stay
-/// where they are, whoever may reach their folders.
+/// where they are, also where its user may not read their folders.
 fn unprivileged(program: PathBuf) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);

@@ -1,4 +1,4 @@
-//! Faults on demand: the next so many requests to an emulator fail in a chosen way.
+//! Faults on demand: a number of requests to an emulator fail in a chosen way.
 //!
 //! `POST /_emulator/faults` with `{"kind": "status", "status": 503, "retry_after": 1, "requests": 2}`,
 //! `{"kind": "html_page"}` or `{"kind": "truncated_json", "path": "/search"}`. `requests` is 1 and `path` is every path

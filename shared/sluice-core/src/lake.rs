@@ -81,7 +81,7 @@ pub fn split_part_key(table: &TableId, number: u64, part: usize) -> String {
     format!("splits/{}/parts/{number}/{part:05}.json", table.path())
 }
 
-/// That what the n-th plan misses beside so many results has been queued again, and which time since the last of them.
+/// That what the n-th plan misses beside the results that there are has been queued again, and which time since the last of them.
 pub fn split_again_key(table: &TableId, number: u64, results: usize, time: u32) -> String {
     format!("splits/{}/again/{number}/{results:05}-{time}.json", table.path())
 }

@@ -29,7 +29,7 @@ impl Invalid {
 /// The digits of the widest decimal.
 const MOST_DIGITS: u32 = 38;
 const LIMIT: i128 = 10_i128.pow(MOST_DIGITS);
-/// Larger exponents are read as this one. No text has so many digits that it would make a difference.
+/// Larger exponents are read as this one. No text has enough digits for that to make a difference.
 const LARGEST_EXPONENT: i64 = 1_000_000_000_000;
 
 /// The unscaled value of a decimal: `12.30` at scale 2 is 1230, and so is `1.23e1`; `12.305` is none.

@@ -83,7 +83,7 @@ pub(crate) enum Shape {
     Shown,
     /// Its API fixes them; the API's name.
     Fixed(&'static str),
-    /// Whoever sends a record decides.
+    /// The producer of a record decides.
     Open,
 }
 
@@ -171,7 +171,7 @@ pub struct Table {
 #[derive(Clone, Default, PartialEq)]
 pub struct Sources {
     pub tables: Vec<Table>,
-    /// The file that was read, for whoever must change it.
+    /// The file that was read, for messages that ask to change it.
     file: String,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// The namespace of every metric of the platform.
 const NAMESPACE: &str = "Sluice";
-/// CloudWatch takes so many values of one metric in a line.
+/// CloudWatch takes at most this many values of one metric in a line.
 const MOST_VALUES: usize = 100;
 
 /// What a metric counts in; CloudWatch's own words.
@@ -106,7 +106,7 @@ impl Metrics {
 pub struct Distribution(Vec<u64>);
 
 impl Distribution {
-    /// The value that so many percent of all do not exceed; `None` of nothing.
+    /// The value that `percent` of all do not exceed; `None` of nothing.
     pub fn percentile(&self, percent: usize) -> Option<u64> {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied()

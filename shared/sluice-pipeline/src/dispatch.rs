@@ -215,7 +215,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Disp
             covered,
         };
         if !claim::put(self.store, &claim).await? {
-            // Events are found in the ledger by whoever has claimed; a request that is not an event has to come again.
+            // Events are found in the ledger by the run that has claimed; a request that is not an event has to come again.
             if request.force {
                 self.send(&request.again(), self.policy.poll).await?;
             }
@@ -228,7 +228,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Disp
 
     /// A run is under way. What was loaded meanwhile is found when it ends; a request that the ledger does not know waits.
     async fn wake_during(&self, claim: &Claim, request: &RunRequest, run_id: &RunId) -> Result<Dispatched> {
-        // A full refresh that is under way is the one, whoever requested it.
+        // A full refresh that is under way is the one, whichever message requested it.
         let met = request.full_refresh.is_some() && claim.full_refresh;
         if request.force && !met {
             self.send(&request.again(), self.policy.poll).await?;

@@ -71,7 +71,7 @@ pub struct PartitionRows {
     pub newest_row: Option<DateTime<Utc>>,
 }
 
-/// Rows that have reached their table within so many seconds are recent.
+/// Rows that have reached their table within this many seconds are recent.
 pub const RECENT_SECONDS: u64 = 300;
 
 /// How fast a streaming table grows.

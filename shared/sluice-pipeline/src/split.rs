@@ -1,5 +1,5 @@
 //! The extract loop for tables that outlast one invocation: the read is partitioned, other invocations take the parts, and
-//! whoever sees that all of them are there puts the one commit.
+//! the one that sees that all of them are there puts the one commit.
 //!
 //! **Nothing new guards the table.** A partitioned read has the sequence that its plan names, and its commit is put only if
 //! absent like any other. Whatever commits that sequence first (a run, a reset) makes the plan void, and its parts stop.
@@ -34,10 +34,10 @@ mod objects;
 /// How often somebody looks whether a plan needs anything.
 const LOOK_EVERY: TimeDelta = TimeDelta::minutes(5);
 
-/// No part takes longer than an invocation lives. After so long without a result, something may be lost.
+/// No part takes longer than an invocation lives. After this long without a result, something may be lost.
 const QUIET: TimeDelta = TimeDelta::minutes(20);
 
-/// A plan without a result for so long needs a person. The next run makes a new one. However long a plan takes whose parts
+/// A plan without a result for this long needs a person. The next run makes a new one. However long a plan takes whose parts
 /// come in, it is not given up: a thousand parts, four at a time, may take days.
 const STUCK: TimeDelta = TimeDelta::hours(24);
 
@@ -311,7 +311,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
         Ok(Outcome::UnderWay(parts))
     }
 
-    /// Whoever looks first does it, for each time once. One that dies meanwhile has sent messages that may come twice.
+    /// The first that looks does it, for each time once. One that dies meanwhile has sent messages that may come twice.
     async fn queue_again(&self, plan: &SplitPlan, results: usize, parts: Vec<usize>, time: u32) -> Result<()> {
         if time == 0 || objects::is_queued_again(self.store, plan, results, time).await? {
             return Ok(());
@@ -324,7 +324,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
         objects::queued_again(self.store, plan, results, time, &queued).await
     }
 
-    /// Whoever comes first commits; for everybody else it is done already.
+    /// The first one commits; for all others it is done already.
     async fn commit(&self, plan: &SplitPlan, table: &Table, parts: Vec<PartResult>) -> Result<Outcome> {
         let (mut files, mut rejects) = (Vec::new(), Vec::new());
         for part in parts {
@@ -409,7 +409,7 @@ fn has_passed(plan: &SplitPlan, newest: Option<&Commit>) -> bool {
     newest.is_some_and(|commit| commit.sequence >= plan.sequence)
 }
 
-/// How often parts are to have been queued again after so long without a result: after 20 minutes, after 40, after 80 and
+/// How often parts are to have been queued again after this long without a result: after 20 minutes, after 40, after 80 and
 /// so on. What waits for a source that is away is not piled up.
 fn times_to_queue_again(quiet: TimeDelta) -> u32 {
     let (mut times, mut due) = (0, QUIET);

@@ -42,7 +42,7 @@ impl Session {
             connect(config, settings, tls::connector(config)?, &copy_sink).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = driver.await {
-                // Whoever waits for the connection gets an error too; this one says what broke it.
+                // The caller that waits for the connection gets an error too; this one says what broke it.
                 tracing::warn!(error = %classify(error, "the connection to postgres broke").chain());
             }
         });

@@ -1,5 +1,5 @@
-//! `COPY` from the server to the sink: the connection's [interceptor](crate::interceptor) leads blocks of rows off, a thread of its own
-//! decodes them.
+//! `COPY` from the server to the sink: the connection's [interceptor](crate::interceptor) leads blocks of rows off, a
+//! thread of its own decodes them.
 
 use std::pin::pin;
 

@@ -1,12 +1,13 @@
 //! A connection's stream, with the rows of a `COPY` led off before the client sees them.
 //!
 //! The client hands out every row as a message of its own, which for rows of a hundred bytes costs more than reading and
-//! decoding them. So between the connection and the client sits a [`CopyInterceptor`]: it reads large blocks, leaves the messages that
-//! carry rows in them, and gives whole blocks to whoever has opened the [`CopySink`]. All other messages go to the client as
-//! they came, in their order, so that it sees a `COPY` of no rows and everything else as it was, errors included.
+//! decoding them. So between the connection and the client sits a [`CopyInterceptor`]: it reads large blocks, leaves the
+//! messages that carry rows in them, and gives whole blocks to the reader that has opened the [`CopySink`]. All other
+//! messages go to the client as they came, in their order, so that it sees a `COPY` of no rows and everything else as it
+//! was, errors included.
 //!
-//! The copy sink is a channel of few blocks, which together hold few bytes: a block of one very long row waits until all others
-//! are done with, and the next one until it is. While there is no room nothing is read, and the server waits.
+//! The copy sink is a channel of few blocks, which together hold few bytes: a block of one very long row waits until all
+//! others are done with, and the next one until it is. While there is no room nothing is read, and the server waits.
 
 use std::{
     io,

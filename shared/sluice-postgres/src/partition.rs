@@ -34,7 +34,7 @@ use crate::{
 /// A plan has no more parts; each is then longer than was asked for.
 const MOST_PARTS: u32 = 1_000;
 
-/// So many rows are looked at for each part: its length is then right to a few percent.
+/// How many rows are looked at for each part: its length is then right to a few percent.
 const SAMPLE_PER_PART: f64 = 10_000.0;
 
 /// A part's share as the plan keeps it.

@@ -37,7 +37,7 @@ pub struct Options {
     /// How many cursor values below the proven position each read scans again, for values that were drawn from their
     /// sequence long before they were written. See [`crate::position`].
     pub lookback: u32,
-    /// A read of more rows is partitioned into parts of about so many; 0: none is.
+    /// A read of more rows is partitioned into parts of about this many; 0: none is.
     pub split_rows: u64,
 }
 

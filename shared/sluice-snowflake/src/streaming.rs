@@ -37,7 +37,7 @@ use crate::{
     sql::ledger,
 };
 
-/// A scoped token is renewed so long before it ends.
+/// A scoped token is renewed this long before it ends.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The life of a scoped token that does not say when it ends.

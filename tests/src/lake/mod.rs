@@ -29,7 +29,7 @@ pub enum Death {
     Never,
     /// At one of its calls of the lake, the first being 0; the effect may have happened.
     AtCall { call: usize, after_acting: bool },
-    /// After it has been woken so many times: between any two steps, also while it talks to its source.
+    /// After it has been woken this many times: between any two steps, also while it talks to its source.
     AfterWakings(usize),
 }
 

@@ -163,7 +163,7 @@ fn each_request_to_a_topic_counts_what_became_of_its_events() {
         counted(&body(batch.clone()));
     }
     assert_eq!(counted(&body(batch)), counts(0, 0, 50, 0));
-    // Whoever may not send, or sends to nowhere, makes no metric: anybody could make thousands.
+    // Clients that may not send, or send to nowhere, make no metric: anybody could make thousands.
     let nowhere = request("POST", "/v1/events/clicks", &[("x-api-key", KEY)]);
     for request in [nowhere, request("POST", "/v1/events/purchases", &[]), request("GET", "/health", &[])] {
         assert_eq!(counted(&request), None, "{}", request.raw_path);

@@ -20,7 +20,7 @@ use tokio_postgres::{Client, Config as Settings, NoTls, config::Host};
 
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 
-/// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
+/// Any number, the same for all tests on a server: the test that holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
 pub(crate) const SCHEDULED: &str = include_str!("../../../../events/extract-postgres/scheduled.json");

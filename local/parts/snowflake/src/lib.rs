@@ -182,7 +182,7 @@ impl Emulator {
         self.0.channels.tokens()
     }
 
-    /// An outage: for so long every connection breaks, also those with an answer under way, and what is not committed is
+    /// An outage: for this long every connection breaks, also those with an answer under way, and what is not committed is
     /// lost. Channels must be opened again, as after a crash of the service.
     pub async fn restart(&self, down_for: Duration) -> Result<()> {
         self.0.is_down.store(true, Ordering::Release);

@@ -28,7 +28,7 @@ async fn main() -> Result<()> {
     writeln!(std::io::stdout(), "{}", json!({"url": url, "token": TOKEN, "contacts": contacts}))?;
 
     let (stop, stopped) = watch::channel(false);
-    // Whoever started us holds our input open; reading it blocks, so it has a thread of its own.
+    // The program that started this one holds its input open; reading it blocks, so it has a thread of its own.
     std::thread::spawn(move || {
         let ended = std::io::stdin().read_to_end(&mut Vec::new());
         stop.send(true).ok();

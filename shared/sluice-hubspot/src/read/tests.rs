@@ -42,7 +42,7 @@ struct Account {
     refusals: Vec<(u16, &'static str)>,
     /// From this search on, counted from 1, every answer is this refusal.
     refuse_from: Option<(usize, (u16, &'static str))>,
-    /// After so many pages of the archive the next one is refused.
+    /// After this many pages of the archive the next one is refused.
     lists_until: Option<usize>,
     /// Status of the list's next answers.
     list_refusals: Vec<u16>,
@@ -215,7 +215,7 @@ impl Stage {
     }
 }
 
-/// A contact that was last changed so many milliseconds into the year.
+/// A contact that was last changed this many milliseconds into the year.
 fn contact(id: i64, after_millis: i64) -> Contact {
     let at = DateTime::from_timestamp_millis(1_767_225_600_000 + after_millis).expect("a time");
     let modified = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);

@@ -106,7 +106,7 @@ async fn a_rotated_password_is_read_again_and_a_wrong_one_is_an_auth_error() {
         let config = KafkaConfig { secret, ..config(&front, SecurityProtocol::SaslSsl, mechanism) };
         let produced = async |secrets: Rotated| {
             let cluster = Cluster::new(config.clone(), secrets, Duration::from_secs(15));
-            // The topic is not there: whoever learns that has been let in.
+            // The topic is not there: a client that learns that was let in.
             cluster.produce("no-such-topic", Vec::new()).await.expect_err("no topic").kind()
         };
         assert_eq!(produced(Rotated::new("old", PASSWORD, &front)).await, Kind::NotFound);

@@ -48,7 +48,7 @@ impl Claim {
     }
 }
 
-/// The right to trigger the job once. Whoever puts it triggers; nobody else does.
+/// The right to trigger the job once. The invocation that puts it triggers; no other does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Start {
     pub number: u64,

@@ -24,13 +24,13 @@ use super::{
 /// The longest that a trigger may take; the clients of [`Jobs`] keep it.
 pub(super) const TRIGGER_WITHIN: Duration = Duration::from_secs(60);
 
-/// From a start to its trigger at most; whoever comes later leaves it to the next start.
+/// From a start to its trigger at most; an invocation that comes later leaves it to the next start.
 const TRIGGER_AFTER: Duration = Duration::from_secs(15);
 
 /// When a start without a run of the job counts as lost.
 pub(super) const START_WITHIN: Duration = TRIGGER_AFTER.saturating_add(TRIGGER_WITHIN);
 
-/// A run that somebody else cancels again and again is given up after so many.
+/// A run that somebody else cancels again and again is given up after this many.
 pub(super) const MOST_ATTEMPTS: u32 = 3;
 
 /// A run that does not end although it was cancelled is given up after this long.
@@ -117,7 +117,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Disp
     /// has gone out, the chain finds a start without a run.
     pub(super) async fn start(&self, claim: &Claim, start: &Start) -> Result<()> {
         self.look_again(claim.number, true, self.policy.poll).await?;
-        // Whoever stops the run looks for starts after saying so: either they see ours, or we see their request.
+        // Whatever stops the run looks for starts after it has put its request: either it sees ours, or we see its request.
         if claim::stop(self.store, claim.number).await?.is_some() {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Disp
         Ok(self.jobs.recent(marker).await?.into_iter().next())
     }
 
-    /// Whoever has put the start is about to trigger the job, or has died and is replaced when its time is over.
+    /// The invocation that has put the start is about to trigger the job, or has died and is replaced when its time is over.
     async fn without_run(
         &self,
         claim: &Claim,

@@ -16,7 +16,7 @@ pub struct CommitRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerState {
     Absent,
-    /// Handed to the asynchronous load so long ago, not yet confirmed.
+    /// Handed to the asynchronous load this long ago, not yet confirmed.
     Submitted {
         age: Duration,
     },

@@ -187,7 +187,7 @@ fn what_the_operator_does_not_confirm_is_not_done() {
     assert_eq!((world.files("A1"), world.sides.borrow().len()), (0, 0));
 }
 
-/// A replay in which one call fails, so many from the last one.
+/// A replay in which one call fails, counted from the last one.
 fn strike_from_end(back: usize) -> (World, Report, Result<()>) {
     let mut world = World::damaged();
     let calls = {

@@ -23,7 +23,7 @@ fn merged() -> Table {
     table("loader: copy, disposition: merge, key: [n]")
 }
 
-/// A log of so many commits, whose cursors are their numbers.
+/// A log of a number of commits, whose cursors are their numbers.
 fn log_of(commits: u64) -> MemoryStore {
     let store = MemoryStore::default();
     for sequence in 1..=commits {

@@ -46,7 +46,7 @@ pub(super) async fn put_result(store: &impl ObjectStore, plan: &SplitPlan, resul
     log::put_once(store, &key, encode(result)?, |_| true).await.map(drop)
 }
 
-/// Whether what is missing beside so many results has been queued again for this time, the first being 1.
+/// Whether what is missing beside the results that there are has been queued again for this time, the first being 1.
 pub(super) async fn is_queued_again(
     store: &impl ObjectStore,
     plan: &SplitPlan,

@@ -30,7 +30,7 @@ struct World {
     lake: LakeId,
     table: Table,
     keys: RefCell<Vec<u64>>,
-    /// A part holds so many.
+    /// How many a part holds.
     split_keys: usize,
     /// What the source says to every part, and whether that is final.
     refuses: Cell<Option<(Kind, bool)>>,

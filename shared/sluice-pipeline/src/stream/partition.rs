@@ -291,7 +291,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
         self.keep_told(work, refused, first, last).await
     }
 
-    /// Whoever had the channel may have died after the commit that refused rows, before anybody was told. The channel
+    /// The last owner of the channel may have died after the commit that refused rows, before anybody was told. The channel
     /// counts its refused rows, and the lake knows up to which count they were announced.
     async fn catch_up_on_refused(&self, work: &Work<'_>, refused: &Refused, committed: Option<i64>) -> Result<()> {
         let (total, kept) = (refused.total, refused.key(work));
@@ -355,7 +355,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
 }
 
 impl Refused {
-    /// Where it is kept that so many were announced.
+    /// Where it is kept how many were announced.
     fn key(&self, work: &Work<'_>) -> String {
         lake::refused_key(&work.channel.name, self.total)
     }

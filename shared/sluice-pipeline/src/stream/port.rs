@@ -64,7 +64,7 @@ pub struct Limits {
 pub trait Channels {
     fn limits(&self) -> Limits;
 
-    /// Opens the channel, making it first if need be. Ends whoever held it, and drops rows that are not yet durable.
+    /// Opens the channel, making it first if need be. Ends its last owner, and drops rows that are not yet durable.
     fn open(&self, channel: &Channel) -> impl Future<Output = Result<Opened>>;
 
     /// Appends rows, one JSON object per line; a point in time is a text in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. `last` becomes

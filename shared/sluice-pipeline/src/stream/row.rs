@@ -219,7 +219,7 @@ pub(crate) fn timestamp(record: &Record) -> Option<i64> {
     (at.year() <= LAST_YEAR).then(|| at.timestamp_micros())
 }
 
-/// Whether a record with this value would become a row. For whoever takes records before they are in the topic: by the
+/// Whether a record with this value would become a row. For those that take records before they are in the topic: by the
 /// very code that judges them after.
 pub fn check(schema: &Schema, value: &[u8]) -> Result<(), Rejection> {
     Fields::read(schema, Some(value)).map(drop)

@@ -21,7 +21,7 @@ use tokio_postgres::{Client, NoTls, config::Host};
 /// Names the variable that must hold the URL of a PostgreSQL that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 
-/// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
+/// Any number, the same for all tests on a server: the test that holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
 pub(crate) struct Database {
@@ -198,7 +198,7 @@ impl Reader<'_> {
             .unwrap()
     }
 
-    /// The ids that the parts of a partitioned read bring, a part holding about so many rows, and where the reader stands then.
+    /// The ids that the parts of a partitioned read bring, a part holding about `split_rows` rows, and where the reader stands then.
     pub(crate) async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, config, cursor) = (self.table, self.database.config(), self.cursor.clone());

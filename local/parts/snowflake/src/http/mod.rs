@@ -110,7 +110,7 @@ struct CommitDelay {
     milliseconds: u64,
 }
 
-/// Appends stay uncommitted for so long from now on: seconds, as in Snowflake.
+/// Appends stay uncommitted for this long from now on: seconds, as in Snowflake.
 async fn set_commit_delay(State(emulator): State<Emulator>, Json(delay): Json<CommitDelay>) -> StatusCode {
     *lock(&emulator.0.commit_delay) = std::time::Duration::from_millis(delay.milliseconds);
     StatusCode::NO_CONTENT
@@ -181,7 +181,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// The user of a key-pair token. The client learns only 390144; the rest is for whoever reads the answer.
+/// The user of a key-pair token. The client learns only 390144; the rest is for people who read the answer.
 fn key_pair(emulator: &Emulator, token: Option<&str>) -> Result<String, Problem> {
     let account = lock(&emulator.0.account);
     let known = |login: &str| account.keys(login);

@@ -25,7 +25,7 @@ fn append(warehouse: &Warehouse, sequence: u64) -> Commit {
     Commit { disposition: Disposition::Append, ..commit }
 }
 
-/// So many tables of one kind.
+/// How many tables there are of one kind.
 fn many(count: u32) -> Sources {
     let entry = |number: u32| {
         format!(

@@ -7,7 +7,7 @@ use sluice_core::{Hops, InChain};
 
 use super::*;
 
-/// Unless it is told otherwise, Lambda ends a chain of invocations of one function after about so many.
+/// Unless it is told otherwise, Lambda ends a chain of invocations of one function after about this many.
 const DETECTED_AFTER: u32 = 16;
 
 /// The function's queue as SQS has it, on a clock of its own: a message comes when its delay is over.
@@ -28,7 +28,7 @@ impl DelayedQueue for Queue {
     }
 }
 
-/// Serves the queue until a run of so long has ended. The longest chain, and whether the bound of our own ended one.
+/// Serves the queue until a run of this length has ended. The longest chain, and whether the bound of our own ended one.
 fn followed(poll: Duration, run: Duration) -> (u32, bool) {
     let stage = Stage::default();
     let queue = Queue::default();

@@ -141,7 +141,7 @@ impl Model {
         self.with(channel, |state| state.never_commits = true);
     }
 
-    /// The next so many appends find that somebody else has opened the channel.
+    /// The next `times` appends find that somebody else has opened the channel.
     pub(super) fn take_over(&self, channel: &str, times: u32) {
         self.with(channel, |state| state.take_overs = times);
     }
