@@ -12,6 +12,7 @@ pub mod collector;
 pub mod config;
 pub mod cors;
 pub mod delivery;
+pub mod deps;
 mod draining;
 pub mod event;
 pub mod handler;
@@ -24,4 +25,5 @@ pub mod rate;
 mod tests;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

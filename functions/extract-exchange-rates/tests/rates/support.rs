@@ -12,7 +12,7 @@ use sluice_core::{
 use sluice_http::RetryPolicy;
 use sluice_local::vendors::open_exchange_rates::{RatesConfig, RatesState, serve};
 use sluice_pipeline::extract;
-use sluice_testkit::lake::{MemoryBus, MemoryLake};
+use sluice_testkit::{lake::MemoryLake, ports::MemoryBus};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";

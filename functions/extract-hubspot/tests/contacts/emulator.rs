@@ -52,7 +52,7 @@ async fn every_contact_is_loaded_once_archived_and_merged_ones_as_tombstones() {
     assert_eq!(first.facts["properties_mapped"], 8);
     let replay = stage.extractor.run(&stage.lake).await.unwrap().expect("a run");
     assert_eq!(replay.outcome, Outcome::NothingNew);
-    assert!(stage.extractor.bus.0.borrow().is_empty(), "the account is what its contract says");
+    assert!(stage.extractor.bus.announced.borrow().is_empty(), "the account is what its contract says");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl Stage {
         let change = |change: &Value| {
             format!("{} {} {}", word(&change["column"]), word(&change["kind"]), word(&change["action"]))
         };
-        let told = self.extractor.bus.0.take();
+        let told = self.extractor.bus.announced.take();
         assert!(told.iter().all(|event| event.detail_type == "DriftDetected"), "{told:?}");
         told.iter().map(|event| event.detail["changes"].as_array().unwrap().iter().map(change).collect()).collect()
     }

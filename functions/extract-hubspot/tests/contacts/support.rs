@@ -13,7 +13,7 @@ use sluice_http::RetryPolicy;
 use sluice_hubspot::{Client, Credentials, DEFAULT_VERSION, HubspotConfig, Limits};
 use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
 use sluice_pipeline::extract;
-use sluice_testkit::lake::{MemoryBus, MemoryLake};
+use sluice_testkit::{lake::MemoryLake, ports::MemoryBus};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";

@@ -44,7 +44,7 @@ impl Shop {
     async fn run(&self) -> Result<(ExtractSummary, Vec<SplitMessage>)> {
         let deps = self.deps(Death::Never);
         let summary = self.invoke(SCHEDULED, &deps).await.expect("alive")?;
-        let sent = deps.queue.0.take();
+        let sent = deps.queue.sent.take();
         Ok((summary, sent.into_iter().map(|(body, _)| serde_json::from_value(body).unwrap()).collect()))
     }
 

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use extract_postgres::{
+    Deps,
     config::Config,
-    handler::{Deps, handle, part},
+    handler::{handle, part},
 };
 use sluice_core::{
     Hops, LakeId, Result, Sources, Table,
@@ -15,7 +16,10 @@ use sluice_core::{
 use sluice_lambda::Invocation;
 use sluice_pipeline::split::Outcome as Served;
 use sluice_postgres::Options;
-use sluice_testkit::lake::{Death, MemoryBus, MemoryLake, MemoryQueue, OneSecret};
+use sluice_testkit::{
+    lake::{Death, MemoryLake, OneSecret},
+    ports::{MemoryBus, MemoryQueue},
+};
 use tokio_postgres::{Client, Config as Settings, NoTls, config::Host};
 
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";

@@ -6,13 +6,13 @@ use sluice_core::{
     Batch, Error, Kind, Record, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     lake,
-    port::{Bus, Clock, DelayedQueue, ObjectStore},
+    port::{Bus, Clock, ObjectStore},
     sources::{Format, Source},
 };
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Appended, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Sleep, Stream,
+    Adapters, Appended, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Sleep, Stream,
     pace::CommitPace,
     record,
     row::{self, RowWriter},
@@ -71,7 +71,7 @@ struct Work<'a> {
     run_id: RunId,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
+impl<P: Adapters> Stream<P> {
     pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
         let (topic, partition) = (batch.topic.as_str(), batch.partition);
         let mut undone = batch.records.first().map_or(0, |record| record.offset);
@@ -125,7 +125,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
 
         let prepared = self.keep(work, fresh).await?;
         for Append { rows, offsets } in &prepared.appends {
-            match self.ports.channels.append(&work.channel, &held.continuation, rows.clone(), *offsets).await? {
+            match self.ports.channels().append(&work.channel, &held.continuation, rows.clone(), *offsets).await? {
                 Appended::Accepted { continuation } => held.continuation = continuation,
                 Appended::Stale => return Ok(None),
             }
@@ -134,7 +134,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
         if let Some(Append { offsets, .. }) = prepared.appends.last() {
             refused = self.confirm(work, &mut held, offsets.last).await?;
             progress.refused = refused.rows;
-            progress.queryable_at = Some(self.ports.clock.now());
+            progress.queryable_at = Some(self.ports.clock().now());
         }
         progress.committed = held.committed;
         progress.rows = prepared.rows - progress.refused.min(prepared.rows);
@@ -154,10 +154,10 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
     }
 
     async fn open(&self, work: &Work<'_>) -> Result<OpenChannel> {
-        let opened = self.ports.channels.open(&work.channel).await?;
+        let opened = self.ports.channels().open(&work.channel).await?;
         let committed = match opened.status.committed {
             Some(offset) => Some(offset),
-            None => self.ports.channels.max_loaded_offset(&work.channel, &work.invocation.run_id).await?,
+            None => self.ports.channels().max_loaded_offset(&work.channel, &work.invocation.run_id).await?,
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         let errors = opened.status.errors;
@@ -179,7 +179,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
     async fn keep(&self, work: &Work<'_>, fresh: &[Record]) -> Result<Prepared> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let archive_key = self.archive(work, fresh).await?;
-        let (now, limits) = (self.ports.clock.now(), self.ports.channels.limits());
+        let (now, limits) = (self.ports.clock().now(), self.ports.channels().limits());
         let most = limits.append_bytes;
         let writer = RowWriter::new(&work.table.columns, &work.run_id.0, now, &archive_key, topic, partition);
         let mut prepared = Prepared::default();
@@ -224,7 +224,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
         let cluster = &self.settings.cluster_id;
         let puts = stream::iter(rejected).map(|(record, reason)| async move {
             let (key, body) = record::dead_letter(cluster, topic, partition, record, &reason)?;
-            self.ports.store.put(&key, body).await.map(drop)
+            self.ports.store().put(&key, body).await.map(drop)
         });
         puts.buffer_unordered(DEAD_LETTERS_AT_ONCE).try_collect::<()>().await?;
         Ok(prepared)
@@ -234,7 +234,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
     async fn json(&self, work: &Work<'_>, record: &Record) -> Result<Result<Option<Bytes>, String>> {
         match (&work.table.source, &record.value) {
             (Source::Kafka { format: Format::Avro, .. }, Some(value)) => {
-                let decoded = self.ports.formats.decode(&work.batch.topic, value).await?;
+                let decoded = self.ports.formats().decode(&work.batch.topic, value).await?;
                 Ok(decoded.map(Some))
             }
             (_, value) => Ok(Ok(value.clone())),
@@ -244,30 +244,30 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
     async fn archive(&self, work: &Work<'_>, records: &[Record]) -> Result<String> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let (key, body) = record::archive(&self.settings.cluster_id, topic, partition, records)?;
-        self.ports.store.put(&key, body).await?;
+        self.ports.store().put(&key, body).await?;
         Ok(key)
     }
 
     /// Waits until the rows up to `last` are durable. Returns what the warehouse refused meanwhile.
     async fn confirm(&self, work: &Work<'_>, held: &mut OpenChannel, last: i64) -> Result<Refused> {
-        let (appended_at, mut asked) = (self.ports.clock.now(), 0);
+        let (appended_at, mut asked) = (self.ports.clock().now(), 0);
         let left = (work.invocation.deadline - appended_at).to_std().unwrap_or_default();
         let mut wait = held.pace.wait(asked).min(left);
         loop {
             if !wait.is_zero() {
-                self.ports.sleep.sleep(wait).await;
+                self.ports.sleep().sleep(wait).await;
             }
-            let status = self.ports.channels.status(&work.channel).await?;
+            let status = self.ports.channels().status(&work.channel).await?;
             if status.committed.is_some_and(|committed| committed >= last) {
                 let rows = status.errors.saturating_sub(held.errors);
                 held.committed = status.committed;
                 held.errors = status.errors;
-                held.pace.measured((self.ports.clock.now() - appended_at).to_std().unwrap_or_default());
+                held.pace.measured((self.ports.clock().now() - appended_at).to_std().unwrap_or_default());
                 return Ok(Refused { rows, total: status.errors, reason: status.last_error });
             }
             asked += 1;
             wait = held.pace.wait(asked);
-            let left = work.invocation.deadline - self.ports.clock.now();
+            let left = work.invocation.deadline - self.ports.clock().now();
             if left.to_std().is_ok_and(|left| left > wait) {
                 continue;
             }
@@ -295,7 +295,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
     /// counts its refused rows, and the lake knows up to which count they were announced.
     async fn catch_up_on_refused(&self, work: &Work<'_>, refused: &Refused, committed: Option<i64>) -> Result<()> {
         let (total, kept) = (refused.total, refused.key(work));
-        if self.ports.store.get(&kept).await?.is_some() {
+        if self.ports.store().get(&kept).await?.is_some() {
             return Ok(());
         }
         let reason = format!(
@@ -314,7 +314,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
             "channel": work.channel.name, "refused": refused.total, "reason": refused.reason, "first_offset": first,
             "last_offset": last,
         });
-        self.ports.store.put_if_absent(&refused.key(work), body.to_string().into()).await.map(drop)
+        self.ports.store().put_if_absent(&refused.key(work), body.to_string().into()).await.map(drop)
     }
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
@@ -350,7 +350,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: DelayedQueue, K: Clock, 
             kind: kind.as_str().to_owned(),
             reason,
         };
-        self.ports.bus.announce(event::load_failed(&failed)).await
+        self.ports.bus().announce(event::load_failed(&failed)).await
     }
 }
 

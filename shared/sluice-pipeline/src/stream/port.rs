@@ -3,7 +3,73 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_core::{LakeId, Result, RunId, TableId};
+use sluice_core::{
+    LakeId, Result, RunId, TableId,
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
+};
+
+/// The adapters that the loop works with, by the port that each is.
+#[derive(Debug, Clone)]
+pub struct Ports<O, C, D, B, Q, K, Z> {
+    pub store: O,
+    pub channels: C,
+    pub formats: D,
+    pub bus: B,
+    /// The dispatch loop's queue.
+    pub queue: Q,
+    pub clock: K,
+    pub sleep: Z,
+}
+
+/// All ports of the loop as one type, so that no signature lists the seven. [`Ports`] is its only kind.
+pub trait Adapters {
+    fn store(&self) -> &impl ObjectStore;
+    fn channels(&self) -> &impl Channels;
+    fn formats(&self) -> &impl Decode;
+    fn bus(&self) -> &impl Bus;
+    fn queue(&self) -> &impl DelayedQueue;
+    fn clock(&self) -> &impl Clock;
+    fn sleep(&self) -> &impl Sleep;
+}
+
+impl<O, C, D, B, Q, K, Z> Adapters for Ports<O, C, D, B, Q, K, Z>
+where
+    O: ObjectStore,
+    C: Channels,
+    D: Decode,
+    B: Bus,
+    Q: DelayedQueue,
+    K: Clock,
+    Z: Sleep,
+{
+    fn store(&self) -> &impl ObjectStore {
+        &self.store
+    }
+
+    fn channels(&self) -> &impl Channels {
+        &self.channels
+    }
+
+    fn formats(&self) -> &impl Decode {
+        &self.formats
+    }
+
+    fn bus(&self) -> &impl Bus {
+        &self.bus
+    }
+
+    fn queue(&self) -> &impl DelayedQueue {
+        &self.queue
+    }
+
+    fn clock(&self) -> &impl Clock {
+        &self.clock
+    }
+
+    fn sleep(&self) -> &impl Sleep {
+        &self.sleep
+    }
+}
 
 /// A channel: one partition's ordered way into one table.
 #[derive(Debug, Clone, PartialEq, Eq)]

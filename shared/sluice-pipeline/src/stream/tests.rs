@@ -10,7 +10,7 @@ use sluice_core::{Kind, LakeId, Record, RunId, Sources};
 use self::model::{Model, run};
 use super::*;
 
-type Loop = Stream<Model, Model, Model, Model, Model, Model, Model>;
+type Loop = Stream<Ports<Model, Model, Model, Model, Model, Model, Model>>;
 
 const TABLE: &str = "STREAMING.PUBLIC.PURCHASES";
 const CHANNEL: &str = "lake_cluster_purchases_0";

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use extract_postgres::{config::Config, handler};
+use extract_postgres::{Config, Deps, handler};
 use sluice_core::{
     Column, Commit, Error, Kind, LakeId, Result, RunId, Secret, Sources, Table,
     drift::Action,
@@ -327,7 +327,7 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
         sources: sources.clone(),
     };
     let (store, bus) = (warehouse.lake(), Announced::default());
-    let deps = handler::Deps { store, bus, queue: NoQueue, secrets: &database, config };
+    let deps = Deps { store, bus, queue: NoQueue, secrets: &database, config };
     let loader = Loader::new(&warehouse, &added);
     // The hour comes; what is due is extracted; what was committed is loaded.
     let hour = async || {

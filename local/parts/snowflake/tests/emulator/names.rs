@@ -18,7 +18,7 @@ use sluice_kafka::{Formats, KafkaEvent};
 use sluice_parquet::TableWriter;
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::handler::TokioSleep;
+use stream_kafka::deps::TokioSleep;
 
 use crate::{
     support::{BUCKET, LAKE, OneSecret, Warehouse},

@@ -15,7 +15,7 @@ use sluice_core::{
 use sluice_kafka::{Formats, KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
 use sluice_snowflake::sql::ddl;
-use stream_kafka::handler::TokioSleep;
+use stream_kafka::deps::TokioSleep;
 use uuid::Uuid;
 
 use crate::support::{BUCKET, LAKE, OneSecret, Warehouse};

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use sluice_core::{
     event::Announcement,
-    port::{PutIfAbsent, Stored},
+    port::{ObjectStore, PutIfAbsent, Stored},
 };
 
 use super::*;
