@@ -131,18 +131,18 @@ def main():
     for round_number in range(rounds + 1):
         for name, command, extra in competitors():
             taken = start(name, command, extra)
-            # The first of each reads its files from the disk, which Lambda's own figure does not hold either.
+            # The first of each reads its files from the disk, which Lambda's own number does not hold either.
             if round_number:
                 times.setdefault(name, []).append(taken)
     rows, ratios, zips = [], {}, {}
     for name in CLIENTS:
         ours, limit = report.median(times[name]), report.median(times[f"limit of {name}"])
         ratios[name], zips[name] = ours / limit, zip_mb(name)
-        figures = [f"{figure:.1f}" for figure in (ours, min(times[name]), max(times[name]), limit)]
-        rows.append([name, *figures, f"{ratios[name]:.2f}", f"{zips[name]:.1f}"])
+        numbers = [f"{number:.1f}" for number in (ours, min(times[name]), max(times[name]), limit)]
+        rows.append([name, *numbers, f"{ratios[name]:.2f}", f"{zips[name]:.1f}"])
     for name in PEERS:
-        figures = [f"{figure:.1f}" for figure in (report.median(times[name]), min(times[name]), max(times[name]))]
-        rows.append([name, *figures, "", "", ""])
+        numbers = [f"{number:.1f}" for number in (report.median(times[name]), min(times[name]), max(times[name]))]
+        rows.append([name, *numbers, "", "", ""])
     print(f"\n{rounds} starts each, in turn")
     report.table(["", "median ms", "min ms", "max ms", "limit ms", "to limit", f"zip MB (at most {ZIP_MB})"], rows)
     slowest = max(report.median(times[name]) for name in CLIENTS)

@@ -15,7 +15,7 @@ CHANGES_EACH = 3
 DAYS = 365
 CURRENCIES = 170
 
-# One event in so many is sent twice.
+# One event in this many is sent twice.
 REPEATED = 200
 
 RATES = f"""

@@ -17,7 +17,7 @@ fn table(cursor: &Value) -> Option<String> {
     let complete = match cursor["high"].as_i64() {
         Some(high) if high >= read_to => "complete".to_owned(),
         Some(high) => format!("complete to {high}; the next run looks for rows between"),
-        None => "the next run settles whether a row is missing".to_owned(),
+        None => "the next run finds out whether a row is missing".to_owned(),
     };
     Some(format!("read to {read_to}, {complete}"))
 }
@@ -77,7 +77,7 @@ mod tests {
             ),
             (
                 json!({"high": null, "read_to": 225, "snapshot": "766:766:"}),
-                "read to 225, the next run settles whether a row is missing",
+                "read to 225, the next run finds out whether a row is missing",
             ),
             (json!({"high": null, "read_to": null, "snapshot": "1:1:"}), "no row read yet"),
             (json!({"list": "37ed"}), "the list with the digest 37ed"),

@@ -13,7 +13,7 @@ use sluice_kafka::{Credentials, KafkaConfig, Producer};
 use crate::{failure::Outcome, platform::Platform, signed};
 
 /// A broker on this machine answers at once, or is not there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// The event source mapping reports once a minute; a report may be late.
 const WINDOW_SECONDS: i64 = 300;
 
@@ -28,7 +28,7 @@ const GET_METRIC_STATISTICS: signed::Operation = signed::Operation {
 pub(crate) async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
     let Some(bootstrap) = &platform.place.kafka else { return Ok(None) };
     let config = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
-    let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), PATIENCE)).await?;
+    let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), ANSWER_TIMEOUT)).await?;
     Ok(Some(Box::pin(producer.ends(topic)).await?))
 }
 
@@ -59,7 +59,7 @@ pub(crate) async fn polled(platform: &Platform, topic: &str) -> Outcome<Polled> 
         true => Ok(()),
         false => Err(by_status(response, "cannot ask the poller for its positions")),
     };
-    let answer = sluice_http::Client::new()?.send(&request, &RetryPolicy::once(PATIENCE), accept).await?;
+    let answer = sluice_http::Client::new()?.send(&request, &RetryPolicy::once(ANSWER_TIMEOUT), accept).await?;
     Ok(answer.json()?)
 }
 

@@ -14,7 +14,7 @@ use serde_json::Value;
 use sluice_core::{Error, Result, Secret};
 use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An operation of a service, as its JSON protocol names both.
 pub(crate) struct Operation {
@@ -46,7 +46,7 @@ pub(crate) async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Opera
         true => Ok(()),
         false => Err(by_status(response, &attempted)),
     };
-    sluice_http::Client::new()?.send(&request, &RetryPolicy::once(PATIENCE), accept).await?.json()
+    sluice_http::Client::new()?.send(&request, &RetryPolicy::once(ANSWER_TIMEOUT), accept).await?.json()
 }
 
 async fn signature(

@@ -18,7 +18,7 @@ use sluice_snowflake::{
     Account, SnowflakeConfig, SqlApi,
     account::{Allowed, Applying, AsRoles, Deployment, Desired, PROVISIONER, Settings, apply},
 };
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -36,7 +36,7 @@ const WAREHOUSE: &str = "LOADING";
 /// Which of the file's environments this machine is.
 const ENVIRONMENT: &str = "local";
 
-/// How long Snowflake's stand-in leaves an append uncommitted. Snowflake itself takes seconds.
+/// How long Snowflake's emulator leaves an append uncommitted. Snowflake itself takes seconds.
 const COMMIT_DELAY: Duration = Duration::from_millis(50);
 
 /// How long a statement waits for a table. As docs/deploy.md has it, that is less than the load function's time, which
@@ -51,15 +51,15 @@ pub(crate) fn bucket() -> String {
     format!("{STACK}-lake-{ACCOUNT}")
 }
 
-/// Opens the stand-in on the warehouse of these folders.
-pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Standin> {
-    let user = |name: &str, pair: &Pair, role: &str| standin_snowflake::User {
+/// Opens the emulator on the warehouse of these folders.
+pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emulator> {
+    let user = |name: &str, pair: &Pair, role: &str| snowflake_emulator::User {
         name: name.into(),
         public_key: pair.public.clone(),
         roles: vec![role.into()],
         default_role: Some(role.into()),
     };
-    Standin::open(standin_snowflake::Config {
+    Emulator::open(snowflake_emulator::Config {
         duckdb_path: folders.warehouse(),
         account: SNOWFLAKE_ACCOUNT.into(),
         users: vec![user(LOADER, &keys.loader, LOADER), user(PROVISIONER, &keys.provisioner, ADMINISTRATOR)],
@@ -69,7 +69,7 @@ pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Stan
         commit_delay: COMMIT_DELAY,
         loader_role: LOADER.into(),
         lock_timeout: LOCK_TIMEOUT,
-        edition: standin_snowflake::Edition::Standard,
+        edition: snowflake_emulator::Edition::Standard,
         checks_privileges: false,
     })
 }

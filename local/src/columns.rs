@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// The text in a column of so many places: cut where it is too long, filled up where it is short.
+/// The text in a column of this width: cut where it is too long, filled up where it is short.
 pub(crate) fn cell(text: &str, places: usize) -> String {
     let (mut cell, mut taken) = (String::new(), 0);
     for letter in text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }) {

@@ -14,7 +14,7 @@ use axum::{
 };
 use serde_json::{Value, json};
 use sluice_local::kafka_poller::Poller;
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 use tokio::{
     net::TcpListener,
     sync::{Mutex, mpsc, watch},
@@ -31,7 +31,7 @@ const OUTAGE: Duration = Duration::from_secs(1);
 
 /// What can be asked and restarted.
 pub(crate) struct Control {
-    pub warehouse: Standin,
+    pub warehouse: Emulator,
     pub broker: Arc<Broker>,
     pub topics: Topics,
     /// Tell the pollers to begin again.

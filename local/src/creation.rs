@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use sluice_core::{LakeId, Sources, sources::Source};
 use sluice_local::kafka_poller::{self, Lost};
 use sluice_pipeline::stream::Channel;
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 
 use crate::{
     machine::{
@@ -57,7 +57,7 @@ impl Topic {
 pub(crate) async fn cluster_id(
     folders: &Folders,
     registry: &Registry,
-    warehouse: &Standin,
+    warehouse: &Emulator,
     sources: &Sources,
 ) -> Result<String> {
     let kept = folders.state("kafka-creation");
@@ -107,7 +107,7 @@ pub(crate) async fn check(folders: &Folders, registry: &Registry, read: &BTreeMa
 async fn look(
     folders: &Folders,
     registry: &Registry,
-    warehouse: &Standin,
+    warehouse: &Emulator,
     sources: &Sources,
     cluster_id: &str,
 ) -> Result<Vec<Topic>> {

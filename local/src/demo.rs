@@ -11,10 +11,10 @@ use sluice_core::{
 };
 
 use crate::{
+    idle::{self, Watch},
     machine::state::Folders,
     progress::Progress,
     report, seed,
-    settle::{self, Watch},
     stack::Stack,
     unserved::Unserved,
     verify::{self, Verified},
@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// How long the platform may take from the last extract to the last dbt run.
-const SETTLE_WITHIN: Duration = Duration::from_secs(600);
+const IDLE_WITHIN: Duration = Duration::from_secs(600);
 /// And for each purchase beside that: one that is refused is an object in the lake of its own.
-const SETTLE_A_PURCHASE: Duration = Duration::from_millis(20);
+const IDLE_A_PURCHASE: Duration = Duration::from_millis(20);
 /// What the extract of rates says when its time was over before its range was.
 const OUT_OF_TIME: &str = "the run's time";
 
@@ -71,12 +71,12 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
     }
 
     let sqs = aws_sdk_sqs::Client::new(&stack.aws);
-    let (watch, within) = (watch(stack, &sqs), settle_within(world));
+    let (watch, within) = (watch(stack, &sqs), idle_within(world));
     let settling = async {
         watch.done(within).await?;
         // A schedule finds what an event has not told. Changed models, or a failed run, are built whole.
         let models = models(stack.folders())?;
-        let force = settle::failed_runs(&stack.store).await? || models.changed();
+        let force = idle::failed_runs(&stack.store).await? || models.changed();
         stack.functions.invoke(&DISPATCH_DBT, &json!({"sweep": true, "force": force})).await?;
         watch.done(within).await?;
         models.keep()
@@ -86,7 +86,7 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
     for problem in Unserved::of(stack).problems().await? {
         println!("  ! {problem}");
     }
-    if settle::failed_runs(&stack.store).await? {
+    if idle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
     Ok(())
@@ -102,8 +102,8 @@ async fn rates(stack: &Stack, world: &World) -> Result<()> {
     }
 }
 
-fn settle_within(world: &World) -> Duration {
-    SETTLE_WITHIN + SETTLE_A_PURCHASE * u32::try_from(world.data.purchases.len()).unwrap_or(u32::MAX)
+fn idle_within(world: &World) -> Duration {
+    IDLE_WITHIN + IDLE_A_PURCHASE * u32::try_from(world.data.purchases.len()).unwrap_or(u32::MAX)
 }
 
 fn watch<'a>(stack: &'a Stack, sqs: &'a aws_sdk_sqs::Client) -> Watch<'a> {
@@ -129,7 +129,7 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
         let replaying = async {
             let before = report::counts(stack).await?;
             replay_everything(stack, world).await?;
-            watch.done(settle_within(world)).await?;
+            watch.done(idle_within(world)).await?;
             let after = report::counts(stack).await?;
             ensure!(before == after, "replaying changed the rows per table from {before:?} to {after:?}");
             verify::sales(&stack.warehouse, &world.data).await
@@ -177,7 +177,7 @@ fn models(folders: &Folders) -> Result<Models> {
 
 /// Every commit's notification once more, the topic from its beginning once more, every schedule once more.
 async fn replay_everything(stack: &Stack, world: &World) -> Result<()> {
-    for (table, newest) in settle::newest_sequences(&stack.store, &stack.sources).await? {
+    for (table, newest) in idle::newest_sequences(&stack.store, &stack.sources).await? {
         for sequence in 1..=newest {
             let body = json!({"table": table, "sequence": sequence}).to_string();
             let message = json!({"messageId": format!("{table}#{sequence}"), "body": body});

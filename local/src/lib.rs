@@ -1,5 +1,5 @@
 //! The emulators that the platform's functions and their tests meet on one machine. Snowflake's has a package of its own,
-//! `standin-snowflake`.
+//! `snowflake-emulator`.
 
 pub mod dbt_cloud;
 pub mod function_url;

@@ -1,7 +1,7 @@
 //! The user's own data from one run to the next: what is added to a folder's files is loaded alone.
 //!
 //! The sources only grow: a log of changes has rising numbers, a topic takes records at its end, a contact that changes has
-//! a later date than all before it. Files that have changed in another way begin anew.
+//! a later date than all before it. Files that have changed in another way start again from nothing.
 
 use std::{collections::BTreeMap, fmt, fs, io, path::Path};
 
@@ -40,7 +40,7 @@ impl fmt::Display for Added {
     }
 }
 
-/// Takes the files over as what the sources hold from here on. Files that the state cannot grow into make it begin anew.
+/// Takes the files over as what the sources hold from here on. Files that the state cannot grow into make it start again from nothing.
 /// On a platform that is `open` people buy: its topic holds more than the files, so they cannot be continued.
 pub(crate) async fn take(
     folders: &Folders,
@@ -61,7 +61,7 @@ pub(crate) async fn take(
         Ok(None) => {}
         Ok(Some(added)) => println!("  · added to the files since the last run: {added}"),
         Err(why) => {
-            println!("  · the files have not only grown, so everything begins anew: {why}");
+            println!("  · lines were changed or removed, so everything starts again from nothing: {why}");
             Registry::take_over(folders).await?;
             folders.forget()?;
         }

@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use sluice_core::{Loader, sources::Source};
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 
 use crate::{
-    columns, settle,
+    columns, idle,
     stack::Stack,
     topics,
     verify::{LEFT_OUT, SALES, Verified},
@@ -52,10 +52,10 @@ pub(crate) fn addresses(stack: &Stack, state: &Path) {
         ("collect-events", ports.events, "its function URL; /openapi.json describes it"),
         ("Control", ports.control, "POST /restart/kafka, /restart/poller, /restart/snowflake"),
         ("AWS", ports.aws, "stack sluice-local, region us-east-1, credentials test/test"),
-        ("Snowflake", ports.snowflake, "stand-in: SQL API, Snowpipe, Snowpipe Streaming"),
-        ("dbt Cloud", ports.dbt, "stand-in in front of dbt Core"),
-        ("HubSpot", ports.hubspot, "stand-in"),
-        ("Open Exchange Rates", ports.rates, "stand-in"),
+        ("Snowflake", ports.snowflake, "emulator: SQL API, Snowpipe, Snowpipe Streaming"),
+        ("dbt Cloud", ports.dbt, "emulator in front of dbt Core"),
+        ("HubSpot", ports.hubspot, "emulator"),
+        ("Open Exchange Rates", ports.rates, "emulator"),
     ] {
         println!("  {what:<20} http://127.0.0.1:{port:<6} {note}");
     }
@@ -85,13 +85,13 @@ pub(crate) async fn counts(stack: &Stack) -> Result<Vec<(String, u64)>> {
 /// One line per raw table: what the source holds, and what became of it at each stage.
 async fn rows(stack: &Stack, world: &World) -> Result<()> {
     println!("\n  {:<46} {:>9} {:>10} {:>9} {:>9}", "rows", "source", "committed", "loaded", "rejected");
-    let committed = settle::committed(&stack.store, &stack.sources).await?;
+    let committed = idle::committed(&stack.store, &stack.sources).await?;
     for (table, (_, loaded)) in stack.sources.tables.iter().zip(counts(stack).await?) {
         let id = &table.table;
         let line = committed.iter().find(|(name, _, _)| *name == id.to_string());
         let (committed, rejected) = match (line, &table.source) {
             (Some((_, rows, rejected)), _) => (rows.to_string(), *rejected),
-            (None, Source::Kafka { topic, .. }) => ("-".to_owned(), settle::dead_letters(&stack.aws, topic).await?),
+            (None, Source::Kafka { topic, .. }) => ("-".to_owned(), idle::dead_letters(&stack.aws, topic).await?),
             (None, _) => ("-".to_owned(), 0),
         };
         let source = match (&table.loader, id.table.as_str()) {
@@ -129,7 +129,7 @@ async fn dbt(stack: &Stack) -> Result<()> {
     Ok(())
 }
 
-async fn mart(warehouse: &Standin) -> Result<()> {
+async fn mart(warehouse: &Emulator) -> Result<()> {
     let top = warehouse
         .query(&format!(
             "SELECT customer_id, concat_ws(' ', nullif(trim(first_name), ''), nullif(trim(last_name), '')), total_transactions, total_items, total_usd, total_gbp
@@ -147,7 +147,7 @@ async fn mart(warehouse: &Standin) -> Result<()> {
 }
 
 /// What no total holds, and what is only under the unknown customer: a number that is right says what it is made of.
-async fn left_out(warehouse: &Standin, verified: &Verified) -> Result<()> {
+async fn left_out(warehouse: &Emulator, verified: &Verified) -> Result<()> {
     let sums =
         warehouse.query(&format!("SELECT reason, lines, usd FROM {LEFT_OUT} WHERE lines > 0 ORDER BY reason")).await?;
     let text = |row: &[Option<String>], i: usize| row.get(i).cloned().flatten().unwrap_or_else(|| "-".to_owned());
@@ -183,7 +183,7 @@ fn in_words(reason: &str) -> &str {
     }
 }
 
-async fn count(warehouse: &Standin, table: &str) -> Result<u64> {
+async fn count(warehouse: &Emulator, table: &str) -> Result<u64> {
     let rows = warehouse.query(&format!("SELECT count(*) FROM {table}")).await?;
     let text = rows.first().and_then(|row| row.first()).cloned().flatten().context("a count has no answer")?;
     Ok(text.parse()?)

@@ -13,7 +13,7 @@ use tokio_postgres::{Client, NoTls, Transaction};
 pub(crate) const TOPIC: &str = "purchases";
 pub(crate) const PARTITIONS: i32 = 3;
 
-/// So many rows go into one INSERT.
+/// How many rows go into one INSERT.
 const ROWS_PER_INSERT: usize = 1_000;
 
 /// A connection to the shop's database with the table of product changes.

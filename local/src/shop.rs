@@ -17,7 +17,7 @@ use axum::{
     routing::get,
 };
 use serde_json::{Value, json};
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
@@ -25,7 +25,7 @@ use crate::{seed, verify};
 
 /// The key that the page sends with its purchases.
 pub(crate) const API_KEY: &str = "local-shop-key";
-/// So many products are on the shelf.
+/// How many products are on the shelf.
 const SHELF: i64 = 12;
 
 /// What the shop's server needs.
@@ -34,7 +34,7 @@ pub(crate) struct Shop {
     pub page: PathBuf,
     /// The shop's database.
     pub database: String,
-    pub warehouse: Standin,
+    pub warehouse: Emulator,
     /// Where purchases are sent.
     pub events_url: String,
 }
@@ -61,7 +61,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// Asks the warehouse, and waits while dbt has its file.
-async fn ask(warehouse: &Standin, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
+async fn ask(warehouse: &Emulator, statement: &str) -> Result<Vec<Vec<Option<String>>>> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match warehouse.query(statement).await {

@@ -1,4 +1,4 @@
-//! The whole platform on one machine: services, stand-ins, the deployed template, and handles on all of them.
+//! The whole platform on one machine: services, emulators, the deployed template, and handles on all of them.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use sluice_local::{
     vendors::{hubspot, open_exchange_rates},
 };
 use sluice_snowflake::account::PROVISIONER_SECRET;
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 use tokio::{
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
@@ -48,7 +48,7 @@ pub(crate) struct Stack {
     pub functions: Functions,
     pub store: S3Lake,
     pub aws: SdkConfig,
-    pub warehouse: Standin,
+    pub warehouse: Emulator,
     pub shop_url: String,
     /// Where collect-events is reached, and the shop's page that buys through it.
     pub events_url: String,
@@ -221,7 +221,7 @@ impl Stack {
         Topics::connect(&self.bootstrap, &self.sources, &self.functions, positions).await
     }
 
-    /// The stand-ins and the poller, to be watched by [`failed`] while somebody else uses the stack.
+    /// The emulators and the poller, to be watched by [`failed`] while somebody else uses the stack.
     pub(crate) fn take_tasks(&mut self) -> JoinSet<Result<()>> {
         std::mem::take(&mut self.tasks)
     }
@@ -269,8 +269,8 @@ async fn put_secrets(aws: &SdkConfig, keys: &Keys, postgres: u16) -> Result<()> 
     deploy::secret(aws, "dbt", &json!({"token": DBT_TOKEN})).await
 }
 
-/// dbt and the stand-in take turns with the warehouse's file.
-struct Turn(Standin);
+/// dbt and the emulator take turns with the warehouse's file.
+struct Turn(Emulator);
 
 impl FileTurn for Turn {
     fn release_file(&self) -> BoxFuture<'_, Result<()>> {

@@ -12,14 +12,14 @@ use crate::{invoke::Functions, machine::deploy::STACK, stack::Stack};
 /// A message that was looked at is invisible for this long, so that the next look sees it again.
 const LOOK_SECONDS: i32 = 2;
 
-/// A message of the spool, as far as it matters here.
+/// A message of the outbox, as far as it matters here.
 #[derive(Deserialize)]
-struct Spooled {
+struct OutboxMessage {
     topic: String,
     events: Vec<Value>,
 }
 
-/// A message among the spool's dead letters.
+/// A message among the outbox's dead letters.
 struct Dead {
     body: String,
     handle: String,
@@ -37,18 +37,18 @@ impl<'a> Unserved<'a> {
         Unserved { sqs: aws_sdk_sqs::Client::new(&stack.aws), sources: &stack.sources, functions: &stack.functions }
     }
 
-    /// Sends dead letters of the spool back whose topic takes events again.
+    /// Sends dead letters of the outbox back whose topic takes events again.
     pub(crate) async fn send_back(&self) -> Result<()> {
         let sqs = &self.sqs;
-        let (dead, spool) = (queue(sqs, "spool-dead").await?, queue(sqs, "spool").await?);
+        let (dead, outbox) = (queue(sqs, "spool-dead").await?, queue(sqs, "spool").await?);
         let closed: BTreeSet<String> = self.closed_topics().await?.into_iter().collect();
         for Dead { body, handle } in look(sqs, &dead).await? {
-            let topic = serde_json::from_str::<Spooled>(&body).map(|spooled| spooled.topic).unwrap_or_default();
+            let topic = serde_json::from_str::<OutboxMessage>(&body).map(|message| message.topic).unwrap_or_default();
             if self.sources.topic(&topic).is_ok() && !closed.contains(&topic) {
-                let sent = sqs.send_message().queue_url(&spool).message_body(body).send().await;
-                sent.context("cannot send to the spool")?;
+                let sent = sqs.send_message().queue_url(&outbox).message_body(body).send().await;
+                sent.context("cannot send to the outbox")?;
                 let deleted = sqs.delete_message().queue_url(&dead).receipt_handle(handle).send().await;
-                deleted.context("cannot delete what was sent back to the spool")?;
+                deleted.context("cannot delete what was sent back to the outbox")?;
             }
         }
         Ok(())
@@ -65,8 +65,8 @@ impl<'a> Unserved<'a> {
         let mut problems: Vec<String> = self.closed_topics().await?.into_iter().map(closed).collect();
         let mut waiting: BTreeMap<String, usize> = BTreeMap::new();
         for Dead { body, .. } in look(&self.sqs, &queue(&self.sqs, "spool-dead").await?).await? {
-            match serde_json::from_str::<Spooled>(&body) {
-                Ok(spooled) => *waiting.entry(spooled.topic).or_default() += spooled.events.len(),
+            match serde_json::from_str::<OutboxMessage>(&body) {
+                Ok(message) => *waiting.entry(message.topic).or_default() += message.events.len(),
                 Err(_) => problems.push(format!("a message in {STACK}-spool-dead cannot be read")),
             }
         }

@@ -7,7 +7,7 @@ use sluice_testkit::{
     generate::{Dataset, parse_decimal},
     oracle::{self, LeftOut, Sales, SalesRow},
 };
-use standin_snowflake::Standin;
+use snowflake_emulator::Emulator;
 
 /// The mart as dbt publishes it.
 pub(crate) const SALES: &str = "ANALYTICS__MARTS.sales";
@@ -15,7 +15,7 @@ pub(crate) const SALES: &str = "ANALYTICS__MARTS.sales";
 /// What its totals leave out, as dbt publishes it.
 pub(crate) const LEFT_OUT: &str = "ANALYTICS__MARTS.sales_left_out";
 
-/// So many differences are shown.
+/// How many differences are shown.
 const SHOWN: usize = 10;
 
 /// What was compared, and what of the sources could not be taken.
@@ -48,7 +48,7 @@ impl Refused {
 }
 
 /// Fails with the first differences when the mart is not what the data says.
-pub(crate) async fn sales(warehouse: &Standin, data: &Dataset) -> Result<Verified> {
+pub(crate) async fn sales(warehouse: &Emulator, data: &Dataset) -> Result<Verified> {
     let expected = oracle::sales(data);
     let actual = read(warehouse).await?;
     let differences = oracle::compare(&expected.rows, &actual);
@@ -88,7 +88,7 @@ fn refused(data: &Dataset, expected: &Sales) -> Vec<Refused> {
 }
 
 /// Fails when the mart says otherwise than the data what its totals leave out.
-async fn left_out(warehouse: &Standin, expected: &Sales) -> Result<()> {
+async fn left_out(warehouse: &Emulator, expected: &Sales) -> Result<()> {
     let expected = [
         ("unconverted", &expected.unconverted),
         ("unknown customer", &expected.unknown_customer),
@@ -107,7 +107,7 @@ async fn left_out(warehouse: &Standin, expected: &Sales) -> Result<()> {
     Ok(())
 }
 
-async fn read(warehouse: &Standin) -> Result<Vec<SalesRow>> {
+async fn read(warehouse: &Emulator) -> Result<Vec<SalesRow>> {
     let rows = warehouse
         .query(&format!(
             "SELECT customer_id, first_name, last_name, email, total_transactions, total_items, total_usd, total_gbp,

@@ -39,7 +39,7 @@ const NO_RATES: &str = "rates.csv has no line; without the file the demo takes t
 pub(crate) const HUBSPOT_TOKEN: &str = "pat-local";
 pub(crate) const OXR_APP_ID: &str = "00000000000000000000000000000000";
 
-/// What the stand-ins of the vendors serve.
+/// What the emulators of the vendors serve.
 pub(crate) struct Vendors {
     pub hubspot: HubSpotState,
     pub rates: RatesState,

@@ -1,4 +1,4 @@
-"""The stand-in's account: started, and described as its generator made it."""
+"""The emulator's account: started, and described as its generator made it."""
 
 import json
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 
 class Account:
-    """`binary` is the stand-in's; it ends with this process."""
+    """`binary` is the emulator's; it ends with this process."""
 
     def __init__(self, binary, contacts):
         self.process = subprocess.Popen([binary, str(contacts)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

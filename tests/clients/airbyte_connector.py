@@ -1,6 +1,6 @@
-"""Airbyte's HubSpot connector against the stand-in: it must see the contacts as they are.
+"""Airbyte's HubSpot connector against the emulator: it must see the contacts as they are.
 
-    airbyte_connector.py <stand-in's binary>
+    airbyte_connector.py <emulator's binary>
 """
 
 import json
@@ -10,11 +10,11 @@ import sys
 import tempfile
 
 from account import Account, same
-from front import stand_in_for_hubspot
+from front import serve_as_hubspot
 
 if sys.argv[1] == "--connector":
     # The connector itself, in a process of its own, which the rest of this file starts.
-    stand_in_for_hubspot(sys.argv[2])
+    serve_as_hubspot(sys.argv[2])
     from source_hubspot.run import run
 
     sys.argv = ["source-hubspot", *sys.argv[3:]]

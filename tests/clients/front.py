@@ -15,7 +15,7 @@ import trustme
 HOST = "api.hubapi.com"
 
 
-def stand_in_for_hubspot(url):
+def serve_as_hubspot(url):
     """Call before a client is imported: libraries read the authorities when they load."""
     authority = trustme.CA()
     folder = tempfile.mkdtemp(prefix="hubspot-front-")

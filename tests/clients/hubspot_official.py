@@ -1,15 +1,15 @@
-"""HubSpot's own client library against the stand-in: it must see the contacts as they are.
+"""HubSpot's own client library against the emulator: it must see the contacts as they are.
 
-    hubspot_official.py <stand-in's binary>
+    hubspot_official.py <emulator's binary>
 """
 
 import sys
 
 from account import Account, same
-from front import stand_in_for_hubspot
+from front import serve_as_hubspot
 
 account = Account(sys.argv[1], 1_200)
-stand_in_for_hubspot(account.url)
+serve_as_hubspot(account.url)
 
 from hubspot import HubSpot  # noqa: E402 (after the authority is set)
 from hubspot.crm.contacts import (  # noqa: E402
@@ -22,8 +22,8 @@ PROPERTIES = ["email", "firstname", "lastname", "lifecyclestage", "createdate", 
 TEXTS = ["email", "firstname", "lastname", "lifecyclestage"]
 
 # What HubSpot's documentation advises: wait out the search's limit per second.
-patience = Retry(total=8, backoff_factor=0.3, status_forcelist=(429, 502), allowed_methods=None)
-client = HubSpot(access_token=account.token, retry=patience)
+retries = Retry(total=8, backoff_factor=0.3, status_forcelist=(429, 502), allowed_methods=None)
+client = HubSpot(access_token=account.token, retry=retries)
 
 
 def texts(records):

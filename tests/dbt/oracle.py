@@ -11,7 +11,7 @@ CARRIED_DAYS = 7
 UNKNOWN = "-1"
 BLANKS = " \t\n\r"
 
-# A line of so many dollars or more has no amount.
+# A line of this many dollars or more has no amount.
 LINE_LIMIT = 10**12
 
 # A to Z and nothing else: other letters have lower cases on which engines do not agree.

@@ -1,5 +1,5 @@
 """A HubSpot portal written from its documentation and nothing else, so that our client is judged by somebody who has not
-seen our stand-in. https://developers.hubspot.com/docs/api-reference
+seen our emulator. https://developers.hubspot.com/docs/api-reference
 
 Prints its port, serves until its input ends. `POST /seed` puts contacts there, `POST /meanwhile` queues changes of which
 one happens after each answered search, `POST /faults` spoils answers, `GET /requests` tells what has been asked and

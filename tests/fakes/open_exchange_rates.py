@@ -1,5 +1,5 @@
 """An Open Exchange Rates written from its documentation and nothing else, so that our client is judged by somebody who
-has not seen our stand-in. https://docs.openexchangerates.org
+has not seen our emulator. https://docs.openexchangerates.org
 
 Prints its port, serves until its input ends. `GET /requests` tells what has been asked; `POST /faults` with
 `{"path": "…", "status": 500, "body": "…", "headers": {}, "times": 1}` spoils answers.

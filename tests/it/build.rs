@@ -25,7 +25,7 @@ fn one_package_alone_compiles_no_dependency_differently() {
     assert!(whole.len() > 300, "cargo tree printed {} lines", whole.len());
     let functions = list("functions");
     let shared = list("shared");
-    let others = ["sluice-cli", "sluice-local", "sluice-bench", "standin-snowflake"];
+    let others = ["sluice-cli", "sluice-local", "sluice-bench", "snowflake-emulator"];
     let packages = functions.iter().chain(&shared).map(String::as_str).chain(others);
     for package in packages {
         let own = resolved(&["--package", package, "--edges", "normal,build,dev"]);

@@ -19,8 +19,8 @@ fn function(source: &Source) -> &'static str {
     source.function().unwrap_or_else(|| panic!("no function has the kind {}", source.kind())).logical
 }
 
-/// The function whose reads are divided: the plans of its tables are beside their commits.
-const DIVIDING: &str = EXTRACT_POSTGRES.logical;
+/// The function whose reads are partitioned: the plans of its tables are beside their commits.
+const PARTITIONING: &str = EXTRACT_POSTGRES.logical;
 
 /// The keys of the lake that a statement of the function's role names, as patterns.
 fn patterns(function: &str, sid: &str) -> Vec<String> {
@@ -55,7 +55,7 @@ fn every_table_may_be_written_and_read_by_its_function_and_by_no_other() {
         let written = [lake::data_key(id, &run, 0), lake::rejected_key(id, &run), commit.clone(), last_run.clone()];
         let own = function(&table.source);
         let plans = [lake::split_plan_key(id, 1), lake::split_part_key(id, 1, 0), lake::split_end_key(id, 1)];
-        for plan in plans.iter().filter(|_| own == DIVIDING) {
+        for plan in plans.iter().filter(|_| own == PARTITIONING) {
             for statement in ["WriteFilesAndCommits", "ReadCommits"] {
                 let covered = patterns(own, statement).iter().any(|pattern| covers(pattern, plan));
                 assert!(covered, "{own}Role has no {plan} under {statement}");
@@ -120,7 +120,7 @@ fn each_extract_wakes_hourly_and_no_table_has_a_template_schedule() {
 
 #[test]
 fn a_part_of_a_read_has_its_own_invocation_and_is_taken_once() {
-    let (extract, queue) = (properties(DIVIDING), properties("ExtractQueue"));
+    let (extract, queue) = (properties(PARTITIONING), properties("ExtractQueue"));
     let parts = &extract["Events"]["Parts"]["Properties"];
     let timeout = extract["Timeout"].as_u64().expect("a timeout in seconds");
     assert_eq!(queue["VisibilityTimeout"], 6 * timeout);

@@ -1,4 +1,4 @@
-"""Judges the SQL that sluice-snowflake renders, independently of the stand-in warehouse.
+"""Judges the SQL that sluice-snowflake renders, independently of the emulator warehouse.
 
 1. sqlglot's Snowflake dialect must parse every statement of every snapshot into a kind of statement that it knows. A
    fallback to its opaque Command counts as a failure, but for the shapes in OPAQUE, whose insides are judged instead.

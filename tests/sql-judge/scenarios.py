@@ -437,4 +437,4 @@ def ledger(verdict, session, statements):
                 failed, loaded = ("failed", 0, 2, "can't read C:\\x"), ("loaded", 2, 2, None)
                 expected = failed if attempt == "first" else loaded
                 verdict.equal("a commit fails with its reason, but what is loaded stays so", session.run(entry), [expected])
-    verdict.equal("a commit has one entry, settled last as loaded", session.run(entry), [("loaded", 2, 2, None)])
+    verdict.equal("a commit has one entry, recorded last as loaded", session.run(entry), [("loaded", 2, 2, None)])

@@ -101,7 +101,7 @@ def watch(sender, starts):
 
 
 def measured(commit_ms):
-    """Seconds from sending to queryable, where an append is durable after so long."""
+    """Seconds from sending to queryable, where an append is durable after a given time."""
     stack.commit_after(commit_ms)
     before = dbt_runs()
     starts = stack.ends()
@@ -112,16 +112,16 @@ def measured(commit_ms):
     if sender.failure:
         raise SystemExit(sender.failure)
     if dbt_runs() != before:
-        raise SystemExit("dbt has run meanwhile: the figures would be about something else")
+        raise SystemExit("dbt has run meanwhile: the metrics would be about something else")
     waits = [at - sender.sent.pop((p, o)) for p, first, last, at in seen for o in range(first, last + 1)]
     if sender.sent or len(waits) != RATE * SECONDS:
         raise SystemExit(f"{len(sender.sent)} of {RATE * SECONDS} events were not seen in the warehouse")
     waits.sort()
-    figures = {f"p{share}": round(waits[len(waits) * share // 100 - 1], 3) for share in (50, 95, 99)}
-    figures |= {"max": round(waits[-1], 3)}
+    metrics = {f"p{share}": round(waits[len(waits) * share // 100 - 1], 3) for share in (50, 95, 99)}
+    metrics |= {"max": round(waits[-1], 3)}
     print(f"  {len(waits):,} events at {RATE:,} a second, durable after {commit_ms / 1000:g} s, seconds from sending to queryable:")
-    print("  " + ", ".join(f"{name} {value}" for name, value in figures.items()), flush=True)
-    return figures
+    print("  " + ", ".join(f"{name} {value}" for name, value in metrics.items()), flush=True)
+    return metrics
 
 
 def main():
@@ -132,8 +132,8 @@ def main():
     finally:
         stack.commit_after(QUICK_MS)
         news_of_tables("EnableRule")
-    figures = {"events": RATE * SECONDS, "per_second": RATE, "commit_seconds": COMMIT_SECONDS, "with_commit_seconds": documented}
-    print(json.dumps({"bench": "latency", **quick, **figures}))
+    metrics = {"events": RATE * SECONDS, "per_second": RATE, "commit_seconds": COMMIT_SECONDS, "with_commit_seconds": documented}
+    print(json.dumps({"bench": "latency", **quick, **metrics}))
 
 
 if __name__ == "__main__":

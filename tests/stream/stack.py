@@ -38,9 +38,9 @@ def sql(query, seconds=300):
 
 
 def commit_after(milliseconds):
-    """From now on the warehouse makes an append durable after so long."""
+    """From now on the warehouse makes an append durable after a given time."""
     request = urllib.request.Request(
-        address("SLUICE_SNOWFLAKE_URL") + "/_standin/commit-delay",
+        address("SLUICE_SNOWFLAKE_URL") + "/_emulator/commit-delay",
         data=json.dumps({"milliseconds": milliseconds}).encode(),
         headers={"Content-Type": "application/json", "Accept": "application/json"},
     )

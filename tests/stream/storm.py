@@ -223,7 +223,7 @@ class Expected:
 
 
 def wait_for(rows, starts):
-    """Until the warehouse has so many rows, or nothing has moved for too long."""
+    """Until the warehouse has that many rows, or nothing has moved for too long."""
     last, moved = -1, time.monotonic()
     while last < rows and time.monotonic() - moved < STALLED_AFTER:
         have = int(stack.sql(f"SELECT count(*) FROM {stack.TABLE} WHERE {since(starts)}")[0][0])

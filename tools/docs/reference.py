@@ -327,7 +327,7 @@ def metrics():
             if known:
                 found.append([code(known), unit.lower(), code(part)])
     out.append(table(["Metric", "Unit", "From"], need(found, "no metric in the code")))
-    out.append("What they mean is in [Streaming](../streaming.md#figures) and in the README of each function.\n")
+    out.append("What they mean is in [Streaming](../streaming.md#metrics) and in the README of each function.\n")
     return "\n".join(out)
 
 

@@ -113,8 +113,8 @@ fn print(results: &[Measured], peak_mib: f64, event_bytes: usize) {
         .iter()
         .map(|result| {
             let seconds = |part| (result.at(part) * 1_000.0).round() / 1_000_000.0;
-            let figures = json!({"median": seconds(0.5), "min": seconds(0.0), "max": seconds(1.0)});
-            (result.name.clone(), figures)
+            let metrics = json!({"median": seconds(0.5), "min": seconds(0.0), "max": seconds(1.0)});
+            (result.name.clone(), metrics)
         })
         .collect();
     let line = json!({

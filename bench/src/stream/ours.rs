@@ -10,7 +10,7 @@ use futures::executor::block_on;
 use sluice_core::{
     LakeId, RunId, Sources,
     event::Announcement,
-    port::{Bus, Clock, Later, ObjectStore, PutIfAbsent, Stored},
+    port::{Bus, Clock, DelayedQueue, ObjectStore, PutIfAbsent, Stored},
 };
 use sluice_kafka::KafkaEvent;
 use sluice_pipeline::stream::{
@@ -51,7 +51,7 @@ async fn serve(world: &World, event: KafkaEvent) -> Result<()> {
         channels: world.clone(),
         formats: world.clone(),
         bus: world.clone(),
-        later: world.clone(),
+        queue: world.clone(),
         clock: world.clone(),
         sleep: world.clone(),
     };
@@ -92,7 +92,7 @@ impl Channels for World {
         Ok(ChannelStatus { committed: *self.committed.borrow(), ..ChannelStatus::default() })
     }
 
-    async fn landed(&self, _: &Channel, _: &RunId) -> Answer<Option<i64>> {
+    async fn max_loaded_offset(&self, _: &Channel, _: &RunId) -> Answer<Option<i64>> {
         Ok(None)
     }
 }
@@ -128,7 +128,7 @@ impl Bus for World {
     }
 }
 
-impl Later for World {
+impl DelayedQueue for World {
     async fn send(&self, _: &serde_json::Value, _: Duration) -> Answer<()> {
         Ok(())
     }

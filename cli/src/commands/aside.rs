@@ -95,7 +95,7 @@ fn of_row(error: sluice_core::Error) -> Failure {
 /// The list is in the warehouse; the dispatch loop compares it with what the last run covered.
 async fn wake_dbt(platform: &Platform, table: &TableId, change: Change) -> Outcome {
     let cause = format!("a row of {table} was {}", change.done());
-    let wake = Message::Wake { cause, force: false, revive: false };
+    let wake = Message::Wake { cause, force: false, resume: false };
     let message: Value = json!(wake);
     let queue = platform.stack.output("DispatchQueueUrl")?;
     let send = Client::new(&platform.place.aws).send_message().queue_url(queue).message_body(message.to_string());

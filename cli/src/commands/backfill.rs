@@ -25,7 +25,7 @@ use crate::{
     platform::extractor,
 };
 
-/// So many days are asked of one invocation: few enough that the bar moves and little is repeated after an interruption.
+/// Days asked of one invocation: few enough that the bar moves and little is repeated after an interruption.
 const CHUNK: usize = 10;
 /// The share of a function that does not say.
 const USUAL_SHARE: u64 = 35;
@@ -141,7 +141,7 @@ fn missing(wanted: &[NaiveDate], cursor: &Value) -> Vec<NaiveDate> {
     wanted.iter().copied().filter(|day| !done.contains(day)).collect()
 }
 
-/// First and last day of what to ask next: the newest missing days, so many that neither the chunk nor the share is
+/// First and last day of what to ask next: the newest missing days, as many as exceed neither the chunk nor the share
 /// exceeded. `None` when the share is used up.
 fn next_chunk(missing: &[NaiveDate], share: u64) -> Option<(NaiveDate, NaiveDate)> {
     let size = CHUNK.min(usize::try_from(share).unwrap_or(CHUNK)).min(missing.len());

@@ -251,9 +251,9 @@ mod tests {
         assert!(render(&answer).ends_with("  loaded  4 rows after 1.0 s\n  loaded  rows merged away: 2"));
         let dry = json!({"outcome": "dry_run", "plan": {"rows": 7, "facts": {"from": 3}}});
         assert_eq!(text(dry), "A.B.C: a run would read 7 rows\n  from    3");
-        let divided = json!({"outcome": "dry_run", "plan": {"rows": 7}, "parts": {"done": 3, "of": 8}});
+        let partitioned = json!({"outcome": "dry_run", "plan": {"rows": 7}, "parts": {"done": 3, "of": 8}});
         assert_eq!(
-            text(divided),
+            text(partitioned),
             "A.B.C: a run would read 7 rows\n  parts   3 of 8 are done of a read under way; \
              until it ends, a run begins no other"
         );

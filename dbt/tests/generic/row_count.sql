@@ -1,4 +1,4 @@
-{#- The model has at least, and at most, so many rows. -#}
+{#- The model has at least, and at most, this many rows. -#}
 {% test row_count(model, minimum=none, maximum=none, arguments=none) %}
 {%- set least = minimum if minimum is not none else (arguments or {}).get('minimum', 0) %}
 {%- set most = maximum if maximum is not none else (arguments or {}).get('maximum') %}

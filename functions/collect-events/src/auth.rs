@@ -19,10 +19,10 @@ use crate::{event::Request, problem::Problem};
 const FRESH: Duration = Duration::from_secs(300);
 /// And at most this often for a key or a token that is refused, so that a new one works soon.
 const SECOND_LOOK: Duration = Duration::from_secs(30);
-/// While an older one is at hand, the secret is not read again for so long after a read has failed,
+/// While an older one is at hand, the secret is not read again for this long after a read has failed,
 const AFTER_FAILURE: Duration = Duration::from_secs(30);
 /// and no request waits longer for it.
-const PATIENCE: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// Clocks differ.
 const LEEWAY_SECONDS: u64 = 30;
 /// Below this, an HS256 secret can be guessed faster than it can be changed.
@@ -79,7 +79,7 @@ pub struct Guard<S> {
     secrets: S,
     name: String,
     /// How long a request waits for a newer secret than the one at hand.
-    patience: Duration,
+    timeout: Duration,
     held: RefCell<Option<(Accepted, Instant)>>,
     failed_at: Cell<Option<Instant>>,
 }
@@ -88,12 +88,12 @@ impl<S: Secrets> Guard<S> {
     /// `secrets` must not remember: this does.
     pub fn new(secrets: S, name: impl Into<String>) -> Self {
         let (held, failed_at) = (RefCell::default(), Cell::default());
-        Guard { secrets, name: name.into(), patience: PATIENCE, held, failed_at }
+        Guard { secrets, name: name.into(), timeout: READ_TIMEOUT, held, failed_at }
     }
 
     #[must_use]
-    pub fn with_patience(self, patience: Duration) -> Self {
-        Guard { patience, ..self }
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        Guard { timeout, ..self }
     }
 
     /// Lets the request in, and says as whom.
@@ -127,7 +127,7 @@ impl<S: Secrets> Guard<S> {
         if within(read_at, age) || self.failed_at.get().is_some_and(|at| within(at, AFTER_FAILURE)) {
             return Ok(older);
         }
-        let read = tokio::time::timeout(self.patience, self.read()).await.unwrap_or_else(|_| {
+        let read = tokio::time::timeout(self.timeout, self.read()).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::Timeout, "the secret has not come in time").with("secret", &self.name))
         });
         Ok(self.renew(read, now).unwrap_or(older))

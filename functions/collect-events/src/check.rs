@@ -8,9 +8,9 @@ use sluice_pipeline::stream::{self, Rejection};
 
 use crate::catalogue::{EVENT_ID, Topic};
 
-/// The most that an event may have, so that one always fits a message of the spool, however it must be escaped there.
+/// The most that an event may have, so that one always fits a message of the outbox, however it must be escaped there.
 pub const EVENT_BYTES: usize = 100_000;
-/// So many faults of one event are told.
+/// How many faults of one event are told.
 const FAULTS_TOLD: usize = 20;
 
 /// An event that its topic takes.

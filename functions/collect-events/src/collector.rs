@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sluice_core::{
     LakeId,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use tracing::{error, info};
 
@@ -16,9 +16,9 @@ use crate::{
     catalogue::{Catalogue, Missing},
     check::{self, Valid},
     cors::Origins,
-    delivery::{Delivery, Log, Reach, Via},
+    delivery::{Delivery, EventProducer, Reach, Via},
     event::{Request, Response},
-    figures::Figures,
+    metrics::EventCounts,
     openapi,
     problem::{Problem, rejected},
     rate::Bucket,
@@ -26,7 +26,7 @@ use crate::{
 
 /// Most rejected events that an answer tells of.
 const REJECTED_TOLD: usize = 100;
-/// When to try again while neither Kafka nor the spool takes anything.
+/// When to try again while neither Kafka nor the outbox takes anything.
 const RETRY_AFTER_SECONDS: &str = "10";
 
 /// When to try again where only a deployment helps.
@@ -84,14 +84,19 @@ pub struct Collector<K, Q, S> {
     pub document: Value,
 }
 
-impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
-    /// Answers any request. `time` becomes the time of the records. The figures are those of a request that may send to a
+impl<K: EventProducer, Q: DelayedQueue, S: Secrets> Collector<K, Q, S> {
+    /// Answers any request. `time` becomes the time of the records. The counts are those of a request that may send to a
     /// topic, however it ends.
-    pub async fn answer(&self, request: &Request, time: DateTime<Utc>, now: Instant) -> (Response, Option<Figures>) {
+    pub async fn answer(
+        &self,
+        request: &Request,
+        time: DateTime<Utc>,
+        now: Instant,
+    ) -> (Response, Option<EventCounts>) {
         let id = &request.request_context.request_id;
         let origin = request.header("origin");
-        let mut figures = None;
-        let response = match self.route(request, time, now, &mut figures).await {
+        let mut counts = None;
+        let response = match self.route(request, time, now, &mut counts).await {
             Ok(response) => response,
             Err(problem) => {
                 let (status, detail) = (problem.status(), problem.detail().to_owned());
@@ -104,7 +109,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
             }
         };
         let response = self.origins.open(origin, response);
-        (response.with("x-request-id", id).with("x-content-type-options", "nosniff"), figures)
+        (response.with("x-request-id", id).with("x-content-type-options", "nosniff"), counts)
     }
 
     async fn route(
@@ -112,7 +117,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         request: &Request,
         time: DateTime<Utc>,
         now: Instant,
-        figures: &mut Option<Figures>,
+        counts: &mut Option<EventCounts>,
     ) -> Result<Response, Problem> {
         let route = Route::of(request.path())
             .ok_or_else(|| Problem::new(404, "Not found", "there is nothing at this address; see /openapi.json"))?;
@@ -121,7 +126,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
             ("GET", Route::Health) => Ok(self.health()),
             ("GET", Route::Document) => Ok(Response::json(200, &openapi::under(&self.document, request.base_path()))),
             ("HEAD", Route::Health | Route::Document) => Ok(Response { body: String::new(), ..self.health() }),
-            ("POST", Route::Events { topic }) => self.collect(request, topic, time, now, figures).await,
+            ("POST", Route::Events { topic }) => self.collect(request, topic, time, now, counts).await,
             _ => Err(Problem::new(405, "Method not allowed", "this address does not take the method")
                 .header("allow", route.methods())),
         }
@@ -160,17 +165,17 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         topic: &str,
         time: DateTime<Utc>,
         now: Instant,
-        figures: &mut Option<Figures>,
+        counts: &mut Option<EventCounts>,
     ) -> Result<Response, Problem> {
         self.known_origin(request.header("origin"))?;
         let caller = self.guard.admit(request, topic, now).await?;
         let topic = self.catalogue.get(topic).map_err(absent)?;
-        let figures = figures.insert(Figures { topic: topic.name.clone(), ..Figures::default() });
+        let counts = counts.insert(EventCounts { topic: topic.name.clone(), ..EventCounts::default() });
         let format = Format::of(request)?;
         let text = body::text(request, self.limits)?;
         let events = body::events(&text, format, self.limits)?;
         self.bucket.borrow_mut().take(events.len(), now).map_err(|wait| {
-            figures.throttled = events.len() as u64;
+            counts.throttled = events.len() as u64;
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             Problem::new(429, "Too many requests", "events come faster than this instance takes them")
                 .header("retry-after", seconds.max(1).to_string())
@@ -184,7 +189,7 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
             }
         }
         if !faulty.is_empty() {
-            figures.rejected = faulty.len() as u64;
+            counts.rejected = faulty.len() as u64;
             let detail =
                 format!("{} of {} events break the topic's contract; none was accepted", faulty.len(), events.len());
             faulty.truncate(REJECTED_TOLD);
@@ -192,13 +197,13 @@ impl<K: Log, Q: Later, S: Secrets> Collector<K, Q, S> {
         }
         let ids: Vec<String> = valid.iter().map(|event| event.id.clone()).collect();
         let via = self.delivery.deliver(&topic.name, valid, time, now).await.map_err(|error| {
-            error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the spool");
+            error!(topic = topic.name, error = error.chain(), error_kind = %error.kind(), "neither Kafka nor the outbox");
             Problem::new(503, "Service unavailable", "the events could not be kept; send them again with these ids")
                 .header("retry-after", RETRY_AFTER_SECONDS)
                 .member("event_ids", json!(ids))
         })?;
-        figures.accepted = ids.len() as u64;
-        figures.spooled = if via == Via::Spool { figures.accepted } else { 0 };
+        counts.accepted = ids.len() as u64;
+        counts.in_outbox = if via == Via::Outbox { counts.accepted } else { 0 };
         info!(topic = topic.name, caller, accepted = ids.len(), via = via.as_str(), "events accepted");
         Ok(Response::json(202, &json!({"accepted": ids.len(), "event_ids": ids, "via": via.as_str()})))
     }

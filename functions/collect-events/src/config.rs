@@ -12,11 +12,11 @@ pub struct Config {
     /// Which platform the metrics are of.
     pub lake_id: LakeId,
     pub kafka: KafkaConfig,
-    /// How long a request waits for Kafka before its events go to the spool.
-    pub kafka_patience: Duration,
-    pub spool_url: String,
-    /// Where messages of the spool go whose topic takes no events.
-    pub spool_dead_url: String,
+    /// How long a request waits for Kafka before its events go to the outbox.
+    pub kafka_timeout: Duration,
+    pub outbox_url: String,
+    /// Where messages of the outbox go whose topic takes no events.
+    pub outbox_dead_url: String,
     /// The name of the secret with API keys and what tokens are checked with.
     pub secret: String,
     pub origins: Origins,
@@ -34,9 +34,9 @@ impl Config {
         let config = Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             kafka: KafkaConfig::from_env(env),
-            kafka_patience: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
-            spool_url: env.required("SLUICE_SPOOL_QUEUE_URL"),
-            spool_dead_url: env.required("SLUICE_SPOOL_DEAD_QUEUE_URL"),
+            kafka_timeout: Duration::from_millis(env.parsed_or("SLUICE_KAFKA_PATIENCE_MS", 4_000)),
+            outbox_url: env.required("SLUICE_SPOOL_QUEUE_URL"),
+            outbox_dead_url: env.required("SLUICE_SPOOL_DEAD_QUEUE_URL"),
             secret: env.required("SLUICE_COLLECT_SECRET"),
             origins: Origins::parse(&env.optional("SLUICE_ALLOWED_ORIGINS").unwrap_or_default()),
             limits: Limits {

@@ -1,4 +1,4 @@
-//! Into Kafka, or into the spool while Kafka is away or refuses the topic.
+//! Into Kafka, or into the outbox while Kafka is away or refuses the topic.
 
 use std::{
     cell::{Cell, RefCell},
@@ -12,19 +12,19 @@ use futures::future;
 use serde_json::Value;
 use sluice_core::{
     Error, Result,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use sluice_kafka::{Cluster, Message, is_away};
 use sluice_lambda::hint;
 use tracing::warn;
 
-use crate::{check::Valid, spool};
+use crate::{check::Valid, outbox};
 
-/// After a failure Kafka, or the topic that it was about, is left alone for so long: no request waits for what is away.
+/// After a failure Kafka, or the topic that it was about, is left alone for this long: no request waits for what is away.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// Kafka, as far as this function needs it.
-pub trait Log {
+pub trait EventProducer {
     /// The messages are on all in-sync replicas when it returns. On an error any of them may be.
     fn produce(&self, topic: &str, messages: Vec<Message>) -> impl Future<Output = Result<()>>;
 }
@@ -33,14 +33,14 @@ pub trait Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Via {
     Kafka,
-    Spool,
+    Outbox,
 }
 
 impl Via {
     pub fn as_str(self) -> &'static str {
         match self {
             Via::Kafka => "kafka",
-            Via::Spool => "spool",
+            Via::Outbox => "spool",
         }
     }
 }
@@ -53,20 +53,20 @@ pub enum Reach {
     Away { since: Instant },
 }
 
-/// Kafka with the spool behind it.
+/// Kafka with the outbox behind it.
 pub struct Delivery<K, Q> {
-    log: K,
-    spool: Q,
-    /// The spool's dead letters.
+    producer: K,
+    outbox: Q,
+    /// The outbox's dead letters.
     dead: Q,
     reach: Cell<Reach>,
     /// The topics that were refused, and when.
     refused: RefCell<BTreeMap<String, Instant>>,
 }
 
-impl<K: Log, Q: Later> Delivery<K, Q> {
-    pub fn new(log: K, spool: Q, dead: Q) -> Self {
-        Delivery { log, spool, dead, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
+impl<K: EventProducer, Q: DelayedQueue> Delivery<K, Q> {
+    pub fn new(producer: K, outbox: Q, dead: Q) -> Self {
+        Delivery { producer, outbox, dead, reach: Cell::new(Reach::Untried), refused: RefCell::default() }
     }
 
     pub fn reach(&self) -> Reach {
@@ -77,8 +77,8 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
     /// the same ids counts once.
     pub async fn deliver(&self, topic: &str, events: Vec<Valid>, at: DateTime<Utc>, now: Instant) -> Result<Via> {
         if !self.rests(topic, now) {
-            let records = events.iter().map(|e| spool::record(e.key.clone(), e.text.clone(), at)).collect();
-            match self.log.produce(topic, records).await {
+            let records = events.iter().map(|e| outbox::record(e.key.clone(), e.text.clone(), at)).collect();
+            match self.producer.produce(topic, records).await {
                 Ok(()) => {
                     self.reached(topic);
                     return Ok(Via::Kafka);
@@ -86,20 +86,20 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
                 Err(error) => self.failed(topic, &error, now),
             }
         }
-        let messages = spool::pack(topic, at, &events)?;
-        let sends = messages.iter().map(|message| self.spool.send(message, Duration::ZERO));
+        let messages = outbox::pack(topic, at, &events)?;
+        let sends = messages.iter().map(|message| self.outbox.send(message, Duration::ZERO));
         future::try_join_all(sends).await?;
-        Ok(Via::Spool)
+        Ok(Via::Outbox)
     }
 
-    /// What was spooled, for Kafka alone: what fails stays in the queue.
+    /// What waits in the outbox, for Kafka alone: what fails stays in the queue.
     pub async fn drain(&self, topic: &str, records: Vec<Message>) -> Result<()> {
-        self.log.produce(topic, records).await?;
+        self.producer.produce(topic, records).await?;
         self.reached(topic);
         Ok(())
     }
 
-    /// A message of the spool that has nowhere to go is kept as it is, to be sent back when its topic takes events again.
+    /// A message of the outbox that has nowhere to go is kept as it is, to be sent back when its topic takes events again.
     pub async fn bury(&self, message: &Value) -> Result<()> {
         self.dead.send(message, Duration::ZERO).await
     }
@@ -120,15 +120,15 @@ impl<K: Log, Q: Later> Delivery<K, Q> {
         let (kind, hint) = (error.kind(), hint(error));
         if is_away(error) {
             self.reach.set(Reach::Away { since: now });
-            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka is away, events are spooled");
+            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka is away, events wait in the outbox");
         } else {
             self.refused.borrow_mut().insert(topic.to_owned(), now);
-            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka refuses a topic's events, they are spooled");
+            warn!(topic, error = error.chain(), error_kind = %kind, hint, "Kafka refuses a topic's events, they wait in the outbox");
         }
     }
 }
 
-impl<S: Secrets> Log for Cluster<S> {
+impl<S: Secrets> EventProducer for Cluster<S> {
     async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
         Cluster::produce(self, topic, messages).await
     }

@@ -1,4 +1,4 @@
-//! What Lambda hands over: an HTTP request in payload format 2.0, or a batch of the spool; and what it gets back.
+//! What Lambda hands over: an HTTP request in payload format 2.0, or a batch of the outbox; and what it gets back.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ const DEFAULT_STAGE: &str = "$default";
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Event {
-    Spool(SqsEvent),
+    Outbox(SqsEvent),
     Http(Request),
 }
 
@@ -104,5 +104,5 @@ impl Response {
 #[serde(untagged)]
 pub enum Answer {
     Http(Response),
-    Spool(SqsBatchResponse),
+    Outbox(SqsBatchResponse),
 }

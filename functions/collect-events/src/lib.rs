@@ -12,16 +12,18 @@ pub mod collector;
 pub mod config;
 pub mod cors;
 pub mod delivery;
+pub mod deps;
 mod draining;
 pub mod event;
-pub mod figures;
 pub mod handler;
+pub mod metrics;
 pub mod openapi;
+pub mod outbox;
 pub mod problem;
 pub mod rate;
-pub mod spool;
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

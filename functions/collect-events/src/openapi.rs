@@ -40,7 +40,7 @@ pub fn document(catalogue: &Catalogue, limits: Limits) -> Result<Value> {
     Ok(document)
 }
 
-/// The document for whoever has asked under this base path: the addresses in it follow the base path.
+/// The document as asked for under this base path: the addresses in it follow the base path.
 pub fn under(document: &Value, base_path: &str) -> Value {
     let mut document = document.clone();
     document["servers"] = json!([{ "url": base_path }]);

@@ -1,4 +1,4 @@
-//! A token bucket: so many events a second for long, so many at once. Each instance of the function has its own.
+//! A token bucket: events a second over time, and events at once. Each instance of the function has its own.
 
 use std::time::{Duration, Instant};
 

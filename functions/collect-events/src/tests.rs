@@ -1,4 +1,4 @@
-//! The function through its handler, with Kafka, the spool and the secrets as ports that can fail.
+//! The function through its handler, with Kafka, the outbox and the secrets as ports that can fail.
 
 mod access;
 mod broker;

@@ -1,4 +1,4 @@
-//! What may arrive on the dispatch queue, parsed once: bus events, our own messages, schedules' and people's wishes.
+//! What may arrive on the dispatch queue, parsed once: bus events, our own messages, schedules' and people's requests.
 
 use aws_lambda_events::sqs::SqsEvent;
 use chrono::{DateTime, Utc};
@@ -25,7 +25,7 @@ pub struct Sweep {
 
 impl Sweep {
     pub fn message(&self) -> Message {
-        Message::Wake { cause: "sweep".into(), force: self.force, revive: true }
+        Message::Wake { cause: "sweep".into(), force: self.force, resume: true }
     }
 }
 
@@ -61,9 +61,9 @@ pub fn parse(body: &str) -> Result<Message> {
     };
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
         Body::Own(message) => Ok(message),
-        Body::Announcement { detail } => Ok(Message::Wake { cause: why(&detail), force: false, revive: false }),
+        Body::Announcement { detail } => Ok(Message::Wake { cause: why(&detail), force: false, resume: false }),
         Body::Sweep(sweep) if sweep.sweep => Ok(sweep.message()),
-        Body::FullRefresh(wish) if wish.full_refresh => Ok(Message::FullRefresh { at: wish.at }),
+        Body::FullRefresh(request) if request.full_refresh => Ok(Message::FullRefresh { at: request.at }),
         Body::Sweep(_) | Body::FullRefresh(_) => Err(unknown()),
         Body::Cancel(Cancel { cancel }) => Ok(Message::Cancel { number: cancel }),
     }
@@ -86,12 +86,12 @@ mod tests {
         let loaded = r#"{"version":"0","source":"sluice.warehouse","detail-type":"TableLoaded","detail":{"id":"A.B.C#3",
             "run_id":"r","lake_id":"l","table":"A.B.C","sequence":3,"rows":5}}"#;
         let streamed = loaded.replace("A.B.C#3", "A.B.C#t-0:7,t-1:9,t-2:1");
-        let counted = Message::Wake { cause: "A.B.C loaded from 3 partitions".into(), force: false, revive: false };
+        let counted = Message::Wake { cause: "A.B.C loaded from 3 partitions".into(), force: false, resume: false };
         let cases = [
             (streamed.as_str(), Some(counted)),
-            (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into(), force: false, revive: false })),
+            (loaded, Some(Message::Wake { cause: "A.B.C#3 loaded".into(), force: false, resume: false })),
             (r#"{"dispatch":"follow","number":4}"#, Some(Message::Follow { number: 4 })),
-            (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into(), force: false, revive: true })),
+            (r#"{"sweep":true}"#, Some(Message::Wake { cause: "sweep".into(), force: false, resume: true })),
             (r#"{"full_refresh":true}"#, Some(Message::FullRefresh { at: None })),
             (
                 r#"{"full_refresh":true,"at":"1970-01-01T00:00:00Z"}"#,

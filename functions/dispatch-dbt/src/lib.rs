@@ -1,9 +1,11 @@
 //! Runs dbt when data has arrived: `TableLoaded` → what is new in the ledger → a claim → the dbt job → its end.
 
 pub mod config;
+pub mod deps;
 pub mod event;
 pub mod handler;
 pub mod jobs;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Result, Secret,
     extract::{ExtractRequest, ExtractSummary},
@@ -16,35 +15,12 @@ use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
 use sluice_pipeline::extract;
 
 use crate::{
-    Config,
+    Deps,
     source::{Client, OpenExchangeRates},
 };
 
 /// Time kept back from asking: for the requests that are under way then, for the file and for the commit.
 const RESERVE: Duration = Duration::from_secs(50);
-
-/// What the function holds between invocations.
-#[derive(Debug)]
-pub struct Deps<L, B, K> {
-    pub config: Config,
-    pub store: L,
-    pub bus: B,
-    pub secrets: K,
-    pub http: sluice_http::Client,
-}
-
-impl Deps<S3Lake, EventBus, CachedSecrets> {
-    pub async fn connect(config: Config) -> Result<Self> {
-        let sdk = sdk_config().await;
-        Ok(Deps {
-            store: S3Lake::new(&sdk, &config.lake_bucket),
-            bus: EventBus::new(&sdk, &config.bus_name),
-            secrets: CachedSecrets::new(&sdk),
-            http: sluice_http::Client::new()?,
-            config,
-        })
-    }
-}
 
 /// The secret's JSON.
 #[derive(Deserialize)]

@@ -3,6 +3,7 @@
 //! `handler` serves one event, `source` knows the API, and the order of effects is that of `sluice_pipeline::extract`.
 
 pub mod config;
+pub mod deps;
 pub mod handler;
 pub mod source;
 
@@ -10,4 +11,5 @@ pub mod source;
 mod testing;
 
 pub use config::Config;
-pub use handler::{Deps, handle, serve};
+pub use deps::Deps;
+pub use handler::{handle, serve};

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use sluice_aws::{CachedSecrets, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Result,
     extract::{ExtractRequest, ExtractSummary},
@@ -15,7 +14,7 @@ use sluice_hubspot::{Client, Credentials, HubspotConfig, Limits};
 use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
 use sluice_pipeline::extract;
 
-use crate::{Config, Contacts};
+use crate::{Contacts, Deps};
 
 /// Contacts held in memory by one run, archived and rejected ones included: some 150 MB as rows, some 300 MB were every
 /// one rejected, of the function's 1,024. A larger account takes several runs to read for the first time.
@@ -26,29 +25,6 @@ const CONTACTS_PER_RUN: usize = 200_000;
 const RESERVE: Duration = Duration::from_secs(90);
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// What the function holds between invocations.
-#[derive(Debug)]
-pub struct Deps<L, B, K> {
-    pub config: Config,
-    pub store: L,
-    pub bus: B,
-    pub secrets: K,
-    pub http: sluice_http::Client,
-}
-
-impl Deps<S3Lake, EventBus, CachedSecrets> {
-    pub async fn connect(config: Config) -> Result<Self> {
-        let sdk = sdk_config().await;
-        Ok(Deps {
-            store: S3Lake::new(&sdk, &config.lake_bucket),
-            bus: EventBus::new(&sdk, &config.bus_name),
-            secrets: CachedSecrets::new(&sdk),
-            http: sluice_http::Client::new()?,
-            config,
-        })
-    }
-}
 
 /// Serves one event: a run by its table's name, or the runs that are due.
 pub async fn serve(

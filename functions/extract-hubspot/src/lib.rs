@@ -4,9 +4,11 @@
 //! effects is that of `sluice_pipeline::extract`.
 
 pub mod config;
+pub mod deps;
 pub mod handler;
 pub mod source;
 
 pub use config::Config;
-pub use handler::{Deps, handle, serve};
+pub use deps::Deps;
+pub use handler::{handle, serve};
 pub use source::Contacts;

@@ -71,14 +71,14 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
         let ids = Ids { store: self.store, key: lake::ids_key(&run.table.table, run.run_id) };
         let left = self.limits.time.saturating_sub(self.started.elapsed());
         let comparing = Comparing { every: self.compare_every, time: left };
-        let Read { rows, unfit, cursor, facts } =
+        let Read { rows, invalid, cursor, facts } =
             sluice_hubspot::compare(&self.client, &account, columns, run.cursor, read, time, comparing, &ids).await?;
         let mut writer = TableWriter::new(self.store, run)?;
         for row in &rows {
             writer.push(&row.cells()).await?;
         }
-        for unfit in &unfit {
-            writer.reject(&unfit.original, &unfit.reason).await?;
+        for invalid in &invalid {
+            writer.reject(&invalid.original, &invalid.reason).await?;
         }
         let (files, rejected) = writer.finish().await?;
         Ok(Extracted { files, rejected, cursor, facts })

@@ -13,10 +13,10 @@ pub struct Config {
     pub bus_name: String,
     /// `SLUICE_POSTGRES_SECRET`: the name of the secret, not its value.
     pub secret: String,
-    /// `SLUICE_EXTRACT_QUEUE_URL`: the function's own queue, for the parts of divided reads.
+    /// `SLUICE_EXTRACT_QUEUE_URL`: the function's own queue, for the chunks of partitioned reads.
     pub queue_url: String,
     /// `SLUICE_POSTGRES_LOOKBACK`: cursor values below the proven position that each run scans again.
-    /// `SLUICE_POSTGRES_SPLIT_ROWS`: a read of more rows is divided into parts of about so many; 0: none is.
+    /// `SLUICE_POSTGRES_SPLIT_ROWS`: a read of more rows is partitioned into parts of about this many; 0: none is.
     pub options: Options,
     pub sources: Sources,
 }

@@ -1,4 +1,4 @@
-//! What wakes the function: the hour, a person with one table, or its own messages about divided reads.
+//! What wakes the function: the hour, a person with one table, or its own messages about partitioned reads.
 
 use aws_lambda_events::sqs::{SqsBatchResponse, SqsEvent};
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ pub enum Answer {
 /// Reads a message's body.
 pub fn parse(body: &str) -> Result<SplitMessage> {
     serde_json::from_str(body)
-        .map_err(|error| Error::invalid_data("the message is not about a divided read").because(error).as_final())
+        .map_err(|error| Error::invalid_data("the message is not about a partitioned read").because(error).as_final())
 }
 
 #[cfg(test)]

@@ -1,54 +1,28 @@
 //! One event: find the table, read what is new or a part of it, commit.
 
-use sluice_aws::{CachedSecrets, DelayQueue, EventBus, S3Lake, sdk_config};
 use sluice_core::{
     Hops, InChain, Result,
     extract::{ExtractRequest, ExtractSummary},
     functions::EXTRACT_POSTGRES,
-    port::{Bus, Later, ObjectStore, Secrets, SystemClock},
+    port::{Bus, DelayedQueue, ObjectStore, Secrets},
     sources::Source,
     split::SplitMessage,
     with_secret,
 };
 use sluice_lambda::{Invocation, Message, each_due, each_message};
-use sluice_pipeline::split::{Outcome, Split};
+use sluice_pipeline::split::Outcome;
 use sluice_postgres::PostgresConfig;
 
 use crate::{
-    config::Config,
+    Deps,
     event::{self, Answer, Event},
-    source::PostgresTable,
 };
 
-/// What lives as long as the function's instance. No connection does: the database has few, and between two runs one
-/// would only lie idle.
-#[derive(Debug)]
-pub struct Deps<L, B, Q, K> {
-    pub store: L,
-    pub bus: B,
-    pub queue: Q,
-    pub secrets: K,
-    pub config: Config,
-}
-
-impl Deps<S3Lake, EventBus, DelayQueue, CachedSecrets> {
-    pub async fn connect(config: Config) -> Result<Self> {
-        let sdk = sdk_config().await;
-        Ok(Deps {
-            store: S3Lake::new(&sdk, &config.lake_bucket),
-            bus: EventBus::new(&sdk, &config.bus_name),
-            queue: DelayQueue::new(&sdk, &config.queue_url),
-            secrets: CachedSecrets::new(&sdk),
-            config,
-        })
-    }
-}
-
-/// Serves one event: a run, the runs that are due, or parts of divided reads, each with its own fate.
+/// Serves one event: a run, the runs that are due, or chunks of partitioned reads, each with its own fate.
 pub async fn serve(
     event: Event,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<Answer> {
     match event {
         Event::Batch(batch) => {
@@ -70,7 +44,7 @@ pub async fn serve(
 pub async fn handle(
     request: ExtractRequest,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<ExtractSummary> {
     let table = deps.config.sources.table(&request.table)?;
     with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
@@ -80,12 +54,12 @@ pub async fn handle(
     .await
 }
 
-/// Serves one message about a divided read.
+/// Serves one message about a partitioned read.
 pub async fn part(
     message: &SplitMessage,
     hops: Hops,
     invocation: &Invocation,
-    deps: &Deps<impl ObjectStore, impl Bus, impl Later, impl Secrets>,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
 ) -> Result<Outcome> {
     let table = deps.config.sources.table(&message.table)?;
     let outcome = with_secret(&deps.secrets, &deps.config.secret, async |database: PostgresConfig| {
@@ -96,15 +70,4 @@ pub async fn part(
     .await?;
     tracing::info!(table = %message.table, plan = message.number, part = message.part, ?outcome, "served");
     Ok(outcome)
-}
-
-impl<L: ObjectStore, B: Bus, Q: Later, K> Deps<L, B, Q, K> {
-    fn source(&self, database: PostgresConfig) -> PostgresTable<'_, L> {
-        PostgresTable { store: &self.store, database, options: self.config.options }
-    }
-
-    fn split<'a, C: Later>(&'a self, queue: &'a C) -> Split<'a, L, B, SystemClock, C> {
-        let Deps { store, bus, config, .. } = self;
-        Split { store, bus, clock: &SystemClock, later: queue, lake_id: &config.lake_id }
-    }
 }

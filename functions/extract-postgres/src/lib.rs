@@ -4,9 +4,11 @@
 //! of effects is `sluice_pipeline::split`'s, or for a read that fits into one invocation `sluice_pipeline::extract`'s.
 
 pub mod config;
+pub mod deps;
 pub mod event;
 pub mod handler;
 mod source;
 
 pub use config::Config;
-pub use handler::{Deps, handle, serve};
+pub use deps::Deps;
+pub use handler::{handle, serve};

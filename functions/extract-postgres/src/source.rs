@@ -7,11 +7,11 @@ use sluice_core::{
     drift::Observed,
     extract::{ExtractRun, Extracted, Plan},
     port::ObjectStore,
-    split::{Division, Slice},
+    split::{Chunk, Partitioning},
 };
 use sluice_parquet::{BatchWriter, RejectedRow, Upload, batch_writer, original};
 use sluice_pipeline::{extract::Source, split::SplitSource};
-use sluice_postgres::{BatchSink, Options, PostgresConfig, UnfitRow};
+use sluice_postgres::{BatchSink, InvalidRow, Options, PostgresConfig};
 
 /// Rows from the database into data files of the lake.
 pub(crate) struct PostgresTable<'a, L> {
@@ -40,13 +40,13 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
 }
 
 impl<L: ObjectStore> SplitSource for PostgresTable<'_, L> {
-    async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
-        sluice_postgres::divide(&self.database, self.options, run).await
+    async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
+        sluice_postgres::partition(&self.database, self.options, run).await
     }
 
-    async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
+    async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, planned: &Cursor) -> Result<Extracted> {
         let (rows, upload) = self.writer(run)?;
-        let read = sluice_postgres::read_slice(&self.database, self.options, run, slice, planned, rows);
+        let read = sluice_postgres::read_chunk(&self.database, self.options, run, chunk, planned, rows);
         let (facts, files, rejected) = upload.during(read).await?;
         Ok(Extracted { files, rejected, cursor: None, facts })
     }
@@ -65,8 +65,8 @@ struct Rows {
 }
 
 impl BatchSink for Rows {
-    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
-        self.writer.write(columns, unfit.iter().map(|unfit| rejected(&self.contract, unfit)).collect())
+    fn batch(&mut self, columns: Vec<ArrayRef>, invalid: &[InvalidRow<'_>]) -> Result<()> {
+        self.writer.write(columns, invalid.iter().map(|invalid| rejected(&self.contract, invalid)).collect())
     }
 
     fn finish(self) -> Result<()> {
@@ -75,11 +75,11 @@ impl BatchSink for Rows {
 }
 
 /// The row as the source had it, with the values that no cell could hold.
-fn rejected(contract: &Schema, unfit: &UnfitRow<'_>) -> RejectedRow {
-    let mut kept = original(contract, &unfit.cells);
-    for value in &unfit.values {
+fn rejected(contract: &Schema, invalid: &InvalidRow<'_>) -> RejectedRow {
+    let mut kept = original(contract, &invalid.cells);
+    for value in &invalid.values {
         kept.insert(value.column.to_owned(), value.original.as_str().into());
     }
-    let reasons: Vec<String> = unfit.values.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
-    RejectedRow { row: unfit.row, original: Value::Object(kept), reason: reasons.join("; ") }
+    let reasons: Vec<String> = invalid.values.iter().map(|value| format!("{}: {}", value.column, value.rule)).collect();
+    RejectedRow { row: invalid.row, original: Value::Object(kept), reason: reasons.join("; ") }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, Sources, env::Env};
-use sluice_pipeline::load::Patience;
+use sluice_pipeline::load::PollPolicy;
 use sluice_snowflake::{Snowflake, SnowflakeConfig as WarehouseConfig};
 
 /// The warehouse that commits are loaded into.
@@ -18,7 +18,7 @@ pub struct Config {
     /// The function's own queue, for looking again at what is being loaded.
     pub queue_url: String,
     /// How often an asynchronous load is looked at, and when it is given up.
-    pub patience: Patience,
+    pub poll_policy: PollPolicy,
     pub warehouse: WarehouseConfig,
     pub sources: Sources,
 }
@@ -30,7 +30,7 @@ impl Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             bus_name: env.required("SLUICE_BUS_NAME"),
             queue_url: env.required("SLUICE_LOAD_QUEUE_URL"),
-            patience: Patience {
+            poll_policy: PollPolicy {
                 poll: Duration::from_secs(env.parsed_or("SLUICE_LOAD_POLL_SECONDS", 30)),
                 limit: Duration::from_secs(env.parsed_or("SLUICE_LOAD_LIMIT_SECONDS", 3_600)),
             },

@@ -4,8 +4,10 @@
 #![recursion_limit = "256"]
 
 pub mod config;
+pub mod deps;
 pub mod event;
 pub mod handler;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

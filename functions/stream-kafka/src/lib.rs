@@ -2,8 +2,10 @@
 
 pub mod answer;
 pub mod config;
-pub mod figures;
+pub mod deps;
 pub mod handler;
+pub mod metrics;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

@@ -13,7 +13,7 @@ use crate::dbt_cloud::{
     book::{Book, Run, Status},
 };
 
-/// Without `debug_logs` a step's log is cut to so many of its last lines.
+/// Without `debug_logs` a step's log is cut to this many of its last lines.
 const LOG_LINES: usize = 1_000;
 
 /// A refusal or a failure, in the envelope.
@@ -82,7 +82,7 @@ pub(crate) struct Related {
 }
 
 impl Related {
-    /// From the comma list of `include_related`; names of parts that the stand-in has not are passed over.
+    /// From the comma list of `include_related`; names of parts that the emulator has not are passed over.
     pub(crate) fn parse(list: Option<&str>) -> Self {
         let names: Vec<&str> = list.unwrap_or_default().split(',').map(str::trim).collect();
         Related {

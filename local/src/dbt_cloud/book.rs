@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, watch};
 
-/// So many runs are kept, as many as one listing shows at most.
+/// How many runs are kept: as many as one listing shows at most.
 const KEPT: usize = 100;
 
 /// The states of runs and steps, with dbt Cloud's numbers.

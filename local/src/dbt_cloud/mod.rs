@@ -1,4 +1,4 @@
-//! A stand-in for dbt Cloud: the part of its Admin API v2 that the platform uses, in front of dbt Core on this machine.
+//! An emulator for dbt Cloud: the part of its Admin API v2 that the platform uses, in front of dbt Core on this machine.
 //!
 //! Kept from the real one: paths with their trailing slash, the token, the envelope, the run's states, steps given by the
 //! trigger, cancelling, artifacts by step, causes told only when asked for, the limits on requests and on a cause's length.
@@ -44,7 +44,7 @@ pub struct Config {
     pub job_id: u64,
     /// More are answered 429; [`REQUESTS_PER_MINUTE`] is the real one's limit.
     pub requests_per_minute: usize,
-    /// Whoever has the warehouse file open between runs.
+    /// What has the warehouse file open between runs.
     pub turn: Arc<dyn FileTurn>,
 }
 
@@ -56,7 +56,7 @@ pub async fn serve(config: Config, listener: TcpListener, shutdown: watch::Recei
     let router = routes::router(Arc::clone(&config), Arc::clone(&book));
     let http = axum::serve(listener, router).with_graceful_shutdown(stopped(shutdown.clone()));
     let (served, ()) = tokio::join!(http.into_future(), worker::work(&config, &book, shutdown));
-    served.context("the dbt Cloud stand-in stopped serving")
+    served.context("the dbt Cloud emulator stopped serving")
 }
 
 /// Resolves when it is time to stop; an error means that nobody is left who could say so.

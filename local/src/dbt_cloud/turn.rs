@@ -11,7 +11,7 @@ pub trait FileTurn: Send + Sync {
     /// Resolves when the file is closed and stays closed.
     fn release_file(&self) -> BoxFuture<'_, anyhow::Result<()>>;
 
-    /// Resolves when the file is open again. A run is reported as ended only after this, so that whoever waits for the end
+    /// Resolves when the file is open again. A run is reported as ended only after this, so that a client that waits for the end
     /// can query at once.
     fn take_back(&self) -> BoxFuture<'_, anyhow::Result<()>>;
 }

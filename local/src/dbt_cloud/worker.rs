@@ -37,7 +37,7 @@ pub(crate) async fn work(config: &Config, book: &Book, shutdown: watch::Receiver
         let end = execute(config, book, &run, &cancelled, &shutdown).await;
         if let Err(error) = book.update(run.id, |run| run.end(end.status, end.message)) {
             // The record in memory is right; the next process will take the run for an interrupted one.
-            eprintln!("dbt Cloud stand-in: cannot record the end of run {}: {error:#}", run.id);
+            eprintln!("dbt Cloud emulator: cannot record the end of run {}: {error:#}", run.id);
         }
     }
 }

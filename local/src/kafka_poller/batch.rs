@@ -173,7 +173,7 @@ fn unpack_snappy(packed: &[u8]) -> Result<Vec<u8>> {
     Ok(unpacked)
 }
 
-/// A length and so many bytes; a negative length stands for none.
+/// A length and as many bytes; a negative length stands for none.
 fn sized(fields: &mut Fields<'_>) -> Result<Option<Vec<u8>>> {
     let length = varint(fields)?;
     if length < 0 {

@@ -42,7 +42,7 @@ impl Failures {
         self.limit = (self.limit * 2).min(self.batch_size);
     }
 
-    /// So many records of an event have failed, and none of them is done.
+    /// How many records of an event have failed, and none of them is done.
     pub(crate) fn failed(&mut self, sent: usize) -> Next {
         if self.policy.bisect && sent > 1 {
             self.limit = sent.div_ceil(2);

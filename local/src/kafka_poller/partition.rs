@@ -114,7 +114,7 @@ impl Partition {
         wait
     }
 
-    /// Leaves the first so many records behind; gives the offset of the last of them.
+    /// Leaves the first `count` records behind; gives the offset of the last of them.
     pub(crate) fn pass(&mut self, count: usize) -> Option<i64> {
         let topic_bytes = self.topic_bytes;
         let mut last = None;

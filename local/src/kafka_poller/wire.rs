@@ -88,7 +88,7 @@ impl Connection {
         bail!("the broker does not know the partition")
     }
 
-    /// Waits for so long where there is nothing yet.
+    /// Waits for this long where there is nothing yet.
     pub(crate) async fn fetch(
         &mut self,
         topic: &str,

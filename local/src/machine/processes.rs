@@ -36,11 +36,11 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// `settle` is the command that lets the part write what it holds, if it needs one.
+    /// `flush` is the command that lets the part write what it holds, if it needs one.
     pub(crate) fn start(
         name: &'static str,
         mut command: Command,
-        settle: &[String],
+        flush: &[String],
         folders: &Folders,
         registry: &Registry,
     ) -> Result<Self> {
@@ -48,7 +48,7 @@ impl Part {
         let output = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).process_group(0);
         let child = command.spawn().with_context(|| format!("cannot start {name}; have the tools been set up?"))?;
-        let started = Started::of(name, child.id().context("the process has no id")?, settle)?;
+        let started = Started::of(name, child.id().context("the process has no id")?, flush)?;
         registry.add(started.clone())?;
         Ok(Part { name, child, started, log })
     }

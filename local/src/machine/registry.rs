@@ -30,15 +30,15 @@ pub(crate) struct Started {
     /// In clock ticks since boot, as the kernel counts.
     pub start_time: u64,
     /// The command that lets it write what it holds and take no more, before it is asked to end. Empty for most.
-    #[serde(default)]
-    pub settle: Vec<String>,
+    #[serde(default, rename = "settle")]
+    pub flush: Vec<String>,
 }
 
 impl Started {
-    pub(crate) fn of(name: &str, pid: u32, settle: &[String]) -> Result<Self> {
+    pub(crate) fn of(name: &str, pid: u32, flush: &[String]) -> Result<Self> {
         let pid = i32::try_from(pid)?;
         let start_time = start_time(pid).with_context(|| format!("{name} ended as soon as it was started"))?;
-        Ok(Started { name: name.into(), pid, start_time, settle: settle.to_vec() })
+        Ok(Started { name: name.into(), pid, start_time, flush: flush.to_vec() })
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -55,11 +55,11 @@ impl Started {
 
     /// Lets it write what it holds, asks it to end, and kills it when it does not. Says whether it ended by itself.
     pub(crate) async fn end(&self) -> bool {
-        if let Some((program, arguments)) = self.settle.split_first().filter(|_| self.is_alive()) {
-            let mut settle = Command::new(program);
-            settle.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        if let Some((program, arguments)) = self.flush.split_first().filter(|_| self.is_alive()) {
+            let mut flush = Command::new(program);
+            flush.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
             // One that does not answer is asked to end all the same.
-            let _ = tokio::time::timeout(GRACE, settle.status()).await;
+            let _ = tokio::time::timeout(GRACE, flush.status()).await;
         }
         self.signal(Signal::TERM);
         let deadline = Instant::now() + GRACE;
@@ -179,9 +179,9 @@ mod tests {
     use super::*;
 
     /// A process in a group of its own, with its entry.
-    fn sleeper(settle: &[String]) -> (Child, Started) {
+    fn sleeper(flush: &[String]) -> (Child, Started) {
         let child = std::process::Command::new("sleep").arg("600").process_group(0).spawn().expect("sleep runs");
-        let started = Started::of("sleeper", child.id(), settle).expect("it runs");
+        let started = Started::of("sleeper", child.id(), flush).expect("it runs");
         (child, started)
     }
 
@@ -196,7 +196,7 @@ mod tests {
     async fn a_start_ends_what_the_folders_last_run_has_left() {
         let folders = folders();
         let registry = Registry::take_over(&folders).await.expect("empty");
-        let mark = folders.base().join("settled");
+        let mark = folders.base().join("flushed");
         let (mut child, started) = sleeper(&["touch".into(), mark.display().to_string()]);
         registry.add(started.clone()).expect("written");
         drop(registry);

@@ -119,7 +119,7 @@ fn packaged(folders: &Folders, path: &str) -> Result<PathBuf> {
 }
 
 /// PostgreSQL refuses to run as root. For root it runs in a user namespace where the same user has another id: files stay
-/// where they are, whoever may reach their folders.
+/// where they are, also where its user may not read their folders.
 fn unprivileged(program: PathBuf) -> Command {
     if !rustix::process::geteuid().is_root() {
         return Command::new(program);
@@ -141,11 +141,11 @@ pub(crate) async fn kafka(folders: &Folders, registry: &Registry, port: u16) -> 
     command.arg("start").arg("--data-dir").arg(&data);
     command.args(["--only", "kafka", "--kafka-port", &port.to_string()]);
     let stop_service = ["stop", "kafka", "--data-dir"].map(str::to_owned);
-    let settle: Vec<String> =
+    let flush: Vec<String> =
         [program.display().to_string()].into_iter().chain(stop_service).chain([data.display().to_string()]).collect();
     // What an earlier process has left there tells how to reach it, not this one.
     let _ = fs::remove_file(data.join("noida.control.json"));
-    let mut part = Part::start("kafka", command, &settle, folders, registry)?;
+    let mut part = Part::start("kafka", command, &flush, folders, registry)?;
     part.ready(|| async { TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() }).await?;
     Ok((part, format!("127.0.0.1:{port}")))
 }

@@ -144,15 +144,15 @@ pub(crate) struct Ports {
 impl Ports {
     /// Last time's ports where all of them are free, else new ones. They are held, so that nobody else has one when its part
     /// begins: that may be after a deployment.
-    pub(crate) fn choose(folders: &Folders) -> Result<(Self, Held)> {
+    pub(crate) fn choose(folders: &Folders) -> Result<(Self, HeldPorts)> {
         let path = folders.base.join("ports.json");
         if let Some(ports) = Self::last(folders)
-            && let Ok(held) = Held::of(ports.all())
+            && let Ok(held) = HeldPorts::of(ports.all())
         {
             return Ok((ports, held));
         }
         // All are held at once, so that no two are the same.
-        let held = Held::of([0; 10])?;
+        let held = HeldPorts::of([0; 10])?;
         let free: Vec<u16> = held.0.keys().copied().collect();
         let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control] = free[..] else {
             anyhow::bail!("ten ports were asked for");
@@ -174,15 +174,15 @@ impl Ports {
 }
 
 /// Ports that no part has yet.
-pub(crate) struct Held(BTreeMap<u16, TcpListener>);
+pub(crate) struct HeldPorts(BTreeMap<u16, TcpListener>);
 
-impl Held {
+impl HeldPorts {
     fn of(ports: [u16; 10]) -> io::Result<Self> {
         let hold = |port| {
             let held = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
             Ok((held.local_addr()?.port(), held))
         };
-        ports.into_iter().map(hold).collect::<io::Result<_>>().map(Held)
+        ports.into_iter().map(hold).collect::<io::Result<_>>().map(HeldPorts)
     }
 
     /// Lets a port go to the process that takes it next.

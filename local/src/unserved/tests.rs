@@ -18,7 +18,7 @@ use super::*;
 #[derive(Default)]
 struct Aws {
     dead: Vec<String>,
-    spool: Vec<String>,
+    outbox: Vec<String>,
     closed: Vec<&'static str>,
 }
 
@@ -43,7 +43,7 @@ async fn answer(State(aws): State<Shared>, uri: Uri, headers: HeaderMap, body: B
         }
         Some("AmazonSQS.SendMessage") => {
             assert_eq!(text("QueueUrl"), format!("{STACK}-spool"));
-            aws.spool.push(text("MessageBody"));
+            aws.outbox.push(text("MessageBody"));
             json!({"MessageId": "m", "MD5OfMessageBody": "d"})
         }
         Some("AmazonSQS.DeleteMessage") => {
@@ -102,12 +102,12 @@ async fn dead_letters_go_back_when_their_topic_takes_events_again() {
     let stage = Stage::new(&[PURCHASES, ORDERS, "garbage"]).await;
     stage.aws().closed = vec!["purchases"];
     stage.unserved().send_back().await.expect("a look");
-    assert!(stage.aws().spool.is_empty(), "the topic cannot be served yet");
+    assert!(stage.aws().outbox.is_empty(), "the topic cannot be served yet");
     stage.aws().closed.clear();
     stage.unserved().send_back().await.expect("a look");
     let aws = stage.aws();
     assert_eq!(
-        (&aws.spool[..], &aws.dead[..]),
+        (&aws.outbox[..], &aws.dead[..]),
         (&[PURCHASES.to_owned()][..], &[ORDERS, "garbage"].map(str::to_owned)[..])
     );
 }

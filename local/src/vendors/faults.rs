@@ -1,6 +1,6 @@
-//! Faults on demand: the next so many requests to a stand-in fail in a chosen way.
+//! Faults on demand: a number of requests to an emulator fail in a chosen way.
 //!
-//! `POST /_standin/faults` with `{"kind": "status", "status": 503, "retry_after": 1, "requests": 2}`,
+//! `POST /_emulator/faults` with `{"kind": "status", "status": 503, "retry_after": 1, "requests": 2}`,
 //! `{"kind": "html_page"}` or `{"kind": "truncated_json", "path": "/search"}`. `requests` is 1 and `path` is every path
 //! unless given. `DELETE` forgets what is left.
 
@@ -47,10 +47,10 @@ fn one() -> usize {
 
 type Faults = Arc<Mutex<Vec<Fault>>>;
 
-/// The stand-in's routes behind the faults, and the route that sets them.
+/// The emulator's routes behind the faults, and the route that sets them.
 pub(crate) fn with_faults(router: Router) -> Router {
     let faults = Faults::default();
-    let admin = Router::new().route("/_standin/faults", post(set).delete(forget)).with_state(faults.clone());
+    let admin = Router::new().route("/_emulator/faults", post(set).delete(forget)).with_state(faults.clone());
     router.layer(from_fn_with_state(faults, fail)).merge(admin)
 }
 

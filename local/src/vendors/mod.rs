@@ -1,7 +1,7 @@
-//! Stand-ins for the vendors whose APIs the platform extracts from: HubSpot and Open Exchange Rates.
+//! Emulators for the vendors whose APIs the platform extracts from: HubSpot and Open Exchange Rates.
 //!
 //! Each keeps the vendor's documented limits, paging, error bodies and field shapes, and is strict where the vendor is
-//! vague, so that a client that works here does not rely on luck. `POST /_standin/faults` makes the next requests fail.
+//! vague, so that a client that works here does not rely on luck. `POST /_emulator/faults` makes the next requests fail.
 
 mod faults;
 pub mod hubspot;

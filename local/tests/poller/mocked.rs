@@ -17,7 +17,7 @@ use crate::{
     until,
 };
 
-/// Longer than any test has patience.
+/// Longer than any test lasts.
 const NEVER: Duration = Duration::from_secs(600);
 
 struct Cluster {
@@ -49,7 +49,7 @@ impl Cluster {
         self.produce_padded(partition, compression, values, 1);
     }
 
-    /// The same, each number with zeros before it up to so many bytes.
+    /// The same, each number with zeros before it up to this many bytes.
     fn produce_padded(&self, partition: i32, compression: &str, values: impl Iterator<Item = i64>, bytes: usize) {
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", self.brokers.bootstrap_servers())

@@ -6,14 +6,14 @@
 mod bus;
 mod error;
 mod lake;
-mod later;
+mod queue;
 mod secrets;
 
 pub use aws_config::SdkConfig;
 pub use bus::EventBus;
 pub use error::{HttpStatus, classify};
 pub use lake::S3Lake;
-pub use later::DelayQueue;
+pub use queue::SqsQueue;
 pub use secrets::{CachedSecrets, FreshSecrets};
 
 /// Region, credentials and HTTP client, shared by every client of a function.

@@ -10,7 +10,7 @@ use sluice_core::{Error, Result, Secret, port::Secrets};
 
 use crate::{SdkConfig, error::classify};
 
-/// Fetches every time; for whoever watches a secret change.
+/// Fetches every time; for those who watch a secret change.
 #[derive(Debug)]
 pub struct FreshSecrets(Client);
 

@@ -42,7 +42,7 @@ pub fn values(files: &[DataFile]) -> Option<Vec<u64>> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rejected {
     pub rows: u64,
-    /// The file; where a divided read has left several, the folder that holds them.
+    /// The file; where a partitioned read has left several, the folder that holds them.
     pub path: String,
     /// Each of several files. The folder may hold more: those of attempts that came to nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,4 +1,4 @@
-//! What a source looks like now, held against its table's contract: pure, before anything is read or written.
+//! What a source looks like now, checked against its table's contract: pure, before anything is read or written.
 //!
 //! A change of a source's shape is one of five things, and the contract's [`Mode`] says what follows from it. What every
 //! row would break stops the run in every mode: to reject a whole table row by row would move the cursor past it.
@@ -79,7 +79,7 @@ impl Drift {
     }
 }
 
-/// Holds what a source shows against the contract and against what the newest commit knew.
+/// Compares what a source shows with the contract and with what the newest commit knew.
 pub fn compare(table: &Table, newest: Option<&Commit>, now: &[Observed]) -> Drift {
     let before = newest.and_then(observed).unwrap_or_default();
     let mut drift = Drift { changes: Vec::new(), schema: Schema(Vec::new()), kept: Vec::new(), unchanged: Vec::new() };

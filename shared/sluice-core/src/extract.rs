@@ -83,7 +83,7 @@ pub enum Outcome {
     NothingNew,
     /// A dry run: nothing was written; `plan` says what a run would read.
     DryRun,
-    /// The read is divided among further invocations, since this run or an earlier one; the last of them commits it as
+    /// The read is partitioned among further invocations, since this run or an earlier one; the last of them commits it as
     /// `sequence`.
     InParts,
 }
@@ -100,7 +100,7 @@ impl Outcome {
     }
 }
 
-/// How far a divided read has come.
+/// How far a partitioned read has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
     pub done: usize,

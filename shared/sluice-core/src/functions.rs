@@ -1,5 +1,5 @@
 //! The platform's functions: the one table from which the operator's command, one machine, tests and benchmarks take their
-//! lists. Builds and scripts take the folders of `functions/`, and a test holds those against the table.
+//! lists. Builds and scripts take the folders of `functions/`, and a test compares those with the table.
 
 /// What a function does on the way of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

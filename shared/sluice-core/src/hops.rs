@@ -79,7 +79,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// How many messages a chain may have that sends one each so many seconds; `None` when it may go on for its longest.
+    /// How many messages a chain may have that sends one every `seconds`; `None` when it may go on for its longest.
     fn ended_after(poll: i64) -> Option<u32> {
         let mut hops = Hops::none(at(0));
         let mut now = 0;

@@ -51,7 +51,7 @@ pub fn rejected_at(table: &TableId, key: &str) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(i64::try_from(seconds).ok()?, nanos)
 }
 
-/// A part of a divided read as a run of its own: its files lie in a folder below the run's. The name holds the attempt,
+/// A chunk of a partitioned read as a run of its own: its files lie in a folder below the run's. The name holds the attempt,
 /// so that a part which is read twice leaves both attempts' files as they are.
 pub fn part_run(run: &RunId, part: usize, attempt: &RunId) -> RunId {
     RunId(format!("{run}/{part:05}-{attempt}"))
@@ -67,7 +67,7 @@ pub fn failed_load_key(table: &TableId) -> String {
     format!("loads/{}.json", table.path())
 }
 
-/// The plans of a table's divided reads, the newest first.
+/// The plans of a table's partitioned reads, the newest first.
 pub fn split_prefix(table: &TableId) -> String {
     format!("splits/{}/plans/", table.path())
 }
@@ -81,7 +81,7 @@ pub fn split_part_key(table: &TableId, number: u64, part: usize) -> String {
     format!("splits/{}/parts/{number}/{part:05}.json", table.path())
 }
 
-/// That what the n-th plan misses beside so many results has been queued again, and which time since the last of them.
+/// That what the n-th plan misses beside the results that there are has been queued again, and which time since the last of them.
 pub fn split_again_key(table: &TableId, number: u64, results: usize, time: u32) -> String {
     format!("splits/{}/again/{number}/{results:05}-{time}.json", table.path())
 }
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_of_divided_reads_list_newest_first_and_raise_no_event() {
+    fn plans_of_partitioned_reads_list_newest_first_and_raise_no_event() {
         let keys: Vec<String> = [1, 2, 10].map(|number| split_plan_key(&table(), number)).into();
         assert!(keys.windows(2).all(|pair| pair[0] > pair[1]), "{keys:?}");
         assert!(keys.iter().all(|key| key.starts_with(&split_prefix(&table())) && parse_log_key(key).is_none()));

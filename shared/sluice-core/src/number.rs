@@ -8,20 +8,20 @@
 
 /// Why a text is not a value of a column of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unfit {
+pub enum Invalid {
     NotANumber,
     /// Decimals that are not zero and that the column does not have. A bigint has none.
     TooManyDecimals,
     TooLarge,
 }
 
-impl Unfit {
+impl Invalid {
     /// What the reject file says.
     pub fn rule(self) -> &'static str {
         match self {
-            Unfit::NotANumber => "is not a number",
-            Unfit::TooManyDecimals => "has more decimals than its column",
-            Unfit::TooLarge => "does not fit its column",
+            Invalid::NotANumber => "is not a number",
+            Invalid::TooManyDecimals => "has more decimals than its column",
+            Invalid::TooLarge => "does not fit its column",
         }
     }
 }
@@ -29,25 +29,25 @@ impl Unfit {
 /// The digits of the widest decimal.
 const MOST_DIGITS: u32 = 38;
 const LIMIT: i128 = 10_i128.pow(MOST_DIGITS);
-/// Larger exponents are read as this one. No text has so many digits that it would make a difference.
+/// Larger exponents are read as this one. No text has enough digits for that to make a difference.
 const LARGEST_EXPONENT: i64 = 1_000_000_000_000;
 
 /// The unscaled value of a decimal: `12.30` at scale 2 is 1230, and so is `1.23e1`; `12.305` is none.
-pub fn decimal(text: &str, scale: i8) -> Result<i128, Unfit> {
+pub fn decimal(text: &str, scale: i8) -> Result<i128, Invalid> {
     Number::read(text)?.unscaled(scale, false)
 }
 
 /// The same, rounded half away from zero where the text has more decimals. Only for rates, which are quotients anyway.
-pub fn rounded(text: &str, scale: i8) -> Result<i128, Unfit> {
+pub fn rounded(text: &str, scale: i8) -> Result<i128, Invalid> {
     Number::read(text)?.unscaled(scale, true)
 }
 
 /// A whole number: `7`, `7.0` and `70e-1` are the same one, as in JSON Schema; `7.5` is none.
-pub fn integer(text: &str) -> Result<i64, Unfit> {
+pub fn integer(text: &str) -> Result<i64, Invalid> {
     if let Ok(plain) = text.parse() {
         return Ok(plain);
     }
-    i64::try_from(decimal(text, 0)?).map_err(|_| Unfit::TooLarge)
+    i64::try_from(decimal(text, 0)?).map_err(|_| Invalid::TooLarge)
 }
 
 /// A number's text in its parts.
@@ -59,16 +59,16 @@ struct Number<'a> {
 }
 
 impl<'a> Number<'a> {
-    fn read(text: &'a str) -> Result<Self, Unfit> {
+    fn read(text: &'a str) -> Result<Self, Invalid> {
         let (negative, rest) = sign(text.trim_matches([' ', '\t', '\n', '\r']));
         let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, read_exponent(exponent).ok_or(Unfit::NotANumber)?),
+            Some((mantissa, exponent)) => (mantissa, read_exponent(exponent).ok_or(Invalid::NotANumber)?),
             None => (rest, 0),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let number = Number { negative, whole, fraction, exponent };
         let is_number = number.len() > 0 && number.digits().all(|digit| digit.is_ascii_digit());
-        if is_number { Ok(number) } else { Err(Unfit::NotANumber) }
+        if is_number { Ok(number) } else { Err(Invalid::NotANumber) }
     }
 
     fn len(&self) -> usize {
@@ -79,7 +79,7 @@ impl<'a> Number<'a> {
         self.whole.bytes().chain(self.fraction.bytes())
     }
 
-    fn unscaled(&self, scale: i8, round: bool) -> Result<i128, Unfit> {
+    fn unscaled(&self, scale: i8, round: bool) -> Result<i128, Invalid> {
         let zeros = self.digits().rev().take_while(|digit| *digit == b'0').count();
         let significant = self.len() - zeros;
         if significant == 0 {
@@ -89,7 +89,7 @@ impl<'a> Number<'a> {
         let power = self.exponent - self.fraction.len() as i64 + zeros as i64 + i64::from(scale);
         let (kept, rounds_up) = match u64::try_from(-power) {
             Ok(0) | Err(_) => (significant, false),
-            Ok(_) if !round => return Err(Unfit::TooManyDecimals),
+            Ok(_) if !round => return Err(Invalid::TooManyDecimals),
             Ok(cut) => match usize::try_from(cut).ok().and_then(|cut| significant.checked_sub(cut)) {
                 Some(kept) => (kept, self.digits().nth(kept).is_some_and(|digit| digit >= b'5')),
                 None => (0, false),
@@ -98,13 +98,13 @@ impl<'a> Number<'a> {
         let mut value: i128 = 0;
         for digit in self.digits().take(kept) {
             if value >= LIMIT / 10 {
-                return Err(Unfit::TooLarge);
+                return Err(Invalid::TooLarge);
             }
             value = value * 10 + i128::from(digit - b'0');
         }
         value += i128::from(rounds_up);
-        let shift = u32::try_from(power.max(0)).ok().filter(|shift| *shift < MOST_DIGITS).ok_or(Unfit::TooLarge)?;
-        let value = value.checked_mul(10_i128.pow(shift)).filter(|value| *value < LIMIT).ok_or(Unfit::TooLarge)?;
+        let shift = u32::try_from(power.max(0)).ok().filter(|shift| *shift < MOST_DIGITS).ok_or(Invalid::TooLarge)?;
+        let value = value.checked_mul(10_i128.pow(shift)).filter(|value| *value < LIMIT).ok_or(Invalid::TooLarge)?;
         Ok(if self.negative { -value } else { value })
     }
 }

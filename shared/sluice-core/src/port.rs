@@ -53,20 +53,20 @@ pub trait ObjectStore {
     fn first_key(&self, prefix: &str) -> impl Future<Output = Result<Option<String>>>;
 }
 
-/// A lake whose keys can be listed: for whoever looks back. No loop of a function needs it.
+/// A lake whose keys can be listed: for those who look back. No loop of a function needs it.
 pub trait Listing {
     /// Every key under the prefix, in byte order.
     fn keys(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>>;
 }
 
-/// A lake whose objects can be deleted: for whoever takes back what it has put for itself alone. No loop of a function
+/// A lake whose objects can be deleted: for loops that take back what they have put for themselves alone. No loop of a function
 /// needs it.
 pub trait Deletion {
     /// A key that does not exist is no error.
     fn delete(&self, key: &str) -> impl Future<Output = Result<()>>;
 }
 
-/// A lake from which objects can be erased: for whoever must forget a person. No loop of a function needs it.
+/// A lake from which objects can be erased: for those who must erase a person. No loop of a function needs it.
 pub trait Erasure {
     /// Every version of the object, also of one that is deleted. A key without any is no error.
     fn erase(&self, key: &str) -> impl Future<Output = Result<()>>;
@@ -86,7 +86,7 @@ pub trait Bus {
 }
 
 /// A message to ourselves, later: how a function waits without waiting.
-pub trait Later {
+pub trait DelayedQueue {
     fn send(&self, body: &serde_json::Value, delay: Duration) -> impl Future<Output = Result<()>>;
 
     /// Sends the next message of a chain that has come so far. A queue that counts puts the count into the message.
@@ -113,7 +113,7 @@ impl<'a, Q> InChain<'a, Q> {
     }
 }
 
-impl<Q: Later> Later for InChain<'_, Q> {
+impl<Q: DelayedQueue> DelayedQueue for InChain<'_, Q> {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.queue.send_after(self.hops, body, delay).await
     }

@@ -79,11 +79,11 @@ pub enum Source {
 /// How the columns of a source come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// It shows them, and they are held against the contract before each read.
+    /// It shows them, and they are checked against the contract before each read.
     Shown,
     /// Its API fixes them; the API's name.
     Fixed(&'static str),
-    /// Whoever sends a record decides.
+    /// The producer of a record decides.
     Open,
 }
 
@@ -171,7 +171,7 @@ pub struct Table {
 #[derive(Clone, Default, PartialEq)]
 pub struct Sources {
     pub tables: Vec<Table>,
-    /// The file that was read, for whoever must change it.
+    /// The file that was read, for messages that ask to change it.
     file: String,
 }
 

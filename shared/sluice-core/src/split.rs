@@ -1,4 +1,4 @@
-//! A read that is divided among invocations: its plan, what each part has left behind, and its end.
+//! A read that is partitioned among invocations: its plan, what each part has left behind, and its end.
 //!
 //! Each is one object under `splits/`, put only if absent. None of them makes a row part of the table: that is still the
 //! one commit, which names the files of all parts.
@@ -18,12 +18,12 @@ pub const FORMAT_VERSION: u32 = 1;
 /// The share of one part, in the words of the source that cut it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Slice(pub Value);
+pub struct Chunk(pub Value);
 
-impl Slice {
+impl Chunk {
     pub fn encode(share: &impl Serialize) -> Result<Self> {
         serde_json::to_value(share)
-            .map(Slice)
+            .map(Chunk)
             .map_err(|error| Error::internal("cannot encode a part's share").because(error))
     }
 
@@ -33,17 +33,17 @@ impl Slice {
     }
 }
 
-/// How a source would divide a read: together the slices hold every row of it, and no two hold the same.
+/// How a source would partition a read: together the chunks hold every row of it, and no two hold the same.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Division {
-    pub slices: Vec<Slice>,
-    /// Where the run after this read starts. It must be what was true when the division was made: a part is read later
+pub struct Partitioning {
+    pub chunks: Vec<Chunk>,
+    /// Where the run after this read starts. It must be what was true when the partitioning was made: a part is read later
     /// and may see more, which the next run then reads again.
     pub cursor: Cursor,
     pub facts: Map<String, Value>,
 }
 
-/// A divided read of one table.
+/// A partitioned read of one table.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SplitPlan {
     pub format_version: u32,
@@ -63,7 +63,8 @@ pub struct SplitPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_from: Option<Cursor>,
     pub cursor_to: Cursor,
-    pub slices: Vec<Slice>,
+    #[serde(rename = "slices")]
+    pub chunks: Vec<Chunk>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Change>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -76,7 +77,7 @@ impl SplitPlan {
         struct Version {
             format_version: u32,
         }
-        let broken = |error| Error::invalid_data("the object is not a valid plan of a divided read").because(error);
+        let broken = |error| Error::invalid_data("the object is not a valid plan of a partitioned read").because(error);
         let Version { format_version } = serde_json::from_slice(bytes).map_err(broken)?;
         if format_version > FORMAT_VERSION {
             return Err(Error::unsupported(format!(

@@ -18,7 +18,7 @@ pub fn day(text: &str) -> Option<NaiveDate> {
     text.parse().ok().filter(|_| is_day)
 }
 
-/// How long to wait before looking again at what has been waited for so long: a quarter of that, within two bounds. Its end is
+/// How long to wait before looking again at what has been waited for this long: a quarter of that, within two bounds. Its end is
 /// then seen soon, however long it takes, and a long one costs few looks.
 pub fn until_next_look(waited: Duration, shortest: Duration, longest: Duration) -> Duration {
     (waited / 4).clamp(shortest, longest)

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt};
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, StrInput, Tag};
 use serde_json::{Map, Number, Value as Json};
 
-/// So many nodes may come from aliases: a few lines of aliases of aliases would fill any memory.
+/// How many nodes may come from aliases: a few lines of aliases of aliases would fill any memory.
 const MOST_COPIES: usize = 100_000;
 
 /// A place in the text; line and column count from 1.

@@ -97,7 +97,7 @@ impl From<Run> for JobRun {
     }
 }
 
-/// So many of the job's newest runs are searched for a claim's own; a claim is followed within minutes.
+/// How many of the job's newest runs are searched for a claim's own; a claim is followed within minutes.
 const RECENT: u32 = 50;
 
 impl<S: Secrets> Jobs for DbtCloud<'_, S> {

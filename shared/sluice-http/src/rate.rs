@@ -1,4 +1,4 @@
-//! A rate limit by spacing: at most so many requests in any window, without bursts.
+//! A rate limit by spacing: at most a number of requests in any window, without bursts.
 
 use std::{cell::Cell, time::Duration};
 

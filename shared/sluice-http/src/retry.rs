@@ -1,4 +1,4 @@
-//! The retry loop: attempts and total time bounded, full jitter, and the other side's wish before our own schedule.
+//! The retry loop: attempts and total time bounded, full jitter, and what the other side asks for before our own schedule.
 
 use std::time::Duration;
 

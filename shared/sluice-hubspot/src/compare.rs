@@ -1,7 +1,7 @@
 //! The comparison of the contacts that are known with the account's list.
 //!
 //! A contact that is deleted for good, as the law lets a person ask for, is in no search and in no archive: it is only not in
-//! the list any more. So every few days the whole list is read, which is sorted by id, and held against the ids that are known,
+//! the list any more. So every few days the whole list is read, which is sorted by id, and compared with the ids that are known,
 //! page by page. An id that is missing is asked for by itself before it is buried: it may have been archived or merged
 //! since. The list does not come from the search's index, so a contact that the index never showed is found here too.
 //!
@@ -67,7 +67,7 @@ pub async fn compare(
         pages: 0,
         gone: Vec::new(),
     };
-    let Read { rows, unfit, mut facts, .. } = read;
+    let Read { rows, invalid, mut facts, .. } = read;
     for row in rows {
         run.known.note(row.id, !row.archived);
         run.taken.keep(row);
@@ -125,9 +125,9 @@ pub async fn compare(
         position.known = Some(known.keep(ids).await?);
     }
     let cursor = if position == before { read.cursor } else { Some(Cursor::encode(&position)?) };
-    let mut unfit = unfit;
-    unfit.extend(taken.unfit.into_values());
-    Ok(Read { rows: taken.rows.into_values().collect(), unfit, cursor, facts })
+    let mut invalid = invalid;
+    invalid.extend(taken.invalid.into_values());
+    Ok(Read { rows: taken.rows.into_values().collect(), invalid, cursor, facts })
 }
 
 struct Run<'a> {

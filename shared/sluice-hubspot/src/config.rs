@@ -12,12 +12,12 @@ pub const DEFAULT_URL: &str = "https://api.hubapi.com";
 /// have the same bodies: <https://developers.hubspot.com/docs/api-reference/legacy/migration-guide>.
 pub const DEFAULT_VERSION: &str = "v3";
 
-/// HubSpot lets an account search five times a second (four by older pages), whoever asks. One a second is left to
+/// HubSpot lets an account search five times a second (four by older pages), over all its clients. One a second is left to
 /// others.
 const SEARCHES_PER_SECOND: u32 = 4;
 
-/// A private app of the smallest plan may send 100 requests in ten seconds, searches not counted. Ten are left to whoever
-/// shares the token.
+/// A private app of the smallest plan may send 100 requests in ten seconds, searches not counted. Ten are left to others that
+/// share the token.
 const REQUESTS_PER_TEN_SECONDS: u32 = 90;
 
 /// Waits out HubSpot's ten-second window a few times.

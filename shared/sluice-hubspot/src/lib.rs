@@ -25,4 +25,4 @@ pub use config::{Credentials, DEFAULT_URL, DEFAULT_VERSION, HubspotConfig};
 pub use known::IdStore;
 pub use properties::Account;
 pub use read::{Limits, Read, count, read};
-pub use row::{Row, Unfit};
+pub use row::{Invalid, Row};

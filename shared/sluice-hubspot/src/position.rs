@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::known::{self, Known};
 
-/// HubSpot gives no figure for the lag of its index; it is seconds after a change and about a minute after a bulk
+/// HubSpot gives no number for the lag of its index; it is seconds after a change and about a minute after a bulk
 /// import, and has been several. What shows up later still is found when contacts are compared with the account's list.
 pub(crate) const INDEX_LAG_MICROS: i64 = 600 * 1_000_000;
 

@@ -22,7 +22,7 @@ use crate::{
     client::{Client, Find, Page, Record},
     position::{INDEX_LAG_MICROS, Position, Sweep},
     properties::Account,
-    row::{Row, Unfit, archived_at, consumed, decode, modified},
+    row::{Invalid, Row, archived_at, consumed, decode, modified},
 };
 
 /// What one run may take. A run that reaches a limit commits what it has, and the next one goes on from there.
@@ -40,7 +40,7 @@ pub struct Limits {
 pub struct Read {
     /// One per contact, by id.
     pub rows: Vec<Row>,
-    pub unfit: Vec<Unfit>,
+    pub invalid: Vec<Invalid>,
     /// `None` as long as the account has shown nothing at all.
     pub cursor: Option<Cursor>,
     pub facts: serde_json::Map<String, serde_json::Value>,
@@ -297,7 +297,7 @@ impl Run<'_> {
         }
         Ok(Read {
             rows: self.taken.rows.into_values().collect(),
-            unfit: self.taken.unfit.into_values().collect(),
+            invalid: self.taken.invalid.into_values().collect(),
             cursor: if reached == Position::default() { None } else { Some(Cursor::encode(&reached)?) },
             facts,
         })
@@ -309,14 +309,14 @@ impl Run<'_> {
 pub(crate) struct Taken {
     pub rows: BTreeMap<i64, Row>,
     /// By record id, because a record is met twice where pages share a millisecond.
-    pub unfit: BTreeMap<String, Unfit>,
+    pub invalid: BTreeMap<String, Invalid>,
 }
 
 impl Taken {
     /// Keeps the newest version of a contact, or the reason why it is none, and buries what it has consumed.
     pub(crate) fn take(&mut self, columns: &Schema, record: &Record) {
         match decode(columns, record) {
-            Err(unfit) => drop(self.unfit.insert(record.id.clone(), unfit)),
+            Err(invalid) => drop(self.invalid.insert(record.id.clone(), invalid)),
             Ok(row) => {
                 for tombstone in consumed(columns, record, &row) {
                     self.keep(tombstone);
@@ -333,7 +333,7 @@ impl Taken {
     }
 
     fn count(&self) -> usize {
-        self.rows.len() + self.unfit.len()
+        self.rows.len() + self.invalid.len()
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Row {
 
 /// A record that cannot be a row of the table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unfit {
+pub struct Invalid {
     /// The record's values by column, as HubSpot wrote them.
     pub original: Value,
     pub reason: String,
@@ -79,15 +79,15 @@ pub(crate) fn archived_at(record: &Record) -> Option<i64> {
 }
 
 /// Reads a record. A tombstone's version is the time of its archiving, so that it wins over the contact's last version.
-pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
-    let unfit = |column: &str, problem: &str| Unfit {
+pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Invalid> {
+    let invalid = |column: &str, problem: &str| Invalid {
         original: original(columns, record),
         reason: format!("{column}: {problem}"),
     };
-    let id = record.id.parse().map_err(|_| unfit("id", "is not a bigint"))?;
-    let changed = modified(record).ok_or_else(|| unfit(MODIFIED, "is not a timestamp"))?;
+    let id = record.id.parse().map_err(|_| invalid("id", "is not a bigint"))?;
+    let changed = modified(record).ok_or_else(|| invalid(MODIFIED, "is not a timestamp"))?;
     let version = match record.archived {
-        true => archived_at(record).ok_or_else(|| unfit("archivedAt", "is not a timestamp"))?.max(changed),
+        true => archived_at(record).ok_or_else(|| invalid("archivedAt", "is not a timestamp"))?.max(changed),
         false => changed,
     };
     let mut values = Vec::with_capacity(columns.columns().len());
@@ -98,7 +98,7 @@ pub(crate) fn decode(columns: &Schema, record: &Record) -> Result<Row, Unfit> {
             MODIFIED => Owned::Timestamp(version),
             _ => match property_of(column).and_then(|property| text(record, property)) {
                 None => Owned::Null,
-                Some(text) => convert(column, text).map_err(|problem| unfit(&column.name, &problem))?,
+                Some(text) => convert(column, text).map_err(|problem| invalid(&column.name, &problem))?,
             },
         });
     }
@@ -164,7 +164,7 @@ fn text(record: &Record, property: &str) -> Option<String> {
 
 /// The error is the rule that the text breaks.
 fn convert(column: &Column, text: String) -> Result<Owned, String> {
-    let broken = |unfit: number::Unfit| unfit.rule().to_owned();
+    let broken = |invalid: number::Invalid| invalid.rule().to_owned();
     let other = || format!("is not a {}", column.column_type);
     Ok(match column.column_type {
         ColumnType::Text => Owned::Text(text),
@@ -270,8 +270,9 @@ mod tests {
         let row = decode(&columns, &record(|_| {})).expect("a row");
         let expected = [Cell::Bigint(7), Cell::Date(11_016), Cell::Text("a@b.c"), Cell::Timestamp(AT)];
         assert_eq!(row.cells(), expected);
-        let unfit = decode(&columns, &record(|r| r["properties"]["birthday"] = json!("29 Feb"))).expect_err("no date");
-        assert_eq!((unfit.reason.as_str(), &unfit.original["born"]), ("born: is not a date", &json!("29 Feb")));
+        let invalid =
+            decode(&columns, &record(|r| r["properties"]["birthday"] = json!("29 Feb"))).expect_err("no date");
+        assert_eq!((invalid.reason.as_str(), &invalid.original["born"]), ("born: is not a date", &json!("29 Feb")));
         let buried = consumed(&columns, &record(|_| {}), &row);
         assert_eq!(buried[0].cells()[0], Cell::Bigint(3), "{:?}", buried[0]);
     }
@@ -361,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_another_type_makes_the_record_unfit_and_names_the_column() {
+    fn a_value_of_another_type_makes_the_record_invalid_and_names_the_column() {
         for (change, reason) in [
             (&(|r: &mut Value| r["id"] = json!("x")) as &dyn Fn(&mut Value), "id: is not a bigint"),
             (&|r| r["properties"]["lastmodifieddate"] = json!("soon"), "lastmodifieddate: is not a timestamp"),
@@ -374,9 +375,9 @@ mod tests {
             (&|r| r["properties"]["birthday"] = json!("29 Feb"), "birthday: is not a date"),
             (&|r| r["properties"]["opted_out"] = json!("maybe"), "opted_out: is not a boolean"),
         ] {
-            let unfit = decode(&columns(), &record(change)).expect_err(reason);
-            assert_eq!(unfit.reason, reason);
-            assert_eq!(unfit.original["email"], "a@b.c");
+            let invalid = decode(&columns(), &record(change)).expect_err(reason);
+            assert_eq!(invalid.reason, reason);
+            assert_eq!(invalid.original["email"], "a@b.c");
         }
     }
 }

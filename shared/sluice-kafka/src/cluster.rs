@@ -15,14 +15,14 @@ use crate::{
 pub struct Cluster<S> {
     config: KafkaConfig,
     secrets: S,
-    patience: Duration,
+    timeout: Duration,
     connected: Mutex<Option<(Credentials, Arc<Producer>)>>,
 }
 
 impl<S: Secrets> Cluster<S> {
-    /// No attempt to produce takes longer than `patience`.
-    pub fn new(config: KafkaConfig, secrets: S, patience: Duration) -> Self {
-        Cluster { config, secrets, patience, connected: Mutex::default() }
+    /// No attempt to produce takes longer than `timeout`.
+    pub fn new(config: KafkaConfig, secrets: S, timeout: Duration) -> Self {
+        Cluster { config, secrets, timeout, connected: Mutex::default() }
     }
 
     /// The messages are on all in-sync replicas when it returns. On an error any of them may be.
@@ -39,7 +39,7 @@ impl<S: Secrets> Cluster<S> {
 
     async fn attempt(&self, credentials: Credentials, topic: &str, messages: Vec<Message>) -> Result<()> {
         let work = async { self.producer(credentials).await?.produce(topic, messages).await.map(drop) };
-        let outcome = tokio::time::timeout(self.patience, work).await.unwrap_or_else(|_| {
+        let outcome = tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::Timeout, "Kafka has not answered in time").with("topic", topic).exhausted())
         });
         if outcome.as_ref().is_err_and(is_away) {
@@ -55,7 +55,7 @@ impl<S: Secrets> Cluster<S> {
             return Ok(Arc::clone(producer));
         }
         // The client's own retries end first: what it says at last tells a refusal from a cluster that is away.
-        let producer = Producer::connect_with(&self.config, &credentials, self.patience / 2).await?;
+        let producer = Producer::connect_with(&self.config, &credentials, self.timeout / 2).await?;
         let producer = Arc::new(producer);
         *connected = Some((credentials, Arc::clone(&producer)));
         Ok(producer)

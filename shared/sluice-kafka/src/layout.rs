@@ -29,7 +29,7 @@ pub(crate) enum Shape {
     Text,
     Uuid,
     Date,
-    /// Of so many units a second.
+    /// Of this many units a second.
     Time(i64),
     Timestamp {
         unit: Unit,

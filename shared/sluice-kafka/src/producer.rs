@@ -36,7 +36,7 @@ use crate::{
 /// Brokers refuse a batch above 1 MiB unless told otherwise.
 const REQUEST_BYTES: usize = 900_000;
 /// How long connections and requests are tried when nobody says otherwise.
-const PATIENCE: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
 /// A topic's partitions are looked up again after this: it may have been given more of them, and Kafka's other clients then
 /// spread its keys over all.
 const PARTITIONS_KEPT: Duration = Duration::from_secs(300);
@@ -53,7 +53,7 @@ pub struct Message {
     pub timestamp: DateTime<Utc>,
 }
 
-/// Where a message landed.
+/// Where a message lies in its topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
     pub partition: i32,
@@ -93,17 +93,17 @@ impl Producer {
     /// To a cluster in plain text. `bootstrap` is `host:port`, or several joined by commas.
     pub async fn connect(bootstrap: &str) -> Result<Self> {
         let config = KafkaConfig { bootstrap: bootstrap.to_owned(), ..KafkaConfig::default() };
-        Self::connect_with(&config, &Credentials::default(), PATIENCE).await
+        Self::connect_with(&config, &Credentials::default(), READ_TIMEOUT).await
     }
 
-    /// Fails if none of the brokers answers in time. `patience` is also how long a request is tried again before it
+    /// Fails if none of the brokers answers in time. `timeout` is also how long a request is tried again before it
     /// fails.
-    pub async fn connect_with(config: &KafkaConfig, credentials: &Credentials, patience: Duration) -> Result<Self> {
+    pub async fn connect_with(config: &KafkaConfig, credentials: &Credentials, timeout: Duration) -> Result<Self> {
         let brokers = config.bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
         let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(2),
-            deadline: Some(patience),
+            deadline: Some(timeout),
             ..BackoffConfig::default()
         };
         let mut builder = ClientBuilder::new(brokers).client_id("sluice").backoff_config(backoff);
@@ -121,8 +121,8 @@ impl Producer {
     }
 
     /// Produces the messages, each to the partition of its key; those without a key go together to one partition,
-    /// another one with each call. Returns where each landed, in the order of `messages`. On an error any of them may
-    /// have landed.
+    /// another one with each call. Returns where each lies, in the order of `messages`. On an error any of them may
+    /// have arrived.
     pub async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<Vec<Placed>> {
         let partitions = self.partitions(topic).await?;
         let count = partitions.len() as u32;

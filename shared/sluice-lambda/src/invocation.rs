@@ -92,7 +92,7 @@ fn parse<E: DeserializeOwned>(text: &str) -> Result<E> {
 }
 
 /// Logs the whole chain once, with the operator's hint, and gives Lambda a stable error type. A hint of the error's own
-/// goes to whoever has invoked, too: nothing else there can know it.
+/// goes to the invoker, too: nothing else there can know it.
 fn diagnose(error: &Error) -> Diagnostic {
     let hint = hint(error);
     tracing::error!(error = error.chain(), error_kind = %error.kind(), retry = ?error.retry(), hint, "invocation failed");

@@ -8,7 +8,7 @@ use tracing::{Instrument, error};
 
 use crate::{Invocation, Metrics, Unit, hint};
 
-/// So many messages of a batch are handled side by side; they wait for the warehouse, not for the processor.
+/// How many messages of a batch are handled side by side; they wait for the warehouse, not for the processor.
 const SIDE_BY_SIDE: usize = 4;
 
 /// One message of a batch.

@@ -1,4 +1,4 @@
-//! Figures for CloudWatch: one line of its embedded metric format on standard output, from which it makes metrics. The
+//! Metrics for CloudWatch: one line of its embedded metric format on standard output, from which it makes metrics. The
 //! same line on one machine is a line to read.
 
 use std::{
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 /// The namespace of every metric of the platform.
 const NAMESPACE: &str = "Sluice";
-/// CloudWatch takes so many values of one metric in a line.
+/// CloudWatch takes at most this many values of one metric in a line.
 const MOST_VALUES: usize = 100;
 
 /// What a metric counts in; CloudWatch's own words.
@@ -31,7 +31,7 @@ impl Unit {
     }
 }
 
-/// Figures that share their dimensions. Every combination of dimension values is a metric of its own, which costs money:
+/// Metrics that share their dimensions. Every combination of dimension values is a metric of its own, which costs money:
 /// what identifies a single run belongs into [`Metrics::property`].
 #[derive(Debug, Clone, Default)]
 pub struct Metrics {
@@ -106,7 +106,7 @@ impl Metrics {
 pub struct Distribution(Vec<u64>);
 
 impl Distribution {
-    /// The value that so many percent of all do not exceed; `None` of nothing.
+    /// The value that `percent` of all do not exceed; `None` of nothing.
     pub fn percentile(&self, percent: usize) -> Option<u64> {
         let rank = (self.0.len() * percent).div_ceil(100).max(1);
         self.0.get(rank - 1).copied()

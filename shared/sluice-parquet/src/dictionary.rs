@@ -15,13 +15,13 @@ use arrow_array::{
     types::{Date32Type, Decimal128Type, Int64Type, TimestampMicrosecondType},
 };
 
-/// So many rows are looked at.
+/// How many rows are looked at.
 pub(crate) const SAMPLE_ROWS: usize = 32 * 1024;
 
-/// Or so many bytes of them.
+/// Or how many bytes of them.
 pub(crate) const SAMPLE_BYTES: usize = 4 * 1024 * 1024;
 
-/// Of a hundred values of the sample, so many must be repeated. A table of 100,000 products, each equally often named,
+/// Of a hundred values of the sample, at least this many must be repeated. A table of 100,000 products, each equally often named,
 /// repeats fifteen; one of 300,000, five, and there a dictionary no longer makes a difference. A sample of fewer and longer rows repeats less, so it takes fewer
 /// dictionaries.
 const REPEATED_PERCENT: usize = 8;

@@ -3,7 +3,7 @@
 /// A run of fewer equal values is packed with its neighbours.
 const SHORTEST_RUN: usize = 8;
 
-/// Values are packed in groups of so many.
+/// Values are packed in groups of this many.
 const GROUP: usize = 8;
 
 /// Appends the values, each of at most `width` bits, to `out`.

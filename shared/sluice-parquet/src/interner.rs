@@ -6,7 +6,7 @@ use arrow_array::StringArray;
 use foldhash::fast::RandomState;
 use sluice_core::{Error, Result};
 
-/// So many texts are looked up at a time.
+/// How many texts are looked up at a time.
 const TOGETHER: usize = 256;
 
 /// A dictionary of 100,000 names fits in no core's own cache, so nearly every look-up waits for memory several times: for

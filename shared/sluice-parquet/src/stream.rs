@@ -72,14 +72,14 @@ pub struct BatchWriter {
 
 impl BatchWriter {
     /// Takes one array per column of the contract. Rows that break the contract go to the reject file with the rule they
-    /// broke; that is no error. So do the `unfit` ones, in the order of their rows, which the source could not turn into
+    /// broke; that is no error. So do the `invalid` ones, in the order of their rows, which the source could not turn into
     /// values: what the arrays hold in their places does not count.
-    pub fn write(&mut self, mut columns: Vec<ArrayRef>, unfit: Vec<RejectedRow>) -> Result<()> {
-        debug_assert!(unfit.is_sorted_by_key(|unfit| unfit.row), "unfit rows come in order");
-        let mut rejected = unfit;
+    pub fn write(&mut self, mut columns: Vec<ArrayRef>, invalid: Vec<RejectedRow>) -> Result<()> {
+        debug_assert!(invalid.is_sorted_by_key(|invalid| invalid.row), "invalid rows come in order");
+        let mut rejected = invalid;
         let judged = rejected.len();
         for row in check::suspects(&self.contract, &columns)? {
-            if rejected[..judged].binary_search_by_key(&row, |unfit| unfit.row).is_ok() {
+            if rejected[..judged].binary_search_by_key(&row, |invalid| invalid.row).is_ok() {
                 continue;
             }
             let cells = check::row(&self.contract, &columns, row)?;

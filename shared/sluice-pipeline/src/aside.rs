@@ -144,7 +144,7 @@ pub trait Aside {
     /// Whether it was listed.
     fn take_back(&self, table: &TableId, key: &RowKey, by: &str, reason: &str) -> impl Future<Output = Result<bool>>;
 
-    /// What is listed of a table, the newest first, no more than so many.
+    /// What is listed of a table, the newest first, no more than `limit`.
     fn aside(&self, table: &TableId, limit: usize) -> impl Future<Output = Result<Vec<AsideRow>>>;
 
     /// Tables by name.

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Result, RunId, TableId,
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
 use tracing::info;
 
@@ -78,12 +78,12 @@ pub enum Message {
         #[serde(default)]
         force: bool,
         /// The run under way may have lost its chain of messages: follow it again.
-        #[serde(default)]
-        revive: bool,
+        #[serde(default, rename = "revive")]
+        resume: bool,
     },
     /// Build everything, incremental models again.
     FullRefresh {
-        /// When it was wished for: a full refresh that was claimed since then is the one. `None` means now.
+        /// When it was requested: a full refresh that was claimed since then is the one. `None` means now.
         #[serde(default)]
         at: Option<DateTime<Utc>>,
     },
@@ -133,48 +133,48 @@ pub struct Dispatch<'a, S, L, J, B, Q, C> {
     pub ledger: &'a L,
     pub jobs: &'a J,
     pub bus: &'a B,
-    pub later: &'a Q,
+    pub queue: &'a Q,
     pub clock: &'a C,
     pub policy: Policy,
 }
 
 /// Why a run is wanted.
-struct Wish {
+struct RunRequest {
     cause: String,
     force: bool,
-    revive: bool,
-    /// The wish for a full refresh, by its time.
+    resume: bool,
+    /// The request for a full refresh, by its time.
     full_refresh: Option<DateTime<Utc>>,
 }
 
-impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
+impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
     /// Handles one message. `run_id` is the message's own: it tells our claims from those of a message handled beside it.
     pub async fn handle(&self, message: &Message, run_id: &RunId) -> Result<Dispatched> {
         match message {
-            Message::Wake { cause, force, revive } => {
-                let wish = Wish { cause: cause.clone(), force: *force, revive: *revive, full_refresh: None };
-                self.wake(&wish, run_id).await
+            Message::Wake { cause, force, resume } => {
+                let request = RunRequest { cause: cause.clone(), force: *force, resume: *resume, full_refresh: None };
+                self.wake(&request, run_id).await
             }
             Message::FullRefresh { at } => {
                 let at = at.unwrap_or_else(|| self.clock.now());
                 let cause = "full refresh".to_owned();
-                self.wake(&Wish { cause, force: true, revive: true, full_refresh: Some(at) }, run_id).await
+                self.wake(&RunRequest { cause, force: true, resume: true, full_refresh: Some(at) }, run_id).await
             }
             Message::Follow { number } => self.follow(*number, true, run_id).await,
             Message::Cancel { number } => self.cancel(*number, run_id).await,
         }
     }
 
-    async fn wake(&self, wish: &Wish, run_id: &RunId) -> Result<Dispatched> {
+    async fn wake(&self, request: &RunRequest, run_id: &RunId) -> Result<Dispatched> {
         let newest = claim::newest(self.store).await?;
         let last = match &newest {
             None => None,
             Some(claim) => match claim::end(self.store, claim.number).await? {
-                None => return self.wake_during(claim, wish, run_id).await,
+                None => return self.wake_during(claim, request, run_id).await,
                 Some(end) => Some((claim, end)),
             },
         };
-        if newest.as_ref().is_some_and(|claim| wish.is_met_by(claim)) {
+        if newest.as_ref().is_some_and(|claim| request.is_met_by(claim)) {
             return Ok(Dispatched::NothingToDo);
         }
         let positions = self.ledger.positions().await?;
@@ -184,13 +184,13 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         };
         let changed = changed(&covered, &positions);
         let nothing_new = changed.is_empty() || positions == attempted;
-        if positions.is_empty() && wish.full_refresh.is_some() || nothing_new && !wish.force {
+        if positions.is_empty() && request.full_refresh.is_some() || nothing_new && !request.force {
             return Ok(Dispatched::NothingToDo);
         }
         if let Some((claim, _)) = &last {
             let age = self.since(claim.claimed_at);
             if let Some(wait) = self.policy.min_interval.checked_sub(age).filter(|wait| !wait.is_zero()) {
-                self.send(&wish.again(), wait).await?;
+                self.send(&request.again(), wait).await?;
                 return Ok(Dispatched::Deferred);
             }
         }
@@ -199,39 +199,42 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             number,
             run_id: run_id.clone(),
             claimed_at: now,
-            cause: wish.cause.clone(),
+            cause: request.cause.clone(),
             // The first run builds everything: models without a source are in nobody's selection.
-            selectors: if wish.force || covered.is_empty() {
+            selectors: if request.force || covered.is_empty() {
                 Vec::new()
             } else {
                 changed.iter().map(selector).collect()
             },
-            full_refresh: wish.full_refresh.is_some(),
-            full_refresh_at: wish.full_refresh.map(|_| now).or_else(|| newest.and_then(|claim| claim.full_refresh_at)),
+            full_refresh: request.full_refresh.is_some(),
+            full_refresh_at: request
+                .full_refresh
+                .map(|_| now)
+                .or_else(|| newest.and_then(|claim| claim.full_refresh_at)),
             positions,
             covered,
         };
         if !claim::put(self.store, &claim).await? {
-            // Events are found in the ledger by whoever has claimed; a wish that is not an event has to come again.
-            if wish.force {
-                self.send(&wish.again(), self.policy.poll).await?;
+            // Events are found in the ledger by the run that has claimed; a request that is not an event has to come again.
+            if request.force {
+                self.send(&request.again(), self.policy.poll).await?;
             }
             return Ok(Dispatched::Outrun);
         }
-        info!(number, dbt_claim = %claim.run_id, selectors = claim.selectors.join(" "), wish.cause, "claimed a dbt run");
+        info!(number, dbt_claim = %claim.run_id, selectors = claim.selectors.join(" "), cause = request.cause, "claimed a dbt run");
         self.start(&claim, &claim.first_start()).await?;
         Ok(Dispatched::Started { number })
     }
 
-    /// A run is under way. What was loaded meanwhile is found when it ends; a wish that the ledger does not know waits.
-    async fn wake_during(&self, claim: &Claim, wish: &Wish, run_id: &RunId) -> Result<Dispatched> {
-        // A full refresh that is under way is the one, whoever wished for it.
-        let met = wish.full_refresh.is_some() && claim.full_refresh;
-        if wish.force && !met {
-            self.send(&wish.again(), self.policy.poll).await?;
+    /// A run is under way. What was loaded meanwhile is found when it ends; a request that the ledger does not know waits.
+    async fn wake_during(&self, claim: &Claim, request: &RunRequest, run_id: &RunId) -> Result<Dispatched> {
+        // A full refresh that is under way is the one, whichever message requested it.
+        let met = request.full_refresh.is_some() && claim.full_refresh;
+        if request.force && !met {
+            self.send(&request.again(), self.policy.poll).await?;
         }
         // The run has its own chain of messages; another one for every event would only be more of the same.
-        self.follow(claim.number, wish.revive, run_id).await
+        self.follow(claim.number, request.resume, run_id).await
     }
 
     fn since(&self, then: DateTime<Utc>) -> Duration {
@@ -239,7 +242,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
     }
 
     async fn send(&self, message: &Message, delay: Duration) -> Result<()> {
-        self.later.send(&encoded(message)?, delay).await
+        self.queue.send(&encoded(message)?, delay).await
     }
 }
 
@@ -248,18 +251,18 @@ fn encoded(message: &Message) -> Result<serde_json::Value> {
         .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))
 }
 
-impl Wish {
-    /// The message that brings the wish back. Its time stays, so that a doubled one is known.
+impl RunRequest {
+    /// The message that brings the request back. Its time stays, so that a doubled one is known.
     fn again(&self) -> Message {
         match self.full_refresh {
             Some(at) => Message::FullRefresh { at: Some(at) },
-            None => Message::Wake { cause: self.cause.clone(), force: self.force, revive: false },
+            None => Message::Wake { cause: self.cause.clone(), force: self.force, resume: false },
         }
     }
 
-    /// Whether the full refresh that is wished for has been claimed.
+    /// Whether the full refresh that is requested has been claimed.
     fn is_met_by(&self, claim: &Claim) -> bool {
-        self.full_refresh.is_some_and(|wished| claim.full_refresh_at.is_some_and(|claimed| claimed >= wished))
+        self.full_refresh.is_some_and(|requested| claim.full_refresh_at.is_some_and(|claimed| claimed >= requested))
     }
 }
 

@@ -3,7 +3,7 @@
 //! Before the commit's put nothing has happened; after it everything has. Two overlapping runs race for one key: one
 //! wins, the other ends in `Conflict` and its files are never loaded.
 //!
-//! A source that can show its columns is held against the table's contract first; see [`sluice_core::drift`].
+//! A source that can show its columns is checked against the table's contract first; see [`sluice_core::drift`].
 
 use sluice_core::{
     Change, Column, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
@@ -18,7 +18,7 @@ use crate::log::{self, Put};
 
 mod contract;
 
-pub(crate) use contract::Held;
+pub(crate) use contract::ContractCheck;
 
 /// Something that can be read from a cursor on.
 pub trait Source {
@@ -59,9 +59,9 @@ pub async fn run<S: Source>(
     if request.dry_run {
         return steps.dry_run(source, &run, &begun).await;
     }
-    let held = steps.hold(source, &run, &begun).await?;
-    let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
-    steps.read_and_commit(source, &run, &begun, held.as_ref()).await
+    let check = steps.check_contract(source, &run, &begun).await?;
+    let run = ExtractRun { table: check.as_ref().map_or(table, |check| &check.table), ..run };
+    steps.read_and_commit(source, &run, &begun, check.as_ref()).await
 }
 
 /// Where a table stands when a run begins.
@@ -84,9 +84,9 @@ impl Begun {
     }
 
     /// What the raw table has beyond the columns that the run reads.
-    pub(crate) fn kept(&self, table: &Table, held: Option<&Held>) -> Vec<Column> {
-        match held {
-            Some(held) => held.drift.kept.clone(),
+    pub(crate) fn kept(&self, table: &Table, check: Option<&ContractCheck>) -> Vec<Column> {
+        match check {
+            Some(check) => check.drift.kept.clone(),
             None => drift::kept(table, self.newest.as_ref(), &table.columns),
         }
     }
@@ -124,16 +124,16 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         Ok(begun)
     }
 
-    /// Holds the source's columns against the contract; `None` for a source that cannot show them.
-    pub(crate) async fn hold<S: Source>(
+    /// Checks the source's columns against the contract; `None` for a source that cannot show them.
+    pub(crate) async fn check_contract<S: Source>(
         &self,
         source: &mut S,
         run: &ExtractRun<'_>,
         begun: &Begun,
-    ) -> Result<Option<Held>> {
+    ) -> Result<Option<ContractCheck>> {
         permit_contract(run, begun)?;
         let Some(observed) = source.observe(run).await? else { return Ok(None) };
-        contract::hold(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
+        contract::check_contract(self.bus, run.table, begun.newest.as_ref(), observed, run.run_id).await.map(Some)
     }
 
     /// Says what a run would read of the columns that the contract lets it read, and fails where the run would. Without
@@ -146,14 +146,14 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
     ) -> Result<ExtractSummary> {
         permit_contract(run, begun)?;
         let observed = source.observe(run).await?;
-        let held = observed.map(|observed| Held::new(run.table, begun.newest.as_ref(), observed));
-        if let Some(held) = &held {
-            held.drift.permit(run.table)?;
+        let check = observed.map(|observed| ContractCheck::new(run.table, begun.newest.as_ref(), observed));
+        if let Some(check) = &check {
+            check.drift.permit(run.table)?;
         }
-        let run = ExtractRun { table: held.as_ref().map_or(run.table, |held| &held.table), ..*run };
+        let run = ExtractRun { table: check.as_ref().map_or(run.table, |check| &check.table), ..*run };
         let plan = source.plan(&run).await?;
         let rows = plan.rows.unwrap_or_default();
-        let drift = held.as_ref().map(|held| held.drift.changes.clone()).unwrap_or_default();
+        let drift = check.as_ref().map(|check| check.drift.changes.clone()).unwrap_or_default();
         let nothing = summary(Outcome::DryRun, &run, None, &Extracted::default());
         Ok(ExtractSummary { rows, plan: Some(plan), drift, ..nothing })
     }
@@ -163,13 +163,13 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         source: &mut S,
         run: &ExtractRun<'_>,
         begun: &Begun,
-        held: Option<&Held>,
+        check: Option<&ContractCheck>,
     ) -> Result<ExtractSummary> {
         let mut extracted = source.read(run).await?;
         refuse_to_empty(run, &extracted)?;
         let standing = begun.standing();
         // An empty commit would empty a table that is replaced whole.
-        let tells_of_drift = run.table.disposition != Disposition::Replace && held.is_some_and(|held| held.is_news);
+        let tells_of_drift = run.table.disposition != Disposition::Replace && check.is_some_and(|check| check.is_news);
         if extracted.files.is_empty()
             && !tells_of_drift
             && extracted.rejected.is_none()
@@ -182,12 +182,12 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             return Ok(summary(Outcome::NothingNew, run, None, &nothing));
         }
         let mut drift = Vec::new();
-        if let Some(held) = held {
-            held.remember(&mut extracted.facts)?;
-            drift.clone_from(&held.drift.changes);
+        if let Some(check) = check {
+            check.remember(&mut extracted.facts)?;
+            drift.clone_from(&check.drift.changes);
         }
         let cursor_to = extracted.cursor.clone().or(standing);
-        self.commit(run, &extracted, cursor_to, drift, begun.kept(run.table, held)).await?;
+        self.commit(run, &extracted, cursor_to, drift, begun.kept(run.table, check)).await?;
         Ok(summary(Outcome::Committed, run, Some(run.sequence), &extracted))
     }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sluice_core::{
     Commit, Error, Kind, LakeId, Loader, Result, RunId, Schema, Sequence, Sources,
     event::{self, LoadFailed, TableLoaded},
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
 use tracing::{error, info};
 
@@ -24,7 +24,7 @@ use crate::{attempts, log, runs};
 
 /// How an asynchronous load is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patience {
+pub struct PollPolicy {
     /// It is asked this often.
     pub poll: Duration,
     /// What it has not confirmed by then is an error of each delivery.
@@ -63,14 +63,14 @@ pub struct Load<'a, S, W, B, Q, C> {
     pub warehouse: &'a W,
     pub bus: &'a B,
     /// The loop's own queue.
-    pub later: &'a Q,
+    pub queue: &'a Q,
     pub clock: &'a C,
     pub sources: &'a Sources,
     pub lake_id: &'a LakeId,
-    pub patience: Patience,
+    pub poll_policy: PollPolicy,
 }
 
-impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B, Q, C> {
+impl<S: ObjectStore, W: Warehouse, B: Bus, Q: DelayedQueue, C: Clock> Load<'_, S, W, B, Q, C> {
     pub async fn handle(&self, work: &Work) -> Result<()> {
         match work {
             Work::Nothing => Ok(()),
@@ -120,7 +120,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
     async fn sweep(&self) -> Result<()> {
         for table in self.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
             let Some(newest) = log::newest_commit(self.store, &table.table).await? else { continue };
-            let known = self.warehouse.known(self.lake_id, &table.table, self.patience.limit).await?;
+            let known = self.warehouse.known(self.lake_id, &table.table, self.poll_policy.limit).await?;
             let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
             for &sequence in &missing {
                 let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };
@@ -134,7 +134,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
     async fn again(&self, at: &CommitRef, wait: Duration) -> Result<()> {
         let body = serde_json::to_value(at)
             .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
-        self.later.send(&body, wait).await
+        self.queue.send(&body, wait).await
     }
 
     /// Brings one commit into the warehouse and announces it.
@@ -165,7 +165,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
             Err(error) if error.is_final() => {
                 announce_failure(bus, commit.run_id.clone(), at, &error).await?;
                 let reason = error.chain();
-                warehouse.settle(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
+                warehouse.record_outcome(&commit, &LedgerState::Failed { reason: reason.clone() }).await?;
                 return Ok(Loaded::Failed { reason, already: false });
             }
             outcome => outcome?,
@@ -206,7 +206,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
 
     /// What became of the files is asked before every submission: after a lost answer they may be in already.
     async fn follow(&self, commit: &Commit, contract: &Schema, state: &LedgerState) -> Result<Loaded> {
-        let Load { warehouse, patience, .. } = *self;
+        let Load { warehouse, poll_policy, .. } = *self;
         let progress = match commit.files.is_empty() {
             true => LoadProgress::Loaded { rows: 0 },
             false => warehouse.progress(commit).await?,
@@ -223,7 +223,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
             LoadProgress::Pending => {}
             &LoadProgress::Loaded { rows } if rows == commit.rows => {
                 warehouse.compare(commit).await?;
-                warehouse.settle(commit, &LedgerState::Loaded { rows }).await?;
+                warehouse.record_outcome(commit, &LedgerState::Loaded { rows }).await?;
                 return Ok(Loaded::Done { rows, merged_away: 0, already: false });
             }
             LoadProgress::Loaded { rows } => {
@@ -231,10 +231,10 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: Later, C: Clock> Load<'_, S, W, B,
             }
             LoadProgress::Failed { reason } => return failed(reason.clone()),
         }
-        if is_overdue(state, patience.limit) {
-            return Err(overdue(commit, progress, patience.limit).with_hint(W::OVERDUE_HINT));
+        if is_overdue(state, poll_policy.limit) {
+            return Err(overdue(commit, progress, poll_policy.limit).with_hint(W::OVERDUE_HINT));
         }
-        Ok(Loaded::LookAgain(patience.poll))
+        Ok(Loaded::LookAgain(poll_policy.poll))
     }
 }
 

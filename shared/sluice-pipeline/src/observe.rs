@@ -71,7 +71,7 @@ pub struct PartitionRows {
     pub newest_row: Option<DateTime<Utc>>,
 }
 
-/// Rows that have reached their table within so many seconds are recent.
+/// Rows that have reached their table within this many seconds are recent.
 pub const RECENT_SECONDS: u64 = 300;
 
 /// How fast a streaming table grows.
@@ -166,8 +166,8 @@ pub trait Observe {
     /// error of its own.
     fn channels(&self, channels: &[Channel]) -> impl Future<Output = Result<BTreeMap<String, Result<ChannelStatus>>>>;
 
-    /// As [`crate::stream::Channels::landed`].
-    fn landed(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+    /// As [`crate::stream::Channels::max_loaded_offset`].
+    fn max_loaded_offset(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
 
     /// Refuses what may change something.
     fn ask(&self, question: &Question) -> impl Future<Output = Result<Answer>>;

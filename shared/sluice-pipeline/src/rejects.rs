@@ -10,7 +10,7 @@ use sluice_core::{Error, Result, Table, lake};
 
 use crate::stream::record::Kept;
 
-/// A run keeps so many bytes of rejected rows compressed; what unpacks to more than this is no file of one.
+/// A run keeps at most this many bytes of rejected rows compressed; what unpacks to more than this is no file of one.
 const MOST_UNPACKED_BYTES: u64 = 4 << 30;
 
 /// What stands for a value that is not shown.

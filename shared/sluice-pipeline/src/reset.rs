@@ -1,7 +1,7 @@
 //! Moving a table's cursor by hand: an audited commit, never a deletion.
 //!
 //! The log only grows, so a cursor moves back by one more commit without files that takes over the cursor of an earlier
-//! one. It races for its key like any extract: whoever puts it first has it, and the other one learns so. What the next
+//! one. It races for its key like any extract: the first to put it has it, and the other one gets a conflict. What the next
 //! extract reads again is loaded again, which is harmless where the table's key tells rows apart.
 
 use sluice_core::{

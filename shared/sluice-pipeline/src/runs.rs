@@ -100,7 +100,7 @@ async fn record(
         Ok(summary) if summary.outcome == Outcome::DryRun => return Ok(()),
         // Another run has done the work, and says so.
         Err(error) if error.kind() == Kind::Conflict => return Ok(()),
-        // A slip of whoever asked says nothing about the table's runs.
+        // A slip in a request says nothing about the table's runs.
         Err(error) if error.is_about_request() => return Ok(()),
         Ok(summary) => {
             last.run_id = summary.run_id.clone();

@@ -1,13 +1,13 @@
-//! The extract loop for tables that outlast one invocation: the read is divided, other invocations take the parts, and
-//! whoever sees that all of them are there puts the one commit.
+//! The extract loop for tables that outlast one invocation: the read is partitioned, other invocations take the parts, and
+//! the one that sees that all of them are there puts the one commit.
 //!
-//! **Nothing new guards the table.** A divided read has the sequence that its plan names, and its commit is put only if
+//! **Nothing new guards the table.** A partitioned read has the sequence that its plan names, and its commit is put only if
 //! absent like any other. Whatever commits that sequence first (a run, a reset) makes the plan void, and its parts stop.
 //!
 //! **What is missed by no one.** The cursor of the commit is the one that was true when the plan was made. Parts are read
 //! later and may see more; all that came after the plan is read again by the next run, and the merge finds it there
 //! already. Where reading a row twice would count it twice (rows that are appended), or where all rows must be of one
-//! moment (a table that is replaced whole), a read is never divided.
+//! moment (a table that is replaced whole), a read is never partitioned.
 //!
 //! **What is repeated.** Messages may come twice, late, or never. A part that has a result is not read again; of two
 //! attempts at a part the first result counts, and each attempt has files of its own. Before the plan is put, a message
@@ -20,12 +20,12 @@ use sluice_core::{
     event::{self, LoadFailed},
     extract::{self as summaries, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Parts},
     lake,
-    port::{Bus, Clock, Later, ObjectStore},
-    split::{Division, FORMAT_VERSION, GivenUp, PartResult, QueuedAgain, Slice, SplitMessage, SplitPlan},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
+    split::{Chunk, FORMAT_VERSION, GivenUp, PartResult, Partitioning, QueuedAgain, SplitMessage, SplitPlan},
 };
 
 use crate::{
-    extract::{Held, Source, Steps, summary},
+    extract::{ContractCheck, Source, Steps, summary},
     runs,
 };
 
@@ -34,25 +34,25 @@ mod objects;
 /// How often somebody looks whether a plan needs anything.
 const LOOK_EVERY: TimeDelta = TimeDelta::minutes(5);
 
-/// No part takes longer than an invocation lives. After so long without a result, something may be lost.
+/// No part takes longer than an invocation lives. After this long without a result, something may be lost.
 const QUIET: TimeDelta = TimeDelta::minutes(20);
 
-/// A plan without a result for so long needs a person. The next run makes a new one. However long a plan takes whose parts
+/// A plan without a result for this long needs a person. The next run makes a new one. However long a plan takes whose parts
 /// come in, it is not given up: a thousand parts, four at a time, may take days.
 const STUCK: TimeDelta = TimeDelta::hours(24);
 
-/// A source whose reads can be divided.
+/// A source whose reads can be partitioned.
 pub trait SplitSource: Source {
-    /// Divides what `read` would read, if that is more than one invocation should. Without effect.
-    fn divide(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Option<Division>>>;
+    /// Partitions what `read` would read, if that is more than one invocation should. Without effect.
+    fn partition(&mut self, run: &ExtractRun<'_>) -> impl Future<Output = Result<Option<Partitioning>>>;
 
-    /// Makes every row of the slice durable that was there when the plan was made, and may add rows that have come
-    /// since. `planned` is the division's cursor. A final error ends the plan: the source is not, or does not hold, what
-    /// the plan was made for. One that is not the source that was divided is a `Conflict`.
-    fn read_slice(
+    /// Makes every row of the chunk durable that was there when the plan was made, and may add rows that have come
+    /// since. `planned` is the partitioning's cursor. A final error ends the plan: the source is not, or does not hold, what
+    /// the plan was made for. One that is not the source that was partitioned is a `Conflict`.
+    fn read_chunk(
         &mut self,
         run: &ExtractRun<'_>,
-        slice: &Slice,
+        chunk: &Chunk,
         planned: &sluice_core::Cursor,
     ) -> impl Future<Output = Result<Extracted>>;
 }
@@ -83,23 +83,23 @@ pub async fn progress(store: &impl ObjectStore, table: &Table, newest: Option<&C
         return Ok(None);
     }
     let done = results(store, &plan).await?.into_iter().flatten().count();
-    let parts = Parts { done, of: plan.slices.len() };
+    let parts = Parts { done, of: plan.chunks.len() };
     Ok(Some(Progress { sequence: plan.sequence, run_id: plan.run_id, planned_at: plan.planned_at, parts }))
 }
 
-/// The ports of divided reads.
+/// The ports of partitioned reads.
 #[derive(Debug)]
 pub struct Split<'a, O, B, C, L> {
     pub store: &'a O,
     pub bus: &'a B,
     pub clock: &'a C,
     /// The queue that wakes this function with [`SplitMessage`]s.
-    pub later: &'a L,
+    pub queue: &'a L,
     pub lake_id: &'a LakeId,
 }
 
-impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
-    /// Runs one extract of one table. Its read may be divided; while it is, no other read of the table begins: a run for
+impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
+    /// Runs one extract of one table. Its read may be partitioned; while it is, no other read of the table begins: a run for
     /// what is new says how far that one is, and a request for more is refused with `Conflict`. A dry run
     /// says so too.
     pub async fn run<S: SplitSource>(
@@ -126,24 +126,24 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
                 Outcome::UnderWay(parts) if is_answered => return Ok(in_parts(plan, parts)),
                 Outcome::UnderWay(parts) => return Err(under_way(plan, parts)),
                 Outcome::Committed(_) if is_answered => {
-                    return Ok(in_parts(plan, Parts { done: plan.slices.len(), of: plan.slices.len() }));
+                    return Ok(in_parts(plan, Parts { done: plan.chunks.len(), of: plan.chunks.len() }));
                 }
                 Outcome::Committed(_) => begun = steps.begin::<S>(table, request).await?,
                 Outcome::GivenUp | Outcome::Over => {}
             }
         }
         let run = begun.run(table, run_id, request);
-        let held = steps.hold(source, &run, &begun).await?;
-        let run = ExtractRun { table: held.as_ref().map_or(table, |held| &held.table), ..run };
-        if may_be_divided(table)
-            && let Some(division) = source.divide(&run).await?
-            && division.slices.len() > 1
+        let check = steps.check_contract(source, &run, &begun).await?;
+        let run = ExtractRun { table: check.as_ref().map_or(table, |check| &check.table), ..run };
+        if may_be_partitioned(table)
+            && let Some(partitioning) = source.partition(&run).await?
+            && partitioning.chunks.len() > 1
         {
             let number = plan.map_or(1, |plan| plan.number + 1);
-            let kept = begun.kept(run.table, held.as_ref());
-            return self.plan(number, &run, held.as_ref(), kept, division).await;
+            let kept = begun.kept(run.table, check.as_ref());
+            return self.plan(number, &run, check.as_ref(), kept, partitioning).await;
         }
-        steps.read_and_commit(source, &run, &begun, held.as_ref()).await
+        steps.read_and_commit(source, &run, &begun, check.as_ref()).await
     }
 
     /// Serves one message. `attempt` is this invocation's own id.
@@ -161,7 +161,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         if self.is_over(&plan).await? {
             return Ok(Outcome::Over);
         }
-        let Some(part) = message.part.filter(|_| may_be_divided(table)) else {
+        let Some(part) = message.part.filter(|_| may_be_partitioned(table)) else {
             let outcome = self.look_after(&plan, table).await?;
             if let Outcome::UnderWay(_) = outcome {
                 self.send(&plan, None).await?;
@@ -170,10 +170,10 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         };
         self.read_part(source, &plan, part, table, attempt).await?;
         // The last part is most likely the one that is missing.
-        let mut all = Vec::with_capacity(plan.slices.len());
-        for part in (0..plan.slices.len()).rev() {
+        let mut all = Vec::with_capacity(plan.chunks.len());
+        for part in (0..plan.chunks.len()).rev() {
             let Some(result) = objects::result(self.store, &plan, part).await? else {
-                let parts = Parts { done: all.len(), of: plan.slices.len() };
+                let parts = Parts { done: all.len(), of: plan.chunks.len() };
                 return Ok(Outcome::UnderWay(parts));
             };
             all.push(result);
@@ -191,14 +191,14 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         &self,
         number: u64,
         run: &ExtractRun<'_>,
-        held: Option<&Held>,
+        check: Option<&ContractCheck>,
         kept: Vec<Column>,
-        division: Division,
+        partitioning: Partitioning,
     ) -> Result<ExtractSummary> {
-        let Division { slices, cursor, mut facts } = division;
-        facts.insert("parts".to_owned(), slices.len().into());
-        if let Some(held) = held {
-            held.remember(&mut facts)?;
+        let Partitioning { chunks, cursor, mut facts } = partitioning;
+        facts.insert("parts".to_owned(), chunks.len().into());
+        if let Some(check) = check {
+            check.remember(&mut facts)?;
         }
         let plan = SplitPlan {
             format_version: FORMAT_VERSION,
@@ -212,23 +212,23 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
             kept,
             cursor_from: run.cursor.cloned(),
             cursor_to: cursor,
-            slices,
-            drift: held.map(|held| held.drift.changes.clone()).unwrap_or_default(),
+            chunks,
+            drift: check.map(|check| check.drift.changes.clone()).unwrap_or_default(),
             facts,
         };
         // Before the plan: from its put on, whatever dies, somebody looks after it.
         self.send(&plan, None).await?;
         if !objects::put_plan(self.store, &plan).await? {
-            let lost = Error::conflict("another run has divided the table's read first")
+            let lost = Error::conflict("another run has partitioned the table's read first")
                 .with("table", &plan.table)
                 .with("sequence", plan.sequence);
             return Err(if asks_for_more(run.request) { lost.with_hint(when_to_ask_again()) } else { lost });
         }
-        tracing::info!(table = %plan.table, plan = number, parts = plan.slices.len(), "the read is divided");
-        for part in 0..plan.slices.len() {
+        tracing::info!(table = %plan.table, plan = number, parts = plan.chunks.len(), "the read is partitioned");
+        for part in 0..plan.chunks.len() {
             self.send(&plan, Some(part)).await?;
         }
-        Ok(in_parts(&plan, Parts { done: 0, of: plan.slices.len() }))
+        Ok(in_parts(&plan, Parts { done: 0, of: plan.chunks.len() }))
     }
 
     async fn send(&self, plan: &SplitPlan, part: Option<usize>) -> Result<()> {
@@ -236,7 +236,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let body = serde_json::to_value(&message)
             .map_err(|error| Error::internal("cannot encode a message to ourselves").because(error))?;
         let delay = if part.is_some() { TimeDelta::zero() } else { LOOK_EVERY };
-        self.later.send(&body, delay.to_std().unwrap_or_default()).await
+        self.queue.send(&body, delay.to_std().unwrap_or_default()).await
     }
 
     /// Whether nothing is left to do for the plan. `Conflict` when its place in the log is another's.
@@ -249,7 +249,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         if Commit::decode(&body)?.run_id == plan.run_id {
             return Ok(true);
         }
-        Err(Error::conflict("another run has committed first; the divided read is void")
+        Err(Error::conflict("another run has committed first; the partitioned read is void")
             .with("table", &plan.table)
             .with("sequence", plan.sequence)
             .as_final())
@@ -263,7 +263,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         table: &Table,
         attempt: &RunId,
     ) -> Result<()> {
-        let slice = plan.slices.get(part).ok_or_else(|| {
+        let chunk = plan.chunks.get(part).ok_or_else(|| {
             Error::invalid_data("the plan has no such part").with("table", &plan.table).with("part", part)
         })?;
         if objects::result(self.store, plan, part).await?.is_some() {
@@ -272,7 +272,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         let table = as_planned(plan, table);
         let run_id = lake::part_run(&plan.run_id, part, attempt);
         let run = ExtractRun { run_id: &run_id, ..run_of(plan, &table) };
-        let extracted = match source.read_slice(&run, slice, &plan.cursor_to).await {
+        let extracted = match source.read_chunk(&run, chunk, &plan.cursor_to).await {
             Ok(extracted) => extracted,
             Err(error) => {
                 if error.is_final() {
@@ -288,7 +288,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
 
     /// Commits what is complete, gives up what goes on no more, and queues again what seems lost.
     async fn look_after(&self, plan: &SplitPlan, table: &Table) -> Result<Outcome> {
-        if !may_be_divided(table) {
+        if !may_be_partitioned(table) {
             let reason = "the table is no longer merged by key, so it cannot be read in parts";
             self.give_up(plan, Kind::Config, reason).await?;
             return Ok(Outcome::GivenUp);
@@ -311,7 +311,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         Ok(Outcome::UnderWay(parts))
     }
 
-    /// Whoever looks first does it, for each time once. One that dies meanwhile has sent messages that may come twice.
+    /// The first that looks does it, for each time once. One that dies meanwhile has sent messages that may come twice.
     async fn queue_again(&self, plan: &SplitPlan, results: usize, parts: Vec<usize>, time: u32) -> Result<()> {
         if time == 0 || objects::is_queued_again(self.store, plan, results, time).await? {
             return Ok(());
@@ -324,7 +324,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
         objects::queued_again(self.store, plan, results, time, &queued).await
     }
 
-    /// Whoever comes first commits; for everybody else it is done already.
+    /// The first one commits; for all others it is done already.
     async fn commit(&self, plan: &SplitPlan, table: &Table, parts: Vec<PartResult>) -> Result<Outcome> {
         let (mut files, mut rejects) = (Vec::new(), Vec::new());
         for part in parts {
@@ -374,7 +374,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: Later> Split<'_, O, B, C, L> {
 }
 
 /// A row that is read twice must count once, and rows of different moments must fit together.
-fn may_be_divided(table: &Table) -> bool {
+fn may_be_partitioned(table: &Table) -> bool {
     table.disposition == Disposition::Merge && table.loader == Loader::Copy
 }
 
@@ -409,7 +409,7 @@ fn has_passed(plan: &SplitPlan, newest: Option<&Commit>) -> bool {
     newest.is_some_and(|commit| commit.sequence >= plan.sequence)
 }
 
-/// How often parts are to have been queued again after so long without a result: after 20 minutes, after 40, after 80 and
+/// How often parts are to have been queued again after this long without a result: after 20 minutes, after 40, after 80 and
 /// so on. What waits for a source that is away is not piled up.
 fn times_to_queue_again(quiet: TimeDelta) -> u32 {
     let (mut times, mut due) = (0, QUIET);
@@ -429,14 +429,14 @@ fn run_of<'a>(plan: &'a SplitPlan, table: &'a Table) -> ExtractRun<'a> {
 }
 
 async fn results(store: &impl ObjectStore, plan: &SplitPlan) -> Result<Vec<Option<PartResult>>> {
-    let mut found = Vec::with_capacity(plan.slices.len());
-    for part in 0..plan.slices.len() {
+    let mut found = Vec::with_capacity(plan.chunks.len());
+    for part in 0..plan.chunks.len() {
         found.push(objects::result(store, plan, part).await?);
     }
     Ok(found)
 }
 
-/// What a run says that has divided its read, or has found it divided.
+/// What a run says that has partitioned its read, or has found it partitioned.
 fn in_parts(plan: &SplitPlan, parts: Parts) -> ExtractSummary {
     ExtractSummary {
         outcome: summaries::Outcome::InParts,

@@ -29,27 +29,14 @@ use futures::future;
 use sluice_core::{
     Batch, Error, LakeId, Result, RunId, Sequence, Sources, TableId,
     event::{self, TableLoaded},
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue},
 };
 use tracing::warn;
 
-pub use port::{Appended, Channel, ChannelStatus, Channels, Decode, Limits, Offsets, Opened, Sleep};
+pub use port::{Adapters, Appended, Channel, ChannelStatus, Channels, Decode, Limits, Offsets, Opened, Ports, Sleep};
 pub use row::{Rejection, check};
 
 use crate::dispatch::Message;
-
-/// The adapters that the loop works with.
-#[derive(Debug, Clone)]
-pub struct Ports<O, C, D, B, L, K, Z> {
-    pub store: O,
-    pub channels: C,
-    pub formats: D,
-    pub bus: B,
-    /// The dispatch loop's queue.
-    pub later: L,
-    pub clock: K,
-    pub sleep: Z,
-}
 
 /// The loop's settings.
 #[derive(Debug, Clone)]
@@ -108,13 +95,13 @@ pub struct Report {
 }
 
 /// The loop and what a warm function remembers between invocations. All of it can be lost at any time.
-pub struct Stream<O, C, D, B, L, K, Z> {
-    ports: Ports<O, C, D, B, L, K, Z>,
+pub struct Stream<P> {
+    ports: P,
     sources: Sources,
     settings: Settings,
     /// Channels that were open and quiet after the last invocation, by name. One in use is not here: if its partition
     /// fails or the future is dropped, it is opened again.
-    warm: RefCell<HashMap<String, partition::Held>>,
+    warm: RefCell<HashMap<String, partition::OpenChannel>>,
     announced: RefCell<BTreeMap<TableId, Announced>>,
 }
 
@@ -128,8 +115,8 @@ struct Announced {
     wakes: bool,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
-    pub fn new(ports: Ports<O, C, D, B, L, K, Z>, sources: Sources, settings: Settings) -> Self {
+impl<P: Adapters> Stream<P> {
+    pub fn new(ports: P, sources: Sources, settings: Settings) -> Self {
         Stream { ports, sources, settings, warm: RefCell::default(), announced: RefCell::default() }
     }
 
@@ -153,7 +140,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     /// Announces each table with a durable row, also when it was durable before: the delivery that made it so may have
     /// died before it could say so.
     async fn announce(&self, done: &[Progress], invocation: &Invocation) -> Result<()> {
-        let now = self.ports.clock.now();
+        let now = self.ports.clock().now();
         let mut tables: BTreeMap<&TableId, Vec<(&Progress, i64)>> = BTreeMap::new();
         for progress in done {
             if let Some(committed) = progress.committed {
@@ -184,7 +171,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
                 sequence: Sequence(highest.unsigned_abs()),
                 rows: announced.rows,
             };
-            self.ports.bus.announce(event::table_loaded(&detail)).await.inspect_err(|_| {
+            self.ports.bus().announce(event::table_loaded(&detail)).await.inspect_err(|_| {
                 warn!(table = %table, run_id = %invocation.run_id, "rows are in the table, but no event was published");
             })?;
             self.announced.borrow_mut().insert(table.clone(), Announced { last: Some(now), rows: 0, wakes: false });
@@ -195,9 +182,9 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     /// No further event may come to announce the last rows of a burst, and nobody waits here until the interval is
     /// over: the dispatch loop is woken then, once for all rows of the interval.
     async fn wake_later(&self, table: &TableId, left: Duration) -> Result<()> {
-        let message = Message::Wake { cause: format!("{table} streamed"), force: false, revive: false };
+        let message = Message::Wake { cause: format!("{table} streamed"), force: false, resume: false };
         let body = serde_json::to_value(&message)
             .map_err(|error| Error::internal("cannot encode a message to the dispatch loop").because(error))?;
-        self.ports.later.send(&body, left).await
+        self.ports.queue().send(&body, left).await
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     config::PostgresConfig,
     connect::{Connected, connect},
     error::classify,
-    tap::Outlet,
+    interceptor::CopySink,
     tls,
 };
 
@@ -19,7 +19,7 @@ const OLDEST_MAJOR: u32 = 13;
 pub(crate) struct Session {
     pub client: Client,
     /// Opened, it takes the rows of the next `COPY` in the client's place.
-    pub outlet: Outlet,
+    pub copy_sink: CopySink,
     /// As the server calls it, such as `18.1`.
     pub server_version: String,
     /// The database knows no encoding of its texts: any bytes may be one.
@@ -37,18 +37,18 @@ impl Session {
             .user(&config.username)
             .password(config.password.expose())
             .application_name(format!("sluice {run}"));
-        let outlet = Outlet::default();
+        let copy_sink = CopySink::default();
         let Connected { client, server_version, server_encoding, driver } =
-            connect(config, settings, tls::connector(config)?, &outlet).await?;
+            connect(config, settings, tls::connector(config)?, &copy_sink).await?;
         let driver = tokio::spawn(async move {
             if let Err(error) = driver.await {
-                // Whoever waits for the connection gets an error too; this one says what broke it.
+                // The caller that waits for the connection gets an error too; this one says what broke it.
                 tracing::warn!(error = %classify(error, "the connection to postgres broke").chain());
             }
         });
         let has_any_bytes = server_encoding == "SQL_ASCII";
         let converts = !["", "UTF8", "SQL_ASCII", "LATIN1"].contains(&server_encoding.as_str());
-        let session = Session { client, outlet, server_version, has_any_bytes, converts, driver };
+        let session = Session { client, copy_sink, server_version, has_any_bytes, converts, driver };
         session.check_version()?;
         Ok(session)
     }

@@ -73,7 +73,7 @@ pub(crate) struct Columns {
 }
 
 impl<'a> Batch<'a> {
-    /// `bytes` holds so many messages, each a row: the number of its values, and each value's length and bytes. Before the
+    /// `bytes` holds `messages`, each a row: the number of its values, and each value's length and bytes. Before the
     /// first row lie `header` bytes more. With `lengths`, one more value stands behind those of the `fields` fields.
     pub(crate) fn new(
         bytes: &'a [u8],

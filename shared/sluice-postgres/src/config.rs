@@ -29,7 +29,7 @@ pub struct PostgresConfig {
 pub enum TlsMode {
     /// Plain text. For a server on the same machine.
     Disable,
-    /// Encrypted, with whoever answers.
+    /// Encrypted; the server is not verified.
     Require,
     /// Encrypted, and the certificate names the host and is signed by a known authority.
     #[default]

@@ -16,7 +16,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use crate::{
     config::PostgresConfig,
     error::{classify_connect, classify_socket},
-    tap::{Outlet, Tap, TlsTap},
+    interceptor::{CopyInterceptor, CopySink, TlsCopyInterceptor},
 };
 
 /// A server in the same network answers in milliseconds; a host that takes longer is down or unreachable.
@@ -45,9 +45,9 @@ pub(crate) async fn connect(
     config: &PostgresConfig,
     settings: Config,
     tls: Option<MakeRustlsConnect>,
-    outlet: &Outlet,
+    copy_sink: &CopySink,
 ) -> Result<Connected> {
-    connect_within(LOGIN_TIMEOUT, config, settings, tls, outlet).await
+    connect_within(LOGIN_TIMEOUT, config, settings, tls, copy_sink).await
 }
 
 async fn connect_within(
@@ -55,10 +55,10 @@ async fn connect_within(
     config: &PostgresConfig,
     settings: Config,
     tls: Option<MakeRustlsConnect>,
-    outlet: &Outlet,
+    copy_sink: &CopySink,
 ) -> Result<Connected> {
     let attempted = format!("cannot connect to {}:{}/{}", config.host, config.port, config.dbname);
-    let way = Way { host: &config.host, settings, tls, outlet, attempted, login };
+    let way = Way { host: &config.host, settings, tls, copy_sink, attempted, login };
     if config.host.starts_with('/') {
         let path = format!("{}/.s.PGSQL.{}", config.host, config.port);
         let socket = in_time(UnixStream::connect(path)).await.map_err(|error| way.unreachable(error))?;
@@ -85,7 +85,7 @@ struct Way<'a> {
     host: &'a str,
     settings: Config,
     tls: Option<MakeRustlsConnect>,
-    outlet: &'a Outlet,
+    copy_sink: &'a CopySink,
     attempted: String,
     /// How long encryption and login may take together.
     login: Duration,
@@ -113,16 +113,16 @@ impl Way<'_> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let mut settings = self.settings.clone();
-        let outlet = self.outlet.clone();
+        let copy_sink = self.copy_sink.clone();
         match self.tls.clone() {
             None => {
                 settings.ssl_mode(SslMode::Disable);
-                settings.connect_raw(Tap::new(socket, outlet), NoTls).await.map(driven)
+                settings.connect_raw(CopyInterceptor::new(socket, copy_sink), NoTls).await.map(driven)
             }
             Some(mut tls) => {
                 settings.ssl_mode(SslMode::Require);
                 let Ok(tls) = MakeTlsConnect::<S>::make_tls_connect(&mut tls, self.host);
-                settings.connect_raw(socket, TlsTap { tls, outlet }).await.map(driven)
+                settings.connect_raw(socket, TlsCopyInterceptor { tls, copy_sink }).await.map(driven)
             }
         }
     }
@@ -192,8 +192,8 @@ mod tests {
             let mut settings = Config::new();
             settings.dbname("d").user("u").password("p");
             let tls = tls::connector(&config).unwrap();
-            let outlet = Outlet::default();
-            let connecting = connect_within(SHORT, &config, settings, tls, &outlet);
+            let copy_sink = CopySink::default();
+            let connecting = connect_within(SHORT, &config, settings, tls, &copy_sink);
             let ended = timeout(CONNECT_TIMEOUT, connecting).await.expect("an end");
             let Err(error) = ended else { panic!("nobody has let us in") };
             assert_eq!(error.kind(), Kind::Timeout, "{}", error.chain());

@@ -1,5 +1,5 @@
-//! `COPY` from the server to the sink: the connection's [tap](crate::tap) leads blocks of rows off, a thread of its own
-//! decodes them.
+//! `COPY` from the server to the sink: the connection's [interceptor](crate::interceptor) leads blocks of rows off, a
+//! thread of its own decodes them.
 
 use std::pin::pin;
 
@@ -19,7 +19,7 @@ use crate::{
     error::classify,
     frames::Block,
     lengths::Lengths,
-    sink::{BatchSink, Unfit, UnfitRow},
+    sink::{BatchSink, Invalid, InvalidRow},
     type_map::Field,
 };
 
@@ -51,9 +51,9 @@ pub(crate) async fn stream<S: BatchSink>(session: &Session, copy: &str, format: 
     let (end, is_end) = oneshot::channel();
     let decoder = Decoder { format, sink, rows: 0, largest_cursor: None, has_begun: false };
     let decoding = tokio::task::spawn_blocking(move || decoder.run(received_rows, is_end));
-    session.outlet.open(rows);
+    session.copy_sink.open(rows);
     let received = receive(session, copy).await;
-    session.outlet.close();
+    session.copy_sink.close();
     match &received {
         // A decoder that is not there to hear it has failed, and says so below.
         Ok(()) => drop(end.send(())),
@@ -121,29 +121,29 @@ impl<S: BatchSink> Decoder<S> {
             columns.marked = (0..batch.rows()).collect();
         }
         let marked = columns.marked.iter();
-        let unfit = marked.map(|row| unfit_row(fields, &batch, *row, as_bytes)).collect::<Result<Vec<_>>>()?;
-        self.sink.batch(columns.arrays, &unfit)
+        let invalid = marked.map(|row| invalid_row(fields, &batch, *row, as_bytes)).collect::<Result<Vec<_>>>()?;
+        self.sink.batch(columns.arrays, &invalid)
     }
 }
 
-fn unfit_row<'a>(fields: &'a [Field], batch: &Batch<'a>, row: usize, as_bytes: &[usize]) -> Result<UnfitRow<'a>> {
-    let mut unfit = UnfitRow { row, cells: Vec::with_capacity(fields.len()), values: Vec::new() };
+fn invalid_row<'a>(fields: &'a [Field], batch: &Batch<'a>, row: usize, as_bytes: &[usize]) -> Result<InvalidRow<'a>> {
+    let mut invalid = InvalidRow { row, cells: Vec::with_capacity(fields.len()), values: Vec::new() };
     for (at, (field, decoded)) in batch.row(row, fields)?.into_iter().enumerate() {
         let decoded = match decoded {
             Decoded::Fits(Cell::Text(bytes)) if as_bytes.contains(&at) => {
-                Decoded::Unfit { original: bytes.to_owned(), rule: encoding::RULE }
+                Decoded::Invalid { original: bytes.to_owned(), rule: encoding::RULE }
             }
             other => other,
         };
-        unfit.cells.push(match decoded {
+        invalid.cells.push(match decoded {
             Decoded::Fits(cell) => cell,
-            Decoded::Unfit { original, rule } => {
-                unfit.values.push(Unfit { column: &field.name, original, rule });
+            Decoded::Invalid { original, rule } => {
+                invalid.values.push(Invalid { column: &field.name, original, rule });
                 Cell::Null
             }
         });
     }
-    Ok(unfit)
+    Ok(invalid)
 }
 
 fn largest(cursor: &ArrayRef) -> Option<i64> {

@@ -8,7 +8,7 @@ use sluice_core::{
     contract::{CALENDAR_RULE, FIRST_DAY, FIRST_MICROS, LAST_DAY, LAST_MICROS},
     number::{
         self,
-        Unfit::{TooLarge, TooManyDecimals},
+        Invalid::{TooLarge, TooManyDecimals},
     },
 };
 
@@ -26,10 +26,10 @@ const INFINITY_RULE: &str = "is infinite";
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Decoded<'a> {
     Fits(Cell<'a>),
-    Unfit { original: String, rule: &'static str },
+    Invalid { original: String, rule: &'static str },
 }
 
-use Decoded::{Fits, Unfit};
+use Decoded::{Fits, Invalid};
 
 impl Wire {
     /// Reads a value that is not NULL.
@@ -78,8 +78,8 @@ fn malformed() -> Error {
     Error::internal("a value of binary COPY does not have its type's form")
 }
 
-fn unfit<'a>(original: impl ToString, rule: &'static str) -> Decoded<'a> {
-    Unfit { original: original.to_string(), rule }
+fn invalid<'a>(original: impl ToString, rule: &'static str) -> Decoded<'a> {
+    Invalid { original: original.to_string(), rule }
 }
 
 /// So much of a text that is not UTF-8 is kept.
@@ -89,7 +89,7 @@ const KEPT_BYTES: usize = 1024 * 1024;
 fn text(bytes: &[u8]) -> Decoded<'_> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Fits(Cell::Text(text)),
-        Err(_) => Unfit { original: hexadecimal(bytes), rule: "is not UTF-8" },
+        Err(_) => Invalid { original: hexadecimal(bytes), rule: "is not UTF-8" },
     }
 }
 
@@ -108,7 +108,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 fn integer_decimal<'a>(value: i64, scale: i8) -> Decoded<'a> {
     match i128::from(value).checked_mul(10_i128.pow(scale.unsigned_abs().into())) {
         Some(unscaled) => Fits(Cell::Decimal(unscaled)),
-        None => unfit(value, TooLarge.rule()),
+        None => invalid(value, TooLarge.rule()),
     }
 }
 
@@ -116,11 +116,11 @@ fn integer_decimal<'a>(value: i64, scale: i8) -> Decoded<'a> {
 /// float is not, and 0.1 + 0.2 has seventeen decimals.
 fn float<'a>(shortest: String, is_finite: bool, scale: i8) -> Decoded<'a> {
     if !is_finite {
-        return Unfit { original: shortest, rule: NOT_FINITE_RULE };
+        return Invalid { original: shortest, rule: NOT_FINITE_RULE };
     }
     match number::decimal(&shortest, scale) {
         Ok(unscaled) => Fits(Cell::Decimal(unscaled)),
-        Err(reason) => Unfit { original: shortest, rule: reason.rule() },
+        Err(reason) => Invalid { original: shortest, rule: reason.rule() },
     }
 }
 
@@ -199,22 +199,22 @@ pub(crate) fn short_numeric(bytes: &[u8], scale: i8) -> Option<i64> {
 
 fn timestamp<'a>(since_2000: i64) -> Decoded<'a> {
     match since_2000.checked_add(EPOCH_MICROS) {
-        _ if since_2000 == i64::MAX => unfit("infinity", INFINITY_RULE),
-        _ if since_2000 == i64::MIN => unfit("-infinity", INFINITY_RULE),
+        _ if since_2000 == i64::MAX => invalid("infinity", INFINITY_RULE),
+        _ if since_2000 == i64::MIN => invalid("-infinity", INFINITY_RULE),
         Some(micros) if (FIRST_MICROS..=LAST_MICROS).contains(&micros) => Fits(Cell::Timestamp(micros)),
         _ => {
             let day = since_2000.div_euclid(DAY_MICROS) + i64::from(EPOCH_DAYS);
-            unfit(far::timestamp(day, since_2000.rem_euclid(DAY_MICROS)), CALENDAR_RULE)
+            invalid(far::timestamp(day, since_2000.rem_euclid(DAY_MICROS)), CALENDAR_RULE)
         }
     }
 }
 
 fn date<'a>(since_2000: i32) -> Decoded<'a> {
     match since_2000.checked_add(EPOCH_DAYS) {
-        _ if since_2000 == i32::MAX => unfit("infinity", INFINITY_RULE),
-        _ if since_2000 == i32::MIN => unfit("-infinity", INFINITY_RULE),
+        _ if since_2000 == i32::MAX => invalid("infinity", INFINITY_RULE),
+        _ if since_2000 == i32::MIN => invalid("-infinity", INFINITY_RULE),
         Some(days) if (FIRST_DAY..=LAST_DAY).contains(&days) => Fits(Cell::Date(days)),
-        _ => unfit(far::date(i64::from(since_2000) + i64::from(EPOCH_DAYS)), CALENDAR_RULE),
+        _ => invalid(far::date(i64::from(since_2000) + i64::from(EPOCH_DAYS)), CALENDAR_RULE),
     }
 }
 
@@ -230,9 +230,9 @@ fn numeric<'a>(bytes: &[u8], scale: i8) -> Result<Decoded<'a>> {
     let negative = match sign {
         0x0000 => false,
         0x4000 => true,
-        0xC000 => return Ok(unfit("NaN", NOT_FINITE_RULE)),
-        0xD000 => return Ok(unfit("Infinity", NOT_FINITE_RULE)),
-        0xF000 => return Ok(unfit("-Infinity", NOT_FINITE_RULE)),
+        0xC000 => return Ok(invalid("NaN", NOT_FINITE_RULE)),
+        0xD000 => return Ok(invalid("Infinity", NOT_FINITE_RULE)),
+        0xF000 => return Ok(invalid("-Infinity", NOT_FINITE_RULE)),
         _ => return Err(malformed()),
     };
     let digits = || digits.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]]));
@@ -241,12 +241,12 @@ fn numeric<'a>(bytes: &[u8], scale: i8) -> Result<Decoded<'a>> {
     }
     Ok(match unscaled(digits(), weight, scale) {
         Ok(value) => Fits(Cell::Decimal(if negative { -value } else { value })),
-        Err(reason) => unfit(numeric_text(digits(), weight, negative, shown_decimals), reason.rule()),
+        Err(reason) => invalid(numeric_text(digits(), weight, negative, shown_decimals), reason.rule()),
     })
 }
 
 /// The digits' value times 10^scale.
-fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::result::Result<i128, number::Unfit> {
+fn unscaled(digits: impl Iterator<Item = u16>, weight: i16, scale: i8) -> std::result::Result<i128, number::Invalid> {
     let mut value: i128 = 0;
     // The power of ten of the digit at hand, once scaled.
     let mut power = 4 * i32::from(weight) + i32::from(scale);

@@ -33,7 +33,7 @@ pub(crate) struct Block {
 pub(crate) enum Front {
     /// Not enough of it is here.
     Unknown,
-    /// It is the client's, with its header so many bytes long.
+    /// It is the client's, with its header this many bytes long.
     Client { kind: u8, length: usize },
 }
 
@@ -48,12 +48,12 @@ pub(crate) fn length(header: [u8; HEADER_BYTES]) -> Option<usize> {
 pub(crate) struct Frames {
     /// What was read and has gone to nobody yet.
     bytes: BytesMut,
-    /// At their front, whole rows: so many bytes, in so many messages.
+    /// At their front, whole rows: their bytes and their messages.
     row_bytes: usize,
     messages: usize,
     /// The length of the row behind them, as far as it is known: not all of it is here.
     next_row: usize,
-    /// Of the message that goes to the client, so many bytes have not gone yet.
+    /// The bytes that have not gone yet of the message that goes to the client.
     passing: usize,
 }
 
@@ -107,7 +107,7 @@ impl Frames {
         Block { bytes, messages: std::mem::take(&mut self.messages), room: None }
     }
 
-    /// The next so many bytes are the client's. Rows before them have been taken.
+    /// The next `length` bytes are the client's. Rows before them have been taken.
     pub(crate) fn pass(&mut self, length: usize) {
         self.passing = length;
     }

@@ -75,7 +75,7 @@ impl Lengths {
         for (at, length) in self.measured.iter().zip(lengths) {
             if length > KEPT_BYTES {
                 let rule = if length > MAX_TEXT_BYTES { TOO_LONG_RULE } else { ROW_TOO_LONG_RULE };
-                values[*at].1 = Decoded::Unfit { original: format!("({length} bytes)"), rule };
+                values[*at].1 = Decoded::Invalid { original: format!("({length} bytes)"), rule };
             }
         }
         Ok(())
@@ -129,14 +129,14 @@ mod tests {
         let lengths = Lengths::of(&fields).unwrap();
         let mut values: Vec<_> = fields.iter().map(|field| (field, Decoded::Fits(Cell::Null))).collect();
         lengths.mark(b"9000,200000000", &mut values).unwrap();
-        let unfit = |original: &str, rule| Decoded::Unfit { original: original.into(), rule };
+        let invalid = |original: &str, rule| Decoded::Invalid { original: original.into(), rule };
         let marked: Vec<_> = values.into_iter().map(|(_, value)| value).collect();
         assert_eq!(
             marked,
             [
                 Decoded::Fits(Cell::Null),
-                unfit("(9000 bytes)", ROW_TOO_LONG_RULE),
-                unfit("(200000000 bytes)", TOO_LONG_RULE)
+                invalid("(9000 bytes)", ROW_TOO_LONG_RULE),
+                invalid("(200000000 bytes)", TOO_LONG_RULE)
             ]
         );
         for bad in [&b""[..], b"1", b"1,x", b"1,2,3"] {

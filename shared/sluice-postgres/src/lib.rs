@@ -3,7 +3,7 @@
 //! [`read()`] opens one connection, takes one snapshot, streams what is new through binary `COPY` into a [`BatchSink`]
 //! and answers with the cursor that the commit will keep. What "new" means while other transactions are in flight, and
 //! why no row is ever missed, is told in [`position`]. A read of more rows than one invocation should take is cut into
-//! ranges of the cursor by [`divide()`], and [`read_slice`] reads one of them.
+//! ranges of the cursor by [`partition()`], and [`read_chunk`] reads one of them.
 
 mod client;
 mod columns;
@@ -11,26 +11,26 @@ pub mod config;
 mod connect;
 mod copy;
 mod decode;
-mod divide;
 mod encoding;
 mod error;
 mod frames;
 mod identifier;
+mod interceptor;
 mod lengths;
 mod observe;
+mod partition;
 pub mod position;
 mod read;
 mod reading;
 mod server;
 mod sink;
 mod sql;
-mod tap;
 mod tls;
 mod type_map;
 
 pub use config::{PostgresConfig, TlsMode};
-pub use divide::{divide, read_slice};
 pub use observe::observe;
+pub use partition::{partition, read_chunk};
 pub use read::{Read, plan, read};
 pub use reading::Options;
-pub use sink::{BatchSink, Unfit, UnfitRow};
+pub use sink::{BatchSink, Invalid, InvalidRow};

@@ -1,4 +1,4 @@
-//! A table's columns as the catalogue shows them: what the contract is held against before a run reads anything.
+//! A table's columns as the catalogue shows them: what is checked against the contract before a run reads anything.
 //!
 //! The read looks at the shape again inside its own transaction. What a migration changes between the two ends that run,
 //! and the next one observes it.

@@ -120,7 +120,7 @@ impl Reading {
         Ok(all)
     }
 
-    /// Where the table stands after a read of so many rows with values up to `largest`, and what there is to tell. `None`
+    /// Where the table stands after a read of `rows` rows with values up to `largest`, and what there is to tell. `None`
     /// where the standing position remains. Asks within the same snapshot.
     async fn standing(
         &self,

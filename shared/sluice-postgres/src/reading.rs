@@ -37,7 +37,7 @@ pub struct Options {
     /// How many cursor values below the proven position each read scans again, for values that were drawn from their
     /// sequence long before they were written. See [`crate::position`].
     pub lookback: u32,
-    /// A read of more rows is divided into parts of about so many; 0: none is.
+    /// A read of more rows is partitioned into parts of about this many; 0: none is.
     pub split_rows: u64,
 }
 
@@ -231,7 +231,7 @@ async fn writer(session: &Session, source: &SourceTable<'_>, shape: &Shape, valu
     row.try_get(0).map_err(failed)
 }
 
-/// What the source's table looks like now, held against the contract.
+/// What the source's table looks like now, checked against the contract.
 pub(crate) struct Shape {
     /// In the contract's order.
     pub fields: Vec<Field>,

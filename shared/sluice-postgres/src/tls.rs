@@ -31,7 +31,7 @@ pub(crate) fn connector(config: &PostgresConfig) -> Result<Option<MakeRustlsConn
     Ok(Some(MakeRustlsConnect::new(client.with_no_client_auth())))
 }
 
-/// `sslmode=require` as libpq means it: encrypted, but with whoever holds the key of the certificate that was shown.
+/// `sslmode=require` as libpq means it: encrypted, but the server's certificate is not verified.
 #[derive(Debug)]
 struct AnyServer(Arc<CryptoProvider>);
 

@@ -27,7 +27,7 @@ use crate::{
 /// How long [`Statements::execute`] waits for a statement unless told otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(600);
 
-/// A statement whose function has died goes on so long and no longer, also one that waits for a lock.
+/// A statement whose function has died goes on this long and no longer, also one that waits for a lock.
 const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// Snowflake holds a request for 45 seconds before it answers 202.
@@ -216,7 +216,7 @@ impl<Sec: Secrets> Statements for Until<'_, Sec> {
 #[derive(Serialize)]
 pub(crate) struct Body<'a> {
     statement: &'a str,
-    /// Snowflake ends the statement itself after so many seconds.
+    /// Snowflake ends the statement itself after this many seconds.
     timeout: u64,
     /// Left out where there is none yet: SHOW and DDL need no warehouse.
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -247,7 +247,7 @@ impl<'a> Body<'a> {
         self.role = role.map(Cow::from);
     }
 
-    /// The answer ends after so many rows, however many there are.
+    /// The answer ends after this many rows, however many there are.
     pub(crate) fn limit_rows(&mut self, rows: u64) {
         self.parameters.rows_per_resultset = Some(rows);
     }

@@ -7,7 +7,7 @@ use sluice_core::env::Env;
 pub struct SnowflakeConfig {
     /// `ORG-ACCOUNT`, or a locator with its region.
     pub account: String,
-    /// Replaces the account's own address; for a private link or a stand-in.
+    /// Replaces the account's own address; for a private link or an emulator.
     pub url: Option<String>,
     /// The LOGIN_NAME of the service user, which may differ from its NAME.
     pub user: String,

@@ -172,12 +172,12 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
         load::refuse_piped(commit, &answer)
     }
 
-    async fn settle(&self, commit: &Commit, state: &LedgerState) -> Result<()> {
+    async fn record_outcome(&self, commit: &Commit, state: &LedgerState) -> Result<()> {
         let statement = match state {
             LedgerState::Loaded { rows } => ledger::confirm(commit, *rows),
             LedgerState::Failed { reason } => ledger::fail(commit, reason),
             LedgerState::Absent | LedgerState::Submitted { .. } => {
-                return Err(Error::internal("only an end can be settled").with("table", &commit.table));
+                return Err(Error::internal("only an outcome can be recorded").with("table", &commit.table));
             }
         };
         // The entry may be missing when the files were found loaded before anything was recorded here.

@@ -22,7 +22,7 @@ use crate::{
     sql::{ledger, observe, session},
 };
 
-/// A person waits so long for an answer.
+/// A person waits this long for an answer.
 const LONGEST_QUESTION: Duration = Duration::from_secs(1_800);
 
 /// One lake's part of the warehouse.
@@ -49,7 +49,7 @@ impl<Sec: Secrets> Observer<Sec> {
         Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await
     }
 
-    /// Runs a statement that may change something and may take so long. Each is a new request.
+    /// Runs a statement that may change something and may take this long. Each is a new request.
     pub(crate) async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
         let deadline = tokio::time::Instant::now() + longest;
         Box::pin(self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline)).await
@@ -163,7 +163,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
         Ok(found.collect())
     }
 
-    async fn landed(&self, channel: &Channel) -> Result<Option<i64>> {
+    async fn max_loaded_offset(&self, channel: &Channel) -> Result<Option<i64>> {
         let tag = format!("sluice:status:{}", channel.name);
         Box::pin(self.streaming.highest(channel, &tag)).await
     }

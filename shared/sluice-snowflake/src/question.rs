@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{client::SqlApi, sql::read_only};
 
-/// In the query history, and for whoever keeps such statements apart from the platform's own.
+/// In the query history, and for those who keep such statements apart from the platform's own.
 const TAG: &str = "sluice:query";
 
 impl<Sec: Secrets> SqlApi<Sec> {

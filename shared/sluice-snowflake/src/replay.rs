@@ -50,7 +50,7 @@ impl<Sec: Secrets> Warehouse for ReplayTable<'_, Sec> {
         for channel in channels {
             let offset = match statuses.remove(&channel.name).transpose()?.and_then(|status| status.committed) {
                 Some(offset) => Some(offset),
-                None => self.observer.landed(channel).await?,
+                None => self.observer.max_loaded_offset(channel).await?,
             };
             committed.extend(offset.map(|offset| (channel.name.clone(), offset)));
         }

@@ -37,7 +37,7 @@ use crate::{
     sql::ledger,
 };
 
-/// A scoped token is renewed so long before it ends.
+/// A scoped token is renewed this long before it ends.
 const MARGIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The life of a scoped token that does not say when it ends.
@@ -121,7 +121,7 @@ impl<Sec: Secrets> Channels for Streaming<Sec> {
         listed.status()
     }
 
-    async fn landed(&self, channel: &Channel, run_id: &RunId) -> Result<Option<i64>> {
+    async fn max_loaded_offset(&self, channel: &Channel, run_id: &RunId) -> Result<Option<i64>> {
         let tag = format!("sluice:stream:{}:{run_id}", channel.name);
         // Boxed: the future of a partition holds those of all adapters, too deep for the compiler.
         Box::pin(self.highest(channel, &tag)).await
@@ -140,7 +140,7 @@ impl<Sec: Secrets> Streaming<Sec> {
     /// The highest offset among the channel's rows, asked for under a tag.
     pub(crate) async fn highest(&self, channel: &Channel, tag: &str) -> Result<Option<i64>> {
         let statements = SqlApi::new(Arc::clone(&self.account)).with_wait(LONGEST_STATEMENT);
-        let statement = ledger::landed(&channel.table, &channel.name);
+        let statement = ledger::max_loaded_offset(&channel.table, &channel.name);
         let rows = statements.execute(&statement, Uuid::new_v4(), tag).await?;
         rows.first().map_or(Ok(None), |row| optional(row, "position"))
     }

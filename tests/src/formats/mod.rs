@@ -18,7 +18,7 @@ use chrono::{DateTime, NaiveDate};
 use crate::generate::{Dataset, PurchaseRecord, RateTable};
 use crate::oracle;
 
-/// So many lines are shown of those that have the same problem; the others are counted.
+/// How many lines are shown of those that have the same problem; the others are counted.
 const SHOWN: usize = 5;
 
 /// A line, or a whole file, that cannot be used.

@@ -18,7 +18,7 @@ pub type Row = BTreeMap<String, Option<String>>;
 impl MemoryLake {
     /// The commits of a table, the oldest first. A gap in the log is an error.
     pub fn commits(&self, table: &Table) -> Result<Vec<Commit>> {
-        let objects = self.objects.borrow();
+        let objects = self.store.objects.borrow();
         let in_log = objects.keys().filter(|key| key.starts_with(&lake::log_prefix(&table.table))).count() as u64;
         let commit = |sequence| {
             let key = lake::log_key(&table.table, Sequence(sequence));
@@ -30,7 +30,7 @@ impl MemoryLake {
 
     /// Every row of every commit in the order of the log.
     pub fn committed_rows(&self, table: &Table) -> Result<Vec<Row>> {
-        let objects = self.objects.borrow();
+        let objects = self.store.objects.borrow();
         let mut rows = Vec::new();
         let files = self.commits(table)?.into_iter().flat_map(|commit| {
             let Commit { files, schema, .. } = commit;

@@ -4,23 +4,22 @@
 mod loaded;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::Cell,
     collections::BTreeMap,
     future::{pending, poll_fn},
     pin::pin,
-    rc::Rc,
     task::Poll,
-    time::Duration,
 };
 
 use bytes::Bytes;
 use sluice_core::{
     Result, Secret,
-    event::Announcement,
-    port::{Bus, Later, ObjectStore, PutIfAbsent, Secrets, Stored},
+    port::{ObjectStore, PutIfAbsent, Secrets, Stored},
 };
 
 pub use loaded::Row;
+
+use crate::ports::{Faults, MemoryStore};
 
 /// When a run ends without a word, as a function does whose process is killed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,45 +28,26 @@ pub enum Death {
     Never,
     /// At one of its calls of the lake, the first being 0; the effect may have happened.
     AtCall { call: usize, after_acting: bool },
-    /// After it has been woken so many times: between any two steps, also while it talks to its source.
+    /// After it has been woken this many times: between any two steps, also while it talks to its source.
     AfterWakings(usize),
-}
-
-/// A bus that remembers.
-#[derive(Debug, Default)]
-pub struct MemoryBus(pub RefCell<Vec<Announcement>>);
-
-impl Bus for MemoryBus {
-    async fn announce(&self, announcement: Announcement) -> Result<()> {
-        self.0.borrow_mut().push(announcement);
-        Ok(())
-    }
-}
-
-/// A queue that remembers, with the messages' delays.
-#[derive(Debug, Default)]
-pub struct MemoryQueue(pub RefCell<Vec<(serde_json::Value, Duration)>>);
-
-impl Later for MemoryQueue {
-    async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
-        self.0.borrow_mut().push((body.clone(), delay));
-        Ok(())
-    }
 }
 
 /// One run's view of the lake. Runs made by [`MemoryLake::run`] share the objects.
 #[derive(Debug, Default)]
 pub struct MemoryLake {
-    objects: Rc<RefCell<BTreeMap<String, Bytes>>>,
+    store: MemoryStore,
     death: Death,
-    calls: Cell<usize>,
     dead: Cell<bool>,
 }
 
 impl MemoryLake {
     /// Another run over the same objects, which dies as told.
     pub fn run(&self, death: Death) -> Self {
-        MemoryLake { objects: self.objects.clone(), death, ..Self::default() }
+        let faults = match death {
+            Death::AtCall { call, after_acting } => Faults::at(call, after_acting),
+            Death::Never | Death::AfterWakings(_) => Faults::none(),
+        };
+        MemoryLake { store: MemoryStore { objects: self.store.objects.clone(), faults }, death, dead: Cell::default() }
     }
 
     /// Drives what a run does until it ends or dies; `None` when it has died.
@@ -89,69 +69,42 @@ impl MemoryLake {
     }
 
     pub fn keys(&self) -> Vec<String> {
-        self.objects.borrow().keys().cloned().collect()
+        self.store.objects.borrow().keys().cloned().collect()
     }
 
     pub fn objects(&self) -> BTreeMap<String, Bytes> {
-        self.objects.borrow().clone()
+        self.store.objects.borrow().clone()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.objects.borrow().is_empty()
+        self.store.objects.borrow().is_empty()
     }
 
-    async fn call<T>(&self, act: impl FnOnce(&mut BTreeMap<String, Bytes>) -> T) -> Result<T> {
-        let call = self.calls.replace(self.calls.get() + 1);
-        let dies = match self.death {
-            Death::AtCall { call: at, after_acting } if at == call => Some(after_acting),
-            _ => None,
-        };
-        if dies == Some(false) {
-            self.die().await;
+    /// The answer of a call, unless the run dies at it.
+    async fn survived<T>(&self, answer: Result<T>) -> Result<T> {
+        if answer.is_err() {
+            self.dead.set(true);
+            pending::<()>().await;
         }
-        let result = act(&mut self.objects.borrow_mut());
-        if dies == Some(true) {
-            self.die().await;
-        }
-        Ok(result)
+        answer
     }
-
-    async fn die(&self) {
-        self.dead.set(true);
-        pending::<()>().await;
-    }
-}
-
-fn stored() -> Stored {
-    Stored { checksum: "checksum".into() }
 }
 
 impl ObjectStore for MemoryLake {
     async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.call(|objects| {
-            objects.insert(key.to_owned(), body);
-            stored()
-        })
-        .await
+        self.survived(self.store.put(key, body).await).await
     }
 
     async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
-        self.call(|objects| {
-            if objects.contains_key(key) {
-                return PutIfAbsent::Exists;
-            }
-            objects.insert(key.to_owned(), body);
-            PutIfAbsent::Stored(stored())
-        })
-        .await
+        self.survived(self.store.put_if_absent(key, body).await).await
     }
 
     async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        self.call(|objects| objects.get(key).cloned()).await
+        self.survived(self.store.get(key).await).await
     }
 
     async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
-        self.call(|objects| objects.keys().find(|key| key.starts_with(prefix)).cloned()).await
+        self.survived(self.store.first_key(prefix).await).await
     }
 }
 

@@ -12,7 +12,7 @@ pub const UNKNOWN_CUSTOMER: &str = "-1";
 /// Prices are ten-thousandths of a dollar.
 const PRICE_SCALE: u32 = 4;
 const CENTS: u32 = 2;
-/// A line of so many ten-thousandths of a dollar or more has no amount.
+/// A line of this many ten-thousandths of a dollar or more has no amount.
 const LINE_LIMIT: i128 = 10_i128.pow(12 + PRICE_SCALE);
 /// In dollars; a dearer product breaks the contract.
 const HIGHEST_PRICE: i128 = 9_999_999;

@@ -9,7 +9,7 @@ use crate::{
     warehouse::{Observe, Warehouse},
 };
 
-/// So many of a table's newest commits are looked at: one without rows is rare.
+/// How many of a table's newest commits are looked at: one without rows is rare.
 const COMMITS: usize = 20;
 
 /// How a table's first row comes.

@@ -27,7 +27,7 @@ use crate::{
 
 /// Queues for what failed every attempt: the stack's output, and what lies in there.
 const DEAD_LETTERS: [(&str, &str); 4] = [
-    ("ExtractDeadQueueUrl", "parts of divided reads that failed every attempt"),
+    ("ExtractDeadQueueUrl", "chunks of partitioned reads that failed every attempt"),
     ("LoadDeadQueueUrl", "commits that could not be loaded"),
     ("DispatchDeadQueueUrl", "news of loaded tables that did not reach dbt"),
     ("SpoolDeadQueueUrl", "messages with accepted events that did not reach Kafka"),

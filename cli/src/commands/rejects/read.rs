@@ -14,7 +14,7 @@ use sluice_pipeline::rejects::{self, Refusal, RefusedByWarehouse};
 use super::{Subject, tally::Tally};
 use crate::failure::Outcome;
 
-/// Each dead letter is an object of its own: so many are read at most, the newest of each partition.
+/// Each dead letter is an object of its own: at most this many are read, the newest of each partition.
 const MOST_LETTERS: usize = 2_000;
 
 /// Objects that are read at a time.

@@ -54,7 +54,7 @@ pub(super) struct TableStatus {
     pub commit: Option<NewestCommit>,
     /// How its last run ended; `None` before the first, and for streaming tables.
     pub last_run: Option<LastRun>,
-    /// The read under way that is divided among invocations.
+    /// The read under way that is partitioned among invocations.
     pub split: Option<Progress>,
     /// `None` for streaming tables, and where the warehouse gives no answer.
     pub load: Option<LoadState>,

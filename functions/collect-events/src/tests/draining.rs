@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn while_kafka_is_away_events_wait_in_the_spool_and_then_go_the_usual_way() {
+fn while_kafka_is_away_events_wait_in_the_outbox_and_then_go_the_usual_way() {
     let world = World::new();
     world.kafka.0.away.set(true);
     let response = world.post(&json!([purchase(1), purchase(2)]));
@@ -19,7 +19,7 @@ fn while_kafka_is_away_events_wait_in_the_spool_and_then_go_the_usual_way() {
     assert_eq!(json_of(&world.answer(&request("GET", "/health", &[])))["kafka"], "away");
     assert!(world.records().is_empty());
 
-    let kept = world.spool.messages.borrow().clone();
+    let kept = world.outbox.messages.borrow().clone();
     assert_eq!(world.drain(), ["0"], "it stays in the queue while Kafka is away");
     world.kafka.0.away.set(false);
     assert!(world.deliver(kept.iter().map(String::as_str)).is_empty());
@@ -51,18 +51,18 @@ fn deliver(world: &World, topic: &str) -> Via {
 
 /// One topic that nobody has created, or that the user may not write to, says nothing of the others.
 #[test]
-fn a_topic_that_kafka_refuses_is_spooled_and_no_other() {
+fn only_the_topic_that_kafka_refuses_goes_to_the_outbox() {
     for kind in Kind::ALL {
         let world = World::new();
         world.kafka.0.refuses.borrow_mut().insert("clicks".into(), kind);
-        assert_eq!(deliver(&world, "clicks"), Via::Spool);
+        assert_eq!(deliver(&world, "clicks"), Via::Outbox);
         let is_away = matches!(kind, Kind::Unavailable | Kind::Timeout);
-        let expected = if is_away { Via::Spool } else { Via::Kafka };
+        let expected = if is_away { Via::Outbox } else { Via::Kafka };
         assert_eq!(deliver(&world, "purchases"), expected, "{kind}");
         assert_eq!(matches!(world.collector.delivery.reach(), Reach::Away { .. }), is_away, "{kind}");
 
         let asked = world.kafka.0.asked.get();
-        assert_eq!(deliver(&world, "clicks"), Via::Spool);
+        assert_eq!(deliver(&world, "clicks"), Via::Outbox);
         assert_eq!(world.kafka.0.asked.get(), asked, "{kind}: it is left alone for a while");
         world.kafka.0.refuses.borrow_mut().clear();
         world.pass(Duration::from_secs(10));
@@ -81,15 +81,15 @@ fn what_is_drained_into_a_topic_ends_its_rest() {
 }
 
 #[test]
-fn with_neither_kafka_nor_spool_nothing_is_promised() {
+fn with_neither_kafka_nor_outbox_nothing_is_promised() {
     let world = World::new();
     world.kafka.0.away.set(true);
-    world.spool.away.set(true);
+    world.outbox.away.set(true);
     let response = world.post(&purchase(1));
     assert_eq!(response.status_code, 503);
     assert!(response.headers["retry-after"].parse::<u32>().is_ok());
     assert_eq!(json_of(&response)["event_ids"], json!([purchase(1)["event_id"]]));
-    world.spool.away.set(false);
+    world.outbox.away.set(false);
     assert_eq!(world.post(&purchase(1)).status_code, 202);
 }
 
@@ -105,8 +105,8 @@ fn a_large_batch_is_split_into_messages_that_the_queue_takes() {
         })
         .collect();
     assert_eq!(world.post(&Value::from(batch.clone())).status_code, 202);
-    assert!(world.spool.messages.borrow().len() > 1);
-    assert!(world.spool.messages.borrow().iter().all(|message| message.len() <= 262_144));
+    assert!(world.outbox.messages.borrow().len() > 1);
+    assert!(world.outbox.messages.borrow().iter().all(|message| message.len() <= 262_144));
     world.kafka.0.away.set(false);
     assert!(world.drain().is_empty());
     let values: Vec<Value> = world.records().into_iter().map(|(_, value)| value).collect();
@@ -119,7 +119,7 @@ fn a_message_that_cannot_be_drained_stays_and_takes_no_other_with_it() {
     world.kafka.0.away.set(true);
     world.post(&purchase(1));
     world.kafka.0.away.set(false);
-    let good = world.spool.messages.borrow()[0].clone();
+    let good = world.outbox.messages.borrow()[0].clone();
     assert_eq!(world.deliver(["{\"broken", &good].into_iter()), ["0"]);
     assert_eq!(world.records().len(), 1);
 }
@@ -130,7 +130,7 @@ fn events_of_a_topic_that_is_gone_wait_among_the_dead_letters() {
     world.kafka.0.away.set(true);
     world.post(&json!([purchase(1), purchase(2)]));
     world.kafka.0.away.set(false);
-    let good = world.spool.messages.borrow()[0].clone();
+    let good = world.outbox.messages.borrow()[0].clone();
     let gone = good.replace("\"purchases\"", "\"gone\"");
     world.dead.away.set(true);
     assert_eq!(world.deliver([gone.as_str(), &good].into_iter()), ["0"], "it stays until it is kept elsewhere");

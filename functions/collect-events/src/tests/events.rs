@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::world::{KEY, World, json_of, post, purchase, request};
-use crate::{event::Request, figures::Figures};
+use crate::{event::Request, metrics::EventCounts};
 
 #[test]
 fn an_event_goes_to_its_topic_keyed_by_its_customer_and_as_it_was_written() {
@@ -146,24 +146,24 @@ fn too_many_events_wait_for_as_long_as_the_answer_says() {
 fn each_request_to_a_topic_counts_what_became_of_its_events() {
     let world = World::new();
     let counted = |request: &Request| world.answer_and_count(request).1;
-    let figures = |accepted, rejected, throttled, spooled| {
-        Some(Figures { topic: "purchases".into(), accepted, rejected, throttled, spooled })
+    let counts = |accepted, rejected, throttled, in_outbox| {
+        Some(EventCounts { topic: "purchases".into(), accepted, rejected, throttled, in_outbox })
     };
     let body = |events: Value| post(&events.to_string());
-    assert_eq!(counted(&body(json!([purchase(1), purchase(2)]))), figures(2, 0, 0, 0));
-    assert_eq!(counted(&body(json!([purchase(1), {}, 7]))), figures(0, 2, 0, 0));
-    assert_eq!(counted(&post("{broken")), figures(0, 0, 0, 0));
+    assert_eq!(counted(&body(json!([purchase(1), purchase(2)]))), counts(2, 0, 0, 0));
+    assert_eq!(counted(&body(json!([purchase(1), {}, 7]))), counts(0, 2, 0, 0));
+    assert_eq!(counted(&post("{broken")), counts(0, 0, 0, 0));
     world.kafka.0.away.set(true);
-    assert_eq!(counted(&body(purchase(3))), figures(1, 0, 0, 1));
-    world.spool.away.set(true);
-    assert_eq!(counted(&body(purchase(4))), figures(0, 0, 0, 0));
+    assert_eq!(counted(&body(purchase(3))), counts(1, 0, 0, 1));
+    world.outbox.away.set(true);
+    assert_eq!(counted(&body(purchase(4))), counts(0, 0, 0, 0));
     // What is left of the burst of two hundred, and more.
     let batch: Value = (0..50).map(purchase).collect();
     for _ in 0..3 {
         counted(&body(batch.clone()));
     }
-    assert_eq!(counted(&body(batch)), figures(0, 0, 50, 0));
-    // Whoever may not send, or sends to nowhere, makes no metric: anybody could make thousands.
+    assert_eq!(counted(&body(batch)), counts(0, 0, 50, 0));
+    // Clients that may not send, or send to nowhere, make no metric: anybody could make thousands.
     let nowhere = request("POST", "/v1/events/clicks", &[("x-api-key", KEY)]);
     for request in [nowhere, request("POST", "/v1/events/purchases", &[]), request("GET", "/health", &[])] {
         assert_eq!(counted(&request), None, "{}", request.raw_path);

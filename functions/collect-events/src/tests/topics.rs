@@ -69,12 +69,12 @@ fn a_topic_whose_schema_cannot_be_used_is_away_alone() {
 }
 
 #[test]
-fn spooled_events_of_a_topic_that_is_away_are_kept_aside() {
+fn outbox_events_of_a_topic_that_is_away_are_kept_aside() {
     let good = world(&[("orders", "text", Some("{}"))]);
     good.kafka.0.away.set(true);
     assert_eq!(good.answer(&to("orders", &json!({"event_id": "1"}))).status_code, 202);
-    let spooled = good.spool.messages.borrow().clone();
+    let kept = good.outbox.messages.borrow().clone();
     let broken = world(&[("orders", "text", None)]);
-    assert!(broken.deliver(spooled.iter().map(String::as_str)).is_empty());
-    assert_eq!(*broken.dead.messages.borrow(), spooled);
+    assert!(broken.deliver(kept.iter().map(String::as_str)).is_empty());
+    assert_eq!(*broken.dead.messages.borrow(), kept);
 }

@@ -14,7 +14,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use sluice_core::{
     Error, Kind, LakeId, Result, Secret, Sources,
-    port::{Later, Secrets},
+    port::{DelayedQueue, Secrets},
 };
 use sluice_kafka::Message;
 use sluice_lambda::Invocation;
@@ -25,9 +25,9 @@ use crate::{
     catalogue::Catalogue,
     collector::Collector,
     cors::Origins,
-    delivery::{Delivery, Log},
+    delivery::{Delivery, EventProducer},
     event::{Answer, Event, Request, Response},
-    figures::Figures,
+    metrics::EventCounts,
     openapi,
     rate::Bucket,
     serve,
@@ -48,7 +48,7 @@ pub(super) struct KafkaState {
     pub records: RefCell<Vec<(String, Message)>>,
 }
 
-impl Log for Kafka {
+impl EventProducer for Kafka {
     async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
         self.0.asked.set(self.0.asked.get() + 1);
         if self.0.away.get() {
@@ -63,12 +63,12 @@ impl Log for Kafka {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct Spool {
+pub(super) struct Outbox {
     pub away: Rc<Cell<bool>>,
     pub messages: Rc<RefCell<Vec<String>>>,
 }
 
-impl Later for Spool {
+impl DelayedQueue for Outbox {
     async fn send(&self, body: &Value, _: Duration) -> Result<()> {
         if self.away.get() {
             return Err(Error::unavailable("the queue is away"));
@@ -100,14 +100,14 @@ impl Secrets for Vault {
 /// The function and what it is connected to.
 pub(super) struct World {
     pub kafka: Kafka,
-    pub spool: Spool,
-    pub dead: Spool,
+    pub outbox: Outbox,
+    pub dead: Outbox,
     pub vault: Vault,
     pub now: Cell<Instant>,
-    pub collector: Collector<Kafka, Spool, Vault>,
+    pub collector: Collector<Kafka, Outbox, Vault>,
 }
 
-/// Runs the work to its end. What waits with patience needs tokio's timer.
+/// Runs the work to its end. What waits with a timeout needs tokio's timer.
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime").block_on(work)
 }
@@ -124,7 +124,7 @@ impl World {
     }
 
     pub(super) fn of(catalogue: Catalogue) -> Self {
-        let (kafka, spool, dead) = (Kafka::default(), Spool::default(), Spool::default());
+        let (kafka, outbox, dead) = (Kafka::default(), Outbox::default(), Outbox::default());
         let vault = Vault::default();
         *vault.secret.borrow_mut() = Some(json!({"api_keys": {
             "shop": {"key": KEY},
@@ -140,10 +140,10 @@ impl World {
             origins: Origins::parse("https://shop.example"),
             limits,
             bucket: RefCell::new(Bucket::new(100, 200, now)),
-            guard: Guard::new(vault.clone(), "collect").with_patience(Duration::ZERO),
-            delivery: Delivery::new(kafka.clone(), spool.clone(), dead.clone()),
+            guard: Guard::new(vault.clone(), "collect").with_timeout(Duration::ZERO),
+            delivery: Delivery::new(kafka.clone(), outbox.clone(), dead.clone()),
         };
-        World { kafka, spool, dead, vault, now: Cell::new(now), collector }
+        World { kafka, outbox, dead, vault, now: Cell::new(now), collector }
     }
 
     pub(super) fn pass(&self, duration: Duration) {
@@ -154,7 +154,7 @@ impl World {
         self.answer_and_count(request).0
     }
 
-    pub(super) fn answer_and_count(&self, request: &Request) -> (Response, Option<Figures>) {
+    pub(super) fn answer_and_count(&self, request: &Request) -> (Response, Option<EventCounts>) {
         block_on(self.collector.answer(request, time(), self.now.get()))
     }
 
@@ -163,9 +163,9 @@ impl World {
         self.answer(&post(&body.to_string()))
     }
 
-    /// Delivers what is in the spool, as its queue does. Returns the ids of messages that stay there.
+    /// Delivers what is in the outbox, as its queue does. Returns the ids of messages that stay there.
     pub(super) fn drain(&self) -> Vec<String> {
-        let messages = std::mem::take(&mut *self.spool.messages.borrow_mut());
+        let messages = std::mem::take(&mut *self.outbox.messages.borrow_mut());
         self.deliver(messages.iter().map(String::as_str))
     }
 
@@ -174,8 +174,8 @@ impl World {
             messages.enumerate().map(|(n, body)| json!({"messageId": n.to_string(), "body": body})).collect();
         let event: SqsEvent = serde_json::from_value(json!({"Records": records})).expect("an event");
         let invocation = Invocation::new("request", Duration::from_secs(30));
-        let answer = block_on(serve(Event::Spool(event), &invocation, &self.collector)).expect("an answer");
-        let Answer::Spool(response) = answer else { panic!("a batch is answered as a batch") };
+        let answer = block_on(serve(Event::Outbox(event), &invocation, &self.collector)).expect("an answer");
+        let Answer::Outbox(response) = answer else { panic!("a batch is answered as a batch") };
         response.batch_item_failures.into_iter().map(|failure| failure.item_identifier).collect()
     }
 

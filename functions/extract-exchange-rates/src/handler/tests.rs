@@ -9,9 +9,13 @@ use serde_json::{Value, json};
 use sluice_core::{Kind, LakeId, Schedule, Sources, TableId, extract::Outcome, sources::Source};
 use sluice_lambda::json_log;
 use sluice_pipeline::{log, runs};
-use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
+use sluice_testkit::{
+    lake::{MemoryLake, OneSecret},
+    ports::MemoryBus,
+};
 
 use super::*;
+use crate::Config;
 use crate::testing::serve;
 
 async fn deps(secret: &'static str) -> Deps<MemoryLake, MemoryBus, OneSecret> {

@@ -69,7 +69,7 @@ impl Client {
         Client { http, url: url.trim_end_matches('/').to_owned(), app_id, retries: RETRIES }
     }
 
-    /// The same client with another patience.
+    /// The same client with another time limit.
     #[must_use]
     pub fn with_retries(self, retries: RetryPolicy) -> Self {
         Client { retries, ..self }

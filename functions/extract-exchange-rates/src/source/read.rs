@@ -27,7 +27,7 @@ const CONCURRENT_REQUESTS: usize = 4;
 /// Days that one run may leave out because their answers cannot be read.
 const MAX_UNREADABLE: usize = 3;
 
-/// So many days in a row without an answer, whatever was tried for each, are the API's being away and not a fault of some
+/// This many days in a row without an answer, whatever was tried for each, are the API's being away and not a fault of some
 /// days.
 const UNANSWERED_IN_A_ROW: usize = 3;
 
@@ -347,7 +347,7 @@ impl<S: ObjectStore> DayWriter<'_, S> {
             // A rate is a quotient anyway: it is rounded here, once, and the contract judges what would be loaded.
             let rate = match fault {
                 Some(fault) => Err(format!("target_currency: {fault}")),
-                None => number::rounded(value, scale).map_err(|unfit| format!("rate: {}", unfit.rule())),
+                None => number::rounded(value, scale).map_err(|invalid| format!("rate: {}", invalid.rule())),
             };
             let rate = match rate {
                 Ok(rate) => rate,

@@ -12,7 +12,7 @@ use sluice_testkit::{
     lake::{Death, MemoryLake, death},
 };
 
-use crate::support::{APP_ID, Extractor, RATES, loaded, standin};
+use crate::support::{APP_ID, Extractor, RATES, emulator, loaded};
 
 const SEED: u64 = 20_251_030;
 
@@ -34,7 +34,7 @@ async fn killed_a_hundred_times_and_two_at_once_the_table_equals_the_source() {
     let rates = RateTable::invented();
     let mut today: NaiveDate = "2025-11-20".parse().unwrap();
     let config = RatesConfig { app_id: APP_ID.into(), rates: rates.clone(), today, quota: None };
-    let (state, url, _stop) = standin(config).await;
+    let (state, url, _stop) = emulator(config).await;
     let mut extractor = Extractor::new(url);
     extractor.share = 7;
 
@@ -76,7 +76,7 @@ async fn killed_a_hundred_times_and_two_at_once_the_table_equals_the_source() {
 async fn of_two_runs_at_once_one_commits_and_the_other_conflicts_or_is_empty() {
     let today: NaiveDate = "2025-11-20".parse().unwrap();
     let config = RatesConfig { app_id: APP_ID.into(), rates: RateTable::invented(), today, quota: None };
-    let (_, url, _stop) = standin(config).await;
+    let (_, url, _stop) = emulator(config).await;
     let extractor = Extractor::new(url);
     let lake = MemoryLake::default();
     let (one, other) = (lake.run(Death::Never), lake.run(Death::Never));

@@ -1,6 +1,6 @@
 //! The whole extract against servers that are not of this crate.
 
+mod emulator;
 mod independent;
 mod killed;
-mod standin;
 mod support;

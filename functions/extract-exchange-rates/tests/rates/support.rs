@@ -12,7 +12,7 @@ use sluice_core::{
 use sluice_http::RetryPolicy;
 use sluice_local::vendors::open_exchange_rates::{RatesConfig, RatesState, serve};
 use sluice_pipeline::extract;
-use sluice_testkit::lake::{MemoryBus, MemoryLake};
+use sluice_testkit::{lake::MemoryLake, ports::MemoryBus};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
@@ -64,8 +64,8 @@ fn fresh_name() -> String {
     format!("run-{}", RUNS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Serves the stand-in until the sender is dropped.
-pub(crate) async fn standin(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
+/// Serves the emulator until the sender is dropped.
+pub(crate) async fn emulator(config: RatesConfig) -> (RatesState, String, watch::Sender<bool>) {
     let state = RatesState::new(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/api", listener.local_addr().unwrap());

@@ -14,9 +14,13 @@ use axum::{
 use serde_json::{Value, json};
 use sluice_core::{Kind, LakeId, Secret, Sources, extract::Outcome};
 use sluice_hubspot::DEFAULT_VERSION;
-use sluice_testkit::lake::{MemoryBus, MemoryLake, OneSecret};
+use sluice_testkit::{
+    lake::{MemoryLake, OneSecret},
+    ports::MemoryBus,
+};
 
 use super::*;
+use crate::Config;
 
 type Contacts = Arc<Mutex<Vec<Value>>>;
 

@@ -8,7 +8,7 @@ use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState};
 use sluice_testkit::{generate::Contact, lake::MemoryLake};
 use tokio::sync::watch;
 
-use crate::support::{Extractor, TOKEN, standin_of};
+use crate::support::{Extractor, TOKEN, emulator_of};
 
 /// 2026-01-01, in microseconds.
 const START: i64 = 1_767_225_600_000_000;
@@ -36,7 +36,7 @@ struct Stage {
 
 impl Stage {
     async fn new(config: HubSpotConfig, contacts: i64) -> Self {
-        let (state, url, _stop) = standin_of(config).await;
+        let (state, url, _stop) = emulator_of(config).await;
         state.load((1..=contacts).map(|id| contact(id * 10, id)).collect());
         Stage { extractor: Extractor::new(url), state, lake: MemoryLake::default(), _stop }
     }
@@ -92,7 +92,7 @@ async fn a_comparison_that_was_cut_short_is_continued_by_the_next_run() {
     stage.run().await;
     [1_900, 3_500].into_iter().for_each(|id| stage.state.erase(id));
     let fault = json!({"kind": "status", "status": 429, "body": r#"{"policyName": "DAILY"}"#, "path": "batch/read"});
-    let faults = format!("{}/_standin/faults", stage.extractor.url);
+    let faults = format!("{}/_emulator/faults", stage.extractor.url);
     assert!(reqwest::Client::new().post(faults).json(&fault).send().await.unwrap().status().is_success());
     let cut = stage.compare().await;
     assert_eq!(
@@ -113,7 +113,7 @@ async fn the_contacts_of_another_account_bury_none_of_this_one() {
     for ours in [2, 30, 900] {
         let mut stage = Stage::new(HubSpotConfig::new(TOKEN), ours).await;
         stage.run().await;
-        let (other, url, _stop) = standin_of(HubSpotConfig::new(TOKEN)).await;
+        let (other, url, _stop) = emulator_of(HubSpotConfig::new(TOKEN)).await;
         other.load((1..=5).map(|id| contact(id * 7_001, 10)).collect());
         let own = std::mem::replace(&mut stage.extractor.url, url);
         let compared = stage.compare().await;

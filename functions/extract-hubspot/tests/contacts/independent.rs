@@ -69,7 +69,7 @@ impl Stage {
         let change = |change: &Value| {
             format!("{} {} {}", word(&change["column"]), word(&change["kind"]), word(&change["action"]))
         };
-        let told = self.extractor.bus.0.take();
+        let told = self.extractor.bus.announced.take();
         assert!(told.iter().all(|event| event.detail_type == "DriftDetected"), "{told:?}");
         told.iter().map(|event| event.detail["changes"].as_array().unwrap().iter().map(change).collect()).collect()
     }
@@ -142,7 +142,7 @@ async fn contacts_that_change_during_a_read_are_neither_lost_nor_doubled() {
         [contact(1 + n, at), archived, survivor, contact(3_000 + n, at + 4)]
     });
     stage.post("meanwhile", changes.collect()).await;
-    // Each run searches at least once, so that all of it has happened after so many.
+    // Each run searches at least once, so that all of it has happened after this many.
     for _ in 0..32 {
         stage.run().await.expect("a run");
     }

@@ -10,11 +10,11 @@ use sluice_testkit::{
     lake::{Death, MemoryLake, death},
 };
 
-use crate::support::{Extractor, standin};
+use crate::support::{Extractor, emulator};
 
 const SEED: u64 = 20_261_029;
 
-/// The contacts as they are, beside the stand-in that is told of every change.
+/// The contacts as they are, beside the emulator that is told of every change.
 struct Portal {
     state: HubSpotState,
     contacts: BTreeMap<i64, Contact>,
@@ -67,7 +67,7 @@ impl Portal {
 
 #[tokio::test]
 async fn killed_a_hundred_times_and_two_at_once_the_table_equals_the_portal() {
-    let (state, url, _stop) = standin().await;
+    let (state, url, _stop) = emulator().await;
     let extractor = Extractor::new(url);
     let random = fastrand::Rng::with_seed(SEED);
     let mut portal = Portal { state, contacts: BTreeMap::new(), clock: 1_790_000_000_000_000, random };
@@ -100,7 +100,7 @@ async fn killed_a_hundred_times_and_two_at_once_the_table_equals_the_portal() {
 
 #[tokio::test]
 async fn of_two_at_once_one_commits_and_the_other_ends_in_conflict() {
-    let (state, url, _stop) = standin().await;
+    let (state, url, _stop) = emulator().await;
     let extractor = Extractor::new(url);
     let random = fastrand::Rng::with_seed(SEED);
     let mut portal = Portal { state, contacts: BTreeMap::new(), clock: 1_790_000_000_000_000, random };

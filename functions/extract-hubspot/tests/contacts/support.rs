@@ -13,7 +13,7 @@ use sluice_http::RetryPolicy;
 use sluice_hubspot::{Client, Credentials, DEFAULT_VERSION, HubspotConfig, Limits};
 use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
 use sluice_pipeline::extract;
-use sluice_testkit::lake::{MemoryBus, MemoryLake};
+use sluice_testkit::{lake::MemoryLake, ports::MemoryBus};
 use tokio::{net::TcpListener, sync::watch};
 
 pub(crate) const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
@@ -90,12 +90,12 @@ fn fresh_name() -> String {
     format!("run-{}", RUNS.fetch_add(1, Ordering::Relaxed))
 }
 
-/// Serves the stand-in, without its limit per second, until the sender is dropped.
-pub(crate) async fn standin() -> (HubSpotState, String, watch::Sender<bool>) {
-    standin_of(HubSpotConfig::new(TOKEN)).await
+/// Serves the emulator, without its limit per second, until the sender is dropped.
+pub(crate) async fn emulator() -> (HubSpotState, String, watch::Sender<bool>) {
+    emulator_of(HubSpotConfig::new(TOKEN)).await
 }
 
-pub(crate) async fn standin_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
+pub(crate) async fn emulator_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
     let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..config });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());

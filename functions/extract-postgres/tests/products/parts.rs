@@ -1,4 +1,4 @@
-//! Reads that are divided.
+//! Reads that are partitioned.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ impl Shop {
     async fn run(&self) -> Result<(ExtractSummary, Vec<SplitMessage>)> {
         let deps = self.deps(Death::Never);
         let summary = self.invoke(SCHEDULED, &deps).await.expect("alive")?;
-        let sent = deps.queue.0.take();
+        let sent = deps.queue.sent.take();
         Ok((summary, sent.into_iter().map(|(body, _)| serde_json::from_value(body).unwrap()).collect()))
     }
 
@@ -150,7 +150,7 @@ async fn a_table_created_again_between_parts_is_read_from_the_beginning() {
 }
 
 #[tokio::test]
-async fn a_later_read_is_divided_too_and_reads_only_what_is_new() {
+async fn a_later_read_is_partitioned_too_and_reads_only_what_is_new() {
     let shop = shop("later").await;
     shop.insert_numbers(&shop.admin, "n", 4_000).await;
     shop.sql("ANALYZE $.products").await;

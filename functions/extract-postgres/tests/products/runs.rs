@@ -182,7 +182,7 @@ async fn an_evolving_table_takes_new_columns_of_every_type() {
             "Odd new ignored"
         ]
     );
-    let told: Vec<_> = deps.bus.0.borrow().iter().map(|event| event.detail_type).collect();
+    let told: Vec<_> = deps.bus.announced.borrow().iter().map(|event| event.detail_type).collect();
     assert_eq!(told, ["DriftDetected"]);
     shop.close().await;
 }

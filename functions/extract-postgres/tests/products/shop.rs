@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use extract_postgres::{
+    Deps,
     config::Config,
-    handler::{Deps, handle, part},
+    handler::{handle, part},
 };
 use sluice_core::{
     Hops, LakeId, Result, Sources, Table,
@@ -15,12 +16,15 @@ use sluice_core::{
 use sluice_lambda::Invocation;
 use sluice_pipeline::split::Outcome as Served;
 use sluice_postgres::Options;
-use sluice_testkit::lake::{Death, MemoryBus, MemoryLake, MemoryQueue, OneSecret};
+use sluice_testkit::{
+    lake::{Death, MemoryLake, OneSecret},
+    ports::{MemoryBus, MemoryQueue},
+};
 use tokio_postgres::{Client, Config as Settings, NoTls, config::Host};
 
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 
-/// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
+/// Any number, the same for all tests on a server: the test that holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
 pub(crate) const SCHEDULED: &str = include_str!("../../../../events/extract-postgres/scheduled.json");

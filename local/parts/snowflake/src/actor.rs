@@ -29,7 +29,7 @@ pub(crate) enum File {
 }
 
 enum Message {
-    /// Runs now, whoever has the file.
+    /// Runs now, also while another program has the file.
     Now(Box<dyn FnOnce(&mut File) + Send>),
     /// Waits until the file is here.
     WhenOpen(Waiting),
@@ -190,7 +190,7 @@ fn start(job: Box<dyn FnOnce(duckdb::Result<Connection>) + Send>, conn: &Connect
         running.ended();
     });
     if spawned.is_err() {
-        // The job is gone, and whoever waits for its answer hears so.
+        // The job is gone, and the caller that waits for its answer gets an error.
         sessions.ended();
     }
 }

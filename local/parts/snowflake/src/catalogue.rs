@@ -95,7 +95,7 @@ pub(crate) fn delete(conn: &Connection, kind: Entry, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Takes out what an older version of the stand-in has kept of objects: kind, name and text.
+/// Takes out what an older version of the emulator has kept of objects: kind, name and text.
 pub(crate) fn take_old(conn: &Connection) -> Result<Vec<(String, String, String)>> {
     let old = "FROM \"_STANDIN\".OBJECTS WHERE KIND IN ('database', 'file format', 'stage', 'integration', 'pipe')";
     let mut statement = conn.prepare(&format!("SELECT KIND, NAME, DEFINITION {old}"))?;

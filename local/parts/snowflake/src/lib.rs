@@ -3,7 +3,7 @@
 //! It keeps the protocols' promises and their traps (202 at any time, lost answers, uncommitted rows that vanish) and
 //! knows exactly the statements that the platform renders. It is not Snowflake: what it accepts, Snowflake may refuse.
 //!
-//! One thread owns the file. [`Standin::release_file`] gives it away, because DuckDB has one writer and dbt
+//! One thread owns the file. [`Emulator::release_file`] gives it away, because DuckDB has one writer and dbt
 //! needs its turn; meanwhile statements wait and appends go to a journal.
 
 mod account;
@@ -72,7 +72,7 @@ pub struct Config {
     pub s3_endpoint: String,
     /// Where appends are kept while the file is away, and downloads while they are loaded.
     pub journal_dir: PathBuf,
-    /// How long an append stays uncommitted. Snowflake takes seconds; see also `/_standin/commit-delay`.
+    /// How long an append stays uncommitted. Snowflake takes seconds; see also `/_emulator/commit-delay`.
     pub commit_delay: Duration,
     /// The role that may use pipes and channels: it has OPERATE and MONITOR on pipes, and owns the raw tables.
     pub loader_role: String,
@@ -83,9 +83,9 @@ pub struct Config {
     pub checks_privileges: bool,
 }
 
-/// The stand-in. Clones are handles on one warehouse.
+/// The emulator. Clones are handles on one warehouse.
 #[derive(Clone)]
-pub struct Standin(Arc<Shared>);
+pub struct Emulator(Arc<Shared>);
 
 struct Shared {
     actor: actor::Actor,
@@ -107,14 +107,14 @@ struct Shared {
     is_down: AtomicBool,
 }
 
-impl Standin {
+impl Emulator {
     /// Opens the file, or makes it. Must be called in a Tokio runtime, which then also serves downloads.
     pub fn open(config: Config) -> Result<Self> {
         let conn = catalogue::open(&config.duckdb_path)
             .with_context(|| format!("cannot open the warehouse's file {}", config.duckdb_path.display()))?;
         let account = account::Account::open(&conn, &config)?;
         let journal = journal::Journal::in_folder(&config.journal_dir.join("appends"))?;
-        Ok(Standin(Arc::new(Shared {
+        Ok(Emulator(Arc::new(Shared {
             keys: jwt::Keys::new(&config.account),
             lake: lake::Lake::new(&config.lake_bucket, &config.s3_endpoint, &config.journal_dir.join("downloads"))?,
             pipes: snowpipe::Pipes::read(&conn, &account)?,
@@ -182,7 +182,7 @@ impl Standin {
         self.0.channels.tokens()
     }
 
-    /// An outage: for so long every connection breaks, also those with an answer under way, and what is not committed is
+    /// An outage: for this long every connection breaks, also those with an answer under way, and what is not committed is
     /// lost. Channels must be opened again, as after a crash of the service.
     pub async fn restart(&self, down_for: Duration) -> Result<()> {
         self.0.is_down.store(true, Ordering::Release);
@@ -207,13 +207,13 @@ impl Standin {
         if self.0.commit_is_due.swap(true, Ordering::AcqRel) {
             return;
         }
-        let standin = self.clone();
+        let emulator = self.clone();
         tokio::spawn(async move {
-            let delay = *lock(&standin.0.commit_delay);
+            let delay = *lock(&emulator.0.commit_delay);
             tokio::time::sleep(delay).await;
-            standin.0.commit_is_due.store(false, Ordering::Release);
+            emulator.0.commit_is_due.store(false, Ordering::Release);
             // It fails only when the thread has ended, and then nothing can be committed any more.
-            let _ = standin.commit().await;
+            let _ = emulator.commit().await;
         });
     }
 }

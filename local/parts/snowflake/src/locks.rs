@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::{failure::Failure, lock, names::Name};
 
-/// One more than so many waiters of one lock is turned away.
+/// A lock has at most this many waiters; the next one is turned away.
 const MOST_WAITERS: usize = 20;
 
 /// How often a waiter looks whether it was cancelled.

@@ -183,7 +183,7 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn unexpected(&self, wanted: &str) -> Failure {
         match self.0.first() {
-            Some(found) => Failure::unsupported(format!("{found:?} where the stand-in knows only {wanted}")),
+            Some(found) => Failure::unsupported(format!("{found:?} where the emulator knows only {wanted}")),
             None => Failure::syntax(format!("the statement ends where {wanted} should be")),
         }
     }

@@ -47,7 +47,7 @@ pub(super) fn router(state: HubSpotState) -> Router {
 /// Whatever else a client asks. It shows the body of a refusal, so the body says what there is.
 async fn unsupported(request: Request) -> Refusal {
     let what = format!(
-        "unsupported: {} {}: this stand-in for HubSpot lists, searches and reads contacts in batches, and tells their \
+        "unsupported: {} {}: this emulator for HubSpot lists, searches and reads contacts in batches, and tells their \
          properties; it neither reads one by its id nor writes any",
         request.method(),
         request.uri().path()

@@ -119,7 +119,7 @@ async fn faults_strike_the_next_requests_and_then_stop() {
     let (url, _stop) = spawn(|listener, stop| serve(state(None), listener, stop)).await;
     let client = reqwest::Client::new();
     let set = async |fault: Value| {
-        let request = client.post(format!("{url}/_standin/faults")).header("content-type", "application/json");
+        let request = client.post(format!("{url}/_emulator/faults")).header("content-type", "application/json");
         assert_eq!(request.body(fault.to_string()).send().await.unwrap().status(), 204);
     };
     set(json!({"kind": "status", "status": 503, "retry_after": 7, "requests": 2, "path": "latest"})).await;

@@ -106,7 +106,7 @@ fn versions(query: &str) -> String {
     format!("<ListVersionsResult>{entries}{end}</ListVersionsResult>")
 }
 
-/// Pieces of so many megabytes, each filled with its number; may fail instead of the piece after the last.
+/// Pieces of one size in megabytes, each filled with its number; may fail instead of the piece after the last.
 struct Pieces {
     next: usize,
     sizes: Vec<usize>,

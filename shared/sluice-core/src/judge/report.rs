@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, yaml::Place};
 
-/// So many problems are told: a log's event and a terminal hold no file of a thousand.
+/// How many problems are told: a log's event and a terminal hold no file of a thousand.
 const MOST_TOLD: usize = 50;
 
 #[derive(Debug, Default)]

@@ -1,4 +1,4 @@
-use Unfit::{NotANumber, TooLarge, TooManyDecimals};
+use Invalid::{NotANumber, TooLarge, TooManyDecimals};
 
 use super::*;
 

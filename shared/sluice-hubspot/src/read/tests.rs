@@ -28,7 +28,7 @@ struct Contact {
     modified: String,
     archived_at: Option<String>,
     /// Its creation cannot be read, so that it is no row.
-    unfit: bool,
+    invalid: bool,
 }
 
 /// An account: `page` is the most results of one answer, `hidden` is what the index does not show yet.
@@ -42,7 +42,7 @@ struct Account {
     refusals: Vec<(u16, &'static str)>,
     /// From this search on, counted from 1, every answer is this refusal.
     refuse_from: Option<(usize, (u16, &'static str))>,
-    /// After so many pages of the archive the next one is refused.
+    /// After this many pages of the archive the next one is refused.
     lists_until: Option<usize>,
     /// Status of the list's next answers.
     list_refusals: Vec<u16>,
@@ -67,7 +67,7 @@ fn record(contact: &Contact) -> Value {
         "id": contact.id.to_string(), "archived": contact.archived_at.is_some(),
         "properties": {
             "email": format!("{}@example.com", contact.id),
-            "createdate": if contact.unfit { "once" } else { "2026-01-01T00:00:00Z" },
+            "createdate": if contact.invalid { "once" } else { "2026-01-01T00:00:00Z" },
             "lastmodifieddate": contact.modified, "hs_merged_object_ids": null,
         },
     });
@@ -215,11 +215,11 @@ impl Stage {
     }
 }
 
-/// A contact that was last changed so many milliseconds into the year.
+/// A contact that was last changed this many milliseconds into the year.
 fn contact(id: i64, after_millis: i64) -> Contact {
     let at = DateTime::from_timestamp_millis(1_767_225_600_000 + after_millis).expect("a time");
     let modified = at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    Contact { id, modified, archived_at: None, unfit: false }
+    Contact { id, modified, archived_at: None, invalid: false }
 }
 
 fn ids(read: &Read) -> Vec<i64> {
@@ -234,7 +234,7 @@ fn all(last: i64) -> Vec<i64> {
 async fn every_contact_is_read_once_with_one_request_per_page() {
     let stage = Stage::new((1..=1_000).map(|id| contact(id, id * 10)).collect()).await;
     let read = stage.read(None).await.expect("a run");
-    assert_eq!((ids(&read), read.unfit.len()), (all(1_000), 0));
+    assert_eq!((ids(&read), read.invalid.len()), (all(1_000), 0));
     // A page shares its last millisecond's contact with the one before: 200, then 199 new ones each.
     assert_eq!(stage.searches(), 6);
     assert_eq!(read.facts["searches"], 6);
@@ -313,8 +313,11 @@ async fn a_bad_record_is_set_aside_once_and_stops_nothing() {
     stage.put(Contact { modified: "soon".into(), ..contact(7, 0) });
     let read = stage.read(None).await.expect("a run");
     assert_eq!(read.rows.len(), 449);
-    let [unfit] = &read.unfit[..] else { panic!("{:?}", read.unfit) };
-    assert_eq!((unfit.reason.as_str(), &unfit.original["id"]), ("lastmodifieddate: is not a timestamp", &json!("7")));
+    let [invalid] = &read.invalid[..] else { panic!("{:?}", read.invalid) };
+    assert_eq!(
+        (invalid.reason.as_str(), &invalid.original["id"]),
+        ("lastmodifieddate: is not a timestamp", &json!("7"))
+    );
 }
 
 #[tokio::test]
@@ -342,9 +345,9 @@ async fn a_run_that_reaches_its_limit_is_continued_by_the_next_ones() {
 
 #[tokio::test]
 async fn rejected_and_archived_contacts_count_towards_the_limit_of_a_run() {
-    let rejected = |id| Contact { unfit: true, ..contact(id, id * 10) };
+    let rejected = |id| Contact { invalid: true, ..contact(id, id * 10) };
     let archived = |id| Contact { archived_at: Some("2026-02-01T00:00:00Z".into()), ..contact(id, id) };
-    let buried = |id| Contact { unfit: true, ..archived(id) };
+    let buried = |id| Contact { invalid: true, ..archived(id) };
     // What one page may bring on top of the limit.
     for (contacts, page) in [
         ((1..=1_000).map(rejected).collect::<Vec<_>>(), 200),
@@ -356,10 +359,10 @@ async fn rejected_and_archived_contacts_count_towards_the_limit_of_a_run() {
         let (mut cursor, mut met, mut runs) = (None, BTreeSet::new(), 0);
         loop {
             let read = stage.read(cursor.as_ref()).await.expect("a run");
-            let held = read.rows.len() + read.unfit.len();
+            let held = read.rows.len() + read.invalid.len();
             assert!(held < 300 + page, "{held} contacts are held in memory");
             met.extend(read.rows.iter().map(|row| row.id.to_string()));
-            met.extend(read.unfit.iter().filter_map(|unfit| unfit.original["id"].as_str().map(str::to_owned)));
+            met.extend(read.invalid.iter().filter_map(|invalid| invalid.original["id"].as_str().map(str::to_owned)));
             runs += 1;
             cursor = read.cursor;
             if read.facts["stopped_early"] == false {

@@ -15,8 +15,8 @@ use sluice_kafka::{Cluster, Credentials, KafkaConfig, Mechanism, Message, Produc
 
 /// Names the variable that must hold the address of a Kafka broker that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_KAFKA";
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Enough for a refusal, which is tried again until the patience ends.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+/// Enough for a refusal, which is tried again until the timeout ends.
 const IMPATIENCE: Duration = Duration::from_millis(300);
 const USER: &str = "svc";
 const PASSWORD: &str = "p=ss,w\u{f6}rd";
@@ -40,7 +40,7 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
     let plain = ClientBuilder::new(vec![broker()]).build().await.expect("the broker");
     let topic = format!("{topic}-{}", std::process::id());
     plain.controller_client().expect("a controller").create_topic(&topic, 2, 1, 5_000).await.expect("a topic");
-    let producer = Producer::connect_with(config, credentials, PATIENCE).await.expect("a connection");
+    let producer = Producer::connect_with(config, credentials, READ_TIMEOUT).await.expect("a connection");
     let message = |n: u8| Message {
         key: Some(Bytes::copy_from_slice(&[n])),
         value: Some(Bytes::from(vec![n; 1_000])),
@@ -106,7 +106,7 @@ async fn a_rotated_password_is_read_again_and_a_wrong_one_is_an_auth_error() {
         let config = KafkaConfig { secret, ..config(&front, SecurityProtocol::SaslSsl, mechanism) };
         let produced = async |secrets: Rotated| {
             let cluster = Cluster::new(config.clone(), secrets, Duration::from_secs(15));
-            // The topic is not there: whoever learns that has been let in.
+            // The topic is not there: a client that learns that was let in.
             cluster.produce("no-such-topic", Vec::new()).await.expect_err("no topic").kind()
         };
         assert_eq!(produced(Rotated::new("old", PASSWORD, &front)).await, Kind::NotFound);

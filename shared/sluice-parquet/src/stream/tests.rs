@@ -80,10 +80,10 @@ async fn batches_become_files_of_bounded_size_in_order() {
 async fn rows_that_break_the_contract_or_fit_no_column_are_kept_in_their_order() {
     let lake = Lake::default();
     let (_, files, rejected) = written(&lake, FILE_LIMIT, |mut writer| {
-        let unfit =
+        let invalid =
             RejectedRow { row: 2, original: serde_json::json!({ "id": 2, "price": "NaN" }), reason: "n".into() };
         // Row 0 is good; 1 has no id; 2 fits no column, and its placeholder is below the minimum; 3 is below it.
-        writer.write(columns([Some(0), None, Some(-2), Some(-3), Some(4)].into_iter(), Some("a"), 5), vec![unfit])?;
+        writer.write(columns([Some(0), None, Some(-2), Some(-3), Some(4)].into_iter(), Some("a"), 5), vec![invalid])?;
         writer.write(columns([Some(5)].into_iter(), Some("c"), 5), Vec::new())?;
         writer.write(columns([Some(6)].into_iter(), None, 999_999), Vec::new())?;
         writer.write(columns([Some(7)].into_iter(), None, 1_000_000), Vec::new())?;
@@ -114,15 +114,15 @@ async fn rows_that_break_the_contract_or_fit_no_column_are_kept_in_their_order()
 }
 
 #[tokio::test]
-async fn among_many_unfit_rows_each_suspect_is_judged_once_by_its_own_place() {
+async fn among_many_invalid_rows_each_suspect_is_judged_once_by_its_own_place() {
     let lake = Lake::default();
     let (_, files, rejected) = written(&lake, FILE_LIMIT, |mut writer| {
-        // Of four rows one is good, one is unfit under a placeholder that breaks the contract, one breaks it, one is unfit.
-        let unfit = (0..8_000).filter(|row| row % 2 == 1);
-        let unfit =
-            unfit.map(|row| RejectedRow { row, original: serde_json::json!({ "id": row }), reason: "n".into() });
+        // Of four rows one is good, one is invalid under a placeholder that breaks the contract, one breaks it, one is invalid.
+        let invalid = (0..8_000).filter(|row| row % 2 == 1);
+        let invalid =
+            invalid.map(|row| RejectedRow { row, original: serde_json::json!({ "id": row }), reason: "n".into() });
         let ids = (0..8_000).map(|row| Some(if row % 4 == 1 || row % 4 == 2 { -1 - row } else { row }));
-        writer.write(columns(ids, Some("a"), 5), unfit.collect())?;
+        writer.write(columns(ids, Some("a"), 5), invalid.collect())?;
         writer.finish()
     })
     .await

@@ -1,4 +1,4 @@
-//! What a dbt run leaves in the lake: its claim, its further starts, the wish to stop it, and its end. Each is one
+//! What a dbt run leaves in the lake: its claim, its further starts, the request to stop it, and its end. Each is one
 //! object, put if absent.
 
 use chrono::{DateTime, Utc};
@@ -23,7 +23,7 @@ pub struct Claim {
     /// Incremental models are built again.
     #[serde(default)]
     pub full_refresh: bool,
-    /// When the newest full refresh, this or an earlier one, was claimed: a repeated wish for it is known by that.
+    /// When the newest full refresh, this or an earlier one, was claimed: a repeated request for it is known by that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_refresh_at: Option<DateTime<Utc>>,
     /// What the run will have covered if it succeeds.
@@ -48,7 +48,7 @@ impl Claim {
     }
 }
 
-/// The right to trigger the job once. Whoever puts it triggers; nobody else does.
+/// The right to trigger the job once. The invocation that puts it triggers; no other does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Start {
     pub number: u64,
@@ -67,7 +67,7 @@ pub(super) struct Start {
     pub ended: Vec<(u64, String)>,
 }
 
-/// The wish to stop a run.
+/// The request to stop a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stop {
     pub number: u64,
@@ -151,10 +151,10 @@ pub(super) async fn stop(store: &impl ObjectStore, number: u64) -> Result<Option
     store.get(&key).await?.map(|body| decode(&key, &body)).transpose()
 }
 
-/// The first wish counts; the one that counts is given back.
-pub(super) async fn put_stop(store: &impl ObjectStore, wish: Stop) -> Result<Stop> {
-    log::put_once(store, &lake::dbt_stop_key(wish.number), encode(&wish)?, |_| true).await?;
-    Ok(stop(store, wish.number).await?.unwrap_or(wish))
+/// The first request counts; the one that counts is given back.
+pub(super) async fn put_stop(store: &impl ObjectStore, request: Stop) -> Result<Stop> {
+    log::put_once(store, &lake::dbt_stop_key(request.number), encode(&request)?, |_| true).await?;
+    Ok(stop(store, request.number).await?.unwrap_or(request))
 }
 
 pub(super) async fn end(store: &impl ObjectStore, number: u64) -> Result<Option<End>> {

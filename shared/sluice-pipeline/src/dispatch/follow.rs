@@ -7,7 +7,7 @@ use sluice_core::{
     Result, Retry, RunId,
     event::{self, DbtRun},
     lake,
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
 use tracing::{info, warn};
 
@@ -24,13 +24,13 @@ use super::{
 /// The longest that a trigger may take; the clients of [`Jobs`] keep it.
 pub(super) const TRIGGER_WITHIN: Duration = Duration::from_secs(60);
 
-/// From a start to its trigger at most; whoever comes later leaves it to the next start.
+/// From a start to its trigger at most; an invocation that comes later leaves it to the next start.
 const TRIGGER_AFTER: Duration = Duration::from_secs(15);
 
 /// When a start without a run of the job counts as lost.
 pub(super) const START_WITHIN: Duration = TRIGGER_AFTER.saturating_add(TRIGGER_WITHIN);
 
-/// A run that somebody else cancels again and again is given up after so many.
+/// A run that somebody else cancels again and again is given up after this many.
 pub(super) const MOST_ATTEMPTS: u32 = 3;
 
 /// A run that does not end although it was cancelled is given up after this long.
@@ -45,7 +45,7 @@ const RUN_RESULTS: &str = "run_results.json";
 /// The longest cause of a run that every runner takes.
 pub(super) const MOST_CAUSE_CHARS: usize = 255;
 
-impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
+impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: DelayedQueue, C: Clock> Dispatch<'_, S, L, J, B, Q, C> {
     /// Looks at the run of a claim and does whatever comes next.
     /// Looks again later only where `chain` says that this is the run's own chain of messages.
     pub(super) async fn follow(&self, number: u64, chain: bool, by: &RunId) -> Result<Dispatched> {
@@ -64,8 +64,8 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         if run.state == JobState::UnderWay {
             if stop.is_none() && age > self.policy.limit {
                 let reason = format!("cancelled after {} minutes", self.policy.limit.as_secs() / 60);
-                let wish = Stop { number, at: self.clock.now(), status: EndStatus::Failed, reason };
-                stop = Some(claim::put_stop(self.store, wish).await?);
+                let request = Stop { number, at: self.clock.now(), status: EndStatus::Failed, reason };
+                stop = Some(claim::put_stop(self.store, request).await?);
             }
             if stop.is_some() {
                 self.jobs.cancel(&run.id).await?;
@@ -77,7 +77,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
                 self.end(&claim, &start, Some(&run), stop.status, Some(stop.reason)).await
             }
             (JobState::UnderWay, _) => self.look_again(number, chain, self.policy.poll).await,
-            // A run that was faster than the wish to stop it has done its work.
+            // A run that was faster than the request to stop it has done its work.
             (JobState::Succeeded, _) => self.end(&claim, &start, Some(&run), EndStatus::Succeeded, None).await,
             (_, Some(stop)) => self.end(&claim, &start, Some(&run), stop.status, Some(stop.reason)).await,
             // Nothing is wrong with the work: somebody or a restart has stopped it, so it is done again, whole.
@@ -108,8 +108,8 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             return Ok(Dispatched::Ended { number, status: end.status });
         }
         let reason = "cancelled on request".to_owned();
-        let wish = Stop { number, at: self.clock.now(), status: EndStatus::Cancelled, reason };
-        claim::put_stop(self.store, wish).await?;
+        let request = Stop { number, at: self.clock.now(), status: EndStatus::Cancelled, reason };
+        claim::put_stop(self.store, request).await?;
         self.follow(number, true, by).await
     }
 
@@ -117,7 +117,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
     /// has gone out, the chain finds a start without a run.
     pub(super) async fn start(&self, claim: &Claim, start: &Start) -> Result<()> {
         self.look_again(claim.number, true, self.policy.poll).await?;
-        // Whoever stops the run looks for starts after saying so: either they see ours, or we see their wish.
+        // Whatever stops the run looks for starts after it has put its request: either it sees ours, or we see its request.
         if claim::stop(self.store, claim.number).await?.is_some() {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
         Ok(self.jobs.recent(marker).await?.into_iter().next())
     }
 
-    /// Whoever has put the start is about to trigger the job, or has died and is replaced when its time is over.
+    /// The invocation that has put the start is about to trigger the job, or has died and is replaced when its time is over.
     async fn without_run(
         &self,
         claim: &Claim,
@@ -316,9 +316,9 @@ impl<S: ObjectStore, L: Ledger, J: Jobs, B: Bus, Q: Later, C: Clock> Dispatch<'_
             .await?;
         claim::put_end(self.store, &end).await?;
         log_end(&end);
-        let wake = Message::Wake { cause: format!("run {} ended", claim.number), force: false, revive: false };
+        let wake = Message::Wake { cause: format!("run {} ended", claim.number), force: false, resume: false };
         // It goes on with no chain: what it may set off is another run.
-        self.later.begin(&encoded(&wake)?).await?;
+        self.queue.begin(&encoded(&wake)?).await?;
         Ok(Dispatched::Ended { number: claim.number, status })
     }
 

@@ -3,7 +3,7 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
-use sluice_core::{Kind, Sequence, lake, port::Later};
+use sluice_core::{Kind, Sequence, lake, port::DelayedQueue};
 
 use super::{
     follow::{MOST_ATTEMPTS, START_WITHIN},
@@ -81,9 +81,9 @@ impl Jobs for World {
     }
 }
 
-/// What a schedule sends: it revives a run whose messages were lost.
+/// What a schedule sends: it resumes a run whose messages were lost.
 fn wake() -> Message {
-    Message::Wake { cause: "test".into(), force: false, revive: true }
+    Message::Wake { cause: "test".into(), force: false, resume: true }
 }
 
 #[derive(Default)]
@@ -109,7 +109,7 @@ impl Stage {
             ledger: &self.world,
             jobs: &self.world,
             bus: &self.bus,
-            later: &self.queue,
+            queue: &self.queue,
             clock: &self.clock,
             policy: POLICY,
         };
@@ -285,23 +285,23 @@ fn an_end_of_an_earlier_version_is_still_read() {
 #[test]
 fn a_full_refresh_waits_its_turn_and_a_doubled_wish_makes_one() {
     let stage = Stage::default();
-    let wish = Message::FullRefresh { at: Some(DateTime::UNIX_EPOCH) };
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::NothingToDo, "nothing is loaded");
+    let request = Message::FullRefresh { at: Some(DateTime::UNIX_EPOCH) };
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::NothingToDo, "nothing is loaded");
     stage.world.load("A.B.C", 1);
     stage.wake();
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 1 });
-    let (later, _) = stage.queue.sent.borrow().iter().rev().nth(1).cloned().expect("the wish again");
-    assert_eq!(serde_json::from_value::<Message>(later).expect("a message"), wish);
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::UnderWay { number: 1 });
+    let (later, _) = stage.queue.sent.borrow().iter().rev().nth(1).cloned().expect("the request again");
+    assert_eq!(serde_json::from_value::<Message>(later).expect("a message"), request);
 
     stage.world.finish(JobState::Succeeded);
     stage.follow(1);
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::Deferred);
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::Deferred);
     stage.clock.advance(POLICY.min_interval);
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::Started { number: 2 });
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::Started { number: 2 });
     assert_eq!(stage.steps()[1], "dbt build --exclude-resource-type unit_test --full-refresh");
     let sent = stage.queue.sent.borrow().len();
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 2 });
-    assert_eq!(stage.queue.sent.borrow().len(), sent + 1, "the wish is met: only the run is followed");
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::UnderWay { number: 2 });
+    assert_eq!(stage.queue.sent.borrow().len(), sent + 1, "the request is met: only the run is followed");
 
     *stage.world.run_results.borrow_mut() = Some(json!({"results": [{"unique_id": "model.s.a", "status": "error"}]}));
     stage.world.finish(JobState::Failed { reason: "broken".into() });
@@ -310,9 +310,9 @@ fn a_full_refresh_waits_its_turn_and_a_doubled_wish_makes_one() {
     stage.world.finish(JobState::Succeeded);
     stage.follow(2);
     stage.clock.advance(POLICY.min_interval);
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::NothingToDo);
+    assert_eq!(stage.send(&request).expect("a request"), Dispatched::NothingToDo);
     let next = Message::FullRefresh { at: Some(stage.clock.now()) };
-    assert_eq!(stage.send(&next).expect("a wish"), Dispatched::Started { number: 3 });
+    assert_eq!(stage.send(&next).expect("a request"), Dispatched::Started { number: 3 });
 }
 
 #[test]
@@ -320,10 +320,10 @@ fn a_forced_run_that_is_wished_for_during_another_comes_after_it() {
     let stage = Stage::default();
     stage.world.load("A.B.C", 1);
     stage.wake();
-    let forced = Message::Wake { cause: "models".into(), force: true, revive: true };
-    stage.send(&forced).expect("a wish");
+    let forced = Message::Wake { cause: "models".into(), force: true, resume: true };
+    stage.send(&forced).expect("a request");
     let again = stage.queue.sent.borrow().iter().any(|(body, _)| body["force"] == json!(true));
-    assert!(again, "the wish must not get lost: {:?}", stage.queue.sent.borrow());
+    assert!(again, "the request must not get lost: {:?}", stage.queue.sent.borrow());
 }
 
 #[test]
@@ -332,8 +332,8 @@ fn a_run_that_is_cancelled_on_request_is_neither_repeated_nor_retried() {
     stage.world.load("A.B.C", 1);
     stage.wake();
     let cancelled = Dispatched::Ended { number: 1, status: EndStatus::Cancelled };
-    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a wish"), cancelled);
-    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a wish"), cancelled);
+    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a request"), cancelled);
+    assert_eq!(stage.send(&Message::Cancel { number: 1 }).expect("a request"), cancelled);
     assert!(stage.send(&Message::Cancel { number: 2 }).is_err(), "there is no run 2");
     let said = stage.bus.announced.borrow().last().cloned().expect("an announcement");
     assert_eq!((said.detail_type, said.detail["reason"].as_str()), ("RunFailed", Some("cancelled on request")));
@@ -349,8 +349,12 @@ fn a_claim_that_is_cancelled_before_its_run_exists_ends_without_one() {
     let stage = Stage { world: World { faults: Faults::at(1, false), ..World::default() }, ..Stage::default() };
     stage.world.load("A.B.C", 1);
     assert!(stage.send(&wake()).is_err(), "the trigger fails after the claim");
-    let wish = Message::Cancel { number: 1 };
-    assert_eq!(stage.send(&wish).expect("a wish"), Dispatched::UnderWay { number: 1 }, "the trigger may be on its way");
+    let request = Message::Cancel { number: 1 };
+    assert_eq!(
+        stage.send(&request).expect("a request"),
+        Dispatched::UnderWay { number: 1 },
+        "the trigger may be on its way"
+    );
     stage.clock.advance(START_WITHIN);
     assert_eq!(stage.follow(1), Dispatched::Ended { number: 1, status: EndStatus::Cancelled });
     assert_eq!(stage.world.runs.borrow().len(), 0);
@@ -359,7 +363,7 @@ fn a_claim_that_is_cancelled_before_its_run_exists_ends_without_one() {
 /// A queue on which time passes.
 struct SlowQueue<'a>(&'a Stage);
 
-impl Later for SlowQueue<'_> {
+impl DelayedQueue for SlowQueue<'_> {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.0.clock.advance(START_WITHIN);
         self.0.queue.send(body, delay).await
@@ -375,7 +379,7 @@ fn whoever_is_too_slow_to_trigger_leaves_it_to_the_next_start() {
         ledger: &stage.world,
         jobs: &stage.world,
         bus: &stage.bus,
-        later: &SlowQueue(&stage),
+        queue: &SlowQueue(&stage),
         clock: &stage.clock,
         policy: POLICY,
     };
@@ -406,7 +410,7 @@ fn changed_models_are_built_whole_when_somebody_says_so() {
     stage.follow(1);
     stage.clock.advance(POLICY.min_interval);
     assert_eq!(stage.wake(), Dispatched::NothingToDo);
-    let forced = Message::Wake { cause: "test".into(), force: true, revive: false };
+    let forced = Message::Wake { cause: "test".into(), force: true, resume: false };
     assert_eq!(stage.send(&forced).expect("a wake-up"), Dispatched::Started { number: 2 });
     assert!(!stage.steps()[1].contains("--select"), "{:?}", stage.steps());
 }

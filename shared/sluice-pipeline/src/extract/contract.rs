@@ -18,7 +18,7 @@ use crate::log;
 const NAMESPACE: Uuid = Uuid::from_u128(0x0b6b_3f5d_7c1a_4f0e_9a43_5d2c_80e1_44b7);
 
 /// What a run goes on with.
-pub(crate) struct Held {
+pub(crate) struct ContractCheck {
     /// The table as this run reads and commits it.
     pub table: Table,
     pub drift: Drift,
@@ -27,13 +27,13 @@ pub(crate) struct Held {
     observed: Vec<Observed>,
 }
 
-impl Held {
+impl ContractCheck {
     /// Compares. Without effect.
     pub(crate) fn new(table: &Table, newest: Option<&Commit>, observed: Vec<Observed>) -> Self {
         let drift = drift::compare(table, newest, &observed);
         let is_news = !drift.news(newest).is_empty();
         let table = Table { columns: drift.schema.clone(), ..table.clone() };
-        Held { table, drift, is_news, observed }
+        ContractCheck { table, drift, is_news, observed }
     }
 
     /// Keeps what was observed for the next run to compare with.
@@ -47,15 +47,15 @@ impl Held {
 
 /// Compares, announces what is new, and fails if the contract forbids it. A run that dies after the announcement is
 /// followed by one that makes the same announcement with the same id.
-pub(super) async fn hold(
+pub(super) async fn check_contract(
     bus: &impl Bus,
     table: &Table,
     newest: Option<&Commit>,
     observed: Vec<Observed>,
     run_id: &RunId,
-) -> Result<Held> {
-    let held = Held::new(table, newest, observed);
-    let drift = &held.drift;
+) -> Result<ContractCheck> {
+    let check = ContractCheck::new(table, newest, observed);
+    let drift = &check.drift;
     let news = drift.news(newest);
     if let Some(severity) = news.iter().map(|change| change.severity()).max() {
         let id = serde_json::to_vec(&drift.changes)
@@ -74,7 +74,7 @@ pub(super) async fn hold(
         .await?;
     }
     drift.permit(table)?;
-    Ok(held)
+    Ok(check)
 }
 
 /// The most commits that are looked at for columns of which the newest one does not tell.

@@ -1,5 +1,3 @@
-use std::cell::RefCell;
-
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
@@ -243,7 +241,7 @@ fn whichever_call_fails_running_again_commits_every_row_once() {
         let mut call = 0;
         loop {
             let faults = Faults::at(call, after_acting);
-            let store = MemoryStore { objects: RefCell::default(), faults };
+            let store = MemoryStore { objects: Default::default(), faults };
             let first = extract(&store, 3, "r1");
             let struck = store.faults.calls() > call;
             let store = MemoryStore { objects: store.objects, faults: Faults::none() };
@@ -277,7 +275,7 @@ fn of_two_overlapping_runs_one_commits_and_the_other_says_conflict() {
 
 #[test]
 fn a_lost_answer_to_the_commit_is_recognised_as_our_own() {
-    let store = MemoryStore { objects: RefCell::default(), faults: Faults::at(2, true) };
+    let store = MemoryStore { objects: Default::default(), faults: Faults::at(2, true) };
     let error = extract(&store, 2, "r1").expect_err("the answer was lost");
     assert_eq!(error.kind(), Kind::Unavailable);
     let store = MemoryStore { objects: store.objects, faults: Faults::none() };

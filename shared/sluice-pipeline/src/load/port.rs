@@ -16,7 +16,7 @@ pub struct CommitRef {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LedgerState {
     Absent,
-    /// Handed to the asynchronous load so long ago, not yet confirmed.
+    /// Handed to the asynchronous load this long ago, not yet confirmed.
     Submitted {
         age: Duration,
     },
@@ -87,7 +87,7 @@ pub trait Warehouse {
     fn compare(&self, commit: &Commit) -> impl Future<Output = Result<()>>;
 
     /// Records how a commit ended that did not end in [`Warehouse::copy`]. What is loaded stays loaded.
-    fn settle(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
+    fn record_outcome(&self, commit: &Commit, state: &LedgerState) -> impl Future<Output = Result<()>>;
 
     /// Records that there is no reading this commit.
     fn refuse(&self, lake: &LakeId, at: &CommitRef, reason: &str) -> impl Future<Output = Result<()>>;

@@ -97,7 +97,7 @@ impl Warehouse for OneTable {
         }
     }
 
-    async fn settle(&self, _: &Commit, state: &LedgerState) -> Result<()> {
+    async fn record_outcome(&self, _: &Commit, state: &LedgerState) -> Result<()> {
         self.faults.call(|| drop(self.ledger.replace(Some(state.clone()))))
     }
 
@@ -139,13 +139,13 @@ fn at() -> CommitRef {
 /// Runs the loop with these ports.
 fn with<T>(
     (store, warehouse, bus): (&MemoryStore, &OneTable, &MemoryBus),
-    later: &MemoryQueue,
+    queue: &MemoryQueue,
     run: impl AsyncFnOnce(&Load<'_, MemoryStore, OneTable, MemoryBus, MemoryQueue, ManualClock>) -> T,
 ) -> T {
     let (sources, lake) = (Sources::parse(ENTRIES).expect("valid sources"), LakeId("lake".into()));
     let (sources, lake_id, clock) = (&sources, &lake, &ManualClock::default());
-    let patience = Patience { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
-    block_on(run(&Load { store, warehouse, bus, later, clock, sources, lake_id, patience }))
+    let poll_policy = PollPolicy { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
+    block_on(run(&Load { store, warehouse, bus, queue, clock, sources, lake_id, poll_policy }))
 }
 
 fn deliver(store: &MemoryStore, warehouse: &OneTable, bus: &MemoryBus) -> Result<Loaded> {

@@ -39,7 +39,7 @@ const FETCHES_AT_ONCE: usize = 8;
 /// Dead letters under way at once.
 const PUTS_AT_ONCE: usize = 16;
 
-/// What a row has beside the contract's columns. When it reached the table is for whoever puts it there.
+/// What a row has beside the contract's columns. The writer adds when it reached the table.
 const ORIGIN: [(&str, ColumnType); 8] = [
     ("_sluice_run_id", ColumnType::Text),
     ("_sluice_sequence", ColumnType::Bigint),

@@ -4,7 +4,7 @@ mod world;
 
 use super::*;
 use crate::fakes::{Faults, Random};
-use world::{Held, SWAP, World, held};
+use world::{SWAP, StreamedRow, World, streamed};
 
 /// Nothing of a replay that has an outcome is left, but what is told.
 fn check_left(world: &World, id: &str, report: &Report, calls: &str) {
@@ -150,8 +150,8 @@ fn nothing_is_made_where_nothing_is_committed() {
 }
 
 /// A row of the table whose record the archive lacks.
-fn unarchived() -> Held {
-    held(2, 3, 1)
+fn unarchived() -> StreamedRow {
+    streamed(2, 3, 1)
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn rows_that_come_in_before_the_swap_end_it_unchanged() {
     *world.meanwhile.borrow_mut() = Some(unarchived());
     let (report, ended) = world.replay("A1", SWAP);
     assert_eq!((report.outcome, ended.expect_err("a conflict").kind()), (None, Kind::Conflict));
-    assert!(world.ledger.borrow().is_empty() && world.live.borrow().contains(&held(1, 2, 9)));
+    assert!(world.ledger.borrow().is_empty() && world.live.borrow().contains(&streamed(1, 2, 9)));
     assert_eq!((world.files("A1"), world.sides.borrow().len()), (1, 0));
 }
 
@@ -187,7 +187,7 @@ fn what_the_operator_does_not_confirm_is_not_done() {
     assert_eq!((world.files("A1"), world.sides.borrow().len()), (0, 0));
 }
 
-/// A replay in which one call fails, so many from the last one.
+/// A replay in which one call fails, counted from the last one.
 fn strike_from_end(back: usize) -> (World, Report, Result<()>) {
     let mut world = World::damaged();
     let calls = {

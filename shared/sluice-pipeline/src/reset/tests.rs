@@ -1,5 +1,3 @@
-use std::cell::RefCell;
-
 use bytes::Bytes;
 use futures::executor::block_on;
 use serde_json::json;
@@ -23,7 +21,7 @@ fn merged() -> Table {
     table("loader: copy, disposition: merge, key: [n]")
 }
 
-/// A log of so many commits, whose cursors are their numbers.
+/// A log of a number of commits, whose cursors are their numbers.
 fn log_of(commits: u64) -> MemoryStore {
     let store = MemoryStore::default();
     for sequence in 1..=commits {
@@ -182,7 +180,7 @@ fn what_has_no_cursor_or_would_count_twice_is_refused() {
         let error = block_on(plan(&log_of(2), &refused, Sequence(1))).expect_err("no reset");
         assert_eq!(error.kind(), Kind::Unsupported);
     }
-    let none = MemoryStore { objects: RefCell::default(), faults: Faults::none() };
+    let none = MemoryStore { objects: Default::default(), faults: Faults::none() };
     assert_eq!(block_on(plan(&none, &merged(), Sequence(1))).expect_err("no commit").kind(), Kind::NotFound);
     assert_eq!(block_on(plan(&log_of(2), &merged(), Sequence(9))).expect_err("no such").kind(), Kind::NotFound);
 }

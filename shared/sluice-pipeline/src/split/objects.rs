@@ -1,4 +1,4 @@
-//! What a divided read leaves under `splits/`: its plan, a result for each part, that parts were queued again, and that it
+//! What a partitioned read leaves under `splits/`: its plan, a result for each part, that parts were queued again, and that it
 //! was given up. Each is put if absent.
 
 use serde::{Serialize, de::DeserializeOwned};
@@ -46,7 +46,7 @@ pub(super) async fn put_result(store: &impl ObjectStore, plan: &SplitPlan, resul
     log::put_once(store, &key, encode(result)?, |_| true).await.map(drop)
 }
 
-/// Whether what is missing beside so many results has been queued again for this time, the first being 1.
+/// Whether what is missing beside the results that there are has been queued again for this time, the first being 1.
 pub(super) async fn is_queued_again(
     store: &impl ObjectStore,
     plan: &SplitPlan,
@@ -82,11 +82,11 @@ pub(super) async fn give_up(store: &impl ObjectStore, plan: &SplitPlan, end: &Gi
 async fn read<T: DeserializeOwned>(store: &impl ObjectStore, key: &str) -> Result<Option<T>> {
     let Some(body) = store.get(key).await? else { return Ok(None) };
     serde_json::from_slice(&body).map(Some).map_err(|error| {
-        Error::invalid_data("an object of a divided read does not parse").with("key", key).because(error)
+        Error::invalid_data("an object of a partitioned read does not parse").with("key", key).because(error)
     })
 }
 
 fn encode(value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
-        .map_err(|error| Error::internal("cannot encode an object of a divided read").because(error))
+        .map_err(|error| Error::internal("cannot encode an object of a partitioned read").because(error))
 }

@@ -30,7 +30,7 @@ struct World {
     lake: LakeId,
     table: Table,
     keys: RefCell<Vec<u64>>,
-    /// A part holds so many.
+    /// How many a part holds.
     split_keys: usize,
     /// What the source says to every part, and whether that is final.
     refuses: Cell<Option<(Kind, bool)>>,
@@ -75,7 +75,7 @@ impl Source for Shop<'_> {
 }
 
 impl SplitSource for Shop<'_> {
-    async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+    async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
         let mut keys = self.unseen(run)?;
         if keys.len() <= self.0.split_keys {
             return Ok(None);
@@ -83,16 +83,16 @@ impl SplitSource for Shop<'_> {
         keys.sort_unstable();
         let ends: Vec<u64> = keys.chunks(self.0.split_keys).filter_map(|part| part.last().copied()).collect();
         let above = std::iter::once(None).chain(ends.iter().copied().map(Some));
-        let slices = above.zip(&ends).map(|(above, to)| Slice::encode(&(above, *to))).collect::<Result<_>>()?;
-        Ok(Some(Division { slices, cursor: self.position()?, facts: serde_json::Map::new() }))
+        let chunks = above.zip(&ends).map(|(above, to)| Chunk::encode(&(above, *to))).collect::<Result<_>>()?;
+        Ok(Some(Partitioning { chunks, cursor: self.position()?, facts: serde_json::Map::new() }))
     }
 
-    async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, _: &Cursor) -> Result<Extracted> {
+    async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, _: &Cursor) -> Result<Extracted> {
         if let Some((kind, is_final)) = self.0.refuses.get() {
             let error = Error::new(kind, "the source refuses");
             return Err(if is_final { error.as_final() } else { error });
         }
-        let (above, to): Share = slice.decode()?;
+        let (above, to): Share = chunk.decode()?;
         let keys = self.unseen(run)?.into_iter().filter(|key| above.is_none_or(|above| *key > above) && *key <= to);
         let files = self.write(run, keys.collect()).await?;
         let rejected = above.is_none().then(|| Rejected::one(1, lake::rejected_key(&run.table.table, run.run_id)));
@@ -122,7 +122,7 @@ impl World {
 
     fn split(&self) -> Split<'_, MemoryStore, MemoryBus, ManualClock, MemoryQueue> {
         let World { store, bus, queue, clock, lake, .. } = self;
-        Split { store, bus, clock, later: queue, lake_id: lake }
+        Split { store, bus, clock, queue, lake_id: lake }
     }
 
     fn run_id(&self) -> RunId {
@@ -246,7 +246,7 @@ fn rows_that_come_while_parts_are_read_are_brought_by_the_next_run() {
 }
 
 #[test]
-fn a_read_that_fits_and_a_table_without_merge_are_not_divided() {
+fn a_read_that_fits_and_a_table_without_merge_are_not_partitioned() {
     for (disposition, keys) in [("merge", 3), ("append", 10), ("replace", 10)] {
         let world = World::new(disposition, keys);
         assert_eq!(world.run().expect("a run").outcome, Extract::Committed, "{disposition}");
@@ -256,7 +256,7 @@ fn a_read_that_fits_and_a_table_without_merge_are_not_divided() {
 }
 
 #[test]
-fn while_a_read_is_divided_a_run_begins_no_other() {
+fn while_a_read_is_partitioned_a_run_begins_no_other() {
     let world = World::new("merge", 10);
     world.run().expect("a plan");
     let parts = world.parts();
@@ -281,11 +281,11 @@ fn of_two_attempts_at_the_last_part_one_result_counts_and_both_may_commit() {
         }
     }
     impl SplitSource for Doubled<'_> {
-        async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
-            self.0.divide(run).await
+        async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
+            self.0.partition(run).await
         }
-        async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
-            let read = self.0.read_slice(run, slice, planned).await;
+        async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, planned: &Cursor) -> Result<Extracted> {
+            let read = self.0.read_chunk(run, chunk, planned).await;
             let World { table, .. } = self.0.0;
             let faster = self.0.0.split().handle(&mut Shop(self.0.0), table, &self.1, &RunId("faster".into())).await;
             assert_eq!(faster?, Outcome::Committed(Sequence(1)));

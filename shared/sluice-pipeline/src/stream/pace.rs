@@ -17,7 +17,7 @@ pub(super) struct CommitPace {
 }
 
 impl CommitPace {
-    /// How long to wait before the next question, after so many of them.
+    /// How long to wait before the next question, after this many of them.
     pub(super) fn wait(self, asked: u32) -> Duration {
         match (self.usual, asked) {
             (Some(usual), 0) => usual * 3 / 4,
@@ -28,7 +28,7 @@ impl CommitPace {
         }
     }
 
-    /// A commit was seen so long after the append. Older ones count less and less.
+    /// A commit was seen this long after the append. Older ones count less and less.
     pub(super) fn measured(&mut self, took: Duration) {
         self.usual = Some(self.usual.map_or(took, |usual| (usual * 3 + took) / 4));
     }
@@ -38,7 +38,7 @@ impl CommitPace {
 mod tests {
     use super::*;
 
-    /// When questions are asked until a commit that takes so long is seen.
+    /// When questions are asked until a commit that takes this long is seen.
     fn questions(pace: &mut CommitPace, commit: Duration) -> Vec<Duration> {
         let (mut at, mut asked) = (Duration::ZERO, Vec::new());
         loop {

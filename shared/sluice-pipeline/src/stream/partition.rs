@@ -6,13 +6,13 @@ use sluice_core::{
     Batch, Error, Kind, Record, Result, RunId, Sequence, Table,
     event::{self, LoadFailed},
     lake,
-    port::{Bus, Clock, Later, ObjectStore},
+    port::{Bus, Clock, ObjectStore},
     sources::{Format, Source},
 };
 use tracing::{debug, error, info, warn};
 
 use super::{
-    Appended, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Sleep, Stream,
+    Adapters, Appended, Channel, Channels, Decode, Failure, Invocation, Offsets, Progress, Sleep, Stream,
     pace::CommitPace,
     record,
     row::{self, RowWriter},
@@ -28,7 +28,7 @@ const FAR_BELOW: i64 = 100_000;
 
 /// An open channel and what is known of it.
 #[derive(Debug, Clone)]
-pub(super) struct Held {
+pub(super) struct OpenChannel {
     continuation: String,
     committed: Option<i64>,
     errors: u64,
@@ -71,7 +71,7 @@ struct Work<'a> {
     run_id: RunId,
 }
 
-impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Sleep> Stream<O, C, D, B, L, K, Z> {
+impl<P: Adapters> Stream<P> {
     pub(super) async fn partition(&self, batch: &Batch, invocation: &Invocation) -> Result<Progress, Failure> {
         let (topic, partition) = (batch.topic.as_str(), batch.partition);
         let mut undone = batch.records.first().map_or(0, |record| record.offset);
@@ -95,7 +95,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
     /// One pass over the batch. `None` means that the channel went stale: earlier appends of this pass may be lost, so
     /// the next pass begins again from what is committed.
-    async fn advance(&self, work: &Work<'_>, held: Option<Held>, undone: &mut i64) -> Result<Option<Progress>> {
+    async fn advance(&self, work: &Work<'_>, held: Option<OpenChannel>, undone: &mut i64) -> Result<Option<Progress>> {
         let mut held = match held {
             Some(held) => held,
             None => self.open(work).await?,
@@ -125,7 +125,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
 
         let prepared = self.keep(work, fresh).await?;
         for Append { rows, offsets } in &prepared.appends {
-            match self.ports.channels.append(&work.channel, &held.continuation, rows.clone(), *offsets).await? {
+            match self.ports.channels().append(&work.channel, &held.continuation, rows.clone(), *offsets).await? {
                 Appended::Accepted { continuation } => held.continuation = continuation,
                 Appended::Stale => return Ok(None),
             }
@@ -134,7 +134,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         if let Some(Append { offsets, .. }) = prepared.appends.last() {
             refused = self.confirm(work, &mut held, offsets.last).await?;
             progress.refused = refused.rows;
-            progress.queryable_at = Some(self.ports.clock.now());
+            progress.queryable_at = Some(self.ports.clock().now());
         }
         progress.committed = held.committed;
         progress.rows = prepared.rows - progress.refused.min(prepared.rows);
@@ -153,11 +153,11 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         Ok(Some(progress))
     }
 
-    async fn open(&self, work: &Work<'_>) -> Result<Held> {
-        let opened = self.ports.channels.open(&work.channel).await?;
+    async fn open(&self, work: &Work<'_>) -> Result<OpenChannel> {
+        let opened = self.ports.channels().open(&work.channel).await?;
         let committed = match opened.status.committed {
             Some(offset) => Some(offset),
-            None => self.ports.channels.landed(&work.channel, &work.invocation.run_id).await?,
+            None => self.ports.channels().max_loaded_offset(&work.channel, &work.invocation.run_id).await?,
         };
         debug!(run_id = %work.run_id, channel = work.channel.name, committed, "channel opened");
         let errors = opened.status.errors;
@@ -165,7 +165,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             let refused = Refused { rows: 0, total: errors, reason: opened.status.last_error };
             self.catch_up_on_refused(work, &refused, committed).await?;
         }
-        Ok(Held {
+        Ok(OpenChannel {
             continuation: opened.continuation,
             committed,
             errors,
@@ -179,7 +179,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     async fn keep(&self, work: &Work<'_>, fresh: &[Record]) -> Result<Prepared> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let archive_key = self.archive(work, fresh).await?;
-        let (now, limits) = (self.ports.clock.now(), self.ports.channels.limits());
+        let (now, limits) = (self.ports.clock().now(), self.ports.channels().limits());
         let most = limits.append_bytes;
         let writer = RowWriter::new(&work.table.columns, &work.run_id.0, now, &archive_key, topic, partition);
         let mut prepared = Prepared::default();
@@ -224,7 +224,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         let cluster = &self.settings.cluster_id;
         let puts = stream::iter(rejected).map(|(record, reason)| async move {
             let (key, body) = record::dead_letter(cluster, topic, partition, record, &reason)?;
-            self.ports.store.put(&key, body).await.map(drop)
+            self.ports.store().put(&key, body).await.map(drop)
         });
         puts.buffer_unordered(DEAD_LETTERS_AT_ONCE).try_collect::<()>().await?;
         Ok(prepared)
@@ -234,7 +234,7 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     async fn json(&self, work: &Work<'_>, record: &Record) -> Result<Result<Option<Bytes>, String>> {
         match (&work.table.source, &record.value) {
             (Source::Kafka { format: Format::Avro, .. }, Some(value)) => {
-                let decoded = self.ports.formats.decode(&work.batch.topic, value).await?;
+                let decoded = self.ports.formats().decode(&work.batch.topic, value).await?;
                 Ok(decoded.map(Some))
             }
             (_, value) => Ok(Ok(value.clone())),
@@ -244,30 +244,30 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
     async fn archive(&self, work: &Work<'_>, records: &[Record]) -> Result<String> {
         let (topic, partition) = (work.batch.topic.as_str(), work.batch.partition);
         let (key, body) = record::archive(&self.settings.cluster_id, topic, partition, records)?;
-        self.ports.store.put(&key, body).await?;
+        self.ports.store().put(&key, body).await?;
         Ok(key)
     }
 
     /// Waits until the rows up to `last` are durable. Returns what the warehouse refused meanwhile.
-    async fn confirm(&self, work: &Work<'_>, held: &mut Held, last: i64) -> Result<Refused> {
-        let (appended_at, mut asked) = (self.ports.clock.now(), 0);
+    async fn confirm(&self, work: &Work<'_>, held: &mut OpenChannel, last: i64) -> Result<Refused> {
+        let (appended_at, mut asked) = (self.ports.clock().now(), 0);
         let left = (work.invocation.deadline - appended_at).to_std().unwrap_or_default();
         let mut wait = held.pace.wait(asked).min(left);
         loop {
             if !wait.is_zero() {
-                self.ports.sleep.sleep(wait).await;
+                self.ports.sleep().sleep(wait).await;
             }
-            let status = self.ports.channels.status(&work.channel).await?;
+            let status = self.ports.channels().status(&work.channel).await?;
             if status.committed.is_some_and(|committed| committed >= last) {
                 let rows = status.errors.saturating_sub(held.errors);
                 held.committed = status.committed;
                 held.errors = status.errors;
-                held.pace.measured((self.ports.clock.now() - appended_at).to_std().unwrap_or_default());
+                held.pace.measured((self.ports.clock().now() - appended_at).to_std().unwrap_or_default());
                 return Ok(Refused { rows, total: status.errors, reason: status.last_error });
             }
             asked += 1;
             wait = held.pace.wait(asked);
-            let left = work.invocation.deadline - self.ports.clock.now();
+            let left = work.invocation.deadline - self.ports.clock().now();
             if left.to_std().is_ok_and(|left| left > wait) {
                 continue;
             }
@@ -291,11 +291,11 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
         self.keep_told(work, refused, first, last).await
     }
 
-    /// Whoever had the channel may have died after the commit that refused rows, before anybody was told. The channel
+    /// The last owner of the channel may have died after the commit that refused rows, before anybody was told. The channel
     /// counts its refused rows, and the lake knows up to which count they were announced.
     async fn catch_up_on_refused(&self, work: &Work<'_>, refused: &Refused, committed: Option<i64>) -> Result<()> {
         let (total, kept) = (refused.total, refused.key(work));
-        if self.ports.store.get(&kept).await?.is_some() {
+        if self.ports.store().get(&kept).await?.is_some() {
             return Ok(());
         }
         let reason = format!(
@@ -314,12 +314,12 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             "channel": work.channel.name, "refused": refused.total, "reason": refused.reason, "first_offset": first,
             "last_offset": last,
         });
-        self.ports.store.put_if_absent(&refused.key(work), body.to_string().into()).await.map(drop)
+        self.ports.store().put_if_absent(&refused.key(work), body.to_string().into()).await.map(drop)
     }
 
     /// A whole batch far below the committed offset: skipped, because that is what the channel says, but kept and
     /// reported, because a topic that was created again looks the same.
-    async fn look_far_below(&self, work: &Work<'_>, held: &mut Held) -> Result<()> {
+    async fn look_far_below(&self, work: &Work<'_>, held: &mut OpenChannel) -> Result<()> {
         let records = &work.batch.records;
         let Some((committed, last)) = held.committed.zip(records.last()) else { return Ok(()) };
         if committed - last.offset <= FAR_BELOW {
@@ -350,12 +350,12 @@ impl<O: ObjectStore, C: Channels, D: Decode, B: Bus, L: Later, K: Clock, Z: Slee
             kind: kind.as_str().to_owned(),
             reason,
         };
-        self.ports.bus.announce(event::load_failed(&failed)).await
+        self.ports.bus().announce(event::load_failed(&failed)).await
     }
 }
 
 impl Refused {
-    /// Where it is kept that so many were announced.
+    /// Where it is kept how many were announced.
     fn key(&self, work: &Work<'_>) -> String {
         lake::refused_key(&work.channel.name, self.total)
     }

@@ -3,7 +3,73 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use sluice_core::{LakeId, Result, RunId, TableId};
+use sluice_core::{
+    LakeId, Result, RunId, TableId,
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
+};
+
+/// The adapters that the loop works with, by the port that each is.
+#[derive(Debug, Clone)]
+pub struct Ports<O, C, D, B, Q, K, Z> {
+    pub store: O,
+    pub channels: C,
+    pub formats: D,
+    pub bus: B,
+    /// The dispatch loop's queue.
+    pub queue: Q,
+    pub clock: K,
+    pub sleep: Z,
+}
+
+/// All ports of the loop as one type, so that no signature lists the seven. [`Ports`] is its only kind.
+pub trait Adapters {
+    fn store(&self) -> &impl ObjectStore;
+    fn channels(&self) -> &impl Channels;
+    fn formats(&self) -> &impl Decode;
+    fn bus(&self) -> &impl Bus;
+    fn queue(&self) -> &impl DelayedQueue;
+    fn clock(&self) -> &impl Clock;
+    fn sleep(&self) -> &impl Sleep;
+}
+
+impl<O, C, D, B, Q, K, Z> Adapters for Ports<O, C, D, B, Q, K, Z>
+where
+    O: ObjectStore,
+    C: Channels,
+    D: Decode,
+    B: Bus,
+    Q: DelayedQueue,
+    K: Clock,
+    Z: Sleep,
+{
+    fn store(&self) -> &impl ObjectStore {
+        &self.store
+    }
+
+    fn channels(&self) -> &impl Channels {
+        &self.channels
+    }
+
+    fn formats(&self) -> &impl Decode {
+        &self.formats
+    }
+
+    fn bus(&self) -> &impl Bus {
+        &self.bus
+    }
+
+    fn queue(&self) -> &impl DelayedQueue {
+        &self.queue
+    }
+
+    fn clock(&self) -> &impl Clock {
+        &self.clock
+    }
+
+    fn sleep(&self) -> &impl Sleep {
+        &self.sleep
+    }
+}
 
 /// A channel: one partition's ordered way into one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,12 +130,12 @@ pub struct Limits {
 pub trait Channels {
     fn limits(&self) -> Limits;
 
-    /// Opens the channel, making it first if need be. Ends whoever held it, and drops rows that are not yet durable.
+    /// Opens the channel, making it first if need be. Ends its last owner, and drops rows that are not yet durable.
     fn open(&self, channel: &Channel) -> impl Future<Output = Result<Opened>>;
 
     /// Appends rows, one JSON object per line; a point in time is a text in UTC, `YYYY-MM-DD HH:MM:SS.ffffff`. `last` becomes
     /// the channel's offset in the very commit that makes these rows durable. An error leaves it open whether the rows were
-    /// taken; only opening the channel again settles it.
+    /// taken; only opening the channel again decides it.
     fn append(
         &self,
         channel: &Channel,
@@ -82,7 +148,7 @@ pub trait Channels {
 
     /// The highest offset among the channel's rows in its table, that is rows whose run id begins with the channel's
     /// name and a slash. Asked by a run when a channel has no offset: the warehouse forgets idle channels, never rows.
-    fn landed(&self, channel: &Channel, run_id: &RunId) -> impl Future<Output = Result<Option<i64>>>;
+    fn max_loaded_offset(&self, channel: &Channel, run_id: &RunId) -> impl Future<Output = Result<Option<i64>>>;
 }
 
 /// Formats other than JSON.

@@ -219,7 +219,7 @@ pub(crate) fn timestamp(record: &Record) -> Option<i64> {
     (at.year() <= LAST_YEAR).then(|| at.timestamp_micros())
 }
 
-/// Whether a record with this value would become a row. For whoever takes records before they are in the topic: by the
+/// Whether a record with this value would become a row. For those that take records before they are in the topic: by the
 /// very code that judges them after.
 pub fn check(schema: &Schema, value: &[u8]) -> Result<(), Rejection> {
     Fields::read(schema, Some(value)).map(drop)
@@ -339,7 +339,7 @@ fn read<'a>(column: &Column, json: &'a str) -> Result<Value<'a>, String> {
         ColumnType::Decimal(_, scale) if is_text => decimal_from_text(&text()?, scale)?,
         ColumnType::Decimal(_, scale) if is_number => decimal_from_text(json, scale)?,
         ColumnType::Bigint if is_number => {
-            Cell::Bigint(number::integer(json).map_err(|unfit| unfit.rule().to_owned())?)
+            Cell::Bigint(number::integer(json).map_err(|invalid| invalid.rule().to_owned())?)
         }
         ColumnType::Bigint | ColumnType::Boolean if is_text => {
             return Err(format!("is a text, not a {}", column.column_type));
@@ -350,7 +350,7 @@ fn read<'a>(column: &Column, json: &'a str) -> Result<Value<'a>, String> {
 }
 
 fn decimal_from_text(text: &str, scale: i8) -> Result<Cell<'static>, String> {
-    number::decimal(text, scale).map(Cell::Decimal).map_err(|unfit| unfit.rule().to_owned())
+    number::decimal(text, scale).map(Cell::Decimal).map_err(|invalid| invalid.rule().to_owned())
 }
 
 fn timestamp_from_text(text: &str) -> Option<Cell<'static>> {

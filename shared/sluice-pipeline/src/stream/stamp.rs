@@ -4,7 +4,7 @@
 const MICROS_PER_SECOND: i64 = 1_000_000;
 const SECONDS_PER_DAY: i64 = 86_400;
 
-/// Appends the time of so many microseconds since 1970-01-01; of a year from 1 to 9999, as all that reach a row are.
+/// Appends the time of this many microseconds since 1970-01-01; of a year from 1 to 9999, as all that reach a row are.
 pub(super) fn write(micros: i64, out: &mut String) {
     let seconds = micros.div_euclid(MICROS_PER_SECOND);
     let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
@@ -64,7 +64,7 @@ const ERA: i64 = 146_097;
 /// From 0000-03-01 to 1970-01-01. Counted from March, a leap day is the last of its year.
 const EPOCH: i64 = 719_468;
 
-/// Year, month and day of so many days since 1970-01-01.
+/// Year, month and day of this many days since 1970-01-01.
 fn civil(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
     let (era, day) = (days.div_euclid(ERA), days.rem_euclid(ERA));

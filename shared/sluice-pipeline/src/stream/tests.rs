@@ -10,7 +10,7 @@ use sluice_core::{Kind, LakeId, Record, RunId, Sources};
 use self::model::{Model, run};
 use super::*;
 
-type Loop = Stream<Model, Model, Model, Model, Model, Model, Model>;
+type Loop = Stream<Ports<Model, Model, Model, Model, Model, Model, Model>>;
 
 const TABLE: &str = "STREAMING.PUBLIC.PURCHASES";
 const CHANNEL: &str = "lake_cluster_purchases_0";
@@ -26,7 +26,7 @@ fn stream_of(model: &Model, announce_interval: Duration, sources: Sources, clust
         channels: model.clone(),
         formats: model.clone(),
         bus: model.clone(),
-        later: model.clone(),
+        queue: model.clone(),
         clock: model.clone(),
         sleep: model.clone(),
     };
@@ -68,7 +68,7 @@ fn rows_land_and_what_is_committed_is_skipped_as_a_number() {
         let report = process(&stream, &model, &[batch(0, 8..=10)]).expect("processed");
         assert_eq!(report.done[0].committed, Some(10), "10 is above 9, though \"10\" is below \"9\"");
     }
-    assert_eq!(model.landed_in(CHANNEL), (1..=10).collect::<Vec<_>>());
+    assert_eq!(model.rows_in(CHANNEL), (1..=10).collect::<Vec<_>>());
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn bad_records_are_kept_with_their_reason_and_passed() {
     let report = process(&stream, &model, &[mixed]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].dead_letters), (2, 2));
     assert_eq!(report.done[0].committed, Some(3), "the offset passes a bad record at the end, too");
-    assert_eq!(model.landed_in(CHANNEL), [0, 2]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 2]);
     let letters = model.objects("dead-letter/purchases/0/00000000000000000001-");
     let [(_, letter)] = &letters[..] else { panic!("one dead letter: {letters:?}") };
     let letter: serde_json::Value = serde_json::from_slice(letter).expect("json");
@@ -102,7 +102,7 @@ fn fields_beyond_the_contract_are_counted_once_and_their_records_land() {
         let report = process(&stream, &model, std::slice::from_ref(&more)).expect("processed");
         assert_eq!(report.done[0].unknown_fields, unknown, "a replay counts nothing");
     }
-    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 1, 2]);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_batch_of_only_bad_records_is_done_without_an_append() {
         let report = process(&stream, &model, std::slice::from_ref(&bad)).expect("processed");
         assert_eq!((report.done[0].dead_letters, report.failed.len()), (2, 0));
     }
-    assert!(model.landed_in(CHANNEL).is_empty());
+    assert!(model.rows_in(CHANNEL).is_empty());
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn a_large_batch_is_appended_in_several_requests() {
     let stream = stream(&model, Duration::ZERO);
     let report = process(&stream, &model, &[batch(0, 0..25_000)]).expect("processed");
     assert_eq!(report.done[0].committed, Some(24_999));
-    assert_eq!(model.landed_in(CHANNEL), (0..25_000).collect::<Vec<_>>());
+    assert_eq!(model.rows_in(CHANNEL), (0..25_000).collect::<Vec<_>>());
     let sizes = model.append_sizes();
     assert!(sizes.len() > 1 && sizes.iter().all(|size| *size <= 4_000_000), "{sizes:?}");
 }
@@ -152,7 +152,7 @@ fn a_channel_taken_over_once_is_opened_again_and_twice_is_given_up() {
     model.take_over(CHANNEL, 2);
     let report = process(&stream, &model, &[batch(0, 4..6)]).expect("processed");
     assert_eq!((report.failed[0].offset, report.failed[0].error.kind()), (4, Kind::Conflict));
-    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 1, 2, 3]);
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_forgotten_channel_goes_on_from_the_rows_in_the_table() {
     process(&stream(&model, Duration::ZERO), &model, &[batch(0, 0..5)]).expect("processed");
     model.forget(CHANNEL);
     process(&stream(&model, Duration::ZERO), &model, &[batch(0, 3..7)]).expect("processed");
-    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 1, 2, 3, 4, 5, 6]);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn the_last_rows_of_a_burst_wake_dispatch_after_their_interval() {
         let late = (*at - burst).num_milliseconds() - 60_000;
         assert!((0..1_000).contains(&late), "{late} ms after the interval");
         let message: Message = serde_json::from_value(body.clone()).expect("a message of the dispatch loop");
-        assert!(matches!(message, Message::Wake { force: false, revive: false, .. }), "{message:?}");
+        assert!(matches!(message, Message::Wake { force: false, resume: false, .. }), "{message:?}");
     }
 }
 
@@ -280,7 +280,7 @@ fn an_announcement_that_fails_is_made_by_the_redelivery() {
     let report = process(&stream, &model, &[batch(0, 0..5)]).expect("processed");
     assert_eq!(report.done[0].skipped, 5);
     assert_eq!(model.announced("TableLoaded")[0]["rows"], 5);
-    assert_eq!(model.landed_in(CHANNEL), [0, 1, 2, 3, 4]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 1, 2, 3, 4]);
 }
 
 /// A topic whose values are the model's format: JSON after one byte.
@@ -313,7 +313,7 @@ fn a_topic_in_another_format_is_decoded_and_kept_as_it_was_received() {
     model.decoder_is_down(false);
     let report = process(&stream, &model, &[batch]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].dead_letters), (2, 3));
-    assert_eq!(model.landed_in("lake_cluster_orders_0"), [0, 4]);
+    assert_eq!(model.rows_in("lake_cluster_orders_0"), [0, 4]);
     let reasons: Vec<(String, serde_json::Value)> = model
         .objects("dead-letter/orders/0/")
         .iter()
@@ -345,7 +345,7 @@ fn rows_that_cannot_be_compressed_stay_below_the_limit_of_a_request() {
     let batch = Batch { records: records.collect(), ..batch(0, []) };
     let report = process(&stream, &model, &[batch]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].committed), (40, Some(39)));
-    assert_eq!(model.landed_in(CHANNEL), (0..40).collect::<Vec<_>>());
+    assert_eq!(model.rows_in(CHANNEL), (0..40).collect::<Vec<_>>());
     for packed in model.packed_sizes() {
         assert!(packed <= 4_000_000, "{packed}");
     }
@@ -370,7 +370,7 @@ fn a_row_that_fills_an_append_alone_is_judged_as_it_travels() {
     let batch = Batch { records: records.collect(), ..batch(0, []) };
     let report = process(&stream, &model, &[batch]).expect("processed");
     assert_eq!((report.done[0].rows, report.done[0].dead_letters), (4, 2));
-    assert_eq!(model.landed_in(CHANNEL), [0, 1, 4, 5]);
+    assert_eq!(model.rows_in(CHANNEL), [0, 1, 4, 5]);
     assert!(
         model.packed_sizes().iter().all(|packed| *packed <= model.limits().packed_bytes),
         "{:?}",

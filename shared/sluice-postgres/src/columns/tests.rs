@@ -65,7 +65,7 @@ impl Numbers {
     }
 }
 
-/// Whatever the value, a column says what the value's own decoding says: the same cell, or a mark for what is unfit.
+/// Whatever the value, a column says what the value's own decoding says: the same cell, or a mark for what is invalid.
 #[test]
 fn columns_agree_with_single_values() {
     let mut numbers = Numbers(7);
@@ -122,7 +122,7 @@ fn columns_agree_with_single_values() {
                 (Some(found), Decoded::Fits(expected)) => {
                     assert_eq!(found, expected, "{source} as {contract}: {value:?}")
                 }
-                (None, Decoded::Unfit { .. }) => {}
+                (None, Decoded::Invalid { .. }) => {}
                 (found, expected) => panic!("{source} as {contract}: {value:?} is {found:?}, not {expected:?}"),
             }
         }

@@ -9,7 +9,7 @@ fn wire(digits: &[u16], weight: i16, sign: u16, decimals: u16) -> Vec<u8> {
 }
 
 fn rejected<'a>(original: &str, rule: &'static str) -> Decoded<'a> {
-    Unfit { original: original.into(), rule }
+    Invalid { original: original.into(), rule }
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn a_float_is_its_shortest_text() {
     }
     assert_eq!(Wire::Float4(4).decode(&12.99_f32.to_be_bytes()).unwrap(), Fits(Cell::Decimal(129_900)));
     assert!(
-        matches!(Wire::Float8(4).decode(&1e300_f64.to_be_bytes()).unwrap(), Unfit { rule, .. } if rule == TooLarge.rule())
+        matches!(Wire::Float8(4).decode(&1e300_f64.to_be_bytes()).unwrap(), Invalid { rule, .. } if rule == TooLarge.rule())
     );
 }
 
@@ -165,7 +165,7 @@ fn a_numeric_and_a_number_in_json_are_the_same_value_or_none() {
         let bytes = numeric_of(&text);
         let numeric = match Wire::Numeric(scale).decode(&bytes).expect("a numeric") {
             Fits(cell) => Some(cell),
-            Unfit { .. } => None,
+            Invalid { .. } => None,
         };
         assert_eq!(numeric, number, "{text} at scale {scale}");
         exact += usize::from(number.is_some());

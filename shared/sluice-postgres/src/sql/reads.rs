@@ -61,7 +61,7 @@ pub(crate) fn copy_bytes(
     )
 }
 
-/// The places of at most so many rows of one cursor value: table, block and item.
+/// The places of at most `limit` rows of one cursor value: table, block and item.
 pub(crate) fn places(
     schema: &str,
     table: &str,
@@ -145,8 +145,8 @@ pub(crate) fn largest(schema: &str, table: &str, cursor: &CursorColumn<'_>, scop
     format!("SELECT max({name})::bigint FROM {}.{}{}", identifier(schema), identifier(table), condition(cursor, scope))
 }
 
-/// How many rows of a sample a read would fetch, and the cursor values that cut them into so many parts of about the same
-/// number of rows. The sample is so many percent of the table's pages, the same ones each time as long as the table is.
+/// How many rows of a sample a read would fetch, and the cursor values that cut them into `parts` of about the same
+/// number of rows. The sample is `percent` of the table's pages, the same ones each time as long as the table is.
 pub(crate) fn boundaries(
     schema: &str,
     table: &str,

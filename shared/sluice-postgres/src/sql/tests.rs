@@ -131,7 +131,7 @@ fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
 }
 
 #[test]
-fn a_division_asks_for_the_rows_of_its_scope() {
+fn a_partitioning_asks_for_the_rows_of_its_scope() {
     let cursor = CursorColumn { name: HOSTILE, nullable: false };
     let transactions = Some(Transactions { xmax: 7, distance: 3 });
     let unbounded = Scope::Since(Since { transactions, ..Since::default() });

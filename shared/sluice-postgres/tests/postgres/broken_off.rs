@@ -8,7 +8,7 @@ use std::sync::{
 
 use arrow_array::ArrayRef;
 use sluice_core::{Error, Kind, Result, Table};
-use sluice_postgres::{BatchSink, UnfitRow};
+use sluice_postgres::{BatchSink, InvalidRow};
 
 use crate::support::{Database, read_into};
 
@@ -30,7 +30,7 @@ struct Waiting {
 }
 
 impl BatchSink for Waiting {
-    fn batch(&mut self, columns: Vec<ArrayRef>, _: &[UnfitRow<'_>]) -> Result<()> {
+    fn batch(&mut self, columns: Vec<ArrayRef>, _: &[InvalidRow<'_>]) -> Result<()> {
         self.rows.fetch_add(columns[0].len(), Ordering::Relaxed);
         if let Some(arrived) = self.arrived.take() {
             arrived.send(()).unwrap();

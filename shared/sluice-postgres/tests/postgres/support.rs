@@ -15,13 +15,13 @@ use sluice_core::{
     Cell, Cursor, Result, RunId, Secret, Sequence, Table, contract,
     extract::{ExtractRequest, ExtractRun, Plan},
 };
-use sluice_postgres::{BatchSink, Options, PostgresConfig, Read, TlsMode, UnfitRow, position::Position};
+use sluice_postgres::{BatchSink, InvalidRow, Options, PostgresConfig, Read, TlsMode, position::Position};
 use tokio_postgres::{Client, NoTls, config::Host};
 
 /// Names the variable that must hold the URL of a PostgreSQL that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_POSTGRES";
 
-/// Any number, the same for all tests on a server: whoever holds it is the only one with transactions in flight.
+/// Any number, the same for all tests on a server: the test that holds it is the only one with transactions in flight.
 const LOCK: i64 = 5_702_887;
 
 pub(crate) struct Database {
@@ -198,7 +198,7 @@ impl Reader<'_> {
             .unwrap()
     }
 
-    /// The ids that the parts of a divided read bring, a part holding about so many rows, and where the reader stands then.
+    /// The ids that the parts of a partitioned read bring, a part holding about `split_rows` rows, and where the reader stands then.
     pub(crate) async fn ids_in_parts(&mut self, from: Option<&str>, split_rows: u64) -> Vec<i64> {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
         let (table, config, cursor) = (self.table, self.database.config(), self.cursor.clone());
@@ -210,15 +210,15 @@ impl Reader<'_> {
             cursor: cursor.as_ref(),
         };
         let options = Options { lookback: self.lookback, split_rows };
-        let division = sluice_postgres::divide(&config, options, &run).await.unwrap().expect("several parts");
+        let partitioning = sluice_postgres::partition(&config, options, &run).await.unwrap().expect("several parts");
         let mut ids = Vec::new();
-        for slice in &division.slices {
+        for chunk in &partitioning.chunks {
             let (filling, sink) = Filling::new(table);
-            let read = sluice_postgres::read_slice(&config, options, &run, slice, &division.cursor, filling).await;
+            let read = sluice_postgres::read_chunk(&config, options, &run, chunk, &partitioning.cursor, filling).await;
             read.unwrap();
             ids.extend(taken(&sink).ids());
         }
-        self.cursor = Some(division.cursor);
+        self.cursor = Some(partitioning.cursor);
         ids.sort_unstable();
         ids
     }
@@ -287,13 +287,13 @@ fn taken(sink: &Mutex<Sink>) -> Sink {
 }
 
 impl BatchSink for Filling {
-    fn batch(&mut self, columns: Vec<ArrayRef>, unfit: &[UnfitRow<'_>]) -> Result<()> {
+    fn batch(&mut self, columns: Vec<ArrayRef>, invalid: &[InvalidRow<'_>]) -> Result<()> {
         let mut sink = self.sink.lock().unwrap();
         for row in 0..columns[0].len() {
-            if let Some(unfit) = unfit.iter().find(|unfit| unfit.row == row) {
-                let values = unfit.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
+            if let Some(invalid) = invalid.iter().find(|invalid| invalid.row == row) {
+                let values = invalid.values.iter().map(|u| format!("{} {} {}", u.column, u.original, u.rule));
                 let values: Vec<String> = values.collect();
-                sink.rejected.push(format!("{}: {}", as_text(&unfit.cells[0]), values.join(", ")));
+                sink.rejected.push(format!("{}: {}", as_text(&invalid.cells[0]), values.join(", ")));
                 continue;
             }
             let cells: Vec<Cell<'_>> = columns.iter().map(|column| cell(column, row)).collect();

@@ -96,7 +96,7 @@ async fn a_proven_server_gives_the_same_rows_as_in_plain_text() {
     assert_eq!(plain.rows.len(), 20_000);
     let verified = secured(&database, "localhost", port, TlsMode::VerifyFull, Some(&authority.pem));
     assert_eq!(read(&verified, &table).await.unwrap().rows, plain.rows);
-    // Encrypted with whoever answers, under whatever name.
+    // Encrypted, with a server that is not verified, under whatever name.
     let encrypted = secured(&database, "127.0.0.1", port, TlsMode::Require, None);
     assert_eq!(read(&encrypted, &table).await.unwrap().rows, plain.rows);
     database.drop().await;

@@ -30,7 +30,7 @@ pub(crate) fn create_changes() -> String {
     create_table(&format!("{OBSERVABILITY}.{CHANGES}"), &columns.map(str::to_owned))
 }
 
-/// Takes the lease for so many seconds, or takes it again; no row is updated while another run holds it.
+/// Takes the lease for a number of seconds, or takes it again; no row is updated while another run holds it.
 pub(crate) fn take(run: &str, seconds: u64) -> String {
     let run = quote::literal(run);
     format!(

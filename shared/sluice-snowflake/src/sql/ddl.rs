@@ -9,7 +9,7 @@ use sluice_core::{Column, LakeId, Loader, Sources, Table, TableId};
 
 use super::{OBSERVABILITY, column_types::column_type, create_table, ledger, lock, quote};
 
-/// The one storage integration, made by whoever administers the account.
+/// The one storage integration, made by the account's administrator.
 pub(crate) const STORAGE_INTEGRATION: &str = "SLUICE_LAKE";
 
 /// Where dbt builds; it would make these itself, but then they would belong to its role.

@@ -145,7 +145,7 @@ pub fn streaming_position(table: &TableId) -> String {
 
 /// The highest Kafka offset among a channel's rows, as POSITION; NULL when it has none. Rows carry the channel's name
 /// and a slash before their run's own part: a channel that has lost its token is not a fresh start.
-pub fn landed(table: &TableId, channel: &str) -> String {
+pub fn max_loaded_offset(table: &TableId, channel: &str) -> String {
     let prefix = format!("{channel}/");
     format!(
         "SELECT MAX(_KAFKA_OFFSET) AS POSITION FROM {} WHERE LEFT(_SLUICE_RUN_ID, {}) = {}",
@@ -394,7 +394,7 @@ mod tests {
                     finished_at: DateTime::UNIX_EPOCH,
                 }),
                 streaming_position(&purchases),
-                landed(&purchases, "sluice-local_kafka_it's_3"),
+                max_loaded_offset(&purchases, "sluice-local_kafka_it's_3"),
                 copy_history(&rates.table),
             ],
         );

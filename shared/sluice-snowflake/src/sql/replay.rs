@@ -233,7 +233,7 @@ BEGIN
         self.ranges.iter().map(range).collect::<Vec<_>>().join(" OR ")
     }
 
-    /// The ranges and who asked, for whoever reads the ledger.
+    /// The ranges and who asked, for people who read the ledger.
     fn reason(&self) -> String {
         let range = |range: &Range| format!("{}-{}:{}-{}", self.topic, range.partition, range.first, range.last);
         format!("{} by {}", self.ranges.iter().map(range).collect::<Vec<_>>().join(" "), self.by)

@@ -207,7 +207,7 @@ async fn the_question_for_a_channels_rows_carries_the_id_of_the_run() {
     let ended = json!({"resultSetMetaData": meta, "data": [["41"]], "code": "090001", "statementHandle": "01b0-aa"});
     let (key, fake) = (TestKey::generate(), Fake::start([Answer::json(200, ended)]).await);
     let streaming = Streaming::new(key.account(&fake.url));
-    let highest = streaming.landed(&channel(), &RunId("run-7".into())).await.expect("an offset");
+    let highest = streaming.max_loaded_offset(&channel(), &RunId("run-7".into())).await.expect("an offset");
     assert_eq!(highest, Some(41));
     assert_eq!(fake.asked()[0].json()["parameters"]["query_tag"], format!("sluice:stream:{CHANNEL}:run-7"));
 }

@@ -19,7 +19,7 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::{
-    Edition, Standin, account::Account, failure::Failure, faults, jwt, lock, names::Name, streaming::DEFAULT_PIPE,
+    Edition, Emulator, account::Account, failure::Failure, faults, jwt, lock, names::Name, streaming::DEFAULT_PIPE,
 };
 pub(crate) use statements::Statements;
 
@@ -63,7 +63,7 @@ impl IntoResponse for Problem {
     }
 }
 
-pub(crate) fn router(standin: Standin) -> Router {
+pub(crate) fn router(emulator: Emulator) -> Router {
     let pipe = "/v2/streaming/databases/{database}/schemas/{schema}/pipes/{pipe}";
     let rows = "/v2/streaming/data/databases/{database}/schemas/{schema}/pipes/{pipe}/channels/{channel}/rows";
     Router::new()
@@ -77,14 +77,14 @@ pub(crate) fn router(standin: Standin) -> Router {
         .route(pipe, post(streaming::status))
         .route(&format!("{pipe}/channels/{{channel}}"), put(streaming::open).delete(streaming::drop_channel))
         .route(rows, post(streaming::append))
-        .layer(middleware::from_fn_with_state(standin.clone(), at_the_door))
+        .layer(middleware::from_fn_with_state(emulator.clone(), at_the_door))
         .layer(DefaultBodyLimit::max(MOST_BYTES))
-        .route("/_standin/faults", post(order_fault))
-        .route("/_standin/commit-delay", post(set_commit_delay))
-        .route("/_standin/account", post(set_account))
+        .route("/_emulator/faults", post(order_fault))
+        .route("/_emulator/commit-delay", post(set_commit_delay))
+        .route("/_emulator/account", post(set_account))
         .fallback(unsupported)
         .method_not_allowed_fallback(unsupported)
-        .with_state(standin)
+        .with_state(emulator)
 }
 
 /// Whatever else a client of Snowflake asks. One that speaks the drivers' own protocol reads the error in a 200 only, and
@@ -92,7 +92,7 @@ pub(crate) fn router(standin: Standin) -> Router {
 async fn unsupported(request: Request) -> Response {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let failure = Failure::unsupported(format!(
-        "{method} {path}: this stand-in for Snowflake has the SQL API (version 2), Snowpipe and Snowpipe Streaming over \
+        "{method} {path}: this emulator for Snowflake has the SQL API (version 2), Snowpipe and Snowpipe Streaming over \
          HTTP, and no drivers' protocol"
     ));
     if ["/session", "/queries/", "/telemetry", "/monitoring/"].iter().any(|prefix| path.starts_with(prefix)) {
@@ -110,9 +110,9 @@ struct CommitDelay {
     milliseconds: u64,
 }
 
-/// Appends stay uncommitted for so long from now on: seconds, as in Snowflake.
-async fn set_commit_delay(State(standin): State<Standin>, Json(delay): Json<CommitDelay>) -> StatusCode {
-    *lock(&standin.0.commit_delay) = std::time::Duration::from_millis(delay.milliseconds);
+/// Appends stay uncommitted for this long from now on: seconds, as in Snowflake.
+async fn set_commit_delay(State(emulator): State<Emulator>, Json(delay): Json<CommitDelay>) -> StatusCode {
+    *lock(&emulator.0.commit_delay) = std::time::Duration::from_millis(delay.milliseconds);
     StatusCode::NO_CONTENT
 }
 
@@ -123,30 +123,30 @@ struct Played {
 }
 
 /// Which edition is played from now on, and whether privileges are checked.
-async fn set_account(State(standin): State<Standin>, Json(played): Json<Played>) -> StatusCode {
-    lock(&standin.0.account).play(played.edition, played.checks_privileges);
+async fn set_account(State(emulator): State<Emulator>, Json(played): Json<Played>) -> StatusCode {
+    lock(&emulator.0.account).play(played.edition, played.checks_privileges);
     StatusCode::NO_CONTENT
 }
 
-async fn order_fault(State(standin): State<Standin>, Json(order): Json<faults::Order>) -> StatusCode {
-    standin.0.faults.order(order);
+async fn order_fault(State(emulator): State<Emulator>, Json(order): Json<faults::Order>) -> StatusCode {
+    emulator.0.faults.order(order);
     StatusCode::NO_CONTENT
 }
 
 /// What every request must have, and what tests have ordered to go wrong with it.
-async fn at_the_door(State(standin): State<Standin>, request: Request, next: Next) -> Response {
+async fn at_the_door(State(emulator): State<Emulator>, request: Request, next: Next) -> Response {
     if !request.headers().contains_key(header::USER_AGENT) {
         return Problem::new(400, "391903", "the request has no User-Agent header").into_response();
     }
     if !request.headers().contains_key(header::ACCEPT) {
         return Problem::new(400, "391902", "the request has no Accept header").into_response();
     }
-    if standin.is_down() {
+    if emulator.is_down() {
         return broken();
     }
     let address = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|peer| peer.0.ip());
     if let (Some(address), Some(login)) = (address, bearer(request.headers()).and_then(jwt::login))
-        && !lock(&standin.0.account).admits_user(&login, address)
+        && !lock(&emulator.0.account).admits_user(&login, address)
     {
         let text = format!(
             "Incoming request with IP/Token {address} is not allowed to access Snowflake. Contact your account administrator."
@@ -155,7 +155,7 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
     }
     let path = request.uri().path().to_owned();
     let of_a_request = |fault| matches!(fault, faults::Fault::Status { .. } | faults::Fault::LostAnswer);
-    match standin.0.faults.take(&path, of_a_request) {
+    match emulator.0.faults.take(&path, of_a_request) {
         Some(faults::Fault::Status { status }) => {
             let code = if status == 429 { "390505" } else { "000603" };
             Problem::new(status, code, "a fault on order").into_response()
@@ -166,7 +166,7 @@ async fn at_the_door(State(standin): State<Standin>, request: Request, next: Nex
         }
         _ => {
             let answer = next.run(request).await;
-            if standin.is_down() { broken() } else { answer }
+            if emulator.is_down() { broken() } else { answer }
         }
     }
 }
@@ -181,11 +181,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
 }
 
-/// The user of a key-pair token. The client learns only 390144; the rest is for whoever reads the answer.
-fn key_pair(standin: &Standin, token: Option<&str>) -> Result<String, Problem> {
-    let account = lock(&standin.0.account);
+/// The user of a key-pair token. The client learns only 390144; the rest is for people who read the answer.
+fn key_pair(emulator: &Emulator, token: Option<&str>) -> Result<String, Problem> {
+    let account = lock(&emulator.0.account);
     let known = |login: &str| account.keys(login);
-    let checked = standin.0.keys.check(token.unwrap_or_default(), Utc::now().timestamp(), known);
+    let checked = emulator.0.keys.check(token.unwrap_or_default(), Utc::now().timestamp(), known);
     let user = checked.map_err(|reason| {
         let message = format!("JWT token is invalid. [{}] ({reason})", uuid::Uuid::new_v4());
         Problem::new(401, "390144", message)
@@ -197,21 +197,21 @@ fn key_pair(standin: &Standin, token: Option<&str>) -> Result<String, Problem> {
 }
 
 /// A scoped token, or a key-pair token where both are taken; and the role that it runs as must be allowed to stream.
-fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool, pipe: &Name) -> Result<(), Problem> {
+fn scoped(emulator: &Emulator, headers: &HeaderMap, or_key_pair: bool, pipe: &Name) -> Result<(), Problem> {
     let token = bearer(headers);
-    let default_role = |user: String| lock(&standin.0.account).default_role(&user);
-    let role = match token.and_then(|token| standin.0.keys.check_scoped(token, Utc::now().timestamp())) {
+    let default_role = |user: String| lock(&emulator.0.account).default_role(&user);
+    let role = match token.and_then(|token| emulator.0.keys.check_scoped(token, Utc::now().timestamp())) {
         Some(role) => Some(role),
-        None if or_key_pair => key_pair(standin, token).ok().map(default_role),
+        None if or_key_pair => key_pair(emulator, token).ok().map(default_role),
         None => None,
     };
     let role = role.ok_or_else(|| Problem::new(401, "390303", "invalid OAuth access token"))?;
-    let account = lock(&standin.0.account);
+    let account = lock(&emulator.0.account);
     let mut path = pipe.path();
     let table = pipe.object.strip_suffix(DEFAULT_PIPE);
     path[2] = table.unwrap_or(&pipe.object).to_owned();
     let (privilege, kind) = if table.is_some() { ("INSERT", "TABLE") } else { ("OPERATE", "PIPE") };
-    if may(standin, &account, &role, privilege, kind, &path) {
+    if may(emulator, &account, &role, privilege, kind, &path) {
         return Ok(());
     }
     let text = format!("Insufficient privileges: the role '{role}' may not use the pipe");
@@ -219,18 +219,18 @@ fn scoped(standin: &Standin, headers: &HeaderMap, or_key_pair: bool, pipe: &Name
 }
 
 /// Whether the default role of a key-pair token's user may use a pipe: Snowpipe's API names no other role.
-fn may_use(standin: &Standin, headers: &HeaderMap, privilege: &str, pipe: &str) -> Result<bool, Problem> {
-    let user = key_pair(standin, bearer(headers))?;
-    let account = lock(&standin.0.account);
+fn may_use(emulator: &Emulator, headers: &HeaderMap, privilege: &str, pipe: &str) -> Result<bool, Problem> {
+    let user = key_pair(emulator, bearer(headers))?;
+    let account = lock(&emulator.0.account);
     let path: Vec<String> = pipe.splitn(3, '.').map(str::to_owned).collect();
-    Ok(may(standin, &account, &account.default_role(&user), privilege, "PIPE", &path))
+    Ok(may(emulator, &account, &account.default_role(&user), privilege, "PIPE", &path))
 }
 
 /// Where privileges are not checked, the loader may and nobody else.
-fn may(standin: &Standin, account: &Account, role: &str, privilege: &str, kind: &str, path: &[String]) -> bool {
+fn may(emulator: &Emulator, account: &Account, role: &str, privilege: &str, kind: &str, path: &[String]) -> bool {
     if account.checks_privileges() {
         account.may_use(role, privilege, kind, path)
     } else {
-        role == standin.0.loader_role
+        role == emulator.0.loader_role
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Problem, may_use};
-use crate::Standin;
+use crate::Emulator;
 
 /// The most files that one request may name, and the longest path in bytes.
 const MOST_FILES: usize = 5_000;
@@ -31,22 +31,22 @@ struct File {
 
 /// Answered when the files are queued; loaded afterwards.
 pub(super) async fn insert_files(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(pipe): Path<String>,
     headers: HeaderMap,
     Json(Files { files }): Json<Files>,
 ) -> Result<Json<Value>, Problem> {
-    if !may_use(&standin, &headers, "OPERATE", &pipe)? {
+    if !may_use(&emulator, &headers, "OPERATE", &pipe)? {
         return Err(unknown(&pipe));
     }
     if files.len() > MOST_FILES || files.iter().any(|file| file.path.len() > LONGEST_PATH) {
         return Err(Problem::new(400, "390142", "too many files, or a path that is too long"));
     }
     let files = files.into_iter().map(|file| (file.path, file.size)).collect();
-    let queued = standin.0.pipes.queue(&pipe, files).ok_or_else(|| unknown(&pipe))?;
+    let queued = emulator.0.pipes.queue(&pipe, files).ok_or_else(|| unknown(&pipe))?;
     for file in queued {
-        let (shared, pipe) = (Arc::clone(&standin.0), pipe.clone());
-        drop(standin.0.actor.when_open(move |conn| shared.pipes.load(conn, &shared, &pipe, &file)));
+        let (shared, pipe) = (Arc::clone(&emulator.0), pipe.clone());
+        drop(emulator.0.actor.when_open(move |conn| shared.pipes.load(conn, &shared, &pipe, &file)));
     }
     Ok(Json(json!({"requestId": uuid::Uuid::new_v4(), "status": "success"})))
 }
@@ -58,17 +58,17 @@ pub(super) struct Since {
 }
 
 pub(super) async fn insert_report(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(pipe): Path<String>,
     Query(since): Query<Since>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    if !may_use(&standin, &headers, "MONITOR", &pipe)? {
+    if !may_use(&emulator, &headers, "MONITOR", &pipe)? {
         return Err(unknown(&pipe));
     }
     let after = since.begin_mark.as_deref().unwrap_or("0").parse();
     let after = after.map_err(|_| Problem::new(400, "390142", "beginMark is not a mark of this pipe"))?;
-    let (files, mark) = standin.0.pipes.report(&pipe, after).ok_or_else(|| unknown(&pipe))?;
+    let (files, mark) = emulator.0.pipes.report(&pipe, after).ok_or_else(|| unknown(&pipe))?;
     Ok(Json(json!({"pipe": pipe, "completeResult": true, "nextBeginMark": mark.to_string(), "files": files})))
 }
 

@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use super::{Problem, bearer, key_pair};
 use crate::{
-    Standin,
+    Emulator,
     failure::Failure,
     faults, lock,
     request::{Caller, Request},
@@ -168,13 +168,13 @@ impl Body {
 }
 
 pub(super) async fn submit(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     Query(submission): Query<Submission>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let user = key_pair(&standin, bearer(&headers))?;
+    let user = key_pair(&emulator, bearer(&headers))?;
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !media_type.starts_with("application/json") {
         return Err(Problem::new(415, "390142", "the content type must be application/json"));
@@ -182,7 +182,7 @@ pub(super) async fn submit(
     let body: Body = serde_json::from_slice(&body)
         .map_err(|error| Problem::new(400, "390142", format!("the request's body is not valid: {error}")))?;
     if let Some(role) = &body.role
-        && !lock(&standin.0.account).has_role(&user, role)
+        && !lock(&emulator.0.account).has_role(&user, role)
     {
         let text = format!("Role '{role}' specified in the request is not granted to this user.");
         return Err(Problem::of(422, &Failure::new("390186", "08001", text)));
@@ -202,22 +202,22 @@ pub(super) async fn submit(
     let is_question = tag == Some(QUESTION);
     let most_rows = body.most_rows()?;
     if submission.retry
-        && let Some(handle) = submission.request_id.as_deref().and_then(|id| standin.0.statements.succeeded(id))
+        && let Some(handle) = submission.request_id.as_deref().and_then(|id| emulator.0.statements.succeeded(id))
     {
-        return answer(&standin, handle, 0);
+        return answer(&emulator, handle, 0);
     }
 
     let (role, warehouse) = {
-        let account = lock(&standin.0.account);
+        let account = lock(&emulator.0.account);
         let role = body.role.map_or_else(|| account.default_role(&user), |role| role.to_uppercase());
         let warehouse = body.warehouse.map_or_else(|| account.default_warehouse(&user), |name| name.to_uppercase());
         (role, warehouse)
     };
     let caller = Caller { user, role, warehouse, address: peer.ip() };
     let handle = Uuid::now_v7();
-    standin.0.statements.add(handle, submission.request_id);
-    let shared = Arc::clone(&standin.0);
-    let ended = standin.0.actor.session(move |conn| {
+    emulator.0.statements.add(handle, submission.request_id);
+    let shared = Arc::clone(&emulator.0);
+    let ended = emulator.0.actor.session(move |conn| {
         let outcome = conn.map_err(Failure::from).and_then(|conn| {
             let running = shared.statements.start(handle, conn.interrupt_handle()).ok_or_else(Failure::cancelled)?;
             let session = Session::new(Request { conn: &conn, shared: &shared, caller }, handle, &running.cancelled);
@@ -225,16 +225,16 @@ pub(super) async fn submit(
         });
         shared.statements.set(handle, Progress::Ended(outcome.map(Arc::new)));
     });
-    let forced = standin.0.faults.take("/api/v2/statements", |fault| fault == faults::Fault::Accepted);
+    let forced = emulator.0.faults.take("/api/v2/statements", |fault| fault == faults::Fault::Accepted);
     if submission.at_once || forced.is_some() {
         return Ok(running(handle, Utc::now().timestamp_millis()));
     }
     tokio::select! {
         _ = ended => {}
-        () = standin.0.actor.gone() => {}
+        () = emulator.0.actor.gone() => {}
         () = tokio::time::sleep(HELD_FOR) => {}
     }
-    answer(&standin, handle, 0)
+    answer(&emulator, handle, 0)
 }
 
 #[derive(Deserialize)]
@@ -244,24 +244,24 @@ pub(super) struct Part {
 }
 
 pub(super) async fn poll(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(handle): Path<Uuid>,
     Query(part): Query<Part>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    key_pair(&standin, bearer(&headers))?;
-    answer(&standin, handle, part.partition)
+    key_pair(&emulator, bearer(&headers))?;
+    answer(&emulator, handle, part.partition)
 }
 
 pub(super) async fn cancel(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(handle): Path<Uuid>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    key_pair(&standin, bearer(&headers))?;
-    let (state, _) = standin.0.statements.get(handle).ok_or_else(unknown_handle)?;
+    key_pair(&emulator, bearer(&headers))?;
+    let (state, _) = emulator.0.statements.get(handle).ok_or_else(unknown_handle)?;
     match state {
-        Progress::Waiting => standin.0.statements.set(handle, Progress::Ended(Err(Failure::cancelled()))),
+        Progress::Waiting => emulator.0.statements.set(handle, Progress::Ended(Err(Failure::cancelled()))),
         Progress::Running(running) => running.cancel(),
         Progress::Ended(_) => {}
     }
@@ -280,8 +280,8 @@ fn status_url(handle: Uuid) -> String {
     format!("/api/v2/statements/{handle}")
 }
 
-fn answer(standin: &Standin, handle: Uuid, partition: usize) -> Result<Response, Problem> {
-    let (state, created_on) = standin.0.statements.get(handle).ok_or_else(unknown_handle)?;
+fn answer(emulator: &Emulator, handle: Uuid, partition: usize) -> Result<Response, Problem> {
+    let (state, created_on) = emulator.0.statements.get(handle).ok_or_else(unknown_handle)?;
     match state {
         Progress::Waiting | Progress::Running(_) => Ok(running(handle, created_on)),
         Progress::Ended(Err(failure)) => Ok((

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Problem, bearer, key_pair, scoped};
 use crate::{
-    Standin,
+    Emulator,
     failure::Failure,
     lock,
     names::Name,
@@ -25,14 +25,18 @@ use crate::{
 const MOST_RAW_BYTES: u64 = 16 << 20;
 
 /// Where appends go: here. Plain text, as a live account answers.
-pub(super) async fn hostname(State(standin): State<Standin>, headers: HeaderMap) -> Result<String, Problem> {
-    key_pair(&standin, bearer(&headers))?;
+pub(super) async fn hostname(State(emulator): State<Emulator>, headers: HeaderMap) -> Result<String, Problem> {
+    key_pair(&emulator, bearer(&headers))?;
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     Ok(host.to_owned())
 }
 
 /// Exchanges a key-pair token, in the form or in the header, for a scoped one.
-pub(super) async fn token(State(standin): State<Standin>, headers: HeaderMap, form: Bytes) -> Result<String, Problem> {
+pub(super) async fn token(
+    State(emulator): State<Emulator>,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Result<String, Problem> {
     let field = |wanted: &str| {
         let found = form_urlencoded::parse(&form).find(|(name, _)| name == wanted);
         found.map(|(_, value)| value.into_owned())
@@ -41,17 +45,17 @@ pub(super) async fn token(State(standin): State<Standin>, headers: HeaderMap, fo
         return Err(Problem::new(400, "390142", "the grant type is not jwt-bearer"));
     }
     let assertion = field("assertion");
-    let user = key_pair(&standin, assertion.as_deref().or(bearer(&headers)))?;
+    let user = key_pair(&emulator, assertion.as_deref().or(bearer(&headers)))?;
     let scope = field("scope").unwrap_or_default();
     let role = match scope.split_whitespace().find_map(|part| part.strip_prefix("session:role:")) {
-        Some(role) if lock(&standin.0.account).has_role(&user, role) => role.to_uppercase(),
+        Some(role) if lock(&emulator.0.account).has_role(&user, role) => role.to_uppercase(),
         Some(role) => {
             let text = format!("Role '{role}' specified in the scope is not granted to this user.");
             return Err(Problem::of(401, &Failure::new("390186", "08001", text)));
         }
-        None => lock(&standin.0.account).default_role(&user),
+        None => lock(&emulator.0.account).default_role(&user),
     };
-    Ok(standin.0.keys.scoped(&user, &role, Utc::now().timestamp())?)
+    Ok(emulator.0.keys.scoped(&user, &role, Utc::now().timestamp())?)
 }
 
 #[derive(Deserialize)]
@@ -93,15 +97,15 @@ pub(super) struct Opening {
 }
 
 pub(super) async fn open(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(path): Path<ChannelPath>,
     headers: HeaderMap,
     Json(opening): Json<Opening>,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false, &path.of.name())?;
-    let shared = Arc::clone(&standin.0);
+    scoped(&emulator, &headers, false, &path.of.name())?;
+    let shared = Arc::clone(&emulator.0);
     let Opening { offset_token, fail_on_uncommitted_rows } = opening;
-    let opened = standin.0.actor.now(move |file| {
+    let opened = emulator.0.actor.now(move |file| {
         shared.channels.open(file, &path.of.name(), &path.channel, offset_token, fail_on_uncommitted_rows)
     });
     let (token, status) = opened.await??.map_err(refused)?;
@@ -117,18 +121,18 @@ pub(super) struct Appending {
 }
 
 pub(super) async fn append(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(path): Path<ChannelPath>,
     Query(appending): Query<Appending>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false, &path.of.name())?;
+    scoped(&emulator, &headers, false, &path.of.name())?;
     let rows = decompressed(&headers, body)?;
     let offset = appending.end_offset_token.or(appending.offset_token);
     let token =
-        standin.0.channels.append(&path.name(), &appending.continuation_token, offset, rows).map_err(refused)?;
-    standin.commit_soon();
+        emulator.0.channels.append(&path.name(), &appending.continuation_token, offset, rows).map_err(refused)?;
+    emulator.commit_soon();
     Ok(Json(json!({"next_continuation_token": token})))
 }
 
@@ -155,18 +159,18 @@ pub(super) struct Names {
 
 /// `POST .../pipes/{pipe}:bulk-channel-status`. Channels that do not exist are left out.
 pub(super) async fn status(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(mut path): Path<PipePath>,
     headers: HeaderMap,
     Json(names): Json<Names>,
 ) -> Result<Json<Value>, Problem> {
     let pipe = path.pipe.strip_suffix(":bulk-channel-status").map(str::to_owned);
     path.pipe = pipe.ok_or_else(|| Problem::new(404, "390404", "there is no such operation on a pipe"))?;
-    scoped(&standin, &headers, true, &path.name())?;
+    scoped(&emulator, &headers, true, &path.name())?;
     let pipe = path.name().to_string();
     let mut statuses = Map::new();
     for channel in names.channel_names {
-        if let Some(status) = standin.0.channels.status(&(pipe.clone(), channel.clone())) {
+        if let Some(status) = emulator.0.channels.status(&(pipe.clone(), channel.clone())) {
             statuses.insert(channel, status_json(&status));
         }
     }
@@ -174,13 +178,13 @@ pub(super) async fn status(
 }
 
 pub(super) async fn drop_channel(
-    State(standin): State<Standin>,
+    State(emulator): State<Emulator>,
     Path(path): Path<ChannelPath>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
-    scoped(&standin, &headers, false, &path.of.name())?;
-    let shared = Arc::clone(&standin.0);
-    standin.0.actor.now(move |file| shared.channels.drop_channel(file, &path.name())).await??;
+    scoped(&emulator, &headers, false, &path.of.name())?;
+    let shared = Arc::clone(&emulator.0);
+    emulator.0.actor.now(move |file| shared.channels.drop_channel(file, &path.name())).await??;
     Ok(Json(json!({})))
 }
 

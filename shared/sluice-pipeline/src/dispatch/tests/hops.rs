@@ -7,7 +7,7 @@ use sluice_core::{Hops, InChain};
 
 use super::*;
 
-/// Unless it is told otherwise, Lambda ends a chain of invocations of one function after about so many.
+/// Unless it is told otherwise, Lambda ends a chain of invocations of one function after about this many.
 const DETECTED_AFTER: u32 = 16;
 
 /// The function's queue as SQS has it, on a clock of its own: a message comes when its delay is over.
@@ -17,7 +17,7 @@ struct Queue {
     sent: RefCell<VecDeque<(serde_json::Value, Duration, Hops)>>,
 }
 
-impl Later for Queue {
+impl DelayedQueue for Queue {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         self.send_after(Hops::none(self.clock.now()), body, delay).await
     }
@@ -28,18 +28,18 @@ impl Later for Queue {
     }
 }
 
-/// Serves the queue until a run of so long has ended. The longest chain, and whether the bound of our own ended one.
+/// Serves the queue until a run of this length has ended. The longest chain, and whether the bound of our own ended one.
 fn followed(poll: Duration, run: Duration) -> (u32, bool) {
     let stage = Stage::default();
     let queue = Queue::default();
     let policy = Policy { poll, limit: run + POLICY.poll, ..POLICY };
-    let serve = |message: &Message, later: &InChain<'_, Queue>| {
+    let serve = |message: &Message, chain: &InChain<'_, Queue>| {
         let dispatch = Dispatch {
             store: &stage.store,
             ledger: &stage.world,
             jobs: &stage.world,
             bus: &stage.bus,
-            later,
+            queue: chain,
             clock: &queue.clock,
             policy,
         };
@@ -94,7 +94,7 @@ fn the_news_of_a_runs_end_begins_a_chain_of_its_own() {
         ledger: &stage.world,
         jobs: &stage.world,
         bus: &stage.bus,
-        later: &later,
+        queue: &later,
         clock: &stage.clock,
         policy: POLICY,
     };

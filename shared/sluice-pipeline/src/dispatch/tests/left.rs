@@ -24,7 +24,7 @@ fn a_cause_fits_the_job_and_its_marker_stays_whole() {
     let stage = Stage::default();
     stage.world.load(TABLE, 1);
     let cause = "ü,".repeat(2_000);
-    stage.send(&Message::Wake { cause, force: false, revive: true }).expect("a start");
+    stage.send(&Message::Wake { cause, force: false, resume: true }).expect("a start");
     let marked = stage.world.runs.borrow()[0].0.cause.clone();
     assert_eq!(marked.chars().count(), MOST_CAUSE_CHARS);
     assert!(marked.starts_with("sluice dispatch 1 (") && marked.contains(") start 1: ü,") && marked.ends_with('…'));

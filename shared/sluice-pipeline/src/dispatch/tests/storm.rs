@@ -197,7 +197,7 @@ impl Bus for Storm {
     }
 }
 
-impl Later for Storm {
+impl DelayedQueue for Storm {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         let message = serde_json::from_value(body.clone()).expect("a message of ours");
         self.call(|| self.post(message, delay.as_secs() as i64)).await
@@ -230,7 +230,7 @@ impl<'a> Lambda<'a> {
                 ledger: storm,
                 jobs: storm,
                 bus: storm,
-                later: storm,
+                queue: storm,
                 clock: storm,
                 policy: POLICY,
             };
@@ -271,7 +271,7 @@ impl<'a> Lambda<'a> {
 }
 
 /// Lets time pass until nothing moves any more; says how often it was swept.
-fn settle(storm: &Storm) {
+fn until_idle(storm: &Storm) {
     storm.trouble.set(0);
     let mut lambda = Lambda::default();
     for step in 0..200_000 {
@@ -297,18 +297,18 @@ fn whatever_happens_dbt_runs_once_at_a_time_and_covers_the_work() {
         let storm = Storm::new(seed, 4);
         storm.load();
         let mut lambda = Lambda::default();
-        let mut wishes = 0;
+        let mut requests = 0;
         for _ in 0..1_500 {
             match storm.random.below(100) {
                 0..4 => {
                     storm.load();
                     // The announcement may be lost.
                     if storm.random.percent(70) {
-                        storm.post(Message::Wake { cause: "loaded".into(), force: false, revive: false }, 1);
+                        storm.post(Message::Wake { cause: "loaded".into(), force: false, resume: false }, 1);
                     }
                 }
                 4 if storm.random.percent(30) => {
-                    wishes += 1;
+                    requests += 1;
                     storm.post(Message::FullRefresh { at: Some(storm.now.get()) }, 0);
                 }
                 5 if storm.random.percent(30) => {
@@ -325,10 +325,10 @@ fn whatever_happens_dbt_runs_once_at_a_time_and_covers_the_work() {
             storm.now.set(storm.now.get() + TimeDelta::seconds(storm.random.below(8) as i64));
         }
         drop(lambda);
-        settle(&storm);
+        until_idle(&storm);
         // New data comes after the storm: whatever failed or was cancelled before, it is covered now.
         storm.load();
-        settle(&storm);
+        until_idle(&storm);
 
         let claims = storm.claims();
         let newest = claims.first().expect("a claim");
@@ -347,7 +347,10 @@ fn whatever_happens_dbt_runs_once_at_a_time_and_covers_the_work() {
             (retried, cancelled) = (retried + usize::from(!failed.is_empty()), cancelled + stopped);
         }
         let refreshes = claims.iter().filter(|claim| claim.full_refresh).count();
-        assert!(refreshes <= wishes && (refreshes > 0 || wishes == 0), "seed {seed}: {refreshes} for {wishes} wishes");
+        assert!(
+            refreshes <= requests && (refreshes > 0 || requests == 0),
+            "seed {seed}: {refreshes} for {requests} requests"
+        );
         refreshed += refreshes;
     }
     assert!(retried > 100 && cancelled > 100 && refreshed > 100, "{retried} {cancelled} {refreshed}");

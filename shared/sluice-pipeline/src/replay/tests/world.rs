@@ -21,18 +21,18 @@ pub(super) const SWAP: Mode = Mode::Swap { delete_unarchived: false };
 const BAD: i64 = 3;
 
 /// A row of the table: its channel, its place and its quantity.
-pub(super) type Held = (String, i32, i64, i64);
+pub(super) type StreamedRow = (String, i32, i64, i64);
 
-pub(super) fn held(partition: i32, offset: i64, quantity: i64) -> Held {
+pub(super) fn streamed(partition: i32, offset: i64, quantity: i64) -> StreamedRow {
     (format!("lake_cluster_purchases_{partition}"), partition, offset, quantity)
 }
 
 pub(super) struct World {
     pub store: MemoryStore,
-    pub live: RefCell<Vec<Held>>,
+    pub live: RefCell<Vec<StreamedRow>>,
     /// Rows that are none of a replay's business: of another creation of the topic, or above what is committed.
-    pub strangers: Vec<Held>,
-    pub sides: RefCell<BTreeMap<TableId, Vec<Held>>>,
+    pub strangers: Vec<StreamedRow>,
+    pub sides: RefCell<BTreeMap<TableId, Vec<StreamedRow>>>,
     /// The replays that have swapped rows in.
     pub ledger: RefCell<Vec<String>>,
     /// The rows that each announcement tells of.
@@ -41,14 +41,14 @@ pub(super) struct World {
     pub committed: i64,
     pub confirms: bool,
     /// What reaches the table while the operator is asked.
-    pub meanwhile: RefCell<Option<Held>>,
+    pub meanwhile: RefCell<Option<StreamedRow>>,
     pub steps: RefCell<Vec<Step>>,
 }
 
 impl World {
     /// The table is what the archive says.
     pub(super) fn whole() -> Self {
-        let strangers = vec![("lake_cluster-2_purchases_1".to_owned(), 1, 4, 7), held(1, 900, 5)];
+        let strangers = vec![("lake_cluster-2_purchases_1".to_owned(), 1, 4, 7), streamed(1, 900, 5)];
         let world = World {
             store: MemoryStore::default(),
             live: RefCell::default(),
@@ -76,8 +76,8 @@ impl World {
 
     pub(super) fn damage(&self) {
         let mut live = self.live.borrow_mut();
-        live.retain(|row| ![held(1, 0, 1), held(1, 1, 1), held(1, 2, 1)].contains(row));
-        live.extend([held(1, 2, 9), held(1, 4, 1)]);
+        live.retain(|row| ![streamed(1, 0, 1), streamed(1, 1, 1), streamed(1, 2, 1)].contains(row));
+        live.extend([streamed(1, 2, 9), streamed(1, 4, 1)]);
     }
 
     /// Both partitions' records from one offset to before another.
@@ -92,21 +92,21 @@ impl World {
     pub(super) fn stream(&mut self) {
         self.committed += 1;
         self.archive(self.committed, self.committed + 1);
-        self.live.borrow_mut().extend([1, 2].map(|partition| held(partition, self.committed, 1)));
+        self.live.borrow_mut().extend([1, 2].map(|partition| streamed(partition, self.committed, 1)));
     }
 
     /// What the table should hold.
-    pub(super) fn expected(&self) -> Vec<Held> {
+    pub(super) fn expected(&self) -> Vec<StreamedRow> {
         let offsets = || (0..=self.committed).filter(|offset| *offset != BAD);
         let mut rows = self.strangers.clone();
         for partition in [1, 2] {
-            rows.extend(offsets().map(|offset| held(partition, offset, 1)));
+            rows.extend(offsets().map(|offset| streamed(partition, offset, 1)));
         }
         rows.sort();
         rows
     }
 
-    pub(super) fn rows(&self) -> Vec<Held> {
+    pub(super) fn rows(&self) -> Vec<StreamedRow> {
         let mut rows = self.live.borrow().clone();
         rows.sort();
         rows
@@ -144,12 +144,12 @@ impl Run<'_> {
         self.world.store.faults.call(act)
     }
 
-    fn compared(&self, range: &Range, side: &[Held]) -> Compared {
-        let is_in = |row: &&Held| row.0 == range.channel && (range.first..=range.last).contains(&row.2);
+    fn compared(&self, range: &Range, side: &[StreamedRow]) -> Compared {
+        let is_in = |row: &&StreamedRow| row.0 == range.channel && (range.first..=range.last).contains(&row.2);
         let live = self.world.live.borrow();
-        let (live, side): (Vec<&Held>, Vec<&Held>) =
+        let (live, side): (Vec<&StreamedRow>, Vec<&StreamedRow>) =
             (live.iter().filter(is_in).collect(), side.iter().filter(is_in).collect());
-        let offsets = |rows: &[&Held]| -> BTreeSet<i64> { rows.iter().map(|row| row.2).collect() };
+        let offsets = |rows: &[&StreamedRow]| -> BTreeSet<i64> { rows.iter().map(|row| row.2).collect() };
         let (held, archived) = (offsets(&live), offsets(&side));
         let count = |number: usize| Some(number as u64);
         Compared {
@@ -179,7 +179,8 @@ impl Warehouse for Run<'_> {
         self.call(|| {
             let objects = self.world.store.objects.borrow();
             let bodies = files.iter().map(|file| objects.get(&file.path).expect("the side table is filled from files"));
-            let rows = bodies.flat_map(|body| serde_json::from_slice::<Vec<Held>>(body).expect("rows")).collect();
+            let rows =
+                bodies.flat_map(|body| serde_json::from_slice::<Vec<StreamedRow>>(body).expect("rows")).collect();
             self.world.sides.borrow_mut().insert(self.side_table(), rows);
         })
     }
@@ -200,7 +201,8 @@ impl Warehouse for Run<'_> {
             if lacking > 0 && !delete_unarchived {
                 return Err(Error::conflict("rows came in"));
             }
-            let is_in = |row: &Held| ranges.iter().any(|r| r.channel == row.0 && (r.first..=r.last).contains(&row.2));
+            let is_in =
+                |row: &StreamedRow| ranges.iter().any(|r| r.channel == row.0 && (r.first..=r.last).contains(&row.2));
             let mut live = self.world.live.borrow_mut();
             live.retain(|row| !is_in(row));
             live.extend(side.iter().filter(|row| is_in(row)).cloned());
@@ -243,7 +245,7 @@ impl Operator for Run<'_> {
 struct Written<'a> {
     run: &'a Run<'a>,
     run_id: RunId,
-    rows: Vec<Held>,
+    rows: Vec<StreamedRow>,
 }
 
 impl Files for Written<'_> {

@@ -1,13 +1,13 @@
-//! What is asked for while a read is divided.
+//! What is asked for while a read is partitioned.
 
 use super::*;
 
 impl World {
-    fn asked(&self, wish: &ExtractRequest) -> Result<ExtractSummary> {
-        block_on(self.split().run(&mut Shop(self), &self.table, &self.run_id(), wish))
+    fn asked(&self, request: &ExtractRequest) -> Result<ExtractSummary> {
+        block_on(self.split().run(&mut Shop(self), &self.table, &self.run_id(), request))
     }
 
-    fn wish(&self) -> ExtractRequest {
+    fn request(&self) -> ExtractRequest {
         ExtractRequest::scheduled(self.table.table.clone(), DateTime::UNIX_EPOCH)
     }
 }
@@ -15,13 +15,13 @@ impl World {
 #[test]
 fn a_request_for_old_rows_is_refused_until_the_plan_has_committed() {
     let world = World::new("merge", 10);
-    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
-    let from = ExtractRequest { from_cursor: Some("3".into()), ..world.wish() };
+    let refresh = ExtractRequest { full_refresh: true, ..world.request() };
+    let from = ExtractRequest { from_cursor: Some("3".into()), ..world.request() };
     world.run().expect("a plan");
     let parts = world.parts();
     world.serve(&parts[0]).expect("a part");
-    for wish in [&refresh, &from] {
-        let refused = world.asked(wish).expect_err("a plan is under way");
+    for request in [&refresh, &from] {
+        let refused = world.asked(request).expect_err("a plan is under way");
         assert_eq!(refused.kind(), Kind::Conflict);
         for part in ["plan=1", "sequence=1", "1 of 4 are done"] {
             assert!(refused.to_string().contains(part), "{refused}");
@@ -32,7 +32,7 @@ fn a_request_for_old_rows_is_refused_until_the_plan_has_committed() {
         }
     }
     assert!(world.messages().is_empty());
-    assert_eq!(world.asked(&world.wish()).expect("the hour").outcome, Extract::InParts);
+    assert_eq!(world.asked(&world.request()).expect("the hour").outcome, Extract::InParts);
 
     world.serve_all(&parts[1..]);
     assert_eq!(world.commits().len(), 1);
@@ -45,7 +45,7 @@ fn a_request_for_old_rows_is_refused_until_the_plan_has_committed() {
 #[test]
 fn a_request_that_is_delivered_again_meets_the_plan_that_was_made_for_it() {
     let world = World::new("merge", 10);
-    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
+    let refresh = ExtractRequest { full_refresh: true, ..world.request() };
     assert_eq!(world.asked(&refresh).expect("a plan").outcome, Extract::InParts);
     let again = world.asked(&refresh).expect("the same plan");
     assert_eq!((again.outcome, again.run_id.0.as_str()), (Extract::InParts, "r0"));
@@ -56,7 +56,7 @@ fn a_request_that_is_delivered_again_meets_the_plan_that_was_made_for_it() {
 #[test]
 fn a_dry_run_tells_of_the_plan_that_is_under_way() {
     let world = World::new("merge", 10);
-    let dry = ExtractRequest { dry_run: true, ..world.wish() };
+    let dry = ExtractRequest { dry_run: true, ..world.request() };
     assert_eq!(world.asked(&dry).expect("a dry run").parts, None, "no plan is made yet");
     world.run().expect("a plan");
     let parts = world.parts();
@@ -75,7 +75,7 @@ fn a_dry_run_tells_of_the_plan_that_is_under_way() {
 
 /// Between its look for a plan and its own, another run has made one.
 #[test]
-fn of_two_dividing_requests_the_one_for_more_is_told_to_ask_again() {
+fn of_two_partitioning_requests_the_one_for_more_is_told_to_ask_again() {
     struct Overtaken<'a>(Shop<'a>);
     impl Source for Overtaken<'_> {
         async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
@@ -83,21 +83,21 @@ fn of_two_dividing_requests_the_one_for_more_is_told_to_ask_again() {
         }
     }
     impl SplitSource for Overtaken<'_> {
-        async fn divide(&mut self, run: &ExtractRun<'_>) -> Result<Option<Division>> {
+        async fn partition(&mut self, run: &ExtractRun<'_>) -> Result<Option<Partitioning>> {
             let world = self.0.0;
             let faster = RunId("faster".into());
-            world.split().run(&mut Shop(world), &world.table, &faster, &world.wish()).await?;
-            self.0.divide(run).await
+            world.split().run(&mut Shop(world), &world.table, &faster, &world.request()).await?;
+            self.0.partition(run).await
         }
-        async fn read_slice(&mut self, run: &ExtractRun<'_>, slice: &Slice, planned: &Cursor) -> Result<Extracted> {
-            self.0.read_slice(run, slice, planned).await
+        async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, planned: &Cursor) -> Result<Extracted> {
+            self.0.read_chunk(run, chunk, planned).await
         }
     }
     for full_refresh in [false, true] {
         let world = World::new("merge", 10);
-        let wish = ExtractRequest { full_refresh, ..world.wish() };
+        let request = ExtractRequest { full_refresh, ..world.request() };
         let mut source = Overtaken(Shop(&world));
-        let slower = block_on(world.split().run(&mut source, &world.table, &RunId("slower".into()), &wish));
+        let slower = block_on(world.split().run(&mut source, &world.table, &RunId("slower".into()), &request));
         let lost = slower.expect_err("another plan has the place");
         assert_eq!((lost.kind(), lost.hint().is_some()), (Kind::Conflict, full_refresh));
     }
@@ -117,7 +117,7 @@ fn a_request_that_finds_a_plan_complete_commits_it_and_goes_on() {
     block_on(world.split().read_part(&mut Shop(&world), &plan, part, &world.table, &attempt)).expect("a result");
     assert!(world.commits().is_empty());
 
-    let refresh = ExtractRequest { full_refresh: true, ..world.wish() };
+    let refresh = ExtractRequest { full_refresh: true, ..world.request() };
     let summary = world.asked(&refresh).expect("a run");
     assert_eq!((summary.outcome, summary.sequence), (Extract::InParts, Some(Sequence(2))));
     assert_eq!(world.commits().len(), 1);

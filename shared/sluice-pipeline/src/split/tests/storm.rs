@@ -23,7 +23,7 @@ struct Seen {
     lost: usize,
     repeated: usize,
     given_up: usize,
-    divided: usize,
+    partitioned: usize,
 }
 
 /// One step of somebody. Its errors are what a killed function leaves: the next step goes on with what is there.
@@ -73,7 +73,7 @@ fn in_a_storm_the_table_becomes_the_source() {
         (world.store.faults, world.queue.faults) = (Faults::none(), Faults::none());
         seen.given_up += world.bus.announced.borrow().len();
         let plans = world.store.objects.borrow();
-        seen.divided += plans.keys().filter(|key| key.contains("/plans/")).count();
+        seen.partitioned += plans.keys().filter(|key| key.contains("/plans/")).count();
         drop(plans);
         // Calm: hours pass, every message arrives, and what was lost is found.
         for _ in 0..40 {
@@ -98,10 +98,10 @@ fn in_a_storm_the_table_becomes_the_source() {
             assert_eq!(keys.len(), once.len(), "seed {seed}: a commit holds a row twice");
         }
     }
-    let Seen { failed, lost, repeated, given_up, divided } = seen;
+    let Seen { failed, lost, repeated, given_up, partitioned } = seen;
     assert!(
-        failed > 500 && lost > 300 && repeated > 300 && given_up > 10 && divided > 300,
+        failed > 500 && lost > 300 && repeated > 300 && given_up > 10 && partitioned > 300,
         "a storm too mild: \
-        {failed} failed, {lost} lost, {repeated} repeated, {given_up} given up, {divided} divided"
+        {failed} failed, {lost} lost, {repeated} repeated, {given_up} given up, {partitioned} partitioned"
     );
 }

@@ -223,11 +223,11 @@ fn check(seed: u64, model: &Model, topic: &Topic) {
         .collect();
     let own_key = base64_simd::STANDARD.encode_to_string(topic.cluster);
     for n in 0..PARTITIONS {
-        let mut landed = model.landed_in(&topic.channel(n));
-        landed.sort_unstable();
+        let mut rows = model.rows_in(&topic.channel(n));
+        rows.sort_unstable();
         let mut due = topic.offsets(n, true);
         due.retain(|offset| !topic.refused.contains(&(n, *offset)));
-        assert_eq!(landed, due, "seed {seed}, partition {n}: rows");
+        assert_eq!(rows, due, "seed {seed}, partition {n}: rows");
 
         for (offset, _) in &topic.partitions[n] {
             assert!(archived.contains(&(n as i64, *offset)), "seed {seed}, partition {n}: {offset} is not archived");

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::TimeDelta;
 use sluice_core::{
     event::Announcement,
-    port::{PutIfAbsent, Stored},
+    port::{ObjectStore, PutIfAbsent, Stored},
 };
 
 use super::*;
@@ -98,7 +98,7 @@ impl Model {
         world.now += TimeDelta::from_std(by).expect("a short time");
     }
 
-    pub(super) fn landed_in(&self, channel: &str) -> Vec<i64> {
+    pub(super) fn rows_in(&self, channel: &str) -> Vec<i64> {
         self.0.borrow().table.get(channel).cloned().unwrap_or_default()
     }
 
@@ -141,7 +141,7 @@ impl Model {
         self.with(channel, |state| state.never_commits = true);
     }
 
-    /// The next so many appends find that somebody else has opened the channel.
+    /// The next `times` appends find that somebody else has opened the channel.
     pub(super) fn take_over(&self, channel: &str, times: u32) {
         self.with(channel, |state| state.take_overs = times);
     }
@@ -288,7 +288,7 @@ impl Channels for Model {
         self.call(|world| world.channels.entry(channel.name.clone()).or_default().status()).await
     }
 
-    async fn landed(&self, channel: &Channel, _: &RunId) -> Result<Option<i64>> {
+    async fn max_loaded_offset(&self, channel: &Channel, _: &RunId) -> Result<Option<i64>> {
         self.call(|world| world.table.get(&channel.name).and_then(|offsets| offsets.iter().max().copied())).await
     }
 }
@@ -350,7 +350,7 @@ impl Bus for Model {
     }
 }
 
-impl Later for Model {
+impl DelayedQueue for Model {
     async fn send(&self, body: &serde_json::Value, delay: Duration) -> Result<()> {
         let sent = self.call(|world| {
             if world.bus_is_down {

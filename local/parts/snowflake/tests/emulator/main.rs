@@ -1,0 +1,20 @@
+//! The emulator from outside: the platform's own clients and the statements that they render, over HTTP.
+
+mod access;
+mod account;
+mod evolve;
+mod file;
+mod grants;
+mod locks;
+mod login;
+mod names;
+mod protocol;
+mod questions;
+mod replay;
+mod roles;
+mod snowpipe;
+mod statements;
+mod streaming;
+mod support;
+mod topics;
+mod values;
