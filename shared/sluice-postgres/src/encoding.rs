@@ -4,6 +4,8 @@
 //! convert (0x81 in WIN1252, say). So such a database is asked before: whether all texts of the read can be converted, and if
 //! not, in ever smaller ranges of the cursor, which rows cannot. Those are read by themselves, and rejected with their bytes.
 //! However many they are, [`AT_ONCE`] of them are known at a time: the read goes on in steps, each up to the last one known.
+//! A cursor value that more rows have than that is looked through by itself, in ever smaller ranges of its tables' blocks: a
+//! row keeps its table, block and item as long as the transaction lasts.
 //! A database in UTF-8 converts nothing, and one that knows no encoding (SQL_ASCII) sends bytes; see [`crate::decode`].
 
 use sluice_core::Result;
@@ -11,9 +13,8 @@ use tokio_postgres::{Row, error::SqlState};
 
 use crate::{
     error::classify,
-    position::Range,
     reading::{Reading, SourceTable},
-    sql::{self, At, Place, Untranslatable},
+    sql::{self, At, Blocks, Place, Stretch, Untranslatable},
     type_map::Wire,
 };
 
@@ -28,16 +29,20 @@ const AT_ONCE: usize = 1_000;
 #[derive(Default)]
 pub(crate) struct Aside {
     pub rows: Vec<Untranslatable>,
-    /// The step ends with this value of the cursor; `None`: it is the last one.
+    /// Cursor values with such rows that more than [`AT_ONCE`] rows have: each is a stretch of its own, or several.
+    pub crowded: Vec<i64>,
+    /// The step ends with this value of the cursor, or this block; `None`: it is the last one.
     pub to: Option<i64>,
 }
 
-/// The rows of the range's first step that the server cannot send as UTF-8. Within the transaction, which goes on.
-pub(crate) async fn untranslatable(
-    reading: &Reading,
-    source: &SourceTable<'_>,
-    range: Option<&Range>,
-) -> Result<Aside> {
+impl Aside {
+    fn len(&self) -> usize {
+        self.rows.len() + self.crowded.len()
+    }
+}
+
+/// The rows of the stretch's first step that the server cannot send as UTF-8. Within the transaction, which goes on.
+pub(crate) async fn untranslatable(reading: &Reading, source: &SourceTable<'_>, stretch: &Stretch) -> Result<Aside> {
     let texts: Vec<usize> = {
         let fields = reading.shape.fields.iter().enumerate();
         fields.filter(|(_, field)| field.wire == Wire::Text).map(|(at, _)| at).collect()
@@ -47,9 +52,22 @@ pub(crate) async fn untranslatable(
     }
     let failed = |error| classify(error, FAILED);
     reading.session.client.batch_execute(sql::MAY_FAIL).await.map_err(failed)?;
-    let aside = Probe { reading, source, texts }.first_step(range).await?;
+    let aside = Probe { reading, source, texts }.first_step(stretch).await?;
     reading.session.client.batch_execute(sql::NO_MORE_MAY_FAIL).await.map_err(failed)?;
     Ok(aside)
+}
+
+/// The blocks of each table that has rows of a cursor value, from the first with such a row to the last.
+pub(crate) async fn blocks(reading: &Reading, source: &SourceTable<'_>, value: i64) -> Result<Vec<Stretch>> {
+    let Reading { session, shape, scope, .. } = reading;
+    let statement = sql::blocks(source.schema, source.table, &shape.cursor(source), scope, value);
+    let failed = |error| classify(error, "cannot ask for the blocks of a cursor value");
+    let rows = session.client.query(&statement, &[]).await.map_err(failed)?;
+    let blocks = |row: &Row| {
+        let part = |at| row.try_get(at).map_err(failed);
+        Ok(Stretch::Blocks(Blocks { value, table: part(0)?, first: part(1)?, last: part(2)? }))
+    };
+    rows.iter().map(blocks).collect()
 }
 
 struct Probe<'a> {
@@ -60,20 +78,19 @@ struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    async fn first_step(&self, range: Option<&Range>) -> Result<Aside> {
-        if self.within(range).await? {
-            return Ok(Aside::default());
+    async fn first_step(&self, stretch: &Stretch) -> Result<Aside> {
+        let mut aside = Aside::default();
+        if self.within(stretch).await? {
+            return Ok(aside);
         }
-        let mut rows = Vec::new();
-        if range.is_none_or(|range| range.above.is_none()) {
-            rows.extend(self.without_cursor().await?);
+        if stretch.is_first() {
+            aside.rows.extend(self.without_cursor().await?);
         }
-        let Some((first, last)) = self.extent(range).await? else { return Ok(Aside { rows, to: None }) };
-        // Halves of what cannot be converted, until a half is one value.
-        let mut parts = vec![(first, last)];
+        let Some(ends) = self.ends(stretch).await? else { return Ok(aside) };
+        // Halves of what cannot be converted, until a half is one value, or one block.
+        let mut parts = vec![ends];
         while let Some((first, last)) = parts.pop() {
-            let part = Range { above: first.checked_sub(1), to: last };
-            if self.within(Some(&part)).await? {
+            if self.within(&stretch.part(first, last)).await? {
                 continue;
             }
             if first < last {
@@ -82,12 +99,30 @@ impl Probe<'_> {
                 parts.extend([(middle + 1, last), (first, middle)]);
                 continue;
             }
-            rows.extend(self.at(first).await?);
-            if rows.len() >= AT_ONCE && !parts.is_empty() {
-                return Ok(Aside { rows, to: Some(first) });
+            match stretch.part(first, first) {
+                block @ Stretch::Blocks(_) => aside.rows.extend(self.in_block(&block).await?),
+                Stretch::All | Stretch::Range(_) => self.at(first, &mut aside).await?,
+            }
+            if aside.len() >= AT_ONCE && !parts.is_empty() {
+                aside.to = Some(first);
+                return Ok(aside);
             }
         }
-        Ok(Aside { rows, to: None })
+        Ok(aside)
+    }
+
+    /// The first and the last that the stretch is cut by: values of the cursor, or blocks.
+    async fn ends(&self, stretch: &Stretch) -> Result<Option<(i64, i64)>> {
+        if let Stretch::Blocks(Blocks { first, last, .. }) = stretch {
+            return Ok(Some((*first, *last)));
+        }
+        let Reading { session, shape, scope, .. } = self.reading;
+        let statement = sql::count(self.source.schema, self.source.table, &shape.cursor(self.source), scope, stretch);
+        let failed = |error| classify(error, "cannot ask for the range of the cursor");
+        let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
+        let (first, last): (Option<i64>, Option<i64>) =
+            (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
+        Ok(first.zip(last))
     }
 
     /// The rows without a cursor value, which no range is of.
@@ -99,24 +134,37 @@ impl Probe<'_> {
     }
 
     /// The rows of one cursor value. Where several have it, those of them that cannot be converted; where very many have it,
-    /// all.
-    async fn at(&self, value: i64) -> Result<Vec<Untranslatable>> {
-        let places = self.places(value).await?;
+    /// the value.
+    async fn at(&self, value: i64, aside: &mut Aside) -> Result<()> {
+        let Reading { shape, scope, .. } = self.reading;
+        let condition = sql::condition_at(&shape.cursor(self.source), scope, &At::Value(value));
+        let places = self.places(&condition, Some(AT_ONCE + 1)).await?;
+        match places.len() {
+            0 | 1 => aside.rows.extend(self.failing(At::Value(value)).await?),
+            2..=AT_ONCE => aside.rows.extend(self.among(places).await?),
+            _ => aside.crowded.push(value),
+        }
+        Ok(())
+    }
+
+    /// A block has a few hundred rows at most.
+    async fn in_block(&self, block: &Stretch) -> Result<Vec<Untranslatable>> {
+        let Reading { shape, scope, .. } = self.reading;
+        let condition = sql::condition_within(&shape.cursor(self.source), scope, block);
+        self.among(self.places(&condition, None).await?).await
+    }
+
+    async fn among(&self, places: Vec<Place>) -> Result<Vec<Untranslatable>> {
         let mut found = Vec::new();
-        if (2..=AT_ONCE).contains(&places.len()) {
-            for place in places {
-                found.extend(self.failing(At::Row(place)).await?);
-            }
-        } else {
-            found.extend(self.failing(At::Value(value)).await?);
+        for place in places {
+            found.extend(self.failing(At::Row(place)).await?);
         }
         Ok(found)
     }
 
-    async fn places(&self, value: i64) -> Result<Vec<Place>> {
-        let Reading { session, shape, scope, .. } = self.reading;
-        let (schema, table, cursor) = (self.source.schema, self.source.table, shape.cursor(self.source));
-        let statement = sql::places(schema, table, &cursor, scope, value, AT_ONCE + 1);
+    async fn places(&self, condition: &str, limit: Option<usize>) -> Result<Vec<Place>> {
+        let Reading { session, .. } = self.reading;
+        let statement = sql::places(self.source.schema, self.source.table, condition, limit);
         let failed = |error| classify(error, "cannot ask for the rows of a cursor value");
         let rows = session.client.query(&statement, &[]).await.map_err(failed)?;
         let place = |row: &Row| {
@@ -138,9 +186,9 @@ impl Probe<'_> {
         Ok(Some(Untranslatable { at, fields }).filter(|rows| !rows.fields.is_empty()))
     }
 
-    async fn within(&self, range: Option<&Range>) -> Result<bool> {
+    async fn within(&self, stretch: &Stretch) -> Result<bool> {
         let Reading { shape, scope, .. } = self.reading;
-        self.converts(&self.texts, &sql::condition_within(&shape.cursor(self.source), scope, range)).await
+        self.converts(&self.texts, &sql::condition_within(&shape.cursor(self.source), scope, stretch)).await
     }
 
     async fn converts(&self, texts: &[usize], condition: &str) -> Result<bool> {
@@ -161,16 +209,5 @@ impl Probe<'_> {
             }
             Err(error) => Err(failed(error)),
         }
-    }
-
-    /// The smallest and the largest cursor value of the read.
-    async fn extent(&self, range: Option<&Range>) -> Result<Option<(i64, i64)>> {
-        let Reading { session, shape, scope, .. } = self.reading;
-        let statement = sql::count(self.source.schema, self.source.table, &shape.cursor(self.source), scope, range);
-        let failed = |error| classify(error, "cannot ask for the range of the cursor");
-        let row = session.client.query_one(&statement, &[]).await.map_err(failed)?;
-        let (first, last): (Option<i64>, Option<i64>) =
-            (row.try_get(1).map_err(failed)?, row.try_get(2).map_err(failed)?);
-        Ok(first.zip(last))
     }
 }

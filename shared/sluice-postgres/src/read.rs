@@ -9,12 +9,12 @@ use sluice_core::{
 use crate::{
     config::PostgresConfig,
     copy::{self, Format, Scanned},
-    encoding::untranslatable,
+    encoding::{Aside, blocks, untranslatable},
     error::classify,
     position::{Found, Position, Range, Scope, Transactions},
     reading::{Options, Reading, SourceTable},
     sink::BatchSink,
-    sql::{self, Rows, Untranslatable},
+    sql::{self, Rows, Stretch},
 };
 
 /// Transactions that a position names as seen.
@@ -54,7 +54,7 @@ pub async fn read<S: BatchSink>(
 pub async fn plan(config: &PostgresConfig, options: Options, run: &ExtractRun<'_>) -> Result<Plan> {
     let source = SourceTable::of(run)?;
     let reading = Reading::begin(config, options, run, &source).await?;
-    let count = sql::count(source.schema, source.table, &reading.shape.cursor(&source), &reading.scope, None);
+    let count = sql::count(source.schema, source.table, &reading.shape.cursor(&source), &reading.scope, &Stretch::All);
     let failed = |error| classify(error, "cannot count the rows of the source's table");
     let row = reading.session.client.query_one(&count, &[]).await.map_err(failed)?;
     let rows: i64 = row.try_get(0).map_err(failed)?;
@@ -73,35 +73,38 @@ impl Reading {
         range: Option<&Range>,
         sink: S,
     ) -> Result<Scanned<S>> {
-        let mut range = range.copied();
         let mut all = Scanned { rows: 0, largest_cursor: None, sink };
-        loop {
-            let aside = untranslatable(self, source, range.as_ref()).await?;
-            let step = match aside.to {
-                Some(to) => Some(Range { above: range.and_then(|range| range.above), to }),
-                None => range,
+        let mut waiting = vec![range.copied().map_or(Stretch::All, Stretch::Range)];
+        while let Some(stretch) = waiting.pop() {
+            let aside = untranslatable(self, source, &stretch).await?;
+            let (step, rest) = match aside.to {
+                Some(to) => (stretch.cut(to).0, Some(stretch.cut(to).1)),
+                None => (stretch, None),
             };
-            let some = self.copy_step(source, step.as_ref(), &aside.rows, all.sink).await?;
+            let some = self.copy_step(source, &step, &aside, all.sink).await?;
             all = Scanned {
                 rows: all.rows + some.rows,
                 largest_cursor: all.largest_cursor.max(some.largest_cursor),
                 sink: some.sink,
             };
-            let Some(to) = aside.to else { return Ok(all) };
-            range = Some(Range { above: Some(to), to: range.map_or(i64::MAX, |range| range.to) });
+            waiting.extend(rest);
+            for value in &aside.crowded {
+                waiting.extend(blocks(self, source, *value).await?);
+            }
         }
+        Ok(all)
     }
 
     async fn copy_step<S: BatchSink>(
         &self,
         source: &SourceTable<'_>,
-        range: Option<&Range>,
-        aside: &[Untranslatable],
+        stretch: &Stretch,
+        aside: &Aside,
         sink: S,
     ) -> Result<Scanned<S>> {
         let Reading { session, shape, scope, lengths, .. } = self;
         let cursor = shape.cursor(source);
-        let rows = Rows { scope, range, without: aside };
+        let rows = Rows { scope, stretch, without: &aside.rows, without_values: &aside.crowded };
         let statement = sql::copy(source.schema, source.table, &shape.fields, &cursor, &rows, lengths.as_ref());
         let format = Format {
             fields: shape.fields.clone(),
@@ -110,7 +113,7 @@ impl Reading {
             as_bytes: Vec::new(),
         };
         let mut all = copy::stream(session, &statement, format.clone(), sink).await?;
-        for rows in aside {
+        for rows in &aside.rows {
             let statement = sql::copy_bytes(source.schema, source.table, &shape.fields, &cursor, scope, rows);
             let format = Format { lengths: None, as_bytes: rows.fields.clone(), ..format.clone() };
             let some = copy::stream(session, &statement, format, all.sink).await?;

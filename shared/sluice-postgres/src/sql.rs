@@ -4,9 +4,11 @@
 mod condition;
 mod reads;
 
-pub(crate) use condition::{At, CursorColumn, Place, Rows, Untranslatable, condition_at, condition_within};
+pub(crate) use condition::{
+    At, Blocks, CursorColumn, Place, Rows, Stretch, Untranslatable, condition_at, condition_within,
+};
 pub(crate) use reads::{
-    boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, places, seen, writer,
+    blocks, boundaries, converted, copy, copy_bytes, count, estimate, extent, largest, places, seen, writer,
 };
 
 use crate::identifier::identifier;

@@ -10,9 +10,54 @@ use crate::{
 /// Which rows a `COPY` sends.
 pub(crate) struct Rows<'a> {
     pub scope: &'a Scope,
-    pub range: Option<&'a Range>,
+    pub stretch: &'a Stretch,
     /// But for these, which are read by themselves.
     pub without: &'a [Untranslatable],
+    /// And all rows of these cursor values.
+    pub without_values: &'a [i64],
+}
+
+/// A part of what a read is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stretch {
+    All,
+    Range(Range),
+    Blocks(Blocks),
+}
+
+/// The rows of one cursor value in these blocks of one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Blocks {
+    pub value: i64,
+    pub table: i64,
+    pub first: i64,
+    pub last: i64,
+}
+
+impl Stretch {
+    /// Whether the rows without a cursor value belong to it.
+    pub(crate) fn is_first(&self) -> bool {
+        matches!(self, Stretch::All | Stretch::Range(Range { above: None, .. }))
+    }
+
+    /// From one value, or block, to another.
+    pub(crate) fn part(&self, first: i64, last: i64) -> Stretch {
+        match self {
+            Stretch::Blocks(blocks) => Stretch::Blocks(Blocks { first, last, ..*blocks }),
+            Stretch::All | Stretch::Range(_) => Stretch::Range(Range { above: first.checked_sub(1), to: last }),
+        }
+    }
+
+    /// What there is of it up to a value, or a block, and what comes after.
+    pub(crate) fn cut(&self, at: i64) -> (Stretch, Stretch) {
+        let up_to = |above| Stretch::Range(Range { above, to: at });
+        let after = |to| Stretch::Range(Range { above: Some(at), to });
+        match self {
+            Stretch::All => (up_to(None), after(i64::MAX)),
+            Stretch::Range(range) => (up_to(range.above), after(range.to)),
+            Stretch::Blocks(blocks) => (self.part(blocks.first, at), self.part(at + 1, blocks.last)),
+        }
+    }
 }
 
 /// Rows with fields that cannot be converted.
@@ -49,9 +94,10 @@ impl fmt::Display for Place {
 
 impl Rows<'_> {
     pub(super) fn condition(&self, cursor: &CursorColumn<'_>) -> String {
-        let mut condition = condition_within(cursor, self.scope, self.range);
+        let mut condition = condition_within(cursor, self.scope, self.stretch);
         let name = identifier(cursor.name);
-        let (mut values, mut rows) = (Vec::new(), Vec::new());
+        let mut values: Vec<String> = self.without_values.iter().map(i64::to_string).collect();
+        let mut rows = Vec::new();
         for at in self.without.iter().map(|rows| &rows.at) {
             match at {
                 At::Value(value) => values.push(value.to_string()),
@@ -81,7 +127,7 @@ pub(crate) struct CursorColumn<'a> {
 }
 
 pub(super) fn condition(cursor: &CursorColumn<'_>, scope: &Scope) -> String {
-    condition_within(cursor, scope, None)
+    condition_within(cursor, scope, &Stretch::All)
 }
 
 /// The rows of the scope there.
@@ -95,20 +141,25 @@ pub(crate) fn condition_at(cursor: &CursorColumn<'_>, scope: &Scope, at: &At) ->
     and(condition(cursor, scope), is)
 }
 
-/// The rows of the scope within a range of it.
-pub(crate) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, range: Option<&Range>) -> String {
+/// The rows of the scope within a stretch of it.
+pub(crate) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, stretch: &Stretch) -> String {
     let mut terms: Vec<String> = match scope {
         Scope::Everything(_) => Vec::new(),
         Scope::Since(since) => [above(cursor, since), inserted_since(since)].into_iter().flatten().collect(),
         Scope::From(from, since) => starting_at(cursor, *from, since.as_ref()),
     };
-    if let Some(Range { above, to }) = range {
-        let name = identifier(cursor.name);
-        match above {
-            Some(above) => terms.push(format!("{name} > ('{above}'::bigint) AND {name} <= ('{to}'::bigint)")),
-            // The first range, which the rows without a value belong to.
-            None => terms.push(compared(cursor, "<=", *to)),
+    let name = identifier(cursor.name);
+    match stretch {
+        Stretch::All => {}
+        Stretch::Range(Range { above: Some(above), to }) => {
+            terms.push(format!("{name} > ('{above}'::bigint) AND {name} <= ('{to}'::bigint)"));
         }
+        // The first range, which the rows without a value belong to.
+        Stretch::Range(Range { above: None, to }) => terms.push(compared(cursor, "<=", *to)),
+        Stretch::Blocks(Blocks { value, table, first, last }) => terms.push(format!(
+            "{name} = ('{value}'::bigint) AND tableoid::bigint = {table} AND ctid >= '({first},0)'::tid AND ctid < '({},0)'::tid",
+            last + 1
+        )),
     }
     if terms.is_empty() { String::new() } else { format!(" WHERE {}", terms.join(" AND ")) }
 }

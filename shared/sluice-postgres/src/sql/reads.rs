@@ -1,10 +1,10 @@
 //! The statements that look at the table's rows.
 
-use super::condition::{At, CursorColumn, Rows, Untranslatable, condition, condition_at, condition_within};
+use super::condition::{At, CursorColumn, Rows, Stretch, Untranslatable, condition, condition_at, condition_within};
 use crate::{
     identifier::identifier,
     lengths::Lengths,
-    position::{Range, Scope, Since, Transactions},
+    position::{Scope, Since, Transactions},
     type_map::Field,
 };
 
@@ -61,22 +61,27 @@ pub(crate) fn copy_bytes(
     )
 }
 
-/// The places of at most `limit` rows of one cursor value: table, block and item.
-pub(crate) fn places(
-    schema: &str,
-    table: &str,
-    cursor: &CursorColumn<'_>,
-    scope: &Scope,
-    value: i64,
-    limit: usize,
-) -> String {
+/// The places of the rows that meet a condition, at most so many: table, block and item.
+pub(crate) fn places(schema: &str, table: &str, condition: &str, limit: Option<usize>) -> String {
+    let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
     format!(
-        "SELECT tableoid::bigint, (ctid::text::point)[0]::bigint, (ctid::text::point)[1]::bigint FROM {}.{}{} LIMIT {limit}",
+        "SELECT tableoid::bigint, {BLOCK}, (ctid::text::point)[1]::bigint FROM {}.{}{condition}{limit}",
+        identifier(schema),
+        identifier(table)
+    )
+}
+
+/// Per table with rows of a cursor value, the first and the last block with such a row.
+pub(crate) fn blocks(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope, value: i64) -> String {
+    format!(
+        "SELECT tableoid::bigint, min({BLOCK}), max({BLOCK}) FROM {}.{}{} GROUP BY 1 ORDER BY 1",
         identifier(schema),
         identifier(table),
         condition_at(cursor, scope, &At::Value(value))
     )
 }
+
+const BLOCK: &str = "(ctid::text::point)[0]::bigint";
 
 /// Counts the texts of the rows that meet a condition once they have been converted to UTF-8; fails where one cannot be.
 pub(crate) fn converted(schema: &str, table: &str, texts: &[&Field], condition: &str) -> String {
@@ -167,19 +172,13 @@ pub(crate) fn boundaries(
     )
 }
 
-/// What a read would fetch, or a range of it: how many rows, and the range of their cursor values.
-pub(crate) fn count(
-    schema: &str,
-    table: &str,
-    cursor: &CursorColumn<'_>,
-    scope: &Scope,
-    range: Option<&Range>,
-) -> String {
+/// What a read would fetch, or a stretch of it: how many rows, and the range of their cursor values.
+pub(crate) fn count(schema: &str, table: &str, cursor: &CursorColumn<'_>, scope: &Scope, stretch: &Stretch) -> String {
     let name = identifier(cursor.name);
     format!(
         "SELECT count(*), min({name})::bigint, max({name})::bigint FROM {}.{}{}",
         identifier(schema),
         identifier(table),
-        condition_within(cursor, scope, range)
+        condition_within(cursor, scope, stretch)
     )
 }

@@ -19,7 +19,7 @@ fn fields() -> Vec<Field> {
 }
 
 fn rendered(scope: &Scope, nullable: bool) -> String {
-    let rows = Rows { scope, range: None, without: &[] };
+    let rows = Rows { scope, stretch: &Stretch::All, without: &[], without_values: &[] };
     copy("s.p", "tab\"le", &fields(), &CursorColumn { name: HOSTILE, nullable }, &rows, None)
 }
 
@@ -83,7 +83,7 @@ fn a_start_value_widens_what_a_position_would_read_and_never_narrows_it() {
         let scope = Scope::From(5, since);
         assert_eq!(condition(&cursor, &scope), expected);
         let count = format!("SELECT count(*), min(\"id\")::bigint, max(\"id\")::bigint FROM \"s\".\"t\"{expected}");
-        assert_eq!(super::count("s", "t", &cursor, &scope, None), count);
+        assert_eq!(super::count("s", "t", &cursor, &scope, &Stretch::All), count);
     }
 }
 
@@ -91,13 +91,13 @@ fn a_start_value_widens_what_a_position_would_read_and_never_narrows_it() {
 fn ranges_meet_without_a_gap_and_rows_without_a_value_belong_to_the_first() {
     let cursor = CursorColumn { name: "id", nullable: true };
     let scope = Scope::Since(Since { above: Some(3), ..Since::default() });
-    let within = |above, to| condition_within(&cursor, &scope, Some(&Range { above, to }));
+    let within = |above, to| condition_within(&cursor, &scope, &Stretch::Range(Range { above, to }));
     let scoped = r#" WHERE ("id" > ('3'::bigint) OR "id" IS NULL) AND "#;
     assert_eq!(within(None, 9), format!(r#"{scoped}("id" <= ('9'::bigint) OR "id" IS NULL)"#));
     assert_eq!(within(Some(9), 20), format!(r#"{scoped}"id" > ('9'::bigint) AND "id" <= ('20'::bigint)"#));
     let required = CursorColumn { name: "id", nullable: false };
-    let everything =
-        condition_within(&required, &Scope::Everything(Why::NoCursor), Some(&Range { above: None, to: -1 }));
+    let first = Stretch::Range(Range { above: None, to: -1 });
+    let everything = condition_within(&required, &Scope::Everything(Why::NoCursor), &first);
     assert_eq!(everything, r#" WHERE "id" <= ('-1'::bigint)"#);
 }
 
@@ -107,18 +107,19 @@ fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
     let scope = Scope::Everything(Why::NoCursor);
     let aside = |at| Untranslatable { at, fields: vec![1] };
     let without = [aside(At::Value(3)), aside(At::Value(-4))];
-    let condition = |range| Rows { scope: &scope, range, without: &without }.condition(&cursor);
+    let condition =
+        |stretch| Rows { scope: &scope, stretch: &stretch, without: &without, without_values: &[] }.condition(&cursor);
     let others = r#"("id" IS NULL OR "id" <> ALL ('{3,-4}'::bigint[]))"#;
-    assert_eq!(condition(None), format!(" WHERE {others}"));
-    let range = Range { above: Some(1), to: 9 };
-    let within = condition(Some(&range));
+    assert_eq!(condition(Stretch::All), format!(" WHERE {others}"));
+    let within = condition(Stretch::Range(Range { above: Some(1), to: 9 }));
     assert!(within.ends_with(&format!("\"id\" <= ('9'::bigint) AND {others}")), "{within}");
     let place = Place { table: 16_384, block: 7, item: 2 };
     let without = [aside(At::NoValue), aside(At::Value(3)), aside(At::Row(place))];
-    let condition = Rows { scope: &scope, range: None, without: &without }.condition(&cursor);
+    let rows = Rows { scope: &scope, stretch: &Stretch::All, without: &without, without_values: &[8] };
+    let condition = rows.condition(&cursor);
     assert_eq!(
         condition,
-        r#" WHERE "id" IS NOT NULL AND ("id" IS NULL OR "id" <> ALL ('{3}'::bigint[])) AND "#.to_owned()
+        r#" WHERE "id" IS NOT NULL AND ("id" IS NULL OR "id" <> ALL ('{8,3}'::bigint[])) AND "#.to_owned()
             + "(tableoid::bigint, ctid) NOT IN ((16384::bigint, '(7,2)'::tid))"
     );
     let since = Scope::Since(Since { above: Some(5), ..Since::default() });
@@ -128,6 +129,20 @@ fn rows_read_by_themselves_are_left_out_and_rows_without_a_value_not() {
     assert!(bytes.contains(r#" WHERE "id" = ('-4'::bigint)) TO STDOUT"#), "{bytes}");
     let bytes = copy_bytes("s", "t", &fields(), &cursor, &since, &aside(At::Row(place)));
     assert!(bytes.contains("AND (tableoid::bigint, ctid) = (16384::bigint, '(7,2)'::tid)) TO"), "{bytes}");
+}
+
+#[test]
+fn a_stretch_is_cut_into_parts_that_meet() {
+    let cursor = CursorColumn { name: "id", nullable: true };
+    let within = |stretch| condition_within(&cursor, &Scope::Everything(Why::NoCursor), &stretch);
+    let blocks = Stretch::Blocks(Blocks { value: -3, table: 16_384, first: 2, last: 9 });
+    let (before, after) = blocks.cut(4);
+    let of = r#" WHERE "id" = ('-3'::bigint) AND tableoid::bigint = 16384 AND "#;
+    assert_eq!(within(before), format!("{of}ctid >= '(2,0)'::tid AND ctid < '(5,0)'::tid"));
+    assert_eq!(within(after), format!("{of}ctid >= '(5,0)'::tid AND ctid < '(10,0)'::tid"));
+    let range = |above, to| Stretch::Range(Range { above, to });
+    assert_eq!(Stretch::All.cut(7), (range(None, 7), range(Some(7), i64::MAX)));
+    assert_eq!(range(Some(1), 9).cut(7), (range(Some(1), 7), range(Some(7), 9)));
 }
 
 #[test]

@@ -108,3 +108,41 @@ async fn rows_of_one_cursor_value_are_rejected_one_by_one() {
     assert_eq!(sink.rejected, [format!(r"1: name \x6281 {rule}"), format!(r"2: name \x8d {rule}")]);
     database.drop().await;
 }
+
+#[tokio::test]
+async fn thousands_of_bad_texts_of_one_cursor_value_reject_no_good_row() {
+    let database = Database::of_its_own("ENCODING 'WIN1252' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0").await;
+    database.run("CREATE TABLE $.one (id bigint, part int, name text, code text)").await;
+    database.run("CREATE TABLE $.many (id bigint, part int, name text, code text) PARTITION BY LIST (part)").await;
+    database.run("CREATE TABLE $.many_0 PARTITION OF $.many FOR VALUES IN (0)").await;
+    database.run("CREATE TABLE $.many_1 PARTITION OF $.many FOR VALUES IN (1)").await;
+    database.run("CREATE TABLE $.many_2 PARTITION OF $.many DEFAULT").await;
+    let columns = json!([
+        { "name": "id", "type": "bigint" }, { "name": "name", "type": "text" }, { "name": "code", "type": "text" },
+    ]);
+    for name in ["one", "many"] {
+        // 2,500 bad and 700 good rows of the value 7, in every block; neighbours before and after, one of them bad.
+        database
+            .run(&format!(
+                "INSERT INTO $.{name} SELECT 7, n % 3, CASE WHEN n % 32 < 7 THEN 'ok' || n ELSE n || chr(129) END, 'x' \
+                 FROM generate_series(0, 3199) AS n; \
+                 INSERT INTO $.{name} VALUES (-2, 0, 'a', 'x'), (6, 1, 'b', chr(141)), (8, 2, 'c', 'x'), (9, 0, 'd', 'x')"
+            ))
+            .await;
+        let table = database.table(name, columns.clone());
+        let (read, sink) = database.read(&table, None, 0).await.unwrap();
+        let mut good: Vec<&str> = sink.rows.iter().map(|row| row[1].as_str()).collect();
+        good.sort_unstable();
+        let mut expected: Vec<String> = (0..3200).filter(|n| n % 32 < 7).map(|n| format!("ok{n}")).collect();
+        expected.extend(["a", "c", "d"].map(String::from));
+        expected.sort_unstable();
+        assert_eq!(good, expected, "{name}: each good row, once");
+        let mut rejected = sink.rejected.clone();
+        rejected.sort_unstable();
+        rejected.dedup();
+        assert_eq!((sink.rejected.len(), rejected.len()), (2_501, 2_501), "{name}: each bad row, once");
+        let (again, sink) = database.read(&table, read.cursor.as_ref(), 0).await.unwrap();
+        assert_eq!((sink.rejected.len(), again.cursor), (0, read.cursor), "{name}: and they stop nothing later");
+    }
+    database.drop().await;
+}
