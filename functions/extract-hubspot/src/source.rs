@@ -67,11 +67,12 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
         };
         let columns = &run.table.columns;
         let time = run.request.time;
-        let read = sluice_hubspot::read(&self.client, &account, columns, run.cursor, time, self.limits).await?;
+        let begin = (run.cursor, run.sequence);
+        let read = sluice_hubspot::read(&self.client, &account, columns, begin, time, self.limits).await?;
         let ids = Ids { store: self.store, key: lake::ids_key(&run.table.table, run.run_id) };
         let left = self.limits.time.saturating_sub(self.started.elapsed());
         let comparing = Comparing { every: self.compare_every, time: left };
-        let Read { rows, invalid, cursor, facts } =
+        let Read { rows, invalid, cursor, whole_since, facts } =
             sluice_hubspot::compare(&self.client, &account, columns, run.cursor, read, time, comparing, &ids).await?;
         let mut writer = TableWriter::new(self.store, run)?;
         for row in &rows {
@@ -81,7 +82,7 @@ impl<S: ObjectStore> Source for Contacts<'_, S> {
             writer.reject(&invalid.original, &invalid.reason).await?;
         }
         let (files, rejected) = writer.finish().await?;
-        Ok(Extracted { files, rejected, cursor, facts })
+        Ok(Extracted { files, rejected, cursor, whole_since, facts })
     }
 
     async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {

@@ -27,7 +27,8 @@ impl<L: ObjectStore> Source for PostgresTable<'_, L> {
         let (rows, upload) = self.writer(run)?;
         let read = sluice_postgres::read(&self.database, self.options, run, rows);
         let (read, files, rejected) = upload.during(read).await?;
-        Ok(Extracted { files, rejected, cursor: read.cursor, facts: read.facts })
+        let whole_since = read.is_whole.then_some(run.sequence);
+        Ok(Extracted { files, rejected, cursor: read.cursor, whole_since, facts: read.facts })
     }
 
     async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
@@ -48,7 +49,7 @@ impl<L: ObjectStore> SplitSource for PostgresTable<'_, L> {
         let (rows, upload) = self.writer(run)?;
         let read = sluice_postgres::read_chunk(&self.database, self.options, run, chunk, planned, rows);
         let (facts, files, rejected) = upload.during(read).await?;
-        Ok(Extracted { files, rejected, cursor: None, facts })
+        Ok(Extracted { files, rejected, facts, ..Extracted::default() })
     }
 }
 

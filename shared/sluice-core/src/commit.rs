@@ -93,6 +93,10 @@ pub struct Commit {
     pub cursor_from: Option<Cursor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_to: Option<Cursor>,
+    /// Set when the commit ends a read of the whole source, from its very beginning to its end: the commit that began the
+    /// read, this one or an earlier one. What lies before that one has been replaced. Earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_since: Option<Sequence>,
     /// Set when the commit only moves the cursor. It has no files then, and loading it changes no row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reset: Option<Reset>,

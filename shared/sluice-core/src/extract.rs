@@ -54,6 +54,8 @@ pub struct Extracted {
     pub files: Vec<DataFile>,
     pub rejected: Option<Rejected>,
     pub cursor: Option<Cursor>,
+    /// As in the commit. Only a source knows where its beginning and its end are.
+    pub whole_since: Option<Sequence>,
     pub facts: serde_json::Map<String, serde_json::Value>,
 }
 

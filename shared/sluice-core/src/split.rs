@@ -40,6 +40,8 @@ pub struct Partitioning {
     /// Where the run after this read starts. It must be what was true when the partitioning was made: a part is read later
     /// and may see more, which the next run then reads again.
     pub cursor: Cursor,
+    /// Whether the chunks are the whole source, from its very beginning.
+    pub is_whole: bool,
     pub facts: Map<String, Value>,
 }
 
@@ -63,7 +65,8 @@ pub struct SplitPlan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cursor_from: Option<Cursor>,
     pub cursor_to: Cursor,
-    #[serde(rename = "slices")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_whole: bool,
     pub chunks: Vec<Chunk>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Change>,

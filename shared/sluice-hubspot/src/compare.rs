@@ -67,7 +67,7 @@ pub async fn compare(
         pages: 0,
         gone: Vec::new(),
     };
-    let Read { rows, invalid, mut facts, .. } = read;
+    let Read { rows, invalid, whole_since, mut facts, .. } = read;
     for row in rows {
         run.known.note(row.id, !row.archived);
         run.taken.keep(row);
@@ -127,7 +127,7 @@ pub async fn compare(
     let cursor = if position == before { read.cursor } else { Some(Cursor::encode(&position)?) };
     let mut invalid = invalid;
     invalid.extend(taken.invalid.into_values());
-    Ok(Read { rows: taken.rows.into_values().collect(), invalid, cursor, facts })
+    Ok(Read { rows: taken.rows.into_values().collect(), invalid, cursor, whole_since, facts })
 }
 
 struct Run<'a> {

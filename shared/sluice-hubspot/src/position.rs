@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use sluice_core::Sequence;
 
 use crate::known::{self, Known};
 
@@ -36,6 +37,9 @@ pub(crate) struct Position {
     /// With `from`: the last run stopped inside that millisecond, after this id, because very many contacts share it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<i64>,
+    /// The commit that began a read of the whole account which has not come to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole_since: Option<Sequence>,
     /// A reading of the archive that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sweep: Option<Sweep>,

@@ -16,7 +16,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
-use sluice_core::{Cursor, Error, Kind, Result, Retry, Schema};
+use sluice_core::{Cursor, Error, Kind, Result, Retry, Schema, Sequence};
 
 use crate::{
     client::{Client, Find, Page, Record},
@@ -43,22 +43,26 @@ pub struct Read {
     pub invalid: Vec<Invalid>,
     /// `None` as long as the account has shown nothing at all.
     pub cursor: Option<Cursor>,
+    /// Set where the run has come to the end of a read of the whole account: the commit that began it.
+    pub whole_since: Option<Sequence>,
     pub facts: serde_json::Map<String, serde_json::Value>,
 }
 
 /// Time that the archive's list may take beyond [`Limits::time`].
 const SWEEP_TIME: Duration = Duration::from_secs(45);
 
-/// Reads what is new after the cursor. `account` is the run's first answer; `time` is the run's "now" where HubSpot does not tell its own.
+/// Reads what is new after the cursor, for the commit of this sequence. `account` is the run's first answer; `time` is the
+/// run's "now" where HubSpot does not tell its own.
 pub async fn read(
     client: &Client,
     account: &Account,
     columns: &Schema,
-    cursor: Option<&Cursor>,
+    (cursor, sequence): (Option<&Cursor>, Sequence),
     time: DateTime<Utc>,
     limits: Limits,
 ) -> Result<Read> {
     let standing: Position = cursor.map(Cursor::decode).transpose()?.unwrap_or_default();
+    let whole_since = if cursor.is_none() { Some(sequence) } else { standing.whole_since };
     let mut run = Run {
         client,
         columns,
@@ -73,7 +77,7 @@ pub async fn read(
         lists: 0,
     };
     let end = run.all().await?;
-    run.finish(end, account.facts(columns))
+    run.finish(end, whole_since, account.facts(columns))
 }
 
 /// How many contacts a run would look at: those changed since the cursor, the overlap of the index's lag included.
@@ -271,12 +275,13 @@ impl Run<'_> {
         }
     }
 
-    fn finish(self, end: End, mut facts: Map<String, Value>) -> Result<Read> {
+    fn finish(self, end: End, whole_since: Option<Sequence>, mut facts: Map<String, Value>) -> Result<Read> {
         let Position { changed, archived, from, within, sweep, known, compared, comparison, .. } = self.reached;
         // Only what is older than the index's lag is surely all there; nearer to now the window is read again as usual.
         let settled = from.is_some_and(|millis| millis.saturating_mul(1_000) < self.now - INDEX_LAG_MICROS);
         let behind = matches!(end, End::Changes(_)) && settled;
-        let reached = Position {
+        let is_complete = end == End::Complete;
+        let mut reached = Position {
             changed: changed
                 .held_at(self.now, &self.standing.changed)
                 .trimmed(self.now, !matches!(end, End::Changes(_))),
@@ -284,6 +289,7 @@ impl Run<'_> {
             behind,
             from: from.filter(|_| behind),
             within: within.filter(|_| behind),
+            whole_since: None,
             sweep,
             known,
             compared,
@@ -291,14 +297,17 @@ impl Run<'_> {
         };
         facts.insert("searches".into(), self.searches.into());
         facts.insert("archive_pages".into(), self.lists.into());
-        facts.insert("stopped_early".into(), (end != End::Complete).into());
+        facts.insert("stopped_early".into(), (!is_complete).into());
         if let End::Changes(why) | End::Archive(why) = end {
             facts.insert("stopped_by".into(), why.into());
         }
+        let has_shown_nothing = reached == Position::default();
+        reached.whole_since = whole_since.filter(|_| !is_complete);
         Ok(Read {
             rows: self.taken.rows.into_values().collect(),
             invalid: self.taken.invalid.into_values().collect(),
-            cursor: if reached == Position::default() { None } else { Some(Cursor::encode(&reached)?) },
+            cursor: if has_shown_nothing { None } else { Some(Cursor::encode(&reached)?) },
+            whole_since: whole_since.filter(|_| is_complete),
             facts,
         })
     }

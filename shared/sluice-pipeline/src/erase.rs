@@ -1,7 +1,8 @@
 //! Taking out of the lake what a later read has replaced, because a person in it must be forgotten.
 //!
-//! A source that has deleted a person brings them in no later read. So a table that has been read from its beginning again has
-//! them only in the files of the commits before that read. Those files go, in all their versions; the commits stay, and one
+//! A source that has deleted a person brings them in no later read. So a table that has been read whole again has them only in
+//! the files of the commits before that read. Whether it was, only a commit tells: a read that is under way, or that began at
+//! some value, replaces nothing. Those files go, in all their versions; the commits stay, and one
 //! more says who did it and why. The warehouse has its rows from the ledger's loads and is not touched.
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -21,7 +22,7 @@ const AT_ONCE: usize = 16;
 pub struct Plan {
     /// The newest commit now.
     pub newest: Commit,
-    /// The newest commit of a read from the beginning; what lies before it goes.
+    /// The commit that began the newest read of the whole source that has come to its end; what lies before it goes.
     pub read_whole: Sequence,
     /// Data files and rejects of the commits before. Those that have gone already are among them.
     pub objects: Vec<String>,
@@ -46,10 +47,10 @@ pub async fn plan(store: &impl ObjectStore, table: &Table) -> Result<Plan> {
     let reads = (Sequence::FIRST.0..=newest.sequence.0).rev();
     let reads = reads.map(|sequence| log::read_commit(store, &table.table, Sequence(sequence)));
     let commits: Vec<Commit> = stream::iter(reads).buffered(AT_ONCE).try_collect().await?;
-    let is_whole = |commit: &&Commit| commit.reset.is_none() && commit.cursor_from.is_none();
-    let read_whole = commits.iter().find(is_whole).map(|commit| commit.sequence);
-    let read_whole =
-        read_whole.ok_or_else(|| refused(Error::not_found("no commit is of a read from the beginning")))?;
+    let read_whole = commits.iter().find_map(|commit| commit.whole_since).ok_or_else(|| {
+        let error = Error::not_found("no commit says that the source was read whole, from its beginning to its end");
+        refused(error.with_hint("sluice run TABLE --full-refresh --wait, and again without it until nothing is new"))
+    })?;
     let before = || commits.iter().filter(|commit| commit.sequence < read_whole);
     let data = before().flat_map(|commit| &commit.files);
     let rejects = before().flat_map(|commit| &commit.rejected).flat_map(|rejected| match &rejected.files[..] {

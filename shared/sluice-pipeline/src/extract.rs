@@ -219,6 +219,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             rejected: extracted.rejected.clone(),
             cursor_from: cursor.cloned(),
             cursor_to,
+            whole_since: extracted.whole_since,
             reset: None,
             source_facts: extracted.facts.clone(),
             drift,

@@ -80,6 +80,7 @@ pub async fn commit(
         rejected: None,
         cursor_from: newest.cursor_to.clone(),
         cursor_to: plan.cursor_then.clone(),
+        whole_since: None,
         reset: Some(reset.clone()),
         source_facts: observed.map(|(name, fact)| (name.clone(), fact.clone())).into_iter().collect(),
         drift: newest.drift.clone(),

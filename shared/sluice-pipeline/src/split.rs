@@ -195,7 +195,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
         kept: Vec<Column>,
         partitioning: Partitioning,
     ) -> Result<ExtractSummary> {
-        let Partitioning { chunks, cursor, mut facts } = partitioning;
+        let Partitioning { chunks, cursor, is_whole, mut facts } = partitioning;
         facts.insert("parts".to_owned(), chunks.len().into());
         if let Some(check) = check {
             check.remember(&mut facts)?;
@@ -212,6 +212,7 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
             kept,
             cursor_from: run.cursor.cloned(),
             cursor_to: cursor,
+            is_whole,
             chunks,
             drift: check.map(|check| check.drift.changes.clone()).unwrap_or_default(),
             facts,
@@ -340,7 +341,8 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
             }),
         };
         let table = as_planned(plan, table);
-        let extracted = Extracted { files, rejected, cursor: None, facts: plan.facts.clone() };
+        let whole_since = plan.is_whole.then_some(plan.sequence);
+        let extracted = Extracted { files, rejected, cursor: None, whole_since, facts: plan.facts.clone() };
         let run = run_of(plan, &table);
         let (cursor, drift, kept) = (plan.cursor_to.clone(), plan.drift.clone(), plan.kept.clone());
         self.steps().commit(&run, &extracted, Some(cursor), drift, kept).await?;

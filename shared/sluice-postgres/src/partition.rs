@@ -98,7 +98,8 @@ pub async fn partition(
     let position = Position::after(reading.previous.as_ref(), scope, snapshot, identity, found);
     let mut facts = reading.facts();
     facts.insert("rows_estimated".into(), (sampled as u64).into());
-    Ok(Some(Partitioning { chunks, cursor: Cursor::encode(&position)?, facts }))
+    let is_whole = matches!(scope, Scope::Everything(_));
+    Ok(Some(Partitioning { chunks, cursor: Cursor::encode(&position)?, is_whole, facts }))
 }
 
 /// Reads one chunk of a partitioning whose cursor was `planned`, and gives its rows to the sink.

@@ -28,6 +28,8 @@ const MOST_ROWS_LOOKED_AT: u64 = 200_000;
 pub struct Read {
     /// Where the next read starts; unchanged when there was nothing to read, so that such a run commits nothing.
     pub cursor: Option<Cursor>,
+    /// Every row of the table has been read, whatever was read before.
+    pub is_whole: bool,
     pub facts: Map<String, Value>,
 }
 
@@ -46,7 +48,7 @@ pub async fn read<S: BatchSink>(
     copy::finish(sink).await?;
     // Nothing read and nothing to be remembered: the run commits nothing.
     let cursor = cursor.map(|position| Cursor::encode(&position)).transpose()?.or_else(|| run.cursor.cloned());
-    Ok(Read { cursor, facts })
+    Ok(Read { cursor, is_whole: matches!(reading.scope, Scope::Everything(_)), facts })
 }
 
 /// Counts what [`read`] would give to its sink, in a transaction of the same kind, and tells the range of the cursor's

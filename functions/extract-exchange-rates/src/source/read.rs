@@ -118,7 +118,8 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
         let again: Vec<&[u8]> = parts.iter().rev().copied().collect();
         let digest = lake::digest(&parts) + &lake::digest(&again);
         let cursor = Some(Cursor::encode(&json!({ "list": digest }))?);
-        Ok(Extracted { files, rejected, cursor, facts: serde_json::Map::new() })
+        let whole_since = Some(run.sequence);
+        Ok(Extracted { files, rejected, cursor, whole_since, ..Extracted::default() })
     }
 
     async fn rates(&self, run: &ExtractRun<'_>, base: &str, first_date: NaiveDate) -> Result<Extracted> {
@@ -172,7 +173,7 @@ impl<S: ObjectStore> OpenExchangeRates<'_, S> {
         let (files, rejected) = progress.writer.writer.finish().await?;
         // When the share allows no request, an earlier cursor stands as it is, also under a full refresh.
         let cursor = if asks.is_empty() { run.cursor.cloned() } else { Some(Cursor::encode(&position)?) };
-        Ok(Extracted { files, rejected, cursor, facts })
+        Ok(Extracted { files, rejected, cursor, facts, whole_since: None })
     }
 
     /// Where the run starts. A full refresh of a range forgets that range and no other day; none forgets what was spent.

@@ -196,7 +196,7 @@ impl Stage {
     async fn read(&self, cursor: Option<&Cursor>) -> Result<Read> {
         let time = "2026-06-01T00:00:00Z".parse().expect("a time");
         let account = self.client.account().await?;
-        read(&self.client, &account, &self.columns, cursor, time, self.limits).await
+        read(&self.client, &account, &self.columns, (cursor, Sequence(1)), time, self.limits).await
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {
@@ -334,6 +334,7 @@ async fn a_run_that_reaches_its_limit_is_continued_by_the_next_ones() {
             let stopped = read.facts["stopped_early"] == true;
             cursor = read.cursor;
             assert_eq!(cursor.as_ref().map(|cursor| cursor.0["behind"] == true), Some(stopped));
+            assert_eq!(read.whole_since, (!stopped).then_some(Sequence(1)), "whole once its end is reached");
             if !stopped {
                 break;
             }

@@ -14,18 +14,22 @@ fn table(loader: &str) -> Table {
     Sources::parse(&yaml).expect("valid sources").tables.remove(0)
 }
 
-/// A commit of two rows with a data file and a reject, read from this cursor on.
-fn put(store: &MemoryStore, sequence: u64, cursor_from: Value) {
+/// A commit of two rows with a data file and a reject, read from this cursor on; `whole_since` began the whole read that it
+/// ends.
+fn put(store: &MemoryStore, sequence: u64, cursor_from: Value, whole_since: Option<u64>) {
     let path = |what: &str| format!("{what}/run-{sequence}");
     let data = format!("{}{}", lake::data_prefix(&table("copy").table), path("x"));
     let rejects = path("rejected/A/B/C");
-    let commit = json!({
+    let mut commit = json!({
         "format_version": 1, "lake_id": "lake", "table": "A.B.C", "sequence": sequence, "run_id": "an extract",
         "loader": "copy", "disposition": "merge", "key": ["n"], "schema": [{"name": "n", "type": "bigint"}],
         "schema_fingerprint": "n:bigint", "rows": 2, "rejected": {"rows": 1, "path": rejects},
         "files": [{"path": data, "rows": 2, "bytes": 100, "checksum": "c"}], "cursor_from": cursor_from,
         "cursor_to": sequence, "scheduled_at": "2026-01-01T00:00:00Z", "committed_at": "2026-01-01T00:00:01Z"
     });
+    if let Some(since) = whole_since {
+        commit["whole_since"] = since.into();
+    }
     let mut objects = store.objects.borrow_mut();
     objects.insert(data, Bytes::from("a person"));
     objects.insert(rejects, Bytes::from("a person"));
@@ -35,8 +39,10 @@ fn put(store: &MemoryStore, sequence: u64, cursor_from: Value) {
 /// Two commits, a read from the beginning, and one more.
 fn store() -> MemoryStore {
     let store = MemoryStore::default();
-    for (sequence, cursor_from) in [(1, Value::Null), (2, json!(1)), (3, Value::Null), (4, json!(3))] {
-        put(&store, sequence, cursor_from);
+    for (sequence, cursor_from, since) in
+        [(1, Value::Null, Some(1)), (2, json!(1), None), (3, Value::Null, Some(3)), (4, json!(3), None)]
+    {
+        put(&store, sequence, cursor_from, since);
     }
     store
 }
@@ -73,6 +79,27 @@ fn files_from_before_the_last_whole_read_are_erased_and_no_commit() {
     }
     let after = block_on(plan(&store, &table("copy"))).expect("a plan");
     assert_eq!(after.read_whole, Sequence(3), "what says it is no read");
+}
+
+#[test]
+fn only_a_whole_read_that_has_ended_replaces_what_lies_before() {
+    let before_whole = |store: &MemoryStore| block_on(plan(store, &table("copy"))).map(|plan| plan.read_whole.0);
+    let store = MemoryStore::default();
+    // A cursor that was moved to the beginning and a read from a value on, or commits of an earlier version.
+    put(&store, 1, Value::Null, None);
+    put(&store, 2, Value::Null, None);
+    let refused = before_whole(&store).expect_err("nothing says that it was whole");
+    assert!(refused.kind() == Kind::NotFound && refused.hint().is_some(), "{refused:?}");
+    put(&store, 3, json!(2), Some(1));
+    // A refresh under way.
+    put(&store, 4, Value::Null, None);
+    assert_eq!(before_whole(&store).expect("the read before it"), 1);
+    put(&store, 5, json!(4), None);
+    put(&store, 6, json!(5), Some(4));
+    put(&store, 7, json!(6), None);
+    assert_eq!(before_whole(&store).expect("the refresh"), 4);
+    erased(&store).expect("erased");
+    assert_eq!(left(&store), ["4", "5", "6", "7", "4", "5", "6", "7"], "no part of the refresh is gone");
 }
 
 #[test]

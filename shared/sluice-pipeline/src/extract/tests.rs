@@ -23,7 +23,9 @@ impl Source for Counter<'_> {
         let body: Vec<u64> = (from..self.rows).collect();
         self.store.put(&path, Bytes::from(serde_json::to_vec(&body).expect("json"))).await?;
         let file = DataFile { path, rows, bytes: 1, checksum: "c".into(), values: Vec::new() };
-        Ok(Extracted { files: vec![file], cursor: Some(Cursor::encode(&self.rows)?), ..Extracted::default() })
+        let whole_since = run.cursor.is_none().then_some(run.sequence);
+        let cursor = Some(Cursor::encode(&self.rows)?);
+        Ok(Extracted { files: vec![file], cursor, whole_since, ..Extracted::default() })
     }
 
     async fn plan(&mut self, run: &ExtractRun<'_>) -> Result<Plan> {
@@ -80,6 +82,8 @@ fn a_run_commits_what_is_new_and_nothing_when_nothing_is() {
     assert_eq!(extract(&store, 3, "r2").expect("a run").outcome, Outcome::NothingNew);
     assert_eq!(extract(&store, 5, "r3").expect("a run").sequence, Some(Sequence(2)));
     assert_eq!(committed(&store), [0, 1, 2, 3, 4]);
+    let commit = |sequence| block_on(log::read_commit(&store, &table().table, Sequence(sequence))).expect("a commit");
+    assert_eq!([commit(1).whole_since, commit(2).whole_since], [Some(Sequence(1)), None], "as the source says");
 }
 
 #[test]

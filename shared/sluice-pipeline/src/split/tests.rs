@@ -84,7 +84,8 @@ impl SplitSource for Shop<'_> {
         let ends: Vec<u64> = keys.chunks(self.0.split_keys).filter_map(|part| part.last().copied()).collect();
         let above = std::iter::once(None).chain(ends.iter().copied().map(Some));
         let chunks = above.zip(&ends).map(|(above, to)| Chunk::encode(&(above, *to))).collect::<Result<_>>()?;
-        Ok(Some(Partitioning { chunks, cursor: self.position()?, facts: serde_json::Map::new() }))
+        let is_whole = run.cursor.is_none() && run.request.from_cursor.is_none();
+        Ok(Some(Partitioning { chunks, cursor: self.position()?, is_whole, facts: serde_json::Map::new() }))
     }
 
     async fn read_chunk(&mut self, run: &ExtractRun<'_>, chunk: &Chunk, _: &Cursor) -> Result<Extracted> {
@@ -215,7 +216,7 @@ fn a_large_read_becomes_one_commit_and_every_replay_is_a_no_op() {
     let [commit] = &world.commits()[..] else { panic!("one commit") };
     assert_eq!(world.keys_of(commit), world.source().into_iter().collect::<Vec<_>>(), "each row once");
     assert_eq!((commit.run_id.0.as_str(), commit.rows, commit.files.len()), ("r0", 10, 4));
-    assert_eq!(commit.source_facts["parts"], 4);
+    assert_eq!((&commit.source_facts["parts"], commit.whole_since), (&json!(4), Some(Sequence(1))));
     let rejected = commit.rejected.as_ref().expect("a rejected row");
     assert_eq!((rejected.rows, rejected.path.as_str()), (1, "rejected/A/B/C/r0/"));
     assert!(rejected.files[0].starts_with("rejected/A/B/C/r0/00000-r"), "{:?}", rejected.files);

@@ -18,6 +18,19 @@ async fn a_first_read_may_start_at_a_value() {
 }
 
 #[tokio::test]
+async fn only_a_read_without_a_bound_is_of_the_whole_table() {
+    let (database, table) = Database::with_changes().await;
+    let mut reader = database.reader(&table).await;
+    database.run("INSERT INTO $.changes (name) SELECT 'x' FROM generate_series(1, 10)").await;
+    assert!(reader.is_whole(None).await);
+    assert!(!reader.is_whole(Some("1")).await, "what lies below the value is not read");
+    reader.ids().await;
+    database.run("INSERT INTO $.changes (name) VALUES ('k')").await;
+    assert!(!reader.is_whole(None).await);
+    database.drop().await;
+}
+
+#[tokio::test]
 async fn a_value_to_start_from_reads_again_and_loses_nothing_that_was_in_flight() {
     let (database, table) = Database::with_changes().await;
     let mut reader = database.reader(&table).await;

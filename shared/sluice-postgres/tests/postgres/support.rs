@@ -188,6 +188,16 @@ impl Reader<'_> {
         Ok(taken(&sink).ids())
     }
 
+    /// Whether such a read is of the whole table; the reader stays where it is.
+    pub(crate) async fn is_whole(&self, from: Option<&str>) -> bool {
+        let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
+        let (table, cursor) = (self.table, self.cursor.as_ref());
+        let run = ExtractRun { request: &request, table, run_id: &run_id, sequence: Sequence::FIRST, cursor };
+        let options = Options { lookback: self.lookback, ..Options::default() };
+        let (filling, _) = Filling::new(table);
+        sluice_postgres::read(&self.database.config(), options, &run, filling).await.unwrap().is_whole
+    }
+
     /// What the next read would bring.
     pub(crate) async fn plan(&self, from: Option<&str>) -> Plan {
         let (run_id, request) = (RunId("test-run".into()), request(self.table, from));
@@ -211,6 +221,7 @@ impl Reader<'_> {
         };
         let options = Options { lookback: self.lookback, split_rows };
         let partitioning = sluice_postgres::partition(&config, options, &run).await.unwrap().expect("several parts");
+        assert_eq!(partitioning.is_whole, self.is_whole(from).await);
         let mut ids = Vec::new();
         for chunk in &partitioning.chunks {
             let (filling, sink) = Filling::new(table);

@@ -17,7 +17,7 @@ use axum::{
 };
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
-use sluice_core::{Cell, Cursor, Schema, Secret};
+use sluice_core::{Cell, Cursor, Schema, Secret, Sequence};
 use sluice_http::RetryPolicy;
 
 use crate::{Client, Credentials, HubspotConfig, Limits, read};
@@ -277,8 +277,8 @@ async fn union_of_runs_is_the_portal(seed: u64) {
     let (mut table, mut taken) = (Table::default(), BTreeSet::new());
     let mut cursor: Option<Cursor> = None;
     let mut settled = 0;
-    for run in 0..60 {
-        let ending = run >= 20;
+    for run in 1..=60 {
+        let ending = run > 20;
         let now = {
             let mut portal = lock(&portal);
             portal.quiet = ending;
@@ -290,7 +290,10 @@ async fn union_of_runs_is_the_portal(seed: u64) {
         let contacts = if ending { usize::MAX } else { [20, 60, usize::MAX][dice.usize(0..3)] };
         let limits = Limits { contacts, time: Duration::MAX };
         let Ok(account) = client.account().await else { continue };
-        let Ok(found) = read(&client, &account, &columns(), cursor.as_ref(), time, limits).await else { continue };
+        let Ok(found) = read(&client, &account, &columns(), (cursor.as_ref(), Sequence(run)), time, limits).await
+        else {
+            continue;
+        };
         // Now and then the function dies before its commit.
         if !ending && dice.u8(0..5) == 0 {
             continue;
