@@ -209,6 +209,12 @@ pub(crate) struct EraseArgs {
     /// Why: kept in a commit with your name. Say the request's number, not the person.
     #[arg(long, value_name = "TEXT", value_parser = not_blank)]
     pub reason: String,
+    /// A topic's table: the column, personal by its contract, by which the person is known.
+    #[arg(long, requires = "values")]
+    pub column: Option<String>,
+    /// A topic's table: a file with the person's values in that column, one a line. None is kept.
+    #[arg(long, value_name = "FILE", requires = "column")]
+    pub values: Option<PathBuf>,
     /// Show what would be erased; erase nothing.
     #[arg(long)]
     pub dry_run: bool,
@@ -314,6 +320,7 @@ mod tests {
             ("run products --timeout 5", ErrorKind::MissingRequiredArgument),
             ("reset products --to 1", ErrorKind::MissingRequiredArgument),
             ("erase contacts", ErrorKind::MissingRequiredArgument),
+            ("erase purchases --reason 7 --column customer_email", ErrorKind::MissingRequiredArgument),
             ("reset products --to -1 --reason x", ErrorKind::ValueValidation),
             ("backfill rates --from -5 --to 2026-01-02", ErrorKind::ValueValidation),
             ("retry products --sequence -5", ErrorKind::ValueValidation),

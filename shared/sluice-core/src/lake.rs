@@ -166,6 +166,11 @@ impl Archive {
     }
 }
 
+/// Who has taken a person's records out of a topic's archive, and why.
+pub fn erasure_key(table: &TableId, run: &RunId) -> String {
+    format!("erasures/{}/{run}.json", table.path())
+}
+
 /// That the rows which the warehouse has refused of a channel, counted from its making, have been announced.
 pub fn refused_key(channel: &str, refused: u64) -> String {
     format!("{REFUSED_PREFIX}{channel}/{refused:020}.json")

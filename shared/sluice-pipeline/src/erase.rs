@@ -14,6 +14,8 @@ use sluice_core::{
 
 use crate::{log, reset};
 
+pub mod topic;
+
 /// How many commits are read, and objects erased, at a time.
 const AT_ONCE: usize = 16;
 
@@ -35,7 +37,7 @@ pub struct Plan {
 pub async fn plan(store: &impl ObjectStore, table: &Table) -> Result<Plan> {
     let refused = |error: Error| error.with("table", &table.table);
     if table.loader == Loader::Streaming {
-        let error = Error::unsupported("a streaming table has no commits; its records are in the topic's archive");
+        let error = Error::unsupported("a streaming table has no commits; its records are in its topic's archive");
         return Err(refused(error));
     }
     if matches!(table.source, Source::ExchangeRates { .. }) {

@@ -21,12 +21,18 @@ pub(super) fn keep(lake: &MemoryStore, cluster: &str, partition: i32, records: &
     key
 }
 
+/// Whose purchase it is: that of every fourth offset is another person's.
+pub(super) fn email(offset: i64) -> &'static str {
+    if offset % 4 == 1 { "B@example.com" } else { "a@example.com" }
+}
+
 /// A purchase of one piece, or of none, which breaks the contract.
 pub(super) fn record(offset: i64, at: i64, good: bool) -> Record {
     let quantity = i32::from(good);
     let value = format!(
-        r#"{{"event_id":"e{offset}","customer_email":"a@example.com","product_id":1,"quantity":{quantity},
-        "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#
+        r#"{{"event_id":"e{offset}","customer_email":"{}","product_id":1,"quantity":{quantity},
+        "purchase_ts":"2025-10-31T00:00:00Z","schema_version":1}}"#,
+        email(offset)
     );
     Record { offset, timestamp_ms: START + at, key: None, value: Some(value.into()), headers: Vec::new() }
 }

@@ -3,7 +3,13 @@
 mod world;
 
 use super::*;
-use crate::fakes::{Faults, Random};
+use crate::{
+    erase::topic::{self, Person},
+    fakes::{Faults, ManualClock, Random},
+};
+use fakes::{Asked, JsonAlone, email};
+use futures::executor::block_on;
+use sluice_core::RunId;
 use world::{SWAP, StreamedRow, World, streamed};
 
 /// Nothing of a replay that has an outcome is left, but what is told.
@@ -54,6 +60,25 @@ fn whichever_call_fails_or_ends_a_run_the_next_one_ends_equal() {
             }
         }
     }
+}
+
+#[test]
+fn a_person_who_was_taken_out_of_the_archive_is_not_brought_back() {
+    let mut world = World::damaged();
+    let (asked, run) = (Asked::new(), RunId("erasure".into()));
+    let table = asked.request().table;
+    let person = Person::new(table, "customer_email", "b@example.com").expect("a person");
+    let plan = block_on(topic::plan(&world.store, &JsonAlone, table, &person)).expect("a plan");
+    let (who, clock) = (("somebody", "request 7"), ManualClock::default());
+    let erasing = topic::erase(&world.store, &JsonAlone, &clock, table, &run, &person, &plan, who);
+    block_on(erasing).expect("erased");
+
+    world.forgotten = Some("B@example.com");
+    let (refused, ended) = world.replay("A1", SWAP);
+    assert_eq!((refused.outcome, ended.is_err()), (Some(Outcome::Refused), true), "the table still has the rows");
+    world.live.borrow_mut().retain(|row| row.2 > world.committed || email(row.2) != "B@example.com");
+    check_end(&world, "A2", world.replay("A2", SWAP), "without the person");
+    assert!(world.rows().iter().any(|row| row.2 == 0), "what was missing of others is back");
 }
 
 #[test]

@@ -122,6 +122,15 @@ pub(crate) fn dead_letter(
 
 /// Where records are archived, and the archive: both a function of the records and of the cluster id alone.
 pub(crate) fn archive(cluster: &str, topic: &str, partition: i32, records: &[Record]) -> Result<(String, Bytes)> {
+    named(Some(lake::digest(&[cluster.as_bytes()])), topic, partition, records)
+}
+
+/// What is left of an archive, by the same rules. The creation of the topic stays as its name told it.
+pub(crate) fn archive_again(of: &lake::Archive, topic: &str, records: &[Record]) -> Result<(String, Bytes)> {
+    named(of.creation.clone(), topic, of.partition, records)
+}
+
+fn named(creation: Option<String>, topic: &str, partition: i32, records: &[Record]) -> Result<(String, Bytes)> {
     let body = packed(topic, partition, records)?;
     let [first, last] = [records.first(), records.last()].map(|record| record.map_or(0, |record| record.offset));
     // A producer may give any number; in a name a date has four digits of a year.
@@ -132,7 +141,7 @@ pub(crate) fn archive(cluster: &str, topic: &str, partition: i32, records: &[Rec
         first,
         last,
         date: timestamp.map_or(NaiveDate::default(), |timestamp| timestamp.date_naive()),
-        creation: Some(lake::digest(&[cluster.as_bytes()])),
+        creation,
         checksum: checksum(&body),
     };
     Ok((name.key(topic), body))

@@ -12,7 +12,7 @@ use sluice_core::{RunId, TableId, event::Announcement, lake};
 use super::*;
 use crate::{
     fakes::{Faults, MemoryStore},
-    replay::fakes::{Asked, JsonAlone, keep, record},
+    replay::fakes::{Asked, JsonAlone, email, keep, record},
 };
 
 pub(super) const SWAP: Mode = Mode::Swap { delete_unarchived: false };
@@ -37,6 +37,8 @@ pub(super) struct World {
     pub ledger: RefCell<Vec<String>>,
     /// The rows that each announcement tells of.
     pub announced: RefCell<Vec<u64>>,
+    /// A person whose records are in no archive any more.
+    pub forgotten: Option<&'static str>,
     /// How far each partition's channel is.
     pub committed: i64,
     pub confirms: bool,
@@ -56,6 +58,7 @@ impl World {
             sides: RefCell::default(),
             ledger: RefCell::default(),
             announced: RefCell::default(),
+            forgotten: None,
             committed: 9,
             confirms: true,
             meanwhile: RefCell::default(),
@@ -97,7 +100,7 @@ impl World {
 
     /// What the table should hold.
     pub(super) fn expected(&self) -> Vec<StreamedRow> {
-        let offsets = || (0..=self.committed).filter(|offset| *offset != BAD);
+        let offsets = || (0..=self.committed).filter(|offset| *offset != BAD && self.forgotten != Some(email(*offset)));
         let mut rows = self.strangers.clone();
         for partition in [1, 2] {
             rows.extend(offsets().map(|offset| streamed(partition, offset, 1)));

@@ -1,7 +1,10 @@
-//! `sluice erase`: takes out of the lake the files of a table that a later read from its beginning has replaced.
+//! `sluice erase`: takes out of the lake the files of a table that a later whole read has replaced, or one person's records
+//! out of a topic's archive.
+
+mod person;
 
 use serde::Serialize;
-use sluice_core::{Error, Kind, RunId, Sequence, TableId, port::SystemClock};
+use sluice_core::{Error, Kind, Loader, RunId, Sequence, TableId, port::SystemClock};
 use sluice_pipeline::erase;
 use uuid::Uuid;
 
@@ -20,7 +23,7 @@ struct Answer {
     table: TableId,
     /// `dry run`, `erased`, `nothing to erase`.
     outcome: &'static str,
-    /// The read from the beginning; what was committed before it goes.
+    /// The commit that began the whole read; what was committed before it goes.
     read_whole: Sequence,
     objects: usize,
     rows: u64,
@@ -34,6 +37,13 @@ struct Answer {
 pub(super) async fn run(context: &Context<'_>, args: &EraseArgs) -> Outcome {
     let platform = &context.platform;
     let table = platform.table(&args.table)?;
+    if table.loader == Loader::Streaming {
+        return person::run(context, args, table).await;
+    }
+    if args.column.is_some() {
+        let failure = Failure::usage("--column and --values are for a topic's table");
+        return Err(failure.hint("of any other table the files from before its newest whole read go"));
+    }
     let store = platform.store()?;
     let plan = context.progress.spin("reading the log", erase::plan(&store, table)).await.map_err(of_plan)?;
     let loads = platform.warehouse().await?.loads().await?;
@@ -89,7 +99,7 @@ fn render(answer: &Answer) -> String {
     let Answer { table, outcome, read_whole, .. } = answer;
     let mut lines = vec![
         format!("{table}: {outcome}"),
-        format!("  read whole   by #{read_whole}; what was committed before it goes, the commits stay"),
+        format!("  read whole   from #{read_whole} on; what was committed before it goes, the commits stay"),
         format!(
             "  objects      {}: data files of {} rows, {} bytes, and rejects",
             thousands(answer.objects as u64),
@@ -124,7 +134,7 @@ mod tests {
             reason: "x".repeat(300),
         };
         let text = render(&answer);
-        assert!(text.starts_with("A.B.C: dry run\n  read whole   by #3; "), "{text}");
+        assert!(text.starts_with("A.B.C: dry run\n  read whole   from #3 on; "), "{text}");
         assert!(text.contains("1,200: data files of 5,000 rows, 70,000 bytes"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         (answer.objects, answer.outcome) = (0, "nothing to erase");
