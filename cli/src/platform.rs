@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use aws_sdk_lambda::{operation::get_function_configuration::GetFunctionConfigurationOutput, primitives::Blob};
 use serde_json::Value;
-use sluice_aws::{CachedSecrets, S3Lake, classify};
+use sluice_aws::{CachedSecrets, FreshSecrets, S3Lake, classify};
 use sluice_core::{
     Error, Kind, LakeId, Sources, Table, TableId,
     error::apart,
@@ -16,7 +16,7 @@ use crate::{
     failure::{Failure, Outcome},
     place::Place,
     stack::Stack,
-    warehouse::{self, Administrator, Deployment, Warehouse},
+    warehouse::{self, Administrator, Deployment, Service, Warehouse},
 };
 
 /// The function whose settings say how the warehouse is reached: it writes the ledger that the commands read.
@@ -78,6 +78,12 @@ impl Platform {
     pub(crate) async fn administrator(&self) -> Outcome<Administrator> {
         let settings = self.environment(LOADER).await?;
         Administrator::connect(settings, &self.stack.name, CachedSecrets::new(&self.place.aws))
+    }
+
+    /// A service of the warehouse, for its key.
+    pub(crate) async fn service(&self, user: Option<&str>, secret: Option<String>) -> Outcome<Service> {
+        let settings = self.environment(LOADER).await?;
+        Service::find(settings, &self.stack.name, user, secret, FreshSecrets::new(&self.place.aws))
     }
 
     /// What the stack says of itself to the file of the account.

@@ -1,7 +1,7 @@
-//! The warehouse's account on this machine: opened with the users that an operator makes by hand, and made what
-//! `platform/warehouse.yaml` says by the call that makes every account so.
+//! The warehouse's account on this machine: opened with the user that an operator makes by hand. The rest of it is made by
+//! provision-warehouse, as a resource of the template.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, Result, ensure};
 use aws_config::SdkConfig;
@@ -11,16 +11,9 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::Utc;
-use serde_json::json;
-use sluice_core::{Secret, Sources, port::SystemClock};
-use sluice_snowflake::{
-    Account, SnowflakeConfig, SqlApi,
-    account::{Allowed, Applying, AsRoles, Deployment, Desired, PROVISIONER, Settings, apply},
-};
+use sluice_core::Sources;
+use sluice_snowflake::account::{Deployment, Desired, PROVISIONER, Settings};
 use snowflake_emulator::Emulator;
-use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::machine::{
     deploy::STACK,
@@ -29,10 +22,9 @@ use crate::machine::{
 };
 
 const SNOWFLAKE_ACCOUNT: &str = "SLUICE-LOCAL";
-/// The user and the role of every function.
+/// The role of every function that loads.
 const LOADER: &str = "SLUICE_LOADER";
 const ADMINISTRATOR: &str = "ACCOUNTADMIN";
-const WAREHOUSE: &str = "LOADING";
 /// Which of the file's environments this machine is.
 const ENVIRONMENT: &str = "local";
 
@@ -43,9 +35,6 @@ const COMMIT_DELAY: Duration = Duration::from_millis(50);
 /// `samconfig.toml` sets for one machine.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// An account on this machine is provisioned in seconds.
-const LONGEST: Duration = Duration::from_secs(120);
-
 /// The bucket of the lake.
 pub(crate) fn bucket() -> String {
     format!("{STACK}-lake-{ACCOUNT}")
@@ -53,16 +42,16 @@ pub(crate) fn bucket() -> String {
 
 /// Opens the emulator on the warehouse of these folders.
 pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emulator> {
-    let user = |name: &str, pair: &Pair, role: &str| snowflake_emulator::User {
-        name: name.into(),
-        public_key: pair.public.clone(),
-        roles: vec![role.into()],
-        default_role: Some(role.into()),
+    let provisioner = snowflake_emulator::User {
+        name: PROVISIONER.into(),
+        public_key: keys.provisioner.public.clone(),
+        roles: vec![ADMINISTRATOR.into()],
+        default_role: Some(ADMINISTRATOR.into()),
     };
     Emulator::open(snowflake_emulator::Config {
         duckdb_path: folders.warehouse(),
         account: SNOWFLAKE_ACCOUNT.into(),
-        users: vec![user(LOADER, &keys.loader, LOADER), user(PROVISIONER, &keys.provisioner, ADMINISTRATOR)],
+        users: vec![provisioner],
         lake_bucket: bucket(),
         s3_endpoint: format!("http://127.0.0.1:{}", ports.aws),
         journal_dir: folders.state("snowflake"),
@@ -81,90 +70,49 @@ pub(crate) fn judge(platform: &Path) -> sluice_core::Result<()> {
     Desired::read(&platform.join("warehouse.yaml"), &Settings::of(ENVIRONMENT, deployment), &sources).map(drop)
 }
 
-/// Makes the account what the file says, and sees to it that nothing is left that can be done.
-pub(crate) async fn provision(
-    aws: &SdkConfig,
-    platform: &Path,
-    sources: &Sources,
-    keys: &Keys,
-    port: u16,
-) -> Result<()> {
-    let settings = Settings::of(ENVIRONMENT, deployment(aws).await?);
-    let desired = Desired::read(&platform.join("warehouse.yaml"), &settings, sources)?;
-    let config = SnowflakeConfig {
-        account: SNOWFLAKE_ACCOUNT.into(),
-        url: Some(format!("http://127.0.0.1:{port}")),
-        user: LOADER.into(),
-        role: LOADER.into(),
-        warehouse: WAREHOUSE.into(),
-        secret: String::new(),
-    };
-    let secret = One(Secret::new(json!({"private_key": keys.provisioner.private}).to_string()));
-    let account = Account::new(config.as_provisioner(STACK), secret, sluice_http::Client::new()?);
-    let api = SqlApi::new(Arc::new(account));
-    let account = AsRoles { api: &api, deadline: Instant::now() + LONGEST };
-    let run = Uuid::now_v7().to_string();
-    let applying =
-        Applying { run: &run, allowed: Allowed::default(), until: Utc::now() + LONGEST, warehouse: WAREHOUSE };
-    let applied = apply(&account, &SystemClock, &desired, &applying).await.context("cannot provision the account")?;
-    // What would lose something is left as an earlier version has made it, and works so; `make plan` tells what it is.
-    ensure!(
-        applied.left.changes.is_empty(),
-        "the account is not what platform/warehouse.yaml says:\n{}",
-        applied.left.to_text()
-    );
-    Ok(())
-}
-
-/// A secret that is at hand.
-struct One(Secret);
-
-impl sluice_core::port::Secrets for One {
-    async fn get(&self, _: &str) -> sluice_core::Result<Secret> {
-        Ok(self.0.clone())
-    }
-}
-
-/// What the deployed stack says of itself.
-async fn deployment(aws: &SdkConfig) -> Result<Deployment> {
+/// Whether the deployment has made the account what the file says, and let it into the lake. What would lose something is left
+/// as an earlier version has made it, and works so; `make plan` tells what it is.
+pub(crate) async fn check(aws: &SdkConfig) -> Result<()> {
     let described = aws_sdk_cloudformation::Client::new(aws).describe_stacks().stack_name(STACK).send().await;
     let described = described.with_context(|| format!("cannot describe the stack {STACK} in {REGION}"))?;
     let stack = described.stacks().first().context("the stack is not there")?;
-    let output = stack.outputs().iter().find(|output| output.output_key() == Some("LakeReaderRoleArn"));
-    let parameter =
-        stack.parameters().iter().find(|parameter| parameter.parameter_key() == Some("SnowflakeExternalId"));
-    let role = output.and_then(|output| output.output_value()).context("the stack has no LakeReaderRoleArn")?;
-    let id = parameter.and_then(|parameter| parameter.parameter_value()).context("it has no SnowflakeExternalId")?;
-    Ok(Deployment {
-        lake: STACK.to_owned(),
-        bucket: bucket(),
-        reader_role: role.to_owned(),
-        external_id: id.to_owned(),
-        address: None,
-    })
+    let output = stack.outputs().iter().find(|output| output.output_key() == Some("AccountStatus"));
+    let status = output.and_then(|output| output.output_value()).context("the stack does not say AccountStatus")?;
+    ensure!(status.starts_with("provisioned"), "the account is {status}");
+    let role = format!("{STACK}-lake-reader");
+    let found = aws_sdk_iam::Client::new(aws).get_role().role_name(&role).send().await;
+    let found = found.with_context(|| format!("cannot read the role {role}"))?;
+    let trust = found.role().and_then(|role| role.assume_role_policy_document()).unwrap_or_default();
+    // A user's ARN is written the same in the document and in the form in which IAM answers it, but for its colons and slash.
+    let user = snowflake_emulator::IAM_USER.rsplit('/').next().unwrap_or_default();
+    ensure!(trust.contains(user), "the role {role} does not trust the warehouse: {trust}");
+    Ok(())
 }
 
-/// The key pairs of the account's first users, each made once.
+/// The key pair of the account's first user, made once.
 pub(crate) struct Keys {
-    pub loader: Pair,
     pub provisioner: Pair,
 }
 
 pub(crate) struct Pair {
     /// PKCS#8 PEM.
-    pub private: String,
+    private: String,
     /// The base64 of the public key's DER.
     public: String,
 }
 
 impl Keys {
     pub(crate) fn load(folders: &Folders) -> Result<Self> {
-        let load = |name: &str| Pair::load(&folders.state(name));
-        Ok(Keys { loader: load("loader-key.der")?, provisioner: load("provisioner-key.der")? })
+        Ok(Keys { provisioner: Pair::load(&folders.state("provisioner-key.der"))? })
     }
 }
 
 impl Pair {
+    /// As a secret holds it.
+    pub(crate) fn secret(&self) -> serde_json::Value {
+        serde_json::json!({"private_key": self.private})
+    }
+
     fn load(path: &Path) -> Result<Self> {
         let pair = match std::fs::read(path) {
             Ok(der) => KeyPair::from_pkcs8(&der)

@@ -135,6 +135,8 @@ impl Stack {
                     deployment.forget()?;
                     parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
                 }
+                // As on AWS, the one secret that is there before the stack.
+                deploy::first_secret(&aws, PROVISIONER_SECRET, &keys.provisioner.secret()).await?;
                 deployment.deploy().await?;
                 // ministack writes what it knows, but for objects, only when it ends: a kill later must not lose the stack.
                 parts.remove(0).stop().await;
@@ -142,11 +144,10 @@ impl Stack {
                 parts.insert(0, services::ministack(folders, &registry, ports.aws).await?);
                 deployment.note().await?;
             }
-            put_secrets(&aws, &keys, ports.postgres).await
+            put_secrets(&aws, ports.postgres).await?;
+            account::check(&aws).await
         };
-        progress.phase("deploy the template with SAM", deployment).await?;
-        let provision = account::provision(&aws, &platform, &sources, &keys, ports.snowflake);
-        progress.phase("provision the warehouse's account", provision).await?;
+        progress.phase("deploy the template, provision the account", deployment).await?;
 
         let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
         let topics = Topics::connect(&bootstrap, &sources, &functions, &creation::positions(folders)).await?;
@@ -255,14 +256,12 @@ pub(crate) async fn sdk_config(port: u16) -> SdkConfig {
 }
 
 /// The values that an operator puts into the stack's secrets.
-async fn put_secrets(aws: &SdkConfig, keys: &Keys, postgres: u16) -> Result<()> {
+async fn put_secrets(aws: &SdkConfig, postgres: u16) -> Result<()> {
     let shop = json!({"host": "127.0.0.1", "port": postgres, "dbname": "postgres", "username": "app", "password": "",
         "sslmode": "disable"});
     deploy::secret(aws, "postgres", &shop).await?;
     deploy::secret(aws, "open-exchange-rates", &json!({"app_id": OXR_APP_ID})).await?;
     deploy::secret(aws, "hubspot", &json!({"token": HUBSPOT_TOKEN})).await?;
-    deploy::secret(aws, "snowflake-loader", &json!({"private_key": keys.loader.private})).await?;
-    deploy::secret(aws, PROVISIONER_SECRET, &json!({"private_key": keys.provisioner.private})).await?;
     // The broker here knows no users.
     deploy::secret(aws, "kafka", &json!({})).await?;
     deploy::secret(aws, "collect", &json!({"api_keys": {"shop": {"key": shop::API_KEY}}})).await?;

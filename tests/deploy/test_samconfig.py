@@ -18,7 +18,6 @@ FILLED = {
     "DbtAccountId": "70403",
     "DbtJobId": "12",
     "AlarmEmail": "data-platform@example.com",
-    "SnowflakeIamUserArn": "arn:aws:iam::123456789012:user/abc1-b-self1234",
     "StreamKafkaBootstrap": "pkc-1.us-east-1.aws.confluent.cloud:9092",
     "KafkaBootstrap": "b-1.shop.kafka.us-east-1.amazonaws.com:9096,b-2.shop.kafka.us-east-1.amazonaws.com:9096",
 }

@@ -26,6 +26,7 @@ fn every_event_file_has_its_functions_type() {
                 Role::Collect => parses::<collect_events::event::Event>(&event),
                 Role::Load => parses::<load_commits::event::Event>(&event),
                 Role::Dispatch => parses::<dispatch_dbt::event::Event>(&event),
+                Role::Provision => parses::<provision_warehouse::event::Event>(&event),
             };
             assert!(parsed, "{path} does not have its function's type");
             checked += 1;

@@ -40,11 +40,15 @@ fn each_function_is_woken_by_what_the_table_says() {
                 let name = serde_json::json!({ "Ref": function.logical });
                 target("::Lambda::EventSourceMapping", |it| &it["FunctionName"], &name)
             }
+            Trigger::Stack => {
+                let arn = get_att(function.logical, "Arn");
+                of_type("Custom::WarehouseAccount").into_iter().any(|name| properties(name)["ServiceToken"] == arn)
+            }
             Trigger::Url => !own["FunctionUrlConfig"].is_null(),
         }
     };
     for function in functions::ALL {
-        for trigger in [Trigger::Schedule, Trigger::Queue, Trigger::Kafka, Trigger::Url] {
+        for trigger in [Trigger::Schedule, Trigger::Queue, Trigger::Kafka, Trigger::Stack, Trigger::Url] {
             let said = function.triggers.contains(&trigger);
             assert_eq!(is_woken(function, trigger), said, "{} and {trigger:?}", function.name);
         }

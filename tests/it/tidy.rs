@@ -82,10 +82,11 @@ fn sql_lives_where_it_belongs() {
 }
 
 /// Where functions and the operator's command are wired to the warehouse: a second one is named here and nowhere else.
-const WIRING: [&str; 4] = [
+const WIRING: [&str; 5] = [
     "cli/src/warehouse.rs",
     "functions/dispatch-dbt/src/config.rs",
     "functions/load-commits/src/config.rs",
+    "functions/provision-warehouse/src/config.rs",
     "functions/stream-kafka/src/config.rs",
 ];
 

@@ -24,6 +24,8 @@ RUNBOOKS = [
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
     (r"CollectEvents-|spool-|outbox-", "events-wait-or-are-refused"),
     (r"alarms-dead|hops-exhausted", "news-is-lost"),
+    (r"ProvisionWarehouse-", "the-account-differs"),
+    (r"keys-old", "rotate-a-secret"),
 ]
 
 

@@ -30,6 +30,21 @@ pub(crate) enum AccountTask {
         #[arg(long)]
         enterprise: bool,
     },
+    /// Print what makes the account's first user and fills its secret, before there is a stack. Its private key goes into a file.
+    Bootstrap {
+        /// Where the secret's value is written until the printed command has put it.
+        #[arg(long, value_name = "FILE", default_value = "snowflake-provisioner.json")]
+        out: PathBuf,
+    },
+    /// Give a service a new key: into its user's free slot, into its secret, proven by a login; then the old one is taken out. What was
+    /// interrupted goes on when it is called again.
+    Rotate {
+        /// The user [default: that of the functions].
+        user: Option<String>,
+        /// Its secret [default: the stack's of that service]. A service outside of the platform needs one.
+        #[arg(long, value_name = "NAME")]
+        secret: Option<String>,
+    },
     /// What a role can do and through which roles, who has it, and what it holds without a way to it.
     Explain {
         /// A role, or DATABASE.ROLE.

@@ -18,7 +18,7 @@ mod switch;
 mod warehouse;
 
 use crate::{
-    args::{Cli, Task},
+    args::{AccountTask, Cli, Task, WarehouseArgs},
     failure::Outcome,
     platform::Platform,
     progress::Progress,
@@ -35,6 +35,9 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
     match cli.command {
         Task::Doctor => return doctor::run(&cli.target, progress, cli.json).await,
         Task::Completions { shell } => return completions::run(shell),
+        Task::Warehouse(WarehouseArgs { task: AccountTask::Bootstrap { out }, .. }) => {
+            return warehouse::bootstrap(&cli.target, &out, cli.json);
+        }
         _ => {}
     }
     let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;

@@ -1,5 +1,9 @@
 //! `sluice warehouse`: the account as code. What an account is and how it becomes so is the library's; this asks and prints.
 
+mod keys;
+
+pub(super) use keys::bootstrap;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::Utc;
@@ -34,6 +38,11 @@ pub(super) async fn run(context: &Context<'_>, args: &WarehouseArgs) -> Outcome 
     let settings = Settings::of(environment, platform.deployment().await?);
     let asked = Asked { context, args, settings, administrator: platform.administrator().await? };
     match &args.task {
+        // It needs no platform: see `bootstrap`.
+        AccountTask::Bootstrap { .. } => Ok(()),
+        AccountTask::Rotate { user, secret } => {
+            keys::rotate(context, &asked.administrator, user.as_deref(), secret.clone()).await
+        }
         AccountTask::Plan(args) => asked.plan(args).await,
         AccountTask::Apply(args) => asked.apply(args).await,
         AccountTask::Drift => asked.drift().await,
@@ -133,11 +142,11 @@ impl Asked<'_> {
 }
 
 /// Who provisions is no user of the file, so what it lacks is mended by hand.
-fn of_account(error: Error) -> Failure {
+pub(super) fn of_account(error: Error) -> Failure {
     match (error.kind(), error.hint().is_none()) {
         (Kind::Auth | Kind::NotFound, true) => Failure::from(error).hint(format!(
-            "the user {} needs the role ACCOUNTADMIN, and its private key belongs into the stack's secret {} \
-             (docs/deploy.md)",
+            "the user {} needs the role ACCOUNTADMIN, and its private key belongs into the stack's secret {}: \
+             `sluice warehouse bootstrap` prints both",
             account::PROVISIONER,
             account::PROVISIONER_SECRET
         )),

@@ -275,5 +275,17 @@ pub(crate) async fn secret(aws: &SdkConfig, name: &str, value: &serde_json::Valu
     put.send().await.with_context(|| format!("cannot set the secret {name}")).map(drop)
 }
 
+/// Makes a secret that a stack finds, unless it is there: somebody may have given it another value.
+pub(crate) async fn first_secret(aws: &SdkConfig, name: &str, value: &serde_json::Value) -> Result<()> {
+    let name = format!("{STACK}/{name}");
+    let client = aws_sdk_secretsmanager::Client::new(aws);
+    match client.create_secret().name(&name).secret_string(value.to_string()).send().await {
+        Err(error) if error.code() != Some("ResourceExistsException") => {
+            Err(error).with_context(|| format!("cannot make the secret {name}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests;

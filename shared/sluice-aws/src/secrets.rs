@@ -6,7 +6,10 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
-use sluice_core::{Error, Result, Secret, port::Secrets};
+use sluice_core::{
+    Error, Result, Secret,
+    port::{SecretStore, Secrets},
+};
 
 use crate::{SdkConfig, error::classify};
 
@@ -28,6 +31,13 @@ impl Secrets for FreshSecrets {
             .secret_string()
             .ok_or_else(|| Error::config("the secret has no text value; put its JSON in").with("secret", name))?;
         Ok(Secret::new(value))
+    }
+}
+
+impl SecretStore for FreshSecrets {
+    async fn put(&self, name: &str, value: &Secret) -> Result<()> {
+        let put = self.0.put_secret_value().secret_id(name).secret_string(value.expose());
+        put.send().await.map(drop).map_err(|e| classify(e, format!("cannot set the secret {name}")))
     }
 }
 

@@ -46,6 +46,18 @@ pub struct DriftDetected {
     pub changes: Vec<Change>,
 }
 
+/// The warehouse's account is not what its file says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDrifted {
+    /// What differs: a repeated announcement has the same id.
+    pub id: String,
+    pub run_id: RunId,
+    pub environment: String,
+    pub differences: usize,
+    /// In one line; `sluice warehouse drift` tells all of it.
+    pub summary: String,
+}
+
 /// A dbt run began, or ended one way or the other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DbtRun {
@@ -83,6 +95,7 @@ macro_rules! announce {
 announce!(TableLoaded, "sluice.warehouse", "TableLoaded", table_loaded);
 announce!(LoadFailed, "sluice.warehouse", "LoadFailed", load_failed);
 announce!(DriftDetected, "sluice.warehouse", "DriftDetected", drift_detected);
+announce!(AccountDrifted, "sluice.warehouse", "AccountDrifted", account_drifted);
 announce!(DbtRun, "sluice.dbt", "RunStarted", run_started);
 announce!(DbtRun, "sluice.dbt", "RunSucceeded", run_succeeded);
 announce!(DbtRun, "sluice.dbt", "RunFailed", run_failed);

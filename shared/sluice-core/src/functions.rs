@@ -14,6 +14,8 @@ pub enum Role {
     Load,
     /// Loaded tables to dbt.
     Dispatch,
+    /// A file to the warehouse's account.
+    Provision,
 }
 
 /// What wakes a function.
@@ -26,6 +28,8 @@ pub enum Trigger {
     Kafka,
     /// Requests to its own address.
     Url,
+    /// Deployments of the stack.
+    Stack,
 }
 
 /// One function. Its folder, package, binary and folder of events have its name.
@@ -105,6 +109,15 @@ pub const DISPATCH_DBT: Function = Function {
     kinds: &[],
 };
 
+pub const PROVISION_WAREHOUSE: Function = Function {
+    name: "provision-warehouse",
+    logical: "ProvisionWarehouse",
+    role: Role::Provision,
+    triggers: &[Trigger::Schedule, Trigger::Stack],
+    secrets: &["snowflake-loader", "snowflake-provisioner"],
+    kinds: &[],
+};
+
 pub const ALL: &[&Function] = &[
     &EXTRACT_POSTGRES,
     &EXTRACT_EXCHANGE_RATES,
@@ -113,6 +126,7 @@ pub const ALL: &[&Function] = &[
     &COLLECT_EVENTS,
     &LOAD_COMMITS,
     &DISPATCH_DBT,
+    &PROVISION_WAREHOUSE,
 ];
 
 /// The functions that extract, in the order of the table.

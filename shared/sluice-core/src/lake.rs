@@ -67,6 +67,11 @@ pub fn failed_load_key(table: &TableId) -> String {
     format!("loads/{}.json", table.path())
 }
 
+/// What the last look at the warehouse's account has found.
+pub fn account_status_key() -> &'static str {
+    "account/status.json"
+}
+
 /// The plans of a table's partitioned reads, the newest first.
 pub fn split_prefix(table: &TableId) -> String {
     format!("splits/{}/plans/", table.path())

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-pub use crate::secret::Secrets;
+pub use crate::secret::{SecretStore, Secrets};
 use crate::{Error, Hops, Result, event::Announcement};
 
 /// An object and what the store says about it.

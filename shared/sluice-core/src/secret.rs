@@ -41,6 +41,12 @@ pub trait Secrets {
     fn forget(&self, _name: &str) {}
 }
 
+/// Secrets that can be given another value.
+pub trait SecretStore: Secrets {
+    /// Durable when it returns: whoever asks from then on gets this value. The secret must be there.
+    fn put(&self, name: &str, value: &Secret) -> impl Future<Output = Result<()>>;
+}
+
 /// Works with a secret whose value is a JSON object. When the other side refuses it, or it cannot be used at all, the secret is
 /// read once more, and if it was changed meanwhile the work is done again with the new one.
 pub async fn with_secret<T: DeserializeOwned, R>(

@@ -3,6 +3,7 @@
 //! Each module is one loop of the platform. None knows a vendor; each takes the ports it needs and nothing more, so a
 //! test can fail any call of any port and look at what was left behind.
 
+pub mod account;
 pub mod aside;
 pub mod attempts;
 pub mod dispatch;

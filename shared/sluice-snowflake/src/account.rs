@@ -11,6 +11,7 @@ mod file;
 mod grantable;
 mod graph;
 mod import;
+mod keys;
 mod kinds;
 mod name;
 mod normal;
@@ -22,12 +23,14 @@ mod rotate;
 mod state;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod value;
 
 pub use apply::{Applied, Applying, apply, look};
 pub use explain::{Ability, Explained, Holder, explain};
 pub use file::{Deployment, Desired, FILE, Settings};
 pub use import::import;
+pub use keys::{KeysInSecret, first_user};
 pub use kinds::Kind;
 pub use name::Name;
 pub use plan::{Allowed, Blocked, Change, Difference, Plan, Sign};
@@ -36,4 +39,5 @@ pub use read::whole;
 pub use render::Statement;
 pub use rotate::{Did, Keys, Slot, rotate, slots};
 pub use state::State;
+pub use trust::{Identity, LetIn, ReaderRole};
 pub use value::Value;

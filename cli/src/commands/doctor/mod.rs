@@ -115,6 +115,7 @@ async fn examine(platform: &Platform) -> Vec<Check> {
     let mut checks = vec![
         Check::of("credentials", credentials(platform).await, "log in again, or set AWS_PROFILE"),
         stack(&platform.stack.status),
+        account(platform.stack.outputs.get("AccountStatus").map(String::as_str)),
     ];
     checks.extend(secrets(platform).await);
     let answered = warehouse(platform).await;
@@ -183,6 +184,18 @@ fn stack(status: &str) -> Check {
             Check::warning("stack", status, "the last deployment was rolled back; its events in CloudFormation say why")
         }
         status => Check::failed("stack", status, "look at the stack's events in CloudFormation, then deploy again"),
+    }
+}
+
+/// What the last deployment has made of the warehouse's account.
+fn account(status: Option<&str>) -> Check {
+    match status {
+        Some("provisioned") => Check::ok("account", "provisioned"),
+        Some(status) if status.starts_with("provisioned") => {
+            Check::warning("account", status, "`sluice warehouse plan` shows what is left, and apply asks about it")
+        }
+        Some(status) => Check::failed("account", status, "do what it says, then deploy again"),
+        None => Check::warning("account", "the stack says nothing of it", "deploy this version of the template"),
     }
 }
 
@@ -454,6 +467,14 @@ mod tests {
         assert_eq!(check(None, &commit).health, Health::Warning);
         let quiet = check(Some(&run(Some(extract::Outcome::NothingNew), None)), &commit);
         assert_eq!((quiet.health, quiet.detail.contains("nothing new")), (Health::Ok, true), "{}", quiet.detail);
+    }
+
+    #[test]
+    fn a_stack_without_an_account_is_failed_and_a_difference_only_told() {
+        assert_eq!(account(Some("provisioned")).health, Health::Ok);
+        assert_eq!(account(Some("provisioned, but for 1 difference: pipe A.B.C")).health, Health::Warning);
+        let none = account(Some("not provisioned: the secret has no key"));
+        assert!(none.health == Health::Failed && none.detail.contains("no key"));
     }
 
     #[test]

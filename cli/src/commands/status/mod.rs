@@ -13,6 +13,7 @@ use futures::future;
 use serde::Serialize;
 use sluice_core::{Change, Commit, Cursor, Loader, Reset, RunId, Table, TableId, port::ObjectStore};
 use sluice_pipeline::{
+    account::{self, AccountStatus},
     aside::{Aside, AsideCount},
     attempts::{self, FailedAttempt},
     log,
@@ -39,6 +40,8 @@ pub(super) struct Status {
     pub at: DateTime<Utc>,
     pub tables: Vec<TableStatus>,
     pub dbt: Option<DbtRun>,
+    /// What the last look at the warehouse's account has found; `None` before the first.
+    pub account: Option<AccountStatus>,
     /// Who was asked and gave no answer. What is above stands without it.
     pub problems: Vec<String>,
 }
@@ -154,7 +157,8 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
         });
     }
     let dbt = loads.and_then(|loads| loads.dbt);
-    Ok(Status { platform: platform.place.title(), at: Utc::now(), tables, dbt, problems: problems.0 })
+    let account = problems.answered(account::last(&store).await.map_err(Into::into)).flatten();
+    Ok(Status { platform: platform.place.title(), at: Utc::now(), tables, dbt, account, problems: problems.0 })
 }
 
 /// Who gave no answer, each problem once.

@@ -2,7 +2,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use sluice_pipeline::{attempts::FailedAttempt, observe::DbtRun, runs::Failure};
+use sluice_pipeline::{
+    account::{AccountStatus, KEY_DAYS},
+    attempts::FailedAttempt,
+    observe::DbtRun,
+    runs::Failure,
+};
 
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
 use crate::{
@@ -27,6 +32,7 @@ pub(super) fn status(status: &Status) -> String {
         None if !status.problems.is_empty() => "dbt: not told".to_owned(),
         run => dbt(run.as_ref(), now),
     });
+    parts.push(account(status.account.as_ref(), now));
     if !status.problems.is_empty() {
         parts.push(status.problems.iter().map(|problem| no_answer(problem)).collect::<Vec<_>>().join("\n"));
     }
@@ -203,6 +209,24 @@ fn streaming(table: &TableStatus, stream: &StreamStatus, now: DateTime<Utc>) -> 
     text
 }
 
+/// Whether the warehouse's account is as its file says, and the key that is to be given another first.
+fn account(account: Option<&AccountStatus>, now: DateTime<Utc>) -> String {
+    let Some(account) = account else { return "account: not looked at yet".to_owned() };
+    let looked = age(now, account.at);
+    let mut lines = vec![match account.differences {
+        0 => format!("account: as its file says, {looked} ago"),
+        _ => shortened(&format!("account: {}, {looked} ago", account.summary), WIDTH),
+    }];
+    if let Some((key, days)) = account.oldest_key().and_then(|key| Some((key, key.days(now)?))) {
+        lines.push(match days {
+            KEY_DAYS.. => format!("old key: {} days; `sluice warehouse rotate {}` gives another", days, key.user),
+            1 => format!("oldest key: 1 day ({})", key.user),
+            _ => format!("oldest key: {days} days ({})", key.user),
+        });
+    }
+    lines.join("\n")
+}
+
 fn dbt(run: Option<&DbtRun>, now: DateTime<Utc>) -> String {
     let Some(run) = run else { return "dbt: no run yet".to_owned() };
     let when = run.finished_at.or(run.started_at).map_or_else(String::new, |at| format!(" {} ago", age(now, at)));
@@ -215,6 +239,7 @@ pub(super) mod tests {
     use serde_json::json;
     use sluice_core::{Change, Commit, Cursor, Reset, RunId, Sequence, Sources, Table, extract::Parts};
     use sluice_pipeline::{
+        account::KeyAge,
         aside::AsideCount,
         observe::{Latency, LoadFailure, Untaken},
         runs::LastRun,
@@ -341,6 +366,13 @@ pub(super) mod tests {
                     }),
                 },
             ],
+            account: Some(AccountStatus {
+                run_id: RunId("r4".into()),
+                at: at(60),
+                differences: 1,
+                summary: "1 difference: warehouse LOADING".into(),
+                keys: vec![KeyAge { user: "SLUICE_LOADER".into(), set_at: Some(at(0) - TimeDelta::days(97)) }],
+            }),
             dbt: Some(DbtRun {
                 number: 3,
                 status: "succeeded".into(),
@@ -391,6 +423,8 @@ pub(super) mod tests {
             "behind by 1,234 records; rows per second: 12.3 (5m), 0.0 (1h)",
             "p50 240ms, p95 1.9s, p99 1m",
             "dbt: run 3 succeeded 2m ago (source:a+",
+            "account: 1 difference: warehouse LOADING, 1h ago",
+            "old key: 97 days; `sluice warehouse rotate SLUICE_LOADER` gives another",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
@@ -399,7 +433,7 @@ pub(super) mod tests {
     #[test]
     fn an_empty_platform_is_told_as_such() {
         let mut empty = full();
-        empty.dbt = None;
+        (empty.dbt, empty.account) = (None, None);
         empty.problems.clear();
         empty.tables[0].commit = None;
         empty.tables[0].last_run = None;
@@ -413,6 +447,7 @@ pub(super) mod tests {
             latency_ms: None,
         });
         let text = status(&empty);
+        assert!(text.contains("account: not looked at yet"), "{text}");
         assert!(text.contains("dbt: no run yet") && text.contains("PURCHASES: no rows yet"), "{text}");
         assert!(text.contains("behind: not told"), "{text}");
         assert!(text.contains("paused") && !text.contains("no answer"), "{text}");

@@ -35,6 +35,7 @@ use std::{
     time::Duration,
 };
 
+pub use account::IAM_USER;
 use anyhow::{Context, Result};
 use tokio::{net::TcpListener, sync::watch};
 

@@ -163,7 +163,7 @@ fn unproven(error: Error, user: &Name) -> Error {
 }
 
 /// A new private key in PEM, and its public key as a statement takes it.
-fn generate() -> Result<(Secret, String)> {
+pub(super) fn generate() -> Result<(Secret, String)> {
     let pair = KeyPair::generate(KeySize::Rsa2048).map_err(|_| Error::internal("cannot make a key"))?;
     let der: Pkcs8V1Der<'_> = pair.as_der().map_err(|_| Error::internal("cannot write a key"))?;
     let encoded = STANDARD.encode(der.as_ref());

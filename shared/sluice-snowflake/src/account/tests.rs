@@ -5,3 +5,4 @@ mod differences;
 mod model;
 mod reading;
 mod rotating;
+mod trusting;

@@ -9,6 +9,7 @@ pub(crate) mod column_types;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;
+pub(crate) mod integration;
 pub mod ledger;
 pub mod load;
 pub mod lock;

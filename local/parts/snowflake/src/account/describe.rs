@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Snowflake's own IAM user, one for all storage integrations of the account.
-const IAM_USER: &str = "arn:aws:iam::123456789001:user/sluice-standin";
+pub const IAM_USER: &str = "arn:aws:iam::123456789001:user/sluice-standin";
 
 /// A line of a description: parent, property, type, value, default.
 type Line = (String, String, &'static str, String, String);

@@ -21,6 +21,7 @@ use duckdb::Connection;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use access::Access;
+pub use describe::IAM_USER;
 pub(crate) use kinds::Kind;
 pub(crate) use property::{Setting, Settings};
 pub(crate) use references::references;

@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod bootstrap;
 mod evolve;
 mod file;
 mod grants;

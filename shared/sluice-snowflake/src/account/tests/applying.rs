@@ -16,7 +16,7 @@ use crate::account::{
 
 pub(super) const SHIPPED: &str = include_str!("../../../../../platform/warehouse.yaml");
 
-struct Now;
+pub(super) struct Now;
 
 impl Clock for Now {
     fn now(&self) -> DateTime<Utc> {

@@ -1,0 +1,122 @@
+//! Keys of services: the first one of an account, and a new one for a service.
+
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+
+use serde::Serialize;
+use sluice_core::Error;
+use uuid::Uuid;
+
+use super::of_account;
+use crate::{
+    args::Target,
+    commands::Context,
+    failure::{Failure, Outcome},
+    output,
+    warehouse::{
+        Administrator,
+        account::{self, Did, Name, PROVISIONER, PROVISIONER_SECRET, first_user},
+    },
+};
+
+/// Three logins and some statements.
+const LONGEST: Duration = Duration::from_secs(600);
+
+#[derive(Serialize)]
+struct FirstUser {
+    /// For somebody who is ACCOUNTADMIN.
+    statements: String,
+    /// For somebody who may make the secret.
+    command: String,
+}
+
+/// Makes a key for the user that makes everything else, and prints the two things that a person does with it.
+pub(in crate::commands) fn bootstrap(target: &Target, out: &Path, json: bool) -> Outcome {
+    let Some(stack) = &target.stack else {
+        return Err(
+            Failure::usage("the secret is named by the stack").hint("name it, deployed or not: --stack sluice-dev")
+        );
+    };
+    let (secret, statements) = first_user()?;
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
+    written.and_then(|mut file| file.write_all(secret.expose().as_bytes())).map_err(|error| {
+        let error = Error::config("cannot write the secret's value").with("file", out.display()).because(error);
+        Failure::from(error).hint("a file that is there is never overwritten: it may hold the key that is in use")
+    })?;
+    let statements = statements.map(|statement| format!("{statement};\n")).concat();
+    let file = out.display();
+    let command = format!(
+        "aws secretsmanager create-secret --name {stack}/{PROVISIONER_SECRET} --secret-string 'file://{file}' && shred -u '{file}'"
+    );
+    output::print(json, &FirstUser { statements, command }, |made| {
+        format!(
+            "In Snowflake, as somebody who is ACCOUNTADMIN, all at once:\n\n{}\nIn a shell, with credentials of the AWS account:\n\n{}\n",
+            made.statements, made.command
+        )
+    })
+}
+
+#[derive(Serialize)]
+struct Rotated {
+    user: String,
+    secret: String,
+    done: Vec<Did>,
+}
+
+/// Gives a service a new key, or ends the rotation that was begun.
+pub(super) async fn rotate(
+    context: &Context<'_>,
+    administrator: &Administrator,
+    user: Option<&str>,
+    secret: Option<String>,
+) -> Outcome {
+    let service = context.platform.service(user, secret).await?;
+    let name = &service.config.user;
+    let user = Name::parse(name).ok_or_else(|| Failure::usage(format!("'{name}' is no name of a user")))?;
+    let (account, keys, run) = (administrator.within(LONGEST), service.keys(), Uuid::now_v7().to_string());
+    let work = Box::pin(account::rotate(&account, &keys, &user, &run));
+    let done = context.progress.spin(format!("giving {user} a new key"), work).await.map_err(of_account)?;
+    let rotated = Rotated { user: user.to_string(), secret: service.config.secret.clone(), done };
+    output::print(context.json, &rotated, render)
+}
+
+fn render(rotated: &Rotated) -> String {
+    let lines = rotated.done.iter().map(|did| format!("✓ {did}\n")).collect::<String>();
+    let note = if rotated.user == PROVISIONER { "" } else { "; a function reads it when its key is refused" };
+    format!("{lines}{} logs in with the key in {}{note}\n", rotated.user, rotated.secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_users_key_is_in_a_file_of_its_owner_and_never_overwritten() {
+        use std::os::unix::fs::PermissionsExt;
+        let out = std::env::temp_dir().join(format!("sluice-bootstrap-{}.json", Uuid::new_v4()));
+        let target =
+            |stack: Option<&str>| Target { stack: stack.map(str::to_owned), sources: None, state: ".sluice".into() };
+        assert_eq!(bootstrap(&target(None), &out, false).expect_err("no stack").exit_code(), 2);
+        bootstrap(&target(Some("sluice-dev")), &out, true).expect("printed");
+        let mode = std::fs::metadata(&out).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let before = std::fs::read_to_string(&out).expect("the secret");
+        assert!(before.contains("BEGIN PRIVATE KEY"), "a key");
+        assert!(bootstrap(&target(Some("sluice-dev")), &out, false).is_err());
+        assert_eq!(std::fs::read_to_string(&out).expect("the secret"), before);
+        std::fs::remove_file(&out).expect("removed");
+    }
+
+    #[test]
+    fn a_rotation_says_what_it_did_and_where_the_key_is() {
+        let rotated = Rotated {
+            user: "SLUICE_LOADER".into(),
+            secret: "s/snowflake-loader".into(),
+            done: vec![Did::Switched, Did::Cleared],
+        };
+        let text = render(&rotated);
+        assert!(
+            text.starts_with("✓ a new key is in the user's free slot") && text.contains("in s/snowflake-loader"),
+            "{text}"
+        );
+    }
+}
