@@ -107,7 +107,8 @@ pub fn instead_of_silence() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |what| {
         before(what);
-        if let Some(request) = open().take() {
+        let request = open().take();
+        if let Some(request) = request {
             let place = what.location().map(ToString::to_string).unwrap_or_default();
             let text = format!("a broken assumption of this build, at {place}; report it with the function's log");
             // On a thread and a runtime of its own, because this one may be in the middle of anything.

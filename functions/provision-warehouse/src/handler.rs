@@ -57,11 +57,10 @@ impl Deps {
 
     /// Goes on in an invocation of its own.
     async fn go_on(&self, rest: &Continued) -> Result<()> {
-        let name = &self.config.own_function;
-        let event =
-            serde_json::to_vec(rest).map_err(|error| Error::internal("cannot write an event").because(error))?;
-        let invoke = self.lambda.invoke().function_name(name).invocation_type(InvocationType::Event);
-        let invoked = invoke.payload(Blob::new(event)).send().await;
+        let invoke =
+            self.lambda.invoke().function_name(&self.config.own_function).invocation_type(InvocationType::Event);
+        let invoked = invoke.payload(Blob::new(json!(rest).to_string())).send().await;
+        tracing::info!(since = %rest.since, "the rest is for another invocation");
         invoked.map(drop).map_err(|error| classify(error, "cannot go on in another invocation".into()))
     }
 }

@@ -1,5 +1,8 @@
 //! A request of CloudFormation is answered whatever becomes of it.
 
+// The future of a request holds those of every client that it uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 use std::{
     io::{Read, Write},
     net::TcpListener,
@@ -16,6 +19,10 @@ use provision_warehouse::{
 use serde_json::{Value, json};
 use sluice_core::Error;
 use sluice_lambda::Invocation;
+use tokio::sync::Mutex;
+
+/// A process serves one request at a time.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// What the answer's address gets: head and body of each request.
 fn address() -> (String, Receiver<(String, Value)>) {
@@ -52,6 +59,7 @@ fn request(kind: &str, url: &str) -> Value {
 
 /// Serves a request where the settings are unusable; what CloudFormation gets.
 async fn answered(kind: &str) -> (String, Value) {
+    let _turn = TURN.lock().await;
     let (url, received) = address();
     let event: Event = serde_json::from_value(request(kind, &url)).expect("an event");
     let invocation = Invocation::new("request", Duration::from_secs(60));
@@ -89,6 +97,7 @@ async fn a_request_of_another_type_is_refused_and_not_left_open() {
 
 #[test]
 fn a_panic_is_an_answer() {
+    let _turn = TURN.blocking_lock();
     instead_of_silence();
     let (url, received) = address();
     let request = serde_json::from_value(request("Create", &url)).expect("a request");

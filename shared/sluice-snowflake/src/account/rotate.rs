@@ -12,7 +12,7 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use sluice_core::{Error, Kind, Result, Secret, port::Row};
 
 use super::{kinds::USERADMIN, name::Name, normal, port::Account};
@@ -81,10 +81,13 @@ fn slot(rows: &[Row], property: &str) -> Option<Slot> {
     Some(Slot { fingerprint: value(format!("{property}_FP"))?, set_at })
 }
 
-/// A time as DESC prints it.
+/// A time as DESC prints it: with a zone, or without one in that of the account, which is some hours off as UTC. It serves for
+/// ages in days, and to say which of two slots was filled later.
 fn time(text: &str) -> Option<DateTime<Utc>> {
-    let of = |format: &str| DateTime::parse_from_str(text, format).ok().map(|at| at.with_timezone(&Utc));
-    of("%Y-%m-%d %H:%M:%S%.f %z").or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc)))
+    let zoned =
+        DateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f %z").or_else(|_| DateTime::parse_from_rfc3339(text));
+    let plain = || NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok().map(|at| at.and_utc());
+    zoned.map(|at| at.with_timezone(&Utc)).ok().or_else(plain)
 }
 
 /// Rotates the key of a service, or finishes the rotation that was begun.
@@ -186,4 +189,24 @@ fn public_of(pem: &Secret) -> Result<String> {
     let pair = KeyPair::from_pkcs8(&der).or_else(|_| KeyPair::from_der(&der)).map_err(|_| unusable())?;
     let public: PublicKeyX509Der<'_> = pair.public_key().as_der().map_err(|_| unusable())?;
     Ok(STANDARD.encode(public.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_key_is_read_in_each_form_that_the_account_prints() {
+        let set_at = |text: &str| {
+            let cell = |name: &str, value: &str| {
+                let value = Some(value.to_owned());
+                Row::from([("property".to_owned(), Some(name.to_owned())), ("value".to_owned(), value)])
+            };
+            let rows = [cell("RSA_PUBLIC_KEY_FP", "SHA256:x"), cell("RSA_PUBLIC_KEY_LAST_SET_TIME", text)];
+            slot(&rows, "RSA_PUBLIC_KEY").expect("a slot in use").set_at.map(|at| at.to_rfc3339())
+        };
+        assert_eq!(set_at("2026-01-05 03:04:05.678").as_deref(), Some("2026-01-05T03:04:05.678+00:00"));
+        assert_eq!(set_at("2026-01-05 03:04:05.678 -0800").as_deref(), Some("2026-01-05T11:04:05.678+00:00"));
+        assert_eq!(set_at("null"), None);
+    }
 }

@@ -6,7 +6,7 @@ use super::{
     Account, Kind, Object, Run, Setting,
     kinds::name_of,
     property::{Property, Shape},
-    show::{plain, setting, time},
+    show::{plain, setting},
 };
 use crate::{
     catalogue,
@@ -87,7 +87,9 @@ fn own_lines(kind: &Kind, object: &Object) -> Vec<Line> {
             let mut lines = vec![line("NAME", object.name().to_owned()), line("SNOWFLAKE_LOCK", "false".to_owned())];
             for slot in ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"] {
                 let key = object.text(slot).and_then(|key| PublicKey::read(key).ok());
-                let set = key.as_ref().map_or("null".to_owned(), |_| time(object.updated_ms));
+                // A text in a column of texts, and without a zone.
+                let at = chrono::DateTime::from_timestamp_millis(object.updated_ms).unwrap_or_default();
+                let set = key.as_ref().map_or("null".to_owned(), |_| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
                 lines.push(line(&format!("{slot}_FP"), key.map_or("null".to_owned(), |key| key.fingerprint)));
                 lines.push(line(&format!("{slot}_LAST_SET_TIME"), set));
             }
