@@ -17,7 +17,7 @@ const EVERYWHERE: &str = "Options of every command";
 
 /// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
 ///
-/// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense.
+/// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 a proof has found a difference.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -59,8 +59,12 @@ pub(crate) enum Task {
     Pause(SwitchArgs),
     /// Start them again.
     Resume(SwitchArgs),
-    /// Make a streaming table's rows of some time from the archive again, compare them, and swap in what differs.
+    /// Make a table's rows from the lake again, compare them, and swap in what differs: a raw table's from its commits, a
+    /// streaming table's of some time from the archive.
     Replay(ReplayArgs),
+    /// Whether source, commits, ledger and raw table are equal, value by value, and where not, of which commits. Ends with 3
+    /// where they are not.
+    Prove(ProveArgs),
     /// Move a table's cursor to that of an earlier commit, by one more commit. Nothing is deleted.
     Reset(ResetArgs),
     /// Erase the lake's files of a table from before its newest read from the beginning, because a person must be forgotten.
@@ -152,15 +156,18 @@ pub(crate) struct SwitchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
-    /// The topic, as platform/sources.yaml names it.
+    /// A raw table that is loaded from commits; the end of its name will do.
+    #[arg(long, required_unless_present = "topic", conflicts_with_all = ["topic", "from", "to", "partition"])]
+    pub table: Option<String>,
+    /// The topic of a streaming table, as platform/sources.yaml names it.
     #[arg(long)]
-    pub topic: String,
+    pub topic: Option<String>,
     /// Records from this time on: RFC 3339, or a date for the beginning of that day (UTC).
-    #[arg(long, value_name = "TIME", value_parser = from_time, allow_negative_numbers = true)]
-    pub from: DateTime<Utc>,
+    #[arg(long, value_name = "TIME", value_parser = from_time, required_unless_present = "table", allow_negative_numbers = true)]
+    pub from: Option<DateTime<Utc>>,
     /// Records before this time: RFC 3339, or a date for the end of that day (UTC).
-    #[arg(long, value_name = "TIME", value_parser = to_time, allow_negative_numbers = true)]
-    pub to: DateTime<Utc>,
+    #[arg(long, value_name = "TIME", value_parser = to_time, required_unless_present = "table", allow_negative_numbers = true)]
+    pub to: Option<DateTime<Utc>>,
     /// Only this partition.
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pub partition: Option<i32>,
@@ -170,18 +177,24 @@ pub(crate) struct ReplayArgs {
     /// Only offsets up to this one.
     #[arg(long, value_name = "OFFSET", requires = "partition", allow_negative_numbers = true)]
     pub to_offset: Option<i64>,
-    /// Count what the archive and the table hold; write nothing.
+    /// Say what there is to replay; write nothing.
     #[arg(long, conflicts_with_all = ["no_swap", "yes", "delete_unarchived"])]
     pub dry_run: bool,
     /// Compare, and leave the side table for a look.
     #[arg(long, conflicts_with_all = ["yes", "delete_unarchived"])]
     pub no_swap: bool,
-    /// Also remove rows of the range that the archive lacks; without this they end the replay.
+    /// Also remove rows that the lake lacks; without this they end the replay.
     #[arg(long)]
     pub delete_unarchived: bool,
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProveArgs {
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    pub table: String,
 }
 
 #[derive(Debug, Args)]
@@ -300,11 +313,14 @@ mod tests {
         assert!(matches!(erase, Task::Erase(EraseArgs { dry_run: true, yes: false, .. })));
         let cli = parse("replay --topic purchases --from 2026-01-31 --to 2026-01-31 --yes").expect("a replay");
         let Task::Replay(args) = cli.command else { panic!("{cli:?}") };
-        let times = [args.from, args.to].map(|at| at.to_rfc3339());
+        let times = [args.from, args.to].map(|at| at.expect("a time").to_rfc3339());
         assert_eq!(times, ["2026-01-31T00:00:00+00:00", "2026-02-01T00:00:00+00:00"], "a date is its whole day");
         let cli = parse("replay --topic p --from 2026-01-31T12:00:00+01:00 --to 2026-01-31T12:00:00Z --dry-run");
         let Task::Replay(args) = cli.expect("a replay").command else { panic!("no replay") };
-        assert_eq!(args.to - args.from, chrono::TimeDelta::hours(1));
+        assert_eq!(args.to.zip(args.from).map(|(to, from)| to - from), Some(chrono::TimeDelta::hours(1)));
+        let cli = parse("replay --table products --no-swap").expect("a replay");
+        assert!(matches!(cli.command, Task::Replay(ReplayArgs { table: Some(_), no_swap: true, from: None, .. })));
+        assert!(matches!(parse("prove products").expect("a proof").command, Task::Prove(_)));
         let Task::Run(args) = parse("run products --from -5").expect("a run").command else { panic!("no run") };
         assert_eq!(args.from.as_deref(), Some("-5"), "a cursor may be negative");
         assert!(matches!(parse("runs --limit 3").expect("runs").command, Task::Runs(RunsArgs { limit: 3, .. })));
@@ -326,6 +342,9 @@ mod tests {
             ("retry products --sequence -5", ErrorKind::ValueValidation),
             ("runs --limit -5", ErrorKind::ValueValidation),
             ("replay --topic p --from 2026-01-31", ErrorKind::MissingRequiredArgument),
+            ("replay", ErrorKind::MissingRequiredArgument),
+            ("replay --table t --topic p", ErrorKind::ArgumentConflict),
+            ("replay --table t --from 2026-01-31", ErrorKind::ArgumentConflict),
             ("replay --topic p --from yesterday --to 2026-01-31", ErrorKind::ValueValidation),
             ("replay --topic p --from 2026-01-31 --to 2026-01-31 --to-offset 7", ErrorKind::MissingRequiredArgument),
             ("replay --topic p --from 2026-01-31 --to 2026-01-31 --dry-run --yes", ErrorKind::ArgumentConflict),

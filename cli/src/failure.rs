@@ -8,13 +8,26 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: Error,
-    usage: bool,
+    /// What the process ends with.
+    code: u8,
 }
+
+/// Something went wrong on the way.
+const FAILED: u8 = 1;
+/// What was asked for makes no sense.
+const USAGE: u8 = 2;
+/// A proof has found a difference.
+const DIFFERENT: u8 = 3;
 
 impl Failure {
     /// The caller asked for something that makes no sense, whatever the state of the platform.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Failure { error: Error::config(message), usage: true }
+        Failure { error: Error::config(message), code: USAGE }
+    }
+
+    /// A proof was made, and its sides are not equal.
+    pub(crate) fn different(message: impl Into<String>) -> Self {
+        Failure { error: Error::conflict(message), code: DIFFERENT }
     }
 
     /// A command line that cannot be read, from what the parser of arguments says to a person: the fault, then the usage.
@@ -35,7 +48,7 @@ impl Failure {
     }
 
     pub(crate) fn exit_code(&self) -> u8 {
-        if self.usage { 2 } else { 1 }
+        self.code
     }
 
     pub(crate) fn message(&self) -> String {
@@ -63,14 +76,18 @@ impl Failure {
     }
 
     pub(crate) fn json(&self) -> String {
-        let kind = if self.usage { "Usage" } else { self.error.kind().as_str() };
+        let kind = match self.code {
+            USAGE => "Usage",
+            DIFFERENT => "Different",
+            _ => self.error.kind().as_str(),
+        };
         serde_json::json!({"error": {"kind": kind, "message": self.message(), "hint": self.hint_text()}}).to_string()
     }
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Failure { error, usage: false }
+        Failure { error, code: FAILED }
     }
 }
 

@@ -108,6 +108,21 @@ pub(crate) fn duration(time: TimeDelta) -> String {
     }
 }
 
+/// Numbers of commits in order: `#1-#4, #7`.
+pub(crate) fn ranges(numbers: impl Iterator<Item = u64>) -> String {
+    let mut ranges: Vec<(u64, u64)> = Vec::new();
+    for number in numbers {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == number => *last = number,
+            _ => ranges.push((number, number)),
+        }
+    }
+    let range = |(first, last): &(u64, u64)| {
+        if first == last { format!("#{first}") } else { format!("#{first}-#{last}") }
+    };
+    ranges.iter().map(range).collect::<Vec<_>>().join(", ")
+}
+
 /// `1,234,567`
 pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();

@@ -11,7 +11,7 @@ use sluice_snowflake::{
     account::{AsRoles, KeysInSecret},
 };
 pub(crate) use sluice_snowflake::{
-    ReplayTable,
+    RebuildTable, ReplayTable,
     account::{self, Deployment},
     streaming::LIMITS,
 };

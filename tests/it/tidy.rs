@@ -122,7 +122,7 @@ fn the_sketch_of_a_second_warehouse_names_the_files_of_the_first() {
             ports += 1;
         }
     }
-    assert_eq!(ports, 5, "a port of the loops is in no row");
+    assert_eq!(ports, 7, "a port of the loops is in no row");
     for wiring in WIRING {
         assert!(page.contains(&format!("`{wiring}`")), "the page does not name {wiring}");
         assert!(SOURCES[wiring].code.contains("type Warehouse = "), "{wiring}");

@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod erase;
 mod logs;
+mod prove;
 mod query;
 mod rejects;
 mod replay;
@@ -50,6 +51,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Pause(args) => switch::run(&context, &args, false).await,
         Task::Resume(args) => switch::run(&context, &args, true).await,
         Task::Replay(args) => Box::pin(replay::run(&context, &args)).await,
+        Task::Prove(args) => Box::pin(prove::run(&context, &args)).await,
         Task::Reset(args) => reset::run(&context, &args).await,
         Task::Erase(args) => Box::pin(erase::run(&context, &args)).await,
         Task::Retry(args) => retry::run(&context, &args).await,

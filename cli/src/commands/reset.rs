@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
             }
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
-        let reset = Reset { to, by, reason: args.reason.clone() };
+        let reset = Reset { to, by, reason: args.reason.clone(), erased_before: None };
         let writing = reset::commit(&store, &SystemClock, &lake_id, table, &run_id, &plan, &reset);
         answer.sequence = Some(context.progress.spin("writing the commit", writing).await?.sequence);
         answer.outcome = "done";

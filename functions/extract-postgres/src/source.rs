@@ -22,6 +22,7 @@ pub(crate) struct PostgresTable<'a, L> {
 
 impl<L: ObjectStore> Source for PostgresTable<'_, L> {
     const STARTS_FROM_A_VALUE: bool = true;
+    const READS_BEHIND: bool = true;
 
     async fn read(&mut self, run: &ExtractRun<'_>) -> Result<Extracted> {
         let (rows, upload) = self.writer(run)?;

@@ -7,8 +7,11 @@ use sluice_core::{LakeId, Sources, env::Env};
 use sluice_pipeline::load::PollPolicy;
 use sluice_snowflake::{Snowflake, SnowflakeConfig as WarehouseConfig};
 
-/// The warehouse that commits are loaded into.
-pub type Warehouse = Snowflake<CachedSecrets>;
+/// The warehouse that commits are loaded into, with the secrets of the stack.
+pub type Warehouse = WarehouseWith<CachedSecrets>;
+
+/// The same with any.
+pub type WarehouseWith<K> = Snowflake<K>;
 
 #[derive(Debug)]
 pub struct Config {

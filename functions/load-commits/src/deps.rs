@@ -3,17 +3,20 @@
 use sluice_aws::{CachedSecrets, EventBus, S3Lake, SqsQueue};
 use sluice_core::Result;
 
-use crate::{Config, config::Warehouse};
+use crate::{
+    Config,
+    config::{Warehouse, WarehouseWith},
+};
 
-pub struct Deps {
+pub struct Deps<L, B, Q, K> {
+    pub store: L,
+    pub bus: B,
+    pub queue: Q,
+    pub warehouse: WarehouseWith<K>,
     pub config: Config,
-    pub store: S3Lake,
-    pub bus: EventBus,
-    pub queue: SqsQueue,
-    pub warehouse: Warehouse,
 }
 
-impl Deps {
+impl Deps<S3Lake, EventBus, SqsQueue, CachedSecrets> {
     /// Builds the clients. Nothing is called yet: secrets and tokens are fetched on first use.
     pub async fn connect(config: Config) -> Result<Self> {
         let aws = sluice_aws::sdk_config().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_lambda_events::sqs::SqsBatchResponse;
 use sluice_core::{
     InChain, Result,
-    port::{DelayedQueue, SystemClock},
+    port::{Bus, DelayedQueue, ObjectStore, Secrets, SystemClock},
 };
 use sluice_lambda::{Invocation, Message, each_message};
 use sluice_pipeline::load::{Load, Work};
@@ -19,7 +19,11 @@ use crate::{
 const RESERVE: Duration = Duration::from_secs(5);
 
 /// Serves one batch or one sweep. Each message has its own fate; see [`each_message`].
-pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<SqsBatchResponse> {
+pub async fn serve(
+    event: Event,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
+) -> Result<SqsBatchResponse> {
     let work = match event {
         Event::Batch(batch) => {
             let message = async |message: Message<'_>, invocation: &Invocation| {
@@ -36,7 +40,12 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
 }
 
 /// Does what one message asks for.
-async fn handle(work: &Work, queue: &impl DelayedQueue, invocation: &Invocation, deps: &Deps) -> Result<()> {
+async fn handle(
+    work: &Work,
+    queue: &impl DelayedQueue,
+    invocation: &Invocation,
+    deps: &Deps<impl ObjectStore, impl Bus, impl DelayedQueue, impl Secrets>,
+) -> Result<()> {
     let load = Load {
         store: &deps.store,
         warehouse: &deps.warehouse.loads(&invocation.run_id, invocation.time_left(RESERVE)),

@@ -63,6 +63,9 @@ pub struct Reset {
     /// Who asked for it, as the cloud knows them.
     pub by: String,
     pub reason: String,
+    /// Set where the reset says of an erasure: the files of the commits before this one are gone, or are to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub erased_before: Option<Sequence>,
 }
 
 /// One entry of a table's log: what was extracted, where it lies, and where the next run starts.

@@ -27,12 +27,34 @@ pub struct ExtractRequest {
     /// Say what a run would read; write nothing and commit nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub dry_run: bool,
+    /// Read rows for a proof: into files that no commit names. Only a source whose cursor tells read rows from others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<AsideRows>,
+}
+
+/// Which rows a proof asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AsideRows {
+    /// Those that the newest commit's cursor has behind it: no run reads them again.
+    Behind,
+    /// Those that the next run would read.
+    Ahead,
 }
 
 impl ExtractRequest {
     /// What a schedule asks for: everything new at this time.
     pub fn scheduled(table: TableId, time: DateTime<Utc>) -> Self {
-        ExtractRequest { time, table, full_refresh: false, from: None, to: None, from_cursor: None, dry_run: false }
+        ExtractRequest {
+            time,
+            table,
+            full_refresh: false,
+            from: None,
+            to: None,
+            from_cursor: None,
+            dry_run: false,
+            aside: None,
+        }
     }
 }
 
@@ -88,6 +110,8 @@ pub enum Outcome {
     /// The read is partitioned among further invocations, since this run or an earlier one; the last of them commits it as
     /// `sequence`.
     InParts,
+    /// A read for a proof: nothing was committed; `aside` says what was written.
+    Aside,
 }
 
 impl Outcome {
@@ -98,6 +122,7 @@ impl Outcome {
             Outcome::NothingNew => "nothing_new",
             Outcome::DryRun => "dry_run",
             Outcome::InParts => "in_parts",
+            Outcome::Aside => "aside",
         }
     }
 }
@@ -107,6 +132,16 @@ impl Outcome {
 pub struct Parts {
     pub done: usize,
     pub of: usize,
+}
+
+/// What a proof's read has left in the lake. Whoever asked deletes it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Aside {
+    /// The commit whose cursor it read by.
+    pub newest: Sequence,
+    pub files: Vec<DataFile>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rejected: Option<Rejected>,
 }
 
 /// The function's answer and the summary line of its log.
@@ -127,6 +162,9 @@ pub struct ExtractSummary {
     /// Only of a dry run: how the source differs from its contract, as a run's commit would tell it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drift: Vec<Change>,
+    /// Only of a read for a proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aside: Option<Aside>,
     /// Only of a read in parts, and of a dry run that finds one under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parts: Option<Parts>,
@@ -150,6 +188,7 @@ impl ExtractSummary {
             cursor_to: None,
             plan: None,
             drift: Vec::new(),
+            aside: None,
             parts: None,
             facts: serde_json::Map::new(),
         }

@@ -81,7 +81,7 @@ pub async fn erase(
 ) -> Result<Sequence> {
     let reason = format!("files of the commits before {} erased: {reason}", plan.read_whole);
     // It moves no cursor.
-    let reset = Reset { to: plan.newest.sequence, by: by.to_owned(), reason };
+    let reset = Reset { to: plan.newest.sequence, by: by.to_owned(), reason, erased_before: Some(plan.read_whole) };
     let standing = reset::Plan { newest: plan.newest.clone(), cursor_then: plan.newest.cursor_to.clone() };
     let commit = reset::commit(store, clock, lake_id, table, run_id, &standing, &reset).await?;
     stream::iter(&plan.objects).map(|key| store.erase(key)).buffered(AT_ONCE).try_collect::<()>().await?;

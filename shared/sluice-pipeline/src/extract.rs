@@ -9,7 +9,7 @@ use sluice_core::{
     Change, Column, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
     drift::{self, Observed},
-    extract::{ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
+    extract::{Aside, ExtractRequest, ExtractRun, ExtractSummary, Extracted, Outcome, Plan},
     lake,
     port::{Bus, Clock, ObjectStore},
 };
@@ -24,6 +24,9 @@ pub(crate) use contract::ContractCheck;
 pub trait Source {
     /// Whether the source has a cursor column that a request may start from (`from_cursor`).
     const STARTS_FROM_A_VALUE: bool = false;
+
+    /// Whether it can tell the rows that a cursor has behind it from the others.
+    const READS_BEHIND: bool = false;
 
     /// Makes every row after the run's cursor durable as data files and says where the next run starts. May be called
     /// again for the same cursor after any failure: files of an earlier attempt stay unreferenced.
@@ -58,6 +61,9 @@ pub async fn run<S: Source>(
     let run = begun.run(table, run_id, request);
     if request.dry_run {
         return steps.dry_run(source, &run, &begun).await;
+    }
+    if request.aside.is_some() {
+        return steps.aside(source, &run, &begun).await;
     }
     let check = steps.check_contract(source, &run, &begun).await?;
     let run = ExtractRun { table: check.as_ref().map_or(table, |check| &check.table), ..run };
@@ -156,6 +162,35 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         let drift = check.as_ref().map(|check| check.drift.changes.clone()).unwrap_or_default();
         let nothing = summary(Outcome::DryRun, &run, None, &Extracted::default());
         Ok(ExtractSummary { rows, plan: Some(plan), drift, ..nothing })
+    }
+
+    /// Reads rows for a proof, by the cursor of the newest commit. Nothing is committed and nothing announced.
+    pub(crate) async fn aside<S: Source>(
+        &self,
+        source: &mut S,
+        run: &ExtractRun<'_>,
+        begun: &Begun,
+    ) -> Result<ExtractSummary> {
+        let table = &run.table.table;
+        if !S::READS_BEHIND {
+            let refused = "this source cannot tell the rows that its cursor has behind it";
+            return Err(Error::unsupported(refused).with("table", table).about_request());
+        }
+        let (Some(newest), Some(_)) = (&begun.newest, run.cursor) else {
+            let refused = "the table has no cursor, so nothing lies behind it";
+            return Err(Error::unsupported(refused).with("table", table).about_request());
+        };
+        let check = source.observe(run).await?.map(|observed| ContractCheck::new(run.table, Some(newest), observed));
+        if let Some(check) = &check {
+            check.drift.permit(run.table)?;
+        }
+        // Its files are apart from those of runs, whose permission to delete is not a person's.
+        let run_id = &RunId(format!("prove-{}", run.run_id));
+        let run = ExtractRun { table: check.as_ref().map_or(run.table, |check| &check.table), run_id, ..*run };
+        let extracted = source.read(&run).await?;
+        let told = summary(Outcome::Aside, &run, None, &extracted);
+        let aside = Aside { newest: newest.sequence, files: extracted.files, rejected: extracted.rejected };
+        Ok(ExtractSummary { aside: Some(aside), ..told })
     }
 
     pub(crate) async fn read_and_commit<S: Source>(
@@ -292,6 +327,7 @@ pub(crate) fn summary(
         cursor_to: extracted.cursor.clone(),
         plan: None,
         drift: Vec::new(),
+        aside: None,
         parts: None,
         facts: extracted.facts.clone(),
     }

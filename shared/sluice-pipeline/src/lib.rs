@@ -14,6 +14,8 @@ mod fakes;
 pub mod load;
 pub mod log;
 pub mod observe;
+pub mod prove;
+pub mod rebuild;
 pub mod rejects;
 pub mod replay;
 pub mod reset;

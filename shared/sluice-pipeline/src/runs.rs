@@ -97,7 +97,7 @@ async fn record(
 ) -> Result<()> {
     let mut last = LastRun { run_id: run_id.clone(), ended_at: now, outcome: None, failure: None, emptied: false };
     match ended {
-        Ok(summary) if summary.outcome == Outcome::DryRun => return Ok(()),
+        Ok(summary) if matches!(summary.outcome, Outcome::DryRun | Outcome::Aside) => return Ok(()),
         // Another run has done the work, and says so.
         Err(error) if error.kind() == Kind::Conflict => return Ok(()),
         // A slip in a request says nothing about the table's runs.

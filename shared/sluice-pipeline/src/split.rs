@@ -117,6 +117,9 @@ impl<O: ObjectStore, B: Bus, C: Clock, L: DelayedQueue> Split<'_, O, B, C, L> {
             let summary = steps.dry_run(source, &begun.run(table, run_id, request), &begun).await?;
             return Ok(ExtractSummary { parts: under_way.map(|plan| plan.parts), ..summary });
         }
+        if request.aside.is_some() {
+            return steps.aside(source, &begun.run(table, run_id, request), &begun).await;
+        }
         let plan = objects::newest_plan(self.store, &table.table).await?;
         if let Some(plan) = plan.as_ref().filter(|plan| !has_passed(plan, begun.newest.as_ref()))
             && !objects::is_given_up(self.store, plan).await?

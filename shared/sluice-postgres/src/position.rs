@@ -183,6 +183,8 @@ pub(crate) enum Scope {
     Everything(Why),
     /// Those that a position has not seen.
     Since(Since),
+    /// All others, for a proof: no run reads them again.
+    Behind(Since),
     /// All from this value on, as the request said, and, with a position, those that it has not seen.
     From(i64, Option<Since>),
 }
@@ -252,21 +254,39 @@ impl Scope {
             Scope::Everything(Why::AnotherSource | Why::CounterWentBack) => self,
             Scope::Since(since) | Scope::From(_, Some(since)) => Scope::From(from, Some(since)),
             Scope::From(_, None) => Scope::From(from, None),
+            Scope::Behind(_) => self,
         }
+    }
+
+    /// The rows that this leaves out: those that the position before has behind it. Where that position is not believed,
+    /// nothing is.
+    pub(crate) fn behind(self) -> Result<Self> {
+        let why = match self {
+            Scope::Since(since) => match since.restart {
+                None => return Ok(Scope::Behind(since)),
+                Some(restart) => restart.to_string(),
+            },
+            Scope::Everything(why) => why.to_string(),
+            Scope::From(..) | Scope::Behind(_) => "the request names a value to start from".to_owned(),
+        };
+        let error = Error::conflict(format!("nothing lies behind the cursor of the newest commit: {why}"));
+        Err(error
+            .as_final()
+            .with_hint("run the table once, which reads what the cursor does not tell of, then ask again"))
     }
 
     /// What the read counts on of the position before: it is of the same history, and its bound holds.
     fn continues(&self) -> bool {
         match self {
             Scope::Since(since) | Scope::From(_, Some(since)) => since.restart.is_none(),
-            Scope::Everything(_) | Scope::From(_, None) => false,
+            Scope::Everything(_) | Scope::From(_, None) | Scope::Behind(_) => false,
         }
     }
 
     pub(crate) fn restart(&self) -> Option<Restart> {
         match self {
             Scope::Since(since) | Scope::From(_, Some(since)) => since.restart,
-            Scope::Everything(_) | Scope::From(_, None) => None,
+            Scope::Everything(_) | Scope::From(_, None) | Scope::Behind(_) => None,
         }
     }
 

@@ -167,7 +167,7 @@ impl Reading {
         let Reading { session, snapshot, shape, scope, .. } = self;
         let above = match scope {
             _ if rows > MOST_ROWS_LOOKED_AT || snapshot.xmin == snapshot.xmax => return Ok(Vec::new()),
-            Scope::From(..) => return Ok(Vec::new()),
+            Scope::From(..) | Scope::Behind(_) => return Ok(Vec::new()),
             Scope::Everything(_) => None,
             Scope::Since(since) => since.above,
         };

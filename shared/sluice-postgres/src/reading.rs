@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sluice_core::{
-    Column, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table, extract::ExtractRun, sources::Source,
+    Column, ColumnType, Cursor, Error, Kind, Result, RunId, Schema, Table,
+    extract::{AsideRows, ExtractRun},
+    sources::Source,
 };
 
 use crate::{
@@ -100,6 +102,7 @@ impl Reading {
             Some(from) => scope.starting_at(from),
             None => scope,
         };
+        let scope = if run.request.aside == Some(AsideRows::Behind) { scope.behind()? } else { scope };
         tracing::info!(run_id = %run.run_id, table = %run.table.table, snapshot = %snapshot.text, ?scope, "reading");
         if let Some(restart) = scope.restart() {
             tracing::warn!(
@@ -149,6 +152,7 @@ impl Reading {
         let described = match scope {
             Scope::Everything(why) => json!({ "everything": why.to_string() }),
             Scope::Since(since) => json!({ "above": since.above }),
+            Scope::Behind(since) => json!({ "behind": since.above }),
             Scope::From(from, since) => json!({ "from": from, "above": since.as_ref().and_then(|since| since.above) }),
         };
         facts.insert("scope".into(), described);

@@ -1,10 +1,15 @@
-//! `sluice replay`: a streaming table's rows of some time, made again from the archive, compared and swapped in. What is
-//! done and in which order is the pipeline's; here its ports are wired, and the person at the terminal is asked and told.
+//! `sluice replay`: a table's rows made again from the lake, compared and swapped in: a raw table's from its commits, a
+//! streaming table's of some time from the archive. What is done and in which order is the pipeline's; here its ports are wired,
+//! and the person at the terminal is asked and told.
 
 mod files;
 mod render;
+mod table;
 mod terminal;
 
+pub(super) use table::Person;
+
+use chrono::{DateTime, Utc};
 use sluice_aws::EventBus;
 use sluice_core::{Error, RunId, Sources, Table, sources::Source};
 use sluice_pipeline::replay::{Mode, Outcome as End, Replay, Request};
@@ -22,13 +27,6 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
-    let platform = &context.platform;
-    let ReplayArgs { topic, from, to, partition, from_offset, to_offset, .. } = args;
-    let table = table(&platform.place.sources, topic)?;
-    if from >= to {
-        return Err(Failure::usage("the replayed time ends before it begins")
-            .hint("--to is exclusive for a time, and a date stands for its whole day"));
-    }
     let mode = match (args.dry_run, args.no_swap) {
         (true, _) => Mode::DryRun,
         (_, true) => Mode::Compare,
@@ -36,6 +34,29 @@ pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
     };
     if matches!(mode, Mode::Swap { .. }) && !args.yes {
         confirm::somebody_is_there("a replay")?;
+    }
+    match args {
+        ReplayArgs { table: Some(name), .. } => table::run(context, args, name, mode).await,
+        ReplayArgs { topic: Some(topic), from: Some(from), to: Some(to), .. } => {
+            of_topic(context, args, topic, (*from, *to), mode).await
+        }
+        _ => Err(Failure::usage("a replay needs a table, or a topic and a time")),
+    }
+}
+
+async fn of_topic(
+    context: &Context<'_>,
+    args: &ReplayArgs,
+    topic: &str,
+    (from, to): (DateTime<Utc>, DateTime<Utc>),
+    mode: Mode,
+) -> Outcome {
+    let platform = &context.platform;
+    let ReplayArgs { partition, from_offset, to_offset, .. } = args;
+    let table = table(&platform.place.sources, topic)?;
+    if from >= to {
+        return Err(Failure::usage("the replayed time ends before it begins")
+            .hint("--to is exclusive for a time, and a date stands for its whole day"));
     }
     let settings = platform.environment(STREAMER).await?;
     let setting = |name: &str| {
@@ -58,8 +79,8 @@ pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
             lake_id: &observer.lake_id,
             cluster_id: setting("SLUICE_CLUSTER_ID")?,
             run_id,
-            from: *from,
-            to: *to,
+            from,
+            to,
             partition: *partition,
             offsets: (from_offset.unwrap_or(0), to_offset.unwrap_or(i64::MAX)),
             mode,

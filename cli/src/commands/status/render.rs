@@ -282,7 +282,12 @@ pub(super) mod tests {
             rows: 123_456_789,
             rejected: 1_234,
             cursor: Some(Cursor(json!({"done": ["x".repeat(200)]}))),
-            reset: Some(Reset { to: Sequence(3), by: "arn:aws:iam::1:user/u".into(), reason: "a mistake".into() }),
+            reset: Some(Reset {
+                to: Sequence(3),
+                by: "arn:aws:iam::1:user/u".into(),
+                reason: "a mistake".into(),
+                erased_before: None,
+            }),
             drift: vec![change()],
         };
         let failure = LoadFailure { sequence: 7, reason: Some("rows differ\nfrom".into()), at: Some(at(60)) };

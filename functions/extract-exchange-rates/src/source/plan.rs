@@ -245,6 +245,7 @@ mod tests {
             to: None,
             from_cursor: None,
             dry_run: false,
+            aside: None,
         }
     }
 

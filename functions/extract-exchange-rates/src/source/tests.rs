@@ -50,6 +50,7 @@ impl Stage {
             to,
             from_cursor: None,
             dry_run: false,
+            aside: None,
         };
         let table = self.sources.table(&request.table).expect("a known table");
         let run_id = RunId("r".into());

@@ -178,6 +178,11 @@ impl Emulator {
         Ok(answer.await??.rows)
     }
 
+    /// How many statements have waited for a table that another one had locked.
+    pub fn lock_waits(&self) -> u64 {
+        self.0.locks.waited()
+    }
+
     /// The offset token of every channel that has one, by the channel's name.
     pub fn offset_tokens(&self) -> BTreeMap<String, String> {
         self.0.channels.tokens()

@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, HashSet},
     sync::{
         Condvar, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -64,9 +64,15 @@ impl Table {
 pub(crate) struct Locks {
     tables: Mutex<HashMap<Name, Table>>,
     released: Condvar,
+    waited: AtomicU64,
 }
 
 impl Locks {
+    /// How many statements have had to wait.
+    pub(crate) fn waited(&self) -> u64 {
+        self.waited.load(Ordering::Acquire)
+    }
+
     /// Waits for the table, up to `limit` (LOCK_TIMEOUT) and unless the statement is cancelled.
     pub(crate) fn take(
         &self,
@@ -88,6 +94,7 @@ impl Locks {
             return Err(locked(name, &why));
         }
         table.waiters += 1;
+        self.waited.fetch_add(1, Ordering::AcqRel);
         let outcome = loop {
             let left = give_up.saturating_duration_since(Instant::now());
             if cancelled.load(Ordering::Acquire) {

@@ -42,7 +42,7 @@ fn put(store: &MemoryStore, sequence: u64) {
 }
 
 fn reset(to: u64) -> Reset {
-    Reset { to: Sequence(to), by: "somebody".into(), reason: "a test".into() }
+    Reset { to: Sequence(to), by: "somebody".into(), reason: "a test".into(), erased_before: None }
 }
 
 fn commit_plan(store: &MemoryStore, plan: &Plan, to: u64, run: &str) -> Result<Commit> {

@@ -147,6 +147,7 @@ pub(crate) fn condition_within(cursor: &CursorColumn<'_>, scope: &Scope, stretch
         Scope::Everything(_) => Vec::new(),
         Scope::Since(since) => [above(cursor, since), inserted_since(since)].into_iter().flatten().collect(),
         Scope::From(from, since) => starting_at(cursor, *from, since.as_ref()),
+        Scope::Behind(since) => vec![behind(cursor, since)],
     };
     let name = identifier(cursor.name);
     match stretch {
@@ -175,6 +176,11 @@ fn starting_at(cursor: &CursorColumn<'_>, from: i64, since: Option<&Since>) -> V
             (Some(above), Some(unseen)) => vec![format!("({from} OR ({above} AND {unseen}))")],
         },
     }
+}
+
+fn behind(cursor: &CursorColumn<'_>, since: &Since) -> String {
+    let ahead: Vec<String> = [above(cursor, since), inserted_since(since)].into_iter().flatten().collect();
+    if ahead.is_empty() { "false".to_owned() } else { format!("NOT ({})", ahead.join(" AND ")) }
 }
 
 fn above(cursor: &CursorColumn<'_>, since: &Since) -> Option<String> {

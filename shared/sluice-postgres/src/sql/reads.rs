@@ -135,6 +135,7 @@ pub(crate) fn estimate(schema: &str, table: &str, cursor: &CursorColumn<'_>, sco
         Scope::Everything(why) => Scope::Everything(*why),
         Scope::Since(since) => Scope::Since(bounded(since)),
         Scope::From(from, since) => Scope::From(*from, since.as_ref().map(bounded)),
+        Scope::Behind(since) => Scope::Behind(since.clone()),
     };
     format!(
         "EXPLAIN (FORMAT JSON) SELECT 1 FROM {}.{}{}",

@@ -158,6 +158,7 @@ fn request(table: &Table, from_cursor: Option<&str>) -> ExtractRequest {
         to: None,
         from_cursor: from_cursor.map(str::to_owned),
         dry_run: false,
+        aside: None,
     }
 }
 

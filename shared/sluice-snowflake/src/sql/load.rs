@@ -17,6 +17,7 @@ use super::{
 
 mod apply;
 mod copy;
+pub mod side;
 mod values;
 
 use apply::apply;

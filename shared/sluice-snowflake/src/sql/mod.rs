@@ -16,6 +16,7 @@ pub mod lock;
 pub mod observe;
 pub mod quote;
 pub mod read_only;
+pub mod rebuild;
 pub mod replay;
 pub mod session;
 

@@ -14,7 +14,7 @@ use super::{
 pub fn load_states(lake: &LakeId) -> String {
     format!(
         "SELECT TABLE_NAME, STATUS, COUNT(*) AS COMMITS, MAX(SEQUENCE) AS NEWEST, MAX(LOADED_AT) AS LATEST\n\
-         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} GROUP BY TABLE_NAME, STATUS",
+         FROM {OBSERVABILITY}.LOADS WHERE LAKE_ID = {} AND LOADER <> '{REPLAY}' GROUP BY TABLE_NAME, STATUS",
         quote::literal(&lake.0)
     )
 }

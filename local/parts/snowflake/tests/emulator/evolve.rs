@@ -21,14 +21,14 @@ use sluice_snowflake::{Known, Loads, sql};
 use tokio_postgres::{Client, NoTls, config::Host};
 use uuid::Uuid;
 
-use crate::support::{BUCKET, LAKE, Warehouse, sources};
+use crate::support::{BUCKET, LAKE, Lake, Warehouse, sources};
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
 const POLL_POLICY: PollPolicy = PollPolicy { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
 
 /// A bus that remembers.
 #[derive(Default)]
-struct Announced(RefCell<Vec<Announcement>>);
+pub(crate) struct Announced(RefCell<Vec<Announcement>>);
 
 impl Bus for Announced {
     async fn announce(&self, announcement: Announcement) -> Result<()> {
@@ -38,7 +38,7 @@ impl Bus for Announced {
 }
 
 /// No read is so large here that it would be partitioned.
-struct NoQueue;
+pub(crate) struct NoQueue;
 
 impl DelayedQueue for NoQueue {
     async fn send(&self, _: &serde_json::Value, _: Duration) -> Result<()> {
@@ -260,11 +260,13 @@ const ENTRY: &str = "
       - { name: rating, type: 'decimal(4,1)' }
 ";
 
-struct Database {
+pub(crate) struct Database {
     admin: Client,
-    schema: String,
+    pub(crate) schema: String,
     secret: String,
 }
+
+pub(crate) type Extractor<'a> = handler::Deps<Lake, Announced, NoQueue, &'a Database>;
 
 impl Secrets for &Database {
     async fn get(&self, _: &str) -> Result<Secret> {
@@ -273,14 +275,15 @@ impl Secrets for &Database {
 }
 
 impl Database {
-    async fn new() -> Self {
+    /// With the table of suppliers, in a schema of the test's.
+    pub(crate) async fn new(name: &str) -> Self {
         let url = std::env::var("SLUICE_TEST_POSTGRES").unwrap_or_else(|_| {
             panic!("SLUICE_TEST_POSTGRES must hold the URL of a PostgreSQL server for tests; `make test` starts one")
         });
         let settings: tokio_postgres::Config = url.parse().expect("a URL");
         let (admin, connection) = settings.connect(NoTls).await.expect("a connection");
         tokio::spawn(connection);
-        let schema = format!("added_{}", std::process::id());
+        let schema = format!("{name}_{}", std::process::id());
         let Some(Host::Tcp(host)) = settings.get_hosts().first() else { panic!("the URL names no TCP host") };
         let secret = serde_json::json!({
             "host": host, "port": settings.get_ports().first().copied().unwrap_or(5432),
@@ -295,7 +298,30 @@ impl Database {
         Database { admin, schema, secret: secret.to_string() }
     }
 
-    async fn run(&self, statement: &str) {
+    /// The shipped ones and the suppliers, but for the shop's own table, which is not in this database.
+    pub(crate) fn sources(&self) -> Sources {
+        let shipped = include_str!("../../../../../platform/sources.yaml");
+        let text = format!("{shipped}{}", ENTRY.replace("SCHEMA", &self.schema));
+        let mut sources = Sources::parse(&text).expect("valid sources");
+        sources.tables.retain(|table| table.table.table != "PRODUCTS");
+        sources
+    }
+
+    /// The function that extracts from it.
+    pub(crate) fn deps(&self, warehouse: &Warehouse) -> Extractor<'_> {
+        let config = Config {
+            lake_bucket: BUCKET.into(),
+            lake_id: LakeId(LAKE.into()),
+            bus_name: "bus".into(),
+            queue_url: "queue".into(),
+            secret: "postgres".into(),
+            options: sluice_postgres::Options::default(),
+            sources: self.sources(),
+        };
+        Deps { store: warehouse.lake(), bus: Announced::default(), queue: NoQueue, secrets: self, config }
+    }
+
+    pub(crate) async fn run(&self, statement: &str) {
         self.admin
             .batch_execute(&statement.replace("suppliers", &format!("{}.suppliers", self.schema)))
             .await
@@ -305,29 +331,15 @@ impl Database {
 
 #[tokio::test]
 async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
-    let database = Database::new().await;
-    let shipped = include_str!("../../../../../platform/sources.yaml");
-    let text = format!("{shipped}{}", ENTRY.replace("SCHEMA", &database.schema));
-    let mut sources = Sources::parse(&text).expect("valid sources");
-    // The shop's own table is not in this database.
-    sources.tables.retain(|table| table.table.table != "PRODUCTS");
+    let database = Database::new("added").await;
+    let sources = database.sources();
     let added = sources.tables.last().expect("the new entry").clone();
 
     let warehouse = Warehouse::empty().await;
     for statement in sql::ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
         warehouse.run(&statement).await.expect("a statement of the foundation");
     }
-    let config = Config {
-        lake_bucket: BUCKET.into(),
-        lake_id: LakeId(LAKE.into()),
-        bus_name: "bus".into(),
-        queue_url: "queue".into(),
-        secret: "postgres".into(),
-        options: sluice_postgres::Options::default(),
-        sources: sources.clone(),
-    };
-    let (store, bus) = (warehouse.lake(), Announced::default());
-    let deps = Deps { store, bus, queue: NoQueue, secrets: &database, config };
+    let deps = database.deps(&warehouse);
     let loader = Loader::new(&warehouse, &added);
     // The hour comes; what is due is extracted; what was committed is loaded.
     let hour = async || {

@@ -38,6 +38,51 @@ fn many(count: u32) -> Sources {
 }
 
 #[tokio::test]
+async fn twenty_tables_load_at_once_and_none_waits_for_another() {
+    let sources = many(20);
+    let warehouse = Warehouse::empty().await.found(&sources).await;
+    let commits: Vec<Commit> =
+        sources.tables.iter().map(|table| warehouse.commit_of(table, 1, 1, "SELECT 1::BIGINT AS id")).collect();
+    warehouse.hold(Some("raw/DLT/MANY/"));
+    let mut loads = Box::pin(future::join_all(commits.iter().map(|commit| warehouse.load(commit))));
+    // Each has its table's lock and has come to its file, while all others have theirs.
+    let all_under_way = future::join_all(commits.iter().map(|commit| warehouse.asked_for(&commit.files[0].path)));
+    tokio::select! {
+        ended = &mut loads => panic!("their files are held: {ended:?}"),
+        _ = all_under_way => {}
+    }
+    warehouse.hold(None);
+    for answer in loads.await {
+        assert_eq!(answer.expect("a load"), "loaded");
+    }
+    assert_eq!(warehouse.emulator.lock_waits(), 0);
+
+    // A table's own loads do stand in line, and that is counted.
+    let second = warehouse.commit_of(&sources.tables[0], 2, 1, "SELECT 2::BIGINT AS id");
+    let held = &second.files[0].path;
+    warehouse.hold(Some(held));
+    let mut first = Box::pin(warehouse.load(&second));
+    tokio::select! {
+        ended = &mut first => panic!("its file is held: {ended:?}"),
+        () = warehouse.asked_for(held) => {}
+    }
+    let mut again = Box::pin(warehouse.load(&second));
+    while warehouse.emulator.lock_waits() == 0 {
+        tokio::select! {
+            ended = &mut first => panic!("its file is held: {ended:?}"),
+            ended = &mut again => panic!("the table is locked: {ended:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    warehouse.hold(None);
+    let (first, again) = future::join(first, again).await;
+    assert_eq!(
+        (first.expect("a load"), again.expect("a delivery")),
+        ("loaded".to_owned(), "already loaded".to_owned())
+    );
+}
+
+#[tokio::test]
 async fn twenty_tables_load_while_the_load_of_another_is_under_way() {
     let sources = many(21);
     let warehouse = Warehouse::empty().await.found(&sources).await;

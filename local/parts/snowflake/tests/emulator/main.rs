@@ -3,6 +3,7 @@
 mod access;
 mod account;
 mod bootstrap;
+mod deliveries;
 mod evolve;
 mod file;
 mod grants;
@@ -11,6 +12,7 @@ mod login;
 mod names;
 mod protocol;
 mod questions;
+mod rebuild;
 mod replay;
 mod roles;
 mod snowpipe;

@@ -192,7 +192,7 @@ async fn a_reset_is_in_the_ledger_and_moves_neither_rows_nor_positions() {
     let mut reset = warehouse.commit(CURRENCIES, 2, 1, list);
     reset.files.clear();
     reset.rows = 0;
-    reset.reset = Some(sluice_core::Reset { to: Sequence(0), by: "b".into(), reason: "r".into() });
+    reset.reset = Some(sluice_core::Reset { to: Sequence(0), by: "b".into(), reason: "r".into(), erased_before: None });
     assert_eq!(warehouse.load(&reset).await.expect("a load"), "loaded");
     assert_eq!(warehouse.column("SELECT CODE FROM DLT__OPEN_EXCHANGE_RATES.CURRENCIES").await, ["EUR"]);
     let positions = warehouse.run(&ledger::positions()).await.expect("positions");

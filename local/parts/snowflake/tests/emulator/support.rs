@@ -1,7 +1,7 @@
 //! A warehouse, a lake in memory and clients for one test.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
@@ -25,7 +25,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use sluice_core::{
     Commit, Error, LakeId, Result, RunId, Secret, Sources, Table, TableId, lake,
-    port::{ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
+    port::{Deletion, Listing, ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
 use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
 use snowflake_emulator::{Config, Edition, Emulator, User};
@@ -43,10 +43,10 @@ struct S3 {
     objects: Objects,
     /// Whether the lake's policy denies every read.
     denied: Arc<AtomicBool>,
-    /// A key whose download does not begin until it is let go.
+    /// Keys whose downloads do not begin until they are let go: what they begin with.
     held: Arc<watch::Sender<Option<String>>>,
-    /// The newest key that was asked for.
-    asked: Arc<watch::Sender<String>>,
+    /// The keys that were asked for.
+    asked: Arc<watch::Sender<BTreeSet<String>>>,
 }
 
 /// A private key as PEM and its public key as base64, made once.
@@ -105,7 +105,7 @@ impl Warehouse {
             objects: Objects::default(),
             denied: Arc::default(),
             held: Arc::new(watch::Sender::new(None)),
-            asked: Arc::new(watch::Sender::new(String::new())),
+            asked: Arc::default(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -146,15 +146,19 @@ impl Warehouse {
         self.account_of("loader")
     }
 
-    pub(crate) fn account_of(&self, user: &str) -> Arc<Account<OneSecret>> {
-        let config = SnowflakeConfig {
+    pub(crate) fn config_of(&self, user: &str) -> SnowflakeConfig {
+        SnowflakeConfig {
             account: "myorg-acct".into(),
             url: Some(self.url.clone()),
             user: user.into(),
             role: "LOADER".into(),
             warehouse: "LOADING".into(),
             secret: "x".into(),
-        };
+        }
+    }
+
+    pub(crate) fn account_of(&self, user: &str) -> Arc<Account<OneSecret>> {
+        let config = self.config_of(user);
         let pace =
             Pace { poll: Duration::from_millis(1), poll_cap: Duration::from_millis(20), ..Pace::without_waits() };
         Arc::new(Account::new(config, OneSecret, sluice_http::Client::new().expect("a client")).with_pace(pace))
@@ -245,14 +249,14 @@ impl Warehouse {
         self.s3.denied.store(denied, Ordering::Release);
     }
 
-    /// Lets the download of this key wait, or lets every one go.
+    /// Lets the downloads of keys that begin so wait, or lets every one go.
     pub(crate) fn hold(&self, key: Option<&str>) {
         self.s3.held.send_replace(key.map(str::to_owned));
     }
 
     /// Waits until somebody has asked for the key.
     pub(crate) async fn asked_for(&self, key: &str) {
-        self.s3.asked.subscribe().wait_for(|asked| asked == key).await.expect("the bucket is there");
+        self.s3.asked.subscribe().wait_for(|asked| asked.contains(key)).await.expect("the bucket is there");
     }
 
     /// A commit of a shipped table with one file of these rows.
@@ -331,6 +335,20 @@ impl Answer {
 
 /// The objects that the emulator's stage reads.
 pub(crate) struct Lake(Objects);
+
+impl Listing for Lake {
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
+        let objects = self.0.lock().expect("objects");
+        Ok(objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+}
+
+impl Deletion for Lake {
+    async fn delete(&self, key: &str) -> Result<()> {
+        self.0.lock().expect("objects").remove(key);
+        Ok(())
+    }
+}
 
 impl ObjectStore for Lake {
     async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
@@ -419,8 +437,9 @@ async fn object(
     State(s3): State<S3>,
     Path((bucket, key)): Path<(String, String)>,
 ) -> std::result::Result<Vec<u8>, (StatusCode, &'static str)> {
-    s3.asked.send_replace(key.clone());
-    s3.held.subscribe().wait_for(|held| held.as_ref() != Some(&key)).await.expect("the test goes on");
+    s3.asked.send_modify(|asked| drop(asked.insert(key.clone())));
+    let is_free = |held: &Option<String>| !held.as_ref().is_some_and(|held| key.starts_with(held.as_str()));
+    s3.held.subscribe().wait_for(is_free).await.expect("the test goes on");
     if s3.denied.load(Ordering::Acquire) {
         return Err((StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>"));
     }

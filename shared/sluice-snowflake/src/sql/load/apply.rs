@@ -35,7 +35,7 @@ fn replace(commit: &Commit) -> String {
     )
 }
 
-fn insert(commit: &Commit, indent: &str) -> String {
+pub(super) fn insert(commit: &Commit, indent: &str) -> String {
     let (columns, values) = row(commit, "");
     // Appended rows are facts, each of which counts; a replaced table has one row per key.
     let one_per_key = match commit.disposition {
@@ -51,7 +51,7 @@ fn insert(commit: &Commit, indent: &str) -> String {
 
 /// With a version column the newer version wins, and of equal versions the later load; without one a row never changes.
 /// No version is older than any: a comparison with NULL would be neither true nor false, and the row would stay for ever.
-fn merge(commit: &Commit) -> String {
+pub(super) fn merge(commit: &Commit) -> String {
     let key: Vec<String> = commit.key.iter().map(|name| quote::column(name)).collect();
     let on: Vec<String> = key.iter().map(|name| format!("t.{name} = s.{name}")).collect();
     let (columns, values) = row(commit, "s.");

@@ -79,7 +79,8 @@ fn a_commit_without_files_still_gets_its_ledger_row() {
 
 #[test]
 fn a_reset_writes_its_ledger_row_and_touches_no_table() {
-    let reset = sluice_core::Reset { to: sluice_core::Sequence(3), by: "b".into(), reason: "r".into() };
+    let reset =
+        sluice_core::Reset { to: sluice_core::Sequence(3), by: "b".into(), reason: "r".into(), erased_before: None };
     let reset = Commit { reset: Some(reset), ..commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 0) };
     assert!(!render(&reset).expect("a block").contains("OPEN_EXCHANGE_RATES.CURRENCIES ("));
     check("load_reset", &reset);
