@@ -176,6 +176,7 @@ def run_all(verdict, snapshots):
         scenario(verdict, session, {name: texts[0] for name, texts in snapshots.items() if name.startswith("load_")})
     forget(session)
     replay(verdict, session, snapshots["replay"])
+    rebuild(verdict, session, snapshots["rebuild"])
     for text in snapshots["observe"]:
         try_to_run(verdict, session, "observe", text)
     aside(verdict, session, snapshots["aside"])
@@ -425,6 +426,61 @@ def replay(verdict, session, statements):
     verdict.equal("and they do", session.run(rows), expected)
     for _ in range(2):
         session.run(drop)
+
+
+def rebuild(verdict, session, statements):
+    """The table lacks a row of its commits, holds one that differs and one twice, and has one that no commit makes."""
+    mark, entries, create, add, compare, swap, swap_and_delete, create_source, fill, compare_source, *drops = statements
+    session.run(f"DELETE FROM {PRODUCTS}")
+    session.run(f"DELETE FROM {LOADS}")
+    session.run(f"UPDATE {lock(PRODUCTS)} SET RECENT = ',1,2,'")
+    verdict.equal("what the lock remembers", session.run(mark), [(",1,2,",)])
+    verdict.equal("no entry of the ledger", session.run(entries), [])
+    session.run(create)
+    verdict.equal("a commit is added", session.block(add, [product(1, "a", 1), product(2, "b", 2)]), "loaded")
+    session.run(f"INSERT INTO {PRODUCTS} SELECT * FROM {PRODUCTS}__REPLAY_A1 WHERE AUDIT_ID = 2")
+    session.run(f"INSERT INTO {PRODUCTS} SELECT * FROM {PRODUCTS}__REPLAY_A1 WHERE AUDIT_ID = 2")
+    names = f"SELECT AUDIT_ID, PRODUCT_NAME, _SLUICE_SEQUENCE FROM {PRODUCTS} ORDER BY 1, 2, 3"
+
+    def counts(text):
+        return [tuple(map(int, row))[:7] for row in session.run(text)]
+
+    verdict.equal("a lost row and a double one are told", counts(compare), [(7, 2, 2, 1, 0, 0, 1)])
+    session.run(f"UPDATE {lock(PRODUCTS)} SET RECENT = ',1,2,3,'")
+    verdict.equal("a load that came since ends the swap", session.block(swap, []), "loaded meanwhile")
+    session.run(f"UPDATE {lock(PRODUCTS)} SET RECENT = ',1,2,'")
+    verdict.equal("the rows are swapped in", session.block(swap, []), "replayed")
+    verdict.equal("each is there once", session.run(names), [(1, "a", 7), (2, "b", 7)])
+    verdict.equal("the same swap again", session.block(swap, []), "already replayed")
+    entry = session.run(f"SELECT SEQUENCE, RUN_ID, LOADER, ROWS_LOADED, REASON FROM {LOADS}")
+    verdict.equal("its ledger row", entry, [(0, "A1", "replay", 2, "commits 1-9 by arn:user/o'n")])
+
+    forget(session)
+    session.run(f"UPDATE {PRODUCTS} SET PRODUCT_NAME = 'x' WHERE AUDIT_ID = 1")
+    session.run(f"INSERT INTO {PRODUCTS} SELECT * FROM {PRODUCTS}__REPLAY_A1 WHERE AUDIT_ID = 2")
+    session.run(f"UPDATE {PRODUCTS} SET AUDIT_ID = 77, _SLUICE_SEQUENCE = 9 WHERE AUDIT_ID = 2")
+    left = f"INSERT INTO {PRODUCTS} SELECT * FROM {PRODUCTS}__REPLAY_A1 WHERE AUDIT_ID = 1"
+    session.run(left)
+    session.run(f"UPDATE {PRODUCTS} SET AUDIT_ID = 78, _SLUICE_SEQUENCE = 2 WHERE AUDIT_ID = 1 AND PRODUCT_NAME = 'a'")
+    verdict.equal("what no commit makes is told, what is left alone is not", counts(compare)[-1], (9, 0, 2, 0, 2, 0, 0))
+    session.run(f"UPDATE {lock(PRODUCTS)} SET RECENT = ',1,2,'")
+    try:
+        session.block(swap, [])
+        verdict.check("rows that no commit makes", False, "the block returned")
+    except Raised as raised:
+        verdict.equal("rows that no commit makes end the swap", str(raised), "lake_lacks_rows")
+    unclaim(session)
+    verdict.equal("they may be told to go", session.block(swap_and_delete, []), "replayed")
+    verdict.equal("and do, but what is left alone", session.run(names), [(1, "a", 7), (2, "b", 7), (78, "a", 2)])
+
+    session.run(create_source)
+    source = (1, 1, "a", 9, "INSERT", "2026-01-01 00:00:00", None, None, None, None, None)
+    verdict.equal("the source's rows are filled in", session.block(fill, [source]), "loaded")
+    verdict.equal("a row that the source has no more", counts(compare_source), [(7, 2, 2, 1, 0, 0, 1)])
+    for text in [*drops, *drops]:
+        session.run(text)
+    session.run(f"DELETE FROM {PRODUCTS}")
+    forget(session)
 
 
 def ledger(verdict, session, statements):

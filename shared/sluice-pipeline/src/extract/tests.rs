@@ -99,6 +99,18 @@ fn a_dry_run_writes_nothing_and_says_what_a_run_would_read() {
 }
 
 #[test]
+fn a_source_that_knows_no_behind_refuses_to_read_for_a_proof() {
+    let store = MemoryStore::default();
+    extract(&store, 3, "r1").expect("a run");
+    let before = store.objects.borrow().clone();
+    let aside = ExtractRequest { aside: Some(sluice_core::extract::AsideRows::Behind), ..request() };
+    let refused = block_on(run_request(&store, &mut Counter { rows: 5, store: &store }, "proof", &aside));
+    let refused = refused.expect_err("a refusal");
+    assert!(refused.kind() == Kind::Unsupported && refused.is_about_request(), "{refused}");
+    assert_eq!(*store.objects.borrow(), before);
+}
+
+#[test]
 fn a_replaced_table_is_read_whole_by_each_run() {
     let store = MemoryStore::default();
     let replaced = Table { disposition: Disposition::Replace, ..table() };

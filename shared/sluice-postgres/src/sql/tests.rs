@@ -63,6 +63,26 @@ fn the_condition_follows_the_scope() {
 }
 
 #[test]
+fn what_lies_behind_a_position_is_all_that_the_next_read_leaves_out() {
+    let transactions = Some(Transactions { xmax: 7, distance: 3 });
+    let ahead = Since { above: Some(9), transactions, ..Since::default() };
+    for (since, expected) in [
+        (ahead, r#" WHERE NOT ("id" > ('9'::bigint) AND ((7::bigint - xmin::text::bigint) & 4294967295) <= 3)"#),
+        // The next read takes all.
+        (Since::default(), " WHERE false"),
+    ] {
+        let cursor = CursorColumn { name: "id", nullable: false };
+        let behind = Scope::Since(since).behind().unwrap();
+        assert_eq!(condition(&cursor, &behind), expected);
+    }
+    let restart = Some(crate::position::Restart::AnotherFile);
+    for scope in [Scope::Everything(Why::NoCursor), Scope::Since(Since { restart, ..Since::default() })] {
+        let error = scope.behind().unwrap_err();
+        assert!(error.kind() == sluice_core::Kind::Conflict && error.hint().is_some(), "{error}");
+    }
+}
+
+#[test]
 fn a_start_value_widens_what_a_position_would_read_and_never_narrows_it() {
     let transactions = Some(Transactions { xmax: 7, distance: 3 });
     let unseen = "((7::bigint - xmin::text::bigint) & 4294967295) <= 3";

@@ -147,15 +147,16 @@ impl Pair<'_> {
     pub fn compare(&self) -> String {
         let in_both = format!("s.{COPY} = 1 AND t.{COPY} = 1");
         let counts = format!("s.{COPY} = 1 OR {}", self.counts);
+        let once = format!("COALESCE(t.{COPY}, 1) = 1");
         let columns = self.compared.iter().map(|name| quote::column(name)).zip(1..).map(|(name, at)| {
             format!(
-                ",\nCOUNT(s.{name}) AS BUILT_{at}, COUNT(CASE WHEN {counts} THEN t.{name} END) AS HELD_{at}, \
+                ",\nCOUNT(CASE WHEN {once} THEN s.{name} END) AS BUILT_{at}, COUNT(CASE WHEN {counts} THEN t.{name} END) AS HELD_{at}, \
                  COUNT(CASE WHEN {in_both} AND s.{name} IS DISTINCT FROM t.{name} THEN 1 END) AS DIFFERING_{at}"
             )
         });
         format!(
             "SELECT COALESCE(s._SLUICE_SEQUENCE, t._SLUICE_SEQUENCE, 0) AS NUMBER,\n\
-             COUNT(s.{COPY}) AS BUILT, COUNT(CASE WHEN {counts} THEN t.{COPY} END) AS HELD,\n\
+             COUNT(CASE WHEN {once} THEN s.{COPY} END) AS BUILT, COUNT(CASE WHEN {counts} THEN t.{COPY} END) AS HELD,\n\
              COUNT(CASE WHEN t.{COPY} IS NULL THEN 1 END) AS ONLY_BUILT,\n\
              COUNT(CASE WHEN s.{COPY} IS NULL AND {} THEN 1 END) AS ONLY_HELD,\n\
              COUNT(CASE WHEN {in_both} AND ({}) THEN 1 END) AS DIFFERING,\n\
@@ -193,8 +194,7 @@ impl Pair<'_> {
                 is_key("s", "t")
             ),
             false => format!(
-                "  LET deleted INTEGER := 0;
-  LET lacking INTEGER := (SELECT COUNT(*) FROM {other} LEFT JOIN {side}\n  {on}\n  WHERE s.{COPY} IS NULL AND {});
+                "  LET lacking INTEGER := (SELECT COUNT(*) FROM {other} LEFT JOIN {side}\n  {on}\n  WHERE s.{COPY} IS NULL AND {});
   IF (lacking > 0) THEN
     RAISE lake_lacks_rows;
   END IF;
@@ -239,12 +239,13 @@ BEGIN
   ON {s_is_p};
   INSERT INTO {OBSERVABILITY}.LOADS ({ledger_columns})
   SELECT {lake}, {name}, 0, {id}, '{loaded}', '{REPLAY}', \
-             :deleted + (SELECT COUNT(*) FROM (SELECT DISTINCT {keys} FROM {REPLACED}) p), 0, {reason}, SYSDATE();
+             {deleted}(SELECT COUNT(*) FROM (SELECT DISTINCT {keys} FROM {REPLACED}) p), 0, {reason}, SYSDATE();
   COMMIT;
   RETURN '{REPLAYED}';
 {HANDLER}",
             definitions = definitions.collect::<Result<Vec<_>>>()?.join(", "),
             id = quote::literal(id),
+            deleted = if delete { ":deleted + " } else { "" },
             differs = self.differs(),
             s_keys = keys("s."),
             keys = keys(""),
@@ -333,38 +334,48 @@ mod tests {
         let lake = LakeId("sluice-local".into());
         let of = columns(&[
             ("AUDIT_ID", "NUMBER", Some((19, 0))),
+            ("PRODUCT_ID", "NUMBER", Some((19, 0))),
+            ("PRODUCT_NAME", "TEXT", None),
             ("PRICE_USD", "NUMBER", Some((18, 4))),
+            ("OPERATION", "TEXT", None),
             ("VALID_TS", "TIMESTAMP_NTZ", None),
-            ("It's \"so\"", "DATE", None),
         ]);
         let rebuild = Rebuild { table: table("PRODUCTS"), lake: &lake, id: "A1", by: "arn:user/o'n", columns: &of };
-        let rates = columns(&[("RATE", "NUMBER", Some((18, 10))), ("RATE_KIND", "TEXT", None)]);
+        // One whose columns only quoting keeps apart.
+        let rates = columns(&[("RATE", "NUMBER", Some((18, 10))), ("It's \"so\"", "DATE", None)]);
         let appended = Rebuild { table: table("EXCHANGE_RATES"), columns: &rates, ..rebuild.clone() };
         let scope =
             Scope { newest: Sequence(9), left_alone: vec![(Sequence(1), Sequence(3)), (Sequence(5), Sequence(5))] };
-        let side = rebuild.side_table();
-        let commits = [
-            commit("DLT.APPLICATION_DATA.PRODUCTS", 2),
-            commit("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 1),
-            commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 1),
-        ];
-        let mut statements = vec![
-            mark(&lake, &rebuild.table.table),
-            entries(&lake, &rebuild.table.table),
-            rebuild.create(&side).expect("a table"),
-        ];
-        statements.extend(commits.iter().map(|commit| side::add(commit, &side).expect("a block")));
-        let files = &commits[0].files;
-        statements.extend([
-            rebuild.with_table(&scope).compare(),
-            rebuild.with_table(&scope).swap(Some(",1,2,"), "commits 1-9", false).expect("a block"),
-            appended.with_table(&scope).compare(),
-            appended.with_table(&scope).swap(None, "commits 1-9", true).expect("a block"),
-            side::fill(&rebuild.source_table(), &files[..1], &files[1..]).expect("a block"),
-            rebuild.with_source().compare(),
-            Rebuild::drop(&side),
-        ]);
-        snapshot::check("rebuild", &statements);
+        let (side, source) = (rebuild.side_table(), rebuild.source_table());
+        let added = |name: &str, rows, side: &TableId| side::add(&commit(name, rows), side).expect("a block");
+        let files = commit("DLT.APPLICATION_DATA.PRODUCTS", 2).files;
+        snapshot::check(
+            "rebuild",
+            &[
+                mark(&lake, &rebuild.table.table),
+                entries(&lake, &rebuild.table.table),
+                rebuild.create(&side).expect("a table"),
+                added("DLT.APPLICATION_DATA.PRODUCTS", 2, &side),
+                rebuild.with_table(&scope).compare(),
+                rebuild.with_table(&scope).swap(Some(",1,2,"), "commits 1-9", false).expect("a block"),
+                rebuild.with_table(&scope).swap(None, "commits 1-9", true).expect("a block"),
+                rebuild.create(&source).expect("a table"),
+                side::fill(&source, &files[..1], &files[1..]).expect("a block"),
+                rebuild.with_source().compare(),
+                Rebuild::drop(&source),
+                Rebuild::drop(&side),
+            ],
+        );
+        let side = appended.side_table();
+        snapshot::check(
+            "rebuild_others",
+            &[
+                added("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 1, &side),
+                added("DLT.OPEN_EXCHANGE_RATES.CURRENCIES", 1, &side),
+                appended.with_table(&scope).compare(),
+                appended.with_table(&scope).swap(None, "commits 1-9", true).expect("a block"),
+            ],
+        );
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn tables() -> Sources {
 
 /// How many different S3 events: `SLUICE_LOAD_EVENTS=10000` for the whole storm.
 fn events() -> u64 {
-    std::env::var("SLUICE_LOAD_EVENTS").map_or(600, |text| text.parse().expect("SLUICE_LOAD_EVENTS is a number"))
+    std::env::var("SLUICE_LOAD_EVENTS").map_or(300, |text| text.parse().expect("SLUICE_LOAD_EVENTS is a number"))
 }
 
 /// Commits of a table, of one row each: a merged table's have one of ten keys, the version grows.

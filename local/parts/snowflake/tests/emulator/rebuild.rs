@@ -254,15 +254,13 @@ async fn an_appended_table_is_told_row_by_row_beside_the_loads_of_snowpipe() {
         )
     };
     let commit = |sequence: u64, rows: &[String]| {
-        let table = bench.table("EXCHANGE_RATES");
-        let commit = bench.commit("EXCHANGE_RATES", sequence, rows);
+        let of = |run: &str, sequence: &str| {
+            rows.iter().map(|row| row.replace("RUN", run).replace("SEQ", sequence)).collect::<Vec<_>>()
+        };
+        let commit = bench.commit("EXCHANGE_RATES", sequence, &of("", "0"));
         // A pipe takes run and sequence from the file.
-        let rows = rows
-            .join(" UNION ALL ")
-            .replace("'RUN'", &format!("'{}'", commit.run_id))
-            .replace("SEQ", &sequence.to_string());
-        bench.warehouse.put(&commit.files[0].path, &rows);
-        assert_eq!(commit.table, table.table);
+        let rows = of(&commit.run_id.0, &sequence.to_string());
+        bench.warehouse.put(&commit.files[0].path, &rows.join(" UNION ALL "));
         commit
     };
     // The same rates come twice, which appended rows may.

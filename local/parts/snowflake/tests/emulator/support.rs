@@ -437,7 +437,7 @@ async fn object(
     State(s3): State<S3>,
     Path((bucket, key)): Path<(String, String)>,
 ) -> std::result::Result<Vec<u8>, (StatusCode, &'static str)> {
-    s3.asked.send_modify(|asked| drop(asked.insert(key.clone())));
+    s3.asked.send_if_modified(|asked| asked.insert(key.clone()));
     let is_free = |held: &Option<String>| !held.as_ref().is_some_and(|held| key.starts_with(held.as_str()));
     s3.held.subscribe().wait_for(is_free).await.expect("the test goes on");
     if s3.denied.load(Ordering::Acquire) {

@@ -170,18 +170,14 @@ fn readers(reading: &mut Reading, raw: &Raw, schemas: &BTreeSet<Name>) {
 fn loading(reading: &mut Reading, role: &Name, raw: &Raw, sources: &Sources) {
     let own = own_schema();
     let tables = sources.tables.iter();
-    let schemas: BTreeSet<Name> = tables.clone().map(|table| schema_of(&table.table)).chain([own.clone()]).collect();
+    let schemas: BTreeSet<Name> = tables.map(|table| schema_of(&table.table)).chain([own.clone()]).collect();
     let databases: BTreeSet<Name> = schemas.iter().map(|schema| schema.up_to(1)).collect();
     for database in databases {
         give(reading, role, &["USAGE"], on("DATABASE", database));
     }
     for schema in &schemas {
-        give(reading, role, &["USAGE"], on("SCHEMA", schema.clone()));
-    }
-    let streamed = tables.filter(|table| table.loader == Loader::Streaming).map(|table| schema_of(&table.table));
-    // The temporary table of a load, and the side table of a replay.
-    for schema in streamed.chain([own.clone()]).collect::<BTreeSet<Name>>() {
-        give(reading, role, &["CREATE TABLE"], on("SCHEMA", schema));
+        // The temporary table of a load, and the side tables of a replay and of a proof.
+        give(reading, role, &["USAGE", "CREATE TABLE"], on("SCHEMA", schema.clone()));
     }
     give(reading, role, &["SELECT", "INSERT", "UPDATE", "DELETE"], all(&["TABLE"], &own));
     give(reading, role, &["USAGE"], on("FILE FORMAT", own.with("SLUICE_PARQUET")));
