@@ -52,7 +52,7 @@ impl<'a, Sec: Secrets> RebuildTable<'a, Sec> {
     }
 
     async fn make(&self, side: &TableId) -> Result<()> {
-        self.ask(&Rebuild::drop(side)).await?;
+        self.ask(&sql::drop_side(side)).await?;
         let create = self.with(|rebuild| rebuild.create(side))?;
         self.ask(&create).await.map(drop)
     }
@@ -138,7 +138,7 @@ impl<Sec: Secrets> Warehouse for RebuildTable<'_, Sec> {
     }
 
     async fn drop_side_table(&self) -> Result<()> {
-        self.ask(&Rebuild::drop(&self.side_table())).await.map(drop)
+        self.ask(&sql::drop_side(&self.side_table())).await.map(drop)
     }
 }
 
@@ -154,7 +154,7 @@ impl<Sec: Secrets> prove::Warehouse for RebuildTable<'_, Sec> {
     }
 
     async fn drop_source_table(&self) -> Result<()> {
-        self.ask(&Rebuild::drop(&sql::source_table(&self.table.table, self.id))).await.map(drop)
+        self.ask(&sql::drop_side(&sql::source_table(&self.table.table, self.id))).await.map(drop)
     }
 }
 

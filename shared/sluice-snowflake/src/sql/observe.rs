@@ -45,7 +45,7 @@ pub fn untaken(lake: &LakeId) -> String {
 pub fn recent_loads(lake: &LakeId, table: &TableId, limit: usize) -> String {
     format!(
         "SELECT TABLE_NAME, SEQUENCE, STATUS, ROWS_LOADED, REASON, LOADED_AT\n\
-         FROM {OBSERVABILITY}.LOADS WHERE {}\n\
+         FROM {OBSERVABILITY}.LOADS WHERE {} AND LOADER <> '{REPLAY}'\n\
          ORDER BY LOADED_AT DESC LIMIT {limit}",
         ledger::is_table(lake, table)
     )

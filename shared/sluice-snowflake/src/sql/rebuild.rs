@@ -69,6 +69,10 @@ pub fn source_table(table: &TableId, id: &str) -> TableId {
     side_table(table, &format!("{id}_SOURCE"))
 }
 
+pub fn drop_side(side: &TableId) -> String {
+    format!("DROP TABLE IF EXISTS {}", quote::table(side))
+}
+
 /// The memory of a table's lock: RECENT.
 pub fn mark(lake: &LakeId, table: &TableId) -> String {
     format!("SELECT RECENT FROM {}", lock::name(lake, table))
@@ -97,10 +101,6 @@ impl<'a> Rebuild<'a> {
         let columns =
             self.columns.iter().map(|column| Ok(format!("{} {}", quote::column(&column.name), data_type(column)?)));
         Ok(super::create_table(&quote::table(side), &columns.collect::<Result<Vec<_>>>()?))
-    }
-
-    pub fn drop(side: &TableId) -> String {
-        format!("DROP TABLE IF EXISTS {}", quote::table(side))
     }
 
     /// The side table and the raw table.
@@ -362,8 +362,8 @@ mod tests {
                 rebuild.create(&source).expect("a table"),
                 side::fill(&source, &files[..1], &files[1..]).expect("a block"),
                 rebuild.with_source().compare(),
-                Rebuild::drop(&source),
-                Rebuild::drop(&side),
+                drop_side(&source),
+                drop_side(&side),
             ],
         );
         let side = appended.side_table();
