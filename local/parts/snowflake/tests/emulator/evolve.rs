@@ -266,7 +266,7 @@ pub(crate) struct Database {
     secret: String,
 }
 
-pub(crate) type Extractor<'a> = handler::Deps<Lake, Announced, NoQueue, &'a Database>;
+pub(crate) type Extractor<'a> = Deps<Lake, Announced, NoQueue, &'a Database>;
 
 impl Secrets for &Database {
     async fn get(&self, _: &str) -> Result<Secret> {
