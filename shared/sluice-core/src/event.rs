@@ -84,6 +84,22 @@ pub struct DbtRun {
     pub failed: Vec<String>,
 }
 
+/// An activation ended: with all that it had to send, or stopped before.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activation {
+    /// The destination and the run's number: a repeated announcement has the same id.
+    pub id: String,
+    pub run_id: RunId,
+    pub destination: String,
+    pub number: u64,
+    pub written: u64,
+    pub refused: u64,
+    /// Records that are still to be sent.
+    pub pending: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 macro_rules! announce {
     ($type:ty, $source:literal, $detail_type:literal, $name:ident) => {
         pub fn $name(detail: &$type) -> Announcement {
@@ -99,6 +115,8 @@ announce!(AccountDrifted, "sluice.warehouse", "AccountDrifted", account_drifted)
 announce!(DbtRun, "sluice.dbt", "RunStarted", run_started);
 announce!(DbtRun, "sluice.dbt", "RunSucceeded", run_succeeded);
 announce!(DbtRun, "sluice.dbt", "RunFailed", run_failed);
+announce!(Activation, "sluice.activation", "SyncCompleted", sync_completed);
+announce!(Activation, "sluice.activation", "SyncStopped", sync_stopped);
 
 fn announcement(source: &'static str, detail_type: &'static str, detail: &impl Serialize) -> Announcement {
     // Serialising these structs of strings and numbers cannot fail.

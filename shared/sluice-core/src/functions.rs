@@ -16,6 +16,8 @@ pub enum Role {
     Dispatch,
     /// A file to the warehouse's account.
     Provision,
+    /// A published model back to where people work.
+    Activate,
 }
 
 /// What wakes a function.
@@ -118,6 +120,15 @@ pub const PROVISION_WAREHOUSE: Function = Function {
     kinds: &[],
 };
 
+pub const ACTIVATE_HUBSPOT: Function = Function {
+    name: "activate-hubspot",
+    logical: "ActivateHubspot",
+    role: Role::Activate,
+    triggers: &[Trigger::Queue],
+    secrets: &["hubspot-activate", "snowflake-loader"],
+    kinds: &[],
+};
+
 pub const ALL: &[&Function] = &[
     &EXTRACT_POSTGRES,
     &EXTRACT_EXCHANGE_RATES,
@@ -127,6 +138,7 @@ pub const ALL: &[&Function] = &[
     &LOAD_COMMITS,
     &DISPATCH_DBT,
     &PROVISION_WAREHOUSE,
+    &ACTIVATE_HUBSPOT,
 ];
 
 /// The functions that extract, in the order of the table.

@@ -228,6 +228,25 @@ pub fn dbt_artifact_key(run: &RunId, start: u64, artifact: &str) -> String {
 /// The manifest of the newest run that succeeded: what a change is compared with.
 pub const DBT_MANIFEST_KEY: &str = "dbt/artifacts/manifest.json";
 
+/// The claims of a destination's activations, the newest first.
+pub fn activation_prefix(destination: &str) -> String {
+    format!("activations/{destination}/log/")
+}
+
+pub fn activation_claim_key(destination: &str, number: u64) -> String {
+    format!("{}{}", activation_prefix(destination), counted_name(number))
+}
+
+/// How an activation ended.
+pub fn activation_end_key(destination: &str, number: u64) -> String {
+    format!("activations/{destination}/ended/{number}.json")
+}
+
+/// Whether activations of a destination may send at all.
+pub fn activation_switch_key(destination: &str) -> String {
+    format!("activations/{destination}/switch.json")
+}
+
 fn counted_name(number: u64) -> String {
     format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
 }

@@ -22,13 +22,13 @@ pub(crate) const LIST_PAGE: usize = 100;
 /// seconds.
 #[derive(Debug)]
 pub struct Client {
-    http: sluice_http::Client,
+    pub(crate) http: sluice_http::Client,
     url: String,
     version: String,
-    token: Secret,
-    retries: RetryPolicy,
+    pub(crate) token: Secret,
+    pub(crate) retries: RetryPolicy,
     searches: RateLimit,
-    others: RateLimit,
+    pub(crate) others: RateLimit,
 }
 
 /// What a search looks for. It never pages by offset; see `read`.
@@ -175,20 +175,20 @@ impl Client {
     }
 
     /// A version of numbers stands before the API's name, one of dates behind it.
-    fn path(&self, api: &str, path: &str) -> String {
+    pub(crate) fn path(&self, api: &str, path: &str) -> String {
         match self.version.starts_with('v') {
             true => format!("{}/crm/{}/{api}/{path}", self.url, self.version),
             false => format!("{}/crm/{api}/{}/{path}", self.url, self.version),
         }
     }
 
-    async fn send(&self, request: Request, attempted: &str) -> Result<Response> {
+    pub(crate) async fn send(&self, request: Request, attempted: &str) -> Result<Response> {
         let request = request.bearer(&self.token);
         self.http.send(&request, &self.retries, |response| classify(response, attempted)).await
     }
 }
 
-fn decode<T: DeserializeOwned>(response: &Response, attempted: &str) -> Result<T> {
+pub(crate) fn decode<T: DeserializeOwned>(response: &Response, attempted: &str) -> Result<T> {
     response.json().map_err(|error| {
         Error::new(Kind::SchemaMismatch, "HubSpot's answer does not have its documented shape")
             .with("attempted", attempted)

@@ -75,7 +75,7 @@ fn rate_limited(refusal: &Refusal) -> Error {
 }
 
 /// HubSpot's own identifiers, and nothing that could be a value of a contact.
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     let all_of = |extra: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || extra.contains(c));
     !text.is_empty() && text.len() <= 40 && all_of("_-")
 }

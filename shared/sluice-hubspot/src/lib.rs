@@ -1,4 +1,5 @@
-//! HubSpot as a source: contacts, read from a cursor on, with archived ones as tombstones.
+//! HubSpot as a source: contacts, read from a cursor on, with archived ones as tombstones. And as a destination: `update`
+//! changes properties of contacts that are there.
 //!
 //! [`read()`] asks the search for everything changed since the cursor, then the list of archived contacts, and answers
 //! with one [`Row`] per contact and the cursor that the commit will keep. [`compare()`] goes through the account's list now and
@@ -18,6 +19,7 @@ mod position;
 mod properties;
 mod read;
 mod row;
+mod update;
 
 pub use client::Client;
 pub use compare::{Comparing, compare};
@@ -26,3 +28,4 @@ pub use known::IdStore;
 pub use properties::Account;
 pub use read::{Limits, Read, count, read};
 pub use row::{Invalid, Row};
+pub use update::{Answer, BATCH, ByThatId, Definition, Updated};

@@ -4,6 +4,7 @@
 //! test can fail any call of any port and look at what was left behind.
 
 pub mod account;
+pub mod activate;
 pub mod aside;
 pub mod attempts;
 pub mod dispatch;

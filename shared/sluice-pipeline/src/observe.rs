@@ -6,7 +6,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sluice_core::{Result, Sequence, TableId};
 
-use crate::stream::{Channel, ChannelStatus};
+use crate::{
+    activate::State,
+    stream::{Channel, ChannelStatus},
+};
 
 /// What the ledger says of one table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +51,15 @@ impl Entry {
     pub fn has_ended(&self) -> bool {
         matches!(self.status.as_str(), "loaded" | "failed")
     }
+}
+
+/// A record of a destination that does not hold what the model says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unsent {
+    pub record: String,
+    pub state: State,
+    pub reason: String,
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// A run of dbt.
@@ -168,6 +180,9 @@ pub trait Observe {
 
     /// As [`crate::stream::Channels::max_loaded_offset`].
     fn max_loaded_offset(&self, channel: &Channel) -> impl Future<Output = Result<Option<i64>>>;
+
+    /// What a destination does not hold although the model says so, the newest first.
+    fn unsent(&self, destination: &str) -> impl Future<Output = Result<Vec<Unsent>>>;
 
     /// Refuses what may change something.
     fn ask(&self, question: &Question) -> impl Future<Output = Result<Answer>>;

@@ -7,6 +7,7 @@
 //! with it the token. [`sql`] renders every statement and does nothing else; the clients send text and never make any.
 
 pub mod account;
+mod activations;
 mod answer;
 mod aside;
 mod auth;
@@ -29,6 +30,7 @@ pub mod pipe;
 pub mod sql;
 pub mod streaming;
 
+pub use activations::Activations;
 pub use auth::Signer;
 pub use client::{SqlApi, Until};
 pub use config::SnowflakeConfig;

@@ -8,9 +8,10 @@ use sluice_core::{
 };
 use sluice_http::Client;
 use sluice_pipeline::{
+    activate::State,
     observe::{
         Answer, DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
-        Untaken, User,
+        Unsent, Untaken, User,
     },
     stream::{Channel, ChannelStatus},
 };
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use crate::{
     Account, SnowflakeConfig, SqlApi, Streaming,
     answer::{optional, text, value},
-    sql::{ledger, observe, session},
+    sql::{activations, ledger, observe, session},
 };
 
 /// A person waits this long for an answer.
@@ -166,6 +167,19 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     async fn max_loaded_offset(&self, channel: &Channel) -> Result<Option<i64>> {
         let tag = format!("sluice:status:{}", channel.name);
         Box::pin(self.streaming.highest(channel, &tag)).await
+    }
+
+    async fn unsent(&self, destination: &str) -> Result<Vec<Unsent>> {
+        let rows = self.rows("activations", &activations::failures(&self.lake_id, destination)).await?;
+        let unsent = |row: &Row| {
+            Ok(Unsent {
+                record: required(row, "record_id")?.to_owned(),
+                state: State::parse(required(row, "state")?)?,
+                reason: text(row, "reason").unwrap_or_default(),
+                at: optional(row, "changed_at")?,
+            })
+        };
+        rows.iter().map(unsent).collect()
     }
 
     async fn ask(&self, question: &Question) -> Result<Answer> {

@@ -1,12 +1,12 @@
-//! One account behind the ports of the loops that load and dispatch.
+//! One account behind the ports of the loops that load, dispatch and activate.
 
 use std::{sync::Arc, time::Duration};
 
-use sluice_core::{RunId, Sources, port::Secrets};
+use sluice_core::{LakeId, RunId, Sources, TableId, port::Secrets};
 use sluice_http::Client;
 use tokio::time::Instant;
 
-use crate::{Account, Known, Loads, SnowflakeConfig, SnowflakeLedger, Snowpipe, SqlApi, Until};
+use crate::{Account, Activations, Known, Loads, SnowflakeConfig, SnowflakeLedger, Snowpipe, SqlApi, Until};
 
 /// What a function holds between invocations. Nothing is called yet: the key and tokens are fetched on first use.
 pub struct Snowflake<Sec> {
@@ -43,6 +43,19 @@ impl<Sec: Secrets> Snowflake<Sec> {
         within: Duration,
     ) -> SnowflakeLedger<'a, Until<'a, Sec>> {
         SnowflakeLedger { statements: self.statements.until(Instant::now() + within), sources, run_id }
+    }
+
+    /// The same for the loop that activates.
+    pub fn activations<'a>(
+        &'a self,
+        lake_id: &'a LakeId,
+        destination: &'a str,
+        model: &'a TableId,
+        run_id: &'a RunId,
+        within: Duration,
+    ) -> Activations<'a, Until<'a, Sec>> {
+        let statements = self.statements.until(Instant::now() + within);
+        Activations { statements, lake_id, destination, model, run_id }
     }
 
     pub fn statements(&self) -> &SqlApi<Sec> {

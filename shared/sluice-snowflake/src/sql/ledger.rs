@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
 
-use super::{HANDLER, OBSERVABILITY, create_table, quote};
+use super::{HANDLER, OBSERVABILITY, activations, create_table, quote};
 
 /// How a commit stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,14 +258,15 @@ pub(crate) fn added_columns() -> Vec<String> {
 }
 
 /// What they are called and what they hold, in the order of [`tables`].
-pub(crate) const TABLES: [(&str, &str); 3] = [
+pub(crate) const TABLES: [(&str, &str); 4] = [
     ("LOADS", "What was loaded: a row for each commit."),
     ("DBT_RUNS", "How each run of dbt ended."),
     ("PUT_ASIDE", "Rows that must not count."),
+    (activations::TABLE, "What each record of a destination is known to hold."),
 ];
 
 /// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force.
-pub(crate) fn tables() -> [String; 3] {
+pub(crate) fn tables() -> [String; 4] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
@@ -316,6 +317,7 @@ pub(crate) fn tables() -> [String; 3] {
                 "TAKEN_BACK_AT TIMESTAMP_NTZ(6)",
             ],
         ),
+        create(activations::TABLE, &activations::COLUMNS),
     ]
 }
 

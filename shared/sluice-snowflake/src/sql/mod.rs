@@ -3,6 +3,7 @@
 //! There are no bind variables in a scripting block, so values become literals; [`quote`] is the one way to do that.
 //! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
 
+pub mod activations;
 pub mod aside;
 pub mod changes;
 pub(crate) mod column_types;

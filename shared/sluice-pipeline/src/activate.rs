@@ -1,0 +1,319 @@
+//! The activation loop: a tested model goes back to where people work, and only what changed.
+//!
+//! An event only wakes the loop. What there is to do is the difference between the published model and the ledger of what
+//! the destination is known to hold, so a lost, doubled or late event changes nothing. Of each part of the difference the
+//! order is: read what the destination holds, keep the intent, send once, keep the outcome. A run that dies in between
+//! leaves an intent, and whatever has an intent is read before it is sent again; what the destination holds by then is not
+//! sent. Values are absolute, so that the same twice would do no harm where a destination cannot be read.
+//!
+//! One run at a time sends: it has claimed its number by an object that is put if absent. A claim without an end is in
+//! force for as long as an invocation may live.
+
+mod claim;
+mod difference;
+mod port;
+mod send;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Serialize};
+use sluice_core::{
+    Error, Kind, Result, RunId,
+    event::{self, Activation},
+    port::{Bus, Clock, DelayedQueue, ObjectStore},
+};
+use tracing::{info, warn};
+
+pub use claim::{Report, Status, Switch, last, stopped, switch};
+pub use difference::{Proof, Shown};
+pub use port::{
+    Change, Destination, Entry, Field, FieldKind, Found, Ledger, Model, Outcome, Seen, Sent, State, Values, Wanted,
+};
+
+use claim::Claim;
+use difference::{Compare, Difference};
+use send::{Progress, Send};
+
+/// How long a run waits for another one's end, and for a destination that gave no answer.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
+
+/// And after a destination's own limit that names no time: that of a day, say.
+const LIMIT_PASSES: Duration = Duration::from_secs(900);
+
+/// Whose models have passed their tests, and what a person wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wish {
+    pub cause: String,
+    /// Send although the difference is larger than the limits, or the first one.
+    #[serde(default)]
+    pub allow: bool,
+    /// Try again what was refused or gone.
+    #[serde(default)]
+    pub retry: bool,
+    /// Say what would be sent; send nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What a run may do unasked.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Records of one run.
+    pub most_rows: u64,
+    /// Changed records in a hundred that are known.
+    pub most_percent: u64,
+    /// The first records of a larger run are read back before the others are sent.
+    pub canary: usize,
+    /// Records between two looks at the switch and at the clock, kept in the ledger at once.
+    pub part: usize,
+    /// Properties that a null of the model clears.
+    pub clear: BTreeSet<String>,
+    /// How long a claim without an end is in force.
+    pub claim: Duration,
+    /// How long this run may take.
+    pub time: Duration,
+}
+
+/// What a wish came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum Activated {
+    /// Another run is under way: woken again later.
+    Deferred,
+    Ended(Box<Report>),
+}
+
+/// The ports of the loop.
+pub struct Activate<'a, S, M, L, D, B, Q, C> {
+    pub destination_name: &'a str,
+    pub store: &'a S,
+    pub model: &'a M,
+    pub ledger: &'a L,
+    pub destination: &'a D,
+    pub bus: &'a B,
+    pub queue: &'a Q,
+    pub clock: &'a C,
+    pub policy: Policy,
+}
+
+impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueue, C: Clock>
+    Activate<'_, S, M, L, D, B, Q, C>
+{
+    /// Brings the destination to the model, or says what that would take.
+    pub async fn handle(&self, wish: &Wish, run_id: &RunId) -> Result<Activated> {
+        if wish.dry_run {
+            let mut report = self.report(wish, run_id, 0);
+            let (difference, _) = self.difference(wish).await?;
+            account(&mut report, &difference);
+            report.reason = self.objection(report.pending, difference.known, wish);
+            report.shown = difference.shown;
+            (report.status, report.ended_at) = (Status::DryRun, self.clock.now());
+            return Ok(Activated::Ended(Box::new(report)));
+        }
+        let Some(claim) = self.claim(run_id).await? else {
+            self.again(wish, LOOK_AGAIN).await?;
+            return Ok(Activated::Deferred);
+        };
+        let mut report = self.report(wish, run_id, claim.number);
+        let error = self.run(wish, &mut report).await.err();
+        if let Some(error) = &error {
+            (report.status, report.reason) = (Status::Waiting, Some(error.to_string()));
+        }
+        self.end(report, wish, error).await
+    }
+
+    /// The right to send; `None` while another run has it.
+    async fn claim(&self, run_id: &RunId) -> Result<Option<Claim>> {
+        let now = self.clock.now();
+        let newest = claim::newest(self.store, self.destination_name).await?;
+        if let Some(claim) = &newest {
+            let in_force = TimeDelta::from_std(self.policy.claim).unwrap_or(TimeDelta::MAX);
+            let is_over = claim.claimed_at.checked_add_signed(in_force).is_none_or(|until| until <= now);
+            if !is_over && claim::end(self.store, self.destination_name, claim.number).await?.is_none() {
+                return Ok(None);
+            }
+        }
+        let number = newest.map_or(1, |claim| claim.number + 1);
+        let claim = Claim { number, run_id: run_id.clone(), claimed_at: now };
+        Ok(claim::put(self.store, self.destination_name, &claim).await?.then_some(claim))
+    }
+
+    async fn difference(&self, wish: &Wish) -> Result<(Difference, BTreeMap<String, Field>)> {
+        let rows = self.model.rows().await?;
+        difference::check_ids(&rows)?;
+        let fields = self.destination.fields(&difference::properties(&rows)).await?;
+        let ledger = self.ledger.entries().await?;
+        let compare = Compare { fields: &fields, clear: &self.policy.clear, retry: wish.retry };
+        Ok((compare.rows(rows, ledger), fields))
+    }
+
+    async fn run(&self, wish: &Wish, report: &mut Report) -> Result<()> {
+        if self.is_stopped(report).await? {
+            return Ok(());
+        }
+        let (difference, fields) = self.difference(wish).await?;
+        account(report, &difference);
+        if let Some(objection) = self.objection(report.pending, difference.known, wish) {
+            (report.status, report.reason) = (Status::Stopped, Some(objection));
+            return Ok(());
+        }
+        let Difference { changes, invalid, .. } = difference;
+        if !invalid.is_empty() {
+            self.ledger.keep(&invalid).await?;
+        }
+        let deadline = self.clock.now() + TimeDelta::from_std(self.policy.time).unwrap_or(TimeDelta::MAX);
+        let sending = Send { ledger: self.ledger, destination: self.destination, fields: &fields };
+        let mut rest = &changes[..];
+        let mut is_canary = changes.len() > self.policy.canary;
+        while !rest.is_empty() {
+            if self.is_stopped(report).await? {
+                return Ok(());
+            }
+            if self.clock.now() >= deadline {
+                (report.status, report.reason) = (Status::Waiting, Some("the run's time was over".to_owned()));
+                return Ok(());
+            }
+            let size = if is_canary { self.policy.canary } else { self.policy.part };
+            let (part, after) = rest.split_at(size.min(rest.len()));
+            let progress = sending.part(part, report, is_canary).await?;
+            (rest, is_canary) = (after, false);
+            match progress {
+                Progress::On => {}
+                Progress::Stop(reason) => {
+                    (report.status, report.reason) = (Status::Stopped, Some(reason));
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn is_stopped(&self, report: &mut Report) -> Result<bool> {
+        let Some(switch) = claim::stopped(self.store, self.destination_name).await? else { return Ok(false) };
+        (report.status, report.reason) =
+            (Status::Stopped, Some(format!("stopped by {}: {}", switch.by, switch.reason)));
+        Ok(true)
+    }
+
+    /// Why so much is not sent unasked.
+    fn objection(&self, changed: u64, known: u64, wish: &Wish) -> Option<String> {
+        let Policy { most_rows, most_percent, canary, .. } = &self.policy;
+        if wish.allow || changed == 0 {
+            return None;
+        }
+        let canary = *canary as u64;
+        if known == 0 && changed > canary {
+            return Some(format!("this is the first run, of {changed} records: look at a dry run, then allow it"));
+        }
+        if changed > *most_rows {
+            return Some(format!("{changed} records have changed, of at most {most_rows} a run"));
+        }
+        let percent = changed * 100 / known.max(1);
+        (changed > canary && percent > *most_percent)
+            .then(|| format!("{percent} % of the known records have changed, of at most {most_percent} % a run"))
+    }
+
+    fn report(&self, wish: &Wish, run_id: &RunId, number: u64) -> Report {
+        let now = self.clock.now();
+        Report {
+            destination: self.destination_name.to_owned(),
+            number,
+            run_id: run_id.clone(),
+            cause: wish.cause.clone(),
+            status: Status::Completed,
+            reason: None,
+            started_at: now,
+            ended_at: now,
+            changed: 0,
+            written: 0,
+            already_held: 0,
+            refused: 0,
+            gone: 0,
+            pending: 0,
+            unchanged: 0,
+            given_up: 0,
+            suppressed: BTreeMap::new(),
+            properties: BTreeMap::new(),
+            reasons: BTreeMap::new(),
+            proof: Proof::default(),
+            shown: Vec::new(),
+        }
+    }
+
+    /// Wakes what goes on, says how it ended, and keeps that, in this order: a run that dies before the last of it is
+    /// delivered again by its queue, and what it has announced is announced twice.
+    async fn end(&self, mut report: Report, wish: &Wish, error: Option<Error>) -> Result<Activated> {
+        report.ended_at = self.clock.now();
+        if report.status == Status::Waiting {
+            self.again(wish, wait(error.as_ref())).await?;
+        }
+        let detail = Activation {
+            id: format!("{}#{}", report.destination, report.number),
+            run_id: report.run_id.clone(),
+            destination: report.destination.clone(),
+            number: report.number,
+            written: report.written,
+            refused: report.refused + report.gone,
+            pending: report.pending,
+            reason: report.reason.clone(),
+        };
+        let stands = report.status == Status::Stopped || error.as_ref().is_some_and(needs_a_person);
+        let announcement = if stands { event::sync_stopped } else { event::sync_completed };
+        self.bus.announce(announcement(&detail)).await?;
+        claim::put_end(self.store, &report).await?;
+        let Report { number, changed, written, already_held, refused, gone, pending, .. } = report;
+        let reason = report.reason.as_deref().unwrap_or_default();
+        match report.status {
+            Status::Completed => info!(number, changed, written, already_held, refused, gone, "activation completed"),
+            _ => warn!(
+                number,
+                changed, written, already_held, refused, gone, pending, reason, "activation did not complete"
+            ),
+        }
+        Ok(Activated::Ended(Box::new(report)))
+    }
+
+    async fn again(&self, wish: &Wish, delay: Duration) -> Result<()> {
+        let body =
+            serde_json::to_value(wish).map_err(|error| Error::internal("cannot encode a wish").because(error))?;
+        self.queue.send(&body, delay).await
+    }
+}
+
+/// When the same may come to another end.
+fn wait(error: Option<&Error>) -> Duration {
+    let Some(error) = error else { return Duration::ZERO };
+    match (error.retry_after(), error.kind()) {
+        (Some(wait), _) => wait.clamp(LOOK_AGAIN, LIMIT_PASSES),
+        (None, Kind::RateLimited | Kind::Config | Kind::Auth | Kind::SchemaMismatch) => LIMIT_PASSES,
+        (None, _) => LOOK_AGAIN,
+    }
+}
+
+/// Whether a run will meet the same until somebody mends it.
+fn needs_a_person(error: &Error) -> bool {
+    matches!(error.kind(), Kind::Config | Kind::Auth | Kind::SchemaMismatch | Kind::InvalidData | Kind::Unsupported)
+}
+
+fn account(report: &mut Report, difference: &Difference) {
+    let invalid = difference.invalid.len() as u64;
+    report.changed = difference.changes.len() as u64 + invalid;
+    report.pending = difference.changes.len() as u64;
+    report.refused = invalid;
+    for (_, entry) in &difference.invalid {
+        *report.reasons.entry(entry.reason.clone().unwrap_or_default()).or_default() += 1;
+    }
+    report.unchanged = difference.unchanged;
+    report.given_up = difference.given_up;
+    report.suppressed.clone_from(&difference.suppressed);
+    report.properties.clone_from(&difference.properties);
+    report.proof = difference.proof;
+}
