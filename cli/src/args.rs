@@ -1,5 +1,6 @@
 //! The command line: what may be asked, and the help for it.
 
+mod activate;
 mod rows;
 mod warehouse;
 
@@ -9,6 +10,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+pub(crate) use activate::ActivateArgs;
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, RowArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 
@@ -69,7 +71,9 @@ pub(crate) enum Task {
     Reset(ResetArgs),
     /// Erase the lake's files of a table from before its newest read from the beginning, because a person must be forgotten.
     Erase(EraseArgs),
-    /// Load a commit again that failed to load.
+    /// Bring HubSpot's contacts to the published model, as far as they differ.
+    Activate(ActivateArgs),
+    /// Load a commit again that failed to load, or send again what HubSpot did not take.
     Retry(RetryArgs),
     /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
     Doctor,
@@ -238,11 +242,11 @@ pub(crate) struct EraseArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
-    /// DATABASE.SCHEMA.TABLE; the end of the name will do.
+    /// DATABASE.SCHEMA.TABLE; the end of the name will do. `hubspot` for what an activation could not send.
     pub table: String,
     /// The commit that failed to load.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
-    pub sequence: u64,
+    pub sequence: Option<u64>,
 }
 
 fn from_time(text: &str) -> Result<DateTime<Utc>, String> {

@@ -11,6 +11,7 @@ use sluice_core::{
 };
 
 use crate::{
+    activation,
     idle::{self, Watch},
     machine::state::Folders,
     progress::Progress,
@@ -123,6 +124,7 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
     let verified = progress
         .phase("compare sales with the oracle, to the cent", verify::sales(&stack.warehouse, &world.data))
         .await?;
+    activate(stack, world, progress).await?;
     if replay {
         let sqs = aws_sdk_sqs::Client::new(&stack.aws);
         let watch = watch(stack, &sqs);
@@ -138,6 +140,31 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
     }
     report::print(stack, world, &verified).await?;
     Ok(verified)
+}
+
+/// Sends HubSpot what differs from the model. What was written comes back once by the extract, and changes nothing more.
+async fn activate(stack: &Stack, world: &World, progress: &mut Progress) -> Result<()> {
+    let difference = activation::difference(stack).await?;
+    let mut sent = None;
+    if difference.changed > 0 {
+        let sending = activation::send(stack);
+        sent = Some(progress.phase("activate: send HubSpot what differs from the model", sending).await?);
+        let sqs = aws_sdk_sqs::Client::new(&stack.aws);
+        let (watch, written) = (watch(stack, &sqs), stack.hubspot.history().len());
+        let coming_back = async {
+            stack.extract(CONTACTS, world.now()).await?;
+            watch.done(idle_within(world)).await?;
+            let again = activation::difference(stack).await?;
+            ensure!(again.changed == 0, "what came back differs from the model again: {again:?}");
+            ensure!(again.proof.overwritten == 0 && again.proof.waiting == 0, "not all of it was seen: {again:?}");
+            ensure!(stack.hubspot.history().len() == written, "what came back was sent again");
+            Ok(())
+        };
+        progress.phase("extract what was written: each write has landed", coming_back).await?;
+    }
+    let contacts = activation::verify(stack).await?;
+    activation::print(&difference, sent.as_ref(), contacts);
+    Ok(())
 }
 
 /// The dbt project as it was built last, and as it is.

@@ -62,7 +62,7 @@ impl Watch<'_> {
     /// What is left to do, in words.
     async fn open(&self) -> Result<Vec<String>> {
         // What is among the outbox's dead letters waits for a person: nothing moves it, and it holds up nothing.
-        for queue in ["extract-dead", "load-dead", "dispatch-dead"] {
+        for queue in ["extract-dead", "load-dead", "dispatch-dead", "activate-dead"] {
             if self.messages(queue, true).await? > 0 {
                 bail!("a message has gone to the dead-letter queue {}-{queue}; see the function's log", self.stack);
             }
@@ -71,7 +71,7 @@ impl Watch<'_> {
         let lags = self.topics.lags().await?;
         open.extend(lags.into_iter().map(|(topic, lag)| format!("{lag} records of the topic {topic} to stream")));
         open.extend(self.unloaded().await?);
-        for queue in ["extract", "load", "dispatch", "spool"] {
+        for queue in ["extract", "load", "dispatch", "activate", "spool"] {
             // A delayed message to the extract is no work: it looks, much later, whether a partitioned read has lost a part.
             let delayed = queue != "extract";
             let messages = self.messages(queue, delayed).await?;

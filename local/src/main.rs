@@ -1,6 +1,7 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
 mod account;
+mod activation;
 mod columns;
 mod control;
 mod creation;

@@ -37,7 +37,7 @@ use crate::{
     progress::Progress,
     shop::{self, Shop},
     topics::Topics,
-    world::{HUBSPOT_TOKEN, OXR_APP_ID, World},
+    world::{HUBSPOT_TOKEN, HUBSPOT_WRITER, OXR_APP_ID, World},
 };
 
 const DBT_TOKEN: &str = "dbt-local";
@@ -49,6 +49,7 @@ pub(crate) struct Stack {
     pub store: S3Lake,
     pub aws: SdkConfig,
     pub warehouse: Emulator,
+    pub hubspot: hubspot::HubSpotState,
     pub shop_url: String,
     /// Where collect-events is reached, and the shop's page that buys through it.
     pub events_url: String,
@@ -72,7 +73,8 @@ impl Stack {
     pub(crate) async fn start(folders: &Folders, world: &World, progress: &mut Progress) -> Result<Self> {
         let platform = platform::prepare(folders, world.rates_from)?;
         let sources = Sources::read(&platform.join("sources.yaml"))?;
-        let vendors = world.vendors();
+        let vendors = world.vendors(folders)?;
+        let hubspot_state = vendors.hubspot.clone();
         let registry = Arc::new(Registry::take_over(folders).await?);
         let (ports, mut held) = Ports::choose(folders)?;
         let aws = sdk_config(ports.aws).await;
@@ -180,6 +182,7 @@ impl Stack {
             store: S3Lake::new(&aws, account::bucket()),
             aws,
             warehouse,
+            hubspot: hubspot_state,
             shop_url,
             events_url,
             page_url,
@@ -262,6 +265,7 @@ async fn put_secrets(aws: &SdkConfig, postgres: u16) -> Result<()> {
     deploy::secret(aws, "postgres", &shop).await?;
     deploy::secret(aws, "open-exchange-rates", &json!({"app_id": OXR_APP_ID})).await?;
     deploy::secret(aws, "hubspot", &json!({"token": HUBSPOT_TOKEN})).await?;
+    deploy::secret(aws, "hubspot-activate", &json!({"token": HUBSPOT_WRITER})).await?;
     // The broker here knows no users.
     deploy::secret(aws, "kafka", &json!({})).await?;
     deploy::secret(aws, "collect", &json!({"api_keys": {"shop": {"key": shop::API_KEY}}})).await?;

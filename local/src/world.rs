@@ -37,6 +37,8 @@ const MOST_DAYS: i64 = 36_525;
 const NO_RATES: &str = "rates.csv has no line; without the file the demo takes the rates of the European Central Bank";
 
 pub(crate) const HUBSPOT_TOKEN: &str = "pat-local";
+/// Of the app that writes, apart from the one that reads.
+pub(crate) const HUBSPOT_WRITER: &str = "pat-local-writer";
 pub(crate) const OXR_APP_ID: &str = "00000000000000000000000000000000";
 
 /// What the emulators of the vendors serve.
@@ -108,13 +110,15 @@ impl World {
         self.today.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
     }
 
-    pub(crate) fn vendors(&self) -> Vendors {
-        // No index lag, and its rate limit.
-        let hubspot = HubSpotState::new(HubSpotConfig::new(HUBSPOT_TOKEN));
+    pub(crate) fn vendors(&self, folders: &Folders) -> Result<Vendors> {
+        // No index lag, and its rate limits. What is written to it outlives this process, as the ledger of it does.
+        let config = HubSpotConfig { writer: Some(HUBSPOT_WRITER.to_owned()), ..HubSpotConfig::new(HUBSPOT_TOKEN) };
+        let hubspot = HubSpotState::new(config);
         hubspot.load(self.data.contacts.clone());
+        hubspot.keep_in(&folders.state("hubspot.ndjson"))?;
         let config =
             RatesConfig { app_id: OXR_APP_ID.into(), rates: self.data.rates.clone(), today: self.today, quota: None };
-        Vendors { hubspot, rates: RatesState::new(config) }
+        Ok(Vendors { hubspot, rates: RatesState::new(config) })
     }
 }
 

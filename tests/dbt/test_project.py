@@ -150,7 +150,7 @@ class Described(unittest.TestCase):
             text = "".join(file.read_text(encoding="utf-8") for file in (sorted(path.glob("*.sql")) if path.is_dir() else [path]))
             for model in exposure["depends_on"]["nodes"]:
                 name = model.removeprefix("model.sluice.")
-                spellings = (f"ANALYTICS__MARTS.{name}\"", f"verify::{name.upper()}", f"reporting.{name} ", f"{{reporting}}.{name} ")
+                spellings = (f"ANALYTICS__MARTS.{name}\"", f"verify::{name.upper()}", f"reporting.{name} ", f"{{reporting}}.{name} ", f"REPORTING.{name.upper()}`")
                 self.assertTrue(any(spelling in text for spelling in spellings), f"{code[0]} and {name}")
 
     def test_every_key_of_a_mart_is_tested(self) -> None:

@@ -84,6 +84,7 @@ fn sql_lives_where_it_belongs() {
 /// Where functions and the operator's command are wired to the warehouse: a second one is named here and nowhere else.
 const WIRING: [&str; 5] = [
     "cli/src/warehouse.rs",
+    "functions/activate-hubspot/src/config.rs",
     "functions/dispatch-dbt/src/config.rs",
     "functions/load-commits/src/config.rs",
     "functions/provision-warehouse/src/config.rs",

@@ -20,6 +20,7 @@ RUNBOOKS = [
     (r"Extract\w+-|extract-dead|runs-dead", "an-extract-fails"),
     (r"LoadCommits-|load-dead|load-lagging", "a-commit-does-not-load"),
     (r"DispatchDbt-|dispatch-dead", "a-dbt-run-fails"),
+    (r"ActivateHubspot-|activate-dead", "an-activation-stops"),
     (r"stream-dead-letters", "records-are-dead-letters"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
     (r"CollectEvents-|spool-|outbox-", "events-wait-or-are-refused"),

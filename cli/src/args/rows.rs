@@ -7,7 +7,7 @@ use super::{from_time, not_blank};
 
 #[derive(Debug, Args)]
 pub(crate) struct RejectsArgs {
-    /// A table, by the end of its name; or a topic.
+    /// A table, by the end of its name; a topic; or `hubspot`, for what an activation could not send.
     pub name: String,
     /// From this time on: RFC 3339, or a date (UTC) [default: a week ago].
     #[arg(long, value_name = "TIME", value_parser = from_time)]

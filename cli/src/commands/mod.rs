@@ -1,5 +1,6 @@
 //! The commands, one file each: gather, then print what was gathered.
 
+mod activate;
 mod aside;
 mod backfill;
 mod completions;
@@ -54,6 +55,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Prove(args) => Box::pin(prove::run(&context, &args)).await,
         Task::Reset(args) => reset::run(&context, &args).await,
         Task::Erase(args) => Box::pin(erase::run(&context, &args)).await,
+        Task::Activate(args) => Box::pin(activate::run(&context, &args)).await,
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Rejects(args) => Box::pin(rejects::run(&context, &args)).await,
         Task::Logs(args) => logs::run(&context, &args).await,

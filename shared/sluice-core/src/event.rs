@@ -79,6 +79,9 @@ pub struct DbtRun {
     pub rows: u64,
     #[serde(default)]
     pub seconds: u64,
+    /// The models that it has built, by name: what stands behind them has passed its tests.
+    #[serde(default)]
+    pub built: Vec<String>,
     /// The nodes that failed, by name and never with their message: that may quote a row.
     #[serde(default)]
     pub failed: Vec<String>,

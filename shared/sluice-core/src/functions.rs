@@ -120,6 +120,9 @@ pub const PROVISION_WAREHOUSE: Function = Function {
     kinds: &[],
 };
 
+/// The destination of [`ACTIVATE_HUBSPOT`], as the ledger and the lake call it.
+pub const HUBSPOT: &str = "hubspot";
+
 pub const ACTIVATE_HUBSPOT: Function = Function {
     name: "activate-hubspot",
     logical: "ActivateHubspot",

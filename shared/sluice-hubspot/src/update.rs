@@ -29,6 +29,7 @@ pub struct Definition {
     pub name: String,
     #[serde(rename = "type")]
     pub kind: String,
+    pub field_type: String,
     pub options: Vec<PropertyOption>,
     /// Its options are kept elsewhere, so that the list is not all of them.
     pub external_options: bool,
@@ -140,8 +141,8 @@ impl Failed {
 }
 
 impl Client {
-    /// The definitions of these properties; one that does not exist is missing.
-    pub async fn definitions(&self, names: &BTreeSet<String>) -> Result<BTreeMap<String, Definition>> {
+    /// The definition of every property of contacts, by name.
+    pub async fn definitions(&self) -> Result<BTreeMap<String, Definition>> {
         #[derive(Deserialize)]
         struct Properties {
             results: Vec<Definition>,
@@ -150,8 +151,7 @@ impl Client {
         self.others.acquire().await;
         let Properties { results } =
             decode(&self.send(Request::get(self.path("properties", "contacts")), attempted).await?, attempted)?;
-        let wanted = results.into_iter().filter(|definition| names.contains(&definition.name));
-        Ok(wanted.map(|definition| (definition.name.clone(), definition)).collect())
+        Ok(results.into_iter().map(|definition| (definition.name.clone(), definition)).collect())
     }
 
     /// At most a batch of contacts by id; one that is not there, or is archived, is missing.

@@ -7,7 +7,7 @@ mod tally;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
-use sluice_core::{Table, sources::Source};
+use sluice_core::{Table, functions::HUBSPOT, sources::Source};
 use sluice_pipeline::{
     aside::{Aside, AsideRow},
     rejects::{self, MASKED, Refusal, RefusedByWarehouse},
@@ -16,7 +16,7 @@ use tally::Reason;
 
 use crate::{
     args::RejectsArgs,
-    commands::Context,
+    commands::{Context, activate},
     failure::{Failure, Outcome},
     output,
 };
@@ -52,6 +52,9 @@ struct Subject<'a> {
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &RejectsArgs) -> Outcome {
+    if args.name == HUBSPOT {
+        return activate::rejects(context, args).await;
+    }
     let platform = &context.platform;
     let table = match by_topic(&platform.place.sources.tables, &args.name) {
         Some(table) => table,

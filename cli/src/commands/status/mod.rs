@@ -24,7 +24,7 @@ use sluice_pipeline::{
 use stream::StreamStatus;
 
 use crate::{
-    commands::Context,
+    commands::{Context, activate},
     failure::Outcome,
     mappings::Mapping,
     output,
@@ -42,6 +42,8 @@ pub(super) struct Status {
     pub dbt: Option<DbtRun>,
     /// What the last look at the warehouse's account has found; `None` before the first.
     pub account: Option<AccountStatus>,
+    /// `None` where nothing was ever activated.
+    pub activation: Option<activate::State>,
     /// Who was asked and gave no answer. What is above stands without it.
     pub problems: Vec<String>,
 }
@@ -156,9 +158,11 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
                 .and_then(|found| found.problem.clone()),
         });
     }
+    let activation = problems.answered(activate::state(context).await).flatten();
     let dbt = loads.and_then(|loads| loads.dbt);
     let account = problems.answered(account::last(&store).await.map_err(Into::into)).flatten();
-    Ok(Status { platform: platform.place.title(), at: Utc::now(), tables, dbt, account, problems: problems.0 })
+    let platform = platform.place.title();
+    Ok(Status { platform, at: Utc::now(), tables, dbt, account, activation, problems: problems.0 })
 }
 
 /// Who gave no answer, each problem once.

@@ -11,6 +11,7 @@ use sluice_pipeline::{
 
 use super::{Status, StreamStatus, TableStatus, stream::Throughput};
 use crate::{
+    commands::activate,
     cursor,
     output::{self, Side, WIDTH, age, duration, shortened, thousands},
 };
@@ -33,6 +34,9 @@ pub(super) fn status(status: &Status) -> String {
         run => dbt(run.as_ref(), now),
     });
     parts.push(account(status.account.as_ref(), now));
+    if let Some(activation) = &status.activation {
+        parts.push(activate::in_status(activation, now));
+    }
     if !status.problems.is_empty() {
         parts.push(status.problems.iter().map(|problem| no_answer(problem)).collect::<Vec<_>>().join("\n"));
     }
@@ -385,6 +389,7 @@ pub(super) mod tests {
                 started_at: None,
                 finished_at: Some(at(118)),
             }),
+            activation: Some(activate::State { last: Some(activate::tests::report()), stopped: None }),
             problems: vec![format!("cannot connect{}; try again", " to the warehouse".repeat(12))],
         }
     }
@@ -430,6 +435,8 @@ pub(super) mod tests {
             "dbt: run 3 succeeded 2m ago (source:a+",
             "account: 1 difference: warehouse LOADING, 1h ago",
             "old key: 97 days; `sluice warehouse rotate SLUICE_LOADER` gives another",
+            "activation: run 7 stopped (60 %",
+            "  seen by the extract: 1,000 as written, 2 overwritten since, 30 not yet",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

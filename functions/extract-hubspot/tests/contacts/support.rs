@@ -96,7 +96,8 @@ pub(crate) async fn emulator() -> (HubSpotState, String, watch::Sender<bool>) {
 }
 
 pub(crate) async fn emulator_of(config: HubSpotConfig) -> (HubSpotState, String, watch::Sender<bool>) {
-    let state = HubSpotState::new(HubSpotConfig { searches_per_second: None, ..config });
+    let state =
+        HubSpotState::new(HubSpotConfig { searches_per_second: None, requests_per_ten_seconds: None, ..config });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (stop, stopped) = watch::channel(false);

@@ -1,11 +1,14 @@
-//! HubSpot CRM v3, as far as contacts are read: search, list, batch read and the list of properties.
+//! HubSpot CRM v3, as far as contacts are read and changed: search, list, batch read and update, and the list of properties.
 
+mod limits;
 mod record;
 mod routes;
 mod search;
 mod state;
 #[cfg(test)]
 mod tests;
+mod update;
+mod written;
 
 use std::time::Duration;
 
@@ -13,12 +16,25 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 pub use state::HubSpotState;
+pub use written::Write;
 
 /// What the account is like.
 #[derive(Debug, Clone)]
 pub struct HubSpotConfig {
-    /// The private app's token.
+    /// The token of a private app that reads.
     pub token: String,
+    /// That of a private app that also writes; `None`: there is none.
+    pub writer: Option<String>,
+    /// Of each app, searches not counted. HubSpot allows 100 in its smallest plan; `None` turns the limit off.
+    pub requests_per_ten_seconds: Option<usize>,
+    /// Of the whole account: 250,000 in the smallest plan.
+    pub requests_per_day: Option<usize>,
+    /// One wrong input refuses its batch even where each input has a trace.
+    pub refuses_whole_batches: bool,
+    /// The id of a record that was merged into another writes to that one, instead of being unknown. HubSpot does not say.
+    pub merged_ids_are_written: bool,
+    /// A batch is answered as written and is not.
+    pub ignores_writes: bool,
     /// HubSpot allows 5; `None` turns the limit off.
     pub searches_per_second: Option<usize>,
     /// How long a change stays out of the search's index.
@@ -33,6 +49,12 @@ impl HubSpotConfig {
     pub fn new(token: impl Into<String>) -> Self {
         HubSpotConfig {
             token: token.into(),
+            writer: None,
+            requests_per_ten_seconds: Some(100),
+            requests_per_day: Some(250_000),
+            refuses_whole_batches: false,
+            merged_ids_are_written: false,
+            ignores_writes: false,
             searches_per_second: Some(5),
             index_lag: Duration::ZERO,
             result_cap: 10_000,

@@ -9,16 +9,22 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use chrono::SecondsFormat;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_testkit::generate::Contact;
 
-use super::record::{PROPERTIES, describe, render};
+use super::limits::Met;
+use super::record::{PROPERTIES, describe, moment, render};
 use super::search::{self, SearchRequest};
-use super::state::HubSpotState;
+use super::state::{Account, HubSpotState};
+use super::update;
+use super::written::Write;
 
 const MAX_SEARCH_BODY: usize = 3_000;
-const MAX_BATCH: usize = 100;
+pub(super) const MAX_BATCH: usize = 100;
+/// With the history of properties.
+const MAX_HISTORY_BATCH: usize = 50;
 const MAX_LIST: usize = 100;
 
 /// The versions of the API that answer, with the same bodies. Those of numbers end in September 2027.
@@ -34,6 +40,7 @@ pub(super) fn router(state: HubSpotState) -> Router {
             .route(&format!("{objects}/contacts"), get(list))
             .route(&format!("{objects}/contacts/search"), post(search))
             .route(&format!("{objects}/contacts/batch/read"), post(batch_read))
+            .route(&format!("{objects}/contacts/batch/update"), post(update::batch_update))
             .route(&format!("{properties_of}/contacts"), get(properties))
     });
     versions
@@ -47,8 +54,8 @@ pub(super) fn router(state: HubSpotState) -> Router {
 /// Whatever else a client asks. It shows the body of a refusal, so the body says what there is.
 async fn unsupported(request: Request) -> Refusal {
     let what = format!(
-        "unsupported: {} {}: this emulator for HubSpot lists, searches and reads contacts in batches, and tells their \
-         properties; it neither reads one by its id nor writes any",
+        "unsupported: {} {}: this emulator for HubSpot lists and searches contacts, reads and updates them in batches, \
+         and tells their properties; it neither reads one by its id nor creates or deletes any",
         request.method(),
         request.uri().path()
     );
@@ -72,12 +79,12 @@ async fn no_associations() -> Json<Value> {
     Json(json!({"status": "COMPLETE", "results": [], "startedAt": now, "completedAt": now}))
 }
 
-fn now() -> String {
+pub(super) fn now() -> String {
     chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 /// HubSpot's error envelope.
-struct Refusal(StatusCode, &'static str, String);
+pub(super) struct Refusal(pub StatusCode, pub &'static str, pub String);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -88,35 +95,62 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn invalid(message: impl Into<String>) -> Refusal {
+pub(super) fn invalid(message: impl Into<String>) -> Refusal {
     Refusal(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", message.into())
 }
 
 /// A UUID that tells one answer from another.
-fn correlation_id() -> String {
+pub(super) fn correlation_id() -> String {
     static ANSWERS: AtomicU64 = AtomicU64::new(1);
     format!("00000000-0000-4000-8000-{:012x}", ANSWERS.fetch_add(1, Ordering::Relaxed))
 }
 
 async fn authorise(State(state): State<HubSpotState>, request: Request, next: Next) -> Response {
-    let expected = format!("Bearer {}", state.lock().config.token);
-    let given = request.headers().get(header::AUTHORIZATION);
-    if given.is_some_and(|given| given.as_bytes() == expected.as_bytes()) {
-        return next.run(request).await;
-    }
-    let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find \
-                   more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
-    Refusal(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", message.to_owned()).into_response()
+    let given = request.headers().get(header::AUTHORIZATION).and_then(|given| given.to_str().ok());
+    let token = given.and_then(|given| given.strip_prefix("Bearer ")).unwrap_or_default().to_owned();
+    let path = request.uri().path();
+    let (is_search, is_write) = (path.ends_with("/search"), path.ends_with("/batch/update"));
+    let refusal = {
+        let mut account = state.lock();
+        let Account { config, limits, .. } = &mut *account;
+        let writes = config.writer.as_ref() == Some(&token);
+        if !writes && config.token != token {
+            let message = "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find \
+                           more details at https://developers.hubspot.com/docs/methods/auth/oauth-overview";
+            Some(Refusal(StatusCode::UNAUTHORIZED, "INVALID_AUTHENTICATION", message.to_owned()).into_response())
+        } else if is_write && !writes {
+            let message = "This app hasn't been granted all required scopes to make this call.";
+            Some(Refusal(StatusCode::FORBIDDEN, "MISSING_SCOPES", message.to_owned()).into_response())
+        } else {
+            match limits.count(config, &token, is_search) {
+                Met::None => None,
+                Met::TenSeconds => Some(limited("ten_secondly_rolling", "TEN_SECONDLY_ROLLING")),
+                Met::Daily => Some(limited("daily", "DAILY")),
+            }
+        }
+    };
+    let mut response = match refusal {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    };
+    let account = state.lock();
+    account.limits.tell(&account.config, &token, response.headers_mut());
+    response
+}
+
+/// What a client meets that asks too often.
+fn limited(limit: &str, policy: &str) -> Response {
+    let body = json!({
+        "status": "error", "message": format!("You have reached your {limit} limit."), "errorType": "RATE_LIMIT",
+        "correlationId": correlation_id(), "policyName": policy, "requestId": correlation_id(),
+    });
+    (StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response()
 }
 
 async fn search(State(state): State<HubSpotState>, body: String) -> Result<Json<Value>, Response> {
     let mut account = state.lock();
     if !account.may_search() {
-        let body = json!({
-            "status": "error", "message": "You have reached your secondly limit.", "errorType": "RATE_LIMIT",
-            "correlationId": correlation_id(), "policyName": "SECONDLY", "requestId": correlation_id(),
-        });
-        return Err((StatusCode::TOO_MANY_REQUESTS, Json(body)).into_response());
+        return Err(limited("secondly", "SECONDLY"));
     }
     if body.chars().count() > MAX_SEARCH_BODY {
         return Err(invalid("the request's body is too long").into_response());
@@ -183,6 +217,8 @@ struct BatchQuery {
 struct BatchRequest {
     inputs: Vec<BatchInput>,
     properties: Vec<String>,
+    #[serde(default, rename = "propertiesWithHistory")]
+    with_history: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -201,12 +237,21 @@ async fn batch_read(
     if request.inputs.len() > MAX_BATCH || distinct.len() < request.inputs.len() {
         return Err(invalid(format!("a batch takes at most {MAX_BATCH} inputs, each id once")));
     }
+    if !request.with_history.is_empty() && request.inputs.len() > MAX_HISTORY_BATCH {
+        return Err(invalid(format!("a batch with history takes at most {MAX_HISTORY_BATCH} inputs")));
+    }
     let account = state.lock();
     let (mut results, mut missing) = (Vec::new(), Vec::new());
     for BatchInput { id } in &request.inputs {
         let found = id.parse().ok().and_then(|id| account.find(id));
         match found.filter(|contact| contact.archived == query.archived) {
-            Some(contact) => results.push(render(&account, contact, &request.properties)),
+            Some(contact) => {
+                let mut record = render(&account, contact, &request.properties);
+                if !request.with_history.is_empty() {
+                    record["propertiesWithHistory"] = history(&account, contact.id, &request.with_history);
+                }
+                results.push(record);
+            }
             None => missing.push(id.as_str()),
         }
     }
@@ -222,6 +267,16 @@ async fn batch_read(
         "context": {"ids": missing}, "errors": [], "links": {},
     }]);
     Ok((StatusCode::MULTI_STATUS, Json(answer)).into_response())
+}
+
+/// How each of these properties became what it is; of what was not written here nothing is known.
+fn history(account: &Account, id: i64, properties: &[String]) -> Value {
+    let versions = |property: &String| {
+        let version = |write: &Write| json!({"value": write.value, "timestamp": moment(write.at, SecondsFormat::Millis), "sourceType": "INTEGRATION"});
+        let versions: Vec<Value> = account.written.of(id, property).map(version).collect();
+        (property.clone(), Value::from(versions))
+    };
+    Value::Object(properties.iter().map(versions).collect())
 }
 
 async fn properties() -> Json<Value> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_testkit::generate::Contact;
 
-use super::record::{PROPERTIES, property, render};
+use super::record::{find, property, render};
 use super::state::Account;
 
 const MAX_GROUPS: usize = 5;
@@ -213,8 +213,7 @@ impl<'a> Test<'a> {
 }
 
 fn check_property(name: &str) -> Result<(), String> {
-    let known = PROPERTIES.iter().any(|property| property.0 == name);
-    if known { Ok(()) } else { Err(format!("there is no property {name}")) }
+    if find(name).is_some() { Ok(()) } else { Err(format!("there is no property {name}")) }
 }
 
 /// Times are given in milliseconds since 1970 or as ISO 8601; the index keeps milliseconds.

@@ -1,13 +1,16 @@
-//! The contacts of the account, what the search's index knows of them, and the search's rate limit.
+//! The contacts of the account, what the search's index knows of them, what was written, and the rate limits.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sluice_testkit::generate::Contact;
 use tokio::time::Instant;
 
-use super::HubSpotConfig;
+use super::limits::Limits;
+use super::written::{Write, Written};
+use super::{HubSpotConfig, record};
 
 /// A handle to one account; clones share it.
 #[derive(Clone)]
@@ -15,7 +18,15 @@ pub struct HubSpotState(Arc<Mutex<Account>>);
 
 impl HubSpotState {
     pub fn new(config: HubSpotConfig) -> Self {
-        let account = Account { config, records: BTreeMap::new(), merged: BTreeMap::new(), searches: VecDeque::new() };
+        let account = Account {
+            config,
+            records: BTreeMap::new(),
+            merged: BTreeMap::new(),
+            opted_out: BTreeSet::new(),
+            searches: VecDeque::new(),
+            limits: Limits::default(),
+            written: Written::default(),
+        };
         HubSpotState(Arc::new(Mutex::new(account)))
     }
 
@@ -45,6 +56,38 @@ impl HubSpotState {
         }
     }
 
+    /// Every value that was written through the API, in order.
+    pub fn history(&self) -> Vec<Write> {
+        self.lock().written.history.clone()
+    }
+
+    /// What a live contact holds of a property.
+    pub fn value(&self, id: i64, property: &str) -> Option<String> {
+        let account = self.lock();
+        record::property(&account, account.find(id)?, property)
+    }
+
+    /// Somebody changes a property by hand.
+    pub fn type_in(&self, id: i64, property: &str, value: &str) -> anyhow::Result<()> {
+        self.lock().write(id, BTreeMap::from([(property.to_owned(), value.to_owned())]))
+    }
+
+    /// The contact wants no e-mail any more.
+    pub fn opt_out(&self, id: i64) {
+        self.lock().opted_out.insert(id);
+    }
+
+    /// What is written outlives the process: it is taken over from this file, and kept in it.
+    pub fn keep_in(&self, path: &Path) -> anyhow::Result<()> {
+        let mut account = self.lock();
+        account.written.keep_in(path)?;
+        let writes = account.written.history.clone();
+        for write in &writes {
+            account.touch(write.id, write.at);
+        }
+        Ok(())
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Account> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -63,10 +106,34 @@ pub(super) struct Account {
     records: BTreeMap<i64, Record>,
     /// From a consumed id to its survivor's.
     merged: BTreeMap<i64, i64>,
+    pub(super) opted_out: BTreeSet<i64>,
     searches: VecDeque<Instant>,
+    pub(super) limits: Limits,
+    pub(super) written: Written,
 }
 
 impl Account {
+    /// Writes values of a contact, each into its history. The contact has changed after whatever was before.
+    pub(super) fn write(&mut self, id: i64, values: BTreeMap<String, String>) -> anyhow::Result<()> {
+        if values.is_empty() {
+            return Ok(());
+        }
+        let before = self.find(id).map_or(0, |contact| contact.lastmodifieddate);
+        let at = (chrono::Utc::now().timestamp_millis() * 1_000).max(before + 1_000);
+        for (property, value) in values {
+            self.written.write(Write { id, property, value, at })?;
+        }
+        self.touch(id, at);
+        Ok(())
+    }
+
+    fn touch(&mut self, id: i64, at: i64) {
+        let lag = self.config.index_lag;
+        if let Some(contact) = self.records.get(&id).and_then(|record| record.current.clone()) {
+            self.put(Contact { lastmodifieddate: at, ..contact }, lag);
+        }
+    }
+
     fn put(&mut self, contact: Contact, lag: Duration) {
         let now = Instant::now();
         for consumed in contact.merged_ids.iter().filter(|id| **id != contact.id) {

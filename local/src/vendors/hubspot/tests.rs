@@ -293,3 +293,5 @@ async fn properties_are_described() {
     assert!(names.contains(&"hs_merged_object_ids") && names.contains(&"lastmodifieddate"));
     assert!(body["results"][0]["modificationMetadata"]["readOnlyValue"].is_boolean());
 }
+
+mod updates;

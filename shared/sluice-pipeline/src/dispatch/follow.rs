@@ -369,6 +369,7 @@ fn announcement(claim: &Claim, report: &Report, reason: Option<String>) -> DbtRu
         models: report.models,
         rows: report.rows,
         seconds: report.seconds.round().max(0.0) as u64,
+        built: report.built_models(),
         failed: report.failed_nodes(),
     }
 }

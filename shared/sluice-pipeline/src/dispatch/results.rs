@@ -190,6 +190,15 @@ impl Report {
         self.nodes.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| a.node.cmp(&b.node)));
     }
 
+    /// The models that were built, by name.
+    pub(super) fn built_models(&self) -> Vec<String> {
+        let built = self.nodes.iter().filter(|node| node.status == "success");
+        let mut names: Vec<&str> =
+            built.filter_map(|node| node.node.strip_prefix("model.")?.split('.').nth(1)).collect();
+        names.sort_unstable();
+        names.into_iter().map(str::to_owned).collect()
+    }
+
     /// The failed nodes by name.
     pub fn failed_nodes(&self) -> Vec<String> {
         self.failures.iter().map(|failure| failure.node.clone()).collect()
@@ -278,6 +287,7 @@ mod tests {
         assert_eq!(report.failed_nodes(), ["model.sluice.sales"]);
         assert_eq!(report.failures[0].message, "why");
         assert!((report.seconds - 36.0).abs() < 1e-9 && (report.credits - 0.02).abs() < 1e-9, "{report:?}");
+        assert_eq!(report.built_models(), ["dim_products", "fct_purchases"]);
         let times: Vec<&str> = report.nodes.iter().map(|node| node.node.as_str()).collect();
         assert_eq!(times[..2], ["model.sluice.fct_purchases", "model.sluice.dim_products"]);
     }
