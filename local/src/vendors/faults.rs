@@ -1,8 +1,8 @@
 //! Faults on demand: a number of requests to an emulator fail in a chosen way.
 //!
 //! `POST /_emulator/faults` with `{"kind": "status", "status": 503, "retry_after": 1, "requests": 2}`,
-//! `{"kind": "html_page"}` or `{"kind": "truncated_json", "path": "/search"}`. `requests` is 1 and `path` is every path
-//! unless given. `DELETE` forgets what is left.
+//! `{"kind": "html_page"}` or `{"kind": "truncated_json", "path": "/search"}`. `requests` is 1, `after` 0 and `path` is
+//! every path unless given. `DELETE` forgets what is left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -36,6 +36,9 @@ struct Fault {
     kind: Kind,
     #[serde(default = "one")]
     requests: usize,
+    /// So many of its requests are let through before.
+    #[serde(default)]
+    after: usize,
     /// Only requests whose path contains this.
     #[serde(default)]
     path: String,
@@ -89,6 +92,10 @@ async fn fail(State(faults): State<Faults>, request: Request, next: Next) -> Res
 fn due(faults: &Faults, path: &str) -> Option<Kind> {
     let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
     let fault = faults.iter_mut().find(|fault| fault.requests > 0 && path.contains(&fault.path))?;
+    if fault.after > 0 {
+        fault.after -= 1;
+        return None;
+    }
     fault.requests -= 1;
     Some(fault.kind.clone())
 }
