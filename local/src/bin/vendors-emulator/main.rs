@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
     let contacts = generate(SEED, scale, RateTable::invented()).contacts;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let state = HubSpotState::new(HubSpotConfig::new(TOKEN));
+    let state = HubSpotState::new(HubSpotConfig { writer: Some(TOKEN.to_owned()), ..HubSpotConfig::new(TOKEN) });
     state.load(contacts.clone());
     let contacts: Vec<Value> = contacts.iter().map(described).collect();
     writeln!(std::io::stdout(), "{}", json!({"url": url, "token": TOKEN, "contacts": contacts}))?;
