@@ -180,6 +180,7 @@ def run_all(verdict, snapshots):
     for text in snapshots["observe"]:
         try_to_run(verdict, session, "observe", text)
     aside(verdict, session, snapshots["aside"])
+    activations(verdict, session, snapshots["activations"])
     forget(session)
     ledger(verdict, session, snapshots["ledger"])
 
@@ -201,6 +202,20 @@ def aside(verdict, session, statements):
     verdict.equal("what is taken back is not told", session.run(listed), [])
     verdict.equal("and is kept with who took it back", session.run(everything), [product, (*event, "o'brien")])
     session.run("DELETE FROM ADMIN.OBSERVABILITY.PUT_ASIDE")
+
+
+def activations(verdict, session, statements):
+    """An entry takes the place of the one before, and no other's. The model is a view that dbt makes."""
+    _, entries, failures, keep = statements
+    session.run(keep.replace("'held', ", "'sending', ").replace(", 1, '1970-01-01 00:00:00.000000'", ", 7, NULL"))
+    session.run(keep)
+    found = [(row[0], row[1], row[2], row[4]) for row in sorted(session.run(entries))]
+    digests = '{"lifetime_value":"6ba7b8109dad11d180b400c04fd430c8"}'
+    verdict.equal("the last entry of each record is kept", found, [("101", "held", digests, 1), ("o'x\\", "refused", "{}", 2)])
+    verdict.equal("another destination has none", session.run(failures), [])
+    refused = [row[:3] for row in session.run(failures.replace("o''brien", "hubspot"))]
+    verdict.equal("what is not held is told", refused, [("o'x\\", "refused", "it's \\ refused")])
+    session.run("DELETE FROM ADMIN.OBSERVABILITY.ACTIVATIONS")
 
 
 def try_to_run(verdict, session, name, text):
@@ -304,7 +319,7 @@ def counted(verdict, session, blocks):
 
 
 def contact(name, modified, row_number=1):
-    return (1, "e", name, "l", None, "2026-01-01 00:00:00", modified, False, None, None, "f", row_number)
+    return (1, "e", name, "l", None, "2026-01-01 00:00:00", modified, False, None, None, None, None, None, None, "f", row_number)
 
 
 def contacts(verdict, session, blocks):
@@ -359,7 +374,7 @@ def hostile(verdict, session, blocks):
     columns = columns.replace("\n  )", ", _SLUICE_RUN_ID VARCHAR, _SLUICE_SEQUENCE INT, _SLUICE_LOADED_AT TIMESTAMP_NTZ(6)\n)")
     session.run(f'CREATE OR REPLACE TABLE "ORDER"."GROUP"."TABLE" {columns}')
     time = "2026-01-01 00:00:00"
-    row = (1, "it's", "select", "🦀", "version", time, time, True, None, None, "f\\", 1)
+    row = (1, "it's", "select", "🦀", "version", time, time, True, None, None, None, None, None, None, "f\\", 1)
     verdict.equal("a table of hostile names loads", session.block(load, [row]), "loaded")
     verdict.equal("once", session.block(load, [row]), "already loaded")
     found = session.run('SELECT "A.B", "IT\'S ""QUOTED""", "🦀; DROP TABLE X --", _SLUICE_RUN_ID FROM "ORDER"."GROUP"."TABLE"')

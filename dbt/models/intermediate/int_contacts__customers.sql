@@ -13,6 +13,10 @@ select
   contacts.created_at,
   contacts.last_modified_at,
   contacts.loaded_at,
+  contacts.is_opted_out,
+  contacts.total_orders as hubspot_total_orders,
+  contacts.lifetime_value as hubspot_lifetime_value,
+  contacts.customer_tier as hubspot_customer_tier,
   coalesce(contacts.email, '') <> ''
   and row_number() over (partition by contacts.email order by contacts.contact_id) = 1 as owns_email
 from contacts

@@ -7,7 +7,11 @@ select
   created_at,
   last_modified_at,
   loaded_at,
-  owns_email
+  owns_email,
+  is_opted_out,
+  hubspot_total_orders,
+  hubspot_lifetime_value,
+  hubspot_customer_tier
 from {{ ref('int_contacts__customers') }}
 
 union all
@@ -21,4 +25,8 @@ select
   cast(null as datetime),
   cast(null as datetime),
   cast(null as datetime),
-  false
+  false,
+  false,
+  cast(null as varchar),
+  cast(null as varchar),
+  cast(null as varchar)
