@@ -40,22 +40,22 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(&cli.target)).await?;
     let context = Context { platform, progress, json: cli.json };
     match cli.command {
-        Task::Status => Box::pin(status::run(&context)).await,
+        Task::Status => status::run(&context).await,
         Task::Runs(args) => runs::run(&context, &args).await,
         Task::Run(args) => run::run(&context, &args).await,
         Task::Backfill(args) => backfill::run(&context, &args).await,
         Task::Pause(args) => switch::run(&context, &args, false).await,
         Task::Resume(args) => switch::run(&context, &args, true).await,
-        Task::Replay(args) => Box::pin(replay::run(&context, &args)).await,
+        Task::Replay(args) => replay::run(&context, &args).await,
         Task::Reset(args) => reset::run(&context, &args).await,
-        Task::Erase(args) => Box::pin(erase::run(&context, &args)).await,
+        Task::Erase(args) => erase::run(&context, &args).await,
         Task::Retry(args) => retry::run(&context, &args).await,
-        Task::Rejects(args) => Box::pin(rejects::run(&context, &args)).await,
+        Task::Rejects(args) => rejects::run(&context, &args).await,
         Task::Logs(args) => logs::run(&context, &args).await,
-        Task::Query(args) => Box::pin(query::run(&context, &args)).await,
-        Task::PutAside(args) => Box::pin(aside::run(&context, &args, aside::Change::PutAside)).await,
-        Task::TakeBack(args) => Box::pin(aside::run(&context, &args, aside::Change::TakeBack)).await,
-        Task::Warehouse(args) => Box::pin(warehouse::run(&context, &args)).await,
+        Task::Query(args) => query::run(&context, &args).await,
+        Task::PutAside(args) => aside::run(&context, &args, aside::Change::PutAside).await,
+        Task::TakeBack(args) => aside::run(&context, &args, aside::Change::TakeBack).await,
+        Task::Warehouse(args) => warehouse::run(&context, &args).await,
         Task::Doctor | Task::Completions { .. } => Ok(()),
     }
 }

@@ -47,6 +47,5 @@ async fn handle(work: &Work, queue: &impl DelayedQueue, invocation: &Invocation,
         lake_id: &deps.config.lake_id,
         poll_policy: deps.config.poll_policy,
     };
-    // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
-    Box::pin(load.handle(work)).await
+    load.handle(work).await
 }
