@@ -28,8 +28,8 @@ const GET_METRIC_STATISTICS: signed::Operation = signed::Operation {
 pub(crate) async fn ends(platform: &Platform, topic: &str) -> Outcome<Option<BTreeMap<i32, i64>>> {
     let Some(bootstrap) = &platform.place.kafka else { return Ok(None) };
     let config = KafkaConfig { bootstrap: bootstrap.clone(), ..KafkaConfig::default() };
-    let producer = Box::pin(Producer::connect_with(&config, &Credentials::default(), ANSWER_TIMEOUT)).await?;
-    Ok(Some(Box::pin(producer.ends(topic)).await?))
+    let producer = Producer::connect_with(&config, &Credentials::default(), ANSWER_TIMEOUT).await?;
+    Ok(Some(producer.ends(topic).await?))
 }
 
 /// What the poller of this machine says of a topic.

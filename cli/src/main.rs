@@ -1,8 +1,5 @@
 //! `sluice`: looks after a deployed platform, or after the one on this machine. See docs/cli.md.
 
-// A command's future holds those of every adapter that it uses, deeper than the compiler looks by default.
-#![recursion_limit = "256"]
-
 mod args;
 mod commands;
 mod confirm;

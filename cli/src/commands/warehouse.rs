@@ -98,7 +98,7 @@ impl Asked<'_> {
         let warehouse = &self.administrator.warehouse;
         let applying = Applying { run: &run, allowed, until: Utc::now() + LONGEST, warehouse };
         let account = self.administrator.within(LONGEST);
-        let work = Box::pin(account::apply(&account, &SystemClock, &desired, &applying));
+        let work = account::apply(&account, &SystemClock, &desired, &applying);
         let text = format!("sending {} statements", statements(&plan));
         let applied = self.context.progress.spin(text, work).await.map_err(of_account)?;
         let is_cut_short = applied.is_cut_short();
@@ -112,7 +112,7 @@ impl Asked<'_> {
 
     async fn import(&self, enterprise: bool) -> Outcome {
         let account = self.administrator.within(LONGEST);
-        let read = Box::pin(account::whole(&account, enterprise, TAG));
+        let read = account::whole(&account, enterprise, TAG);
         let state = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
         let file = account::import(&state, enterprise, &self.settings, &self.context.platform.place.sources);
         output::print(self.context.json, &Imported { file }, |imported| imported.file.clone())
@@ -122,7 +122,7 @@ impl Asked<'_> {
         let name = Name::parse(role).ok_or_else(|| Failure::usage(format!("'{role}' is no name of a role")))?;
         let enterprise = self.desired()?.enterprise;
         let account = self.administrator.within(LONGEST);
-        let read = Box::pin(account::whole(&account, enterprise, TAG));
+        let read = account::whole(&account, enterprise, TAG);
         let state = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
         output::print(self.context.json, &account::explain(&state, &name)?, account::Explained::to_text)
     }
@@ -135,7 +135,7 @@ impl Asked<'_> {
 
     async fn look(&self, desired: &Desired, allowed: &Allowed) -> Outcome<Plan> {
         let account = self.administrator.within(LONGEST);
-        let read = Box::pin(account::look(&account, desired, allowed, TAG));
+        let read = account::look(&account, desired, allowed, TAG);
         let (_, plan) = self.context.progress.spin("reading the account", read).await.map_err(of_account)?;
         Ok(plan)
     }

@@ -28,7 +28,7 @@ pub(crate) async fn drain<K: EventProducer, Q: DelayedQueue, S: Secrets>(
         .map(async |message: SqsMessage| {
             let id = message.message_id.unwrap_or_default();
             let sent = send(&id, message.body.as_deref().unwrap_or_default(), deps);
-            let error = Box::pin(sent).await.err()?;
+            let error = sent.await.err()?;
             error!(
                 message_id = id, error = error.chain(), error_kind = %error.kind(), hint = hint(&error),
                 "a message of the outbox stays there"

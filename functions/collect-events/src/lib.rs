@@ -1,9 +1,6 @@
 //! Events from browsers and servers into Kafka: HTTP → checked against the contract → topic, by way of a queue while
 //! Kafka is away.
 
-// A message's future holds those of every client that it uses, deeper than the compiler looks by default.
-#![recursion_limit = "256"]
-
 pub mod auth;
 pub mod body;
 pub mod catalogue;

@@ -1,6 +1,3 @@
-// A message's future holds those of every client that it uses, deeper than the compiler looks by default.
-#![recursion_limit = "256"]
-
 use collect_events::{Config, Deps, serve};
 use sluice_lambda::{MainResult, run, start};
 

@@ -33,8 +33,7 @@ pub async fn serve(
     deps: &Deps<impl ObjectStore, impl Bus, impl Secrets>,
 ) -> Result<ExtractAnswer> {
     let is_ours = |source: &TableSource| source.is_of(&EXTRACT_HUBSPOT);
-    // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
-    let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
+    let run = async |request, invocation: &_| handle(request, invocation, deps).await;
     each_due(event, &deps.config.sources, is_ours, &deps.store, invocation, run).await
 }
 

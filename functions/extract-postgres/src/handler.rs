@@ -33,8 +33,7 @@ pub async fn serve(
         }
         Event::Extract(event) => {
             let is_ours = |source: &Source| source.is_of(&EXTRACT_POSTGRES);
-            // Boxed: one type with all layers of the clients inside is more than the compiler lays out.
-            let run = async |request, invocation: &_| Box::pin(handle(request, invocation, deps)).await;
+            let run = async |request, invocation: &_| handle(request, invocation, deps).await;
             each_due(event, &deps.config.sources, is_ours, &deps.store, invocation, run).await.map(Answer::Extract)
         }
     }

@@ -56,6 +56,5 @@ async fn handle(
         lake_id: &deps.config.lake_id,
         poll_policy: deps.config.poll_policy,
     };
-    // Boxed: one type with the layers of all clients inside is deeper than the compiler looks.
-    Box::pin(load.handle(work)).await
+    load.handle(work).await
 }

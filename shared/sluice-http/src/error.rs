@@ -26,8 +26,8 @@ pub fn by_status(response: &Response, attempted: &str) -> Error {
     Error::new(Kind::of_http_status(response.status, Kind::InvalidData), attempted).with("status", response.status)
 }
 
-/// Accepts a body that is one whole JSON value. Half an object, or a page for people, under a status of success comes
-/// from something between us and the API, and passes: the error is transient.
+/// Accepts a body that is one whole JSON value. A truncated object, or an HTML page, under a status of success comes
+/// from something between us and the API, so the error is transient.
 pub fn whole_json(response: &Response) -> Result<()> {
     response
         .json::<serde::de::IgnoredAny>()
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_an_object_or_a_page_for_people_passes() {
+    fn a_truncated_or_html_answer_is_transient() {
         assert!(whole_json(&Response::new(200, r#"{"a": [1, null]}"#)).is_ok());
         for body in ["", "{\"a\": [1", "<html></html>", "{} {}"] {
             let error = whole_json(&Response::new(200, body)).expect_err(body);

@@ -28,17 +28,17 @@ impl<S: Secrets> Cluster<S> {
     /// The messages are on all in-sync replicas when it returns. On an error any of them may be.
     pub async fn produce(&self, topic: &str, messages: Vec<Message>) -> Result<()> {
         match &self.config.secret {
-            // Boxed: the client's futures are deeper than the compiler looks.
-            None => Box::pin(self.attempt(Credentials::default(), topic, messages)).await,
+            None => self.attempt(Credentials::default(), topic, messages).await,
             Some(name) => {
-                let attempt = async |credentials| Box::pin(self.attempt(credentials, topic, messages.clone())).await;
+                let attempt = async |credentials| self.attempt(credentials, topic, messages.clone()).await;
                 with_secret(&self.secrets, name, attempt).await
             }
         }
     }
 
     async fn attempt(&self, credentials: Credentials, topic: &str, messages: Vec<Message>) -> Result<()> {
-        let work = async { self.producer(credentials).await?.produce(topic, messages).await.map(drop) };
+        // Boxed: the client's futures are deeper than the compiler looks.
+        let work = Box::pin(async { self.producer(credentials).await?.produce(topic, messages).await.map(drop) });
         let outcome = tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| {
             Err(Error::new(Kind::Timeout, "Kafka has not answered in time").with("topic", topic).exhausted())
         });

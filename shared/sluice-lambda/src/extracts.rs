@@ -92,7 +92,7 @@ async fn told(
     run: &impl AsyncFn(ExtractRequest, &Invocation) -> Result<ExtractSummary>,
 ) -> Result<ExtractSummary> {
     let (table, begun) = (request.table.clone(), Instant::now());
-    let ended = Box::pin(run(request, invocation)).await;
+    let ended = run(request, invocation).await;
     runs::ended(store, &SystemClock, &table, &invocation.run_id, &ended, begun.elapsed()).await;
     ended
 }
@@ -145,7 +145,7 @@ async fn run_each(
         }
         let invocation = invocation.another_run();
         let request = ExtractRequest::scheduled(table.table.clone(), time);
-        match Box::pin(run(request, &invocation)).await {
+        match run(request, &invocation).await {
             Ok(summary) => runs.push(summary),
             Err(error) => drop(first_failure.get_or_insert(error.with("table", &table.table))),
         }

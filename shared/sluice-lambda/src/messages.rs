@@ -69,7 +69,7 @@ async fn serve(
             (error, false)
         }
         Ok(()) => {
-            let error = Box::pin(handle(read, invocation)).await.err()?;
+            let error = handle(read, invocation).await.err()?;
             // A kind alone never makes a message vanish: an answer that is garbage is InvalidData too, and the next one may
             // be whole.
             let redelivered = !error.is_final();

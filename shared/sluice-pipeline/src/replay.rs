@@ -107,7 +107,7 @@ where
             let of_partition = (*partition, archives.as_slice());
             let step = || operator.has_read(*partition);
             let reading = archive::read(*store, *formats, request, of_partition, committed, &mut files, step);
-            let archived = Box::pin(reading).await.map_err(of_read)?;
+            let archived = reading.await.map_err(of_read)?;
             report.partitions.push(Partition::of(&archived, archives.len(), committed));
         }
         files.finish().await

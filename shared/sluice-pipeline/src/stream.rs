@@ -125,8 +125,7 @@ impl<P: Adapters> Stream<P> {
     pub async fn process(&self, batches: &[Batch], invocation: &Invocation) -> Result<Report> {
         let mut report = Report::default();
         let partitions = batches.iter().filter(|batch| !batch.records.is_empty());
-        // Boxed: a partition's future holds those of all adapters, too large for the stack and for the compiler's patience.
-        let partitions = partitions.map(|batch| Box::pin(self.partition(batch, invocation)));
+        let partitions = partitions.map(|batch| self.partition(batch, invocation));
         for outcome in future::join_all(partitions).await {
             match outcome {
                 Ok(progress) => report.done.push(progress),

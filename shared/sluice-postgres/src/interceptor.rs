@@ -91,7 +91,7 @@ impl<S> CopyInterceptor<S> {
         if let Some(rows) = &mut self.rows
             && self.frames.has_rows()
         {
-            let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "nobody takes the rows any more");
+            let gone = |_| io::Error::new(io::ErrorKind::BrokenPipe, "the reader of the rows has ended");
             ready!(rows.sender.poll_reserve(cx)).map_err(gone)?;
             let bytes = u32::try_from(self.frames.row_bytes().min(ROOM)).unwrap_or(u32::MAX);
             let room = ready!(rows.room.poll_acquire_many(cx, bytes));

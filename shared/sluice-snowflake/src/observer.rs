@@ -46,14 +46,13 @@ impl<Sec: Secrets> Observer<Sec> {
     }
 
     pub(crate) async fn rows(&self, what: &str, statement: &str) -> Result<Vec<Row>> {
-        // Boxed, as below: a command's future holds many of these, too deep for the compiler.
-        Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}"))).await
+        self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:{what}")).await
     }
 
     /// Runs a statement that may change something and may take this long. Each is a new request.
     pub(crate) async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
         let deadline = tokio::time::Instant::now() + longest;
-        Box::pin(self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline)).await
+        self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline).await
     }
 }
 
@@ -156,7 +155,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
         let upper: Vec<String> = channels.iter().map(|channel| channel.name.to_uppercase()).collect();
         let plain = channels.iter().map(|channel| channel.name.as_str());
         let names: Vec<&str> = plain.chain(upper.iter().map(String::as_str)).collect();
-        let mut listed = Box::pin(self.streaming.list(table, &names)).await?;
+        let mut listed = self.streaming.list(table, &names).await?;
         let found = channels.iter().zip(&upper).filter_map(|(Channel { name, .. }, upper)| {
             let listed = listed.remove(name).or_else(|| listed.remove(upper))?;
             Some((name.clone(), listed.status()))
@@ -166,7 +165,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
 
     async fn max_loaded_offset(&self, channel: &Channel) -> Result<Option<i64>> {
         let tag = format!("sluice:status:{}", channel.name);
-        Box::pin(self.streaming.highest(channel, &tag)).await
+        self.streaming.highest(channel, &tag).await
     }
 
     async fn unsent(&self, destination: &str) -> Result<Vec<Unsent>> {
@@ -183,7 +182,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn ask(&self, question: &Question) -> Result<Answer> {
-        Box::pin(self.statements.ask(question, tokio::time::Instant::now() + LONGEST_QUESTION)).await
+        self.statements.ask(question, tokio::time::Instant::now() + LONGEST_QUESTION).await
     }
 
     fn user(&self) -> &User {
@@ -192,7 +191,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
 
     async fn default_role(&self) -> Result<Option<String>> {
         let asked = self.without_role.execute(session::ROLE, Uuid::new_v4(), "sluice:doctor");
-        Ok(Box::pin(asked).await?.first().and_then(|row| text(row, "role_name")))
+        Ok(asked.await?.first().and_then(|row| text(row, "role_name")))
     }
 
     async fn lock_wait(&self) -> Result<LockWait> {

@@ -123,8 +123,7 @@ impl<Sec: Secrets> Channels for Streaming<Sec> {
 
     async fn max_loaded_offset(&self, channel: &Channel, run_id: &RunId) -> Result<Option<i64>> {
         let tag = format!("sluice:stream:{}:{run_id}", channel.name);
-        // Boxed: the future of a partition holds those of all adapters, too deep for the compiler.
-        Box::pin(self.highest(channel, &tag)).await
+        self.highest(channel, &tag).await
     }
 }
 

@@ -157,12 +157,18 @@ async fn topics(platform: &Platform) -> Vec<Check> {
         Ok(mappings) => mappings,
         Err(failure) => return vec![Check::of("event sources", Err(failure), "check lambda:GetEventSourceMapping")],
     };
-    mappings.iter().map(|mapping| source(&mapping.name, mapping.enabled, mapping.problem.as_deref())).collect()
+    let check = |mapping: &Mapping| {
+        let table = platform.place.sources.tables.iter().find(|table| mapping.serves(table));
+        let what = table.map_or_else(|| "--all".to_owned(), |table| table.table.to_string());
+        source(&mapping.name, mapping.enabled, mapping.problem.as_deref(), &what)
+    };
+    mappings.iter().map(check).collect()
 }
 
-fn source(name: &str, enabled: bool, problem: Option<&str>) -> Check {
+/// `what` is what `sluice resume` takes for it.
+fn source(name: &str, enabled: bool, problem: Option<&str>, what: &str) -> Check {
     match (enabled, problem) {
-        (false, _) => Check::warning(name, "paused", "sluice resume --all"),
+        (false, _) => Check::warning(name, "paused", format!("sluice resume {what}")),
         (true, Some(problem)) => {
             Check::failed(name, problem, "read why in the log of StreamKafka; the batch is delivered until it succeeds")
         }
@@ -488,10 +494,12 @@ mod tests {
 
     #[test]
     fn an_event_source_whose_batches_fail_is_failed() {
-        let health = |enabled, problem| source("StreamKafkaSource", enabled, problem).health;
+        let check = |enabled, problem| source("StreamKafkaSource", enabled, problem, "A.B.C");
+        let health = |enabled, problem| check(enabled, problem).health;
         assert_eq!(health(true, Some("PROBLEM: Function call failed")), Health::Failed);
         assert_eq!(health(true, None), Health::Ok);
         assert_eq!(health(false, None), Health::Warning);
+        assert_eq!(check(false, None).fix.as_deref(), Some("sluice resume A.B.C"));
     }
 
     #[test]

@@ -87,8 +87,7 @@ async fn of_topic(
             limits: LIMITS,
         },
     };
-    // Boxed, as are some other futures: they hold those of all adapters, too deep for the compiler.
-    let (report, ended) = Box::pin(replay.run(Files::new(store, table, run_id)?)).await;
+    let (report, ended) = replay.run(Files::new(store, table, run_id)?).await;
     terminal.clear();
     if report.outcome.is_some() {
         output::print(context.json, &report, render::text)?;

@@ -137,9 +137,7 @@ async fn gather(context: &Context<'_>) -> Outcome<Status> {
             (_, load) => load,
         };
         let stream = match (&warehouse, &loads) {
-            (Some(warehouse), Some(_)) if streams => {
-                problems.answered(Box::pin(stream::status(context, warehouse, table)).await)
-            }
+            (Some(warehouse), Some(_)) if streams => problems.answered(stream::status(context, warehouse, table).await),
             _ => None,
         };
         tables.push(TableStatus {

@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn while_kafka_is_away_events_wait_in_the_outbox_and_then_go_the_usual_way() {
+fn while_kafka_is_away_events_wait_in_the_outbox_and_go_on_later() {
     let world = World::new();
     world.kafka.0.away.set(true);
     let response = world.post(&json!([purchase(1), purchase(2)]));

@@ -17,7 +17,7 @@ use sluice_kafka::{Cluster, Credentials, KafkaConfig, Mechanism, Message, Produc
 const VARIABLE: &str = "SLUICE_TEST_KAFKA";
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// Enough for a refusal, which is tried again until the timeout ends.
-const IMPATIENCE: Duration = Duration::from_millis(300);
+const REFUSED_WITHIN: Duration = Duration::from_millis(300);
 const USER: &str = "svc";
 const PASSWORD: &str = "p=ss,w\u{f6}rd";
 
@@ -59,7 +59,7 @@ async fn produces(topic: &str, config: &KafkaConfig, credentials: &Credentials) 
 
 /// A broker that is merely slow refuses nothing: the reason has to be there.
 async fn refusal(config: &KafkaConfig, credentials: &Credentials, reason: &str) -> Kind {
-    let error = Producer::connect_with(config, credentials, IMPATIENCE).await.err().expect("a refusal");
+    let error = Producer::connect_with(config, credentials, REFUSED_WITHIN).await.err().expect("a refusal");
     assert!(error.chain().contains(reason), "{} does not say: {reason}", error.chain());
     error.kind()
 }
@@ -144,7 +144,7 @@ async fn a_user_proves_itself_with_plain() {
         Kind::Unavailable
     );
     let nameless = Credentials { username: None, ..credentials(PASSWORD, &front) };
-    let error = Producer::connect_with(&config, &nameless, IMPATIENCE).await.err().expect("an error");
+    let error = Producer::connect_with(&config, &nameless, REFUSED_WITHIN).await.err().expect("an error");
     assert_eq!(error.kind(), Kind::Config);
 }
 
