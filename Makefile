@@ -31,6 +31,7 @@ test: ## run every test
 
 build: native ## compile everything, one tree for functions, local parts and tests
 	@cargo build --release --workspace --bins
+	@touch -c $(dir $(LOCAL))sluice
 
 build-demo: native
 	@cargo build --release --bins
@@ -38,6 +39,7 @@ build-demo: native
 build-plan: native
 	@tools/setup ministack
 	@cargo build --release --bins --package sluice-local --package sluice-cli
+	@touch -c $(dir $(LOCAL))sluice
 
 check: native workflows ## formatting, lints, the template, the workflows
 	cargo fmt --all --check

@@ -11,7 +11,10 @@ use sluice_testkit::{
     generate::{Contact, Dataset, RateTable},
 };
 
-use crate::machine::{registry::Registry, state::Folders};
+use crate::machine::{
+    registry::Registry,
+    state::{Folders, replace, replaced},
+};
 
 /// What a folder may hold.
 pub(crate) const FILES: [&str; 4] = ["products.csv", "contacts.csv", "purchases.ndjson", "rates.csv"];
@@ -50,6 +53,7 @@ pub(crate) async fn take(
     open: bool,
 ) -> Result<()> {
     let taken = folders.state(TAKEN);
+    replaced(&taken).with_context(|| format!("cannot tidy up {}", taken.display()))?;
     let before = formats::load(&taken, published, chrono::NaiveDate::MAX).ok().map(|Loaded { dataset, .. }| dataset);
     let grown = match before {
         Some(before) if open && before != *data => Err("people may have bought in between".to_owned()),
@@ -124,16 +128,14 @@ fn rates(old: &RateTable, new: &RateTable) -> Result<(), String> {
 fn copy(folder: &Path, taken: &Path) -> Result<()> {
     let draft = taken.with_extension("draft");
     let copied = || -> io::Result<()> {
-        for old in [&draft, taken] {
-            if old.exists() {
-                fs::remove_dir_all(old)?;
-            }
+        if draft.exists() {
+            fs::remove_dir_all(&draft)?;
         }
         fs::create_dir_all(&draft)?;
         for file in FILES.iter().filter(|file| folder.join(file).exists()) {
             fs::copy(folder.join(file), draft.join(file))?;
         }
-        fs::rename(&draft, taken)
+        replace(taken, &draft)
     };
     copied().with_context(|| format!("cannot copy {} to {}", folder.display(), taken.display()))
 }
@@ -213,6 +215,14 @@ mod tests {
         assert!(mark.exists(), "a further line is only added");
         take(true).await;
         assert!(mark.exists(), "nothing is added");
+        // As a process leaves it that was killed between its two moves, and one killed after them.
+        let before = folders.state(TAKEN).with_extension("before");
+        fs::rename(folders.state(TAKEN), &before).expect("moved");
+        take(false).await;
+        assert!(mark.exists() && !before.exists(), "what was taken is known however the process ended");
+        fs::create_dir_all(&before).expect("a folder");
+        take(false).await;
+        assert!(mark.exists() && !before.exists());
         add("products.csv", "5,1,Notebook,16,UPDATE,2026-03-07\n");
         take(true).await;
         assert!(!mark.exists(), "people have bought on what was there before");

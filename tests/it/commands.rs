@@ -43,6 +43,36 @@ fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
 }
 
 #[test]
+fn the_operators_command_is_the_one_that_was_made_last() {
+    let home = std::env::temp_dir().join(format!("sluice-last-{}", std::process::id()));
+    let (built, taken) = (home.join("target/x86_64-unknown-linux-gnu/release"), home.join("target/binaries/taken"));
+    for folder in [&built, &taken, &home.join("tools")] {
+        fs::create_dir_all(folder).expect("a folder");
+    }
+    let script = home.join("tools/sluice");
+    fs::copy(root().join("tools/sluice"), &script).expect("copied");
+    let said = |prebuilt: &str| {
+        let done = Command::new(&script).env("SLUICE_PREBUILT", prebuilt).output().expect("it runs");
+        String::from_utf8_lossy(&done.stdout).trim().to_owned()
+    };
+    let make = |folder: &Path, word: &str, seconds: u64| {
+        let path = folder.join("sluice");
+        fs::write(&path, format!("#!/bin/sh\necho {word}\n")).expect("written");
+        fs::set_permissions(&path, fs::metadata(&script).expect("a script").permissions()).expect("executable");
+        let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+        fs::File::options().append(true).open(&path).and_then(|file| file.set_modified(at)).expect("dated");
+    };
+    assert_eq!(said(""), "");
+    make(&taken, "taken", 20);
+    assert_eq!(said(""), "taken");
+    make(&built, "built", 10);
+    assert_eq!(said(""), "taken", "an old build");
+    make(&built, "built", 30);
+    assert_eq!([said(""), said("1")], ["built", "taken"]);
+    fs::remove_dir_all(&home).expect("removed");
+}
+
+#[test]
 fn a_folder_of_data_or_binaries_may_have_blanks_in_its_name() {
     let recipe = |arguments: &[&str]| {
         let done = make(&root(), &[&["--dry-run"], arguments].concat()).output().expect("make runs");

@@ -4,10 +4,11 @@ use aws_sdk_sqs::Client;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sluice_aws::classify;
-use sluice_core::{Table, TableId};
+use sluice_core::TableId;
 use sluice_pipeline::{
     aside::{self, Aside, Wanted},
     dispatch::Message,
+    rejects::masked_key,
 };
 
 use crate::{
@@ -47,12 +48,13 @@ pub(super) async fn run(context: &Context<'_>, args: &AsideArgs, change: Change)
     let finding = aside::find(&warehouse, table, wanted(&args.row));
     let (key, rows) = context.progress.spin("looking for the row", finding).await.map_err(of_row)?;
     if rows == 0 && change == Change::PutAside {
-        return Err(aside::not_there(table).with("key", masked(table, &key.text)).into());
+        return Err(aside::not_there(table).with("key", masked_key(table, &key.text)).into());
     }
     let by = platform.caller().await?;
     let (id, reason) = (&table.table, args.reason.clone());
-    let mut answer =
-        Answer { table: id.clone(), key: key.text.clone(), rows, outcome: "dry run", by, reason, dbt_woken: false };
+    // One that was named by its place may name a person.
+    let shown = masked_key(table, &key.text).to_owned();
+    let mut answer = Answer { table: id.clone(), key: shown, rows, outcome: "dry run", by, reason, dbt_woken: false };
     if !args.dry_run {
         if !args.yes {
             confirm::somebody_is_there(change.what())?;
@@ -126,12 +128,6 @@ impl Change {
             Change::TakeBack => "taken back",
         }
     }
-}
-
-/// A key that may name a person stays out of messages.
-fn masked<'a>(table: &Table, key: &'a str) -> &'a str {
-    let personal = |name: &String| table.columns.columns().iter().any(|column| column.name == *name && column.pii);
-    if table.key.iter().any(personal) { sluice_pipeline::rejects::MASKED } else { key }
 }
 
 fn render(answer: &Answer) -> String {

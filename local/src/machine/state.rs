@@ -41,6 +41,7 @@ impl Folders {
     pub(crate) fn of_data(mut self, name: &str) -> Result<Self> {
         self.home = self.base.join("data").join(name);
         self.create()?;
+        self.end_forgetting()?;
         Ok(self)
     }
 
@@ -84,22 +85,33 @@ impl Folders {
         let path = self.base.join("lock");
         let lock = File::create(&path).with_context(|| format!("cannot write {}; {ANOTHER}", path.display()))?;
         lock.try_lock().context("another sluice-local is running in this folder; stop it with Ctrl-C")?;
+        self.end_forgetting()?;
         Ok(lock)
     }
 
     /// Forgets what the runs of this set of data have left behind. Nothing of it may run.
     pub(crate) fn forget(&self) -> Result<()> {
-        for folder in ["state", "logs"] {
-            let folder = self.home.join(folder);
-            fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        let state = self.home.join("state");
+        fs::rename(&state, self.forgotten()).with_context(|| format!("cannot move {}", state.display()))?;
+        self.end_forgetting()?;
+        self.create()
+    }
+
+    /// State that is being forgotten: as long as it is there, what belongs to it may be too.
+    fn forgotten(&self) -> PathBuf {
+        self.home.join("forgotten")
+    }
+
+    /// Goes on where a process has ended that was forgetting.
+    fn end_forgetting(&self) -> Result<()> {
+        if !self.forgotten().exists() {
+            return Ok(());
         }
         for file in [self.warehouse(), self.warehouse().with_extension("duckdb.wal")] {
-            match fs::remove_file(&file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(error).with_context(|| format!("cannot remove {}", file.display()));
-                }
-                _ => {}
-            }
+            gone(&file, fs::remove_file(&file))?;
+        }
+        for folder in [self.home.join("logs"), self.forgotten()] {
+            gone(&folder, fs::remove_dir_all(&folder))?;
         }
         self.create()
     }
@@ -114,6 +126,36 @@ impl Folders {
             written.with_context(|| format!("cannot write into {}; {ANOTHER}", folder.display()))?;
         }
         Ok(())
+    }
+}
+
+/// What was not there is gone as well.
+fn gone(path: &Path, removed: io::Result<()>) -> Result<()> {
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Replaces a folder by another one, so that whenever the process ends, one of the two is there: see [`replaced`].
+pub(crate) fn replace(folder: &Path, by: &Path) -> io::Result<()> {
+    let before = folder.with_extension("before");
+    if folder.exists() {
+        fs::rename(folder, &before)?;
+    }
+    fs::rename(by, folder)?;
+    if before.exists() { fs::remove_dir_all(&before) } else { Ok(()) }
+}
+
+/// Puts a folder back whose replacement did not come to its end, and removes what one that did has left.
+pub(crate) fn replaced(folder: &Path) -> io::Result<()> {
+    let before = folder.with_extension("before");
+    match (before.exists(), folder.exists()) {
+        (true, false) => fs::rename(before, folder),
+        (true, true) => fs::remove_dir_all(before),
+        (false, _) => Ok(()),
     }
 }
 
@@ -201,6 +243,22 @@ impl HeldPorts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_killed_process_was_forgetting_is_forgotten_by_the_next_one() {
+        let base = std::env::temp_dir().join(format!("sluice-forgotten-{}", uuid::Uuid::new_v4()));
+        let folders = Folders { root: base.clone(), home: base.clone(), base: base.clone() };
+        drop(folders.take().expect("a new folder"));
+        fs::write(folders.warehouse(), "rows").expect("written");
+        drop(folders.take().expect("taken again"));
+        assert!(folders.warehouse().exists(), "nothing is forgotten unasked");
+        fs::write(folders.state("ministack"), "a lake").expect("written");
+        fs::rename(base.join("state"), base.join("forgotten")).expect("moved");
+        drop(folders.take().expect("taken by the next process"));
+        assert!(!folders.warehouse().exists() && !folders.state("ministack").exists());
+        assert!(base.join("state").exists() && !base.join("forgotten").exists());
+        fs::remove_dir_all(&base).expect("removed");
+    }
 
     #[tokio::test]
     async fn a_chosen_port_is_nobody_elses_until_its_part_has_it() {

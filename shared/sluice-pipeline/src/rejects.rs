@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sluice_core::{Error, Result, Table, lake};
+use sluice_core::{Column, ColumnType, Error, Result, Table, lake};
 
 use crate::stream::record::Kept;
 
@@ -102,30 +102,37 @@ fn not_json(value: &[u8]) -> Value {
     }
 }
 
-/// Takes out what may be about a person: columns that the table marks as personal, fields that it does not know, texts that
-/// hold an address, and whatever is no object of fields.
+/// Takes out what may be about a person: values of columns that the table marks as personal, fields that it does not know with
+/// their names, texts under a column of another type, texts that hold an address, and whatever is no object of fields.
 pub fn mask(table: &Table, row: Value) -> Value {
     let Value::Object(fields) = row else {
         return if row.is_null() { row } else { MASKED.into() };
     };
-    let harmless = |name: &str| {
-        let columns = table.columns.columns();
-        columns.iter().any(|column| !column.pii && (column.name == name || column.source() == name))
-    };
-    let shown = |name: &str, value: Value| match value {
-        Value::Null => Value::Null,
-        Value::String(text) if harmless(name) && !text.contains('@') => text.into(),
-        Value::Number(_) | Value::Bool(_) if harmless(name) => value,
-        _ => MASKED.into(),
-    };
-    let fields: Map<String, Value> = fields
-        .into_iter()
-        .map(|(name, value)| {
-            let value = shown(&name, value);
-            (name, value)
-        })
-        .collect();
-    fields.into()
+    let mut shown = Map::new();
+    for (name, value) in fields {
+        // A row is in the source's names or in the contract's, so a name may be that of two columns.
+        let columns = table.columns.columns().iter().filter(|column| column.name == name || column.source() == name);
+        let columns: Vec<&Column> = columns.collect();
+        let is_harmless = !columns.iter().any(|column| column.pii);
+        let are_texts = columns.iter().all(|column| column.column_type == ColumnType::Text);
+        let value = match value {
+            Value::Null => Value::Null,
+            Value::String(text) if is_harmless && are_texts && !text.contains('@') => text.into(),
+            Value::Number(_) | Value::Bool(_) if is_harmless => value,
+            _ => MASKED.into(),
+        };
+        match columns.is_empty() {
+            true => shown.insert(MASKED.to_owned(), MASKED.into()),
+            false => shown.insert(name, value),
+        };
+    }
+    shown.into()
+}
+
+/// A row's key, unless it may name a person.
+pub fn masked_key<'a>(table: &Table, key: &'a str) -> &'a str {
+    let is_personal = |column: &&Column| column.pii && table.key.contains(&column.name);
+    if table.columns.columns().iter().any(|column| is_personal(&column)) { MASKED } else { key }
 }
 
 #[cfg(test)]
@@ -163,12 +170,26 @@ mod tests {
         });
         let shown = json!({
             "id": MASKED, "email": MASKED, "firstname": null, "lifecyclestage": "lead", "archived": true,
-            "nickname": MASKED, "merged_ids": MASKED,
+            MASKED: MASKED, "merged_ids": MASKED,
         });
         assert_eq!(mask(&contacts, row), shown);
+        let hidden = json!({"ada lovelace": 1, "createdate": "Ada Lovelace", "archived": "ada"});
+        assert_eq!(mask(&contacts, hidden), json!({MASKED: MASKED, "createdate": MASKED, "archived": MASKED}));
         assert_eq!(mask(&contacts, json!("ada")), json!(MASKED));
         assert_eq!(mask(&contacts, json!(["ada"])), json!(MASKED));
         assert_eq!(mask(&contacts, Value::Null), Value::Null);
+    }
+
+    #[test]
+    fn a_name_that_a_personal_column_also_has_hides_its_value() {
+        let yaml = "tables: [{table: A.B.C, description: d, source: {kind: postgres, schema: s, table: t, cursor: id}, loader: copy,
+            disposition: merge, key: [contact], columns: [{name: id, type: bigint, required: true}, {name: contact, type: text,
+            source_name: who, required: true, pii: true}, {name: who, type: text, source_name: code}]}]";
+        let table = Sources::parse(yaml).expect("valid sources").tables.remove(0);
+        let row = json!({"id": 1, "who": "Ada", "code": "x", "contact": "Ada"});
+        assert_eq!(mask(&table, row), json!({"id": 1, "who": MASKED, "code": "x", "contact": MASKED}));
+        assert_eq!(masked_key(&table, "Ada"), MASKED);
+        assert_eq!(masked_key(&super::tests::table("PRODUCTS"), "7"), "7");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! What is refused from now on, a line for each row.
 
-use std::{collections::HashSet, time::Duration};
+use std::{collections::HashSet, pin::pin, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use futures::StreamExt;
 use sluice_aws::S3Lake;
 use sluice_core::Error;
 use sluice_pipeline::rejects::Refusal;
@@ -16,23 +17,32 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Ends when the person does, when nobody reads any more, or when something fails.
 pub(super) async fn run(store: &S3Lake, subject: &Subject<'_>, since: Option<DateTime<Utc>>, json: bool) -> Outcome {
     // Without a time to begin at, what is there is known.
-    let mut seen: HashSet<String> = match since {
-        None => read::keys(store, subject).await?.into_iter().collect(),
-        Some(_) => HashSet::new(),
-    };
+    let known = read::keys(store, subject).await?;
+    let mut seen: HashSet<String> = known.iter().cloned().collect();
+    let mut new = Vec::new();
+    if let Some(since) = since {
+        let (newest, unread) = read::since_then(subject, known, since);
+        if unread > 0 {
+            eprintln!("{unread} older dead letters are not shown");
+        }
+        new = newest;
+        new.reverse();
+    }
     loop {
-        for key in read::keys(store, subject).await? {
-            if !seen.insert(key.clone()) {
-                continue;
-            }
-            for refusal in read::refusals(store, subject, &key).await? {
-                let is_wanted = refusal.at.zip(since).is_none_or(|(at, since)| at >= since);
-                if is_wanted && !output::write(&(line(&subject.masked(refusal), json)? + "\n"))? {
-                    return Ok(());
+        {
+            let mut found = pin!(read::each(store, subject, &new));
+            while let Some(refusals) = found.next().await {
+                for refusal in refusals? {
+                    let is_wanted = refusal.at.zip(since).is_none_or(|(at, since)| at >= since);
+                    if is_wanted && !output::write(&(line(&subject.masked(refusal), json)? + "\n"))? {
+                        return Ok(());
+                    }
                 }
             }
         }
         tokio::time::sleep(LOOK).await;
+        let keys = read::keys(store, subject).await?;
+        new = keys.into_iter().filter(|key| seen.insert(key.clone())).collect();
     }
 }
 

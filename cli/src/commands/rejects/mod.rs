@@ -123,12 +123,8 @@ impl Subject<'_> {
         for refused in &mut answer.refused_by_warehouse {
             refused.reason = refused.reason.take().map(|_| MASKED.to_owned());
         }
-        let personal =
-            |name: &String| self.table.columns.columns().iter().any(|column| column.name == *name && column.pii);
-        if self.table.key.iter().any(personal) {
-            for row in &mut answer.put_aside {
-                row.key = MASKED.to_owned();
-            }
+        for row in &mut answer.put_aside {
+            row.key = rejects::masked_key(self.table, &row.key).to_owned();
         }
     }
 }

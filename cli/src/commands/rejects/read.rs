@@ -1,9 +1,9 @@
 //! Reading refused rows from where the lake keeps them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, pin::pin};
 
 use chrono::{DateTime, Utc};
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use sluice_aws::S3Lake;
 use sluice_core::{
     LakeId, lake,
@@ -28,25 +28,38 @@ pub(super) struct Found {
 
 /// Everything since then.
 pub(super) async fn all(store: &S3Lake, subject: &Subject<'_>, since: DateTime<Utc>, keep: usize) -> Outcome<Found> {
-    let keys = keys(store, subject).await?;
-    let (keys, unread) = match subject.topic {
+    let (keys, unread) = since_then(subject, keys(store, subject).await?, since);
+    let mut tally = Tally::new(since, keep);
+    let mut objects = pin!(each(store, subject, &keys));
+    while let Some(found) = objects.next().await {
+        found?.into_iter().for_each(|refusal| tally.add(refusal));
+    }
+    Ok(Found { tally, read: keys.len(), unread })
+}
+
+/// The objects that may hold what was refused since then, the newest first, and how many more there are than one look takes.
+pub(super) fn since_then(subject: &Subject<'_>, keys: Vec<String>, since: DateTime<Utc>) -> (Vec<String>, usize) {
+    match subject.topic {
         Some(topic) => {
-            let newest = newest_letters(topic, keys.clone());
-            let unread = keys.len() - newest.len();
+            let all = keys.len();
+            let newest = newest_letters(topic, keys);
+            let unread = all - newest.len();
             (newest, unread)
         }
         None => {
             let is_older = |key: &String| lake::rejected_at(&subject.table.table, key).is_some_and(|at| at < since);
             (keys.into_iter().rev().filter(|key| !is_older(key)).collect(), 0)
         }
-    };
-    let mut tally = Tally::new(since, keep);
-    let mut objects = stream::iter(&keys).map(|key| refusals(store, subject, key)).buffered(AT_A_TIME);
-    while let Some(found) = objects.next().await {
-        found?.into_iter().for_each(|refusal| tally.add(refusal));
     }
-    drop(objects);
-    Ok(Found { tally, read: keys.len(), unread })
+}
+
+/// What each object holds, in their order; several are read at a time.
+pub(super) fn each<'a>(
+    store: &'a S3Lake,
+    subject: &'a Subject<'_>,
+    keys: &'a [String],
+) -> impl Stream<Item = Outcome<Vec<Refusal>>> + 'a {
+    stream::iter(keys).map(move |key| refusals(store, subject, key)).buffered(AT_A_TIME)
 }
 
 /// Where everything that was refused of the table or topic lies.
@@ -59,7 +72,7 @@ pub(super) async fn keys(store: &S3Lake, subject: &Subject<'_>) -> Outcome<Vec<S
 }
 
 /// What an object holds. One that has expired since it was listed holds nothing.
-pub(super) async fn refusals(store: &S3Lake, subject: &Subject<'_>, key: &str) -> Outcome<Vec<Refusal>> {
+async fn refusals(store: &S3Lake, subject: &Subject<'_>, key: &str) -> Outcome<Vec<Refusal>> {
     let Some(body) = store.get(key).await? else { return Ok(Vec::new()) };
     let of_key = |error: sluice_core::Error| error.with("key", key);
     if subject.topic.is_some() {
@@ -112,7 +125,22 @@ fn newest_letters(topic: &str, keys: Vec<String>) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::{RunId, Sources};
+
     use super::*;
+
+    #[test]
+    fn files_from_before_the_asked_time_are_not_read() {
+        let sources = Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources");
+        let table = &sources.tables[0];
+        let subject = Subject { table, topic: None, show_pii: false };
+        let key = |run: &str| lake::rejected_key(&table.table, &RunId(run.into()));
+        let keys: Vec<String> =
+            ["019a0000-0000-7000-8000-000000000000", "019b0000-0000-7000-8000-000000000000"].map(key).into();
+        let between = DateTime::from_timestamp_millis(0x019a_8000_0000).expect("a time");
+        assert_eq!(since_then(&subject, keys.clone(), between), (vec![keys[1].clone()], 0));
+        assert_eq!(since_then(&subject, keys, DateTime::UNIX_EPOCH).0.len(), 2);
+    }
 
     #[test]
     fn of_many_dead_letters_each_partition_shows_its_newest() {

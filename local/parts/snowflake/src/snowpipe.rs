@@ -1,4 +1,4 @@
-//! Snowpipe: files are named to a pipe, loaded one by one in the background, each once.
+//! Snowpipe: files are named to a pipe, loaded one by one in the background, each once, with the rights of the pipe's owner.
 //!
 //! The queue is in memory: files that were queued and not loaded when the process ends are not in the history, so the
 //! loader submits them again.
@@ -115,7 +115,9 @@ impl Pipes {
                 ],
             )
         };
+        let path: Vec<String> = pipe.split('.').map(str::to_owned).collect();
         let outcome = catalogue::transaction(conn, || {
+            lock(&shared.account).require_pipe(&path, &copy)?;
             let rows = copy.load(conn, shared, &Tables::default(), std::slice::from_ref(&file.path))?;
             history("Loaded", rows, rows, None)?;
             Ok::<u64, Failure>(rows)

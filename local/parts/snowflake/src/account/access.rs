@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Account, Grantee, Kind, Object, Run, Setting};
 use crate::{
+    copy::CopyInto,
     failure::Failure,
     names::{Name, shown},
     tokens::{Cursor, Token},
@@ -205,6 +206,22 @@ impl Account {
             let text = "No active warehouse selected in the current session. Select an active warehouse with the 'use \
                         warehouse' command.";
             return Err(Failure::new("000606", "57P03", text));
+        }
+        Ok(())
+    }
+
+    /// Refuses a pipe's load unless its owner may read what it copies from, and look into and fill what it copies into. Who
+    /// has named the files to the pipe does not matter.
+    pub(crate) fn require_pipe(&self, pipe: &[String], copy: &CopyInto) -> Result<(), Failure> {
+        let owner = self.object(Kind::of("PIPE"), pipe).and_then(|pipe| pipe.owner.as_ref());
+        let access = self.access("", owner.map_or("", |owner| &owner.path[0]));
+        for (privilege, kind, name) in [
+            ("USAGE", "STAGE", &copy.stage),
+            ("USAGE", "FILE FORMAT", &copy.format),
+            ("SELECT", "TABLE", &copy.into),
+            ("INSERT", "TABLE", &copy.into),
+        ] {
+            self.require(&access, privilege, Kind::of(kind), &name.path())?;
         }
         Ok(())
     }

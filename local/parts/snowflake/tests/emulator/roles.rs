@@ -1,15 +1,18 @@
 //! As whom: the role that a request names, that its token has, or that its user has by default.
 
 use serde_json::json;
-use sluice_core::{Kind, Secret, port::Statements};
+use sluice_core::{DataFile, Kind, Secret, port::Statements};
 use sluice_pipeline::stream::Channels;
-use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming, sql::session};
+use sluice_snowflake::{Signer, Snowpipe, SqlApi, Streaming, pipe::FileStatus, sql::session};
 use uuid::Uuid;
 
 use crate::{
+    snowpipe::rate,
     streaming::channel,
     support::{Warehouse, table_id},
 };
+
+const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 
 #[tokio::test]
 async fn streaming_runs_as_its_scopes_role_and_snowpipe_as_the_default_one() {
@@ -59,6 +62,59 @@ async fn a_token_without_a_role_is_refused_where_the_default_role_may_not() {
         .post("/api/v2/statements", &crate::support::token(), json!({"statement": "SELECT 1", "role": "OWNER"}))
         .await;
     assert_eq!((status, body["code"].as_str()), (422, Some("390186")));
+}
+
+/// Who names the files needs OPERATE on the pipe and no right on its table; whose pipe it is needs the table's, at each load.
+#[tokio::test]
+async fn a_pipe_loads_with_its_owners_rights_and_takes_files_by_the_default_role() {
+    let warehouse = Warehouse::founded().await;
+    let (rates, pipe) = (table_id(RATES), format!("PIPE {RATES}_PIPE"));
+    for statement in [
+        "CREATE ROLE PIPER",
+        "CREATE ROLE SENDER",
+        "GRANT ROLE SENDER TO USER LOADER",
+        "GRANT USAGE ON DATABASE SNOWPIPE TO ROLE SENDER",
+        "GRANT USAGE ON SCHEMA SNOWPIPE.OPEN_EXCHANGE_RATES TO ROLE SENDER",
+        "ALTER USER LOADER SET DEFAULT_ROLE = SENDER",
+        &format!("GRANT OWNERSHIP ON {pipe} TO ROLE PIPER"),
+    ] {
+        warehouse.admin(statement).await;
+    }
+    warehouse.play("standard", true).await;
+    warehouse.put("raw/rates/a.parquet", &rate("EUR"));
+    let file = DataFile { path: "raw/rates/a.parquet".into(), rows: 1, bytes: 1, checksum: "x".into(), values: vec![] };
+    let client = warehouse.snowpipe();
+    let refused = client.insert_files(&rates, std::slice::from_ref(&file), Uuid::new_v4()).await.expect_err("no right");
+    assert_eq!(refused.kind(), Kind::NotFound, "the role of statements does not count: {refused}");
+    warehouse.admin(&format!("GRANT OPERATE, MONITOR ON {pipe} TO ROLE SENDER")).await;
+    let mut mark = None;
+    for grant in [
+        "USAGE ON DATABASE ADMIN",
+        "USAGE ON SCHEMA ADMIN.OBSERVABILITY",
+        "USAGE ON STAGE ADMIN.OBSERVABILITY.LAKE",
+        "USAGE ON FILE FORMAT ADMIN.OBSERVABILITY.SLUICE_PARQUET",
+        "USAGE ON DATABASE SNOWPIPE",
+        "USAGE ON SCHEMA SNOWPIPE.OPEN_EXCHANGE_RATES",
+        "INSERT ON TABLE SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES",
+        "SELECT ON TABLE SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES",
+    ] {
+        client.insert_files(&rates, std::slice::from_ref(&file), Uuid::new_v4()).await.expect("queued");
+        // Answered after what was queued before it.
+        warehouse.admin("SELECT 1 AS A").await;
+        let report = client.insert_report(&rates, mark.as_deref()).await.expect("a report");
+        let loaded = &report.files[0];
+        assert_eq!((loaded.status, loaded.rows_parsed), (FileStatus::Failed, 0), "{grant}");
+        mark = report.next_begin_mark;
+        warehouse.admin(&format!("GRANT {grant} TO ROLE PIPER")).await;
+        let error = loaded.first_error.clone().unwrap_or_default();
+        assert!(error.contains("not authorized") || error.contains("Insufficient privileges"), "{grant}: {error}");
+    }
+    client.insert_files(&rates, &[file], Uuid::new_v4()).await.expect("queued");
+    warehouse.admin("SELECT 1 AS A").await;
+    let report = client.insert_report(&rates, mark.as_deref()).await.expect("a report");
+    assert_eq!((report.files[0].status, report.files[0].rows_inserted), (FileStatus::Loaded, 1), "{report:?}");
+    warehouse.admin(&format!("REVOKE OPERATE ON {pipe} FROM ROLE SENDER")).await;
+    client.insert_files(&rates, &[], Uuid::new_v4()).await.expect_err("by the default role at each request");
 }
 
 #[tokio::test]

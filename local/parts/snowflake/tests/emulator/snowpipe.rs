@@ -12,7 +12,7 @@ use crate::support::{BUCKET, LAKE, Warehouse, sources, table_id};
 const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 const COUNT: &str = "SELECT count(*) FROM SNOWPIPE__OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 
-fn rate(code: &str) -> String {
+pub(crate) fn rate(code: &str) -> String {
     format!(
         "SELECT DATE '2026-01-01' AS rate_date, 'USD' AS base_currency, '{code}' AS target_currency, \
          0.5::DECIMAL(18,10) AS rate, 'final' AS rate_kind, TIMESTAMP '2026-01-02' AS source_timestamp, \
