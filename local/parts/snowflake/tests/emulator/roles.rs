@@ -66,7 +66,7 @@ async fn a_token_without_a_role_is_refused_where_the_default_role_may_not() {
 
 /// Who names the files needs OPERATE on the pipe and no right on its table; whose pipe it is needs the table's, at each load.
 #[tokio::test]
-async fn a_pipe_loads_with_its_owners_rights_and_takes_files_by_the_default_role() {
+async fn a_pipe_loads_as_its_owner_and_takes_files_from_the_default_role() {
     let warehouse = Warehouse::founded().await;
     let (rates, pipe) = (table_id(RATES), format!("PIPE {RATES}_PIPE"));
     for statement in [
