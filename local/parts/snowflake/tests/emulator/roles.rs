@@ -113,8 +113,8 @@ async fn a_pipe_loads_as_its_owner_and_takes_files_from_the_default_role() {
     warehouse.admin("SELECT 1 AS A").await;
     let report = client.insert_report(&rates, mark.as_deref()).await.expect("a report");
     assert_eq!((report.files[0].status, report.files[0].rows_inserted), (FileStatus::Loaded, 1), "{report:?}");
-    warehouse.admin(&format!("REVOKE OPERATE ON {pipe} FROM ROLE SENDER")).await;
-    client.insert_files(&rates, &[], Uuid::new_v4()).await.expect_err("by the default role at each request");
+    warehouse.admin(&format!("REVOKE OPERATE, MONITOR ON {pipe} FROM ROLE SENDER")).await;
+    client.insert_report(&rates, None).await.expect_err("the default role is asked at each request");
 }
 
 #[tokio::test]

@@ -157,6 +157,32 @@ fn records_of_others_that_name_the_person_stay_and_are_counted() {
     assert_eq!((plan.records, plan.mentions, plan.archives), (0, 3, vec![]), "one whose address ends alike, too");
 }
 
+/// Its format is JSON after one byte.
+struct AfterOneByte;
+
+impl Decode for AfterOneByte {
+    async fn decode(&self, _: &str, value: &Bytes) -> Result<Result<Bytes, String>> {
+        let json = value.strip_prefix(b"!").map(Bytes::copy_from_slice);
+        Ok(json.ok_or_else(|| "not of the format".to_owned()))
+    }
+}
+
+#[test]
+fn a_value_is_decoded_and_searched_where_it_cannot_be() {
+    let source = Source::Kafka { topic: "purchases".into(), format: Format::Avro };
+    let (table, store) = (Table { source, ..table() }, MemoryStore::default());
+    let of = |offset: i64, value: &str| Record { value: Some(value.to_owned().into()), ..purchase(offset, "") };
+    let records = [
+        of(1, r#"!{"customer_email": "\u0041da@example.com"}"#),
+        of(2, r#"!{"customer_email": "bob@example.com"}"#),
+        of(3, "\u{1}0Ada@Example.comx"),
+        of(4, "\u{1}0bob@example.com"),
+    ];
+    keep(&store, &records);
+    let plan = block_on(plan(&store, &AfterOneByte, &table, &ada())).expect("a plan");
+    assert_eq!((plan.records, plan.archives.len(), plan.mentions), (2, 1, 0));
+}
+
 #[test]
 fn a_person_is_known_by_a_personal_column_and_a_value() {
     for (column, values) in [("quantity", "1"), ("no_such_column", "x"), ("customer_email", " \n\n")] {
