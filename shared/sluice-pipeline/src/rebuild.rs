@@ -25,8 +25,8 @@ use sluice_core::{
 };
 
 pub use build::{Build, History, Scope};
-pub use port::{Compared, Entry, Mode, Operator, Request, Rows, Standing, Status, Step, Swapped, Values, Warehouse};
-pub use report::{Outcome, Report};
+pub use port::{Entry, Mode, Operator, Request, Standing, Status, Step, Swapped, Warehouse};
+pub use report::{Compared, Outcome, Report, Rows, Values};
 
 /// A table that is loaded more often than this while it is built is loaded faster than it can be.
 pub(crate) const MOST_ROUNDS: usize = 5;

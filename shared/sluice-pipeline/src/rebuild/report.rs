@@ -5,8 +5,59 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sluice_core::{Sequence, TableId};
 
-use super::port::{Compared, Rows, Values};
 pub use crate::replay::Outcome;
+
+/// How a side table compares with another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Compared {
+    /// By the commit that the side table has a row from, or else the other table; 0 is none.
+    pub commits: BTreeMap<u64, Rows>,
+    /// In the table's order.
+    pub columns: Vec<Values>,
+}
+
+/// Rows of one commit.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    /// In the side table.
+    pub built: u64,
+    /// In the other one.
+    pub held: u64,
+    pub only_built: u64,
+    pub only_held: u64,
+    pub differing: u64,
+    /// More than once in the other one.
+    pub twice: u64,
+    /// The columns that differ.
+    pub columns: Vec<String>,
+}
+
+/// Values of one column that are not NULL.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Values {
+    pub column: String,
+    pub built: u64,
+    pub held: u64,
+    /// Rows that are in both and differ here.
+    pub differing: u64,
+}
+
+impl Compared {
+    pub fn total(&self, of: impl Fn(&Rows) -> u64) -> u64 {
+        self.commits.values().map(of).sum()
+    }
+
+    /// Rows that the other table needs to be what the side table is, and copies too many.
+    pub fn changes(&self) -> u64 {
+        self.total(Rows::changes)
+    }
+}
+
+impl Rows {
+    pub fn changes(&self) -> u64 {
+        self.only_built + self.differing + self.twice
+    }
+}
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Report {
