@@ -96,7 +96,9 @@ impl<Sec: Secrets> Warehouse for RebuildTable<'_, Sec> {
             let sequence = Sequence(number);
             entries.iter().any(|entry| entry.sequence == sequence && entry.status == Status::Loaded)
         };
-        if let Some(number) = mark.split(',').filter_map(|part| part.parse().ok()).find(|number| !is_known(*number)) {
+        // What stands before the first comma may have been cut.
+        let mut remembered = mark.split(',').skip(1).filter_map(|part| part.parse().ok());
+        if let Some(number) = remembered.find(|number| !is_known(*number)) {
             let error = Error::unavailable("the ledger does not show a load yet that the table's lock remembers");
             let hint = "call again in a moment; if it stays so, a row of ADMIN.OBSERVABILITY.LOADS was deleted";
             return Err(error.with("table", table).with("sequence", number).with_hint(hint));
