@@ -87,7 +87,7 @@ pub(crate) enum Task {
     PutAside(AsideArgs),
     /// Let a row count again that was put aside.
     TakeBack(AsideArgs),
-    /// The warehouse's account as platform/warehouse.yaml says it: plan, apply, look for drift, import, explain a role.
+    /// The warehouse's account as platform/warehouse.yaml says it: plan, apply, look for drift, import, explain a role; keys.
     Warehouse(WarehouseArgs),
     /// Print what makes a shell complete this command.
     Completions {

@@ -338,7 +338,7 @@ def announcements():
     text = read("shared/sluice-core/src/event.rs")
     types = dict()
     for note, name, body in re.findall(r"/// ([^\n]*)\n#\[derive[^\n]*\]\npub struct (\w+) \{(.*?)\n\}", text, re.S):
-        types[name] = (note, re.findall(r"pub (\w+): ([^\n]+),\n", body))
+        types[name] = (note, re.findall(r"pub (\w+): ([^\n]+),", body))
     said = need(re.findall(r'announce!\((\w+), "([^"]+)", "([^"]+)"', text), "the announcements in sluice-core/src/event.rs")
     out = ["# News on the bus\n", MADE.format("shared/sluice-core/src/event.rs")]
     out.append(

@@ -1,8 +1,7 @@
 //! `sluice warehouse`: the account as code. What an account is and how it becomes so is the library's; this asks and prints.
 
 mod keys;
-
-pub(super) use keys::bootstrap;
+mod refused;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -22,6 +21,9 @@ use crate::{
         account::{self, Allowed, Applied, Applying, Desired, Name, Plan, Settings},
     },
 };
+
+pub(super) use keys::bootstrap;
+use refused::of_account;
 
 /// Nothing here takes longer; an apply that has more to do says so and goes on when it is called again.
 const LONGEST: Duration = Duration::from_secs(1_800);
@@ -141,19 +143,6 @@ impl Asked<'_> {
     }
 }
 
-/// Who provisions is no user of the file, so what it lacks is mended by hand.
-pub(super) fn of_account(error: Error) -> Failure {
-    match (error.kind(), error.hint().is_none()) {
-        (Kind::Auth | Kind::NotFound, true) => Failure::from(error).hint(format!(
-            "the user {} needs the role ACCOUNTADMIN, and its private key belongs into the stack's secret {}: \
-             `sluice warehouse bootstrap` prints both",
-            account::PROVISIONER,
-            account::PROVISIONER_SECRET
-        )),
-        _ => error.into(),
-    }
-}
-
 fn allowed(args: &AllowedArgs) -> Allowed {
     let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
     Allowed { replace: set(&args.replace), drop: set(&args.drop) }
@@ -197,13 +186,5 @@ mod tests {
         assert_eq!(text, "1 changes by 2 statements, run r-1\nThe account is as the file says.\n");
         let nothing = render(&Answer { run: "r-2", applied: Applied::default() });
         assert_eq!(nothing, "The account is as the file says.\n");
-    }
-
-    #[test]
-    fn who_may_not_look_at_the_account_is_told_whose_key_it_takes() {
-        let failure = of_account(Error::new(Kind::Auth, "the token was refused"));
-        assert!(failure.text().contains(account::PROVISIONER_SECRET), "{}", failure.text());
-        let own = of_account(Error::new(Kind::Auth, "not granted").with_hint("give the role what it lacks"));
-        assert!(own.text().contains("give the role") && !own.text().contains("docs/deploy.md"), "{}", own.text());
     }
 }

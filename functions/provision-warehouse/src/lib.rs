@@ -6,11 +6,14 @@
 
 pub mod answer;
 pub mod config;
+mod deps;
 pub mod event;
 pub mod handler;
 mod look;
 mod provision;
+mod request;
 mod trust;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;

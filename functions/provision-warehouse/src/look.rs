@@ -1,5 +1,7 @@
 //! What is found of the account: told on the bus where it differs from its file, kept in the lake, counted.
 
+use std::time::Duration;
+
 use chrono::Utc;
 use serde::Serialize;
 use sluice_core::{
@@ -16,9 +18,11 @@ use crate::{
     config::account::{
         Account, Allowed, AsRoles, Desired, Kind as Of, LetIn, Name, PROVISIONER, Plan, look as plan, slots,
     },
-    handler::Deps,
-    provision::RESERVE,
+    deps::Deps,
 };
+
+/// Kept of an invocation's time for going on in another one, or for answering.
+pub(crate) const RESERVE: Duration = Duration::from_secs(30);
 
 /// The metrics that alarms watch.
 const DIFFERENCES: &str = "AccountDifferences";

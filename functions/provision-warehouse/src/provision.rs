@@ -13,12 +13,10 @@ use crate::{
     config::account::{
         Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate,
     },
-    handler::Deps,
-    look,
+    deps::Deps,
+    look::{self, RESERVE},
 };
 
-/// Kept of an invocation's time for going on in another one, or for answering.
-pub(crate) const RESERVE: Duration = Duration::from_secs(30);
 /// No statement is begun in the last part of an invocation, so that none is cut off.
 const LAST_STATEMENT: Duration = Duration::from_secs(90);
 /// What the warehouse may come back from is waited for: the first wait, and how often; each wait is twice the one before.

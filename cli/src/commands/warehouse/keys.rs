@@ -6,7 +6,7 @@ use serde::Serialize;
 use sluice_core::Error;
 use uuid::Uuid;
 
-use super::of_account;
+use super::refused::of_account;
 use crate::{
     args::Target,
     commands::Context,

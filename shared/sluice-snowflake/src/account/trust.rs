@@ -56,7 +56,7 @@ impl<'a, A: Account, R: ReaderRole> LetIn<'a, A, R> {
     /// may have put back what the template says.
     pub async fn ensure(&self, tag: &str) -> Result<()> {
         let Some((name, location)) = self.lake.as_ref().filter(|_| !self.is_in.get()) else { return Ok(()) };
-        let rows = self.account.run(ACCOUNTADMIN, &integration::describe(name), tag).await?;
+        let rows = self.account.run(ACCOUNTADMIN, &integration::describe(&name.to_string()), tag).await?;
         self.role.trust(&identity(&rows).map_err(|error| error.with("integration", name))?).await?;
         let mut refusal = self.refusal(name, location, tag).await?;
         while let Some(reason) = refusal {
@@ -75,7 +75,7 @@ impl<'a, A: Account, R: ReaderRole> LetIn<'a, A, R> {
 
     /// Why the warehouse does not get through.
     async fn refusal(&self, name: &Name, location: &str, tag: &str) -> Result<Option<String>> {
-        let rows = self.account.run(ACCOUNTADMIN, &integration::validate(name, location), tag).await?;
+        let rows = self.account.run(ACCOUNTADMIN, &integration::validate(name.last(), location), tag).await?;
         let answer = rows.first().and_then(|row| row.values().next().cloned().flatten()).unwrap_or_default();
         let read: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
         Ok((read["status"] != "success").then_some(answer))

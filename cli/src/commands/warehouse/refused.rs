@@ -1,0 +1,31 @@
+//! What helps where the account refuses who asks.
+
+use sluice_core::{Error, Kind};
+
+use crate::{failure::Failure, warehouse::account};
+
+/// Who provisions is no user of the file, so what it lacks is mended by hand.
+pub(super) fn of_account(error: Error) -> Failure {
+    match (error.kind(), error.hint().is_none()) {
+        (Kind::Auth | Kind::NotFound, true) => Failure::from(error).hint(format!(
+            "the user {} needs the role ACCOUNTADMIN, and its private key belongs into the stack's secret {}: \
+             `sluice warehouse bootstrap` prints both",
+            account::PROVISIONER,
+            account::PROVISIONER_SECRET
+        )),
+        _ => error.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_look_at_the_account_is_told_whose_key_it_takes() {
+        let failure = of_account(Error::new(Kind::Auth, "the token was refused"));
+        assert!(failure.text().contains(account::PROVISIONER_SECRET), "{}", failure.text());
+        let own = of_account(Error::new(Kind::Auth, "not granted").with_hint("give the role what it lacks"));
+        assert!(own.text().contains("give the role") && !own.text().contains("docs/deploy.md"), "{}", own.text());
+    }
+}
