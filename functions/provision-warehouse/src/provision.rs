@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again_with_longer_waits_and_a_lease_is_waited_for() {
+    fn what_may_pass_is_tried_again_and_a_lease_is_waited_for() {
         let away = Error::unavailable("away").exhausted();
         let waits: Vec<Option<u64>> =
             (1..=MOST_TRIES).map(|tries| wait_after(&away, tries).map(|wait| wait.as_secs())).collect();
