@@ -26,8 +26,8 @@ pub(crate) async fn send(stack: &Stack) -> Result<Report> {
     Ok(report)
 }
 
-async fn ask(stack: &Stack, wish: &serde_json::Value) -> Result<Report> {
-    let answer = stack.functions.invoke(&ACTIVATE_HUBSPOT, wish).await?;
+async fn ask(stack: &Stack, request: &serde_json::Value) -> Result<Report> {
+    let answer = stack.functions.invoke(&ACTIVATE_HUBSPOT, request).await?;
     serde_json::from_value(answer).context("the activation answered something else")
 }
 

@@ -47,13 +47,13 @@ pub(super) async fn retry(context: &Context<'_>) -> Outcome {
 
 async fn send(context: &Context<'_>, retry: bool) -> Outcome {
     let by = context.platform.caller().await?;
-    let wish = json!({"cause": format!("sluice activate by {by}"), "allow": true, "retry": retry});
-    let report = ask(context, &wish, "sending").await?;
+    let request = json!({"cause": format!("sluice activate by {by}"), "allow": true, "retry": retry});
+    let report = ask(context, &request, "sending").await?;
     output::print(context.json, &report, render)
 }
 
-async fn ask(context: &Context<'_>, wish: &Value, doing: &'static str) -> Outcome<Report> {
-    let answer = context.progress.spin(doing, context.platform.invoke(ACTIVATE_HUBSPOT.logical, wish)).await?;
+async fn ask(context: &Context<'_>, request: &Value, doing: &'static str) -> Outcome<Report> {
+    let answer = context.progress.spin(doing, context.platform.invoke(ACTIVATE_HUBSPOT.logical, request)).await?;
     if answer["outcome"] == "deferred" {
         return Err(Failure::from(Error::conflict("another activation is under way; this one goes on behind it"))
             .hint("`sluice status` shows how it ended"));

@@ -1,33 +1,33 @@
-//! What may arrive: a run of dbt that has succeeded, our own messages, and what a person wishes.
+//! What may arrive: a run of dbt that has succeeded, our own messages, and what a person requests.
 
 use aws_lambda_events::sqs::SqsEvent;
 use serde::Deserialize;
 use sluice_core::{Error, Result, TableId, event::DbtRun};
-use sluice_pipeline::activate::Wish;
+use sluice_pipeline::activate::Request;
 
-/// The function's event: a batch from the queue, or a person's wish, whose answer tells what it came to.
+/// The function's event: a batch from the queue, or a person's request, whose answer tells what it came to.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Event {
     Batch(SqsEvent),
-    Wish(Wish),
+    Request(Request),
 }
 
-/// What a message's body wishes for; `None` when the run of dbt has not built the model.
-pub fn parse(body: &str, model: &TableId) -> Result<Option<Wish>> {
+/// What a message's body requests for; `None` when the run of dbt has not built the model.
+pub fn parse(body: &str, model: &TableId) -> Result<Option<Request>> {
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Body {
         Announcement { detail: DbtRun },
-        Wish(Wish),
+        Request(Request),
     }
     let unknown = || Error::invalid_data("the message is neither a RunSucceeded event nor one of ours").as_final();
     match serde_json::from_str(body).map_err(|error| unknown().because(error))? {
-        Body::Wish(wish) => Ok(Some(wish)),
+        Body::Request(request) => Ok(Some(request)),
         Body::Announcement { detail } => {
             let built = |name: &String| name.eq_ignore_ascii_case(&model.table);
             let cause = format!("dbt run {}", detail.number);
-            Ok(detail.built.iter().any(built).then(|| Wish { cause, ..Wish::default() }))
+            Ok(detail.built.iter().any(built).then(|| Request { cause, ..Request::default() }))
         }
     }
 }
@@ -46,10 +46,10 @@ mod tests {
             json!({"source": "sluice.dbt", "detail-type": "RunSucceeded", "detail": detail}).to_string()
         };
         let parsed = |body: &str| parse(body, &model);
-        let wish = parsed(&run(&["sales", "customer_activation"])).expect("a wish").expect("the model is built");
-        assert_eq!((wish.cause.as_str(), wish.allow, wish.dry_run), ("dbt run 7", false, false));
+        let request = parsed(&run(&["sales", "customer_activation"])).expect("a request").expect("the model is built");
+        assert_eq!((request.cause.as_str(), request.allow, request.dry_run), ("dbt run 7", false, false));
         assert_eq!(parsed(&run(&["sales"])).expect("an event"), None);
-        let own = parsed(r#"{"cause": "ada", "allow": true}"#).expect("a wish").expect("ours");
+        let own = parsed(r#"{"cause": "ada", "allow": true}"#).expect("a request").expect("ours");
         assert!(own.allow && !own.retry);
         for body in ["", "{}", r#"{"cause": "ada", "alow": true}"#, r#"{"detail": {"id": "x"}}"#] {
             let refused = parsed(body).expect_err(body);

@@ -1,10 +1,12 @@
 //! Brings HubSpot's contacts to a tested model: `RunSucceeded` → the difference from what is held → batches of changes.
 
 pub mod config;
+pub mod deps;
 pub mod destination;
 pub mod event;
 pub mod handler;
 
 pub use config::Config;
+pub use deps::Deps;
 pub use destination::Portal;
-pub use handler::{Deps, serve};
+pub use handler::serve;

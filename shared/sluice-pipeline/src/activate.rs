@@ -50,7 +50,7 @@ const LIMIT_PASSES: Duration = Duration::from_secs(900);
 /// Whose models have passed their tests, and what a person wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wish {
+pub struct Request {
     pub cause: String,
     /// Send although the difference is larger than the limits, or the first one.
     #[serde(default)]
@@ -82,7 +82,7 @@ pub struct Policy {
     pub time: Duration,
 }
 
-/// What a wish came to.
+/// What a request came to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Activated {
@@ -108,26 +108,26 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
     Activate<'_, S, M, L, D, B, Q, C>
 {
     /// Brings the destination to the model, or says what that would take.
-    pub async fn handle(&self, wish: &Wish, run_id: &RunId) -> Result<Activated> {
-        if wish.dry_run {
-            let mut report = self.report(wish, run_id, 0);
-            let (difference, _) = self.difference(wish).await?;
+    pub async fn handle(&self, request: &Request, run_id: &RunId) -> Result<Activated> {
+        if request.dry_run {
+            let mut report = self.report(request, run_id, 0);
+            let (difference, _) = self.difference(request).await?;
             account(&mut report, &difference);
-            report.reason = self.objection(report.pending, difference.known, wish);
+            report.reason = self.objection(report.pending, difference.known, request);
             report.shown = difference.shown;
             (report.status, report.ended_at) = (Status::DryRun, self.clock.now());
             return Ok(Activated::Ended(Box::new(report)));
         }
         let Some(claim) = self.claim(run_id).await? else {
-            self.again(wish, LOOK_AGAIN).await?;
+            self.again(request, LOOK_AGAIN).await?;
             return Ok(Activated::Deferred);
         };
-        let mut report = self.report(wish, run_id, claim.number);
-        let error = self.run(wish, &mut report).await.err();
+        let mut report = self.report(request, run_id, claim.number);
+        let error = self.run(request, &mut report).await.err();
         if let Some(error) = &error {
             (report.status, report.reason) = (Status::Waiting, Some(error.to_string()));
         }
-        self.end(report, wish, error).await
+        self.end(report, request, error).await
     }
 
     /// The right to send; `None` while another run has it.
@@ -146,22 +146,22 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         Ok(claim::put(self.store, self.destination_name, &claim).await?.then_some(claim))
     }
 
-    async fn difference(&self, wish: &Wish) -> Result<(Difference, BTreeMap<String, Field>)> {
+    async fn difference(&self, request: &Request) -> Result<(Difference, BTreeMap<String, Field>)> {
         let rows = self.model.rows().await?;
         difference::check_ids(&rows)?;
         let fields = self.destination.fields(&difference::properties(&rows)).await?;
         let ledger = self.ledger.entries().await?;
-        let compare = Compare { fields: &fields, clear: &self.policy.clear, retry: wish.retry };
+        let compare = Compare { fields: &fields, clear: &self.policy.clear, retry: request.retry };
         Ok((compare.rows(rows, ledger), fields))
     }
 
-    async fn run(&self, wish: &Wish, report: &mut Report) -> Result<()> {
+    async fn run(&self, request: &Request, report: &mut Report) -> Result<()> {
         if self.is_stopped(report).await? {
             return Ok(());
         }
-        let (difference, fields) = self.difference(wish).await?;
+        let (difference, fields) = self.difference(request).await?;
         account(report, &difference);
-        if let Some(objection) = self.objection(report.pending, difference.known, wish) {
+        if let Some(objection) = self.objection(report.pending, difference.known, request) {
             (report.status, report.reason) = (Status::Stopped, Some(objection));
             return Ok(());
         }
@@ -204,9 +204,9 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
     }
 
     /// Why so much is not sent unasked.
-    fn objection(&self, changed: u64, known: u64, wish: &Wish) -> Option<String> {
+    fn objection(&self, changed: u64, known: u64, request: &Request) -> Option<String> {
         let Policy { most_rows, most_percent, canary, .. } = &self.policy;
-        if wish.allow || changed == 0 {
+        if request.allow || changed == 0 {
             return None;
         }
         let canary = *canary as u64;
@@ -221,13 +221,13 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             .then(|| format!("{percent} % of the known records have changed, of at most {most_percent} % a run"))
     }
 
-    fn report(&self, wish: &Wish, run_id: &RunId, number: u64) -> Report {
+    fn report(&self, request: &Request, run_id: &RunId, number: u64) -> Report {
         let now = self.clock.now();
         Report {
             destination: self.destination_name.to_owned(),
             number,
             run_id: run_id.clone(),
-            cause: wish.cause.clone(),
+            cause: request.cause.clone(),
             status: Status::Completed,
             reason: None,
             started_at: now,
@@ -250,10 +250,10 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
 
     /// Wakes what goes on, says how it ended, and keeps that, in this order: a run that dies before the last of it is
     /// delivered again by its queue, and what it has announced is announced twice.
-    async fn end(&self, mut report: Report, wish: &Wish, error: Option<Error>) -> Result<Activated> {
+    async fn end(&self, mut report: Report, request: &Request, error: Option<Error>) -> Result<Activated> {
         report.ended_at = self.clock.now();
         if report.status == Status::Waiting {
-            self.again(wish, wait(error.as_ref())).await?;
+            self.again(request, wait(error.as_ref())).await?;
         }
         let detail = Activation {
             id: format!("{}#{}", report.destination, report.number),
@@ -281,9 +281,9 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         Ok(Activated::Ended(Box::new(report)))
     }
 
-    async fn again(&self, wish: &Wish, delay: Duration) -> Result<()> {
+    async fn again(&self, request: &Request, delay: Duration) -> Result<()> {
         let body =
-            serde_json::to_value(wish).map_err(|error| Error::internal("cannot encode a wish").because(error))?;
+            serde_json::to_value(request).map_err(|error| Error::internal("cannot encode a request").because(error))?;
         self.queue.send(&body, delay).await
     }
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use sluice_core::port::Clock as _;
 use sluice_local::vendors::hubspot::HubSpotConfig;
-use sluice_pipeline::activate::{Seen, Status, Wish};
+use sluice_pipeline::activate::{Request, Seen, Status};
 
 use crate::support::{Stage, allowed, wanted};
 
@@ -30,7 +30,7 @@ async fn changed_customers_arrive_within_the_documented_limits_and_a_tenth() {
     println!("{} contacts, {requests} requests, {seconds:.1} s, HubSpot's limit {:.1} s", contacts(), requests / 10.0);
     assert!(seconds <= requests / 10.0 * 1.1 + 1.0, "{seconds} s for {requests} requests");
     stage.assert_whole();
-    let again = stage.run(&Wish::default()).await;
+    let again = stage.run(&Request::default()).await;
     assert_eq!((again.changed, again.status), (0, Status::Completed));
     assert_eq!(stage.state.history().len() as i64, contacts() * 3);
 }
@@ -46,7 +46,7 @@ async fn what_hubspot_refuses_is_refused_alone_with_its_own_words() {
         let reason = report.reasons.keys().next().cloned().unwrap_or_default();
         assert!(reason.starts_with("VALIDATION_ERROR"), "{reason}");
         let sent = stage.state.history().len();
-        assert_eq!(stage.run(&Wish::default()).await.given_up, 1);
+        assert_eq!(stage.run(&Request::default()).await.given_up, 1);
         assert_eq!(stage.state.history().len(), sent);
     }
 }
@@ -92,7 +92,7 @@ async fn an_overwritten_value_is_found_by_what_an_extract_has_seen() {
         let values = row.values.keys().map(|name| (name.clone(), stage.state.value(id, name))).collect();
         row.seen = Some(Seen { at, values });
     }
-    let report = stage.run(&Wish::default()).await;
+    let report = stage.run(&Request::default()).await;
     assert_eq!((report.proof.landed, report.proof.overwritten, report.written), (2, 1, 1));
     assert_eq!(stage.state.value(2, "customer_tier").as_deref(), Some("low"));
 }

@@ -12,7 +12,7 @@ use sluice_core::{Result, RunId, Secret, functions::HUBSPOT, port::SystemClock};
 use sluice_http::RetryPolicy;
 use sluice_hubspot::{Client, Credentials, HubspotConfig};
 use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
-use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Wanted, Wish};
+use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Request, Wanted};
 use sluice_testkit::{
     generate::Contact,
     lake::{MemoryBus, MemoryLake, MemoryQueue},
@@ -88,7 +88,7 @@ impl Stage {
         assert!(set.send().await.expect("an answer").status().is_success());
     }
 
-    pub(crate) async fn run(&self, wish: &Wish) -> Report {
+    pub(crate) async fn run(&self, request: &Request) -> Report {
         let mut config = HubspotConfig::new(&self.url, Credentials { token: Secret::new(WRITER) });
         config.requests_per_ten_seconds = self.requests_per_ten_seconds;
         if self.requests_per_ten_seconds == 0 {
@@ -105,7 +105,7 @@ impl Stage {
             ledger: &self.tables,
             destination: &portal,
             bus: &self.bus,
-            later: &self.queue,
+            queue: &self.queue,
             clock: &SystemClock,
             policy: Policy {
                 most_rows: 20_000,
@@ -117,7 +117,7 @@ impl Stage {
                 time: Duration::from_secs(600),
             },
         };
-        match activate.handle(wish, &run_id).await.expect("an end") {
+        match activate.handle(request, &run_id).await.expect("an end") {
             Activated::Ended(report) => *report,
             Activated::Deferred => panic!("no other run is under way"),
         }
@@ -137,8 +137,8 @@ impl Stage {
     }
 }
 
-pub(crate) fn allowed() -> Wish {
-    Wish { cause: "test".into(), allow: true, ..Wish::default() }
+pub(crate) fn allowed() -> Request {
+    Request { cause: "test".into(), allow: true, ..Request::default() }
 }
 
 pub(crate) fn wanted(id: i64, tier: &str) -> Wanted {

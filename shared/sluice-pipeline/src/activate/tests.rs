@@ -12,11 +12,11 @@ fn only_what_changed_is_sent_and_an_unchanged_run_sends_nothing() {
     let first = world.allowed();
     assert_eq!((first.status, first.written, first.pending), (Status::Completed, 20, 0));
     let (requests, reads) = (world.portal.batches.borrow().len(), *world.portal.reads.borrow());
-    let again = world.run(&Wish::default());
+    let again = world.run(&Request::default());
     assert_eq!((again.changed, again.unchanged, again.status), (0, 20, Status::Completed));
     assert_eq!((world.portal.batches.borrow().len(), *world.portal.reads.borrow()), (requests, reads));
     world.want("007", &[("orders", Some("8")), ("tier", Some("low"))]);
-    let one = world.run(&Wish::default());
+    let one = world.run(&Request::default());
     assert_eq!((one.written, &one.properties), (1, &[("orders".to_owned(), 1)].into()));
     let last = world.portal.history.borrow().last().cloned();
     assert_eq!(last, Some(("007".into(), "orders".into(), "8".into())), "and no property beside it");
@@ -63,11 +63,11 @@ fn a_lake_a_bus_or_a_queue_that_fails_loses_and_repeats_nothing() {
                 match port {
                     0 => world.store.faults = faults,
                     1 => world.bus.faults = faults,
-                    _ => world.later.faults = faults,
+                    _ => world.queue.faults = faults,
                 }
                 let _ = world.try_run(&allowed());
                 (world.store.faults, world.bus.faults) = (Faults::none(), Faults::none());
-                world.later.faults = Faults::none();
+                world.queue.faults = Faults::none();
                 finish(&world);
                 world.assert_whole(&format!("call {at} of port {port}, after {after}"));
                 assert!(!world.bus.announced.borrow().is_empty(), "nobody heard of it");
@@ -101,9 +101,9 @@ fn an_unknown_outcome_is_read_before_anything_is_sent_again() {
     let world = at(lost.expect("the call that writes"));
     let report = world.allowed();
     assert_eq!((report.status, report.pending), (Status::Waiting, 2));
-    assert_eq!(world.later.sent.borrow().len(), 1, "somebody looks again");
+    assert_eq!(world.queue.sent.borrow().len(), 1, "somebody looks again");
     let world = world.healed();
-    let report = world.run(&Wish::default());
+    let report = world.run(&Request::default());
     assert_eq!((report.already_held, report.written), (2, 0));
     assert_eq!(world.portal.batches.borrow().len(), 1);
 }
@@ -117,10 +117,10 @@ fn a_batch_that_is_refused_whole_is_halved_to_the_culprit() {
     assert_eq!(report.reasons, [("VALIDATION_ERROR".to_owned(), 1)].into());
     assert_eq!(world.ledger.entries.borrow()["007"].state, State::Refused);
     let sent = world.portal.batches.borrow().len();
-    let next = world.run(&Wish::default());
+    let next = world.run(&Request::default());
     assert_eq!((next.given_up, next.changed, world.portal.batches.borrow().len()), (1, 0, sent));
     world.portal.refused = None;
-    let retried = world.run(&Wish { retry: true, ..Wish::default() });
+    let retried = world.run(&Request { retry: true, ..Request::default() });
     assert_eq!(retried.written, 1);
     world.assert_whole("after the retry");
 }
@@ -129,7 +129,7 @@ fn a_batch_that_is_refused_whole_is_halved_to_the_culprit() {
 fn much_is_sent_only_when_somebody_has_allowed_it() {
     let mut world = World::new(10);
     let stopped = |world: &World, words: &str| {
-        let report = world.run(&Wish::default());
+        let report = world.run(&Request::default());
         assert_eq!(report.status, Status::Stopped);
         assert!(report.reason.as_deref().is_some_and(|reason| reason.contains(words)), "{report:?}");
     };
@@ -189,9 +189,9 @@ fn a_null_keeps_what_is_there_unless_it_is_to_clear() {
     let mut world = World::new(1);
     world.allowed();
     world.want("000", &[("orders", None), ("tier", None)]);
-    assert_eq!(world.run(&Wish::default()).changed, 0);
+    assert_eq!(world.run(&Request::default()).changed, 0);
     world.policy.clear = BTreeSet::from(["tier".to_owned()]);
-    assert_eq!(world.run(&Wish::default()).written, 1);
+    assert_eq!(world.run(&Request::default()).written, 1);
     let values = world.portal.records.borrow()["000"].values.clone();
     assert_eq!(values, [("orders".to_owned(), Some("0".to_owned())), ("tier".to_owned(), None)].into());
 }
@@ -214,7 +214,7 @@ fn a_record_that_is_gone_or_merged_is_neither_made_nor_followed() {
     let report = world.allowed();
     assert_eq!((report.written, report.gone, report.status), (2, 2, Status::Completed));
     assert!(world.portal.history.borrow().iter().all(|(id, _, _)| id != "001" && id != "002"));
-    assert_eq!(world.run(&Wish::default()).given_up, 2);
+    assert_eq!(world.run(&Request::default()).given_up, 2);
 }
 
 #[test]
@@ -230,9 +230,9 @@ fn a_value_that_no_property_takes_is_refused_before_it_is_sent() {
 fn an_extract_proves_what_landed_and_tells_what_was_overwritten() {
     let world = World::new(3);
     world.allowed();
-    assert_eq!(world.run(&Wish::default()).proof, Proof { waiting: 3, ..Proof::default() });
+    assert_eq!(world.run(&Request::default()).proof, Proof { waiting: 3, ..Proof::default() });
     world.extract();
-    let after = world.run(&Wish::default());
+    let after = world.run(&Request::default());
     assert_eq!((after.proof, after.changed), (Proof { landed: 3, ..Proof::default() }, 0));
     {
         let mut records = world.portal.records.borrow_mut();
@@ -241,11 +241,11 @@ fn an_extract_proves_what_landed_and_tells_what_was_overwritten() {
         record.changed += 1;
     }
     world.extract();
-    let report = world.run(&Wish::default());
+    let report = world.run(&Request::default());
     assert_eq!(report.proof, Proof { landed: 2, overwritten: 1, waiting: 0 });
     assert_eq!(report.written, 1, "the model's value is there again");
     world.extract();
-    assert_eq!(world.run(&Wish::default()).proof.landed, 3);
+    assert_eq!(world.run(&Request::default()).proof.landed, 3);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_limit_ends_the_run_and_the_next_one_goes_on() {
     *world.portal.limited.borrow_mut() = Some(limit);
     let report = world.allowed();
     assert_eq!((report.status, report.written), (Status::Waiting, 0));
-    assert_eq!(world.later.sent.borrow()[0].1, LIMIT_PASSES);
+    assert_eq!(world.queue.sent.borrow()[0].1, LIMIT_PASSES);
     assert_eq!(world.allowed().written, 10);
     world.assert_whole("after the limit");
 }
@@ -271,7 +271,7 @@ fn a_run_that_finds_another_under_way_waits_for_it() {
     .expect("claimed");
     assert_eq!(world.try_run(&allowed()).expect("no error"), Activated::Deferred);
     assert!(world.portal.batches.borrow().is_empty());
-    let sent: Wish = serde_json::from_value(world.later.sent.borrow()[0].0.clone()).expect("a wish");
+    let sent: Request = serde_json::from_value(world.queue.sent.borrow()[0].0.clone()).expect("a request");
     assert_eq!(sent, allowed());
     world.clock.advance(world.policy.claim);
     assert_eq!(world.allowed().number, 2, "a claim whose run has died is not for ever");
@@ -280,7 +280,7 @@ fn a_run_that_finds_another_under_way_waits_for_it() {
 #[test]
 fn a_dry_run_tells_the_difference_and_leaves_nothing_behind() {
     let world = World::new(7);
-    let report = world.run(&Wish { dry_run: true, ..Wish::default() });
+    let report = world.run(&Request { dry_run: true, ..Request::default() });
     assert_eq!((report.status, report.changed, report.shown.len()), (Status::DryRun, 7, 5));
     assert_eq!(report.properties, [("orders".to_owned(), 7), ("tier".to_owned(), 7)].into());
     assert!(report.reason.is_some_and(|reason| reason.contains("first run")), "what a run would object to");
@@ -294,7 +294,7 @@ fn a_second_destination_that_cannot_be_read_gets_what_is_not_known() {
     let mut world = World::new(6);
     world.portal.readable = false;
     assert_eq!(world.allowed().written, 6);
-    assert_eq!(world.run(&Wish::default()).changed, 0);
+    assert_eq!(world.run(&Request::default()).changed, 0);
     world.want("003", &[("orders", Some("9")), ("tier", Some("low"))]);
     let call = (0..12).find(|at| {
         let mut copy = World::new(1).failing(Faults::at(*at, true));
@@ -303,12 +303,12 @@ fn a_second_destination_that_cannot_be_read_gets_what_is_not_known() {
         !copy.portal.batches.borrow().is_empty() && copy.ledger.entries.borrow()["000"].state == State::Sending
     });
     let world = world.failing(Faults::at(call.expect("the call that writes"), true));
-    assert_eq!(world.run(&Wish::default()).pending, 1);
+    assert_eq!(world.run(&Request::default()).pending, 1);
     let world = world.healed();
-    assert_eq!(world.run(&Wish::default()).written, 1);
+    assert_eq!(world.run(&Request::default()).written, 1);
     let writes = world.portal.history.borrow().iter().filter(|(id, _, value)| id == "003" && value == "9").count();
     assert_eq!(writes, 2, "at least once");
-    assert_eq!(world.run(&Wish::default()).changed, 0);
+    assert_eq!(world.run(&Request::default()).changed, 0);
 }
 
 #[test]

@@ -207,7 +207,7 @@ impl World {
         }
     }
 
-    pub(crate) fn try_run(&self, wish: &Wish) -> Result<Activated> {
+    pub(crate) fn try_run(&self, request: &Request) -> Result<Activated> {
         *self.runs.borrow_mut() += 1;
         let run_id = RunId(format!("run-{}", self.runs.borrow()));
         let activate = Activate {
@@ -221,11 +221,11 @@ impl World {
             clock: &self.clock,
             policy: self.policy.clone(),
         };
-        block_on(activate.handle(wish, &run_id))
+        block_on(activate.handle(request, &run_id))
     }
 
-    pub(crate) fn run(&self, wish: &Wish) -> Report {
-        match self.try_run(wish).expect("an end") {
+    pub(crate) fn run(&self, request: &Request) -> Report {
+        match self.try_run(request).expect("an end") {
             Activated::Ended(report) => *report,
             Activated::Deferred => panic!("another run is under way"),
         }
@@ -248,6 +248,6 @@ impl World {
     }
 }
 
-pub(crate) fn allowed() -> Wish {
-    Wish { cause: "test".into(), allow: true, ..Wish::default() }
+pub(crate) fn allowed() -> Request {
+    Request { cause: "test".into(), allow: true, ..Request::default() }
 }
