@@ -34,7 +34,9 @@ SETTINGS = {
     "SLUICE_SPOOL_DEAD_QUEUE_URL": f"{NOBODY}/spool-dead",
     "SLUICE_COLLECT_SECRET": "collect", "SLUICE_SNOWFLAKE_ACCOUNT": "LOCAL", "SLUICE_SNOWFLAKE_URL": NOBODY,
     "SLUICE_SNOWFLAKE_USER": "SLUICE", "SLUICE_SNOWFLAKE_ROLE": "SLUICE", "SLUICE_SNOWFLAKE_WAREHOUSE": "LOADING",
-    "SLUICE_SNOWFLAKE_SECRET": "snowflake",
+    "SLUICE_SNOWFLAKE_SECRET": "snowflake", "SLUICE_PROVISIONER_SECRET": "provisioner", "SLUICE_STAGE": "local",
+    "SLUICE_OWN_FUNCTION": "provision", "SLUICE_LAKE_READER_ROLE": "arn:aws:iam::000000000000:role/reader",
+    "SLUICE_LAKE_EXTERNAL_ID": "bench",
 }
 # A peer does what a bootstrap in Python does: imports, clients, then the first request.
 NEXT = """
