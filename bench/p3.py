@@ -21,6 +21,7 @@ OTHERS = {
     "collect-events": "secrets,sqs",
     "load-commits": "s3,events,secrets,sqs,http",
     "dispatch-dbt": "s3,events,secrets,sqs,http",
+    "activate-hubspot": "s3,events,secrets,sqs,http",
 }
 CLIENTS = {name: OTHERS.get(name, REST) for name in functions()}
 NOBODY = "http://127.0.0.1:9"
@@ -37,6 +38,7 @@ SETTINGS = {
     "SLUICE_SNOWFLAKE_SECRET": "snowflake", "SLUICE_PROVISIONER_SECRET": "provisioner", "SLUICE_STAGE": "local",
     "SLUICE_OWN_FUNCTION": "provision", "SLUICE_LAKE_READER_ROLE": "arn:aws:iam::000000000000:role/reader",
     "SLUICE_LAKE_EXTERNAL_ID": "bench",
+    "SLUICE_ACTIVATE_QUEUE_URL": f"{NOBODY}/activate", "SLUICE_ACTIVATE_MODEL": "ANALYTICS.REPORTING.CUSTOMER_ACTIVATION",
 }
 # A peer does what a bootstrap in Python does: imports, clients, then the first request.
 NEXT = """

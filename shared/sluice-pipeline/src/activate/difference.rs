@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use sluice_core::{Error, Result};
 
 use super::{
-    port::{Entry, Field, State, Values, Wanted},
+    port::{Entry, Field, Seen, State, Values, Wanted},
     value::{canonical, digest},
 };
 
 /// How many changes are shown.
 const SHOWN: usize = 5;
+
+/// A destination may note a record's last change a little before the time that it answers a write with.
+const SAME_WRITE: TimeDelta = TimeDelta::seconds(5);
 
 /// What an extract says of the records that were written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -181,23 +185,26 @@ impl Compare<'_> {
     /// Holds what an extract has seen since a write against it. What somebody has overwritten is what is held now.
     fn prove(&self, row: &Wanted, entry: Option<&mut Entry>, proof: &mut Proof) {
         let Some(entry) = entry.filter(|entry| entry.state == State::Held) else { return };
-        let Some(seen) = row.seen.as_ref().filter(|seen| entry.written_at.is_some_and(|at| seen.at >= at)) else {
+        let (Some(seen), Some(written_at)) = (&row.seen, entry.written_at) else {
             proof.waiting += 1;
             return;
         };
-        let mut overwritten = false;
-        for (property, held) in &mut entry.digests {
-            let Some(value) = seen.values.get(property) else { continue };
-            let text = value.as_deref().unwrap_or_default();
-            let formed = self.fields.get(property).and_then(|field| canonical(field, text).ok());
-            let now = digest(&formed.unwrap_or_else(|| text.to_owned()));
-            overwritten |= *held != now;
-            *held = now;
-        }
-        if overwritten {
-            proof.overwritten += 1;
-        } else {
+        let now: BTreeMap<String, String> = entry.digests.keys().filter_map(|name| self.seen(seen, name)).collect();
+        let is_held = now.iter().all(|(property, digest)| entry.digests.get(property) == Some(digest));
+        if is_held && seen.at + SAME_WRITE >= written_at {
             proof.landed += 1;
+        } else if seen.at >= written_at {
+            proof.overwritten += 1;
+            entry.digests.extend(now);
+        } else {
+            proof.waiting += 1;
         }
+    }
+
+    /// The digest of what an extract has seen of a property.
+    fn seen(&self, seen: &Seen, property: &str) -> Option<(String, String)> {
+        let text = seen.values.get(property)?.as_deref().unwrap_or_default();
+        let formed = self.fields.get(property).and_then(|field| canonical(field, text).ok());
+        Some((property.to_owned(), digest(&formed.unwrap_or_else(|| text.to_owned()))))
     }
 }
