@@ -10,7 +10,7 @@ fn config() -> HubSpotConfig {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_in_any_batch_is_read_back_and_nothing_is_sent_twice() {
+async fn an_answer_lost_in_any_batch_is_read_back_and_nothing_is_sent_twice() {
     for fault in [
         r#""kind": "truncated_json""#,
         r#""kind": "status", "status": 502, "body": "<html>bad gateway</html>""#,

@@ -130,6 +130,14 @@ fn words(cursor: &mut Cursor<'_>, session: &Session<'_>) -> Result<String, Failu
         let references = account::references(&lock(&session.shared.account), function)?;
         return references.map_or_else(|| copy_history(function), Ok);
     }
+    // The names of a derived table's columns stand behind its own, as the arguments of a function do.
+    if let [named, Token::Word(_) | Token::Quoted(_), columns, ..] = cursor.rest()
+        && named.is("AS")
+        && columns.is("(")
+    {
+        cursor.next();
+        return Ok(format!("AS {}", identifier(&cursor.identifier()?)));
+    }
     let bare = matches!(cursor.rest().first(), Some(Token::Word(_)));
     let mut parts = vec![cursor.identifier()?];
     while cursor.eat(".") {

@@ -2,6 +2,7 @@
 
 mod access;
 mod account;
+mod activations;
 mod bootstrap;
 mod deliveries;
 mod evolve;
