@@ -137,7 +137,8 @@ fn change(account: &mut Account, id: i64, input: &Input) -> Result<Value, Refusa
     let mut values: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in &input.properties {
         let value = normalised(name, value.as_deref().unwrap_or_default());
-        if !account.config.ignores_writes && !(name == "lifecyclestage" && is_backwards(account, id, &value)) {
+        let ignored = account.config.ignores_writes || name == "lifecyclestage" && is_backwards(account, id, &value);
+        if !ignored {
             values.insert(name.clone(), value);
         }
     }
