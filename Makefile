@@ -72,6 +72,11 @@ rules: ## judge the template, its loops expanded, by public rules; the last line
 	@tools/setup ministack rules
 	@.tools/venv/rules/bin/python tools/rules/run.py
 
+report: ## make the report of the demo's warehouse, open it in a browser and compare its tiles with the marts
+	@tools/setup report dbt
+	@$(MAKE) --no-print-directory build-plan
+	@tools/report/run
+
 dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
@@ -119,6 +124,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook report
 
-.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
+.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

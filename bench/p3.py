@@ -37,7 +37,7 @@ SETTINGS = {
     "SLUICE_SNOWFLAKE_USER": "SLUICE", "SLUICE_SNOWFLAKE_ROLE": "SLUICE", "SLUICE_SNOWFLAKE_WAREHOUSE": "LOADING",
     "SLUICE_SNOWFLAKE_SECRET": "snowflake", "SLUICE_PROVISIONER_SECRET": "provisioner", "SLUICE_STAGE": "local",
     "SLUICE_OWN_FUNCTION": "provision", "SLUICE_LAKE_READER_ROLE": "arn:aws:iam::000000000000:role/reader",
-    "SLUICE_LAKE_EXTERNAL_ID": "bench",
+    "SLUICE_LAKE_EXTERNAL_ID": "bench", "SLUICE_REPORTER": "REPORT", "SLUICE_REPORTER_SECRET": "reporter",
     "SLUICE_ACTIVATE_QUEUE_URL": f"{NOBODY}/activate", "SLUICE_ACTIVATE_MODEL": "ANALYTICS.REPORTING.CUSTOMER_ACTIVATION",
 }
 # A peer does what a bootstrap in Python does: imports, clients, then the first request.

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use activate::ActivateArgs;
-pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, RowArgs};
+pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 
 /// Over the options that each command has, behind its own.
@@ -81,6 +81,8 @@ pub(crate) enum Task {
     Rejects(RejectsArgs),
     /// What a function has logged.
     Logs(LogsArgs),
+    /// Take the newest report, a page of what dbt has published, to this machine; say its single numbers.
+    Report(ReportArgs),
     /// Ask the warehouse. It only reads.
     Query(QueryArgs),
     /// Leave a row of a raw table out of the models, now and after every replay or load. Nothing is deleted.

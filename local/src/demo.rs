@@ -15,7 +15,7 @@ use crate::{
     idle::{self, Watch},
     machine::state::Folders,
     progress::Progress,
-    report, seed,
+    published, report, seed,
     stack::Stack,
     unserved::Unserved,
     verify::{self, Verified},
@@ -90,7 +90,7 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
     if idle::failed_runs(&stack.store).await? {
         bail!("the last dbt run has failed; its log is under {}", stack.folders().state("dbt").display());
     }
-    Ok(())
+    progress.phase("publish the report", published::report(stack, world)).await
 }
 
 /// Every day that the platform wants. A long range takes more than one run's time; each goes on where the last one stopped.

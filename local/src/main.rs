@@ -12,6 +12,7 @@ mod invoke;
 mod machine;
 mod own_data;
 mod progress;
+mod published;
 mod reload;
 mod report;
 mod seed;
@@ -264,7 +265,7 @@ impl Work {
             Work::Demo => Ok(Ended::having_refused(demo::run(stack, world, options.replay, progress).await?.refused)),
             Work::Up(state) => {
                 demo::fill(stack, world, progress).await?;
-                report::addresses(stack, state);
+                report::addresses(stack, state).await?;
                 settings.changed().await;
                 Ok(Ended::Outdated)
             }

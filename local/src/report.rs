@@ -7,12 +7,15 @@ use sluice_core::{Loader, sources::Source};
 use snowflake_emulator::Emulator;
 
 use crate::{
-    columns, idle,
+    columns, published, settle,
     stack::Stack,
     topics,
     verify::{LEFT_OUT, SALES, Verified},
     world::World,
 };
+
+/// So many lines of the report are shown on the terminal.
+const REPORTED: usize = 8;
 
 /// No function's process may need more.
 const MEMORY_LIMIT_KIB: u64 = 256 * 1024;
@@ -30,6 +33,11 @@ pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> 
     );
     left_out(&stack.warehouse, verified).await?;
     memory(&stack.aws_url)?;
+    let (page, published) = published::page(stack).await?;
+    println!("\n  The report is {}", page.display());
+    for line in published.lines().iter().take(REPORTED) {
+        println!("    {line}");
+    }
     let file = stack.folders().warehouse();
     println!("\n  The warehouse is {}", file.display());
     println!(
@@ -44,8 +52,9 @@ pub(crate) async fn print(stack: &Stack, world: &World, verified: &Verified) -> 
 const SALES_IN_FULL: &str = "ANALYTICS.MARTS.SALES";
 
 /// Where everything is, and what to do there.
-pub(crate) fn addresses(stack: &Stack, state: &Path) {
+pub(crate) async fn addresses(stack: &Stack, state: &Path) -> Result<()> {
     let ports = stack.ports;
+    let (page, _) = published::page(stack).await?;
     println!("\n  the platform is up; Ctrl-C stops it\n");
     for (what, port, note) in [
         ("Shop", ports.shop, "buys through collect-events"),
@@ -62,13 +71,17 @@ pub(crate) fn addresses(stack: &Stack, state: &Path) {
     println!("  {:<20} {}", "PostgreSQL", stack.shop_url);
     let topics: Vec<&str> = topics::names(&stack.sources).collect();
     println!("  {:<20} {}, topics: {}", "Kafka", stack.bootstrap, topics.join(", "));
+    println!("  {:<20} file://{}", "Report", page.display());
     let usual = state == Path::new(".sluice");
     let option = if usual { String::new() } else { format!(" --state {}", state.display()) };
     println!("\n  a change of platform/ is taken over by itself; in another terminal:");
     let question = format!("query \"select * from {SALES_IN_FULL} order by total_usd desc\" --limit 5");
-    for command in ["status", "run products --wait", "rejects purchases", &question, "doctor", "--help"] {
+    for command in
+        ["status", "run products --wait", "rejects purchases", &question, "report --open", "doctor", "--help"]
+    {
         println!("    tools/sluice{option} {command}");
     }
+    Ok(())
 }
 
 /// Rows of every raw table.

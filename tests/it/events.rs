@@ -28,6 +28,7 @@ fn every_event_file_has_its_functions_type() {
                 Role::Dispatch => parses::<dispatch_dbt::event::Event>(&event),
                 Role::Provision => parses::<provision_warehouse::event::Event>(&event),
                 Role::Activate => parses::<activate_hubspot::event::Event>(&event),
+                Role::Report => parses::<publish_report::event::Event>(&event),
             };
             assert!(parsed, "{path} does not have its function's type");
             checked += 1;

@@ -45,10 +45,11 @@ fn each_function_is_woken_by_what_the_table_says() {
                 of_type("Custom::WarehouseAccount").into_iter().any(|name| properties(name)["ServiceToken"] == arn)
             }
             Trigger::Url => !own["FunctionUrlConfig"].is_null(),
+            Trigger::Bus => target("::Events::Rule", |it| &it["Targets"][0]["Arn"], &get_att(function.logical, "Arn")),
         }
     };
     for function in functions::ALL {
-        for trigger in [Trigger::Schedule, Trigger::Queue, Trigger::Kafka, Trigger::Stack, Trigger::Url] {
+        for trigger in [Trigger::Schedule, Trigger::Queue, Trigger::Kafka, Trigger::Stack, Trigger::Url, Trigger::Bus] {
             let said = function.triggers.contains(&trigger);
             assert_eq!(is_woken(function, trigger), said, "{} and {trigger:?}", function.name);
         }

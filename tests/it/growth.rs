@@ -33,7 +33,7 @@ fn the_code_stays_within_its_lines() {
 fn the_template_stays_within_its_lines_and_their_length() {
     let template = read("template.yaml");
     let lines = template.lines().count();
-    assert!(lines <= 1_900, "template.yaml has {lines} lines of at most 1900: {RAISED_BY}");
+    assert!(lines <= 2_300, "template.yaml has {lines} lines of at most 2300: {RAISED_BY}");
     for (at, line) in template.lines().enumerate() {
         assert!(line.chars().count() <= 140, "template.yaml:{} is longer than 140 characters", at + 1);
     }

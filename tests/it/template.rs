@@ -191,8 +191,8 @@ fn news_that_needs_a_person_has_a_subscriber() {
     let announced: Vec<&str> = events.split("announce!(").skip(1).filter_map(|call| call.split('"').nth(3)).collect();
     assert_eq!(announced.len(), 9, "{announced:?}");
     // The rest is progress; to get it, add a rule.
-    let for_nobody = ["RunStarted", "RunSucceeded", "SyncCompleted"];
-    let rules = [properties("FailureRule"), properties("TableLoadedRule")];
+    let for_nobody = ["RunStarted", "SyncCompleted"];
+    let rules = ["FailureRule", "TableLoadedRule", "RunSucceededRule"].map(properties);
     for name in announced.iter().filter(|name| !for_nobody.contains(name)) {
         let heard = rules.iter().any(|rule| holds(&rule["EventPattern"]["detail-type"], &json!(name)));
         assert!(heard, "{name} has no subscriber");

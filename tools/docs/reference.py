@@ -22,6 +22,7 @@ RUNBOOKS = [
     (r"DispatchDbt-|dispatch-dead", "a-dbt-run-fails"),
     (r"ActivateHubspot-|activate-dead", "an-activation-stops"),
     (r"stream-dead-letters", "records-are-dead-letters"),
+    (r"PublishReport-", "the-report-is-missing"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
     (r"CollectEvents-|spool-|outbox-", "events-wait-or-are-refused"),
     (r"alarms-dead|hops-exhausted", "news-is-lost"),

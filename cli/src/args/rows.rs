@@ -1,5 +1,7 @@
 //! The verbs about rows and lines: what was refused, what a function wrote, what the warehouse holds, what must not count.
 
+use std::path::PathBuf;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
@@ -39,6 +41,22 @@ pub(crate) struct LogsArgs {
     /// Go on with new lines until Ctrl-C.
     #[arg(long)]
     pub follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub open: bool,
+    /// Make a report of what is published now, before it is taken.
+    #[arg(long)]
+    pub publish: bool,
+    /// With --publish: as if it were made at this time (RFC 3339) [default: now].
+    #[arg(long, value_name = "TIME", requires = "publish")]
+    pub time: Option<DateTime<Utc>>,
+    /// The folder for the page and the rows behind its tiles [default: sluice-report].
+    #[arg(long, value_name = "FOLDER")]
+    pub to: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ mod prove;
 mod query;
 mod rejects;
 mod replay;
+mod report;
 mod reset;
 mod retry;
 mod run;
@@ -59,6 +60,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Rejects(args) => rejects::run(&context, &args).await,
         Task::Logs(args) => logs::run(&context, &args).await,
+        Task::Report(args) => report::run(&context, &args).await,
         Task::Query(args) => query::run(&context, &args).await,
         Task::PutAside(args) => aside::run(&context, &args, aside::Change::PutAside).await,
         Task::TakeBack(args) => aside::run(&context, &args, aside::Change::TakeBack).await,

@@ -27,6 +27,8 @@ pub struct Config {
     pub address: Option<String>,
     /// As the service that loads.
     pub loader: WarehouseConfig,
+    /// As the service that asks for the report.
+    pub reporter: WarehouseConfig,
     /// As the user that provisions.
     pub provisioner: WarehouseConfig,
     pub sources: Sources,
@@ -48,6 +50,11 @@ impl Config {
             external_id: env.required("SLUICE_LAKE_EXTERNAL_ID"),
             address: env.optional("SLUICE_ADDRESS"),
             provisioner: WarehouseConfig { secret, ..loader.clone().as_provisioner("") },
+            reporter: WarehouseConfig {
+                user: env.required("SLUICE_REPORTER"),
+                secret: env.required("SLUICE_REPORTER_SECRET"),
+                ..loader.clone()
+            },
             loader,
             sources: sluice_lambda::sources(env),
             file: platform_dir(env).join("warehouse.yaml"),

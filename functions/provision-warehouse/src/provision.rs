@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     answer::Answer,
-    config::account::{
-        Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate,
+    config::{
+        WarehouseConfig,
+        account::{Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate},
     },
     deps::Deps,
     look::{self, RESERVE},
@@ -74,7 +75,9 @@ async fn attempt(deps: &Deps, desired: &Desired, invocation: &Invocation) -> Res
         return Ok(Outcome::Unfinished(format!("time is over: {}", applied.left.summary())));
     }
     inside.ensure(&tag).await?;
-    first_key(deps, &account, desired, run).await?;
+    for service in [&deps.config.loader, &deps.config.reporter] {
+        first_key(deps, service, &account, desired, run).await?;
+    }
     let keys = look::keys(&account, desired, &tag).await;
     look::record(deps, invocation, &applied.left, keys).await;
     Ok(Outcome::Ended(Answer::Provisioned(status(&applied.left))))
@@ -105,14 +108,14 @@ async fn locked_out(deps: &Deps) -> Result<Option<String>> {
     }
 }
 
-/// Gives the service that loads its first key. From then on keys are given by `sluice warehouse rotate`.
+/// Gives a service its first key. From then on keys are given by `sluice warehouse rotate`.
 async fn first_key(
     deps: &Deps,
+    config: &WarehouseConfig,
     account: &AsRoles<'_, sluice_aws::FreshSecrets>,
     desired: &Desired,
     run: &str,
 ) -> Result<()> {
-    let config = &deps.config.loader;
     let keys = KeysInSecret { secrets: &deps.secrets, config, http: &deps.http };
     let Some(user) = Name::parse(&config.user).filter(|user| desired.state.has(Of::User, user)) else { return Ok(()) };
     if keys.current().await?.is_none() {

@@ -226,17 +226,20 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
     Ok(parameters)
 }
 
-/// Changes whenever a deployment would: template, settings, parameters, binaries.
+/// Changes whenever a deployment would: template, settings, charts, parameters, binaries.
 fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String], binaries: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     for name in ["template.yaml", "samconfig.toml", "platform/Makefile"] {
         hash.update(fs::read(folders.root.join(name)).with_context(|| format!("cannot read {name}"))?);
     }
-    for folder in [platform.to_owned(), platform.join("schemas")] {
+    let dbt = folders.root.join("dbt");
+    let shown = ["lightdash/charts", "lightdash/dashboards", "models/reporting"].map(|folder| dbt.join(folder));
+    for folder in [platform.to_owned(), platform.join("schemas")].into_iter().chain(shown) {
         let entries = fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
         let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
         files.sort();
-        for file in files.iter().filter(|file| file.is_file()) {
+        let is_deployed = |file: &&PathBuf| file.is_file() && file.extension().is_none_or(|ending| ending != "sql");
+        for file in files.iter().filter(is_deployed) {
             hash.update(file.file_name().unwrap_or_default().as_encoded_bytes());
             hash.update(fs::read(file).with_context(|| format!("cannot read {}", file.display()))?);
         }

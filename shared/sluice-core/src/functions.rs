@@ -18,6 +18,8 @@ pub enum Role {
     Provision,
     /// A published model back to where people work.
     Activate,
+    /// Published marts to a page.
+    Report,
 }
 
 /// What wakes a function.
@@ -32,6 +34,8 @@ pub enum Trigger {
     Url,
     /// Deployments of the stack.
     Stack,
+    /// News on the bus.
+    Bus,
 }
 
 /// One function. Its folder, package, binary and folder of events have its name.
@@ -116,7 +120,7 @@ pub const PROVISION_WAREHOUSE: Function = Function {
     logical: "ProvisionWarehouse",
     role: Role::Provision,
     triggers: &[Trigger::Schedule, Trigger::Stack],
-    secrets: &["snowflake-loader", "snowflake-provisioner"],
+    secrets: &["snowflake-loader", "snowflake-provisioner", "snowflake-reporter"],
     kinds: &[],
 };
 
@@ -132,6 +136,15 @@ pub const ACTIVATE_HUBSPOT: Function = Function {
     kinds: &[],
 };
 
+pub const PUBLISH_REPORT: Function = Function {
+    name: "publish-report",
+    logical: "PublishReport",
+    role: Role::Report,
+    triggers: &[Trigger::Bus],
+    secrets: &["snowflake-reporter"],
+    kinds: &[],
+};
+
 pub const ALL: &[&Function] = &[
     &EXTRACT_POSTGRES,
     &EXTRACT_EXCHANGE_RATES,
@@ -142,6 +155,7 @@ pub const ALL: &[&Function] = &[
     &DISPATCH_DBT,
     &PROVISION_WAREHOUSE,
     &ACTIVATE_HUBSPOT,
+    &PUBLISH_REPORT,
 ];
 
 /// The functions that extract, in the order of the table.

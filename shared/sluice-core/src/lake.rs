@@ -247,8 +247,29 @@ pub fn activation_switch_key(destination: &str) -> String {
     format!("activations/{destination}/switch.json")
 }
 
+/// The folder of the report on the n-th dbt run. Newest first.
+pub fn report_prefix(number: u64) -> String {
+    format!("{REPORTS_PREFIX}{}/", counted(number))
+}
+
+pub const REPORTS_PREFIX: &str = "reports/";
+
+/// Which run of dbt an object of a report is of.
+pub fn report_number(key: &str) -> Option<u64> {
+    let folder = key.strip_prefix(REPORTS_PREFIX)?.split('/').next()?;
+    let number = folder.split_once('-')?.1.parse().ok()?;
+    (counted(number) == folder).then_some(number)
+}
+
+/// The object of a report's folder that is put last: a report without it is not whole.
+pub const REPORT_SUMMARY: &str = "report.json";
+
 fn counted_name(number: u64) -> String {
-    format!("{:020}-{number}.json", NEWEST_FIRST - 1 - u128::from(number))
+    format!("{}.json", counted(number))
+}
+
+fn counted(number: u64) -> String {
+    format!("{:020}-{number}", NEWEST_FIRST - 1 - u128::from(number))
 }
 
 /// The number in a key made by [`log_key`], [`split_plan_key`], [`dbt_claim_key`] or
@@ -290,6 +311,15 @@ mod tests {
         let keys: Vec<String> = [1, 2, 9, 10, 11, 1_000_000].map(|n| log_key(&table(), Sequence(n))).into();
         assert_eq!(keys[0], "raw/DLT/APPLICATION_DATA/PRODUCTS/log/99999999999999999998-1.json");
         assert!(keys.windows(2).all(|pair| pair[0] > pair[1]), "{keys:?}");
+    }
+
+    #[test]
+    fn reports_list_newest_first_and_tell_their_run() {
+        assert!(report_prefix(10) < report_prefix(9));
+        assert_eq!(report_number(&format!("{}sales/pounds.csv", report_prefix(10))), Some(10));
+        for other in ["reports/10/index.html", "reports/x", "raw/A/B/C/log/x"] {
+            assert_eq!(report_number(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -278,6 +278,17 @@ pub async fn last_status(store: &impl ObjectStore) -> Result<Option<EndStatus>> 
     Ok(claim::end(store, claim.number).await?.map(|end| end.status))
 }
 
+/// The newest run that succeeded; `None` before the first.
+pub async fn last_succeeded(store: &impl ObjectStore) -> Result<Option<u64>> {
+    let Some(claim) = claim::newest(store).await? else { return Ok(None) };
+    for number in (1..=claim.number).rev() {
+        if claim::end(store, number).await?.is_some_and(|end| end.status == EndStatus::Succeeded) {
+            return Ok(Some(number));
+        }
+    }
+    Ok(None)
+}
+
 fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
     positions
         .iter()

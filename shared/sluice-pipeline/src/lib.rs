@@ -19,6 +19,7 @@ pub mod prove;
 pub mod rebuild;
 pub mod rejects;
 pub mod replay;
+pub mod reports;
 pub mod reset;
 pub mod runs;
 pub mod split;

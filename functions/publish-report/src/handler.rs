@@ -1,0 +1,85 @@
+//! Translates an event into a report and puts it into the lake.
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use sluice_aws::{CachedSecrets, S3Lake};
+use sluice_core::{Error, Result, lake, port::ObjectStore};
+use sluice_lambda::Invocation;
+use sluice_pipeline::reports::Summary;
+use tracing::info;
+
+use crate::{
+    Config,
+    config::{DIALECT, Warehouse},
+    event::Event,
+    page,
+    report::{self, Entry, Report, Shown, csv, summary},
+};
+
+/// So many objects are put side by side.
+const SIDE_BY_SIDE: usize = 8;
+
+/// What the function holds between invocations.
+pub struct Deps {
+    config: Config,
+    store: S3Lake,
+    warehouse: Warehouse,
+}
+
+/// Publishes the report of the newest run of dbt that succeeded.
+pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<Summary> {
+    invocation.is_one_run();
+    let Config { files, sources, lake_id, .. } = &deps.config;
+    let report =
+        Box::pin(report::build(&deps.warehouse, &deps.store, files, DIALECT, sources, lake_id, event.time()?)).await?;
+    let summary = publish(&deps.store, &report).await?;
+    info!(
+        run = summary.number,
+        page = summary.page,
+        bytes = summary.bytes,
+        tiles = summary.tiles,
+        failed = summary.failed,
+        "report published"
+    );
+    Ok(summary)
+}
+
+impl Deps {
+    /// Builds the clients. Nothing is called yet: secrets and tokens are fetched on first use.
+    pub async fn connect(config: Config) -> Result<Self> {
+        let aws = sluice_aws::sdk_config().await;
+        let http = sluice_http::Client::new()?;
+        Ok(Deps {
+            store: S3Lake::new(&aws, &config.lake_bucket),
+            warehouse: Warehouse::connect(
+                config.lake_id.clone(),
+                config.warehouse.clone(),
+                CachedSecrets::new(&aws),
+                http,
+            ),
+            config,
+        })
+    }
+}
+
+/// The rows of each tile, then the page, and last the summary, by which a report is found: half a report is none.
+async fn publish(store: &impl ObjectStore, report: &Report) -> Result<Summary> {
+    let prefix = lake::report_prefix(report.run.number);
+    let tiles = report.sections.iter().flat_map(|section| section.entries()).filter_map(|entry| match entry {
+        Entry::Tile(tile) if tile.shown != Shown::Nothing => Some(&**tile),
+        _ => None,
+    });
+    let put = async |tile: &report::Tile| {
+        let key = format!("{prefix}{}.csv", tile.id);
+        store.put(&key, Bytes::from(csv::of(tile))).await.map(drop)
+    };
+    stream::iter(tiles).map(put).buffer_unordered(SIDE_BY_SIDE).try_collect::<Vec<()>>().await?;
+    let html = page::render(report);
+    let page = format!("{prefix}index.html");
+    let summary = summary::of(report, page.clone(), html.len());
+    store.put(&page, Bytes::from(html)).await?;
+    let body = serde_json::to_vec_pretty(&summary)
+        .map_err(|error| Error::internal("cannot encode the summary").because(error))?;
+    store.put(&format!("{prefix}{}", lake::REPORT_SUMMARY), Bytes::from(body)).await?;
+    Ok(summary)
+}

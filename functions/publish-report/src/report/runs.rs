@@ -1,0 +1,40 @@
+//! The last runs of dbt, as the lake keeps them.
+
+use sluice_core::{Error, Result, lake, port::ObjectStore};
+use sluice_pipeline::dispatch::{End, EndStatus};
+
+/// So many are looked at.
+const RECENT: u64 = 10;
+
+/// Runs that have ended, the newest first.
+#[derive(Debug, Default)]
+pub(super) struct Runs {
+    pub ended: Vec<End>,
+}
+
+impl Runs {
+    pub(super) async fn recent(store: &impl ObjectStore) -> Result<Self> {
+        let Some(newest) = store.first_key(lake::DBT_LOG_PREFIX).await? else { return Ok(Runs::default()) };
+        let broken = || Error::invalid_data("the dbt log holds an object that is not of it").with("key", &newest);
+        let newest = lake::counted_number(&newest).ok_or_else(broken)?;
+        let mut ended = Vec::new();
+        for number in (1..=newest).rev().take(RECENT as usize) {
+            let key = lake::dbt_end_key(number);
+            let Some(body) = store.get(&key).await? else { continue };
+            let broken =
+                |error| Error::invalid_data("the end of a dbt run does not parse").with("key", &key).because(error);
+            ended.push(serde_json::from_slice::<End>(&body).map_err(broken)?);
+        }
+        Ok(Runs { ended })
+    }
+
+    /// The run whose marts readers see.
+    pub(super) fn published(&self) -> Option<&End> {
+        self.ended.iter().find(|end| end.status == EndStatus::Succeeded)
+    }
+
+    /// Those after it, which have changed nothing that readers see.
+    pub(super) fn since(&self, published: &End) -> impl Iterator<Item = &End> {
+        self.ended.iter().filter(move |end| end.number > published.number)
+    }
+}

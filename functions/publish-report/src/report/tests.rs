@@ -1,0 +1,285 @@
+//! The report of a warehouse that answers, refuses or is away, and of a lake in memory.
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::executor::block_on;
+use serde_json::json;
+use sluice_core::{Error, Kind, LakeId, Result, Sequence, Sources, TableId, lake, port::ObjectStore};
+use sluice_pipeline::{
+    observe::{
+        Answer, DbtRun, Entry as Load, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
+        Untaken, User,
+    },
+    stream::{Channel, ChannelStatus},
+};
+use sluice_testkit::lake::MemoryLake;
+
+use super::{Entry, Report, Shown, Tile, build, csv, summary};
+use crate::{files::Files, lightdash::Dialect};
+
+/// Rows for what contains a text; one row of ones for everything else.
+#[derive(Default)]
+struct Warehouse {
+    answers: Vec<(&'static str, Result<Vec<Vec<Option<String>>>, Kind>)>,
+    asked: RefCell<Vec<String>>,
+}
+
+impl Warehouse {
+    fn answering(part: &'static str, answer: std::result::Result<Vec<Vec<Option<String>>>, Kind>) -> Self {
+        let reach = vec![vec![Some("2026-03-14".to_owned())]];
+        Warehouse { answers: vec![(part, answer), ("AS \"newest\"", Ok(reach))], asked: RefCell::default() }
+    }
+}
+
+fn refused<T>() -> Result<T> {
+    Err(Error::unsupported("nobody asks this"))
+}
+
+impl Observe for Warehouse {
+    async fn loads(&self) -> Result<BTreeMap<String, TableLoads>> {
+        Ok(BTreeMap::new())
+    }
+
+    async fn failures(&self) -> Result<BTreeMap<String, LoadFailure>> {
+        refused()
+    }
+
+    async fn untaken(&self) -> Result<BTreeMap<String, Untaken>> {
+        refused()
+    }
+
+    async fn recent(&self, _: &TableId, _: usize) -> Result<BTreeMap<u64, Load>> {
+        refused()
+    }
+
+    async fn entry(&self, _: &TableId, _: Sequence) -> Result<Option<Load>> {
+        refused()
+    }
+
+    async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {
+        refused()
+    }
+
+    async fn partitions(&self, _: &TableId) -> Result<Vec<PartitionRows>> {
+        refused()
+    }
+
+    async fn pace(&self, _: &TableId) -> Result<Pace> {
+        refused()
+    }
+
+    async fn channels(&self, _: &[Channel]) -> Result<BTreeMap<String, Result<ChannelStatus>>> {
+        refused()
+    }
+
+    async fn landed(&self, _: &Channel) -> Result<Option<i64>> {
+        refused()
+    }
+
+    async fn ask(&self, question: &Question) -> Result<Answer> {
+        self.asked.borrow_mut().push(question.statement.clone());
+        let found = self.answers.iter().find(|(part, _)| question.statement.contains(part));
+        let columns = question.statement.matches(" AS \"").count();
+        match found {
+            Some((_, Err(kind))) => Err(Error::new(*kind, "the secret row is 4711")),
+            Some((_, Ok(rows))) => Ok(Answer { columns: Vec::new(), rows: rows.clone() }),
+            None => Ok(Answer { columns: Vec::new(), rows: vec![vec![Some("1".to_owned()); columns]] }),
+        }
+    }
+
+    fn user(&self) -> &User {
+        unreachable!("nobody asks this")
+    }
+
+    async fn default_role(&self) -> Result<Option<String>> {
+        refused()
+    }
+
+    async fn lock_wait(&self) -> Result<LockWait> {
+        refused()
+    }
+}
+
+/// A lake with runs of dbt that ended so.
+fn lake(ended: &[&str]) -> MemoryLake {
+    let lake = MemoryLake::default();
+    let put = |key: String, value: serde_json::Value| {
+        drop(block_on(lake.put(&key, Bytes::from(value.to_string()))).expect("put"))
+    };
+    for (number, status) in (1..).zip(ended) {
+        put(lake::dbt_claim_key(number), json!({}));
+        put(
+            lake::dbt_end_key(number),
+            json!({"number": number, "status": status, "dbt_run_id": "1", "ended_at": "2026-03-15T08:00:00Z",
+            "covered": {}, "seconds": 12.5, "credits": 0.25, "rows": 1_234, "models": 3, "tests": 4,
+            "failures": [], "nodes": [{"node": "not_null_x", "status": "warn", "seconds": 1.0}]}),
+        );
+    }
+    lake
+}
+
+fn files() -> Files {
+    Files::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dbt"), Dialect::Snowflake).expect("the folder dbt")
+}
+
+fn sources() -> Sources {
+    Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources")
+}
+
+fn at() -> DateTime<Utc> {
+    "2026-03-15T09:00:00Z".parse().expect("a time")
+}
+
+fn report(warehouse: &Warehouse, files: &Files, ended: &[&str]) -> Result<Report> {
+    block_on(build(warehouse, &lake(ended), files, Dialect::Snowflake, &sources(), &LakeId("lake".into()), at()))
+}
+
+fn tile<'a>(report: &'a Report, id: &str) -> &'a Tile {
+    let entries = report.sections.iter().flat_map(|section| section.entries());
+    let tiles = entries.filter_map(|entry| match entry {
+        Entry::Tile(tile) => Some(&**tile),
+        Entry::Text { .. } => None,
+    });
+    tiles.into_iter().find(|tile| tile.id == id).expect("the tile")
+}
+
+fn said(tile: &Tile) -> String {
+    tile.notes.iter().map(|note| note.text.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_tile_that_the_warehouse_refuses_says_so_and_quotes_nothing() {
+    let warehouse = Warehouse::answering("rpt_sales_by_product", Err(Kind::SchemaMismatch));
+    let report = report(&warehouse, &files(), &["succeeded"]).expect("a report");
+    let broken = tile(&report, "sales/top-products-by-revenue");
+    assert_eq!(broken.shown, Shown::Nothing);
+    assert!(
+        said(broken).contains("refuses the query (SchemaMismatch)") && !said(broken).contains("4711"),
+        "{}",
+        said(broken)
+    );
+    assert_ne!(tile(&report, "sales/revenue-usd").shown, Shown::Nothing);
+    let summary = summary::of(&report, "p".into(), 1);
+    assert_eq!((summary.failed, summary.number), (1, 1));
+    assert_eq!(summary.numbers.iter().filter(|line| line.section == "Sales").count(), 5);
+}
+
+#[test]
+fn a_warehouse_that_is_away_makes_no_report() {
+    let warehouse = Warehouse::answering("rpt_products", Err(Kind::Unavailable));
+    assert_eq!(report(&warehouse, &files(), &["succeeded"]).expect_err("away").kind(), Kind::Unavailable);
+    let none = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["failed"]).expect_err("no run");
+    assert!(none.is_final() && none.kind() == Kind::NotFound, "{none}");
+}
+
+#[test]
+fn periods_count_from_the_newest_day_and_what_is_old_is_called_stale() {
+    let warehouse = Warehouse::answering(
+        "AS \"newest\" FROM ANALYTICS.REPORTING.rpt_sales_by_day",
+        Ok(vec![vec![Some("2026-02-28".to_owned())]]),
+    );
+    let report = report(&warehouse, &files(), &["succeeded", "failed"]).expect("a report");
+    let old = tile(&report, "sales/revenue-usd");
+    assert!(
+        said(old).contains("Stale: the newest day in Sales by day is 2026-02-28, 15 days before this page."),
+        "{}",
+        said(old)
+    );
+    assert!(said(old).contains("The period counts back from 2026-02-28."), "{}", said(old));
+    let asked = warehouse.asked.borrow();
+    assert!(
+        asked.iter().any(|sql| sql.contains(">= ('2025-02-28')") && sql.contains("<= ('2026-02-28')")),
+        "{asked:?}"
+    );
+    assert_eq!(said(tile(&report, "exchange-rates/newest-rate-date")), "", "a day behind is not stale");
+    assert_eq!(report.run.number, 1);
+    assert!(
+        report.notes[0].text.contains("Run 2 of dbt has failed; the numbers are those of run 1"),
+        "{:?}",
+        report.notes
+    );
+}
+
+#[test]
+fn what_is_cut_empty_or_unknown_is_said_at_the_number() {
+    let many = vec![vec![Some("x".to_owned()), Some("1".to_owned())]; 60];
+    let report = report(&Warehouse::answering("COUNT(CASE WHEN ((\"rpt_sales\".customer_id <> '-1') = true) THEN (\"rpt_sales\".customer_id) ELSE NULL END) AS \"rpt_sales_customers\"\nFROM ANALYTICS.REPORTING.rpt_sales AS \"rpt_sales\"\nWHERE", Ok(many)), &files(), &["succeeded"]).expect("a report");
+    let cut = tile(&report, "customers/customers-by-lifecycle-stage");
+    assert_eq!((cut.rows.len(), said(cut).as_str()), (50, "Only the first 50 rows are shown; there are more."));
+    let report = self::report(&Warehouse::answering("rpt_products", Ok(Vec::new())), &files(), &["succeeded"])
+        .expect("a report");
+    assert!(said(tile(&report, "products/most-expensive-products")).contains("There are no rows"));
+    let report =
+        self::report(&Warehouse::answering("AS \"newest\"", Err(Kind::SchemaMismatch)), &files(), &["succeeded"])
+            .expect("a report");
+    assert!(
+        said(tile(&report, "sales/revenue-usd")).contains("How far the data of Sales by day reaches is not known.")
+    );
+}
+
+#[test]
+fn personal_data_is_shown_only_where_the_chart_says_so() {
+    let mut files = files();
+    let chart = files.charts.get_mut("top-customers").and_then(|chart| chart.as_mut().ok()).expect("a chart");
+    chart.dimensions.push("rpt_sales_email".to_owned());
+    let warehouse = Warehouse::answering("nothing", Ok(Vec::new()));
+    let hidden = report(&warehouse, &files, &["succeeded"]).expect("a report");
+    let left_out = tile(&hidden, "customers/top-customers");
+    assert!(
+        left_out.shown == Shown::Nothing && said(left_out).contains("personal data (E-mail (masked))"),
+        "{}",
+        said(left_out)
+    );
+    assert!(!warehouse.asked.borrow().iter().any(|sql| sql.contains(".email")), "it was asked for");
+    let chart = files.charts.get_mut("top-customers").and_then(|chart| chart.as_mut().ok()).expect("a chart");
+    chart.description = Some("Personal data, for the sales team.".to_owned());
+    let shown = report(&warehouse, &files, &["succeeded"]).expect("a report");
+    assert!(said(tile(&shown, "customers/top-customers")).contains("Shows personal data: E-mail (masked)."));
+}
+
+#[test]
+fn a_file_that_does_not_compile_is_left_out_in_words() {
+    let mut files = files();
+    files.charts.insert("revenue-gbp".to_owned(), Err("charts/revenue-gbp.yml: unknown field `limt`".to_owned()));
+    files.problems.push("dashboards/x.yml: tabs: they are not compiled".to_owned());
+    let report = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files, &["succeeded"]).expect("a report");
+    assert!(said(tile(&report, "sales/revenue-gbp")).contains("charts/revenue-gbp.yml: unknown field `limt`"));
+    assert!(report.notes.iter().any(|note| note.text.contains("dashboards/x.yml: tabs")));
+}
+
+#[test]
+fn the_platform_says_how_runs_tables_and_checks_stand() {
+    let report = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["succeeded", "succeeded"])
+        .expect("a report");
+    let cells = |id: &str| {
+        tile(&report, id)
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| cell.text.clone()).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(cells("platform/runs")[1], ["2", "succeeded", "2026-03-15 08:00", "12.5", "3", "4", "1,234", "0.250"]);
+    assert_eq!(cells("platform/credits"), [["0.500"]]);
+    assert_eq!(cells("platform/checks"), [["not_null_x", "warn"]]);
+    assert!(cells("platform/tables").iter().any(|row| row[0] == "DLT.APPLICATION_DATA.PRODUCTS" && row[2] == "never"));
+    assert!(said(tile(&report, "platform/tables")).contains("STREAMING.PUBLIC.PURCHASES"), "what is left out is named");
+}
+
+#[test]
+fn csv_keeps_nulls_apart_and_starts_no_formula() {
+    let rows = vec![vec![
+        Some("=1+1".to_owned()),
+        Some("a\"b,c\n".to_owned()),
+        Some("-5.20".to_owned()),
+        None,
+        Some(String::new()),
+        Some("3".to_owned()),
+    ]];
+    let warehouse = Warehouse::answering("rpt_sales_by_product", Ok(rows));
+    let report = report(&warehouse, &files(), &["succeeded"]).expect("a report");
+    let csv = csv::of(tile(&report, "sales/top-products-by-revenue"));
+    let line = csv.split_once("\r\n").expect("two lines").1;
+    assert_eq!(line, "\"'=1+1\",\"a\"\"b,c\u{fffd}\",-5.20,,,3\r\n");
+}
