@@ -7,7 +7,7 @@ use sluice_core::{Loader, sources::Source};
 use snowflake_emulator::Emulator;
 
 use crate::{
-    columns, published, settle,
+    columns, idle, published,
     stack::Stack,
     topics,
     verify::{LEFT_OUT, SALES, Verified},

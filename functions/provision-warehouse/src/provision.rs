@@ -12,7 +12,9 @@ use crate::{
     answer::Answer,
     config::{
         WarehouseConfig,
-        account::{Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate},
+        account::{
+            Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate,
+        },
     },
     deps::Deps,
     look::{self, RESERVE},
