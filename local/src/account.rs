@@ -59,7 +59,7 @@ pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emul
         loader_role: LOADER.into(),
         lock_timeout: LOCK_TIMEOUT,
         edition: snowflake_emulator::Edition::Standard,
-        checks_privileges: false,
+        checks_privileges: true,
     })
 }
 

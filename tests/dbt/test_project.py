@@ -16,7 +16,7 @@ LAYERS = ("staging", "intermediate", "marts", "reporting")
 LOADERS = {"dlt", "snowpipe", "airbyte", "streaming"}
 PREFIXES = {"staging": "stg_", "intermediate": "int_", "reporting": "rpt_"}
 # What is sent to another program, by who reads it.
-SENT = {"customer_activation": "SLUICE_LOADER"}
+SENT = {"customer_activation"}
 
 # A column with a person in it is called one of these.
 PERSONAL = re.compile(r"((customer|additional)_)?emails?|first_?name|last_?name")
@@ -126,12 +126,10 @@ class Described(unittest.TestCase):
                 expected = bool(PERSONAL.fullmatch(column["name"]))
                 self.assertEqual(self.is_personal(column), expected, f"{node['name']}.{column['name']}")
 
-    def test_only_reporting_is_granted_to_bi_or_to_who_sends_it(self) -> None:
+    def test_who_may_read_is_the_accounts_to_say(self) -> None:
         for model in self.models:
-            readers = model["config"]["meta"].get("readers")
-            reader = SENT.get(model["name"], "ANALYTICS_REPORTER")
-            self.assertEqual(readers, [reader] if model["fqn"][1] == "reporting" else None, model["name"])
-            self.assertEqual(model["config"]["grants"], {}, "dbt would grant what is built aside")
+            self.assertNotIn("readers", model["config"]["meta"], model["name"])
+            self.assertEqual(model["config"]["grants"], {}, "dbt may not grant in schemas that it does not own")
 
     def test_reporting_shows_no_whole_email(self) -> None:
         rows = self.project.rows("select email from ANALYTICS__REPORTING.rpt_sales where email like '%@%'")

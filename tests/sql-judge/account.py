@@ -82,7 +82,7 @@ def grammar():
 
 
 POLICY = re.compile(rf"CREATE MASKING POLICY IF NOT EXISTS {NAME} AS \(VAL ([A-Z0-9_(),]+)\) RETURNS \1 -> (.*?)(?: COMMENT = {TEXT})?", re.S)
-PIPE = re.compile(rf"CREATE (?:OR REPLACE )?PIPE (?:IF NOT EXISTS )?{NAME}(?: COMMENT = {TEXT})? AS (COPY INTO .*)", re.S)
+PIPE = re.compile(rf"CREATE (?:OR REPLACE )?PIPE (?:IF NOT EXISTS )?{NAME}(?: AUTO_INGEST = TRUE)?(?: COMMENT = {TEXT})? AS (COPY INTO .*)", re.S)
 
 OPAQUE = [
     (POLICY, lambda found: [f"SELECT {found[2]} FROM (SELECT 'x'::{found[1]} AS VAL)"]),

@@ -3,7 +3,7 @@ import { unknownKeys } from './keys.mjs';
 import { lightdash, reportingModels } from './read.mjs';
 
 // Keys of `meta` that are ours, which Lightdash leaves alone, and those that it reads although its schema lacks them.
-const BESIDES_THE_SCHEMA = { modelMeta: /^(owner|readers|label)$/, columnMeta: /^(pii|metrics\.\w+\.filters)$/ };
+const BESIDES_THE_SCHEMA = { modelMeta: /^(owner|label)$/, columnMeta: /^(pii|metrics\.\w+\.filters)$/ };
 
 export function checkModels(manifest, explores, config, problem) {
     const validator = new lightdash.ManifestValidator(lightdash.getDbtManifestVersion(manifest));

@@ -102,7 +102,15 @@ impl Asked<'_> {
         let account = self.administrator.within(LONGEST);
         let work = account::apply(&account, &SystemClock, &desired, &applying);
         let text = format!("sending {} statements", statements(&plan));
-        let applied = self.context.progress.spin(text, work).await.map_err(of_account)?;
+        let applied = tokio::select! {
+            applied = self.context.progress.spin(text, work) => applied.map_err(of_account)?,
+            _ = tokio::signal::ctrl_c() => {
+                let account = self.administrator.within(LONGEST);
+                Box::pin(account::release(&account, &run)).await.map_err(of_account)?;
+                let error = Error::new(Kind::Conflict, "the apply was ended; what it has done stays");
+                return Err(Failure::from(error).hint("apply again: it goes on where this one ended"));
+            }
+        };
         let is_cut_short = applied.is_cut_short();
         output::print(self.context.json, &Answer { run: &run, applied }, render)?;
         if is_cut_short {

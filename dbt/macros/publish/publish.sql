@@ -54,7 +54,7 @@
     {% do after.append(create_published_view(node, state[node.unique_id].query | replace(audit_suffix(), ''))) %}
   {% endfor %}
   {% do run_in_publishing_order(before, within, after) %}
-  {% do publish_access(tables + views) %}
+  {% do publish_comments(tables + views) %}
 {% endmacro %}
 
 {#- The statements that bring a published table to what was built, and when they may run. -#}

@@ -84,29 +84,24 @@
   ) }}
 {% endmacro %}
 
-{#- Comments of tables, and who may read. A role that is not named loses its right to. -#}
-{% macro publish_access(nodes) %}
-  {{ adapter.dispatch('publish_access')(nodes) }}
+{#- Comments of tables. Who may read is said by platform/warehouse.yaml: dbt owns no schema, and may not grant in it. -#}
+{% macro publish_comments(nodes) %}
+  {{ adapter.dispatch('publish_comments')(nodes) }}
 {% endmacro %}
 
-{% macro duckdb__publish_access(nodes) %}
+{% macro duckdb__publish_comments(nodes) %}
   {% for node in nodes %}
     {% set relation = published_relation(node) %}
     {% do run_query('comment on ' ~ relation.type ~ ' ' ~ relation ~ ' is ' ~ text_literal(node.description)) %}
   {% endfor %}
 {% endmacro %}
 
-{% macro snowflake__publish_access(nodes) %}
+{% macro snowflake__publish_comments(nodes) %}
   {% for node in nodes %}
     {% set relation = published_relation(node) %}
     {% if relation.type == 'table' %}
       {% do run_query(alter_relation_comment(relation, node.description)) %}
       {% do run_query(alter_column_comment(relation, node.columns)) %}
-    {% endif %}
-    {% set readers = node.config.get('meta', {}).get('readers') %}
-    {#- The emulator knows no grants. -#}
-    {% if readers and target.name != 'emulator' %}
-      {% do apply_grants(relation, {'select': readers}, should_revoke=true) %}
     {% endif %}
   {% endfor %}
 {% endmacro %}

@@ -26,7 +26,7 @@ mod tests;
 mod trust;
 mod value;
 
-pub use apply::{Applied, Applying, apply, look};
+pub use apply::{Applied, Applying, apply, look, release};
 pub use explain::{Ability, Explained, Holder, explain};
 pub use file::{Deployment, Desired, FILE, Settings};
 pub use import::import;

@@ -45,6 +45,10 @@ impl<Sec: Secrets> SqlApi<Sec> {
         SqlApi { account, wait: DEFAULT_WAIT, names_role: true }
     }
 
+    pub(crate) fn warehouse(&self) -> &str {
+        &self.account.warehouse
+    }
+
     pub(crate) fn account(&self) -> &Account<Sec> {
         &self.account
     }
@@ -80,11 +84,11 @@ impl<Sec: Secrets> SqlApi<Sec> {
         self.execute_shaped(statement, request, tag, deadline, |_| ()).await
     }
 
-    /// The same as another role of the user, and without a warehouse where a statement needs none: there may be none yet.
+    /// The same as another role of the user, and in another warehouse; "" is none, where a statement needs none.
     pub(crate) async fn execute_as(
         &self,
         role: &str,
-        needs_warehouse: bool,
+        warehouse: &str,
         statement: &str,
         request: Uuid,
         tag: &str,
@@ -92,9 +96,7 @@ impl<Sec: Secrets> SqlApi<Sec> {
     ) -> Result<Vec<Row>> {
         let shape = |body: &mut Body<'_>| {
             body.role = Some(role.to_owned().into());
-            if !needs_warehouse {
-                body.warehouse = "";
-            }
+            body.warehouse = warehouse.to_owned().into();
         };
         self.execute_shaped(statement, request, tag, deadline, shape).await
     }
@@ -220,7 +222,7 @@ pub(crate) struct Body<'a> {
     timeout: u64,
     /// Left out where there is none yet: SHOW and DDL need no warehouse.
     #[serde(skip_serializing_if = "str::is_empty")]
-    warehouse: &'a str,
+    warehouse: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<Cow<'a, str>>,
     parameters: Parameters<'a>,
@@ -239,7 +241,7 @@ impl<'a> Body<'a> {
     pub(crate) fn new<Sec>(account: &'a Account<Sec>, statement: &'a str, tag: &'a str, limit: Duration) -> Self {
         let Account { warehouse, role, .. } = account;
         let parameters = Parameters { query_tag: tag, timezone: "UTC", rows_per_resultset: None };
-        Body { statement, timeout: limit.as_secs(), warehouse, role: Some(role.into()), parameters }
+        Body { statement, timeout: limit.as_secs(), warehouse: warehouse.into(), role: Some(role.into()), parameters }
     }
 
     /// Runs as another role than the account's.

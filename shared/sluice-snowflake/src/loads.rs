@@ -136,7 +136,7 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
                     "the table's lock has seen this commit, or has no row, and the ledger does not know the commit";
                 let error = Error::unavailable(text).with_retry(Retry::Exhausted).with("table", &commit.table);
                 Err(error.with("sequence", commit.sequence).with_hint(
-                    "nothing, if it passes: another delivery has loaded it a moment ago; otherwise run the foundation's \
+                    "nothing, if it passes: another delivery has loaded it a moment ago; otherwise run the \
                      statement that makes the table's lock (docs/add-a-table.md)",
                 ))
             }

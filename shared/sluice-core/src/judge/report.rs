@@ -17,6 +17,11 @@ impl Report {
         self.0.is_empty()
     }
 
+    /// Every problem and where it stands, in the order in which they were found.
+    pub fn problems(&self) -> &[(Place, String)] {
+        &self.0
+    }
+
     /// Fails when there is a problem, with all of them.
     pub fn finish(mut self, file: &str) -> Result<()> {
         if self.is_empty() {

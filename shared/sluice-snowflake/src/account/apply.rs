@@ -6,9 +6,10 @@
 
 use std::collections::BTreeSet;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 use sluice_core::{
-    Error, Kind as ErrorKind, Result,
+    Error, Kind as ErrorKind, Result, Retry,
     port::{Clock, Row},
 };
 
@@ -16,16 +17,18 @@ use super::{
     file::Desired,
     kinds::{Kind, SYSADMIN},
     name::Name,
-    plan::{Allowed, Change, Plan, plan},
+    plan::{Allowed, Change, Plan, Sign, Step, plan},
     port::Account,
     read::{Reader, Scope},
-    render::Statement,
+    render::{PIPE_STATUS, Statement},
     state::State,
 };
-use crate::sql::changes::{self, CHANGES, LEASE, Sent};
+use crate::sql::changes::{self, Identity, Sent};
 
-/// How long a lease holds beyond the time that an apply has: a statement that is under way may end late.
-const GRACE_SECONDS: u64 = 120;
+/// How long a lease holds, and what is left of it when it is taken for as long again. An apply that ended without a word
+/// keeps others out no longer than that.
+const LEASE: TimeDelta = TimeDelta::seconds(300);
+const RENEWED_AT: TimeDelta = TimeDelta::seconds(200);
 
 /// How an apply goes about it.
 #[derive(Debug, Clone)]
@@ -34,7 +37,7 @@ pub struct Applying<'a> {
     pub run: &'a str,
     pub allowed: Allowed,
     /// No statement is begun after that; the next apply goes on.
-    pub until: chrono::DateTime<chrono::Utc>,
+    pub until: DateTime<Utc>,
     /// The warehouse in which the lease is taken and changes are noted; the file names it.
     pub warehouse: &'a str,
 }
@@ -76,14 +79,10 @@ pub async fn apply(
     if first.changes.is_empty() {
         return Ok(Applied { left: first, ..Applied::default() });
     }
-    let mut work = Work { account, clock, applying, tag: &tag, sent: Vec::new(), done: Vec::new(), number: 0 };
-    // The lease lies in the account, so what it needs is made before: each of these may be made twice.
-    let (ground, _): (Vec<_>, Vec<_>) =
-        first.changes.into_iter().partition(|change| is_ground(change, applying.warehouse));
-    for change in &ground {
-        work.make(change).await?;
-    }
-    work.take_lease().await?;
+    let identity = Identity { lake: &desired.lake.0, environment: &desired.environment };
+    let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
+    let mut work = Work { account, clock, applying, identity, tag: &tag, sent, done, number: 0, held_until };
+    work.begin(&first).await?;
     let ended = work.rest(desired).await;
     let given_back = work.give_back().await;
     let left = ended?;
@@ -91,34 +90,53 @@ pub async fn apply(
     Ok(Applied { done: work.done, statements: work.number, left })
 }
 
+/// Gives back the lease of a run that was ended by somebody, so that the next apply need not wait for it to run out.
+pub async fn release(account: &impl Account, run: &str) -> Result<()> {
+    account.run(SYSADMIN, &changes::give_back(run), &tag(run)).await.map(drop)
+}
+
 fn tag(run: &str) -> String {
     format!("sluice:account:{run}")
 }
 
-/// What the lease and the notes stand on.
-fn is_ground(change: &Change, warehouse: &str) -> bool {
-    let Some((kind, name)) = &change.object else { return false };
+/// What the lease and the notes stand on: their tables with what these lie in, the warehouse, and the monitors that may have
+/// stopped it. Each of these may be made twice.
+fn ground<'p>(plan: &'p Plan, warehouse: &str) -> Vec<&'p Change> {
     let own = Name::of(["ADMIN", "OBSERVABILITY"]);
-    let is_made = change.sign == super::plan::Sign::Add;
-    is_made
-        && match kind {
-            Kind::Warehouse => name.to_string() == warehouse,
-            Kind::Database => *name == own.up_to(1),
-            Kind::Schema => *name == own,
-            Kind::Table => name.is_within(&own) && [LEASE, CHANGES].contains(&name.last()),
+    let is_it = |change: &&Change| {
+        let Some((kind, name)) = &change.object else { return false };
+        let says_only = |known: &[&str]| change.fields.iter().all(|field| known.contains(&field.field));
+        let is_first = change.sign == Sign::Add || change.step == Step::Owners;
+        match kind {
+            Kind::ResourceMonitor => change.step == Step::Objects(*kind),
+            Kind::Warehouse => name.to_string() == warehouse && (is_first || says_only(&["resource_monitor"])),
+            Kind::Database => is_first && *name == own.up_to(1),
+            Kind::Schema => is_first && *name == own,
+            Kind::Table => {
+                let is_kept = name.is_within(&own) && [changes::LEASE, changes::CHANGES].contains(&name.last());
+                is_kept && (is_first || says_only(&["columns"]))
+            }
             _ => false,
         }
+    };
+    let ground: Vec<&Change> = plan.changes.iter().filter(is_it).collect();
+    // Who is to own some of it may have to be made first.
+    let roles = ground.iter().any(|change| change.step == Step::Owners);
+    let is_role = |change: &&Change| roles && matches!(change.step, Step::Roles | Step::RoleTree);
+    plan.changes.iter().filter(is_role).chain(ground).collect()
 }
 
 struct Work<'w, A, C> {
     account: &'w A,
     clock: &'w C,
     applying: &'w Applying<'w>,
+    identity: Identity<'w>,
     tag: &'w str,
     /// Statements of the ground, which are noted once there is a table for notes.
     sent: Vec<(Statement, String, String)>,
     done: Vec<String>,
     number: usize,
+    held_until: DateTime<Utc>,
 }
 
 impl<A: Account, C: Clock> Work<'_, A, C> {
@@ -130,6 +148,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
         let mut known: BTreeSet<String> = BTreeSet::new();
         while !plan.changes.is_empty() {
             for change in &plan.changes {
+                self.keep_lease().await?;
                 if self.clock.now() >= self.applying.until {
                     return Ok(look(self.account, desired, &self.applying.allowed, self.tag).await?.1);
                 }
@@ -198,24 +217,66 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
         self.account.run(SYSADMIN, &changes::record(&sent), self.tag).await.map(drop)
     }
 
-    async fn take_lease(&self) -> Result<()> {
-        let left = (self.applying.until - self.clock.now()).num_seconds();
-        let seconds = u64::try_from(left).unwrap_or_default() + GRACE_SECONDS;
-        let answer = self.account.run(SYSADMIN, &changes::take(self.applying.run, seconds), self.tag).await?;
-        if updated(&answer) == Some(1) {
-            return Ok(());
+    /// Takes the lease. What keeps it from being taken may be what the plan mends: then that comes first.
+    async fn begin(&mut self, plan: &Plan) -> Result<()> {
+        let mendable = [ErrorKind::NotFound, ErrorKind::Config, ErrorKind::Auth, ErrorKind::RateLimited];
+        let error = match self.take_lease().await {
+            Ok(taken) => return taken,
+            Err(error) if mendable.contains(&error.kind()) => error,
+            Err(error) => return Err(error),
+        };
+        let ground = ground(plan, self.applying.warehouse);
+        if ground.is_empty() {
+            return Err(error);
+        }
+        for change in ground {
+            self.make(change).await?;
+        }
+        self.take_lease().await?
+    }
+
+    /// Asks for the lease; what comes back is whether it was given.
+    async fn take_lease(&mut self) -> Result<Result<()>> {
+        let held_until = self.clock.now() + LEASE;
+        let text = changes::take(self.applying.run, &self.identity, LEASE.num_seconds());
+        if updated(&self.account.run(SYSADMIN, &text, self.tag).await?) == Some(1) {
+            self.held_until = held_until;
+            return Ok(Ok(()));
         }
         let holder = self.account.run(SYSADMIN, &changes::holder(), self.tag).await?;
         let cell = |column: &str| holder.first().and_then(|row| row.get(column).cloned().flatten()).unwrap_or_default();
+        let (lake, environment) = (cell("lake"), cell("environment"));
+        let is_other = |held: &str, own: &str| !held.is_empty() && held != own;
+        if is_other(&lake, self.identity.lake) || is_other(&environment, self.identity.environment) {
+            let error = Error::config("the account belongs to another lake or environment; nothing was changed");
+            let error = error.with("lake", lake).with("environment", environment);
+            return Ok(Err(error.with_hint(
+                "name the stack and the environment that made it; if it changes hands, empty LAKE and ENVIRONMENT in \
+                 ADMIN.OBSERVABILITY.ACCOUNT_LEASE",
+            )));
+        }
         let error = Error::new(ErrorKind::Conflict, "another apply is under way");
-        Err(error
-            .with("run", cell("holder"))
-            .with("until", cell("held_until"))
-            .with_hint("wait for it to end, or until its lease has run out"))
+        let error = error.with("run", cell("holder")).with("until", cell("held_until"));
+        Ok(Err(error.with_hint("wait for it to end, or until its lease has run out")))
+    }
+
+    /// Takes it for as long again, before it runs out.
+    async fn keep_lease(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        if self.held_until - now > RENEWED_AT {
+            return Ok(());
+        }
+        let text = changes::renew(self.applying.run, LEASE.num_seconds());
+        if updated(&self.account.run(SYSADMIN, &text, self.tag).await?) != Some(1) {
+            let error = Error::new(ErrorKind::Conflict, "another apply has taken over");
+            return Err(error.with_hint("what was done stays; apply again when the other one has ended"));
+        }
+        self.held_until = now + LEASE;
+        Ok(())
     }
 
     async fn give_back(&self) -> Result<()> {
-        self.account.run(SYSADMIN, &changes::give_back(self.applying.run), self.tag).await.map(drop)
+        release(self.account, self.applying.run).await
     }
 }
 
@@ -239,12 +300,26 @@ fn settled(statement: &Statement, answer: Result<Vec<Row>>) -> Result<String> {
         Err(error) => return Err(error),
     };
     let text = rows.first().and_then(|row| row.values().next().cloned().flatten()).unwrap_or_default();
+    if statement.text.contains(PIPE_STATUS) {
+        return drained(text);
+    }
     let is_refused = ["not executed", "partially executed"].iter().any(|words| text.contains(words));
     if is_refused {
         let error = Error::new(ErrorKind::Auth, format!("the warehouse answered success and says: {text}"));
         return Err(error.with_hint("the role may not give all of it: give the role what it lacks, and apply again"));
     }
     Ok(text)
+}
+
+/// Whether a pipe that is to be replaced has none of its files on the way: what it forgets it would not load.
+fn drained(status: String) -> Result<String> {
+    let read: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+    if read["pendingFileCount"] == 0 {
+        return Ok(status);
+    }
+    let error = Error::new(ErrorKind::Unavailable, "the pipe still has files to load, so it was not replaced");
+    let error = error.with("pending", &read["pendingFileCount"]).with_retry(Retry::Exhausted);
+    Err(error.with_hint("it stands still and loads them; apply again in a few minutes"))
 }
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ pub struct Desired {
     pub state: State,
     pub enterprise: bool,
     pub environment: String,
+    /// The lake whose account it is.
+    pub lake: LakeId,
     /// Where each entry stands, for messages.
     pub(crate) file: String,
 }
@@ -123,6 +125,15 @@ fn judged(file: &str, text: &str, settings: &Settings, sources: &Sources) -> Res
     Ok(desired)
 }
 
+/// What is wrong with a text, and in which line.
+pub(crate) fn problems(text: &str, settings: &Settings, sources: &Sources) -> Vec<(usize, String)> {
+    let mut report = Report::default();
+    if let Some(root) = judge::tree(text, &mut report) {
+        read(root, settings, sources, &mut report);
+    }
+    report.problems().iter().map(|(place, problem)| (place.line, problem.clone())).collect()
+}
+
 fn read(root: Option<Node>, settings: &Settings, sources: &Sources, report: &mut Report) -> Option<Desired> {
     let top = Place { line: 1, column: 1 };
     let Some(root) = root.filter(|root| root.value != Yaml::Null) else {
@@ -153,12 +164,13 @@ fn read(root: Option<Node>, settings: &Settings, sources: &Sources, report: &mut
     fields.end(report);
     derive::from_sources(&mut reading, &raw, settings, sources);
     if let Some(pii) = pii {
-        derive::masks(&mut reading, &pii, sources);
+        derive::masks(&mut reading, &pii, raw.owner.as_ref(), sources);
     }
     grants::resolve(&mut reading, report);
     rules::judge(&reading, &raw, pii_at.as_ref().map(|node| node.place), report);
     let environment = settings.environment.clone();
-    Some(Desired { state: reading.state, enterprise, environment, file: String::new() })
+    let lake = settings.lake.clone();
+    Some(Desired { state: reading.state, enterprise, environment, lake, file: String::new() })
 }
 
 /// What is there without an entry of the file.

@@ -1,9 +1,11 @@
 //! The file of an account that is there: what `sources.yaml` does not say of it, with each role's grants folded into grants
-//! on all of a type where they amount to that.
+//! on all of a type where they amount to that. What no file may say is a comment, with the reason, and so is left alone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::Sources;
+
+mod refused;
 
 use super::{
     file::{Settings, derived},
@@ -15,6 +17,14 @@ use super::{
     state::{Grant, Grantee, State, Target},
     value::Value,
 };
+use crate::sql::ddl::STORAGE_INTEGRATION;
+
+/// What the lake's stage needs, in an account that does not have it yet.
+const LAKE: &str = "  SLUICE_LAKE:
+    role_arn: ${lake_role_arn}
+    external_id: ${lake_external_id}
+    allowed_locations: [\"s3://${lake_bucket}/\"]
+";
 
 /// Writes the file. `state` was read whole.
 pub fn import(state: &State, enterprise: bool, settings: &Settings, sources: &Sources) -> String {
@@ -27,15 +37,18 @@ pub fn import(state: &State, enterprise: bool, settings: &Settings, sources: &So
         text.push_str(&format!("raw:\n  owner: {}\n", scalar(&owner.to_string())));
     }
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.spec().section.is_empty()) {
-        let entries: String = match kind {
+        let mut entries: String = match kind {
             Kind::Account => importing.fields(kind, &Name::default(), "  "),
             _ => state.of(kind).map(|(name, _)| importing.entry(kind, name)).collect(),
         };
+        if kind == Kind::StorageIntegration && !state.has(kind, &Name::of([STORAGE_INTEGRATION])) {
+            entries.push_str(LAKE);
+        }
         if !entries.is_empty() {
             text.push_str(&format!("{}:\n{entries}", kind.spec().section));
         }
     }
-    text
+    refused::left_out(text, settings, sources)
 }
 
 /// The role that loads: the one that owns a raw table.
@@ -123,7 +136,8 @@ impl Importing<'_> {
             })
             .collect();
         if !roles.is_empty() {
-            text.push_str(&format!("    roles: [{}]\n", roles.join(", ")));
+            text.push_str("    roles:\n");
+            text.extend(roles.iter().map(|role| format!("      - {role}\n")));
         }
         // Nobody is above SYSADMIN's tree but where it says so.
         let sysadmin = Grantee::role(&Name::of([SYSADMIN]));
@@ -148,7 +162,7 @@ impl Importing<'_> {
         };
         for grant in own {
             let Target::Future(word, container) = &grant.target else { continue };
-            let there = present(self.state, word, container).unwrap_or_default();
+            let there = present(self.state, &grant.privilege, word, container).unwrap_or_default();
             let is_whole = there.iter().all(|name| has(Target::Object(word.clone(), name.clone()), &grant.privilege));
             let only = if is_whole { "" } else { ", current: false" };
             let plural = Type::of_word(word).map_or(word.as_str(), |kind| kind.plural).to_lowercase();

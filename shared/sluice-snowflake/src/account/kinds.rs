@@ -135,6 +135,10 @@ pub(crate) struct Field {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
+    /// Text that the account keeps in upper case.
+    Upper,
+    /// A data type, compared as DESC prints it.
+    Type,
     /// SQL text: compared without comments, line ends and the space between words.
     Code,
     /// One of these, in upper case.
@@ -192,6 +196,8 @@ pub(crate) enum Seen {
     Column(&'static str),
     /// A word in the column `options`.
     Option(&'static str),
+    /// Whether a column of the kind's SHOW holds anything.
+    Present(&'static str),
     /// A row of the kind's DESC.
     Property(&'static str),
     /// A parameter, and only its own value.

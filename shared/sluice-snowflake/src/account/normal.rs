@@ -27,6 +27,8 @@ pub(crate) fn answered(field: &Field, cell: Option<&str>) -> Option<Value> {
     let value = match field.form {
         Form::Text if text.is_empty() => return nothing(field),
         Form::Text => Value::text(text),
+        Form::Upper => Value::Text(text.to_uppercase()),
+        Form::Type => Value::Text(data_type(text)),
         Form::Code => Value::Text(code(text)),
         Form::Word(_) => Value::Text(text.to_uppercase()),
         Form::Size => Value::Text(size(text).unwrap_or_else(|| text.to_uppercase())),

@@ -86,7 +86,12 @@ pub(crate) enum Step {
     TakeRoles,
     Roles,
     RoleTree,
+    /// Of what is there and belongs to a role that those who change it do not have.
+    Owners,
     Objects(Kind),
+    /// What a policy names, for who makes the policy.
+    RuleGrants,
+    Access(Kind),
     DatabaseRoleTree,
     /// Before tables are made, so that they get them.
     FutureGrants,
@@ -137,12 +142,13 @@ pub(crate) fn called(kind: Kind, name: &Name) -> String {
 
 /// Compares.
 pub(crate) fn plan(desired: &Desired, actual: &State, allowed: &Allowed) -> Plan {
+    let warnings = actual.unread.iter().cloned().collect();
     let mut planner = Planner {
         desired,
         actual,
         allowed,
         affected: Affected::of(&desired.state, actual),
-        plan: Plan { environment: desired.environment.clone(), ..Plan::default() },
+        plan: Plan { environment: desired.environment.clone(), warnings, ..Plan::default() },
     };
     for ((kind, name), want) in &desired.state.objects {
         planner.object(*kind, name, want);
@@ -183,7 +189,7 @@ impl Planner<'_> {
                 made
             }
         };
-        self.fields(kind, name, want, &have);
+        self.fields(kind, name, want, have);
     }
 
     /// A schema that comes with its database.
@@ -195,25 +201,34 @@ impl Planner<'_> {
     }
 
     /// The fields in which an object differs.
-    fn fields(&mut self, kind: Kind, name: &Name, want: &Object, have: &Object) {
-        let fields = kind.spec().fields.iter().filter(|field| self.differs(field, name, want, have));
+    fn fields(&mut self, kind: Kind, name: &Name, want: &Object, mut have: Object) {
+        let fields = kind.spec().fields.iter().filter(|field| self.differs(field, name, want, &have));
         let (fixed, fields): (Vec<&Field>, Vec<&Field>) = fields.partition(|field| field.is_only_made());
         if !fixed.is_empty() {
-            self.fixed(kind, name, &fixed, want, have);
+            self.fixed(kind, name, &fixed, want, &have);
         }
         if kind == Kind::Table {
-            self.stuck(name, want, have);
+            self.stuck(name, want, &have);
         }
+        // A role of a database may not be there yet, and a pipe needs its owner's grants to go on.
+        let owner = Name::parse(want.text("owner")).unwrap_or_default();
+        let is_early = self.actual.has(kind, name) && kind != Kind::Pipe && owner.depth() == 1;
+        let (owners, fields): (Vec<&Field>, Vec<&Field>) =
+            fields.into_iter().partition(|field| is_early && field.form == Form::Role);
         let (late, now): (Vec<&Field>, Vec<&Field>) =
             fields.into_iter().partition(|field| field.late || matches!(field.form, Form::Role | Form::Tags));
-        for (fields, step) in [(now, step(kind)), (late, late_step(kind))] {
-            let statements = match fields.is_empty() {
-                true => continue,
-                false => render::alter(kind, name, &fields, want, have),
-            };
-            let differences: Vec<Difference> = fields.iter().map(|field| difference(field, name, want, have)).collect();
+        for (fields, step) in [(owners, Step::Owners), (now, step(kind)), (late, late_step(kind))] {
+            if fields.is_empty() {
+                continue;
+            }
+            let statements = render::alter(kind, name, &fields, want, &have);
+            let differences: Vec<Difference> =
+                fields.iter().map(|field| difference(field, name, want, &have)).collect();
             if !statements.is_empty() {
                 self.change(Sign::Change, kind, name, differences, "it differs from the file", statements, step);
+            }
+            if step == Step::Owners {
+                have.set("owner", want.get("owner").cloned());
             }
         }
     }
@@ -243,14 +258,14 @@ impl Planner<'_> {
         let reason = format!("{} cannot be changed in what is there", names.join(" and "));
         let differences = fields.iter().map(|field| difference(field, name, want, have)).collect();
         if kind == Kind::Pipe && self.allowed.replace.contains(&what) {
-            let statements = render::replace_pipe(name, want);
+            let statements = render::replace_pipe(name, want, have);
             self.change(Sign::Change, kind, name, differences, &reason, statements, step(kind));
             return;
         }
         let to_do = match kind {
             Kind::Pipe => format!(
                 "a new pipe forgets which files it has loaded and may load those of the last days again: allow it by \
-                 replacing `{what}` when nothing is pending"
+                 replacing `{what}`"
             ),
             _ => "make another one under a new name, or put the file back to what the account has".to_owned(),
         };
@@ -319,6 +334,7 @@ impl Planner<'_> {
 fn step(kind: Kind) -> Step {
     match kind {
         Kind::Role => Step::Roles,
+        Kind::NetworkPolicy | Kind::User | Kind::StorageIntegration => Step::Access(kind),
         Kind::FileFormat | Kind::Stage | Kind::Table | Kind::Pipe => Step::Contents(kind),
         Kind::Account => Step::Account,
         _ => Step::Objects(kind),

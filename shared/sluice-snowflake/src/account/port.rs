@@ -9,7 +9,7 @@ use sluice_core::{
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::kinds::ACCOUNTADMIN;
+use super::{kinds::ACCOUNTADMIN, name::Name};
 use crate::{SnowflakeConfig, client::SqlApi};
 
 /// The user that makes an account what its file says, and its secret behind the stack's name. It is there before the file
@@ -29,6 +29,18 @@ impl SnowflakeConfig {
 /// An account that runs statements as whatever role the user holds. One call is one request, and calls may overlap.
 pub trait Account {
     fn run(&self, role: &str, statement: &str, tag: &str) -> impl Future<Output = Result<Vec<Row>>>;
+
+    /// The same for a question that needs a warehouse, in one of these: they are there, and the configured one may not be.
+    fn ask(
+        &self,
+        warehouses: &[&Name],
+        role: &str,
+        statement: &str,
+        tag: &str,
+    ) -> impl Future<Output = Result<Vec<Row>>> {
+        let _ = warehouses;
+        self.run(role, statement, tag)
+    }
 }
 
 /// The SQL API, for work that must be done by then.
@@ -39,7 +51,15 @@ pub struct AsRoles<'a, Sec> {
 
 impl<Sec: Secrets> Account for AsRoles<'_, Sec> {
     async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
-        self.api.execute_as(role, needs_warehouse(statement), statement, Uuid::new_v4(), tag, self.deadline).await
+        let warehouse = if needs_warehouse(statement) { self.api.warehouse() } else { "" };
+        self.api.execute_as(role, warehouse, statement, Uuid::new_v4(), tag, self.deadline).await
+    }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        let configured = Name::of([self.api.warehouse()]);
+        let warehouse = warehouses.iter().find(|name| ***name == configured).or(warehouses.first());
+        let warehouse = warehouse.map_or("", |name| name.last());
+        self.api.execute_as(role, warehouse, statement, Uuid::new_v4(), tag, self.deadline).await
     }
 }
 

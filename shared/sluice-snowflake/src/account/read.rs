@@ -1,8 +1,9 @@
 //! Reading an account: few requests, several at once.
 //!
 //! Three rounds: what there is; what the objects that matter are like; and what their roles hold. SHOW and DESC need no
-//! warehouse. An answer of as many rows as Snowflake gives at most is refused where there is no further page: a plan made
-//! of half an account would be wrong.
+//! warehouse; what only a query tells is asked in a warehouse that is there, and stays unknown where none answers. An answer
+//! of as many rows as Snowflake gives at most is refused where there is no further page: a plan made of half an account
+//! would be wrong.
 
 use std::collections::BTreeMap;
 
@@ -11,11 +12,11 @@ use sluice_core::{Error, Kind as ErrorKind, Result, port::Row};
 
 use self::objects::Details;
 use super::{
-    kinds::{ACCOUNTADMIN, Kind, SYSADMIN},
+    kinds::{ACCOUNTADMIN, Kind, SECURITYADMIN, SYSADMIN, USERADMIN},
     name::Name,
     port::Account,
-    render::is_system,
-    state::{Grantee, State, Target},
+    render::{is_system, pipe_status},
+    state::{Grantee, State, Target, role_word},
 };
 use crate::sql::quote;
 
@@ -27,6 +28,9 @@ const AT_ONCE: usize = 10;
 
 /// As many rows as SHOW answers at most.
 const MOST_ROWS: usize = 10_000;
+
+/// A question for rows that ends so has no warehouse that answers it: there is none, or its quota is used up.
+const UNANSWERED: [ErrorKind; 4] = [ErrorKind::Config, ErrorKind::Auth, ErrorKind::NotFound, ErrorKind::RateLimited];
 
 /// What of an account is read to its last field.
 #[derive(Clone, Copy)]
@@ -42,6 +46,10 @@ impl Scope<'_> {
             Scope::Named(state) => state.has(kind, name),
             Scope::Everything => true,
         }
+    }
+
+    fn is_named(&self) -> bool {
+        matches!(self, Scope::Named(_))
     }
 
     /// Whether somebody is to have something on all tables or views there.
@@ -71,6 +79,8 @@ struct Ask {
     statement: String,
     /// Whether further pages can be asked for by the last name.
     pages: bool,
+    /// Whether it reads rows: then it needs a warehouse, and what it asks for stays unknown where there is none.
+    rows: bool,
 }
 
 /// What an answer is about.
@@ -87,11 +97,16 @@ enum About {
     Views,
     Future(Name),
     Grants(Grantee),
+    Holders(Name),
 }
 
 impl Ask {
     fn of(about: About, statement: impl Into<String>) -> Self {
-        Ask { about, statement: statement.into(), pages: false }
+        Ask { about, statement: statement.into(), pages: false, rows: false }
+    }
+
+    fn of_rows(about: About, statement: String) -> Self {
+        Ask { about, statement, pages: false, rows: true }
     }
 
     fn paged(mut self) -> Self {
@@ -115,8 +130,8 @@ impl<A: Account> Reader<'_, A> {
     pub(crate) async fn read(&self, scope: Scope<'_>) -> Result<State> {
         let mut state = State::default();
         let mut rows: BTreeMap<(Kind, Name), Row> = BTreeMap::new();
-        for (about, answer) in self.ask(self.first()).await? {
-            if let About::Kind(kind) = about {
+        for (about, answer) in self.ask(self.first(), &[]).await? {
+            if let (About::Kind(kind), Ok(answer)) = (about, answer) {
                 rows.extend(answer.into_iter().filter_map(|row| Some(((kind, objects::name(kind, &row)?), row))));
             }
         }
@@ -126,14 +141,20 @@ impl<A: Account> Reader<'_, A> {
         }
         found.insert((Kind::Account, Name::default()), Details::default());
         objects::drop_foreign(&mut found);
-        for (about, answer) in self.ask(self.second(scope, &found)).await? {
-            self.take(&mut state, &mut found, about, answer);
-        }
-        for (about, answer) in self.ask(self.third(scope, &found)).await? {
-            self.take(&mut state, &mut found, about, answer);
+        let warehouses = found.keys().filter(|(kind, _)| *kind == Kind::Warehouse);
+        let warehouses: Vec<Name> = warehouses.map(|(_, name)| name.clone()).collect();
+        let warehouses: Vec<&Name> = warehouses.iter().collect();
+        for round in [Reader::second, Reader::third] {
+            for (about, answer) in self.ask(round(self, scope, &found), &warehouses).await? {
+                match answer {
+                    Ok(answer) => self.take(&mut state, &mut found, about, answer),
+                    Err(error) => unread(&mut state, &mut found, &about, &error),
+                }
+            }
         }
         for ((kind, name), details) in found {
-            let object = objects::object(kind, &details, self.enterprise, scope.has_tags());
+            let mut object = objects::object(kind, &details, self.enterprise, scope.has_tags());
+            object.unknown.extend(&details.unread);
             // Tables that nobody has named are dbt's, or somebody's.
             if kind != Kind::Table || scope.has(kind, &name) {
                 state.objects.insert((kind, name), object);
@@ -147,11 +168,7 @@ impl<A: Account> Reader<'_, A> {
         let kinds = Kind::ALL.into_iter().filter(|kind| self.enterprise || !kind.spec().enterprise);
         kinds
             .filter_map(|kind| {
-                objects::show(kind).map(|(show, pages)| Ask {
-                    about: About::Kind(kind),
-                    statement: show.to_owned(),
-                    pages,
-                })
+                objects::show(kind).map(|(show, pages)| Ask { pages, ..Ask::of(About::Kind(kind), show) })
             })
             .collect()
     }
@@ -159,7 +176,12 @@ impl<A: Account> Reader<'_, A> {
     /// What the named objects are like.
     fn second(&self, scope: Scope<'_>, found: &BTreeMap<(Kind, Name), Details>) -> Vec<Ask> {
         let mut asks = vec![Ask::of(About::Parameters(Kind::Account, Name::default()), "SHOW PARAMETERS IN ACCOUNT")];
-        asks.push(grants_to(Grantee::role(&Name::of([SYSADMIN]))));
+        asks.extend([SYSADMIN, SECURITYADMIN].map(|role| grants_to(Grantee::role(&Name::of([role])))));
+        if scope.is_named() {
+            asks.push(grants_to(Grantee::role(&Name::of(["PUBLIC"]))));
+            let of_system = [ACCOUNTADMIN, SYSADMIN, SECURITYADMIN, USERADMIN].map(|role| holders(&Name::of([role])));
+            asks.extend(of_system);
+        }
         for (kind, name) in found.keys().filter(|(kind, name)| scope.has(*kind, name)) {
             let details = About::Details(*kind, name.clone());
             let parameters = About::Parameters(*kind, name.clone());
@@ -170,7 +192,10 @@ impl<A: Account> Reader<'_, A> {
                     asks.push(Ask::of(parameters, format!("SHOW PARAMETERS IN USER {name}")));
                     asks.push(grants_to(Grantee::User(name.clone())));
                 }
-                Kind::Role => asks.push(grants_to(Grantee::role(name))),
+                Kind::Role => {
+                    asks.push(grants_to(Grantee::role(name)));
+                    asks.extend(scope.is_named().then(|| holders(name)));
+                }
                 Kind::Database => {
                     asks.push(
                         Ask::of(About::DatabaseRoles(name.clone()), format!("SHOW DATABASE ROLES IN DATABASE {name}"))
@@ -179,7 +204,7 @@ impl<A: Account> Reader<'_, A> {
                     let future = About::Future(name.clone());
                     asks.push(Ask::of(future, format!("SHOW FUTURE GRANTS IN DATABASE {name}")));
                 }
-                Kind::Pipe => asks.push(Ask::of(About::Running(name.clone()), status_of(name))),
+                Kind::Pipe => asks.push(Ask::of_rows(About::Running(name.clone()), pipe_status(name))),
                 Kind::StorageIntegration => asks.push(Ask::of(details, format!("DESC INTEGRATION {name}"))),
                 Kind::NetworkPolicy
                 | Kind::NetworkRule
@@ -194,11 +219,11 @@ impl<A: Account> Reader<'_, A> {
                 && matches!(kind, Kind::Warehouse | Kind::Database | Kind::Schema)
                 && found.contains_key(&(Kind::Database, Name::of(["ADMIN"])))
             {
-                asks.push(Ask::of(About::Tags(*kind, name.clone()), tags_of(*kind, name)));
+                asks.push(Ask::of_rows(About::Tags(*kind, name.clone()), tags_of(*kind, name)));
             }
         }
         for (_, policy) in found.keys().filter(|(kind, _)| *kind == Kind::AuthenticationPolicy) {
-            asks.push(Ask::of(About::Attached(policy.clone()), attached(policy)));
+            asks.push(Ask::of_rows(About::Attached(policy.clone()), attached(policy)));
         }
         // Future grants in a schema switch off those in its database, whoever holds them.
         for (_, schema) in
@@ -216,8 +241,10 @@ impl<A: Account> Reader<'_, A> {
     /// What the roles of databases hold, and the columns of tables.
     fn third(&self, scope: Scope<'_>, found: &BTreeMap<(Kind, Name), Details>) -> Vec<Ask> {
         let of = |kind: Kind| found.keys().filter(move |(of, name)| *of == kind && scope.has(kind, name));
-        let roles = of(Kind::DatabaseRole).map(|(_, role)| grants_to(Grantee::role(role)));
-        let is_named = matches!(scope, Scope::Named(_));
+        let is_named = scope.is_named();
+        let roles = of(Kind::DatabaseRole)
+            .flat_map(|(_, role)| [Some(grants_to(Grantee::role(role))), is_named.then(|| holders(role))])
+            .flatten();
         let tables = of(Kind::Table)
             .filter(|_| is_named)
             .map(|(kind, table)| Ask::of(About::Details(*kind, table.clone()), format!("DESC TABLE {table}")));
@@ -273,15 +300,20 @@ impl<A: Account> Reader<'_, A> {
             }
             About::Future(container) => grants::future(state, &container, &answer),
             About::Grants(grantee) => grants::held(state, &grantee, &answer),
+            About::Holders(role) => grants::holders(state, &role, &answer),
         }
     }
 
     /// The answers in the order of the questions. An object that has gone since it was seen has none.
-    async fn ask(&self, asks: Vec<Ask>) -> Result<Vec<(About, Vec<Row>)>> {
+    async fn ask(&self, asks: Vec<Ask>, warehouses: &[&Name]) -> Result<Vec<(About, Result<Vec<Row>>)>> {
         let answers = stream::iter(asks).map(|ask| async move {
-            let rows = self.pages(&ask).await;
+            let rows = match ask.rows {
+                true => self.account.ask(warehouses, ACCOUNTADMIN, &ask.statement, self.tag).await,
+                false => self.pages(&ask).await,
+            };
             match rows {
-                Ok(rows) => Ok(Some((ask.about, rows))),
+                Ok(rows) => Ok(Some((ask.about, Ok(rows)))),
+                Err(error) if ask.rows && UNANSWERED.contains(&error.kind()) => Ok(Some((ask.about, Err(error)))),
                 Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(error.with("statement", &ask.statement)),
             }
@@ -292,7 +324,8 @@ impl<A: Account> Reader<'_, A> {
 
     async fn pages(&self, ask: &Ask) -> Result<Vec<Row>> {
         let mut rows = self.account.run(ACCOUNTADMIN, &ask.statement, self.tag).await?;
-        let mut is_full = rows.len() >= MOST_ROWS;
+        // An answer with more rows than that was not cut.
+        let mut is_full = rows.len() == MOST_ROWS;
         while is_full {
             let last = rows.last().and_then(|row| objects::cell(row, "name")).unwrap_or_default().to_owned();
             if !ask.pages || last.is_empty() {
@@ -304,16 +337,36 @@ impl<A: Account> Reader<'_, A> {
             }
             let statement = format!("{} LIMIT {MOST_ROWS} FROM {}", ask.statement, quote::literal(&last));
             let next = self.account.run(ACCOUNTADMIN, &statement, self.tag).await?;
-            is_full = next.len() >= MOST_ROWS;
+            is_full = next.len() == MOST_ROWS;
             rows.extend(next);
         }
         Ok(rows)
     }
 }
 
+/// What a question was about stays unknown: it took a warehouse, and there is none that answers.
+fn unread(state: &mut State, found: &mut BTreeMap<(Kind, Name), Details>, about: &About, error: &Error) {
+    let (kind, name, field) = match about {
+        About::Attached(_) => (Kind::User, None, "authentication_policy"),
+        About::Running(pipe) => (Kind::Pipe, Some(pipe), "running"),
+        About::Tags(kind, name) => (*kind, Some(name), "tags"),
+        _ => return,
+    };
+    for (_, details) in found.iter_mut().filter(|((of, own), _)| *of == kind && name.is_none_or(|name| name == own)) {
+        details.unread.insert(field);
+    }
+    let word = kind.word().to_lowercase();
+    state.unread.insert(format!("`{field}` of a {word} could not be read and is not compared: {error}"));
+}
+
 fn grants_to(grantee: Grantee) -> Ask {
     let statement = format!("SHOW GRANTS TO {}", grantee.sql());
     Ask::of(About::Grants(grantee), statement)
+}
+
+/// Who has a role, also somebody who is asked about by nothing else.
+fn holders(role: &Name) -> Ask {
+    Ask::of(About::Holders(role.clone()), format!("SHOW GRANTS OF {} {role}", role_word(role)))
 }
 
 /// The users that a policy is attached to: REF_ENTITY_NAME.
@@ -324,11 +377,6 @@ fn attached(policy: &Name) -> String {
         policy.up_to(1),
         quote::literal(&policy.to_string())
     )
-}
-
-/// How a pipe stands: STATUS, as JSON.
-fn status_of(pipe: &Name) -> String {
-    format!("SELECT SYSTEM$PIPE_STATUS({}) AS STATUS", quote::literal(&pipe.to_string()))
 }
 
 /// An object's tags: TAG_DATABASE, TAG_SCHEMA, TAG_NAME, TAG_VALUE and LEVEL, which is the object's kind for its own.

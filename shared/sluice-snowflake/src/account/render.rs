@@ -29,12 +29,26 @@ impl Statement {
     }
 }
 
-/// The least role that may change an object: its maker's, unless one of the system's other roles owns it. An owner of the
-/// team's own is below its maker.
-pub(crate) fn role_of(kind: Kind, have: Option<&Object>) -> &'static str {
+/// The least role that may change an object: its maker's, where that has the owner's role. Roles of the team are SYSADMIN's,
+/// and so is what lies around an object: every other owner's objects are ACCOUNTADMIN's to change, which has all roles.
+pub(crate) fn role_of(kind: Kind, have: &Object) -> &'static str {
     let maker = kind.spec().maker;
-    let owner = have.map_or("", |have| have.text("owner"));
-    [ACCOUNTADMIN, SYSADMIN, SECURITYADMIN, USERADMIN].into_iter().find(|role| *role == owner).unwrap_or(maker)
+    match (maker, have.text("owner")) {
+        (_, "") => maker,
+        (_, owner) if owner == maker => maker,
+        (USERADMIN, SECURITYADMIN) => SECURITYADMIN,
+        (SYSADMIN, ACCOUNTADMIN | SECURITYADMIN | USERADMIN) | (USERADMIN, _) => ACCOUNTADMIN,
+        _ => maker,
+    }
+}
+
+/// The role that sets a field. Who attaches a network policy has to own the user, too.
+fn setter(kind: Kind, field: &Field, have: &Object) -> &'static str {
+    match field.by {
+        Some(SECURITYADMIN) if role_of(kind, have) == ACCOUNTADMIN => ACCOUNTADMIN,
+        Some(role) => role,
+        None => role_of(kind, have),
+    }
 }
 
 /// Makes an object, with everything that its maker may set at once.
@@ -78,11 +92,14 @@ fn made(kind: Kind, field: &Field, want: &Object) -> Option<String> {
     }
 }
 
-/// Changes fields of an object that is there. `have` is what it has now.
+/// Changes fields of an object that is there. `have` is what it has now. Its owner comes first: by that it is decided who may
+/// change the rest.
 pub(crate) fn alter(kind: Kind, name: &Name, fields: &[&Field], want: &Object, have: &Object) -> Vec<Statement> {
-    let mut statements = Vec::new();
+    let is_given = fields.iter().any(|field| field.form == Form::Role);
+    let mut statements = if is_given { own(kind, name, want, have) } else { Vec::new() };
+    let owned = if is_given { want } else { have };
     let mut roles: Vec<&str> = Vec::new();
-    let role = |field: &Field| field.by.unwrap_or(role_of(kind, Some(have)));
+    let role = |field: &Field| setter(kind, field, owned);
     for field in fields {
         if !roles.contains(&role(field)) {
             roles.push(role(field));
@@ -114,14 +131,11 @@ pub(crate) fn alter(kind: Kind, name: &Name, fields: &[&Field], want: &Object, h
             statements.extend(texts.into_iter().map(|text| Statement::of(by, text)));
         }
     }
-    if fields.iter().any(|field| field.form == Form::Role) {
-        statements.extend(own(kind, name, want));
-    }
     statements
 }
 
 /// Gives an object to its owner. A pipe stands still meanwhile.
-fn own(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
+fn own(kind: Kind, name: &Name, want: &Object, have: &Object) -> Vec<Statement> {
     let owner = Name::parse(want.text("owner")).unwrap_or_default();
     let text =
         format!("GRANT OWNERSHIP ON {} {name} TO {} {owner} COPY CURRENT GRANTS", kind.word(), role_word(&owner));
@@ -129,15 +143,15 @@ fn own(kind: Kind, name: &Name, want: &Object) -> Vec<Statement> {
     if kind != Kind::Pipe {
         return vec![give];
     }
-    let mut statements = vec![pause(name), give];
+    let mut statements = vec![Statement::of(role_of(kind, have), pause(name)), give];
     if want.get("running") != Some(&Value::Flag(false)) {
-        statements.push(Statement::of(SYSADMIN, resume(name)));
+        statements.push(Statement::of(role_of(kind, want), resume(name)));
     }
     statements
 }
 
-fn pause(pipe: &Name) -> Statement {
-    Statement::of(SYSADMIN, format!("ALTER PIPE {pipe} SET PIPE_EXECUTION_PAUSED = TRUE"))
+fn pause(pipe: &Name) -> String {
+    format!("ALTER PIPE {pipe} SET PIPE_EXECUTION_PAUSED = TRUE")
 }
 
 /// Also of a pipe that has another owner than when it was paused.
@@ -150,16 +164,26 @@ fn pipe(verb: &str, name: &Name, want: &Object) -> String {
     let comment = want.text("comment");
     let comment = if comment.is_empty() { String::new() } else { format!(" COMMENT = {}", quote::literal(comment)) };
     let copy = want.texts.get("copy").map_or(want.text("copy"), String::as_str);
-    format!("{verb} {name}{comment} AS {copy}")
+    let ingests = if want.get("auto_ingest") == Some(&Value::Flag(true)) { " AUTO_INGEST = TRUE" } else { "" };
+    format!("{verb} {name}{ingests}{comment} AS {copy}")
 }
 
-/// Makes a pipe anew, which forgets which files it has loaded.
-pub(crate) fn replace_pipe(name: &Name, want: &Object) -> Vec<Statement> {
-    vec![pause(name), Statement::of(SYSADMIN, pipe("CREATE OR REPLACE PIPE", name, want))]
+/// Makes a pipe anew, which forgets which files it has loaded: paused, and once none of its files is on the way.
+pub(crate) fn replace_pipe(name: &Name, want: &Object, have: &Object) -> Vec<Statement> {
+    let role = role_of(Kind::Pipe, have);
+    let texts = [pause(name), pipe_status(name), pipe("CREATE OR REPLACE PIPE", name, want)];
+    texts.map(|text| Statement::of(role, text)).into()
 }
+
+/// How a pipe stands: STATUS, as JSON.
+pub(crate) fn pipe_status(pipe: &Name) -> String {
+    format!("SELECT {PIPE_STATUS}({}) AS STATUS", quote::literal(&pipe.to_string()))
+}
+
+pub(crate) const PIPE_STATUS: &str = "SYSTEM$PIPE_STATUS";
 
 pub(crate) fn drop(kind: Kind, name: &Name, have: &Object) -> Statement {
-    Statement::of(role_of(kind, Some(have)), format!("DROP {} IF EXISTS {name}", kind.word()))
+    Statement::of(role_of(kind, have), format!("DROP {} IF EXISTS {name}", kind.word()))
 }
 
 /// A value as a property takes it.

@@ -54,6 +54,7 @@ fn absent(field: &Field, kind: Kind, name: &Name) -> Option<Value> {
         Absent::Flag(flag) => Some(Value::Flag(flag)),
         Absent::EmptyList => Some(Value::List(BTreeSet::new())),
         Absent::EmptyMap => Some(Value::Map(BTreeMap::new())),
+        Absent::OwnName if field.form == Form::Upper => Some(Value::Text(name.last().to_uppercase())),
         Absent::OwnName => Some(Value::text(name.last())),
         Absent::Maker => Some(Value::text(kind.spec().maker)),
         Absent::Required | Absent::Unset | Absent::Ignored => None,
@@ -129,6 +130,8 @@ pub struct State {
     pub grants: BTreeMap<Grant, Held>,
     /// The tables and views of schemas that grants are given on in bulk: their owners by the word of their type and name.
     pub present: BTreeMap<String, BTreeMap<Name, String>>,
+    /// What could not be read, and why: nothing is known of it, so nothing is planned for it.
+    pub unread: BTreeSet<String>,
 }
 
 impl State {

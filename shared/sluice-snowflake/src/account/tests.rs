@@ -2,7 +2,10 @@
 
 mod applying;
 mod differences;
+mod importing;
+mod leasing;
 mod model;
+mod owning;
 mod reading;
 mod rotating;
 mod trusting;

@@ -7,12 +7,18 @@ use super::{OBSERVABILITY, create_table, quote};
 pub(crate) const LEASE: &str = "ACCOUNT_LEASE";
 pub(crate) const CHANGES: &str = "ACCOUNT_CHANGES";
 
+/// The columns of the lease, with what they hold at first: who has it, until when, and whose account this is.
+pub(crate) const LEASE_COLUMNS: [(&str, &str, &str); 4] = [
+    ("HOLDER", "VARCHAR", "''"),
+    ("HELD_UNTIL", "TIMESTAMP_NTZ(6)", "SYSDATE()"),
+    ("LAKE", "VARCHAR", "''"),
+    ("ENVIRONMENT", "VARCHAR", "''"),
+];
+
 /// Makes the lease: a table with one row, made with its row in one statement, so that there is no second one.
 pub(crate) fn create_lease() -> String {
-    format!(
-        "CREATE TABLE IF NOT EXISTS {OBSERVABILITY}.{LEASE} AS\n\
-         SELECT ''::VARCHAR AS HOLDER, SYSDATE()::TIMESTAMP_NTZ(6) AS HELD_UNTIL"
-    )
+    let columns = LEASE_COLUMNS.map(|(name, data_type, first)| format!("{first}::{data_type} AS {name}"));
+    format!("CREATE TABLE IF NOT EXISTS {OBSERVABILITY}.{LEASE} AS\nSELECT {}", columns.join(", "))
 }
 
 /// Makes the table of changes.
@@ -30,18 +36,36 @@ pub(crate) fn create_changes() -> String {
     create_table(&format!("{OBSERVABILITY}.{CHANGES}"), &columns.map(str::to_owned))
 }
 
-/// Takes the lease for a number of seconds, or takes it again; no row is updated while another run holds it.
-pub(crate) fn take(run: &str, seconds: u64) -> String {
-    let run = quote::literal(run);
+/// Whose an account is. The first apply says it, and every other one has to say the same.
+pub(crate) struct Identity<'a> {
+    pub lake: &'a str,
+    pub environment: &'a str,
+}
+
+/// Takes the lease for a number of seconds, or takes it again; no row is updated while another run holds it, nor where the
+/// account is another one's.
+pub(crate) fn take(run: &str, identity: &Identity<'_>, seconds: i64) -> String {
+    let [run, lake, environment] = [run, identity.lake, identity.environment].map(quote::literal);
     format!(
-        "UPDATE {OBSERVABILITY}.{LEASE} SET HOLDER = {run}, HELD_UNTIL = DATEADD('second', {seconds}, SYSDATE()) \
-         WHERE HOLDER = {run} OR HELD_UNTIL <= SYSDATE()"
+        "UPDATE {OBSERVABILITY}.{LEASE} SET HOLDER = {run}, HELD_UNTIL = DATEADD('second', {seconds}, SYSDATE()), \
+         LAKE = {lake}, ENVIRONMENT = {environment} \
+         WHERE (HOLDER = {run} OR HELD_UNTIL <= SYSDATE()) AND COALESCE(LAKE, '') IN ('', {lake}) \
+         AND COALESCE(ENVIRONMENT, '') IN ('', {environment})"
     )
 }
 
-/// Who holds the lease: HOLDER and HELD_UNTIL.
+/// Holds it for so many seconds more; no row is updated once another run has taken it.
+pub(crate) fn renew(run: &str, seconds: i64) -> String {
+    format!(
+        "UPDATE {OBSERVABILITY}.{LEASE} SET HELD_UNTIL = DATEADD('second', {seconds}, SYSDATE()) WHERE HOLDER = {}",
+        quote::literal(run)
+    )
+}
+
+/// Who holds the lease, and whose account it is.
 pub(crate) fn holder() -> String {
-    format!("SELECT HOLDER, HELD_UNTIL FROM {OBSERVABILITY}.{LEASE}")
+    let columns = LEASE_COLUMNS.map(|(name, ..)| name);
+    format!("SELECT {} FROM {OBSERVABILITY}.{LEASE}", columns.join(", "))
 }
 
 /// Gives the lease back.
@@ -93,7 +117,15 @@ mod tests {
         };
         snapshot::check(
             "changes",
-            &[create_lease(), create_changes(), take("run-1", 900), holder(), record(&sent), give_back("run-1")],
+            &[
+                create_lease(),
+                create_changes(),
+                take("run-1", &Identity { lake: "sluice-dev", environment: "dev" }, 300),
+                renew("run-1", 300),
+                holder(),
+                record(&sent),
+                give_back("run-1"),
+            ],
         );
     }
 }

@@ -236,7 +236,7 @@ pub fn dbt_run(run: &DbtRun<'_>) -> String {
     )
 }
 
-/// What a run's row holds of its work. A warehouse whose table is older gets these added.
+/// What a run's row holds of its work.
 const WORK_COLUMNS: [&str; 11] = [
     "REASON VARCHAR",
     "FULL_REFRESH BOOLEAN",
@@ -250,12 +250,6 @@ const WORK_COLUMNS: [&str; 11] = [
     "SECONDS NUMBER(14,3)",
     "CREDITS NUMBER(14,6)",
 ];
-
-/// Adds the columns that a ledger made by an earlier version lacks.
-pub(crate) fn added_columns() -> Vec<String> {
-    let add = |column: &&str| format!("ALTER TABLE {OBSERVABILITY}.DBT_RUNS ADD COLUMN IF NOT EXISTS {column}");
-    WORK_COLUMNS.iter().map(add).collect()
-}
 
 /// What they are called and what they hold, in the order of [`tables`].
 pub(crate) const TABLES: [(&str, &str); 4] = [

@@ -180,10 +180,10 @@ impl Account {
         tables: &[Name],
         warehouse: &str,
     ) -> Result<(), Failure> {
-        let tables: Vec<&Name> = tables.iter().filter(|name| name.schema != "INFORMATION_SCHEMA").collect();
         if tables.is_empty() {
             return Ok(());
         }
+        let tables: Vec<&Name> = tables.iter().filter(|name| name.schema != "INFORMATION_SCHEMA").collect();
         let has = |word: &str| statement.iter().any(|token| token.is(word));
         let verb =
             ["INSERT", "UPDATE", "DELETE", "MERGE", "COPY"].into_iter().find(|verb| Cursor::new(statement).eat(verb));

@@ -173,7 +173,7 @@ fn named(account: &Account, kind: &'static str, cursor: &mut Cursor<'_>) -> Resu
         }
         _ => cursor.path()?,
     };
-    // The foundation's stage may come before its integration where nobody checks.
+    // A stage may come before its integration where nobody checks.
     if !kind.is_empty() && (kind != "INTEGRATION" || account.checks_privileges()) {
         account.existing(Kind::of(kind), &path)?;
     }

@@ -64,6 +64,7 @@ impl Run<'_> {
             settings.insert("TRANSIENT".to_owned(), Setting::Text("true".to_owned()));
         }
         rules::check(self, kind, &mut settings, old.as_ref(), true)?;
+        self.require_rules(&settings)?;
         if let Some(old) = old {
             if alters {
                 let differs =
@@ -86,6 +87,30 @@ impl Run<'_> {
         Ok(Some(ResultSet::done(format!("{what} {name} successfully created."))))
     }
 
+    /// A network policy is made by who may use the rules that it names.
+    fn require_rules(&self, settings: &Settings) -> Result<(), Failure> {
+        let lists = ["ALLOWED_NETWORK_RULE_LIST", "BLOCKED_NETWORK_RULE_LIST"].into_iter();
+        let named = lists.filter_map(|list| match settings.get(list) {
+            Some(Setting::List(rules)) => Some(rules),
+            _ => None,
+        });
+        let named: Vec<&String> = named.flatten().collect();
+        for rule in self.of("NETWORK RULE").filter(|rule| named.contains(&&shown(&rule.path))) {
+            self.require("USAGE", Kind::of("NETWORK RULE"), &rule.path)?;
+        }
+        Ok(())
+    }
+
+    /// Who gives a user a network policy owns both.
+    fn require_policy(&self, user: &Object, settings: &Settings) -> Result<(), Failure> {
+        let policy =
+            settings.get("NETWORK_POLICY").filter(|policy| user.settings.get("NETWORK_POLICY") != Some(policy));
+        match policy.and_then(|policy| self.of("NETWORK POLICY").find(|found| shown(&found.path) == policy.printed())) {
+            Some(policy) if user.kind == "USER" => self.require_owner(policy),
+            _ => Ok(()),
+        }
+    }
+
     /// What stands after the name.
     fn definition(&self, kind: &Kind, cursor: &mut Cursor<'_>) -> Result<Settings, Failure> {
         let mut settings = Settings::new();
@@ -99,7 +124,9 @@ impl Run<'_> {
             cursor.expect("RETURNS")?;
             let rest = cursor.rest();
             let arrow = rest.windows(2).position(|two| two[0].is("-") && two[1].is(">"));
-            put("RETURN_TYPE", spelled(&rest[..arrow.ok_or_else(|| cursor.unexpected("->"))?]));
+            let returned = spelled(&rest[..arrow.ok_or_else(|| cursor.unexpected("->"))?]);
+            // DESC prints a type in full.
+            put("RETURN_TYPE", if returned == "VARCHAR" { "VARCHAR(16777216)".to_owned() } else { returned });
             put("BODY", body(self.text)?);
             // A comment may stand after the body.
             *cursor = Cursor::new(match rest {
@@ -212,6 +239,8 @@ impl Run<'_> {
         self.fulfil(&needs, &old)?;
         rules::check(self, kind, &mut settings, Some(&old), false)?;
         rules::attach(self, self.request, &old, &settings)?;
+        self.require_rules(&settings)?;
+        self.require_policy(&old, &settings)?;
         let paused = |settings: &Settings| {
             settings.get("PIPE_EXECUTION_PAUSED").is_some_and(|paused| paused.printed().eq_ignore_ascii_case("true"))
         };

@@ -143,3 +143,32 @@ async fn snowpipe_takes_files_from_a_role_that_operates_the_pipe() {
     warehouse.admin(&format!("GRANT OPERATE ON PIPE {pipe} TO ROLE READER")).await;
     assert_eq!(insert().await, 200);
 }
+
+#[tokio::test]
+async fn a_network_policy_needs_its_rules_and_an_owner_who_has_the_user_too() {
+    let warehouse = checked().await;
+    warehouse.admin("CREATE NETWORK RULE D.S.R TYPE = IPV4 MODE = INGRESS VALUE_LIST = ('127.0.0.0/24')").await;
+    warehouse.admin("ALTER USER ADMIN SET DEFAULT_SECONDARY_ROLES = ()").await;
+    let as_role = async |role: &str, statement: &str| warehouse.ask("admin", role, statement).await.status;
+    let create = "CREATE NETWORK POLICY P ALLOWED_NETWORK_RULE_LIST = ('D.S.R')";
+    for grant in ["USAGE ON DATABASE D", "USAGE ON SCHEMA D.S", "USAGE ON NETWORK RULE D.S.R"] {
+        assert_eq!(as_role("SECURITYADMIN", create).await, 422, "before {grant}");
+        warehouse.admin(&format!("GRANT {grant} TO ROLE SECURITYADMIN")).await;
+    }
+    assert_eq!(as_role("SECURITYADMIN", create).await, 200);
+    let attach = "ALTER USER NEWCOMER SET NETWORK_POLICY = P";
+    assert_eq!(as_role("USERADMIN", attach).await, 422, "it owns the user alone");
+    warehouse.admin("GRANT OWNERSHIP ON USER NEWCOMER TO ROLE SYSADMIN").await;
+    assert_eq!(as_role("SECURITYADMIN", attach).await, 422, "it owns the policy alone");
+    assert_eq!(as_role("ACCOUNTADMIN", attach).await, 200);
+}
+
+#[tokio::test]
+async fn what_reads_rows_of_the_information_schema_needs_a_warehouse() {
+    let warehouse = checked().await;
+    let query = "SELECT REF_ENTITY_NAME FROM TABLE(D.INFORMATION_SCHEMA.POLICY_REFERENCES(POLICY_NAME => 'P'))";
+    warehouse.admin("GRANT USAGE ON DATABASE D TO ROLE READER").await;
+    assert_eq!(warehouse.ask("newcomer", "READER", query).await.refusal().0, "000606");
+    warehouse.admin("GRANT USAGE ON WAREHOUSE LOADING TO ROLE READER").await;
+    assert_eq!(warehouse.ask("newcomer", "READER", query).await.status, 200);
+}

@@ -87,7 +87,7 @@ async fn standard_refuses_what_enterprise_sells() {
     assert_eq!(shown.cells(&["max_cluster_count", "query_acceleration_max_scale_factor"]), ["3|2"]);
     let described = warehouse.admin("DESC MASKING POLICY D.S.P").await;
     let columns = ["name", "signature", "return_type", "body"];
-    assert_eq!(described.cells(&columns), ["P|(VAL VARCHAR)|VARCHAR|'***'"]);
+    assert_eq!(described.cells(&columns), ["P|(VAL VARCHAR)|VARCHAR(16777216)|'***'"]);
     warehouse.admin("CREATE TABLE IF NOT EXISTS D.S.T (A VARCHAR, B NUMBER(19,0) NOT NULL)").await;
     warehouse.admin("ALTER TABLE D.S.T MODIFY COLUMN A SET MASKING POLICY D.S.P").await;
     let described = warehouse.admin("DESC TABLE D.S.T").await;

@@ -17,11 +17,11 @@ use sluice_core::{
 };
 use sluice_lambda::{ExtractAnswer, ExtractEvent, Invocation, each_due};
 use sluice_pipeline::load::{self, CommitRef, Load, Loaded, PollPolicy, Warehouse as _};
-use sluice_snowflake::{Known, Loads, sql};
+use sluice_snowflake::{Known, Loads};
 use tokio_postgres::{Client, NoTls, config::Host};
 use uuid::Uuid;
 
-use crate::support::{BUCKET, LAKE, Lake, Warehouse, sources};
+use crate::support::{BUCKET, LAKE, Lake, Warehouse, foundation, sources};
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
 const POLL_POLICY: PollPolicy = PollPolicy { poll: Duration::from_secs(30), limit: Duration::from_secs(3_600) };
@@ -336,7 +336,7 @@ async fn a_table_is_added_by_one_entry_extracted_made_loaded_and_evolves() {
     let added = sources.tables.last().expect("the new entry").clone();
 
     let warehouse = Warehouse::empty().await;
-    for statement in sql::ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
+    for statement in foundation(&sources).await {
         warehouse.run(&statement).await.expect("a statement of the foundation");
     }
     let deps = database.deps(&warehouse);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use futures::future;
 use serde_json::json;
 use sluice_core::{Commit, Disposition, Kind, LakeId, Retry, Sources};
-use sluice_snowflake::sql::{ddl, lock};
+use sluice_snowflake::sql::lock;
 
-use crate::support::{BUCKET, LAKE, Warehouse, sources, table_id};
+use crate::support::{LAKE, Warehouse, foundation, sources, table_id};
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
 const CURRENCIES: &str = "DLT.OPEN_EXCHANGE_RATES.CURRENCIES";
@@ -173,7 +173,7 @@ async fn a_load_that_fails_gives_its_lock_and_its_claim_back() {
 async fn a_stack_of_an_earlier_version_gets_its_locks_from_its_ledger() {
     let warehouse = Warehouse::empty().await;
     let lake = LakeId(LAKE.into());
-    for statement in ddl::foundation(&sources(), &lake, BUCKET) {
+    for statement in foundation(&sources()).await {
         if !statement.contains("LOCK_") {
             warehouse.run(&statement).await.expect("what an earlier version has made");
         }

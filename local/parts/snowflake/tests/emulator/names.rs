@@ -17,11 +17,10 @@ use sluice_core::{
 use sluice_kafka::{Formats, KafkaEvent};
 use sluice_parquet::TableWriter;
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
-use sluice_snowflake::sql::ddl;
 use stream_kafka::deps::TokioSleep;
 
 use crate::{
-    support::{BUCKET, LAKE, OneSecret, Warehouse},
+    support::{LAKE, OneSecret, Warehouse, foundation},
     topics::Lake,
 };
 
@@ -127,7 +126,7 @@ async fn a_name_is_refused_or_its_values_arrive_by_copy_and_by_stream() {
     let expected: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
     let sources = sources(&columns);
     let warehouse = Warehouse::empty().await;
-    for statement in ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
+    for statement in foundation(&sources).await {
         warehouse.run(&statement).await.expect("a statement of the foundation");
     }
 
@@ -192,7 +191,7 @@ async fn the_warehouse_refuses_what_the_rule_of_names_keeps_from_it() {
     for name in ["current_date", "localtime", "current_user"] {
         assert!(names::refusal(name).is_some(), "{name}");
         let sources = sources(&[Column::optional(name, ColumnType::Text)]);
-        let create = ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET);
+        let create = foundation(&sources).await;
         let create = create.iter().find(|statement| statement.contains("APPLICATION_DATA.NAMES (")).expect("a table");
         assert!(warehouse.run(create).await.is_err(), "{name} became a column");
         let add = format!(

@@ -1,13 +1,10 @@
 //! Files through a pipe.
 
-use sluice_core::{DataFile, LakeId};
-use sluice_snowflake::{
-    pipe::FileStatus,
-    sql::{ddl, ledger},
-};
+use sluice_core::DataFile;
+use sluice_snowflake::{pipe::FileStatus, sql::ledger};
 use uuid::Uuid;
 
-use crate::support::{BUCKET, LAKE, Warehouse, sources, table_id};
+use crate::support::{Warehouse, foundation, sources, table_id};
 
 const RATES: &str = "SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
 const COUNT: &str = "SELECT count(*) FROM SNOWPIPE__OPEN_EXCHANGE_RATES.EXCHANGE_RATES";
@@ -68,7 +65,7 @@ async fn rows_of_an_earlier_versions_pipe_have_their_time_in_utc_once_confirmed(
 
 async fn a_pipes_rows_are_confirmed(noted: &str, hours_behind: &str) {
     let warehouse = Warehouse::empty().await;
-    for statement in ddl::foundation(&sources(), &LakeId(LAKE.into()), BUCKET) {
+    for statement in foundation(&sources()).await {
         let statement = statement.replace("METADATA$FILE_LAST_MODIFIED", noted);
         warehouse.run(&statement).await.expect("a statement of the foundation");
     }

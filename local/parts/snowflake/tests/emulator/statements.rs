@@ -1,9 +1,9 @@
 //! What `sluice-snowflake` renders, run for real.
 
 use sluice_core::{Disposition, Sequence};
-use sluice_snowflake::sql::{self, ledger, lock, observe};
+use sluice_snowflake::sql::{ledger, lock, observe};
 
-use crate::support::{LAKE, Warehouse, sources, table_id};
+use crate::support::{Warehouse, foundation, sources, table_id};
 
 const PRODUCTS: &str = "DLT.APPLICATION_DATA.PRODUCTS";
 const CONTACTS: &str = "AIRBYTE.HUBSPOT.CONTACTS";
@@ -28,7 +28,7 @@ fn contact(id: u32, name: &str, modified: &str) -> String {
 async fn the_foundation_may_run_twice_and_changes_nothing_the_second_time() {
     let warehouse = Warehouse::founded().await;
     warehouse.load(&warehouse.commit(PRODUCTS, 1, 1, &product(1, "a"))).await.expect("a load");
-    for statement in sql::ddl::foundation(&sources(), &sluice_core::LakeId(LAKE.into()), crate::support::BUCKET) {
+    for statement in foundation(&sources()).await {
         warehouse.run(&statement).await.expect("again");
     }
     let locks = "SELECT count(*) FROM duckdb_tables() WHERE table_name LIKE 'LOCK\\_%' ESCAPE '\\'";
@@ -139,15 +139,7 @@ tables:
 
 #[tokio::test]
 async fn a_text_that_other_formats_take_for_null_stays_a_text() {
-    let warehouse = Warehouse::empty().await;
-    for statement in [
-        "CREATE DATABASE IF NOT EXISTS ADMIN",
-        "CREATE SCHEMA IF NOT EXISTS ADMIN.OBSERVABILITY",
-        "CREATE FILE FORMAT IF NOT EXISTS ADMIN.OBSERVABILITY.SLUICE_PARQUET TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE",
-    ] {
-        warehouse.run(statement).await.expect("what an earlier version has made");
-    }
-    let warehouse = warehouse.found(&sources()).await;
+    let warehouse = Warehouse::founded().await;
     let rows = format!("{} UNION ALL {}", product(1, r"\N"), product(2, ""));
     warehouse.load(&warehouse.commit(PRODUCTS, 1, 2, &rows)).await.expect("a load");
     let names = "SELECT PRODUCT_NAME FROM DLT__APPLICATION_DATA.PRODUCTS ORDER BY AUDIT_ID";

@@ -24,16 +24,54 @@ use axum::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use sluice_core::{
-    Commit, Error, LakeId, Result, RunId, Secret, Sources, Table, TableId, lake,
+    Commit, Error, Result, RunId, Secret, Sources, Table, TableId, lake,
     port::{Deletion, Listing, ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
 };
-use sluice_snowflake::{Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming, sql};
+use sluice_snowflake::{
+    Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming,
+    account::{self, Allowed, Deployment, Desired, Settings},
+    sql,
+};
 use snowflake_emulator::{Config, Edition, Emulator, User};
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
 
 pub(crate) const BUCKET: &str = "test-lake";
 pub(crate) const LAKE: &str = "test";
+
+/// The least that an account's file may say.
+const ACCOUNT: &str = r#"
+edition: standard
+environments: { test: {} }
+storage_integrations:
+  SLUICE_LAKE:
+    role_arn: ${lake_role_arn}
+    external_id: ${lake_external_id}
+    allowed_locations: ["s3://${lake_bucket}/"]
+"#;
+
+/// An account in which there is nothing.
+struct Nothing;
+
+impl account::Account for Nothing {
+    async fn run(&self, _: &str, _: &str, _: &str) -> Result<Vec<Row>> {
+        Ok(Vec::new())
+    }
+}
+
+/// What makes the databases, schemas, tables, stages and pipes of these sources in an account that has none.
+pub(crate) async fn foundation(sources: &Sources) -> Vec<String> {
+    let deployment = Deployment { lake: LAKE.into(), bucket: BUCKET.into(), ..Deployment::default() };
+    let desired = Desired::parse(ACCOUNT, &Settings::of("test", deployment), sources).expect("a file");
+    let (_, plan) = account::look(&Nothing, &desired, &Allowed::default(), "test").await.expect("a plan");
+    let kinds = ["database", "schema", "file format", "stage", "table", "pipe"];
+    let is_one = |what: &str| {
+        kinds.iter().any(|kind| what.strip_prefix(kind).is_some_and(|name| name.starts_with(' ')))
+            && !what.starts_with("database role ")
+    };
+    let changes = plan.changes.iter().filter(|change| is_one(&change.what));
+    changes.flat_map(|change| &change.statements).map(|statement| statement.text.clone()).collect()
+}
 
 type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
 
@@ -124,7 +162,7 @@ impl Warehouse {
     /// Makes every table, stage, pipe and lock of these sources.
     pub(crate) async fn found(self, sources: &Sources) -> Self {
         let api = self.sql();
-        for statement in sql::ddl::foundation(sources, &LakeId(LAKE.into()), BUCKET) {
+        for statement in foundation(sources).await {
             api.execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
         }
         self

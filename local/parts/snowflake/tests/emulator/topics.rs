@@ -14,11 +14,10 @@ use sluice_core::{
 };
 use sluice_kafka::{Formats, KafkaEvent, Registry, RegistryConfig, avro::ReaderSchema};
 use sluice_pipeline::stream::{Invocation, Ports, Settings, Stream};
-use sluice_snowflake::sql::ddl;
 use stream_kafka::deps::TokioSleep;
 use uuid::Uuid;
 
-use crate::support::{BUCKET, LAKE, OneSecret, Warehouse};
+use crate::support::{LAKE, OneSecret, Warehouse, foundation};
 
 const ENTRIES: &str = "
 tables:
@@ -153,7 +152,7 @@ async fn registry(written: &'static str) -> String {
 /// producers use.
 async fn deliver(warehouse: &Warehouse, lake: &Lake, entries: &str, schema: &str, written: &'static str, event: &str) {
     let sources = Sources::parse(entries).expect("valid sources");
-    for statement in ddl::foundation(&sources, &LakeId(LAKE.into()), BUCKET) {
+    for statement in foundation(&sources).await {
         warehouse.sql().execute(&statement, Uuid::new_v4(), "test").await.expect("a statement of the foundation");
     }
     let config = RegistryConfig { url: registry(written).await, secret: None };

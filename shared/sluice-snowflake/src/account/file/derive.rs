@@ -34,7 +34,13 @@ pub(super) fn from_sources(reading: &mut Reading, raw: &Raw, settings: &Settings
     for ((name, comment), create) in ledger::TABLES.into_iter().zip(ledger::tables()) {
         table(reading, own_schema().with(name), create, comment, None);
     }
-    table(reading, own_schema().with(changes::LEASE), changes::create_lease(), "", None);
+    let lease = own_schema().with(changes::LEASE);
+    table(reading, lease.clone(), changes::create_lease(), "", None);
+    if let Some(table) = reading.state.objects.get_mut(&(Kind::Table, lease)) {
+        let columns =
+            changes::LEASE_COLUMNS.map(|(name, data_type, _)| (name.to_owned(), normal::data_type(data_type)));
+        table.set("columns", Some(Value::Map(columns.into())));
+    }
     table(reading, own_schema().with(changes::CHANGES), changes::create_changes(), "", None);
     lake(reading, settings);
     for entry in &sources.tables {
@@ -188,10 +194,12 @@ fn loading(reading: &mut Reading, role: &Name, raw: &Raw, sources: &Sources) {
 }
 
 /// A policy for each type of personal data, and the columns that it masks.
-pub(super) fn masks(reading: &mut Reading, pii: &Pii, sources: &Sources) {
+pub(super) fn masks(reading: &mut Reading, pii: &Pii, owner: Option<&Name>, sources: &Sources) {
     let Some(schema) = &pii.schema else { return };
+    // Who loads reads what is there: a value that it saw masked it would write back so.
+    let roles: BTreeSet<&Name> = owner.into_iter().chain(&pii.readers).collect();
     let sees: Vec<String> =
-        pii.readers.iter().map(|role| format!("IS_ROLE_IN_SESSION({})", quote::literal(role.last()))).collect();
+        roles.iter().map(|role| format!("IS_ROLE_IN_SESSION({})", quote::literal(role.last()))).collect();
     let body = match sees.is_empty() {
         true => "NULL".to_owned(),
         false => format!("CASE WHEN {} THEN VAL ELSE NULL END", sees.join(" OR ")),
@@ -202,7 +210,10 @@ pub(super) fn masks(reading: &mut Reading, pii: &Pii, sources: &Sources) {
             let data_type = column_types::column_type(column.column_type);
             let suffix: String = data_type.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             let policy = schema.with(format!("PII_{}", suffix.trim_end_matches('_')));
-            let made = object([("type", Some(Value::text(data_type))), ("body", Some(Value::text(&body)))]);
+            let made = object([
+                ("type", Some(Value::Text(normal::data_type(&data_type)))),
+                ("body", Some(Value::text(&body))),
+            ]);
             reading.derive(Kind::MaskingPolicy, policy.clone(), made);
             masked.insert(quote::column(&column.name), policy.to_string());
         }

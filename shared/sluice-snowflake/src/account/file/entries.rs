@@ -122,6 +122,8 @@ fn value(field: &Field, node: &Node) -> Result<Value, String> {
     };
     Ok(match field.form {
         Form::Text => Value::text(text()?),
+        Form::Upper => Value::Text(text()?.to_uppercase()),
+        Form::Type => Value::Text(normal::data_type(text()?)),
         Form::Code => Value::Text(normal::code(text()?)),
         Form::Word(words) => {
             let word = text()?;

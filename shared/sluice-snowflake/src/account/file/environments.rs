@@ -12,6 +12,9 @@ use crate::account::name::Name;
 
 type Values = BTreeMap<String, String>;
 
+/// What stands between the items of a value that is a list.
+const BETWEEN: &str = ", ";
+
 pub(super) struct Environments {
     current: String,
     values: BTreeMap<String, Values>,
@@ -168,7 +171,8 @@ impl Environments {
         let value = match &node.value {
             Value::Text(text) if text.contains("${") => Value::Text(self.text(text, environment, node.place, report)),
             Value::List(items) => {
-                Value::List(items.iter().map(|item| self.filled(item, environment, report)).collect())
+                let filled = items.iter().flat_map(|item| self.items(item, environment));
+                Value::List(filled.map(|item| self.filled(&item, environment, report)).collect())
             }
             Value::Mapping(fields) => {
                 let fields = fields.iter().map(|(key, node)| (key.clone(), self.filled(node, environment, report)));
@@ -177,6 +181,21 @@ impl Environments {
             other => other.clone(),
         };
         At { value, place: node.place }
+    }
+
+    /// An item that is the name of a list stands for the items of that.
+    fn items(&self, item: &Node, environment: &str) -> Vec<Node> {
+        let named = match &item.value {
+            Value::Text(text) => text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')),
+            _ => None,
+        };
+        let listed = named.and_then(|name| self.value(name, environment)).filter(|value| value.contains(BETWEEN));
+        match listed {
+            Some(value) => {
+                value.split(BETWEEN).map(|text| At { value: Value::Text(text.to_owned()), place: item.place }).collect()
+            }
+            None => vec![item.clone()],
+        }
     }
 
     fn text(&self, text: &str, environment: &str, place: Place, report: &mut Report) -> String {
@@ -228,9 +247,21 @@ fn own_values(name: &At<String>, node: &Node, report: &mut Report) -> Values {
         match &node.value {
             Value::Text(text) | Value::Number(text) => drop(values.insert(key.value.clone(), text.clone())),
             Value::Boolean(flag) => drop(values.insert(key.value.clone(), flag.to_string())),
+            Value::List(items) if items.iter().all(|item| matches!(item.value, Value::Text(_))) => {
+                let texts = items.iter().filter_map(|item| match &item.value {
+                    Value::Text(text) => Some(text.as_str()),
+                    _ => None,
+                });
+                values.insert(key.value.clone(), texts.collect::<Vec<_>>().join(BETWEEN));
+            }
             other => report.add(
                 node.place,
-                format!("environment {}: `{}` must be one value and is {}", name.value, key.value, other.kind()),
+                format!(
+                    "environment {}: `{}` must be a value or a list of texts and is {}",
+                    name.value,
+                    key.value,
+                    other.kind()
+                ),
             ),
         }
     }

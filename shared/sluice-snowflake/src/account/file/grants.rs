@@ -10,9 +10,10 @@ use super::{
 };
 use crate::account::{
     graph::Graph,
-    kinds::{Kind, SYSADMIN, SYSTEM_ROLES},
+    kinds::{Kind, SECURITYADMIN, SYSADMIN, SYSTEM_ROLES},
     name::Name,
-    state::{Grant, Grantee, State, Target},
+    state::{Grant, Grantee, Object, State, Target},
+    value::Value,
 };
 
 /// Turns what was asked for into grants, and tells of what cannot be.
@@ -45,7 +46,7 @@ pub(super) fn resolve(reading: &mut Reading, report: &mut Report) {
             }
         }
     }
-    one_level(&levels, report);
+    one_level(&reading.state, &levels, report);
     tree(&mut reading.state, &reading.untied);
     cycles(reading, report);
 }
@@ -108,23 +109,32 @@ fn unreachable(state: &State, grantee: &Grantee, target: &Target) -> Option<Stri
     }
 }
 
-/// A future grant in a schema switches off those in its database for the same type, also for other roles.
-fn one_level(levels: &BTreeMap<(String, Name), Place>, report: &mut Report) {
-    for ((word, container), place) in levels.iter().filter(|((_, container), _)| container.depth() == 2) {
-        if let Some(other) = levels.get(&(word.clone(), container.up_to(1))) {
+/// A future grant in a schema switches off those in its database for the same type, also for other roles. So who has one in
+/// the database has the same one in each such schema, too.
+fn one_level(state: &State, levels: &BTreeMap<(String, Name), Place>, report: &mut Report) {
+    let future = |word: &str, container: &Name| Target::Future(word.to_owned(), container.clone());
+    for ((word, schema), place) in levels.iter().filter(|((_, container), _)| container.depth() == 2) {
+        let database = schema.up_to(1);
+        let Some(other) = levels.get(&(word.clone(), database.clone())) else { continue };
+        let of_database = state.grants.keys().filter(|grant| grant.target == future(word, &database));
+        let silenced =
+            |grant: &&Grant| !state.grants.contains_key(&Grant { target: future(word, schema), ..(*grant).clone() });
+        for lost in of_database.filter(silenced) {
             let text = format!(
-                "future grants on a {} of the schema {container} switch off those of the database {} in line {} there, for \
-                 every role; grant at one level only",
+                "future grants on a {} of the schema {schema} switch off those of the database {database} in line {} there, \
+                 for every role; grant {} to {} in {schema} as well, or at one level only",
                 word.to_lowercase(),
-                container.first(),
                 place.min(other).line,
+                lost.privilege,
+                lost.grantee.name(),
             );
             report.add(*place.max(other), text);
         }
     }
 }
 
-/// Every role is SYSADMIN's too, unless its entry says otherwise, and SYSADMIN may use integrations for its stages.
+/// Every role is SYSADMIN's too, unless its entry says otherwise; SYSADMIN may use integrations for its stages, and
+/// SECURITYADMIN the rules that its policies name.
 fn tree(state: &mut State, untied: &BTreeSet<Name>) {
     let sysadmin = Grantee::role(&Name::of([SYSADMIN]));
     let roles: Vec<Name> = state.names(Kind::Role).chain(state.names(Kind::DatabaseRole)).cloned().collect();
@@ -134,6 +144,17 @@ fn tree(state: &mut State, untied: &BTreeSet<Name>) {
     let integrations: Vec<Name> = state.names(Kind::StorageIntegration).cloned().collect();
     for integration in integrations {
         add(state, "USAGE", Target::Object("INTEGRATION".to_owned(), integration), &sysadmin, false);
+    }
+    let securityadmin = Grantee::role(&Name::of([SECURITYADMIN]));
+    let named = |policy: &Object| -> Vec<Name> {
+        let lists = ["allowed_rules", "blocked_rules"].into_iter().filter_map(|field| policy.get(field));
+        lists.flat_map(Value::items).filter_map(Name::parse).collect()
+    };
+    let rules: BTreeSet<Name> = state.of(Kind::NetworkPolicy).flat_map(|(_, policy)| named(policy)).collect();
+    for rule in rules.into_iter().filter(|rule| rule.depth() == 3) {
+        for (depth, word) in [(1, "DATABASE"), (2, "SCHEMA"), (3, "NETWORK RULE")] {
+            add(state, "USAGE", Target::Object(word.to_owned(), rule.up_to(depth)), &securityadmin, false);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use sluice_core::{judge::Report, yaml::Place};
 use super::{Raw, entries::Reading};
 use crate::account::{
     graph::Graph,
-    kinds::{Form, Kind, SYSTEM_ROLES},
+    kinds::{Form, Kind, SYSADMIN, SYSTEM_ROLES},
     name::Name,
     state::{Grantee, Object},
     value::Value,
@@ -21,6 +21,7 @@ pub(super) fn judge(reading: &Reading, raw: &Raw, pii: Option<Place>, report: &m
     for ((kind, name), object) in &reading.state.objects {
         rules.references(*kind, name, object, report);
         rules.edition(*kind, name, object, report);
+        rules.owner(*kind, name, object, report);
         match kind {
             Kind::Warehouse => rules.warehouse(name, object, report),
             Kind::ResourceMonitor => rules.monitor(name, object, report),
@@ -96,6 +97,18 @@ impl Rules<'_> {
                 let text = format!("there is no entry {parent} under `{}`; add one", of.spec().section);
                 self.tell(kind, name, "", report, text);
             }
+        }
+    }
+
+    /// Who provisions has every role that is SYSADMIN's; what belongs to another one it could not change any more.
+    fn owner(&self, kind: Kind, name: &Name, object: &Object, report: &mut Report) {
+        let Some(owner) = Name::parse(object.text("owner")) else { return };
+        let sysadmin = Grantee::role(&Name::of([SYSADMIN]));
+        let is_own = SYSTEM_ROLES.contains(&owner.first()) || !self.reading.state.has_role(&owner);
+        if !is_own && !self.graph.holders(&owner).contains_key(&sysadmin) {
+            let text =
+                format!("`owner`: {owner} is not under SYSADMIN, so no plan could change it; take another owner");
+            self.tell(kind, name, "owner", report, text);
         }
     }
 

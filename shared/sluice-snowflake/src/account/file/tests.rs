@@ -26,6 +26,9 @@ pub(crate) fn settings(environment: &str) -> Settings {
         ("lake_role_arn", "arn:aws:iam::123456789012:role/sluice-dev-lake-reader"),
         ("lake_external_id", "sluice"),
         ("egress", "203.0.113.7/32"),
+        ("operators", "198.51.100.0/24, 192.0.2.7"),
+        ("dbt", "192.0.2.8"),
+        ("lightdash", "192.0.2.9"),
     ];
     Settings {
         environment: environment.to_owned(),
@@ -110,6 +113,38 @@ fn the_shipped_file_is_right_in_every_environment() {
         let desired = Desired::parse(text, &settings(environment), &sources());
         let state = desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state;
         assert!(state.has(Kind::User, &Name::of(["SLUICE_LOADER"])));
+    }
+}
+
+#[test]
+fn in_prod_each_service_comes_from_networks_of_its_own() {
+    let text = include_str!("../../../../../platform/warehouse.yaml");
+    let state = Desired::parse(text, &settings("prod"), &sources()).unwrap_or_else(|error| panic!("{error}")).state;
+    for (name, user) in state.of(Kind::User) {
+        let policy =
+            Name::parse(user.text("network_policy")).unwrap_or_else(|| panic!("{name} may come from anywhere"));
+        let policy = state.object(Kind::NetworkPolicy, &policy).expect("an entry");
+        // `sluice` on a laptop logs in as the functions do.
+        let operators = policy.get("allowed_rules").expect("rules").items().any(|rule| rule.ends_with(".OPERATORS"));
+        assert_eq!(operators, name.last() == "SLUICE_LOADER", "{name}");
+    }
+    let rule = Name::of(["ADMIN", "SECURITY", "OPERATORS"]);
+    let networks = state.object(Kind::NetworkRule, &rule).and_then(|rule| rule.get("values")).expect("networks");
+    assert_eq!(networks.items().collect::<Vec<_>>(), ["192.0.2.7", "198.51.100.0/24"]);
+    let mut nobody = settings("prod");
+    nobody.values.remove("operators");
+    let error = Desired::parse(text, &nobody, &sources()).expect_err("nobody has said from where");
+    assert!(error.to_string().contains("${operators} has no value in the environment prod"), "{error}");
+}
+
+#[test]
+fn who_loads_reads_every_masked_value() {
+    let desired = parsed(&EVERY_FIELD.replace("readers: [SLUICE_LOADER] }\naccount", "readers: [ANALYSTS] }\naccount"));
+    let state = desired.unwrap_or_else(|error| panic!("{error}")).state;
+    let policy = Name::of(["ADMIN", "SECURITY", "PII_VARCHAR"]);
+    let body = state.object(Kind::MaskingPolicy, &policy).expect("a policy").text("body").to_owned();
+    for role in ["ANALYSTS", "SLUICE_LOADER"] {
+        assert!(body.contains(&format!("IS_ROLE_IN_SESSION('{role}')")), "{body}");
     }
 }
 

@@ -2,10 +2,8 @@
 
 use super::{
     ACCOUNTADMIN,
-    Absent::{self, EmptyList, EmptyMap, Ignored, Required, Unset},
-    Form, Kind, SYSADMIN,
-    Seen::{self, Apart, Column, Parameter, Property},
-    Set, Spec,
+    Absent::{self, Ignored},
+    Form, Kind, SYSADMIN, Seen, Set, Spec,
     field::{COMMENT, OWNER, TAGS, field},
 };
 
@@ -18,55 +16,27 @@ pub(super) const RESOURCE_MONITOR: Spec = Spec {
     enterprise: false,
     about: "Limits of credits; a monitor does nothing before a warehouse names it.",
     fields: &[
-        field(
-            "credits",
-            Form::Number(1, 1_000_000_000),
-            Required,
-            Column("credit_quota"),
-            Set::Property("CREDIT_QUOTA"),
-            "Credits of a period.",
-        ),
-        field(
-            "frequency",
-            Form::Word(&["MONTHLY", "DAILY", "WEEKLY", "YEARLY", "NEVER"]),
-            Absent::Text("MONTHLY"),
-            Column("frequency"),
-            Set::Apart,
-            "When it begins again.",
-        ),
-        field(
-            "notify_at",
-            Form::Percents,
-            EmptyList,
-            Column("notify_at"),
-            Set::Apart,
-            "Percentages at which people are told; five at most.",
-        ),
-        field(
-            "suspend_at",
-            Form::Percent,
-            Unset,
-            Column("suspend_at"),
-            Set::Apart,
-            "Percentage at which warehouses take no new statement.",
-        ),
-        field(
-            "suspend_immediately_at",
-            Form::Percent,
-            Unset,
-            Column("suspend_immediately_at"),
-            Set::Apart,
-            "Percentage at which running statements are ended.",
-        ),
-        field(
-            "notify_users",
-            Form::Names(Kind::User),
-            EmptyList,
-            Column("notify_users"),
-            Set::Apart,
-            "Users with a verified address.",
-        )
-        .late(),
+        field("credits", Form::Number(1, 1_000_000_000))
+            .required()
+            .column("credit_quota", "CREDIT_QUOTA")
+            .about("Credits of a period."),
+        field("frequency", Form::Word(&["MONTHLY", "DAILY", "WEEKLY", "YEARLY", "NEVER"]))
+            .or(Absent::Text("MONTHLY"))
+            .seen(Seen::Column("frequency"))
+            .about("When it begins again."),
+        field("notify_at", Form::Percents)
+            .seen(Seen::Column("notify_at"))
+            .about("Percentages at which people are told; five at most."),
+        field("suspend_at", Form::Percent)
+            .seen(Seen::Column("suspend_at"))
+            .about("Percentage at which warehouses take no new statement."),
+        field("suspend_immediately_at", Form::Percent)
+            .seen(Seen::Column("suspend_immediately_at"))
+            .about("Percentage at which running statements are ended."),
+        field("notify_users", Form::Names(Kind::User))
+            .seen(Seen::Column("notify_users"))
+            .about("Users with a verified address.")
+            .late(),
     ],
 };
 
@@ -79,94 +49,48 @@ pub(super) const WAREHOUSE: Spec = Spec {
     enterprise: false,
     about: "Compute, by purpose.",
     fields: &[
-        field("size", Form::Size, Absent::Text("XSMALL"), Column("size"), Set::Property("WAREHOUSE_SIZE"), "Its size."),
-        field(
-            "auto_suspend",
-            Form::Number(0, 31_536_000),
-            Absent::Number(60),
-            Column("auto_suspend"),
-            Set::Property("AUTO_SUSPEND"),
-            "Seconds without work after which it is suspended; 0 is never.",
-        ),
-        field(
-            "auto_resume",
-            Form::Flag,
-            Absent::Flag(true),
-            Column("auto_resume"),
-            Set::Property("AUTO_RESUME"),
-            "Whether a statement wakes it.",
-        ),
-        field(
-            "statement_timeout",
-            Form::Number(0, 604_800),
-            Unset,
-            Parameter("STATEMENT_TIMEOUT_IN_SECONDS"),
-            Set::Property("STATEMENT_TIMEOUT_IN_SECONDS"),
-            "Seconds that a statement may run.",
-        ),
-        field(
-            "queue_timeout",
-            Form::Number(0, 604_800),
-            Unset,
-            Parameter("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
-            Set::Property("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS"),
-            "Seconds that a statement may wait.",
-        ),
-        field(
-            "max_concurrency",
-            Form::Number(1, 32),
-            Unset,
-            Parameter("MAX_CONCURRENCY_LEVEL"),
-            Set::Property("MAX_CONCURRENCY_LEVEL"),
-            "Statements at once.",
-        ),
-        field(
-            "min_clusters",
-            Form::Number(1, 10),
-            Absent::Number(1),
-            Column("min_cluster_count"),
-            Set::Property("MIN_CLUSTER_COUNT"),
-            "Clusters at least.",
-        )
-        .enterprise(),
-        field(
-            "max_clusters",
-            Form::Number(1, 10),
-            Absent::Number(1),
-            Column("max_cluster_count"),
-            Set::Property("MAX_CLUSTER_COUNT"),
-            "Clusters at most.",
-        )
-        .enterprise(),
-        field(
-            "scaling_policy",
-            Form::Word(&["STANDARD", "ECONOMY"]),
-            Absent::Text("STANDARD"),
-            Column("scaling_policy"),
-            Set::Property("SCALING_POLICY"),
-            "When a cluster is added.",
-        )
-        .enterprise(),
-        field(
-            "query_acceleration",
-            Form::Flag,
-            Absent::Flag(false),
-            Column("enable_query_acceleration"),
-            Set::Property("ENABLE_QUERY_ACCELERATION"),
-            "Whether parts of large statements run elsewhere, for credits.",
-        )
-        .enterprise(),
+        field("size", Form::Size).or(Absent::Text("XSMALL")).column("size", "WAREHOUSE_SIZE").about("Its size."),
+        field("auto_suspend", Form::Number(0, 31_536_000))
+            .or(Absent::Number(60))
+            .column("auto_suspend", "AUTO_SUSPEND")
+            .about("Seconds without work after which it is suspended; 0 is never."),
+        field("auto_resume", Form::Flag)
+            .or(Absent::Flag(true))
+            .column("auto_resume", "AUTO_RESUME")
+            .about("Whether a statement wakes it."),
+        field("statement_timeout", Form::Number(0, 604_800))
+            .parameter("STATEMENT_TIMEOUT_IN_SECONDS")
+            .about("Seconds that a statement may run."),
+        field("queue_timeout", Form::Number(0, 604_800))
+            .parameter("STATEMENT_QUEUED_TIMEOUT_IN_SECONDS")
+            .about("Seconds that a statement may wait."),
+        field("max_concurrency", Form::Number(1, 32)).parameter("MAX_CONCURRENCY_LEVEL").about("Statements at once."),
+        field("min_clusters", Form::Number(1, 10))
+            .or(Absent::Number(1))
+            .column("min_cluster_count", "MIN_CLUSTER_COUNT")
+            .about("Clusters at least.")
+            .enterprise(),
+        field("max_clusters", Form::Number(1, 10))
+            .or(Absent::Number(1))
+            .column("max_cluster_count", "MAX_CLUSTER_COUNT")
+            .about("Clusters at most.")
+            .enterprise(),
+        field("scaling_policy", Form::Word(&["STANDARD", "ECONOMY"]))
+            .or(Absent::Text("STANDARD"))
+            .column("scaling_policy", "SCALING_POLICY")
+            .about("When a cluster is added.")
+            .enterprise(),
+        field("query_acceleration", Form::Flag)
+            .or(Absent::Flag(false))
+            .column("enable_query_acceleration", "ENABLE_QUERY_ACCELERATION")
+            .about("Whether parts of large statements run elsewhere, for credits.")
+            .enterprise(),
         COMMENT,
-        field(
-            "resource_monitor",
-            Form::Name(Kind::ResourceMonitor),
-            Unset,
-            Column("resource_monitor"),
-            Set::Property("RESOURCE_MONITOR"),
-            "The monitor that limits it.",
-        )
-        .by(ACCOUNTADMIN)
-        .late(),
+        field("resource_monitor", Form::Name(Kind::ResourceMonitor))
+            .column("resource_monitor", "RESOURCE_MONITOR")
+            .about("The monitor that limits it.")
+            .by(ACCOUNTADMIN)
+            .late(),
         OWNER,
         TAGS,
     ],
@@ -181,22 +105,15 @@ pub(super) const DATABASE: Spec = Spec {
     enterprise: false,
     about: "Databases; those of raw tables are there without an entry.",
     fields: &[
-        field(
-            "transient",
-            Form::Flag,
-            Absent::Flag(false),
-            Seen::Option("TRANSIENT"),
-            Set::OnlyMadeBy,
-            "Whether it has no fail-safe.",
-        ),
-        field(
-            "retention_days",
-            Form::Number(0, 90),
-            Absent::Number(1),
-            Column("retention_time"),
-            Set::Property("DATA_RETENTION_TIME_IN_DAYS"),
-            "Days of Time Travel; more than one needs Enterprise.",
-        ),
+        field("transient", Form::Flag)
+            .or(Absent::Flag(false))
+            .seen(Seen::Option("TRANSIENT"))
+            .set(Set::OnlyMadeBy)
+            .about("Whether it has no fail-safe."),
+        field("retention_days", Form::Number(0, 90))
+            .or(Absent::Number(1))
+            .column("retention_time", "DATA_RETENTION_TIME_IN_DAYS")
+            .about("Days of Time Travel; more than one needs Enterprise."),
         COMMENT,
         OWNER,
         TAGS,
@@ -212,22 +129,15 @@ pub(super) const SCHEMA: Spec = Spec {
     enterprise: false,
     about: "Schemas; those of raw tables and of dbt's models are there without an entry.",
     fields: &[
-        field(
-            "transient",
-            Form::Flag,
-            Absent::Flag(false),
-            Seen::Option("TRANSIENT"),
-            Set::OnlyMadeBy,
-            "Whether it has no fail-safe.",
-        ),
-        field(
-            "managed_access",
-            Form::Flag,
-            Absent::Flag(true),
-            Seen::Option("MANAGED ACCESS"),
-            Set::Apart,
-            "Whether only the schema's owner grants on what is in it.",
-        ),
+        field("transient", Form::Flag)
+            .or(Absent::Flag(false))
+            .seen(Seen::Option("TRANSIENT"))
+            .set(Set::OnlyMadeBy)
+            .about("Whether it has no fail-safe."),
+        field("managed_access", Form::Flag)
+            .or(Absent::Flag(true))
+            .seen(Seen::Option("MANAGED ACCESS"))
+            .about("Whether only the schema's owner grants on what is in it."),
         COMMENT,
         OWNER,
         TAGS,
@@ -243,14 +153,7 @@ pub(super) const TAG: Spec = Spec {
     enterprise: false,
     about: "Tags.",
     fields: &[
-        field(
-            "allowed_values",
-            Form::List,
-            EmptyList,
-            Column("allowed_values"),
-            Set::Apart,
-            "Values that it may have.",
-        ),
+        field("allowed_values", Form::List).seen(Seen::Column("allowed_values")).about("Values that it may have."),
         COMMENT,
         OWNER,
     ],
@@ -265,46 +168,19 @@ pub(super) const STORAGE_INTEGRATION: Spec = Spec {
     enterprise: false,
     about: "The account's way into a bucket.",
     fields: &[
-        field(
-            "enabled",
-            Form::Flag,
-            Absent::Flag(true),
-            Property("ENABLED"),
-            Set::Property("ENABLED"),
-            "Whether it works.",
-        ),
-        field(
-            "role_arn",
-            Form::Text,
-            Required,
-            Property("STORAGE_AWS_ROLE_ARN"),
-            Set::Property("STORAGE_AWS_ROLE_ARN"),
-            "The role that it assumes.",
-        ),
-        field(
-            "external_id",
-            Form::Text,
-            Required,
-            Property("STORAGE_AWS_EXTERNAL_ID"),
-            Set::Property("STORAGE_AWS_EXTERNAL_ID"),
-            "The id that the role's trust asks for.",
-        ),
-        field(
-            "allowed_locations",
-            Form::List,
-            Required,
-            Property("STORAGE_ALLOWED_LOCATIONS"),
-            Set::Property("STORAGE_ALLOWED_LOCATIONS"),
-            "Prefixes that stages may name.",
-        ),
-        field(
-            "blocked_locations",
-            Form::List,
-            EmptyList,
-            Property("STORAGE_BLOCKED_LOCATIONS"),
-            Set::Property("STORAGE_BLOCKED_LOCATIONS"),
-            "Prefixes that they may not.",
-        ),
+        field("enabled", Form::Flag).or(Absent::Flag(true)).property("ENABLED").about("Whether it works."),
+        field("role_arn", Form::Text).required().property("STORAGE_AWS_ROLE_ARN").about("The role that it assumes."),
+        field("external_id", Form::Text)
+            .required()
+            .property("STORAGE_AWS_EXTERNAL_ID")
+            .about("The id that the role's trust asks for."),
+        field("allowed_locations", Form::List)
+            .required()
+            .property("STORAGE_ALLOWED_LOCATIONS")
+            .about("Prefixes that stages may name."),
+        field("blocked_locations", Form::List)
+            .property("STORAGE_BLOCKED_LOCATIONS")
+            .about("Prefixes that they may not."),
         COMMENT,
     ],
 };
@@ -318,22 +194,14 @@ pub(super) const FILE_FORMAT: Spec = Spec {
     enterprise: false,
     about: "How files are read; the lake's is there without an entry.",
     fields: &[
-        field(
-            "type",
-            Form::Word(&["PARQUET", "CSV", "JSON", "AVRO", "ORC", "XML"]),
-            Required,
-            Column("type"),
-            Set::OnlyMade("TYPE"),
-            "The form of the files.",
-        ),
-        field(
-            "options",
-            Form::Options,
-            EmptyMap,
-            Column("format_options"),
-            Set::Apart,
-            "Options by their names in Snowflake.",
-        ),
+        field("type", Form::Word(&["PARQUET", "CSV", "JSON", "AVRO", "ORC", "XML"]))
+            .required()
+            .seen(Seen::Column("type"))
+            .set(Set::OnlyMade("TYPE"))
+            .about("The form of the files."),
+        field("options", Form::Options)
+            .seen(Seen::Column("format_options"))
+            .about("Options by their names in Snowflake."),
         COMMENT,
         OWNER,
     ],
@@ -348,31 +216,18 @@ pub(super) const STAGE: Spec = Spec {
     enterprise: false,
     about: "Places of files; the lake's is there without an entry.",
     fields: &[
-        field("url", Form::Text, Required, Column("url"), Set::Property("URL"), "s3://bucket/prefix/"),
-        field(
-            "storage_integration",
-            Form::Name(Kind::StorageIntegration),
-            Required,
-            Column("storage_integration"),
-            Set::Property("STORAGE_INTEGRATION"),
-            "The way into the bucket.",
-        ),
-        field(
-            "directory",
-            Form::Flag,
-            Absent::Flag(false),
-            Column("directory_enabled"),
-            Set::Apart,
-            "Whether files can be listed by SQL.",
-        ),
-        field(
-            "file_format",
-            Form::Name(Kind::FileFormat),
-            Unset,
-            Property("FORMAT_NAME"),
-            Set::Apart,
-            "How its files are read.",
-        ),
+        field("url", Form::Text).required().column("url", "URL").about("s3://bucket/prefix/"),
+        field("storage_integration", Form::Name(Kind::StorageIntegration))
+            .required()
+            .column("storage_integration", "STORAGE_INTEGRATION")
+            .about("The way into the bucket."),
+        field("directory", Form::Flag)
+            .or(Absent::Flag(false))
+            .seen(Seen::Column("directory_enabled"))
+            .about("Whether files can be listed by SQL."),
+        field("file_format", Form::Name(Kind::FileFormat))
+            .seen(Seen::Property("FORMAT_NAME"))
+            .about("How its files are read."),
         COMMENT,
         OWNER,
     ],
@@ -387,9 +242,9 @@ pub(super) const TABLE: Spec = Spec {
     enterprise: false,
     about: "",
     fields: &[
-        field("columns", Form::Columns, EmptyMap, Apart, Set::Apart, ""),
-        field("masks", Form::Masks, Ignored, Apart, Set::Apart, "").by(ACCOUNTADMIN).late(),
-        field("comment", Form::Text, Absent::Text(""), Column("comment"), Set::Apart, "").late(),
+        field("columns", Form::Columns),
+        field("masks", Form::Masks).or(Ignored).by(ACCOUNTADMIN).late(),
+        field("comment", Form::Text).or(Absent::Text("")).seen(Seen::Column("comment")).late(),
         OWNER,
     ],
 };
@@ -403,8 +258,17 @@ pub(super) const PIPE: Spec = Spec {
     enterprise: false,
     about: "Loads by Snowpipe; those of raw tables are there without an entry.",
     fields: &[
-        field("copy", Form::Code, Required, Column("definition"), Set::OnlyMadeBy, "The COPY INTO that it runs."),
-        field("running", Form::Flag, Absent::Flag(true), Apart, Set::Apart, "Whether it takes files."),
+        field("copy", Form::Code)
+            .required()
+            .seen(Seen::Column("definition"))
+            .set(Set::OnlyMadeBy)
+            .about("The COPY INTO that it runs."),
+        field("auto_ingest", Form::Flag)
+            .or(Absent::Flag(false))
+            .seen(Seen::Present("notification_channel"))
+            .set(Set::OnlyMadeBy)
+            .about("Whether events of the bucket bring it files, and not Sluice."),
+        field("running", Form::Flag).or(Absent::Flag(true)).about("Whether it takes files."),
         COMMENT,
         OWNER,
     ],
@@ -419,32 +283,15 @@ pub(super) const ACCOUNT: Spec = Spec {
     enterprise: false,
     about: "Settings of the whole account.",
     fields: &[
-        field(
-            "timezone",
-            Form::Text,
-            Unset,
-            Parameter("TIMEZONE"),
-            Set::Property("TIMEZONE"),
-            "Where its clocks stand.",
-        )
-        .late(),
-        field(
-            "statement_timeout",
-            Form::Number(0, 604_800),
-            Unset,
-            Parameter("STATEMENT_TIMEOUT_IN_SECONDS"),
-            Set::Property("STATEMENT_TIMEOUT_IN_SECONDS"),
-            "Seconds that a statement may run.",
-        )
-        .late(),
-        field(
-            "network_policy",
-            Form::Name(Kind::NetworkPolicy),
-            Ignored,
-            Parameter("NETWORK_POLICY"),
-            Set::Property("NETWORK_POLICY"),
-            "From where any user may come who has no policy of its own.",
-        )
-        .late(),
+        field("timezone", Form::Text).parameter("TIMEZONE").about("Where its clocks stand.").late(),
+        field("statement_timeout", Form::Number(0, 604_800))
+            .parameter("STATEMENT_TIMEOUT_IN_SECONDS")
+            .about("Seconds that a statement may run.")
+            .late(),
+        field("network_policy", Form::Name(Kind::NetworkPolicy))
+            .or(Ignored)
+            .parameter("NETWORK_POLICY")
+            .about("From where any user may come who has no policy of its own.")
+            .late(),
     ],
 };

@@ -7,11 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Change, Planner, Sign, Step};
 use crate::account::{
-    grantable::Type,
-    kinds::Kind,
+    grantable::{Type, is_global},
+    kinds::{Kind, SECURITYADMIN},
     name::Name,
+    port::PROVISIONER,
     render::{self, Statement},
-    state::{Grant, Grantee, State, Target, role_word},
+    state::{Grant, Grantee, Object, State, Target, role_word},
 };
 
 pub(super) fn compare(planner: &mut Planner<'_>) {
@@ -52,7 +53,7 @@ fn batch(batches: &mut Batches, grant: &Grant, with_option: bool) {
 
 /// Objects that are there and lack what all of their type in a container are to give.
 fn current(planner: &mut Planner<'_>, grant: &Grant, word: &str, container: &Name) {
-    let there = present(planner.actual, word, container);
+    let there = present(planner.actual, &grant.privilege, word, container);
     let mut lacking: Vec<&Name> = match &there {
         Some(there) => {
             let lacks = |name: &&Name| {
@@ -94,11 +95,16 @@ fn current(planner: &mut Planner<'_>, grant: &Grant, word: &str, container: &Nam
 }
 
 /// What there is of a type in a container; `None` where that is not read.
-pub(crate) fn present(state: &State, word: &str, container: &Name) -> Option<Vec<Name>> {
+pub(crate) fn present(state: &State, privilege: &str, word: &str, container: &Name) -> Option<Vec<Name>> {
     let of_kind = |kind: Kind| state.names(kind).filter(|name| name.is_within(container)).cloned().collect();
+    // USAGE lands on stages that have a URL, READ and WRITE on those that have none.
+    let is_meant = |stage: &Object| (privilege == "USAGE") != stage.text("url").is_empty();
     match word {
         "SCHEMA" => Some(of_kind(Kind::Schema)),
-        "STAGE" => Some(of_kind(Kind::Stage)),
+        "STAGE" => {
+            let stages = state.of(Kind::Stage).filter(|(name, stage)| name.is_within(container) && is_meant(stage));
+            Some(stages.map(|(name, _)| name.clone()).collect())
+        }
         "FILE FORMAT" => Some(of_kind(Kind::FileFormat)),
         "PIPE" => Some(of_kind(Kind::Pipe)),
         "TABLE" | "VIEW" | "MATERIALIZED VIEW" => {
@@ -122,16 +128,17 @@ fn taken(planner: &mut Planner<'_>) {
     let mut told: BTreeMap<String, usize> = BTreeMap::new();
     for (grant, held) in &planner.actual.grants {
         let desired = &planner.desired.state;
+        if held.implied || is_wanted(desired, grant) {
+            continue;
+        }
         let is_ours = match &grant.grantee {
             Grantee::Role(role) => desired.has_role(role),
             Grantee::User(user) => desired.has(Kind::User, user),
         };
-        if !is_ours || held.implied || is_wanted(desired, grant) {
-            continue;
-        }
-        match is_named(desired, grant) {
-            true => batch(&mut batches, grant, false),
-            false => *told.entry(described(grant)).or_default() += 1,
+        match (is_ours, is_named(desired, grant) && is_sayable(grant)) {
+            (true, true) => batch(&mut batches, grant, false),
+            (false, _) if !is_watched(desired, grant) => {}
+            _ => *told.entry(described(grant)).or_default() += 1,
         }
     }
     for ((target, grantee, _), privileges) in batches {
@@ -174,6 +181,30 @@ fn is_named(desired: &State, grant: &Grant) -> bool {
     }
 }
 
+/// Whether a file can say it. What a release has brought is no entry's and no drift.
+fn is_sayable(grant: &Grant) -> bool {
+    match &grant.target {
+        Target::Account => is_global(&grant.privilege),
+        Target::Role(_) => true,
+        Target::Object(word, _) | Target::Future(word, _) | Target::Current(word, _) => {
+            Type::of_word(word).is_some_and(|kind| kind.has(&grant.privilege))
+        }
+    }
+}
+
+/// Whether somebody whom the file does not name has what it should know of: one of its roles or one of the system's, and
+/// what everybody has on what it names.
+fn is_watched(desired: &State, grant: &Grant) -> bool {
+    match (&grant.target, &grant.grantee) {
+        (_, Grantee::Role(role)) if role.first() == "PUBLIC" => is_named(desired, grant),
+        (Target::Role(role), Grantee::Role(holder)) => desired.has_role(role) && !render::is_system(holder),
+        (Target::Role(role), Grantee::User(user)) => {
+            (desired.has_role(role) || render::is_system(role)) && user.first() != PROVISIONER
+        }
+        _ => false,
+    }
+}
+
 fn described(grant: &Grant) -> String {
     let what = match &grant.target {
         Target::Object(word, name) if name.depth() == 3 => format!("{} in {}", word.to_lowercase(), name.up_to(2)),
@@ -207,14 +238,20 @@ pub(crate) fn described_target(target: &Target) -> String {
 /// Future grants in a schema by which those of the file in its database have no effect there.
 fn silenced(planner: &mut Planner<'_>) {
     let mut warnings = BTreeSet::new();
-    for grant in planner.desired.state.grants.keys() {
+    let desired = &planner.desired.state.grants;
+    for grant in desired.keys() {
         let Target::Future(word, database) = &grant.target else { continue };
         if database.depth() != 1 {
             continue;
         }
         for other in planner.actual.grants.keys() {
             match &other.target {
-                Target::Future(of, schema) if of == word && schema.depth() == 2 && schema.is_within(database) => {
+                Target::Future(of, schema)
+                    if of == word
+                        && schema.depth() == 2
+                        && schema.is_within(database)
+                        && !desired.contains_key(&Grant { target: other.target.clone(), ..grant.clone() }) =>
+                {
                     warnings.insert(format!(
                         "the future grants on {} in schema {schema}, one of them to {}, switch off those of database \
                          {database} there",
@@ -265,6 +302,8 @@ fn step(sign: Sign, target: &Target, grantee: &Grantee) -> Step {
         (_, Target::Role(_), _) => Step::DatabaseRoleTree,
         (_, Target::Future(..), _) => Step::FutureGrants,
         (_, Target::Object(word, _), _) if word == "INTEGRATION" => Step::IntegrationGrants,
+        // On a rule and on the way to it.
+        (_, Target::Object(..), Grantee::Role(role)) if role.first() == SECURITYADMIN => Step::RuleGrants,
         _ => Step::Grants,
     }
 }

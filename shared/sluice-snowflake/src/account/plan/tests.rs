@@ -1,10 +1,61 @@
 //! How a plan is shown.
 
+use sluice_core::{LakeId, Sources};
+
 use crate::account::{
-    file::tests::{EVERY_FIELD, parsed},
+    Desired, Kind, Settings,
+    file::tests::{EVERY_FIELD, parsed, settings, sources},
     plan::{Allowed, plan},
     state::State,
 };
+
+const HOSTILE: &str = r#"
+tables:
+  - table: ORDER.GROUP.TABLE
+    description: Names that only quoting keeps apart.
+    source: { kind: exchange_rates, base: USD, first_date: 2025-01-01 }
+    loader: snowpipe
+    disposition: append
+    columns:
+      - { name: "it's \"quoted\"", type: text, required: true }
+      - { name: a.b, type: "decimal(38,0)" }
+      - { name: select, type: date }
+      - { name: "🦀; drop table x --", type: boolean }
+      - { name: 'back\slash', type: bigint }
+"#;
+
+/// The least that a file may say.
+const LEAST: &str = r#"
+edition: standard
+environments: { dev: {} }
+storage_integrations:
+  SLUICE_LAKE:
+    role_arn: ${lake_role_arn}
+    external_id: ${lake_external_id}
+    allowed_locations: ["s3://${lake_bucket}/"]
+"#;
+
+/// What the tables of these sources need, in an account that has nothing.
+fn foundation(sources: &Sources, lake: &str, bucket: &str) -> Vec<String> {
+    let (lake, bucket) = (LakeId(lake.to_owned()), bucket.to_owned());
+    let mut settings = Settings { lake, bucket: bucket.clone(), ..settings("dev") };
+    settings.values.insert("lake_bucket".to_owned(), bucket);
+    let desired = Desired::parse(LEAST, &settings, sources).unwrap_or_else(|error| panic!("{error}"));
+    let kinds = [Kind::Database, Kind::Schema, Kind::FileFormat, Kind::Stage, Kind::Table, Kind::Pipe];
+    let plan = plan(&desired, &State::default(), &Allowed::default());
+    let changes =
+        plan.changes.iter().filter(|change| change.object.as_ref().is_some_and(|(kind, _)| kinds.contains(kind)));
+    changes.flat_map(|change| &change.statements).map(|statement| statement.text.clone()).collect()
+}
+
+#[test]
+fn the_foundation_of_the_shipped_sources_and_of_hostile_names() {
+    let statements = foundation(&sources(), "sluice-local", "sluice-local-lake");
+    crate::sql::snapshot::check("foundation", &statements);
+    let hostile = Sources::parse(HOSTILE).expect("hostile, but valid, sources");
+    let statements = foundation(&hostile, r"o'lake\", "b'; DROP STAGE x; --");
+    crate::sql::snapshot::check("foundation_hostile", &statements);
+}
 
 #[test]
 fn a_plan_reads_as_people_read_one() {

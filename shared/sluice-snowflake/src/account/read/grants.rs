@@ -43,6 +43,20 @@ fn of_row(row: &Row, grantee: &Grantee) -> Option<(String, Target)> {
     Some((privilege, target))
 }
 
+/// Who has a role: accounts' roles and databases' roles, and users.
+pub(super) fn holders(state: &mut State, role: &Name, rows: &[Row]) {
+    for row in rows {
+        let (Some(to), Some(holder)) = (cell(row, "granted_to"), cell(row, "grantee_name")) else { continue };
+        let grantee = match to.to_uppercase().replace('_', " ").as_str() {
+            "USER" => Grantee::User(Name::of([holder])),
+            "DATABASE ROLE" => Grantee::Role(qualified(Name::parse(holder).unwrap_or_default(), role)),
+            _ => Grantee::Role(Name::of([holder])),
+        };
+        let grant = Grant { privilege: "USAGE".to_owned(), target: Target::Role(role.clone()), grantee };
+        state.grants.entry(grant).or_default();
+    }
+}
+
 /// What everybody will hold on what is made there.
 pub(super) fn future(state: &mut State, container: &Name, rows: &[Row]) {
     for row in rows {

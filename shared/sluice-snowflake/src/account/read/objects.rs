@@ -1,6 +1,6 @@
 //! From the rows of SHOW and DESC to objects. Columns are read by name: Snowflake adds and moves them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::port::Row;
 
@@ -32,6 +32,8 @@ pub(super) struct Details {
     pub tags: BTreeMap<String, String>,
     pub columns: BTreeMap<String, String>,
     pub masks: BTreeMap<String, String>,
+    /// Fields that could not be read.
+    pub unread: BTreeSet<&'static str>,
 }
 
 /// How to list a kind, and whether its names page. What lies in several schemas has no name to go on from.
@@ -173,6 +175,9 @@ pub(super) fn object(kind: Kind, details: &Details, enterprise: bool, with_tags:
             (Seen::Option(word), _) => {
                 let options = cell(&details.row, "options").unwrap_or_default();
                 Some(Value::Flag(options.split(',').any(|option| option.trim().eq_ignore_ascii_case(word))))
+            }
+            (Seen::Present(column), _) => {
+                Some(Value::Flag(cell(&details.row, column).is_some_and(|text| !text.is_empty() && text != "null")))
             }
             (Seen::Parameter(parameter), _) => {
                 details.parameters.get(parameter).and_then(|value| normal::answered(field, Some(value)))

@@ -105,7 +105,7 @@ pub(super) fn alter(kind: Kind, name: &Name, field: &str, want: &Object, have: &
             vec![format!("ALTER STAGE {name} SET DIRECTORY = (ENABLE = {on})")]
         }
         (Kind::Pipe, "running") => match want.get(field) {
-            Some(Value::Flag(false)) => vec![pause(name).text],
+            Some(Value::Flag(false)) => vec![pause(name)],
             _ => vec![resume(name)],
         },
         (Kind::FileFormat, "options") => {

@@ -24,7 +24,7 @@ impl Clock for Now {
     }
 }
 
-fn applying(run: &str, seconds: i64) -> Applying<'_> {
+pub(super) fn applying(run: &str, seconds: i64) -> Applying<'_> {
     let until = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
     Applying { run, allowed: Allowed::default(), until, warehouse: "LOADING" }
 }
@@ -66,7 +66,7 @@ fn an_account_is_made_from_nothing_and_the_second_plan_is_empty() {
         assert_eq!((again.statements, *model.changes.borrow()), (0, before));
         // One note for each statement, and the lease is free again.
         assert_eq!(model.notes.borrow().len(), before);
-        assert_eq!(*model.lease.borrow(), "");
+        assert!(!model.lease.borrow().is_held);
     }
 }
 
@@ -93,6 +93,24 @@ fn an_apply_that_ends_anywhere_is_finished_by_the_next() {
 }
 
 #[test]
+fn a_request_that_is_lost_anywhere_is_made_up_for_by_the_next_apply() {
+    let (fresh, desired) = made(SHIPPED, Model::standard());
+    let requests = fresh.asked.borrow().len();
+    let whole = seen(&fresh);
+    for at in (1..requests).step_by(29) {
+        let broken = Model::standard();
+        *broken.lost.borrow_mut() = Some((at, at % 2 == 0));
+        let first = make(&broken, &desired);
+        // Its lease holds until it runs out; what it has made stays.
+        broken.lease.borrow_mut().is_held = false;
+        let error = first.expect_err("a lost request");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "request {at}: {}", error.chain());
+        make(&broken, &desired).unwrap_or_else(|error| panic!("request {at}: {}", error.chain()));
+        assert_eq!(seen(&broken), whole, "request {at}");
+    }
+}
+
+#[test]
 fn an_apply_whose_time_is_up_says_what_is_left() {
     let model = Model::standard();
     let desired = file(SHIPPED);
@@ -106,7 +124,8 @@ fn an_apply_whose_time_is_up_says_what_is_left() {
 fn one_apply_runs_at_a_time() {
     let (model, _) = made(SHIPPED, Model::standard());
     let edited = file(&SHIPPED.replace("comment: People.", "comment: Everybody."));
-    *model.lease.borrow_mut() = "another-run".to_owned();
+    model.lease.borrow_mut().holder = "another-run".to_owned();
+    model.lease.borrow_mut().is_held = true;
     let error = make(&model, &edited).expect_err("a conflict");
     assert_eq!(error.kind(), ErrorKind::Conflict);
     assert!(error.chain().contains("run=another-run"), "{}", error.chain());

@@ -33,7 +33,7 @@ fn another(field: &Field, desired: &Desired, object: &Object) -> Option<Value> {
         names.filter(|name| Some(name.as_str()) != value.and_then(Value::as_text)).map(Value::Text).next()
     };
     match field.form {
-        Form::Text | Form::Code => Some(Value::text("SOMETHING_ELSE")),
+        Form::Text | Form::Upper | Form::Type | Form::Code => Some(Value::text("SOMETHING_ELSE")),
         Form::Word(words) => {
             words.iter().find(|word| Some(**word) != value.and_then(Value::as_text)).map(|word| Value::text(*word))
         }
@@ -119,6 +119,7 @@ fn a_field_that_was_changed_is_shown_alone_and_mended() {
 fn fixed(model: &Model, desired: &Desired, kind: Kind, name: &Name, field: &Field, changed: &Object) {
     let property = match (kind, field.name) {
         (_, "transient") => "TRANSIENT",
+        (Kind::Pipe, "auto_ingest") => "CHANNEL",
         (Kind::Pipe, _) => "DEFINITION",
         (Kind::MaskingPolicy, _) => "RETURN_TYPE",
         (_, "mode") => "MODE",

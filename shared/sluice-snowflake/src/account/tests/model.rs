@@ -50,8 +50,23 @@ pub(crate) struct Model {
     /// Statements that change something; the one of this number fails, before or after it has taken effect.
     pub(crate) changes: RefCell<usize>,
     pub(crate) fails_at: RefCell<Option<(usize, bool)>>,
+    /// The request of this number fails, whatever it asks, before or after it has taken effect.
+    pub(crate) lost: RefCell<Option<(usize, bool)>>,
     pub(crate) notes: RefCell<Vec<String>>,
-    pub(crate) lease: RefCell<String>,
+    pub(crate) lease: RefCell<Lease>,
+    /// A monitor and the credits that its warehouses have used.
+    pub(crate) used: RefCell<Option<(Name, i64)>>,
+    /// Files that pipes still have to load.
+    pub(crate) pending: RefCell<usize>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Lease {
+    pub(crate) holder: String,
+    pub(crate) is_held: bool,
+    pub(crate) lake: String,
+    pub(crate) environment: String,
+    pub(crate) times: usize,
 }
 
 pub(crate) fn refused<T>(kind: ErrorKind, text: impl Into<String>) -> Result<T> {
@@ -125,19 +140,38 @@ impl Model {
         found
     }
 
+    /// One request is lost on its way, or its answer is.
+    fn once_lost(&self, run: impl FnOnce() -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+        let number = self.asked.borrow().len();
+        let lost = self.lost.borrow().filter(|(at, _)| *at == number);
+        match lost {
+            Some((_, false)) => refused(ErrorKind::Unavailable, "the connection was lost"),
+            Some((_, true)) => run().and_then(|_| refused(ErrorKind::Unavailable, "the answer was lost")),
+            None => run(),
+        }
+    }
+
     fn execute(&self, role: &str, statement: &str) -> Result<Vec<Row>> {
         let mut words = Words::of(statement);
         let verb = words.word();
+        if verb == "SELECT" && !statement.contains("PIPE_FORCE_RESUME") {
+            self.runs_in(role, &[&Name::of(["LOADING"])])?;
+        }
         if matches!(verb.as_str(), "SHOW" | "DESC" | "SELECT") && !statement.contains("PIPE_FORCE_RESUME") {
             return answers::answer(self, statement);
         }
         if verb == "INSERT" {
-            self.has("TABLE", &Name::of(["ADMIN", "OBSERVABILITY", "ACCOUNT_CHANGES"]))?;
+            self.rows_of(role, "ACCOUNT_CHANGES")?;
             self.notes.borrow_mut().push(statement.to_owned());
             return Ok(status("1"));
         }
         if verb == "UPDATE" {
-            self.has("TABLE", &Name::of(["ADMIN", "OBSERVABILITY", "ACCOUNT_LEASE"]))?;
+            self.rows_of(role, "ACCOUNT_LEASE")?;
+            let table = ("TABLE".to_owned(), Name::of(["ADMIN", "OBSERVABILITY", "ACCOUNT_LEASE"]));
+            let columns = format!("{:?}", self.world.borrow().objects[&table]);
+            if statement.contains("LAKE") && !columns.contains("LAKE") {
+                return Err(crate::error::classify(422, Some("000904"), None, "invalid identifier 'LAKE'"));
+            }
             return Ok(self.leased(statement));
         }
         *self.changes.borrow_mut() += 1;
@@ -160,17 +194,78 @@ impl Model {
         Ok(answer)
     }
 
+    /// Taken, held on to, or given back.
     fn leased(&self, statement: &str) -> Vec<Row> {
         let mut lease = self.lease.borrow_mut();
-        let run = statement.split('\'').nth(1).unwrap_or_default().to_owned();
-        let taken = match statement.contains("SET HOLDER") {
-            true => lease.is_empty() || *lease == statement.split('\'').nth(1).unwrap_or_default(),
-            false => true,
+        let after = |word: &str| {
+            let (_, rest) = statement.split_once(word).expect("a word");
+            rest.split('\'').nth(1).unwrap_or_default().to_owned()
         };
-        if taken {
-            *lease = if statement.contains("SET HOLDER") { run } else { String::new() };
+        let run = after("HOLDER = ");
+        let is_own = lease.holder == run;
+        let done = if statement.contains("SET HOLDER") {
+            let (lake, environment) = (after("LAKE = "), after("ENVIRONMENT = "));
+            let fits = |held: &str, own: &str| held.is_empty() || held == own;
+            let is_free = (is_own || !lease.is_held) && fits(&lease.lake, &lake);
+            let is_free = is_free && fits(&lease.environment, &environment);
+            if is_free {
+                *lease = Lease { holder: run, is_held: true, lake, environment, times: lease.times + 1 };
+            }
+            is_free
+        } else {
+            if is_own {
+                lease.is_held = statement.contains("DATEADD");
+                lease.times += usize::from(lease.is_held);
+            }
+            is_own
+        };
+        vec![Row::from([("number of rows updated".to_owned(), Some(u8::from(done).to_string()))])]
+    }
+
+    /// Reads or writes rows: in a warehouse that the role may use and that its monitor lets run.
+    fn rows_of(&self, role: &str, table: &str) -> Result<()> {
+        let name = Name::of(["ADMIN", "OBSERVABILITY", table]);
+        self.enters(role, &name)?;
+        self.owns(role, "TABLE", &name)?;
+        self.runs_in(role, &[&Name::of(["LOADING"])])
+    }
+
+    fn runs_in(&self, role: &str, warehouses: &[&Name]) -> Result<()> {
+        let classified = |code, text: &str| Err(crate::error::classify(422, Some(code), None, text));
+        let usable = |name: &&&Name| self.owns(role, "WAREHOUSE", name).is_ok();
+        let Some(warehouse) = warehouses.iter().find(usable) else {
+            return classified("000606", "No active warehouse selected in the current session.");
+        };
+        let world = self.world.borrow();
+        let monitor = world.objects[&("WAREHOUSE".to_owned(), (**warehouse).clone())].get("RESOURCE_MONITOR").cloned();
+        let (Some(monitor), Some((used, credits))) = (monitor, self.used.borrow().clone()) else { return Ok(()) };
+        let quota = &world.objects[&("RESOURCE MONITOR".to_owned(), used.clone())]["CREDIT_QUOTA"];
+        if used.to_string() == monitor && quota.parse::<i64>().expect("a quota") <= credits {
+            return classified(
+                "090073",
+                "Warehouse cannot be resumed because resource monitor has exceeded its quota.",
+            );
         }
-        vec![Row::from([("number of rows updated".to_owned(), Some(u8::from(taken).to_string()))])]
+        Ok(())
+    }
+
+    /// Whether a role has anything on what an object lies in; without it the object is not there for it.
+    pub(crate) fn enters(&self, role: &str, name: &Name) -> Result<()> {
+        for depth in 1..name.depth() {
+            let (word, container) = (if depth == 1 { "DATABASE" } else { "SCHEMA" }, name.up_to(depth));
+            if self.owns(role, word, &container).is_ok() {
+                continue;
+            }
+            let roles = self.reach(&Name::of([role]));
+            let world = self.world.borrow();
+            let is_granted = |grant: &Grant| grant.on == word && grant.name == container;
+            let is_held = world.grants.keys().any(|grant| is_granted(grant) && roles.contains(&grant.grantee));
+            drop(world);
+            if !is_held {
+                return missing(word, &container);
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn has(&self, word: &str, name: &Name) -> Result<()> {
@@ -186,7 +281,7 @@ impl Model {
         let Some(found) = world.objects.get(&(word.to_owned(), name.clone())) else { return missing(word, name) };
         let owner = Name::parse(&found["owner"]).unwrap_or_default();
         drop(world);
-        match self.reach(&Name::of([role])).contains(&owner) {
+        match owner.last() == role || self.reach(&Name::of([role])).contains(&owner) {
             true => Ok(()),
             false => refused(ErrorKind::Auth, format!("Insufficient privileges to operate on {word} '{name}'.")),
         }
@@ -250,6 +345,14 @@ impl Account for Model {
     async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
         assert!(tag.starts_with("sluice:account:"), "{tag}");
         self.asked.borrow_mut().push(statement.to_owned());
-        self.execute(role, statement)
+        self.once_lost(|| self.execute(role, statement))
+    }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, _: &str) -> Result<Vec<Row>> {
+        self.asked.borrow_mut().push(statement.to_owned());
+        self.once_lost(|| {
+            self.runs_in(role, warehouses)?;
+            answers::answer(self, statement)
+        })
     }
 }

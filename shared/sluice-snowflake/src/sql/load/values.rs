@@ -48,8 +48,8 @@ pub fn refuse_differing<'a>(said: &str, mut names: impl Iterator<Item = &'a str>
 
 fn values_differ(column: &str) -> Error {
     let message = "the warehouse read another number of values from the files than were written; nothing was merged";
-    let hint = "compare the raw table's column and the file format SLUICE_PARQUET with what the foundation makes; when they \
-                are right, `sluice retry`";
+    let hint = "compare the raw table's column and the file format SLUICE_PARQUET with what `sluice warehouse plan` asks \
+                for; when they are right, `sluice retry`";
     Error::invalid_data(message).with("column", column).with_hint(hint).as_final()
 }
 

@@ -39,7 +39,12 @@ fn each_mistake_is_told_with_its_place_and_what_to_do() {
         ("grant: [USAGE, OPERATE]", "grant: [ALL]", "name the privileges"),
         ("grant: [USAGE, OPERATE]", "grant: [OWNERSHIP]", "name it by `owner`"),
         ("on: schema ANALYTICS.MARTS }", "on: schema DLT.APPLICATION_DATA }", "holds grants in it alone"),
-        ("in: [ANALYTICS.MARTS, ANALYTICS.REPORTING]", "in: [ANALYTICS.MARTS, ANALYTICS]", "grant at one level only"),
+        (
+            "- { grant: [MONITOR USAGE], on: account }",
+            "- { grant: [SELECT], on: tables, in: ANALYTICS }",
+            "grant SELECT to ANALYSTS in ANALYTICS.MARTS as well",
+        ),
+        ("  ANALYSTS:\n", "  ANALYSTS:\n    under_sysadmin: false\n", "ANALYSTS is not under SYSADMIN"),
         ("roles: [SOURCES_READER, ANALYTICS.MARTS_READER]", "roles: [ANALYSTS]", "holds itself through its `roles`"),
         ("roles: [SOURCES_READER, ANALYTICS.MARTS_READER]", "roles: [NOBODY]", "NOBODY has no entry"),
         ("    default_role: SLUICE_LOADER\n", "", "`default_role` is missing"),

@@ -15,8 +15,12 @@ impl Model {
             }
             self.world.borrow_mut().objects.entry((word.clone(), name.clone())).or_default();
         } else if statement.contains(" NETWORK_POLICY = ") || statement.contains("UNSET NETWORK_POLICY") {
-            assert_eq!(role, "SECURITYADMIN", "{statement}");
-            self.has(&word, &name)?;
+            // Who attaches a policy owns it and the user.
+            self.owns(role, &word, &name)?;
+            let roles = self.reach(&Name::of([role]));
+            if !roles.contains(&Name::of(["SECURITYADMIN"])) {
+                return refused(ErrorKind::Auth, "Insufficient privileges to operate on network policy.");
+            }
         } else if statement.contains("AUTHENTICATION POLICY ") && word == "USER"
             || statement.contains("RESOURCE_MONITOR") && word == "WAREHOUSE"
             || statement.contains("MASKING POLICY") && word == "TABLE"
@@ -24,6 +28,7 @@ impl Model {
             assert_eq!(role, "ACCOUNTADMIN", "{statement}");
             self.has(&word, &name)?;
         } else {
+            self.enters(role, &name)?;
             self.owns(role, &word, &name)?;
         }
         let key = (word.clone(), name.clone());

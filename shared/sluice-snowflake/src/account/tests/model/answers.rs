@@ -18,6 +18,7 @@ fn some(text: impl Into<String>) -> Option<String> {
 pub(crate) fn answer(model: &Model, statement: &str) -> Result<Vec<Row>> {
     let mut words = Words::of(statement);
     match words.word().as_str() {
+        "SELECT" if statement.starts_with("SELECT HOLDER") => Ok(vec![lease(model)]),
         "SELECT" => Ok(function(model, statement)),
         "DESC" => {
             let word = if words.eat("INTEGRATION") { "STORAGE INTEGRATION".to_owned() } else { words.kind() };
@@ -26,6 +27,7 @@ pub(crate) fn answer(model: &Model, statement: &str) -> Result<Vec<Row>> {
             Ok(describe(&word, &name, &model.world.borrow().objects[&(word.clone(), name.clone())]))
         }
         _ if words.eat("GRANTS TO") => grants(model, words),
+        _ if words.eat("GRANTS OF") => holders(model, words),
         _ if words.eat("FUTURE GRANTS IN") => future(model, words),
         _ if words.eat("PARAMETERS IN") => parameters(model, words),
         _ => list(model, statement, words),
@@ -184,7 +186,7 @@ fn shown(standard: bool, word: &str, name: &Name, object: &Properties) -> Row {
             ("storage_integration", of("STORAGE_INTEGRATION")),
             ("directory_enabled", some(if of("DIRECTORY").is_some_and(|d| d.contains("TRUE")) { "Y" } else { "N" })),
         ]),
-        "PIPE" => cells.push(("definition", of("DEFINITION"))),
+        "PIPE" => cells.extend([("definition", of("DEFINITION")), ("notification_channel", of("CHANNEL"))]),
         _ => {}
     }
     row(cells)
@@ -283,6 +285,14 @@ fn columns(object: &Properties) -> Vec<Row> {
             columns.push((line[..end].to_owned(), line[end + 1..].to_owned()));
         }
     }
+    if let Some((_, list)) = create.split_once(" AS\nSELECT ") {
+        let of_query = list.lines().next().unwrap_or_default().split(", ").filter_map(|item| item.rsplit_once("::"));
+        columns.extend(
+            of_query
+                .filter_map(|(_, typed)| typed.split_once(" AS "))
+                .map(|(data_type, name)| (name.to_owned(), data_type.to_owned())),
+        );
+    }
     for change in object.get("MORE").map_or("", String::as_str).lines() {
         if let Some((_, added)) = change.split_once("ADD COLUMN IF NOT EXISTS ") {
             let (name, data_type) = added.split_once(' ').expect("a type");
@@ -303,15 +313,11 @@ fn columns(object: &Properties) -> Vec<Row> {
             columns.retain(|(held, _)| held != dropped);
         }
     }
-    let full = |data_type: &str| match data_type {
-        "VARCHAR" => "VARCHAR(16777216)".to_owned(),
-        other => other.to_owned(),
-    };
     let shown = |(name, spec): (String, String)| {
         let null = if spec.ends_with(" NOT NULL") { "N" } else { "Y" };
         row(vec![
             ("name", some(name.trim_matches('"'))),
-            ("type", some(full(spec.trim_end_matches(" NOT NULL")))),
+            ("type", some(super::create::full(spec.trim_end_matches(" NOT NULL")))),
             ("null?", some(null)),
             ("policy name", object.get(&format!("MASK {name}")).cloned()),
         ])
@@ -398,6 +404,35 @@ fn grants(model: &Model, mut words: Words) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
+/// Who has a role; the roles of the system have one another and nobody says so.
+fn holders(model: &Model, mut words: Words) -> Result<Vec<Row>> {
+    let word = if words.eat("DATABASE ROLE") { "DATABASE ROLE" } else { "ROLE" };
+    words.eat("ROLE");
+    let role = words.name();
+    model.has(word, &role)?;
+    let world = model.world.borrow();
+    let held = world.grants.keys().filter(|grant| grant.on == word && grant.name == role);
+    let shown = held.map(|grant| {
+        row(vec![
+            ("role", some(role.last())),
+            ("granted_to", some(grant.to.replace(' ', "_"))),
+            ("grantee_name", some(grant.grantee.last())),
+            ("granted_by", some("SECURITYADMIN")),
+        ])
+    });
+    Ok(shown.collect())
+}
+
+fn lease(model: &Model) -> Row {
+    let lease = model.lease.borrow();
+    row(vec![
+        ("holder", some(&*lease.holder)),
+        ("held_until", some("2026-01-01")),
+        ("lake", some(&*lease.lake)),
+        ("environment", some(&*lease.environment)),
+    ])
+}
+
 fn future(model: &Model, mut words: Words) -> Result<Vec<Row>> {
     let word = words.word();
     let container = words.name();
@@ -433,7 +468,10 @@ fn function(model: &Model, statement: &str) -> Vec<Row> {
         let pipe = &world.objects[&("PIPE".to_owned(), name)];
         let is_paused = pipe.get("PIPE_EXECUTION_PAUSED").is_some_and(|paused| paused == "TRUE");
         let state = if is_paused { "PAUSED" } else { "RUNNING" };
-        return vec![row(vec![("status", some(format!("{{\"executionState\":\"{state}\",\"pendingFileCount\":0}}")))])];
+        return vec![row(vec![(
+            "status",
+            some(format!("{{\"executionState\":\"{state}\",\"pendingFileCount\":{}}}", model.pending.borrow())),
+        )])];
     }
     if statement.contains("TAG_REFERENCES") {
         let name = Name::parse(&argument(1)).expect("a name");
@@ -451,5 +489,5 @@ fn function(model: &Model, statement: &str) -> Vec<Row> {
             })
             .collect();
     }
-    vec![row(vec![("holder", some(model.lease.borrow().as_str())), ("held_until", some("later"))])]
+    panic!("no such query: {statement}")
 }

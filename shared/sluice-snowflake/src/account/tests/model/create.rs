@@ -8,6 +8,14 @@ use super::{
 };
 use crate::account::Name;
 
+/// A data type as DESC prints it.
+pub(super) fn full(data_type: &str) -> String {
+    match data_type {
+        "VARCHAR" => "VARCHAR(16777216)".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
 impl Model {
     pub(super) fn create(&self, role: &str, mut words: Words, statement: &str) -> Result<Vec<Row>> {
         let replace = words.eat("OR REPLACE");
@@ -26,8 +34,10 @@ impl Model {
         if !makers.contains(&role) {
             return refused(ErrorKind::Auth, format!("{role} may not create a {word}"));
         }
-        for depth in 1..name.depth() {
-            self.has(if depth == 1 { "DATABASE" } else { "SCHEMA" }, &name.up_to(depth))?;
+        self.enters(role, &name)?;
+        if name.depth() > 1 {
+            let container = name.up_to(name.depth() - 1);
+            self.owns(role, if name.depth() == 2 { "DATABASE" } else { "SCHEMA" }, &container)?;
         }
         let key = (word.clone(), name.clone());
         if self.world.borrow().objects.contains_key(&key) && !replace {
@@ -43,8 +53,14 @@ impl Model {
             }
             "PIPE" => {
                 let (head, copy) = statement.split_once(" AS ").expect("a copy");
+                if head.contains(" AUTO_INGEST = TRUE") {
+                    made.insert("CHANNEL".into(), "arn:aws:sqs:eu-west-1:123456789001:sf-snowpipe".into());
+                }
                 if let Some((_, comment)) = head.split_once("COMMENT = ") {
                     made.insert("COMMENT".into(), unquoted(comment));
+                }
+                if replace && *self.pending.borrow() > 0 {
+                    panic!("{name}: files that it has not loaded are lost");
                 }
                 // Snowflake gives a definition back as it was given.
                 made.insert("DEFINITION".into(), format!("{copy};\r\n"));
@@ -56,7 +72,7 @@ impl Model {
                 let (body, comment) = body.split_once(" COMMENT = ").unwrap_or((body, ""));
                 made.insert("BODY".into(), body.to_owned());
                 made.insert("COMMENT".into(), unquoted(comment));
-                made.insert("RETURN_TYPE".into(), head.rsplit(' ').next().unwrap_or_default().to_owned());
+                made.insert("RETURN_TYPE".into(), full(head.rsplit(' ').next().unwrap_or_default()));
             }
             _ => self.properties(&word, &name, &mut words, &mut made)?,
         }
@@ -101,6 +117,8 @@ impl Model {
                 let key = words.word();
                 assert!(words.eat("="), "{word} {name}: {key} has no value");
                 let value = words.value();
+                // The name of a login has no case.
+                let value = if key == "LOGIN_NAME" { value.to_uppercase() } else { value };
                 into.insert(key, value);
             }
         }
@@ -142,8 +160,17 @@ impl Model {
                 }
             }
             "NETWORK POLICY" => {
-                for rule in crate::account::normal::list(of("ALLOWED_NETWORK_RULE_LIST").trim_matches(['(', ')'])) {
-                    self.has("NETWORK RULE", &Name::parse(&rule).expect("a name"))?;
+                let roles = self.reach(&Name::of([role]));
+                let lists = ["ALLOWED_NETWORK_RULE_LIST", "BLOCKED_NETWORK_RULE_LIST"].map(of);
+                for rule in lists.iter().flat_map(|list| crate::account::normal::list(list.trim_matches(['(', ')']))) {
+                    let rule = Name::parse(&rule).expect("a name");
+                    self.has("NETWORK RULE", &rule)?;
+                    self.enters(role, &rule)?;
+                    let world = self.world.borrow();
+                    let is_it = |grant: &super::Grant| grant.on == "NETWORK RULE" && grant.name == rule;
+                    if !world.grants.keys().any(|grant| is_it(grant) && roles.contains(&grant.grantee)) {
+                        return refused(ErrorKind::Auth, format!("Insufficient privileges on network rule {rule}."));
+                    }
                 }
             }
             _ => {}

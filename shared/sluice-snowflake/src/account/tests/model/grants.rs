@@ -103,9 +103,11 @@ pub(crate) fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<R
             Some(false) => {
                 let there: Vec<Name> = world
                     .objects
-                    .keys()
-                    .filter(|(word, object)| *word == on && object.is_within(&name))
-                    .map(|(_, object)| object.clone())
+                    .iter()
+                    .filter(|((word, object), _)| *word == on && object.is_within(&name))
+                    // USAGE is for stages with a URL, READ and WRITE for those without.
+                    .filter(|(_, made)| on != "STAGE" || (privilege == "USAGE") == made.contains_key("URL"))
+                    .map(|((_, object), _)| object.clone())
                     .collect();
                 for object in there {
                     set(&mut world.grants, grant(object), gives, option_only, with_option);
