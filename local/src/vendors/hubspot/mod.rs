@@ -2,6 +2,7 @@
 
 mod limits;
 mod record;
+mod refusal;
 mod routes;
 mod search;
 mod state;

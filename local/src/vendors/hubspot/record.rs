@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 use sluice_testkit::generate::Contact;
 
-use super::state::Account;
+use super::state::{Account, HubSpotState};
 
 /// A property of contacts.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +92,14 @@ pub(super) fn property(account: &Account, contact: &Contact, name: &str) -> Opti
         "lastname" => contact.lastname.clone(),
         "lifecyclestage" => contact.lifecyclestage.clone(),
         _ => None,
+    }
+}
+
+impl HubSpotState {
+    /// What a live contact holds of a property.
+    pub fn value(&self, id: i64, name: &str) -> Option<String> {
+        let account = self.lock();
+        property(&account, account.find(id)?, name)
     }
 }
 

@@ -1,7 +1,6 @@
 //! The routes, who may call them, and the bodies of refusals.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::extract::{Query, Request, State};
 use axum::http::{StatusCode, header};
@@ -16,13 +15,13 @@ use sluice_testkit::generate::Contact;
 
 use super::limits::Met;
 use super::record::{PROPERTIES, describe, moment, render};
+use super::refusal::{MAX_BATCH, Refusal, correlation_id, invalid, now};
 use super::search::{self, SearchRequest};
 use super::state::{Account, HubSpotState};
 use super::update;
 use super::written::Write;
 
 const MAX_SEARCH_BODY: usize = 3_000;
-pub(super) const MAX_BATCH: usize = 100;
 /// With the history of properties.
 const MAX_HISTORY_BATCH: usize = 50;
 const MAX_LIST: usize = 100;
@@ -77,32 +76,6 @@ fn other_names() -> Router<HubSpotState> {
 async fn no_associations() -> Json<Value> {
     let now = now();
     Json(json!({"status": "COMPLETE", "results": [], "startedAt": now, "completedAt": now}))
-}
-
-pub(super) fn now() -> String {
-    chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
-}
-
-/// HubSpot's error envelope.
-pub(super) struct Refusal(pub StatusCode, pub &'static str, pub String);
-
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let Refusal(status, category, message) = self;
-        let body =
-            json!({"status": "error", "message": message, "correlationId": correlation_id(), "category": category});
-        (status, Json(body)).into_response()
-    }
-}
-
-pub(super) fn invalid(message: impl Into<String>) -> Refusal {
-    Refusal(StatusCode::BAD_REQUEST, "VALIDATION_ERROR", message.into())
-}
-
-/// A UUID that tells one answer from another.
-pub(super) fn correlation_id() -> String {
-    static ANSWERS: AtomicU64 = AtomicU64::new(1);
-    format!("00000000-0000-4000-8000-{:012x}", ANSWERS.fetch_add(1, Ordering::Relaxed))
 }
 
 async fn authorise(State(state): State<HubSpotState>, request: Request, next: Next) -> Response {

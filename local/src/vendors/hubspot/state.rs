@@ -8,9 +8,9 @@ use std::time::Duration;
 use sluice_testkit::generate::Contact;
 use tokio::time::Instant;
 
+use super::HubSpotConfig;
 use super::limits::Limits;
 use super::written::{Write, Written};
-use super::{HubSpotConfig, record};
 
 /// A handle to one account; clones share it.
 #[derive(Clone)]
@@ -59,12 +59,6 @@ impl HubSpotState {
     /// Every value that was written through the API, in order.
     pub fn history(&self) -> Vec<Write> {
         self.lock().written.history.clone()
-    }
-
-    /// What a live contact holds of a property.
-    pub fn value(&self, id: i64, property: &str) -> Option<String> {
-        let account = self.lock();
-        record::property(&account, account.find(id)?, property)
     }
 
     /// Somebody changes a property by hand.

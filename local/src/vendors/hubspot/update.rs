@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::record::{Property, STAGES, find, property, render};
-use super::routes::{MAX_BATCH, Refusal, correlation_id, invalid, now};
+use super::refusal::{MAX_BATCH, Refusal, correlation_id, invalid, now};
 use super::state::{Account, HubSpotState};
 
 #[derive(Deserialize)]
