@@ -44,7 +44,7 @@ async fn a_limit_of_ten_seconds_is_waited_for_and_one_of_a_day_ends_the_run() {
     stage.fault(&limited("DAILY", 1)).await;
     let report = stage.run(&allowed()).await;
     assert_eq!((report.status, report.written), (Status::Waiting, 0), "{report:?}");
-    assert_eq!(stage.queue.0.borrow().len(), 1, "a later run goes on");
+    assert_eq!(stage.queue.sent.borrow().len(), 1, "a later run goes on");
     stage.fault(&limited("TEN_SECONDLY_ROLLING", 1)).await;
     let report = stage.run(&allowed()).await;
     assert_eq!((report.status, report.written), (Status::Completed, 120), "{report:?}");

@@ -15,7 +15,8 @@ use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
 use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Request, Wanted};
 use sluice_testkit::{
     generate::Contact,
-    lake::{MemoryBus, MemoryLake, MemoryQueue},
+    lake::MemoryLake,
+    ports::{MemoryBus, MemoryQueue},
 };
 use tokio::{net::TcpListener, sync::watch};
 

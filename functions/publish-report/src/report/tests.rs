@@ -10,7 +10,7 @@ use sluice_core::{Error, Kind, LakeId, Result, Sequence, Sources, TableId, lake,
 use sluice_pipeline::{
     observe::{
         Answer, DbtRun, Entry as Load, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
-        Untaken, User,
+        Unsent, Untaken, User,
     },
     stream::{Channel, ChannelStatus},
 };
@@ -19,15 +19,17 @@ use sluice_testkit::lake::MemoryLake;
 use super::{Entry, Report, Shown, Tile, build, csv, summary};
 use crate::{files::Files, lightdash::Dialect};
 
+type Rows = Vec<Vec<Option<String>>>;
+
 /// Rows for what contains a text; one row of ones for everything else.
 #[derive(Default)]
 struct Warehouse {
-    answers: Vec<(&'static str, Result<Vec<Vec<Option<String>>>, Kind>)>,
+    answers: Vec<(&'static str, Result<Rows, Kind>)>,
     asked: RefCell<Vec<String>>,
 }
 
 impl Warehouse {
-    fn answering(part: &'static str, answer: std::result::Result<Vec<Vec<Option<String>>>, Kind>) -> Self {
+    fn answering(part: &'static str, answer: std::result::Result<Rows, Kind>) -> Self {
         let reach = vec![vec![Some("2026-03-14".to_owned())]];
         Warehouse { answers: vec![(part, answer), ("AS \"newest\"", Ok(reach))], asked: RefCell::default() }
     }
@@ -74,7 +76,11 @@ impl Observe for Warehouse {
         refused()
     }
 
-    async fn landed(&self, _: &Channel) -> Result<Option<i64>> {
+    async fn max_loaded_offset(&self, _: &Channel) -> Result<Option<i64>> {
+        refused()
+    }
+
+    async fn unsent(&self, _: &str) -> Result<Vec<Unsent>> {
         refused()
     }
 

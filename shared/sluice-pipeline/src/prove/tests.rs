@@ -112,7 +112,9 @@ fn what_is_equal_is_proven_with_its_counts() {
 fn each_planted_difference_is_found_with_its_commits_and_columns() {
     let v = || vec!["V".to_owned()];
     type Plant = fn(&World);
-    let cases: [(&str, Plant, Fault, &[u64], u64, Vec<String>); 9] = [
+    /// What is planted, and what is found: the fault, in which commits, how many rows, in which columns.
+    type Case<'a> = (&'a str, Plant, Fault, &'a [u64], u64, Vec<String>);
+    let cases: [Case<'_>; 9] = [
         ("a row deleted", |w| w.live.borrow_mut().retain(|row| row.0 != 3), Fault::NotInTable, &[2], 1, vec![]),
         ("a value changed", |w| w.live.borrow_mut()[4].1 = 99, Fault::ChangedInTable, &[4], 1, v()),
         ("a row by hand", |w| w.live.borrow_mut().push((77, 1, 0)), Fault::OnlyInTable, &[], 1, vec![]),

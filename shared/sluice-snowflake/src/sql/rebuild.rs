@@ -316,7 +316,9 @@ mod tests {
         Present { name: name.into(), data_type: data_type.into(), precision, scale }
     }
 
-    fn columns(own: &[(&str, &str, Option<(u8, i8)>)]) -> Vec<Present> {
+    type Own<'a> = (&'a str, &'a str, Option<(u8, i8)>);
+
+    fn columns(own: &[Own<'_>]) -> Vec<Present> {
         let added = [
             ("_SLUICE_RUN_ID", "TEXT", None),
             ("_SLUICE_SEQUENCE", "NUMBER", Some((20, 0))),

@@ -1,6 +1,6 @@
 //! The first user of an account, its key, and a key for another service, by the platform's own clients.
 
-use std::{cell::RefCell, sync::Arc};
+use std::sync::{Arc, Mutex};
 
 use sluice_core::{
     Kind, Result, Secret,
@@ -16,17 +16,21 @@ use tokio::time::{Duration, Instant};
 use crate::support::Warehouse;
 
 /// A secret of Secrets Manager: it may have no value yet.
-struct Store(RefCell<Option<Secret>>);
+struct Store(Mutex<Option<Secret>>);
 
 impl Secrets for Store {
     async fn get(&self, _: &str) -> Result<Secret> {
-        self.0.borrow().clone().ok_or_else(|| sluice_core::Error::not_found("the secret has no value"))
+        self.0
+            .lock()
+            .expect("one at a time")
+            .clone()
+            .ok_or_else(|| sluice_core::Error::not_found("the secret has no value"))
     }
 }
 
 impl SecretStore for Store {
     async fn put(&self, _: &str, value: &Secret) -> Result<()> {
-        self.0.replace(Some(value.clone()));
+        self.0.lock().expect("one at a time").replace(value.clone());
         Ok(())
     }
 }
@@ -50,23 +54,22 @@ async fn the_first_user_gives_a_service_its_first_key_and_then_another() {
         warehouse.admin(statement).await;
     }
     let http = Client::new().expect("a client");
-    let account =
-        Account::new(config(&warehouse, "SLUICE_PROVISIONER"), Store(RefCell::new(Some(secret))), http.clone());
+    let account = Account::new(config(&warehouse, "SLUICE_PROVISIONER"), Store(Mutex::new(Some(secret))), http.clone());
     let api = SqlApi::new(Arc::new(account));
     let administrator = AsRoles { api: &api, deadline: Instant::now() + Duration::from_secs(60) };
     warehouse.admin("CREATE USER SVC TYPE = SERVICE").await;
 
-    let (store, config) = (Store(RefCell::new(None)), config(&warehouse, "SVC"));
+    let (store, config) = (Store(Mutex::new(None)), config(&warehouse, "SVC"));
     let keys = KeysInSecret { secrets: &store, config: &config, http: &http };
     let service = Name::of(["SVC"]);
     assert_eq!(rotate(&administrator, &keys, &service, "r-1").await.expect("a key"), [Did::Switched]);
-    let first = store.0.borrow().clone();
+    let first = store.0.lock().expect("one at a time").clone();
     let done = rotate(&administrator, &keys, &service, "r-2").await.expect("another key");
     assert_eq!(done, [Did::Switched, Did::Cleared]);
-    assert!(*store.0.borrow() != first, "the secret has the new key");
+    assert!(*store.0.lock().expect("one at a time") != first, "the secret has the new key");
 
     // What is no JSON object is left as it is.
-    store.0.replace(Some(Secret::new("a password")));
+    store.0.lock().expect("one at a time").replace(Secret::new("a password"));
     let error = rotate(&administrator, &keys, &service, "r-3").await.expect_err("unusable");
     assert_eq!((error.kind(), error.chain().contains("a password")), (Kind::Config, false));
 }

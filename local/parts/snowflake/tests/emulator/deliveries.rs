@@ -94,7 +94,7 @@ impl Messages {
                 lake_id: LakeId(LAKE.into()),
                 bus_name: "bus".into(),
                 queue_url: "queue".into(),
-                patience: PollPolicy { poll: Duration::ZERO, limit: Duration::from_secs(3_600) },
+                poll_policy: PollPolicy { poll: Duration::ZERO, limit: Duration::from_secs(3_600) },
                 warehouse: warehouse.config_of("loader"),
                 sources: sources.clone(),
             },

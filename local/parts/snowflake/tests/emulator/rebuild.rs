@@ -188,7 +188,7 @@ async fn a_merged_table_is_proven_replayed_where_it_differs_and_proven_again() {
         (Fault::TwiceInTable, sequence(2), 1, vec![]),
     ];
     assert_eq!(faults(&proof), found);
-    assert_eq!(bench.sides().await, [String::new(); 0]);
+    assert!(bench.sides().await.is_empty(), "a side table is left");
 
     let (report, ended) = bench.replay("PRODUCTS", "A1", Mode::Compare).await;
     assert!(
@@ -300,7 +300,7 @@ async fn an_appended_table_is_told_row_by_row_beside_the_loads_of_snowpipe() {
     let (report, ended) = bench.replay("EXCHANGE_RATES", "A3", Mode::Swap { delete_unarchived: true }).await;
     assert!(ended.is_ok() && report.outcome == Some(Outcome::Replayed), "{report:?} {ended:?}");
     assert_eq!(bench.rows(RATES, "RATE_DATE, RATE, _SLUICE_SEQUENCE").await, whole);
-    assert_eq!(bench.sides().await, [String::new(); 0]);
+    assert!(bench.sides().await.is_empty(), "a side table is left");
 }
 
 #[tokio::test]

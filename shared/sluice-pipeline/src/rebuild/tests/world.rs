@@ -49,12 +49,10 @@ pub(crate) struct World {
 
 impl World {
     fn new(disposition: &str) -> Self {
-        let yaml = format!(
-            "tables: [{{table: A.B.C, description: d, source: {{kind: postgres, schema: s, table: t, cursor: k}}, columns: \
-             [{{name: k, type: bigint, required: true}}, {{name: v, type: bigint}}], loader: copy, disposition: merge, \
-             key: [k]}}]"
-        );
-        let mut definition = Sources::parse(&yaml).expect("valid sources").tables.remove(0);
+        let yaml = "tables: [{table: A.B.C, description: d, source: {kind: postgres, schema: s, table: t, cursor: k}, columns: \
+             [{name: k, type: bigint, required: true}, {name: v, type: bigint}], loader: copy, disposition: merge, \
+             key: [k]}]";
+        let mut definition = Sources::parse(yaml).expect("valid sources").tables.remove(0);
         definition.disposition = serde_json::from_value(disposition.into()).expect("a disposition");
         let world = World {
             store: MemoryStore::default(),
