@@ -170,7 +170,10 @@ fn what_dbt_makes_as_it_runs_is_readable_and_reporting_stays_apart() {
     };
     assert_eq!(readers("CI_PR_12_MARTS"), ["SELECT ANALYTICS.READER"]);
     assert_eq!(readers("MARTS"), ["SELECT ANALYTICS.READER"]);
-    assert_eq!(readers("REPORTING"), ["SELECT ANALYTICS.READER", "SELECT ANALYTICS_REPORTER"]);
+    assert_eq!(
+        readers("REPORTING"),
+        ["ANALYTICS.READER", "ANALYTICS_REPORTER", "SLUICE_LOADER"].map(|role| format!("SELECT {role}"))
+    );
     let plan = planned(&model, &desired);
     assert!(plan.is_empty() && plan.warnings.is_empty(), "{}", plan.to_text());
 }
