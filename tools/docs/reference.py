@@ -25,7 +25,7 @@ RUNBOOKS = [
     (r"PublishReport-", "the-report-is-missing"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
     (r"CollectEvents-|spool-|outbox-", "events-wait-or-are-refused"),
-    (r"alarms-dead|hops-exhausted", "news-is-lost"),
+    (r"alarms-dead|hops-exhausted|-silent", "news-is-lost"),
     (r"ProvisionWarehouse-", "the-account-differs"),
     (r"keys-old", "rotate-a-secret"),
 ]
