@@ -131,7 +131,7 @@ mod tests {
         let failure = Failure::command_line(&error.to_string());
         assert_eq!(failure.exit_code(), 2);
         let json: serde_json::Value = serde_json::from_str(&failure.json()).expect("JSON");
-        let fault = "the following required arguments were not provided: --sequence <SEQUENCE> <TABLE>";
+        let fault = "the following required arguments were not provided: <TABLE>";
         assert_eq!(json["error"]["message"], fault);
         assert!(failure.own_hint().is_some_and(|hint| hint.starts_with("Usage: sluice retry")), "{}", failure.json());
     }

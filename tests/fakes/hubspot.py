@@ -23,7 +23,8 @@ PROPERTIES = {
     **{name: "string" for name in ["email", "firstname", "lastname", "phone", "company"]},
     **{name: "enumeration" for name in ["lifecyclestage", "hs_merged_object_ids", "hs_additional_emails", "hs_lead_status"]},
     **{name: "datetime" for name in ["createdate", "lastmodifieddate"]},
-    "hs_object_id": "number", **{f"hs_analytics_{n}": "number" for n in range(200)}, **CUSTOM,
+    "hs_object_id": "number", "hs_email_optout": "bool", "total_orders": "number", "lifetime_value": "number",
+    "customer_tier": "enumeration", **{f"hs_analytics_{n}": "number" for n in range(200)}, **CUSTOM,
 }
 
 lock = threading.RLock()

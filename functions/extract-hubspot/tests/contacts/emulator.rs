@@ -49,7 +49,7 @@ async fn every_contact_is_loaded_once_archived_and_merged_ones_as_tombstones() {
     assert_eq!(first.rows as usize, stage.contacts.len());
     assert_eq!(stage.extractor.live(&stage.lake), stage.expected());
     assert_eq!(stage.extractor.tombstones(&stage.lake), stage.contacts.len() - stage.expected().len());
-    assert_eq!(first.facts["properties_mapped"], 8);
+    assert_eq!(first.facts["properties_mapped"], 12);
     let replay = stage.extractor.run(&stage.lake).await.unwrap().expect("a run");
     assert_eq!(replay.outcome, Outcome::NothingNew);
     assert!(stage.extractor.bus.announced.borrow().is_empty(), "the account is what its contract says");
