@@ -21,6 +21,10 @@ up: ## start the platform with a shop to buy in, and leave it running until Ctrl
 	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build demo-tools) shop
 	@$(LOCAL) up --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
+drill: ## plant each kind of fault on shadow tables and see that alerts tell of it; the last line is JSON
+	@$(MAKE) --no-print-directory build-drill >&2
+	@$(LOCAL) drill
+
 plan: ## compare platform/warehouse.yaml with the account that the demo has left here; JSON=1 for programs
 	@$(MAKE) --no-print-directory $(if $(BINARIES),taken,build-plan) >&2
 	@$(LOCAL) with-warehouse tools/sluice warehouse plan $(if $(JSON),--json)
@@ -35,6 +39,9 @@ build: native ## compile everything, one tree for functions, local parts and tes
 
 build-demo: native
 	@cargo build --release --bins
+
+build-drill: native
+	@cargo build --release --package sluice-local
 
 build-plan: native
 	@tools/setup ministack
@@ -124,6 +131,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis shop lightdash notebook report rules
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis watch shop lightdash notebook report rules
 
-.PHONY: help demo up plan test build build-demo build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
+.PHONY: help demo drill up plan test build build-demo build-drill build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

@@ -1,6 +1,7 @@
 //! The command line: what may be asked, and the help for it.
 
 mod activate;
+mod alerts;
 mod rows;
 mod warehouse;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use activate::ActivateArgs;
+pub(crate) use alerts::{AlertTask, AlertsArgs};
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 
@@ -77,6 +79,8 @@ pub(crate) enum Task {
     Retry(RetryArgs),
     /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
     Doctor,
+    /// What is wrong with the data, and who has it in hand.
+    Alerts(AlertsArgs),
     /// What was refused of a table or a topic: how many rows by reason, and the newest of them.
     Rejects(RejectsArgs),
     /// What a function has logged.
@@ -357,6 +361,8 @@ mod tests {
             ("retry products --sequence 0", ErrorKind::ValueValidation),
             ("runs --limit 0", ErrorKind::ValueValidation),
             ("backfill rates --from 2026-13-01 --to 2026-01-02", ErrorKind::ValueValidation),
+            ("alerts mute 0a1b2c3d", ErrorKind::MissingRequiredArgument),
+            ("alerts mute 0a1b2c3d --until later", ErrorKind::ValueValidation),
             ("levitate", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

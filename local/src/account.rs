@@ -11,9 +11,12 @@ use aws_lc_rs::{
     signature::KeyPair as _,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use sluice_core::Sources;
-use sluice_snowflake::account::{Deployment, Desired, PROVISIONER, Settings};
-use snowflake_emulator::Emulator;
+use sluice_core::{Secret, Sources};
+use sluice_snowflake::{
+    SnowflakeConfig,
+    account::{Deployment, Desired, PROVISIONER, Settings},
+};
+use snowflake_emulator::{Emulator, User};
 
 use crate::machine::{
     deploy::STACK,
@@ -42,16 +45,42 @@ pub(crate) fn bucket() -> String {
 
 /// Opens the emulator on the warehouse of these folders.
 pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emulator> {
-    let provisioner = snowflake_emulator::User {
-        name: PROVISIONER.into(),
-        public_key: keys.provisioner.public.clone(),
-        roles: vec![ADMINISTRATOR.into()],
-        default_role: Some(ADMINISTRATOR.into()),
+    emulator(folders, ports, keys.provisioner.user(PROVISIONER, ADMINISTRATOR), true)
+}
+
+/// The same for a drill: nobody provisions it, and its one user is the functions'.
+pub(crate) fn open_for_drill(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emulator> {
+    emulator(folders, ports, keys.provisioner.user(LOADER, LOADER), false)
+}
+
+/// How that user reaches the emulator.
+pub(crate) fn in_drill(keys: &Keys, port: u16) -> (SnowflakeConfig, One) {
+    let config = SnowflakeConfig {
+        account: SNOWFLAKE_ACCOUNT.into(),
+        url: Some(format!("http://127.0.0.1:{port}")),
+        user: LOADER.into(),
+        role: LOADER.into(),
+        warehouse: "LOADING".into(),
+        secret: String::new(),
     };
+    (config, One(Secret::new(keys.provisioner.secret().to_string())))
+}
+
+/// A secret that is at hand.
+#[derive(Clone)]
+pub(crate) struct One(pub(crate) Secret);
+
+impl sluice_core::port::Secrets for One {
+    async fn get(&self, _: &str) -> sluice_core::Result<Secret> {
+        Ok(self.0.clone())
+    }
+}
+
+fn emulator(folders: &Folders, ports: &Ports, user: User, checks_privileges: bool) -> Result<Emulator> {
     Emulator::open(snowflake_emulator::Config {
         duckdb_path: folders.warehouse(),
         account: SNOWFLAKE_ACCOUNT.into(),
-        users: vec![provisioner],
+        users: vec![user],
         lake_bucket: bucket(),
         s3_endpoint: format!("http://127.0.0.1:{}", ports.aws),
         journal_dir: folders.state("snowflake"),
@@ -59,7 +88,7 @@ pub(crate) fn open(folders: &Folders, ports: &Ports, keys: &Keys) -> Result<Emul
         loader_role: LOADER.into(),
         lock_timeout: LOCK_TIMEOUT,
         edition: snowflake_emulator::Edition::Standard,
-        checks_privileges: true,
+        checks_privileges,
     })
 }
 
@@ -108,6 +137,15 @@ impl Keys {
 }
 
 impl Pair {
+    fn user(&self, name: &str, role: &str) -> User {
+        User {
+            name: name.into(),
+            public_key: self.public.clone(),
+            roles: vec![role.into()],
+            default_role: Some(role.into()),
+        }
+    }
+
     /// As a secret holds it.
     pub(crate) fn secret(&self) -> serde_json::Value {
         serde_json::json!({"private_key": self.private})

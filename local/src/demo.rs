@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use sluice_core::{
     extract::Outcome,
-    functions::{DISPATCH_DBT, LOAD_COMMITS},
+    functions::{DISPATCH_DBT, LOAD_COMMITS, WATCH_PLATFORM},
 };
 
 use crate::{
@@ -138,7 +138,10 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
         };
         progress.phase("deliver everything again: nothing changes", replaying).await?;
     }
+    let round = json!({"round": true, "fresh": true});
+    let watched = progress.phase("watch the data", stack.functions.invoke(&WATCH_PLATFORM, &round)).await?;
     report::print(stack, world, &verified).await?;
+    report::watched(&watched)?;
     Ok(verified)
 }
 

@@ -1,11 +1,15 @@
 //! `sluice-local`: the platform on one machine. See `make help`.
 
+// A drill's future holds those of every client that a round uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 mod account;
 mod activation;
 mod columns;
 mod control;
 mod creation;
 mod demo;
+mod drill;
 mod ended;
 mod idle;
 mod invoke;
@@ -107,6 +111,8 @@ enum Task {
         #[arg(trailing_var_arg = true, required = true)]
         command: Vec<String>,
     },
+    /// Plant each kind of fault on shadow tables, and see that the watcher's alerts tell of it.
+    Drill,
     /// Forget the state of earlier runs: lake, warehouse, database, topic.
     Reset,
 }
@@ -145,6 +151,7 @@ async fn run(cli: Cli) -> Result<Ended> {
         Task::WithPostgres { command } => with_postgres(&folders, &command).await?,
         Task::WithKafka { command } => with_kafka(&folders, &command).await?,
         Task::WithWarehouse { command } => with_warehouse(&folders.of_last()?, &command).await?,
+        Task::Drill => drill::run(&folders.of_data("drill")?).await?,
         Task::Reset => {
             Registry::take_over(&folders).await?;
             std::fs::remove_dir_all(folders.base())

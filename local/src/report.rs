@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 use sluice_core::{Loader, sources::Source};
+use sluice_pipeline::watch::Outcome;
 use snowflake_emulator::Emulator;
 
 use crate::{
@@ -81,6 +83,20 @@ pub(crate) async fn addresses(stack: &Stack, state: &Path) -> Result<()> {
     {
         println!("    tools/sluice{option} {command}");
     }
+    Ok(())
+}
+
+/// How the round of watching ended, in three lines.
+pub(crate) fn watched(answer: &Value) -> Result<()> {
+    let outcome = serde_json::from_value(answer.clone()).context("the watcher answered something else")?;
+    let Outcome::Round(report) = outcome else { bail!("another round of watching is under way") };
+    let checks = report.healthy + report.breached + report.missing + report.learning;
+    println!(
+        "\n  watch: {checks} checks: {} good, {} bad, {} without data, {} learning",
+        report.healthy, report.breached, report.missing, report.learning
+    );
+    println!("  incidents: {} open (tools/sluice alerts)", report.open);
+    println!("  tables: {} measured, {} postponed", report.measured, report.postponed);
     Ok(())
 }
 

@@ -25,6 +25,7 @@ fn every_event_file_has_its_functions_type() {
                 Role::Stream => parses::<sluice_kafka::KafkaEvent>(&event),
                 Role::Collect => parses::<collect_events::event::Event>(&event),
                 Role::Load => parses::<load_commits::event::Event>(&event),
+                Role::Watch => parses::<watch_platform::event::Event>(&event),
                 Role::Dispatch => parses::<dispatch_dbt::event::Event>(&event),
                 Role::Provision => parses::<provision_warehouse::event::Event>(&event),
                 Role::Activate => parses::<activate_hubspot::event::Event>(&event),

@@ -45,7 +45,10 @@ fn each_function_is_woken_by_what_the_table_says() {
                 of_type("Custom::WarehouseAccount").into_iter().any(|name| properties(name)["ServiceToken"] == arn)
             }
             Trigger::Url => !own["FunctionUrlConfig"].is_null(),
-            Trigger::Bus => target("::Events::Rule", |it| &it["Targets"][0]["Arn"], &get_att(function.logical, "Arn")),
+            Trigger::Bus => of_type("::Events::Rule").into_iter().any(|rule| {
+                let targets = crate::expanded::list(&properties(rule)["Targets"]);
+                targets.iter().any(|target| target["Arn"] == get_att(function.logical, "Arn"))
+            }),
         }
     };
     for function in functions::ALL {

@@ -91,6 +91,15 @@ fn an_exhausted_chain_of_messages_raises_an_alarm() {
     assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]));
 }
 
+#[test]
+fn a_watcher_that_says_nothing_raises_an_alarm() {
+    let alarm = properties("SilentWatcher");
+    assert_eq!((&alarm["MetricName"], &alarm["Threshold"]), (&json!("Rounds"), &json!(1)));
+    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]));
+    let minutes = alarm["EvaluationPeriods"].as_u64().zip(alarm["Period"].as_u64()).map(|(n, s)| n * s / 60);
+    assert_eq!(minutes, Some(15), "three rounds of its schedule");
+}
+
 /// Resources that stay when the stack is deleted.
 fn retained() -> Vec<&'static str> {
     let is_retained = |name: &&str| resource(name)["DeletionPolicy"].as_str().is_some_and(|p| p.starts_with("Retain"));
@@ -192,7 +201,7 @@ fn news_that_needs_a_person_has_a_subscriber() {
     assert_eq!(announced.len(), 9, "{announced:?}");
     // The rest is progress; to get it, add a rule.
     let for_nobody = ["RunStarted", "SyncCompleted"];
-    let rules = ["FailureRule", "TableLoadedRule", "RunSucceededRule"].map(properties);
+    let rules = ["FailureRule", "TableLoadedRule", "RunSucceededRule", "WatchRule"].map(properties);
     for name in announced.iter().filter(|name| !for_nobody.contains(name)) {
         let heard = rules.iter().any(|rule| holds(&rule["EventPattern"]["detail-type"], &json!(name)));
         assert!(heard, "{name} has no subscriber");

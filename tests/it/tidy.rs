@@ -29,7 +29,7 @@ fn of_shared_crates_one_knows_lambda_and_one_the_aws_sdk() {
 
 #[test]
 fn the_core_and_the_loops_reach_nothing_but_their_ports() {
-    for package in ["sluice-core", "sluice-pipeline"] {
+    for package in ["sluice-core", "sluice-pipeline", "sluice-watch"] {
         for name in ["tokio", "reqwest", "hyper", "aws-config"] {
             assert!(!dependencies(package).contains(&name.to_owned()), "{package} depends on {name}");
         }
@@ -51,7 +51,10 @@ fn the_core_and_the_loops_reach_nothing_but_their_ports() {
         "fastrand",
     ];
     for (path, source) in shipped() {
-        if ["shared/sluice-core/", "shared/sluice-pipeline/"].iter().any(|loops| path.starts_with(loops)) {
+        if ["shared/sluice-core/", "shared/sluice-pipeline/", "shared/sluice-watch/"]
+            .iter()
+            .any(|loops| path.starts_with(loops))
+        {
             for call in calls.into_iter().filter(|call| !offered.contains(&(path, *call))) {
                 assert!(!source.names(call), "{path} names {call}: that belongs behind a port");
             }
@@ -83,7 +86,7 @@ fn sql_lives_where_it_belongs() {
 }
 
 /// Where functions and the operator's command are wired to the warehouse: a second one is named here and nowhere else.
-const WIRING: [&str; 7] = [
+const WIRING: [&str; 8] = [
     "cli/src/warehouse.rs",
     "functions/activate-hubspot/src/config.rs",
     "functions/dispatch-dbt/src/config.rs",
@@ -91,6 +94,7 @@ const WIRING: [&str; 7] = [
     "functions/provision-warehouse/src/config.rs",
     "functions/publish-report/src/config.rs",
     "functions/stream-kafka/src/config.rs",
+    "functions/watch-platform/src/config.rs",
 ];
 
 #[test]
@@ -125,7 +129,7 @@ fn the_sketch_of_a_second_warehouse_names_the_files_of_the_first() {
             ports += 1;
         }
     }
-    assert_eq!(ports, 9, "a port of the loops is in no row");
+    assert_eq!(ports, 10, "a port of the loops is in no row");
     for wiring in WIRING {
         assert!(page.contains(&format!("`{wiring}`")), "the page does not name {wiring}");
         assert!(SOURCES[wiring].code.contains("type Warehouse = "), "{wiring}");

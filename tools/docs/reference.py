@@ -21,6 +21,7 @@ RUNBOOKS = [
     (r"LoadCommits-|load-dead|load-lagging", "a-commit-does-not-load"),
     (r"DispatchDbt-|dispatch-dead", "a-dbt-run-fails"),
     (r"ActivateHubspot-|activate-dead", "an-activation-stops"),
+    (r"WatchPlatform-|silent-watcher", "an-alert-arrives"),
     (r"stream-dead-letters", "records-are-dead-letters"),
     (r"PublishReport-", "the-report-is-missing"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
@@ -344,7 +345,7 @@ def announcements():
     out = ["# News on the bus\n", MADE.format("shared/sluice-core/src/event.rs")]
     out.append(
         "What happens is announced on the stack's EventBridge bus, at least once; `id` is the same in a repetition. A rule of your"
-        " own may listen. `LoadFailed`, `RunFailed` and `DriftDetected` also go to the topic of the alarms.\n"
+        " own may listen. `LoadFailed` and `DriftDetected` also go to the topic of the alarms.\n"
     )
     for kind, source, detail in said:
         note, fields = types[kind]

@@ -1,6 +1,7 @@
 //! The commands, one file each: gather, then print what was gathered.
 
 mod activate;
+mod alerts;
 mod aside;
 mod backfill;
 mod completions;
@@ -58,6 +59,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Erase(args) => erase::run(&context, &args).await,
         Task::Activate(args) => activate::run(&context, &args).await,
         Task::Retry(args) => retry::run(&context, &args).await,
+        Task::Alerts(args) => alerts::run(&context, &args).await,
         Task::Rejects(args) => rejects::run(&context, &args).await,
         Task::Logs(args) => logs::run(&context, &args).await,
         Task::Report(args) => report::run(&context, &args).await,

@@ -20,6 +20,8 @@ pub enum Role {
     Activate,
     /// Published marts to a page.
     Report,
+    /// Ledger, lake and tables to alerts.
+    Watch,
 }
 
 /// What wakes a function.
@@ -34,7 +36,7 @@ pub enum Trigger {
     Url,
     /// Deployments of the stack.
     Stack,
-    /// News on the bus.
+    /// A rule of the bus.
     Bus,
 }
 
@@ -145,6 +147,15 @@ pub const PUBLISH_REPORT: Function = Function {
     kinds: &[],
 };
 
+pub const WATCH_PLATFORM: Function = Function {
+    name: "watch-platform",
+    logical: "WatchPlatform",
+    role: Role::Watch,
+    triggers: &[Trigger::Schedule, Trigger::Bus],
+    secrets: &["alerts", "snowflake-loader"],
+    kinds: &[],
+};
+
 pub const ALL: &[&Function] = &[
     &EXTRACT_POSTGRES,
     &EXTRACT_EXCHANGE_RATES,
@@ -156,6 +167,7 @@ pub const ALL: &[&Function] = &[
     &PROVISION_WAREHOUSE,
     &ACTIVATE_HUBSPOT,
     &PUBLISH_REPORT,
+    &WATCH_PLATFORM,
 ];
 
 /// The functions that extract, in the order of the table.

@@ -3,7 +3,7 @@
 mod fields;
 mod report;
 
-pub use fields::{Fields, List, Setting, Word};
+pub use fields::{Count, Fields, List, Setting, Word};
 pub use report::Report;
 
 use crate::yaml::{self, Node};

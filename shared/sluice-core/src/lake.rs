@@ -264,6 +264,14 @@ pub fn report_number(key: &str) -> Option<u64> {
 /// The object of a report's folder that is put last: a report without it is not whole.
 pub const REPORT_SUMMARY: &str = "report.json";
 
+/// What the watching of the platform remembers between rounds.
+pub const WATCH_BOARD_KEY: &str = "watch/board.json";
+
+/// The right to run the n-th round of watching, for the k-th time.
+pub fn watch_claim_key(round: u64, attempt: u32) -> String {
+    format!("watch/claims/{round}-{attempt}.json")
+}
+
 fn counted_name(number: u64) -> String {
     format!("{}.json", counted(number))
 }

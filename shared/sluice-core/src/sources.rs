@@ -15,9 +15,13 @@ use crate::{
 
 mod columns;
 mod entry;
+pub mod monitors;
 mod rules;
 #[cfg(test)]
 pub(crate) mod tests;
+mod watched;
+
+pub use monitors::{Monitor, Monitors};
 
 /// Where the file lies in the project and in a function's zip.
 pub const FILE: &str = "platform/sources.yaml";
@@ -164,6 +168,9 @@ pub struct Table {
     /// What happens when the source's shape changes; a column may say otherwise for itself.
     #[serde(default)]
     pub contract: Mode,
+    /// What monitors do differently for this table; docs/watching.md has the defaults.
+    #[serde(default, skip_serializing_if = "Monitors::is_default")]
+    pub monitors: Monitors,
     pub columns: Schema,
 }
 

@@ -24,3 +24,4 @@ pub mod reset;
 pub mod runs;
 pub mod split;
 pub mod stream;
+pub mod watch;

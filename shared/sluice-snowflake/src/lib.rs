@@ -25,6 +25,7 @@ mod replay;
 mod rows;
 mod snowflake;
 mod submit;
+mod watch;
 
 pub mod pipe;
 pub mod sql;
@@ -44,6 +45,7 @@ pub use rebuild::RebuildTable;
 pub use replay::ReplayTable;
 pub use snowflake::Snowflake;
 pub use streaming::Streaming;
+pub use watch::Watcher;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! One account behind the ports of the loops that load, dispatch and activate.
+//! One account behind the ports of the loops that load, dispatch, activate and watch.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use sluice_core::{LakeId, RunId, Sources, TableId, port::Secrets};
 use sluice_http::Client;
 use tokio::time::Instant;
 
-use crate::{Account, Activations, Known, Loads, SnowflakeConfig, SnowflakeLedger, Snowpipe, SqlApi, Until};
+use crate::{Account, Activations, Known, Loads, SnowflakeConfig, SnowflakeLedger, Snowpipe, SqlApi, Until, Watcher};
 
 /// What a function holds between invocations. Nothing is called yet: the key and tokens are fetched on first use.
 pub struct Snowflake<Sec> {
@@ -56,6 +56,16 @@ impl<Sec: Secrets> Snowflake<Sec> {
     ) -> Activations<'a, Until<'a, Sec>> {
         let statements = self.statements.until(Instant::now() + within);
         Activations { statements, lake_id, destination, model, run_id }
+    }
+
+    /// The same for the function that watches.
+    pub fn watcher<'a>(
+        &'a self,
+        lake_id: &'a LakeId,
+        run_id: &'a RunId,
+        within: Duration,
+    ) -> Watcher<'a, Until<'a, Sec>> {
+        Watcher { statements: self.statements.until(Instant::now() + within), lake_id, run_id }
     }
 
     pub fn statements(&self) -> &SqlApi<Sec> {

@@ -11,6 +11,18 @@ pub trait Setting: Sized {
     fn read(value: &Value) -> Result<Self, String>;
 }
 
+/// A whole number that counts something: 1 or more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Count(pub u32);
+
+impl Setting for Count {
+    fn read(value: &Value) -> Result<Self, String> {
+        let number = i64::read(value)?;
+        let count = u32::try_from(number).ok().filter(|count| *count > 0);
+        count.map(Count).ok_or_else(|| format!("must be from 1 to {} and is {number}", u32::MAX))
+    }
+}
+
 fn expected<T>(what: &str, found: &Value) -> Result<T, String> {
     let quotes = match found {
         Value::Number(_) | Value::Boolean(_) if what == "a text" => "; put it in quotes",
@@ -70,7 +82,7 @@ pub type List = Vec<At<String>>;
 pub struct Fields<'y> {
     /// Whose settings they are, as a message begins.
     about: String,
-    place: Place,
+    pub place: Place,
     given: &'y [(At<String>, Node)],
     asked: Vec<&'static str>,
 }
@@ -127,6 +139,22 @@ impl<'y> Fields<'y> {
         };
         let read = items.iter().filter_map(|item| self.read(name, item, report)).collect();
         Some(At { value: read, place: node.place })
+    }
+
+    /// The mappings of a list, each with the words that a message names it by.
+    pub fn mappings(&mut self, name: &'static str, report: &mut Report) -> Vec<Fields<'y>> {
+        let Some(node) = self.node(name) else { return Vec::new() };
+        let Value::List(items) = &node.value else {
+            report.add(node.place, format!("{}: `{name}` must be a list and is {}", self.about, node.value.kind()));
+            return Vec::new();
+        };
+        let numbered = items.iter().enumerate();
+        numbered.filter_map(|(at, item)| Fields::of(format!("{name} {}", at + 1), item, report)).collect()
+    }
+
+    /// Tells of a problem of this mapping.
+    pub fn tell(&self, place: Place, problem: impl std::fmt::Display, report: &mut Report) {
+        report.add(place, format!("{}: {problem}", self.about));
     }
 
     /// Where a setting stands that has no effect, whatever it says.

@@ -1,6 +1,6 @@
 //! From the tree of the file to entries: what could be read of each, with its place.
 
-use super::{Format, Loader, Source, Table};
+use super::{Format, Loader, Source, Table, monitors::MonitorsEntry};
 use crate::{
     Column, ColumnType, Disposition, Mode, Schedule, Schema, TableId, functions,
     judge::{Fields, List, Report},
@@ -21,6 +21,7 @@ pub(super) struct Entry {
     pub key: Option<At<List>>,
     pub version_column: Option<At<String>>,
     pub contract: Option<At<Mode>>,
+    pub monitors: Option<MonitorsEntry>,
     /// `None` when there is no list of columns: then nothing is said of columns that others need.
     pub columns: Option<Vec<ColumnEntry>>,
 }
@@ -91,6 +92,7 @@ impl Entry {
             key: fields.list("key", report),
             version_column: fields.optional("version_column", report),
             contract: fields.word("contract", report),
+            monitors: fields.node("monitors").and_then(|node| MonitorsEntry::read(&name, node, report)),
             columns: fields.needed("columns", report).and_then(|node| columns(&name, node, report)),
             name,
         };
@@ -117,6 +119,7 @@ impl Entry {
             key: plain(self.key),
             version_column: self.version_column.map(|name| name.value),
             contract: self.contract.map(|mode| mode.value).unwrap_or_default(),
+            monitors: self.monitors.map(MonitorsEntry::monitors).unwrap_or_default(),
             columns: Schema(columns?),
         })
     }

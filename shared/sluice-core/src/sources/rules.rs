@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     Loader, Shape, Source, columns,
     entry::{Entry, SourceEntry},
+    watched,
 };
 use crate::{ColumnType, Disposition, Mode, judge::Report, yaml::Place};
 
@@ -30,6 +31,7 @@ pub(super) fn judge(entries: &[Entry], report: &mut Report) {
         version(entry, report);
         contract(entry, report);
         columns::judge(entry, report);
+        watched::judge(entry, report);
     }
     one_entry_a_table(entries, report);
     one_table_a_topic(entries, report);

@@ -18,6 +18,20 @@ tables:
     key: [id]
     version_column: at
     contract: evolve
+    monitors:
+      off: [schema]
+      freshness_minutes: 90
+      event_time: at
+      event_to_report_minutes: 240
+      volume_change_percent: 20
+      minimum_rows_per_day: 5
+      maximum_rows_per_day: 5000
+      null_columns: [price]
+      null_change_points: 2
+      distribution_columns: [price]
+      late_hours: 24
+      late_percent: 5
+      rejected_percent: 1
     columns:
       - { name: id, type: bigint, required: true, description: Number. }
       - { name: at, type: timestamp, required: true }
@@ -29,6 +43,7 @@ tables:
     loader: streaming
     disposition: append
     key: [event_id]
+    monitors: { lag_minutes: 10 }
     columns: [{ name: event_id, type: text, required: true }]
   - table: SNOWPIPE.A.B
     description: One row per rate.
@@ -114,7 +129,7 @@ tables:
         "9:23: A.B.C: column 'Id' must be lower case; a source's column of this name is read under another one by \
          `source_name`",
         "10:5: A.B.C: `owner` is no setting here; known are table, description, source, schedule, loader, disposition, \
-         key, version_column, contract, columns",
+         key, version_column, contract, monitors, columns",
         "11:5: A.B.D: `description` is missing",
         "13:13: A.B.D: `loader`: unknown variant `cpy`, expected one of `copy`, `snowpipe`, `streaming`",
         "16:15: A.B.D: HubSpot's properties are an allow-list, the contract cannot be evolve",
@@ -173,7 +188,7 @@ fn topics_fill_one_table_each_and_differ_in_more_than_case() {
         ("orders", "STREAMING.A.C: the topic 'orders' already fills STREAMING.A.B"),
         ("Orders", "STREAMING.A.C: the topics 'Orders' and 'orders' (of STREAMING.A.B) differ only in case"),
     ] {
-        tells_only(&second(topic), &format!("platform/sources.yaml:45:35: {told}"));
+        tells_only(&second(topic), &format!("platform/sources.yaml:60:35: {told}"));
     }
 }
 

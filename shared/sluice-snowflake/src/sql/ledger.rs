@@ -251,16 +251,52 @@ const WORK_COLUMNS: [&str; 11] = [
     "CREDITS NUMBER(14,6)",
 ];
 
+/// The columns of MEASURES; COLUMN_NAME is empty in the row of a day as a whole.
+pub(crate) const MEASURES: [&str; 11] = [
+    "TABLE_NAME VARCHAR NOT NULL",
+    "DAY DATE NOT NULL",
+    "COLUMN_NAME VARCHAR NOT NULL",
+    "ROW_COUNT NUMBER(20,0) NOT NULL",
+    "NULL_COUNT NUMBER(20,0)",
+    "MEAN NUMBER(38,10)",
+    "MINIMUM NUMBER(38,10)",
+    "MAXIMUM NUMBER(38,10)",
+    "LATE_ROWS NUMBER(20,0)",
+    "DELAY_SECONDS NUMBER(20,0)",
+    "MEASURED_AT TIMESTAMP_NTZ(6) NOT NULL",
+];
+
+/// The columns of INCIDENTS.
+pub(crate) const INCIDENTS: [&str; 14] = [
+    "INCIDENT VARCHAR NOT NULL",
+    "INCIDENT_KEY VARCHAR NOT NULL",
+    "MONITOR VARCHAR NOT NULL",
+    "OBJECT VARCHAR NOT NULL",
+    "KIND VARCHAR NOT NULL",
+    "SEVERITY NUMBER(10,0) NOT NULL",
+    "STATE VARCHAR NOT NULL",
+    "SIZE NUMBER(38,10)",
+    "OBSERVED VARCHAR",
+    "EXPECTED VARCHAR",
+    "CAUSE VARCHAR",
+    "RUN_ID VARCHAR NOT NULL",
+    "OPENED_AT TIMESTAMP_NTZ(6) NOT NULL",
+    "CHANGED_AT TIMESTAMP_NTZ(6) NOT NULL",
+];
+
 /// What they are called and what they hold, in the order of [`tables`].
-pub(crate) const TABLES: [(&str, &str); 4] = [
+pub(crate) const TABLES: [(&str, &str); 6] = [
     ("LOADS", "What was loaded: a row for each commit."),
     ("DBT_RUNS", "How each run of dbt ended."),
     ("PUT_ASIDE", "Rows that must not count."),
     (activations::TABLE, "What each record of a destination is known to hold."),
+    ("MEASURES", "Days of raw tables and of their columns, as the watcher has measured them."),
+    ("INCIDENTS", "A row for each change of an incident."),
 ];
 
-/// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force.
-pub(crate) fn tables() -> [String; 4] {
+/// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force. Of a measured
+/// day, and of an incident, the newest row counts.
+pub(crate) fn tables() -> [String; 6] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
@@ -312,6 +348,8 @@ pub(crate) fn tables() -> [String; 4] {
             ],
         ),
         create(activations::TABLE, &activations::COLUMNS),
+        create("MEASURES", &MEASURES),
+        create("INCIDENTS", &INCIDENTS),
     ]
 }
 

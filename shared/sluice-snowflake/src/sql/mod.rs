@@ -20,6 +20,7 @@ pub mod read_only;
 pub mod rebuild;
 pub mod replay;
 pub mod session;
+pub mod watch;
 
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";

@@ -3,7 +3,25 @@
 use super::{EVERY_SETTING, problems, tells};
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 64] = [
+const MISTAKES: [(&str, &str, &str); 78] = [
+    ("off: [schema]", "off: [cost]", "'cost' is no monitor of a table; known are freshness"),
+    ("off: [schema]", "off: [schema, schema]", "`off` has 'schema' twice"),
+    ("off: [schema]", "off: [volume]", "`volume_change_percent` has no effect, because volume is off"),
+    ("freshness_minutes: 90", "freshness_minutes: 0", "`freshness_minutes`: must be from 1 to"),
+    ("freshness_minutes: 90", "freshness_hours: 2", "`freshness_hours` is no setting here; known are off"),
+    ("event_time: at", "event_time: price", "`event_time`: 'price' is a decimal(18,4) and must be a timestamp or date"),
+    ("      event_time: at\n", "", "`late_hours` has no effect without `event_time`"),
+    ("null_columns: [price]", "null_columns: [id]", "'id' is required and never null"),
+    ("null_columns: [price]", "null_columns: []", "`null_columns` names no column"),
+    (
+        "distribution_columns: [price]",
+        "distribution_columns: [state]",
+        "'state' is a text and must be a bigint or decimal",
+    ),
+    ("distribution_columns: [price]", "distribution_columns: [cost]", "'cost' is none of its columns"),
+    ("rejected_percent: 1", "rejected_percent: 101", "`rejected_percent` is a share and at most 100"),
+    ("rejected_percent: 1", "lag_minutes: 1", "only a streaming table has a lag"),
+    ("maximum_rows_per_day: 5000", "maximum_rows_per_day: 4", "no day's rows lie between"),
     (
         "state, type: text, one_of: [open, paid]",
         "state, type: bigint, one_of: [\"1\", \"2\"]",
@@ -59,15 +77,15 @@ const MISTAKES: [(&str, &str, &str); 64] = [
     ("name: state", "name: \"\"", "column '' has no name"),
     ("name: state", "name: _kafka_offset", "must not begin with _sluice_ or _kafka_"),
     ("name: state", "name: _sluice_run_id", "must not begin with _sluice_ or _kafka_"),
-    ("name: state", "name: id", "column 'id' stands twice, first in line 13"),
+    ("name: state", "name: id", "column 'id' stands twice, first in line 27"),
     ("name: state", "name: current_date", "Snowflake takes this name for no column"),
     ("name: state", "name: \"a\\0b\"", "must not hold a control character"),
     (
         "name: price",
         "name: strasse, type: text }\n      - { name: straße",
-        "columns 'straße' and 'strasse' (line 15) are one",
+        "columns 'straße' and 'strasse' (line 29) are one",
     ),
-    ("name: price", "name: i, type: text }\n      - { name: ı", "columns 'ı' and 'i' (line 15) are one"),
+    ("name: price", "name: i, type: text }\n      - { name: ı", "columns 'ı' and 'i' (line 29) are one"),
     ("name: price", "name: i\u{307}, type: text }\n      - { name: İ", "column 'İ' must be lower case"),
     ("source_name: \"Unit Price\"", "source_name: \"\"", "`source_name` is no name that a source can have"),
     (

@@ -1,0 +1,120 @@
+//! The channels of the alert table: which are set up, and how each is sent a message.
+
+mod pagerduty;
+mod slack;
+mod webhook;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use serde::Deserialize;
+use sluice_aws::Topic;
+use sluice_core::{Error, Kind, Result, Secret, port::Secrets, secret::with_secret};
+use sluice_http::{Client, Request, Response, RetryPolicy};
+use sluice_pipeline::watch::Channels;
+use sluice_watch::alerts::{Channel, ChannelKind, Message, Receipt, Table, render::sns};
+use tracing::warn;
+
+use crate::config::ChannelSettings;
+
+/// An answer that takes longer is none: a channel must not use up the round of the others.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
+
+/// The secret: `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}}`. Keys and addresses
+/// are named by the channel of the table; each is left out where there is none.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Keys {
+    slack_token: Option<Secret>,
+    routing_keys: BTreeMap<String, Secret>,
+    urls: BTreeMap<String, Secret>,
+}
+
+impl Keys {
+    fn reach(&self, channel: &Channel, topic: Option<&Topic>) -> bool {
+        match channel.kind {
+            ChannelKind::Slack => self.slack_token.is_some(),
+            ChannelKind::PagerDuty => self.routing_keys.contains_key(&channel.name),
+            ChannelKind::SlackWebhook | ChannelKind::Webhook => self.urls.contains_key(&channel.name),
+            ChannelKind::Sns => topic.is_some(),
+        }
+    }
+}
+
+pub struct Senders<'a, S> {
+    pub table: &'a Table,
+    pub settings: &'a ChannelSettings,
+    pub http: &'a Client,
+    pub secrets: &'a S,
+    pub topic: Option<&'a Topic>,
+    pub answer_within: Duration,
+}
+
+impl<S: Secrets> Channels for Senders<'_, S> {
+    async fn available(&self) -> Result<BTreeSet<String>> {
+        let keys = with_secret(self.secrets, &self.settings.secret, async |keys: Keys| Ok(keys)).await;
+        let keys = keys.unwrap_or_else(|error| {
+            // A secret without a value is a platform whose alerts go to the topic alone.
+            if error.kind() != Kind::NotFound {
+                warn!(error = error.chain(), "the secret of the channels cannot be used; alerts go to the topic");
+            }
+            Keys::default()
+        });
+        let set_up = self.table.channels.iter().filter(|channel| keys.reach(channel, self.topic));
+        Ok(set_up.map(|channel| channel.name.clone()).collect())
+    }
+
+    async fn send(&self, message: &Message) -> Result<Option<Receipt>> {
+        let channel = self.table.channel(&message.channel);
+        let channel = channel.ok_or_else(|| Error::internal("the message is for a channel that the table lacks"))?;
+        if channel.kind == ChannelKind::Sns {
+            let topic = self.topic.ok_or_else(|| unset(channel))?;
+            let notification = sns::notification(&message.content);
+            topic.publish(&notification.subject, &notification.message, &notification.attributes).await?;
+            return Ok(None);
+        }
+        let post = Post { http: self.http, answer_within: self.answer_within };
+        with_secret(self.secrets, &self.settings.secret, async |keys: Keys| {
+            let key = |keys: &BTreeMap<String, Secret>| keys.get(&channel.name).cloned().ok_or_else(|| unset(channel));
+            match channel.kind {
+                ChannelKind::Slack => {
+                    let token = keys.slack_token.clone().ok_or_else(|| unset(channel))?;
+                    let slack = slack::Slack { post, url: &self.settings.slack, token: &token };
+                    slack.send(message, channel.channel.as_deref().unwrap_or(&channel.name)).await
+                }
+                ChannelKind::PagerDuty => {
+                    pagerduty::send(post, &self.settings.pagerduty, message, &key(&keys.routing_keys)?).await
+                }
+                kind => webhook::send(post, &key(&keys.urls)?, message, kind).await,
+            }
+        })
+        .await
+    }
+}
+
+fn unset(channel: &Channel) -> Error {
+    Error::config("the channel's address or key is not set; see the README of watch-platform")
+        .with("channel", &channel.name)
+}
+
+/// The way to the services.
+#[derive(Clone, Copy)]
+struct Post<'a> {
+    http: &'a Client,
+    answer_within: Duration,
+}
+
+impl Post<'_> {
+    /// Sends once more where that can help, within seconds. What is not taken then is due again in the next round.
+    async fn deliver(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
+        let patience = RetryPolicy {
+            attempts: 2,
+            total: self.answer_within * 2,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(1),
+        };
+        self.http.send(&request.timeout(self.answer_within), &patience, classify).await
+    }
+}

@@ -1,0 +1,96 @@
+//! What may arrive: a schedule's or a person's request for a round, news of the bus, and what people say of an incident.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+use sluice_core::{Error, Result};
+use sluice_pipeline::watch::Asked;
+use sluice_watch::alerts::Command;
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    Bus(News),
+    Round(Round),
+    Acknowledge(Acknowledge),
+    Mute(Mute),
+}
+
+/// An event of the bus. What it says is in the ledger: it only asks for a round at once.
+#[derive(Debug, Deserialize)]
+pub struct News {
+    #[serde(rename = "detail-type")]
+    pub detail_type: String,
+    pub time: DateTime<Utc>,
+}
+
+/// `{"round": true}`, from a schedule with its own time; with `"fresh": true` each table is measured again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Round {
+    pub round: bool,
+    #[serde(default)]
+    pub fresh: bool,
+    #[serde(default)]
+    pub time: Option<DateTime<Utc>>,
+}
+
+/// `{"acknowledge": "0a1b2c3d", "by": "…"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acknowledge {
+    pub acknowledge: String,
+    pub by: String,
+}
+
+/// `{"mute": "0a1b2c3d", "by": "…", "until": "…"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mute {
+    pub mute: String,
+    pub by: String,
+    pub until: DateTime<Utc>,
+}
+
+impl Event {
+    pub fn asked(self) -> Result<Asked> {
+        let command = |command| Asked { commands: vec![command], ..Asked::default() };
+        match self {
+            Event::Bus(News { time, .. }) => Ok(Asked { at: Some(time), ..Asked::default() }),
+            Event::Round(Round { round: true, fresh, time }) => Ok(Asked { at: time, fresh, ..Asked::default() }),
+            Event::Round(_) => {
+                Err(Error::invalid_data("the event asks for no round; send {\"round\": true}").as_final())
+            }
+            Event::Acknowledge(Acknowledge { acknowledge: incident, by }) => {
+                Ok(command(Command::Acknowledge { incident, by }))
+            }
+            Event::Mute(Mute { mute: incident, by, until }) => Ok(command(Command::Mute { incident, by, until })),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_event_asks_for_a_round_and_others_are_refused() {
+        let asked = |text: &str| {
+            let event: Event = serde_json::from_str(text).map_err(|error| Error::invalid_data(error.to_string()))?;
+            event.asked()
+        };
+        let time = Some(DateTime::UNIX_EPOCH);
+        let plain = Asked { at: time, ..Asked::default() };
+        let acknowledge = Command::Acknowledge { incident: "0a1b".into(), by: "ann".into() };
+        for (text, expected) in [
+            (r#"{"round":true,"time":"1970-01-01T00:00:00Z"}"#, Some(plain.clone())),
+            (r#"{"round":true,"fresh":true}"#, Some(Asked { fresh: true, ..Asked::default() })),
+            (r#"{"version":"0","detail-type":"RunFailed","time":"1970-01-01T00:00:00Z","detail":{}}"#, Some(plain)),
+            (r#"{"acknowledge":"0a1b","by":"ann"}"#, Some(Asked { commands: vec![acknowledge], ..Asked::default() })),
+            (r#"{"mute":"0a1b","by":"ann"}"#, None),
+            (r#"{"round":false}"#, None),
+            (r#"{"sweep":true}"#, None),
+        ] {
+            assert_eq!(asked(text).ok(), expected, "{text}");
+        }
+    }
+}

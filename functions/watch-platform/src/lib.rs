@@ -1,0 +1,14 @@
+//! Watches the platform's data: ledger, lake and tables → findings → incidents → the channels of `platform/alerts.yaml`.
+
+// A round's future holds those of every client that it uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+pub mod channels;
+pub mod config;
+pub mod deps;
+pub mod event;
+pub mod handler;
+
+pub use config::Config;
+pub use deps::Deps;
+pub use handler::serve;

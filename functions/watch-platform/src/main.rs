@@ -1,0 +1,12 @@
+// A round's future holds those of every client that it uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
+use sluice_lambda::{MainResult, run, start};
+use watch_platform::{Config, Deps, serve};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> MainResult {
+    let config = start(Config::read)?;
+    let deps = Deps::connect(config).await?;
+    run(async |event, invocation| serve(event, invocation, &deps).await).await
+}

@@ -1,0 +1,260 @@
+//! One round of watching: what is observed becomes findings, findings incidents, incidents messages.
+//!
+//! What is remembered is one object of the lake, so that a round goes on while the warehouse is away: that is when people must
+//! be told. A round is claimed first, messages are sent before they are recorded, and what a channel has not taken is due again.
+//! Ledger and lake are looked at in each round. A table is measured by one statement once a day, and again after loads and while
+//! something is wrong with it; between, its last findings stand.
+
+mod live;
+mod measure;
+mod port;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use sluice_core::{
+    Error, Result, RunId, Sources,
+    port::{Clock, Listing, ObjectStore},
+};
+use sluice_watch::{
+    Calendar, Finding,
+    alerts::{Board, Command, Incident, Message, Round, Table, Upstream},
+    finding::short,
+    monitors::{self, Context},
+};
+use tracing::{info, warn};
+
+pub use port::{Channels, ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations};
+pub use state::State;
+
+/// Kept of a round's time for messages and for what is remembered.
+const FOR_MESSAGES: Duration = Duration::from_secs(20);
+
+/// Kept for what is remembered.
+const FOR_STATE: Duration = Duration::from_secs(5);
+
+/// What a round works with.
+pub struct Watch<'a, S, W, C, K> {
+    pub store: &'a S,
+    pub warehouse: &'a W,
+    pub channels: &'a C,
+    pub clock: &'a K,
+    pub sources: &'a Sources,
+    pub table: &'a Table,
+    pub calendar: &'a Calendar,
+    /// Whose alerts they are.
+    pub stack: &'a str,
+    pub run_id: &'a RunId,
+    /// No statement and no message begins later.
+    pub until: DateTime<Utc>,
+}
+
+/// What a round is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// "Now" of the round; without it the clock's.
+    pub at: Option<DateTime<Utc>>,
+    pub commands: Vec<Command>,
+    /// Measures each table again.
+    pub fresh: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Round(Report),
+    /// Another round is under way.
+    Busy,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    pub round: u64,
+    pub at: DateTime<Utc>,
+    pub healthy: usize,
+    pub breached: usize,
+    /// Checks that could not judge: degraded.
+    pub missing: usize,
+    pub learning: usize,
+    /// Incidents that are not resolved.
+    pub open: usize,
+    pub sent: usize,
+    /// Messages that no channel has taken; they are due again.
+    pub unsent: usize,
+    /// Tables that were measured.
+    pub measured: usize,
+    /// Tables that were due and for which no time was left.
+    pub postponed: usize,
+    /// Ids of commands that name no incident.
+    pub unknown: Vec<String>,
+}
+
+impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_, S, W, C, K> {
+    pub async fn round(&self, asked: &Asked) -> Result<Outcome> {
+        let mut state = State::read(self.store).await?;
+        if !state::claim(self.store, self.clock, state.round + 1, self.run_id).await? {
+            return Ok(Outcome::Busy);
+        }
+        // A late event must not turn the time back.
+        let now = asked.at.unwrap_or_else(|| self.clock.now()).max(state.at.unwrap_or_default());
+        let day = now.date_naive() - chrono::Days::new(1);
+        state.since.get_or_insert(now);
+        let mut report = Report { round: state.round + 1, at: now, ..Report::default() };
+        let findings = self.findings(&mut state, now, day, asked.fresh, &mut report).await;
+        self.tell(&mut state, &findings, asked, now, &mut report).await;
+        (state.round, state.at) = (report.round, Some(now));
+        self.record(&mut state).await;
+        state.write(self.store).await?;
+        info!(?report, "round ended");
+        Ok(Outcome::Round(report))
+    }
+
+    async fn findings(
+        &self,
+        state: &mut State,
+        now: DateTime<Utc>,
+        day: NaiveDate,
+        fresh: bool,
+        report: &mut Report,
+    ) -> Vec<Finding> {
+        let live = live::observe(self, state.since.unwrap_or(now), now, day, &state.suspects).await;
+        let context = Context { calendar: self.calendar, limits: &self.table.limits, now, day };
+        measure::due_tables(self, state, &live, &context, fresh, report).await;
+        let mut findings = monitors::judge(live.tables.iter().map(|(a, b)| (a, b)), &live.platform, &context);
+        state.note(&findings, day);
+        let tables: BTreeSet<&str> = live.tables.iter().map(|(settings, _)| settings.table.as_str()).collect();
+        state.measured.retain(|table, _| tables.contains(table.as_str()));
+        for cached in state.measured.values() {
+            findings.extend(cached.findings.iter().cloned());
+        }
+        findings
+    }
+
+    async fn tell(
+        &self,
+        state: &mut State,
+        findings: &[Finding],
+        asked: &Asked,
+        now: DateTime<Utc>,
+        report: &mut Report,
+    ) {
+        let available = self.channels.available().await.unwrap_or_else(|error| {
+            warn!(error = error.chain(), "cannot read which channels are set up");
+            BTreeSet::new()
+        });
+        let before = revisions(&state.board);
+        let upstream = self.upstream();
+        for command in &asked.commands {
+            let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
+            if state.board.find(incident).is_none() {
+                report.unknown.push(incident.clone());
+            }
+        }
+        let messages = state.board.round(&Round {
+            stack: self.stack,
+            table: self.table,
+            upstream: &upstream,
+            available: &available,
+            findings,
+            commands: &asked.commands,
+            now,
+        });
+        self.send(&mut state.board, &messages, report).await;
+        state.wait(changes(&state.board, &before, now));
+        let checks = state.board.checks;
+        (report.healthy, report.breached) = (checks.healthy, checks.breached);
+        (report.missing, report.learning) = (checks.missing, checks.learning);
+        report.open = state.board.incidents.values().filter(|incident| !incident.is_resolved()).count();
+    }
+
+    /// Sends in order. A channel that has refused one message of a round gets no other in it.
+    async fn send(&self, board: &mut Board, messages: &[Message], report: &mut Report) {
+        let mut refusing = BTreeSet::new();
+        for message in messages {
+            if refusing.contains(&message.channel) || self.left(FOR_STATE).is_zero() {
+                report.unsent += 1;
+                continue;
+            }
+            match self.channels.send(message).await {
+                Ok(receipt) => {
+                    board.delivered(message, receipt);
+                    report.sent += 1;
+                }
+                Err(error) => {
+                    let (channel, key) = (&message.channel, &message.content.key);
+                    warn!(channel, key, error = error.chain(), error_kind = %error.kind(), "a channel took no message");
+                    board.failed(message);
+                    refusing.insert(message.channel.clone());
+                    report.unsent += 1;
+                }
+            }
+        }
+    }
+
+    /// Best effort: people query these rows, and no round reads them.
+    async fn record(&self, state: &mut State) {
+        if state.unrecorded.is_empty() || self.left(FOR_STATE).is_zero() {
+            return;
+        }
+        match self.warehouse.record(&state.unrecorded).await {
+            Ok(()) => state.unrecorded.clear(),
+            Err(error) => warn!(error = error.chain(), "the warehouse has not taken changes of incidents; they wait"),
+        }
+    }
+
+    /// A table is brought by its function; dbt's runs are made of tables.
+    fn upstream(&self) -> Upstream {
+        let names = || self.sources.tables.iter().map(|table| table.table.to_string());
+        let functions = self.sources.tables.iter().filter_map(|table| {
+            let function = table.source.function()?;
+            Some((table.table.to_string(), BTreeSet::from([function.name.to_owned()])))
+        });
+        Upstream(functions.chain([("dbt".to_owned(), names().collect())]).collect())
+    }
+
+    /// What is left of the round's time beyond a reserve.
+    fn left(&self, reserve: Duration) -> Duration {
+        (self.until - self.clock.now()).to_std().unwrap_or_default().saturating_sub(reserve)
+    }
+}
+
+fn revisions(board: &Board) -> BTreeMap<String, u64> {
+    board.incidents.values().map(|incident| (incident.key.clone(), incident.revision)).collect()
+}
+
+/// Incidents that are not as they were.
+fn changes(board: &Board, before: &BTreeMap<String, u64>, now: DateTime<Utc>) -> Vec<IncidentChange> {
+    let changed = board.incidents.values().filter(|incident| before.get(&incident.key) != Some(&incident.revision));
+    changed.map(|incident| change(incident, now)).collect()
+}
+
+fn change(incident: &Incident, now: DateTime<Utc>) -> IncidentChange {
+    IncidentChange {
+        incident: incident.id(),
+        key: incident.key.clone(),
+        monitor: incident.monitor.to_string(),
+        object: incident.object.to_string(),
+        kind: incident.kind().to_string(),
+        severity: incident.severity,
+        state: incident.state.as_str().to_owned(),
+        size: short(incident.breach.size).parse().unwrap_or(incident.breach.size),
+        observed: incident.breach.observed.clone(),
+        expected: incident.breach.expected.clone(),
+        cause: incident.cause.clone(),
+        opened_at: incident.opened_at,
+        changed_at: now,
+    }
+}
+
+/// What could not be observed, as `None` and a line of the log.
+fn observed<T>(what: &str, result: Result<T>) -> Option<T> {
+    let failed = |error: Error| warn!(what, error = error.chain(), error_kind = %error.kind(), "not observed");
+    result.map_err(failed).ok()
+}

@@ -1,0 +1,289 @@
+//! What each round looks at: the ledger, the newest commits and runs, dbt, and which functions have run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
+use futures::{StreamExt, stream};
+use sluice_core::{
+    Commit, Loader, Result, Schedule, Sequence, Table,
+    functions::{self, Role},
+    port::{Clock, Listing, ObjectStore},
+    sources::Monitor,
+};
+use sluice_watch::{
+    baseline::{History, Mark},
+    monitors::{Arrivals, CostFacts, DbtFacts, FunctionFacts, LoadFacts, Pair, PlatformFacts, Shares, TableFacts},
+    settings::TableSettings,
+};
+
+use super::{
+    Channels, Watch, observed,
+    port::{EndedRun, Loads, Observations},
+};
+use crate::{
+    log,
+    runs::{self, LastRun},
+};
+
+/// This many tables are looked at in the lake at once.
+const AT_ONCE: usize = 16;
+
+/// So far back dbt's runs are read.
+const DBT_DAYS: u64 = 120;
+
+/// dbt's own time is compared with this many runs.
+const DBT_RUNS: usize = 60;
+
+/// What measures tables; the rest is judged in each round.
+pub(super) const MEASURED: [Monitor; 8] = [
+    Monitor::Volume,
+    Monitor::NullRate,
+    Monitor::Duplicates,
+    Monitor::Distribution,
+    Monitor::Schema,
+    Monitor::LateArrival,
+    Monitor::EventToReport,
+    Monitor::DeadLetters,
+];
+
+/// What nothing here observes: a topic's own offsets are CloudWatch's to watch.
+const UNOBSERVED: [Monitor; 1] = [Monitor::Lag];
+
+/// Everything but the measures of tables.
+pub(super) struct Live {
+    /// Settings with the measured monitors off.
+    pub tables: Vec<(TableSettings, TableFacts)>,
+    pub platform: PlatformFacts,
+    /// Entries of the ledger by table; `None` when it does not answer.
+    pub loads: Option<BTreeMap<String, Loads>>,
+}
+
+/// What the lake says of a table.
+struct InLake {
+    newest: Option<Commit>,
+    run: Option<LastRun>,
+    /// The oldest commit that the ledger does not know.
+    waiting: Option<DateTime<Utc>>,
+    /// Rows by the commit, of the newest that is loaded.
+    committed: Option<u64>,
+}
+
+pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
+    watch: &Watch<'_, S, W, C, K>,
+    since: DateTime<Utc>,
+    now: DateTime<Utc>,
+    day: NaiveDate,
+    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
+) -> Live {
+    let dbt_since = day - Days::new(DBT_DAYS);
+    let (loads, dbt) = futures::join!(watch.warehouse.loads(), watch.warehouse.dbt_runs(dbt_since));
+    let (loads, dbt) = (observed("the ledger of loads", loads), observed("runs of dbt", dbt));
+    let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), now));
+    let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let mut runs: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
+    let mut tables = Vec::new();
+    for (table, (settings, facts, ended)) in watch.sources.tables.iter().zip(looked) {
+        if let (Some(function), Some(ended)) = (table.source.function(), ended) {
+            runs.entry(function.name).and_modify(|newest| *newest = ended.max(*newest)).or_insert(ended);
+        }
+        tables.push((settings, facts));
+    }
+    let platform = PlatformFacts {
+        dbt: dbt.as_deref().and_then(dbt_facts),
+        costs: dbt.as_deref().map(|runs| cost(runs, since, day, suspects)).into_iter().collect(),
+        functions: silence(watch.sources.tables.iter(), &runs, since),
+        ..PlatformFacts::default()
+    };
+    Live { tables, platform, loads }
+}
+
+/// The settings of a table as this function watches it: without what it has no way to observe.
+pub(super) fn settings(table: &Table) -> TableSettings {
+    let mut settings = TableSettings::of(table);
+    settings.off.extend(UNOBSERVED);
+    // A week has one day with rows, which no level of weekdays learns in eight weeks.
+    if matches!(table.schedule, Some(Schedule::Weekly(..))) {
+        settings.off.push(Monitor::Volume);
+    }
+    settings
+}
+
+async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
+    watch: &Watch<'_, S, W, C, K>,
+    table: &Table,
+    loads: Option<&BTreeMap<String, Loads>>,
+    now: DateTime<Utc>,
+) -> (TableSettings, TableFacts, Option<DateTime<Utc>>) {
+    let mut settings = settings(table);
+    settings.off.extend(MEASURED);
+    if table.loader == Loader::Streaming {
+        settings.off.push(Monitor::Reconciliation);
+        let newest = observed("the newest row of a stream", watch.warehouse.newest_row(&table.table).await);
+        let arrivals = newest.map(|newest| Arrivals { newest, earlier_minutes: Vec::new() });
+        return (settings, TableFacts { arrivals, ..TableFacts::default() }, None);
+    }
+    let known = loads.map(|loads| loads.get(&table.table.to_string()).cloned().unwrap_or_default());
+    let lake = observed("a table's log in the lake", in_lake(watch.store, table, known.as_ref()).await);
+    let Some(lake) = lake else { return (settings, TableFacts::default(), None) };
+    let pair = known.as_ref().and_then(|known| known.newest).map(|(_, rows)| Pair {
+        left: "commit",
+        left_rows: lake.committed,
+        right: "load",
+        right_rows: Some(rows),
+    });
+    if pair.is_none() {
+        settings.off.push(Monitor::Reconciliation);
+    }
+    let facts = TableFacts {
+        arrivals: Some(Arrivals { newest: newest_success(&lake), earlier_minutes: Vec::new() }),
+        pairs: pair.into_iter().collect(),
+        rejects: Some(rejects(lake.newest.as_ref(), now)),
+        loads: known.map(|known| LoadFacts {
+            failed: known.failed,
+            oldest_waiting: lake.waiting.into_iter().chain(known.oldest_submitted).min(),
+        }),
+        ..TableFacts::default()
+    };
+    (settings, facts, lake.run.map(|run| run.ended_at))
+}
+
+async fn in_lake(store: &impl ObjectStore, table: &Table, known: Option<&Loads>) -> Result<InLake> {
+    let newest = log::newest_commit(store, &table.table).await?;
+    let run = runs::last(store, &table.table).await?;
+    let sequence = newest.as_ref().map_or(0, |commit| commit.sequence.0);
+    let commit = async |wanted: u64| match &newest {
+        Some(newest) if newest.sequence.0 == wanted => Ok(newest.clone()),
+        _ => log::read_commit(store, &table.table, Sequence(wanted)).await,
+    };
+    let waiting = match known {
+        Some(known) if known.known < sequence => Some(commit(known.known + 1).await?.committed_at),
+        _ => None,
+    };
+    let committed = match known.and_then(|known| known.newest) {
+        Some((loaded, _)) if loaded <= sequence => Some(commit(loaded).await?.rows),
+        _ => None,
+    };
+    Ok(InLake { newest, run, waiting, committed })
+}
+
+/// The end of the newest run that succeeded. Of a table whose runs fail, the time just before the first that did.
+fn newest_success(lake: &InLake) -> Option<DateTime<Utc>> {
+    let committed = lake.newest.as_ref().map(|commit| commit.committed_at);
+    let run = lake.run.as_ref().map(|run| match &run.failure {
+        None => run.ended_at,
+        Some(failure) => failure.since - Duration::minutes(30),
+    });
+    let never = lake.newest.is_none() && lake.run.as_ref().is_some_and(|run| run.failure.is_some());
+    committed.into_iter().chain(run).max().filter(|_| !never)
+}
+
+/// Rows that the newest commit left out; one of another day has been told.
+fn rejects(newest: Option<&Commit>, now: DateTime<Utc>) -> Shares {
+    let recent = newest.filter(|commit| now - commit.committed_at < Duration::days(1));
+    let bad = recent.and_then(|commit| commit.rejected.as_ref()).map_or(0, |rejected| rejected.rows);
+    Shares { all: recent.map_or(0, |commit| commit.rows) + bad, bad }
+}
+
+fn dbt_facts(runs: &[EndedRun]) -> Option<DbtFacts> {
+    let newest = runs.iter().find(|run| run.status != "cancelled")?;
+    let earlier = runs.iter().filter(|run| run.status == "succeeded" && run.full_refresh == newest.full_refresh);
+    let earlier = earlier.filter(|run| run.finished_at < newest.finished_at);
+    let failed = newest.status != "succeeded";
+    Some(DbtFacts {
+        failed,
+        failed_tests: newest.failed.iter().filter(|_| failed).filter(|node| node.starts_with("test.")).count() as u64,
+        minutes: newest.seconds / 60.0,
+        earlier_minutes: earlier.take(DBT_RUNS).map(|run| run.seconds / 60.0).collect(),
+    })
+}
+
+/// What dbt's runs of a day cost. A day without a run cost nothing.
+fn cost(
+    runs: &[EndedRun],
+    since: DateTime<Utc>,
+    day: NaiveDate,
+    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
+) -> CostFacts {
+    let mut credits: BTreeMap<NaiveDate, f64> = BTreeMap::new();
+    let first = runs.iter().map(|run| run.finished_at.date_naive()).chain([since.date_naive()]).min();
+    for at in first.unwrap_or(day).iter_days().take_while(|at| *at <= day) {
+        credits.insert(at, 0.0);
+    }
+    for run in runs {
+        credits.entry(run.finished_at.date_naive()).and_modify(|sum| *sum += run.credits);
+    }
+    let object = "dbt".to_owned();
+    let history = history(&credits, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
+    CostFacts { credits: credits.get(&day).copied(), object, history }
+}
+
+/// Days before the judged one, those marked that were told.
+pub(super) fn history(
+    days: &BTreeMap<NaiveDate, f64>,
+    before: NaiveDate,
+    suspects: Option<&BTreeSet<NaiveDate>>,
+) -> History {
+    let mut history = History::default();
+    for (day, value) in days.range(..before) {
+        let is_suspect = suspects.is_some_and(|suspects| suspects.contains(day));
+        history.insert(*day, *value, if is_suspect { Mark::Suspect } else { Mark::Good });
+    }
+    history
+}
+
+/// The functions that extract, each by the table that is due most often.
+fn silence<'t>(
+    tables: impl Iterator<Item = &'t Table> + Clone,
+    runs: &BTreeMap<&str, DateTime<Utc>>,
+    since: DateTime<Utc>,
+) -> Vec<FunctionFacts> {
+    let facts = functions::ALL.iter().filter(|function| function.role == Role::Extract).filter_map(|function| {
+        let own = tables.clone().filter(|table| table.source.is_of(function));
+        let every_minutes = own.filter_map(|table| table.schedule.as_ref()).map(longest_pause).min()?;
+        let newest_run = runs.get(function.name).copied();
+        Some(FunctionFacts { name: function.name.to_owned(), every_minutes, newest_run, since })
+    });
+    facts.collect()
+}
+
+/// The longest time between two wakings, in minutes.
+fn longest_pause(schedule: &Schedule) -> u32 {
+    match schedule {
+        Schedule::Hourly => 60,
+        Schedule::Daily(hours) => {
+            let hours: BTreeSet<u32> = hours.iter().map(|hour| u32::from(*hour)).collect();
+            let next = hours.iter().skip(1).copied().chain(hours.first().map(|first| first + 24));
+            hours.iter().zip(next).map(|(hour, next)| (next - hour) * 60).max().unwrap_or(24 * 60)
+        }
+        Schedule::Weekly(..) => 7 * 24 * 60,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_may_pause_as_long_as_its_schedule_does() {
+        for (text, minutes) in [("hourly", 60), ("daily 0, 9", 900), ("daily 3", 1440), ("weekly monday 1", 10_080)] {
+            let schedule: Schedule = text.parse().expect("a schedule");
+            assert_eq!(longest_pause(&schedule), minutes, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_newest_run_of_dbt_is_judged_and_a_cancelled_one_is_none() {
+        let run = |status: &str, minute: i64, failed: &[&str]| EndedRun {
+            status: status.to_owned(),
+            failed: failed.iter().map(|name| (*name).to_owned()).collect(),
+            seconds: 120.0,
+            finished_at: DateTime::UNIX_EPOCH + Duration::minutes(minute),
+            ..EndedRun::default()
+        };
+        let runs =
+            [run("cancelled", 3, &[]), run("failed", 2, &["model.a", "test.b", "test.c"]), run("succeeded", 1, &[])];
+        let facts = dbt_facts(&runs).expect("runs");
+        assert!(facts.failed && facts.failed_tests == 2 && facts.earlier_minutes == [2.0], "{facts:?}");
+        assert!(dbt_facts(&runs[..1]).is_none());
+    }
+}

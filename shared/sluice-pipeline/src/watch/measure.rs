@@ -1,0 +1,259 @@
+//! What is measured in tables, one statement for each, and which tables are due for it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{Days, Duration, NaiveDate};
+use futures::{StreamExt, stream};
+use sluice_core::{
+    Disposition, Loader, Result, Table, lake,
+    port::{Clock, Listing, ObjectStore},
+    sources::{Monitor, Source},
+};
+use sluice_watch::{
+    Finding,
+    monitors::{self, ColumnFacts, Context, Keys, LateRows, Pair, ReportDelay, RowFacts, Shape, TableFacts},
+    settings::TableSettings,
+};
+
+use super::{
+    Channels, FOR_MESSAGES, Report, Watch,
+    live::{Live, MEASURED, history, settings},
+    observed,
+    port::{Day, Measured, Observations},
+    state::{Cached, Letters, State},
+};
+
+/// History is read for this many tables at once: it is what fills the memory.
+const CHUNK: usize = 40;
+
+/// This many tables are measured at once.
+const AT_ONCE: usize = 10;
+
+/// Days that teach a month's place, a weekday and a level.
+const HISTORY_DAYS: u64 = 120;
+
+/// A table without kept days is read so far back.
+const FIRST_DAYS: u64 = 60;
+
+/// What is wrong is measured again after this many minutes, a table with new loads after an hour.
+const BAD_AGAIN_MINUTES: i64 = 15;
+const LOADED_AGAIN_MINUTES: i64 = 60;
+
+/// What is common to the tables of a chunk.
+struct Known {
+    shapes: Option<BTreeMap<String, Shape>>,
+    loaded: Option<BTreeMap<String, BTreeMap<NaiveDate, u64>>>,
+    kept: Option<BTreeMap<String, BTreeMap<NaiveDate, Day>>>,
+}
+
+/// Measures the tables that are due while there is time; the others keep their findings.
+pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
+    watch: &Watch<'_, S, W, C, K>,
+    state: &mut State,
+    live: &Live,
+    context: &Context<'_>,
+    fresh: bool,
+    report: &mut Report,
+) {
+    let position = |table: &Table| {
+        let loads = live.loads.as_ref()?.get(&table.table.to_string());
+        Some(loads.map_or(0, |loads| loads.loaded))
+    };
+    let is_due = |table: &&Table| {
+        let cached = state.measured.get(&table.table.to_string());
+        fresh || cached.is_none_or(|cached| is_due(cached, table, position(table), context))
+    };
+    let due: Vec<&Table> = watch.sources.tables.iter().filter(is_due).collect();
+    for chunk in due.chunks(CHUNK) {
+        if watch.left(FOR_MESSAGES).is_zero() {
+            report.postponed += chunk.len();
+            continue;
+        }
+        let from = context.day - Days::new(HISTORY_DAYS);
+        let (shapes, loaded, kept) = futures::join!(
+            watch.warehouse.shapes(chunk),
+            watch.warehouse.loaded_days(chunk, from),
+            watch.warehouse.history(chunk, from)
+        );
+        let known = Known {
+            shapes: observed("columns", shapes),
+            loaded: observed("days of the ledger", loaded),
+            kept: observed("days that were measured", kept),
+        };
+        let (known, suspects, letters) = (&known, &state.suspects, &state.dead_letters);
+        let measures = chunk.iter().map(async |table| measured(watch, table, known, suspects, letters, context).await);
+        let measured: Vec<_> = stream::iter(measures).buffered(AT_ONCE).collect().await;
+        for (table, (findings, letters)) in chunk.iter().zip(measured) {
+            state.note(&findings, context.day);
+            state.dead_letters.extend(letters);
+            let position = position(table).unwrap_or_default();
+            let cached = Cached { day: context.day, at: context.now, position, findings };
+            state.measured.insert(table.table.to_string(), cached);
+            report.measured += 1;
+        }
+    }
+}
+
+fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Context<'_>) -> bool {
+    let age = context.now - cached.at;
+    let is_older = |minutes: i64| age >= Duration::minutes(minutes);
+    let may_have_changed = table.loader == Loader::Streaming || position.is_some_and(|now| now != cached.position);
+    cached.day != context.day
+        || cached.is_missing()
+        || cached.is_breached() && is_older(BAD_AGAIN_MINUTES)
+        || may_have_changed && is_older(LOADED_AGAIN_MINUTES)
+}
+
+/// The findings of one table, and how its topic's dead letters stand.
+async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
+    watch: &Watch<'_, S, W, C, K>,
+    table: &Table,
+    known: &Known,
+    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
+    letters: &BTreeMap<String, Letters>,
+    context: &Context<'_>,
+) -> (Vec<Finding>, Option<(String, Letters)>) {
+    let name = table.table.to_string();
+    let mut settings = of_measures(table);
+    let kept = known.kept.as_ref().map(|kept| kept.get(&name).cloned().unwrap_or_default());
+    let from = match &kept {
+        Some(kept) if kept.is_empty() => context.day - Days::new(FIRST_DAYS),
+        _ => context.day,
+    };
+    let measured = observed("a table", watch.warehouse.measure(table, &settings, from).await);
+    let letters = match &table.source {
+        Source::Kafka { topic, .. } => {
+            let counted = count_letters(watch.store, topic, letters.get(topic), context).await;
+            observed("dead letters", counted).map(|letters| (topic.clone(), letters))
+        }
+        _ => None,
+    };
+    let shape = known.shapes.as_ref().and_then(|shapes| shapes.get(&name).cloned());
+    let mut facts = TableFacts { shape, ..TableFacts::default() };
+    if let (Some(measured), Some(mut days)) = (measured, kept) {
+        keep(watch, table, &measured, &days, context.day).await;
+        days.extend(measured.days.clone());
+        let loaded = known.loaded.as_ref().map(|loaded| loaded.get(&name).cloned().unwrap_or_default());
+        facts = OfTable { table, settings: &settings, days: &days, suspects, context }.facts(facts, &measured, loaded);
+        let today = days.get(&context.now.date_naive()).map_or(0, |day| day.rows);
+        facts.dead_letters = letters.as_ref().map(|(_, letters)| letters.share(today));
+    }
+    if facts.pairs.is_empty() {
+        settings.off.push(Monitor::Reconciliation);
+    }
+    let mut findings = Vec::new();
+    monitors::judge_table(&settings, &facts, context, &mut findings);
+    (findings, letters)
+}
+
+/// The settings of a table with everything off that is judged in each round.
+fn of_measures(table: &Table) -> TableSettings {
+    let mut settings = settings(table);
+    let live = Monitor::ALL.into_iter().filter(|monitor| !MEASURED.contains(monitor));
+    settings.off.extend(live.filter(|monitor| *monitor != Monitor::Reconciliation));
+    settings
+}
+
+/// Keeps complete days that are not kept as they are.
+async fn keep<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
+    watch: &Watch<'_, S, W, C, K>,
+    table: &Table,
+    measured: &Measured,
+    kept: &BTreeMap<NaiveDate, Day>,
+    day: NaiveDate,
+) {
+    let complete = measured.days.range(..=day).filter(|(day, now)| kept.get(day) != Some(now));
+    let new: BTreeMap<NaiveDate, Day> = complete.map(|(day, now)| (*day, now.clone())).collect();
+    if !new.is_empty() {
+        observed("that days are kept", watch.warehouse.keep(&table.table, &new).await);
+    }
+}
+
+async fn count_letters(
+    store: &impl Listing,
+    topic: &str,
+    earlier: Option<&Letters>,
+    context: &Context<'_>,
+) -> Result<Letters> {
+    let now = store.keys(&lake::dead_letter_prefix(topic)).await?.len() as u64;
+    let day = context.now.date_naive();
+    let before = match earlier {
+        Some(earlier) if earlier.day == day => earlier.before,
+        Some(earlier) => earlier.now,
+        None => now,
+    };
+    Ok(Letters { day, before, now })
+}
+
+/// One table with what is known of its days.
+struct OfTable<'a> {
+    table: &'a Table,
+    settings: &'a TableSettings,
+    days: &'a BTreeMap<NaiveDate, Day>,
+    suspects: &'a BTreeMap<String, BTreeSet<NaiveDate>>,
+    context: &'a Context<'a>,
+}
+
+impl OfTable<'_> {
+    fn facts(&self, facts: TableFacts, measured: &Measured, loaded: Option<BTreeMap<NaiveDate, u64>>) -> TableFacts {
+        let OfTable { table, settings, days, context, .. } = self;
+        let today = days.get(&context.day).cloned().unwrap_or_default();
+        let rows = match table.loader {
+            Loader::Streaming => Some(days.iter().map(|(day, known)| (*day, known.rows)).collect()),
+            _ => loaded.clone(),
+        };
+        let delay = |day: &Day| day.delay_seconds.map(|seconds| seconds as f64 / 60.0);
+        TableFacts {
+            rows: rows.map(|rows| self.volume(&rows)),
+            keys: measured.keys.map(|keys| Keys { rows: measured.rows, keys }),
+            columns: settings
+                .null_columns
+                .iter()
+                .chain(&settings.distribution_columns)
+                .map(|c| self.column(c))
+                .collect(),
+            late_rows: Some(LateRows { rows: today.rows, late: today.late.unwrap_or_default() }),
+            report: Some(ReportDelay {
+                minutes: delay(&today).unwrap_or_default(),
+                earlier_minutes: days.range(..context.day).filter_map(|(_, day)| delay(day)).collect(),
+            }),
+            pairs: self.loaded_and_there(&today, loaded.as_ref()).into_iter().collect(),
+            ..facts
+        }
+    }
+
+    /// A day that nothing was loaded on is a day of no rows, from the first one on.
+    fn volume(&self, rows: &BTreeMap<NaiveDate, u64>) -> RowFacts {
+        let day = self.context.day;
+        let first = rows.keys().next().copied().unwrap_or(day);
+        let all = first.iter_days().take_while(|at| *at < day);
+        let filled = all.map(|at| (at, rows.get(&at).copied().unwrap_or_default() as f64)).collect();
+        let check = format!("{}/{}", Monitor::Volume, self.settings.table);
+        let history = history(&filled, day, self.suspects.get(&check));
+        RowFacts { rows: rows.get(&day).copied().unwrap_or_default(), history }
+    }
+
+    fn column(&self, name: &str) -> ColumnFacts {
+        let day = self.context.day;
+        let of = |known: &Day| known.columns.get(name).copied();
+        let today = self.days.get(&day);
+        let check = format!("{}/{} {name}", Monitor::NullRate, self.settings.table);
+        let filled = self.days.iter().filter(|(_, known)| known.rows > 0);
+        let shares = filled.filter_map(|(day, known)| Some((*day, of(known)?.nulls as f64 / known.rows as f64)));
+        ColumnFacts {
+            name: name.to_owned(),
+            rows: today.map_or(0, |today| today.rows),
+            nulls: today.map_or(Some(0), |today| of(today).map(|column| column.nulls)),
+            null_history: history(&shares.collect(), day, self.suspects.get(&check)),
+            profile: today.and_then(of).and_then(|column| column.profile),
+            earlier: self.days.range(..day).filter_map(|(day, known)| Some((*day, of(known)?.profile?))).collect(),
+        }
+    }
+
+    /// A table that only grows holds on a day what its loads of that day brought.
+    fn loaded_and_there(&self, today: &Day, loaded: Option<&BTreeMap<NaiveDate, u64>>) -> Option<Pair> {
+        let grows = self.table.loader != Loader::Streaming && self.table.disposition == Disposition::Append;
+        let left_rows = Some(loaded?.get(&self.context.day).copied().unwrap_or_default());
+        grows.then_some(Pair { left: "load", left_rows, right: "table", right_rows: Some(today.rows) })
+    }
+}

@@ -1,0 +1,157 @@
+//! What is remembered between rounds, and the right to run one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Duration, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+use sluice_core::{
+    Error, Result, RunId, lake,
+    port::{Clock, ObjectStore},
+};
+use sluice_watch::{Finding, Verdict, Why, alerts::Board, monitors::Shares};
+
+use super::port::IncidentChange;
+use crate::log::{Put, put_once};
+
+/// A round that has claimed its number and not ended after this time was ended by its platform.
+const LEASE_MINUTES: i64 = 5;
+
+/// This many rounds of one number may be ended half way before a person must look.
+const MOST_ATTEMPTS: u32 = 100;
+
+/// Rows for the ledger that wait while the warehouse is away; older ones go first.
+const MOST_WAITING: usize = 2_000;
+
+/// Days that were told are remembered as long as histories reach.
+const SUSPECT_DAYS: i64 = 130;
+
+/// The last findings of what is measured in tables.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Cached {
+    pub day: NaiveDate,
+    pub at: DateTime<Utc>,
+    /// Entries in the ledger when it was measured.
+    pub position: u64,
+    pub findings: Vec<Finding>,
+}
+
+/// Dead letters of a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Letters {
+    pub day: NaiveDate,
+    /// When the day began.
+    pub before: u64,
+    pub now: u64,
+}
+
+impl Letters {
+    /// Those of today among all of today's records.
+    pub(super) fn share(self, rows: u64) -> Shares {
+        let bad = self.now.saturating_sub(self.before);
+        Shares { all: rows + bad, bad }
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    /// Rounds that have ended.
+    pub round: u64,
+    /// When the first round was.
+    pub since: Option<DateTime<Utc>>,
+    /// When the newest round was.
+    pub at: Option<DateTime<Utc>>,
+    pub board: Board,
+    pub(super) measured: BTreeMap<String, Cached>,
+    /// Of each check the days that it told, which teach nothing.
+    pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// By topic.
+    pub(super) dead_letters: BTreeMap<String, Letters>,
+    pub(super) unrecorded: Vec<IncidentChange>,
+}
+
+impl State {
+    /// Empty before the first round.
+    pub async fn read(store: &impl ObjectStore) -> Result<Self> {
+        let Some(body) = store.get(lake::WATCH_BOARD_KEY).await? else { return Ok(State::default()) };
+        serde_json::from_slice(&body).map_err(|error| {
+            let text = "what the watching of the platform remembers cannot be read";
+            Error::invalid_data(text).with("key", lake::WATCH_BOARD_KEY).because(error)
+        })
+    }
+
+    pub(super) async fn write(&self, store: &impl ObjectStore) -> Result<()> {
+        let encoded = |error| Error::internal("cannot encode what the watching remembers").because(error);
+        let body = serde_json::to_vec(self).map_err(encoded)?;
+        store.put(lake::WATCH_BOARD_KEY, body.into()).await.map(drop)
+    }
+
+    /// Notes which days a check has told, and that it takes back what it no longer tells.
+    pub(super) fn note(&mut self, findings: &[Finding], day: NaiveDate) {
+        for finding in findings {
+            let check = check(finding);
+            match finding.verdict {
+                Verdict::Breached(_) => drop(self.suspects.entry(check).or_default().insert(day)),
+                Verdict::Healthy => drop(self.suspects.get_mut(&check).map(|days| days.remove(&day))),
+                Verdict::Degraded(_) => {}
+            }
+        }
+        let oldest = day - Duration::days(SUSPECT_DAYS);
+        self.suspects.retain(|_, days| {
+            days.retain(|day| *day >= oldest);
+            !days.is_empty()
+        });
+    }
+
+    pub(super) fn wait(&mut self, changes: Vec<IncidentChange>) {
+        self.unrecorded.extend(changes);
+        let more = self.unrecorded.len().saturating_sub(MOST_WAITING);
+        self.unrecorded.drain(..more);
+    }
+}
+
+/// What the findings of one check have in common.
+pub(super) fn check(finding: &Finding) -> String {
+    format!("{}/{}", finding.monitor, finding.object)
+}
+
+impl Cached {
+    pub(super) fn is_missing(&self) -> bool {
+        self.findings.iter().any(|finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_))))
+    }
+
+    pub(super) fn is_breached(&self) -> bool {
+        self.findings.iter().any(|finding| finding.breach().is_some())
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Claim {
+    run_id: RunId,
+    at: DateTime<Utc>,
+}
+
+/// Claims a round: `false` while another one holds it. Two rounds at once would send each message twice.
+pub(super) async fn claim(store: &impl ObjectStore, clock: &impl Clock, round: u64, run_id: &RunId) -> Result<bool> {
+    for attempt in 1..=MOST_ATTEMPTS {
+        let key = lake::watch_claim_key(round, attempt);
+        let claim = Claim { run_id: run_id.clone(), at: clock.now() };
+        let body =
+            serde_json::to_vec(&claim).map_err(|error| Error::internal("cannot encode a claim").because(error))?;
+        let held = |bytes: &[u8]| serde_json::from_slice::<Claim>(bytes).ok();
+        let mut theirs = None;
+        let put = put_once(store, &key, body, |bytes| {
+            theirs = held(bytes);
+            theirs.as_ref().is_some_and(|claim| claim.run_id == *run_id)
+        });
+        if put.await? == Put::Ours {
+            return Ok(true);
+        }
+        let is_alive = theirs.is_some_and(|claim| clock.now() - claim.at < Duration::minutes(LEASE_MINUTES));
+        if is_alive {
+            return Ok(false);
+        }
+    }
+    let text = "each attempt at a round of watching was ended half way; the function's log says why";
+    Err(Error::internal(text).with("round", round).as_final())
+}

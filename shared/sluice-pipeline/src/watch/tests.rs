@@ -1,0 +1,309 @@
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+};
+
+use futures::executor::block_on;
+use sluice_core::{Table as Entry, TableId, sources::Monitor};
+use sluice_watch::{
+    Kind,
+    alerts::{Action, Receipt},
+    monitors::Shape,
+    settings::TableSettings,
+};
+
+use super::*;
+use crate::fakes::{ManualClock, MemoryStore};
+
+const MINUTES: Duration = Duration::from_secs(300);
+
+/// A warehouse with the same days for each table.
+#[derive(Default)]
+struct Warehouse {
+    is_away: Cell<bool>,
+    /// Rows of the newest complete day.
+    rows: Cell<u64>,
+    loaded: Cell<u64>,
+    measures: Cell<usize>,
+    kept: RefCell<BTreeMap<String, BTreeMap<NaiveDate, Day>>>,
+    recorded: RefCell<Vec<IncidentChange>>,
+    today: Cell<NaiveDate>,
+}
+
+impl Warehouse {
+    fn answer<T>(&self, value: T) -> Result<T> {
+        if self.is_away.get() { Err(Error::unavailable("the warehouse is away")) } else { Ok(value) }
+    }
+}
+
+impl Observations for Warehouse {
+    async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
+        let loads = Loads { loaded: self.loaded.get(), ..Loads::default() };
+        self.answer(names().into_iter().map(|name| (name, loads.clone())).collect())
+    }
+
+    async fn dbt_runs(&self, _: NaiveDate) -> Result<Vec<EndedRun>> {
+        self.answer(vec![EndedRun { status: "succeeded".into(), ..EndedRun::default() }])
+    }
+
+    async fn newest_row(&self, _: &TableId) -> Result<Option<DateTime<Utc>>> {
+        self.answer(Some(self.today.get().and_hms_opt(0, 0, 0).unwrap_or_default().and_utc()))
+    }
+
+    async fn shapes(&self, tables: &[&Entry]) -> Result<BTreeMap<String, Shape>> {
+        self.answer(tables.iter().map(|table| (table.table.to_string(), Shape::default())).collect())
+    }
+
+    async fn loaded_days(
+        &self,
+        tables: &[&Entry],
+        from: NaiveDate,
+    ) -> Result<BTreeMap<String, BTreeMap<NaiveDate, u64>>> {
+        let newest = self.today.get() - chrono::Days::new(1);
+        let rows = |day: NaiveDate| if day == newest { self.rows.get() } else { 1_000 };
+        let days: BTreeMap<NaiveDate, u64> =
+            from.iter_days().take_while(|day| *day <= newest).map(|day| (day, rows(day))).collect();
+        self.answer(tables.iter().map(|table| (table.table.to_string(), days.clone())).collect())
+    }
+
+    async fn history(&self, _: &[&Entry], _: NaiveDate) -> Result<BTreeMap<String, BTreeMap<NaiveDate, Day>>> {
+        self.answer(self.kept.borrow().clone())
+    }
+
+    async fn measure(&self, _: &Entry, _: &TableSettings, _: NaiveDate) -> Result<Measured> {
+        self.measures.set(self.measures.get() + 1);
+        let day = Day { rows: self.rows.get(), ..Day::default() };
+        let days = BTreeMap::from([(self.today.get() - chrono::Days::new(1), day)]);
+        self.answer(Measured { days, rows: 10, keys: Some(10) })
+    }
+
+    async fn keep(&self, table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> Result<()> {
+        self.kept.borrow_mut().entry(table.to_string()).or_default().extend(days.clone());
+        self.answer(())
+    }
+
+    async fn record(&self, changes: &[IncidentChange]) -> Result<()> {
+        self.answer(())?;
+        self.recorded.borrow_mut().extend(changes.to_vec());
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Mailbox {
+    is_away: Cell<bool>,
+    messages: RefCell<Vec<(String, Action, String)>>,
+}
+
+impl Channels for Mailbox {
+    async fn available(&self) -> Result<BTreeSet<String>> {
+        Ok(BTreeSet::from(["data-alerts".to_owned(), "mail".to_owned()]))
+    }
+
+    async fn send(&self, message: &Message) -> Result<Option<Receipt>> {
+        if self.is_away.get() && message.channel == "data-alerts" {
+            return Err(Error::unavailable("the channel is away"));
+        }
+        let content = &message.content;
+        self.messages.borrow_mut().push((message.channel.clone(), content.action, content.title.clone()));
+        Ok(Some(Receipt { channel: "C1".into(), message: "1.1".into() }))
+    }
+}
+
+fn names() -> Vec<String> {
+    sources(1).tables.iter().map(|table| table.table.to_string()).collect()
+}
+
+/// This many tables that load once a day.
+fn sources(tables: usize) -> Sources {
+    let mut text = "tables:\n".to_owned();
+    for at in 0..tables {
+        text.push_str(&format!(
+            "  - table: DLT.A.T{at}\n    description: d\n    source: {{kind: postgres, schema: s, table: t{at}, cursor: id}}\n    \
+             loader: copy\n    disposition: merge\n    schedule: daily 0\n    key: [id]\n    \
+             columns:\n      - {{name: id, type: bigint, required: true}}\n"
+        ));
+    }
+    Sources::parse(&text).expect("valid sources")
+}
+
+struct Stage {
+    store: MemoryStore,
+    warehouse: Warehouse,
+    mailbox: Mailbox,
+    clock: ManualClock,
+    sources: Sources,
+    table: Table,
+    calendar: Calendar,
+    run: Cell<u32>,
+    seconds: Cell<i64>,
+}
+
+impl Stage {
+    fn new(tables: usize) -> Self {
+        let table = Table::parse(include_str!("../../../../platform/alerts.yaml")).expect("the shipped table");
+        let stage = Stage {
+            store: MemoryStore::default(),
+            warehouse: Warehouse::default(),
+            mailbox: Mailbox::default(),
+            clock: ManualClock(RefCell::new("2026-03-03T09:00:00Z".parse().expect("a time"))),
+            sources: sources(tables),
+            table: Table { summary: None, canary: None, ..table },
+            calendar: Calendar::default(),
+            run: Cell::new(0),
+            seconds: Cell::new(60),
+        };
+        stage.warehouse.rows.set(1_000);
+        // Runs are as they should be for the days of these tests.
+        let run = br#"{"run_id": "r", "ended_at": "2026-03-10T00:20:00Z", "outcome": "nothing_new"}"#;
+        for table in &stage.sources.tables {
+            let key = sluice_core::lake::last_run_key(&table.table);
+            stage.store.objects.borrow_mut().insert(key, bytes::Bytes::from_static(run));
+        }
+        stage
+    }
+
+    fn round(&self) -> Outcome {
+        self.clock.advance(MINUTES);
+        self.round_now(&Asked::default())
+    }
+
+    fn round_now(&self, asked: &Asked) -> Outcome {
+        self.warehouse.today.set(self.clock.now().date_naive());
+        self.run.set(self.run.get() + 1);
+        let run_id = RunId(format!("run-{}", self.run.get()));
+        let watch = Watch {
+            store: &self.store,
+            warehouse: &self.warehouse,
+            channels: &self.mailbox,
+            clock: &self.clock,
+            sources: &self.sources,
+            table: &self.table,
+            calendar: &self.calendar,
+            stack: "sluice",
+            run_id: &run_id,
+            until: self.clock.now() + chrono::Duration::seconds(self.seconds.get()),
+        };
+        block_on(watch.round(asked)).expect("a round")
+    }
+
+    fn report(&self) -> Report {
+        match self.round() {
+            Outcome::Round(report) => report,
+            Outcome::Busy => panic!("busy"),
+        }
+    }
+
+    fn told(&self, kind: &str) -> Vec<Action> {
+        let messages = self.mailbox.messages.borrow();
+        let of_kind = messages.iter().filter(|(channel, _, title)| channel == "data-alerts" && title.contains(kind));
+        of_kind.map(|(_, action, _)| *action).collect()
+    }
+}
+
+#[test]
+fn a_day_with_few_rows_is_told_once_and_resolved_when_they_have_come() {
+    let stage = Stage::new(1);
+    stage.warehouse.rows.set(300);
+    for _ in 0..3 {
+        assert_eq!(stage.report().breached, 1);
+    }
+    let opened = || stage.told("Volume drop").into_iter().filter(|action| *action == Action::Open).count();
+    assert_eq!(opened(), 1);
+    stage.warehouse.rows.set(1_000);
+    for _ in 0..4 {
+        stage.report();
+    }
+    assert_eq!((opened(), stage.told("Volume drop").last()), (1, Some(&Action::Resolve)));
+    let states: Vec<String> = stage.warehouse.recorded.borrow().iter().map(|change| change.state.clone()).collect();
+    assert!(states.contains(&"open".to_owned()) && states.contains(&"resolved".to_owned()), "{states:?}");
+}
+
+#[test]
+fn a_warehouse_that_is_away_is_degraded_and_told_and_its_changes_wait() {
+    let stage = Stage::new(1);
+    stage.report();
+    stage.warehouse.is_away.set(true);
+    stage.clock.advance(MINUTES * 12 * 24);
+    let first = stage.report();
+    assert!(first.missing >= 3 && stage.told("No data").is_empty(), "{first:?}");
+    stage.report();
+    assert!(stage.told("No data").contains(&Action::Open), "{:?}", stage.mailbox.messages);
+    assert!(stage.warehouse.recorded.borrow().is_empty());
+    stage.warehouse.is_away.set(false);
+    stage.report();
+    assert!(stage.warehouse.recorded.borrow().iter().any(|change| change.kind == Kind::NoData.as_str()));
+}
+
+#[test]
+fn a_message_that_a_channel_has_not_taken_is_due_again_in_the_next_round() {
+    let stage = Stage::new(1);
+    stage.warehouse.rows.set(300);
+    stage.mailbox.is_away.set(true);
+    let report = stage.report();
+    assert!(report.unsent > 0 && stage.told("Volume drop").is_empty(), "{report:?}");
+    stage.mailbox.is_away.set(false);
+    assert_eq!(stage.report().unsent, 0);
+    assert_eq!(stage.told("Volume drop"), [Action::Open]);
+}
+
+#[test]
+fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
+    let stage = Stage::new(1);
+    stage.report();
+    let dead = RunId("dead".into());
+    assert!(block_on(state::claim(&stage.store, &stage.clock, 2, &dead)).expect("a claim"));
+    assert_eq!(stage.round_now(&Asked::default()), Outcome::Busy);
+    stage.clock.advance(MINUTES);
+    assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));
+}
+
+#[test]
+fn a_table_is_measured_once_a_day_after_loads_and_when_somebody_asks() {
+    let stage = Stage::new(1);
+    let measured = |rounds: usize| {
+        let before = stage.warehouse.measures.get();
+        for _ in 0..rounds {
+            stage.report();
+        }
+        stage.warehouse.measures.get() - before
+    };
+    assert_eq!(measured(13), 1);
+    stage.warehouse.loaded.set(1);
+    assert_eq!(measured(13), 1);
+    stage.clock.advance(MINUTES * 12 * 24);
+    assert_eq!(measured(2), 1);
+    let before = stage.warehouse.measures.get();
+    stage.clock.advance(MINUTES);
+    stage.round_now(&Asked { fresh: true, ..Asked::default() });
+    assert_eq!(stage.warehouse.measures.get() - before, 1);
+}
+
+#[test]
+fn tables_for_which_a_round_has_no_time_are_measured_in_a_later_one() {
+    let stage = Stage::new(90);
+    stage.seconds.set(10);
+    let report = stage.report();
+    assert_eq!((report.measured, report.postponed), (0, 90));
+    stage.seconds.set(60);
+    let report = stage.report();
+    assert_eq!((report.measured, report.postponed), (90, 0));
+}
+
+#[test]
+fn an_incident_is_acknowledged_and_an_unknown_one_is_said_to_be_so() {
+    let stage = Stage::new(1);
+    stage.warehouse.rows.set(300);
+    stage.report();
+    let state = block_on(State::read(&stage.store)).expect("a board");
+    let volume = state.board.incidents.values().find(|incident| incident.monitor == Monitor::Volume);
+    let incident = volume.expect("an incident").id();
+    let by = || "ann".to_owned();
+    let known = Command::Acknowledge { incident: incident.clone(), by: by() };
+    let unknown = Command::Acknowledge { incident: "00000000".into(), by: by() };
+    stage.clock.advance(MINUTES);
+    let asked = Asked { commands: vec![known, unknown], ..Asked::default() };
+    let Outcome::Round(report) = stage.round_now(&asked) else { panic!("busy") };
+    assert_eq!(report.unknown, ["00000000"]);
+    assert_eq!(stage.told("Volume drop"), [Action::Open, Action::Acknowledge]);
+}

@@ -1,0 +1,198 @@
+//! What the watcher asks of the warehouse, over the SQL API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, Utc};
+use sluice_core::{
+    ColumnType, LakeId, Result, RunId, Table, TableId, names,
+    port::{Row, Statements, required},
+};
+use sluice_pipeline::watch::{ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations};
+use sluice_watch::{
+    monitors::{Profile, Shape},
+    settings::TableSettings,
+};
+use uuid::Uuid;
+
+use crate::{
+    answer::{optional, text, value},
+    sql::watch as sql,
+};
+
+/// A statement is no longer than Snowflake parses at once.
+const ROWS_AT_ONCE: usize = 200;
+
+/// One round's view of the warehouse.
+pub struct Watcher<'a, S> {
+    pub(crate) statements: S,
+    pub(crate) lake_id: &'a LakeId,
+    pub(crate) run_id: &'a RunId,
+}
+
+impl<S: Statements> Watcher<'_, S> {
+    async fn rows(&self, statement: &str) -> Result<Vec<Row>> {
+        // Boxed: a round's future holds many of these, too deep for the compiler.
+        Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:watch:{}", self.run_id))).await
+    }
+}
+
+impl<S: Statements> Observations for Watcher<'_, S> {
+    async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
+        let mut tables: BTreeMap<String, Loads> = BTreeMap::new();
+        for row in self.rows(&sql::load_states(self.lake_id)).await? {
+            let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
+            let commits = value::<u64>(&row, "commits")?;
+            loads.known = loads.known.max(value(&row, "newest")?);
+            match required(&row, "status")? {
+                "loaded" => loads.loaded = commits,
+                "failed" => loads.failed = commits,
+                _ => loads.oldest_submitted = optional(&row, "oldest")?,
+            }
+        }
+        for row in self.rows(&sql::newest_loads(self.lake_id)).await? {
+            let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
+            loads.newest = Some((value(&row, "sequence")?, value(&row, "rows_loaded")?));
+        }
+        Ok(tables)
+    }
+
+    async fn dbt_runs(&self, since: NaiveDate) -> Result<Vec<EndedRun>> {
+        let run = |row: &Row| {
+            Ok(EndedRun {
+                status: required(row, "status")?.to_owned(),
+                full_refresh: text(row, "full_refresh").is_some_and(|is_full| is_full == "true"),
+                failed: text(row, "failed_nodes").unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
+                seconds: optional(row, "seconds")?.unwrap_or_default(),
+                credits: optional(row, "credits")?.unwrap_or_default(),
+                finished_at: value(row, "finished_at")?,
+            })
+        };
+        self.rows(&sql::dbt_runs(since)).await?.iter().map(run).collect()
+    }
+
+    async fn newest_row(&self, table: &TableId) -> Result<Option<DateTime<Utc>>> {
+        let rows = self.rows(&sql::newest_row(table)).await?;
+        rows.first().map_or(Ok(None), |row| optional(row, "newest"))
+    }
+
+    async fn shapes(&self, tables: &[&Table]) -> Result<BTreeMap<String, Shape>> {
+        let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
+        for table in tables {
+            let columns = table.columns.columns().iter();
+            let contract = columns.map(|column| (names::fold(&column.name), data_type(column.column_type).to_owned()));
+            shapes.insert(table.table.to_string(), Shape { contract: contract.collect(), found: BTreeMap::new() });
+        }
+        let databases: BTreeSet<&String> = tables.iter().map(|table| &table.table.database).collect();
+        for database in databases {
+            let own: Vec<&Table> = tables.iter().copied().filter(|table| table.table.database == *database).collect();
+            for row in self.rows(&sql::columns(database, &own)).await? {
+                let table = format!("{database}.{}.{}", required(&row, "table_schema")?, required(&row, "table_name")?);
+                let column = required(&row, "column_name")?;
+                let is_own = column.starts_with("_SLUICE_") || column.starts_with("_KAFKA_");
+                if let Some(shape) = shapes.get_mut(&table).filter(|_| !is_own) {
+                    shape.found.insert(column.to_owned(), required(&row, "data_type")?.to_owned());
+                }
+            }
+        }
+        Ok(shapes)
+    }
+
+    async fn loaded_days(
+        &self,
+        tables: &[&Table],
+        from: NaiveDate,
+    ) -> Result<BTreeMap<String, BTreeMap<NaiveDate, u64>>> {
+        let mut days: BTreeMap<String, BTreeMap<NaiveDate, u64>> = BTreeMap::new();
+        for row in self.rows(&sql::loaded_days(self.lake_id, tables, from)).await? {
+            let of_table = days.entry(required(&row, "table_name")?.to_owned()).or_default();
+            of_table.insert(value(&row, "day")?, value(&row, "row_count")?);
+        }
+        Ok(days)
+    }
+
+    async fn history(&self, tables: &[&Table], from: NaiveDate) -> Result<BTreeMap<String, BTreeMap<NaiveDate, Day>>> {
+        let mut tables_: BTreeMap<String, BTreeMap<NaiveDate, Day>> = BTreeMap::new();
+        for row in self.rows(&sql::history(tables, from)).await? {
+            let days = tables_.entry(required(&row, "table_name")?.to_owned()).or_default();
+            let day = days.entry(value(&row, "day")?).or_default();
+            day.rows = value(&row, "row_count")?;
+            match text(&row, "column_name").filter(|name| !name.is_empty()) {
+                None => {
+                    (day.late, day.delay_seconds) = (optional(&row, "late_rows")?, optional(&row, "delay_seconds")?);
+                }
+                Some(column) => {
+                    let nulls = optional(&row, "null_count")?.unwrap_or_default();
+                    let part = |name: &str| optional::<f64>(&row, name);
+                    let profile = profile(part("mean")?, part("minimum")?, part("maximum")?);
+                    day.columns.insert(column, ColumnDay { nulls, profile });
+                }
+            }
+        }
+        Ok(tables_)
+    }
+
+    async fn measure(&self, table: &Table, settings: &TableSettings, from: NaiveDate) -> Result<Measured> {
+        let mut measured = Measured::default();
+        for row in self.rows(&sql::measure(table, settings, from)).await? {
+            let rows = value(&row, "row_count")?;
+            let Some(day) = optional::<NaiveDate>(&row, "day")? else {
+                (measured.rows, measured.keys) = (rows, optional(&row, "key_count")?);
+                continue;
+            };
+            let mut known = Day {
+                rows,
+                late: optional(&row, "late_rows")?,
+                delay_seconds: optional(&row, "delay_seconds")?,
+                columns: BTreeMap::new(),
+            };
+            for (at, (name, is_number)) in sql::watched(settings).into_iter().enumerate() {
+                let values = value::<u64>(&row, &format!("v{at}"))?;
+                let part = |letter: char| match is_number {
+                    true => optional::<f64>(&row, &format!("{letter}{at}")),
+                    false => Ok(None),
+                };
+                // Rounded as it is kept, so that what was kept equals what is measured.
+                let mean = part('s')?.map(|sum| rounded(sum / values as f64));
+                let profile = profile(mean, part('l')?, part('h')?);
+                known.columns.insert(name.clone(), ColumnDay { nulls: rows.saturating_sub(values), profile });
+            }
+            measured.days.insert(day, known);
+        }
+        Ok(measured)
+    }
+
+    async fn keep(&self, table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> Result<()> {
+        let columns = days.values().map(|day| day.columns.len() + 1).max().unwrap_or(1);
+        let days: Vec<(&NaiveDate, &Day)> = days.iter().collect();
+        for days in days.chunks((ROWS_AT_ONCE / columns).max(1)) {
+            self.rows(&sql::keep(table, days.iter().copied())).await?;
+        }
+        Ok(())
+    }
+
+    async fn record(&self, changes: &[IncidentChange]) -> Result<()> {
+        for changes in changes.chunks(ROWS_AT_ONCE) {
+            self.rows(&sql::record(&self.run_id.0, changes)).await?;
+        }
+        Ok(())
+    }
+}
+
+fn profile(mean: Option<f64>, minimum: Option<f64>, maximum: Option<f64>) -> Option<Profile> {
+    Some(Profile { mean: mean?, minimum: minimum?, maximum: maximum? })
+}
+
+fn rounded(number: f64) -> f64 {
+    format!("{number:.10}").parse().unwrap_or(number)
+}
+
+/// What INFORMATION_SCHEMA calls a column of this type.
+fn data_type(column_type: ColumnType) -> &'static str {
+    match column_type {
+        ColumnType::Bigint | ColumnType::Decimal(..) => "NUMBER",
+        ColumnType::Text => "TEXT",
+        ColumnType::Timestamp => "TIMESTAMP_NTZ",
+        ColumnType::Date => "DATE",
+        ColumnType::Boolean => "BOOLEAN",
+    }
+}

@@ -1,0 +1,194 @@
+//! Findings and commands become incidents; incidents become alerts.
+
+use std::collections::BTreeMap;
+
+use sluice_core::sources::Monitor;
+
+use super::{Alert, Board, Checks, Command, Round};
+use crate::{
+    alerts::{incident::Incident, table::Fault},
+    finding::{Breach, Kind, Object, Origin, Verdict, Why},
+};
+
+/// A check that could not judge is reported after this many rounds in a row.
+const MISSING_ROUNDS: u32 = 2;
+
+/// This many incidents of one kind that open in a round are one alert.
+const GROUP: usize = 3;
+
+/// What a resolved cause explained must last this many rounds more, which it needs to recover.
+const HELD_ROUNDS: u32 = 3;
+
+/// A channel is failing after this many messages in a row.
+const FAILED_MESSAGES: u32 = 3;
+
+impl Board {
+    pub(super) fn obey(&mut self, round: &Round<'_>) {
+        for command in round.commands {
+            let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
+            let Some(key) = self.find(incident).map(|incident| incident.key.clone()) else { continue };
+            let Some(incident) = self.incidents.get_mut(&key) else { continue };
+            match command {
+                Command::Acknowledge { by, .. } => incident.acknowledge(by),
+                Command::Mute { by, until, .. } => incident.mute(by, *until),
+            }
+        }
+    }
+
+    pub(super) fn take_in(&mut self, round: &Round<'_>) {
+        self.checks = Checks::default();
+        for finding in round.findings {
+            let check = check(round.stack, finding.monitor, &finding.object);
+            match &finding.verdict {
+                Verdict::Healthy => {
+                    self.checks.healthy += 1;
+                    self.missing.remove(&check);
+                    self.good(&check, None, round);
+                }
+                Verdict::Breached(breach) => {
+                    self.checks.breached += 1;
+                    self.missing.remove(&check);
+                    self.good(&check, Some(breach.kind), round);
+                    let origin = Origin::of(finding.monitor);
+                    self.bad(&check, finding.monitor, origin, &finding.object, breach.clone(), round);
+                }
+                Verdict::Degraded(Why::Learning { .. }) => {
+                    self.checks.learning += 1;
+                    self.missing.remove(&check);
+                    self.good(&check, None, round);
+                }
+                Verdict::Degraded(Why::Missing(why)) => {
+                    self.checks.missing += 1;
+                    let rounds = self.missing.entry(check.clone()).or_default();
+                    *rounds += 1;
+                    let rounds = *rounds;
+                    if rounds >= MISSING_ROUNDS {
+                        let breach = Breach {
+                            kind: Kind::NoData,
+                            size: f64::from(rounds),
+                            observed: why.clone(),
+                            expected: format!("what {} judges by", finding.monitor),
+                        };
+                        let origin = Origin::of(finding.monitor);
+                        self.bad(&check, finding.monitor, origin, &finding.object, breach, round);
+                    }
+                }
+            }
+        }
+        self.channels(round);
+    }
+
+    /// Channels that do not take messages are a fault that other channels tell.
+    fn channels(&mut self, round: &Round<'_>) {
+        for channel in &round.table.channels {
+            let object = Object::whole(&channel.name);
+            let check = check(round.stack, Monitor::Alerts, &object);
+            match self.failing.get(&channel.name).copied() {
+                Some(messages) if messages >= FAILED_MESSAGES => {
+                    let breach = Breach {
+                        kind: Kind::ChannelFailing,
+                        size: f64::from(messages),
+                        observed: format!("{messages} messages in a row were not taken"),
+                        expected: "each message arrives".to_owned(),
+                    };
+                    self.bad(&check, Monitor::Alerts, Origin::Watch, &object, breach, round);
+                }
+                Some(_) => {}
+                None => self.good(&check, None, round),
+            }
+        }
+    }
+
+    /// The check was good, but for a fault of this kind.
+    fn good(&mut self, check: &str, but: Option<Kind>, round: &Round<'_>) {
+        let end = format!("{check}/\u{7f}");
+        let of_check = self.incidents.range_mut(format!("{check}/")..end);
+        for (_, incident) in of_check.filter(|(_, incident)| Some(incident.kind()) != but && !incident.is_resolved()) {
+            incident.good(round.now);
+        }
+    }
+
+    fn bad(
+        &mut self,
+        check: &str,
+        monitor: Monitor,
+        origin: Origin,
+        object: &Object,
+        breach: Breach,
+        round: &Round<'_>,
+    ) {
+        if is_in_maintenance(object, breach.kind, round) {
+            return;
+        }
+        let fault = Fault { source: origin, object, kind: breach.kind, size: breach.size };
+        let severity = round.table.severity(fault);
+        let key = format!("{check}/{}", breach.kind);
+        match self.incidents.get_mut(&key).filter(|incident| !incident.is_resolved()) {
+            Some(incident) => incident.seen(breach, severity, round.now),
+            None => {
+                let mut incident =
+                    Incident::open(key.clone(), monitor, origin, object.clone(), breach, severity, round.now);
+                // One that was resolved and whose end some channel does not know yet goes on.
+                if let Some(resolved) = self.incidents.get(&key) {
+                    incident.revision += resolved.revision;
+                }
+                self.incidents.insert(key, incident);
+            }
+        }
+    }
+
+    pub(super) fn explain(&mut self, round: &Round<'_>) {
+        for (key, cause) in round.upstream.explain(&self.incidents) {
+            if let Some(incident) = self.incidents.get_mut(&key) {
+                incident.explain(cause, HELD_ROUNDS);
+            }
+        }
+    }
+
+    /// Gives each incident that speaks, and has no alert yet, its alert.
+    pub(super) fn gather(&mut self, round: &Round<'_>) {
+        let mut new: BTreeMap<(Origin, Kind, u8), Vec<String>> = BTreeMap::new();
+        let has_alert = |key: &String| self.alerts.values().any(|alert| alert.members.contains(key));
+        for incident in self.incidents.values() {
+            if !incident.is_resolved() && incident.speaks() && !has_alert(&incident.key) {
+                let group = (incident.origin, incident.kind(), incident.severity);
+                new.entry(group).or_default().push(incident.key.clone());
+            }
+        }
+        for ((origin, kind, severity), keys) in new {
+            let prefix = format!("{}/group/{}/{kind}/{severity}/", round.stack, origin.as_str());
+            let is_open = |alert: &Alert| {
+                let mut members = alert.members.iter().filter_map(|key| self.incidents.get(key));
+                members.any(|incident| !incident.is_resolved())
+            };
+            let group = self
+                .alerts
+                .iter()
+                .find(|(key, alert)| key.starts_with(&prefix) && is_open(alert))
+                .map(|(key, _)| key.clone());
+            let group = group.or_else(|| {
+                (keys.len() >= GROUP).then(|| format!("{prefix}{}", round.now.format("%Y-%m-%dT%H:%M:%SZ")))
+            });
+            for key in keys {
+                let name = group.clone().unwrap_or_else(|| key.clone());
+                let alert = self.alerts.entry(name).or_default();
+                if alert.members.is_empty() {
+                    alert.opened_at = round.now;
+                }
+                alert.members.insert(key);
+            }
+        }
+    }
+}
+
+/// What findings of one check have in common.
+fn check(stack: &str, monitor: Monitor, object: &Object) -> String {
+    let part = object.part.as_deref().unwrap_or_default();
+    format!("{stack}/{monitor}/{}/{part}", object.name)
+}
+
+/// An object's maintenance also explains what is late or small below it.
+fn is_in_maintenance(object: &Object, kind: Kind, round: &Round<'_>) -> bool {
+    let is_in = |name: &str| round.table.maintenance(&Object::whole(name), round.now).is_some();
+    is_in(&object.name) || kind.is_effect() && round.upstream.above(&object.name).iter().any(|name| is_in(name))
+}

@@ -1,0 +1,187 @@
+//! One fault from its opening to its end.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sluice_core::sources::Monitor;
+
+use crate::finding::{Breach, Kind, Object, Origin};
+
+/// An incident is resolved after this many good rounds in a row.
+const GOOD_ROUNDS: u32 = 2;
+
+/// A size that has grown by this factor is reported again.
+const GROWN: f64 = 2.0;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Open,
+    /// Somebody works on it; no reminders.
+    Acknowledged {
+        by: String,
+    },
+    /// Nothing is sent until then.
+    Muted {
+        by: String,
+        until: DateTime<Utc>,
+    },
+    Resolved {
+        at: DateTime<Utc>,
+    },
+}
+
+impl State {
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            State::Open => "open",
+            State::Acknowledged { .. } => "acknowledged",
+            State::Muted { .. } => "muted",
+            State::Resolved { .. } => "resolved",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Stack, monitor, object and kind.
+    pub key: String,
+    pub monitor: Monitor,
+    pub origin: Origin,
+    pub object: Object,
+    /// As it was seen last.
+    pub breach: Breach,
+    pub severity: u8,
+    pub state: State,
+    pub opened_at: DateTime<Utc>,
+    pub seen_at: DateTime<Utc>,
+    /// Grows with each change that people should see.
+    pub revision: u64,
+    good_rounds: u32,
+    told_size: f64,
+    /// The key of the incident that explains it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// Rounds that it still has to last to be told, after what explained it was resolved.
+    #[serde(default)]
+    pub held_rounds: u32,
+}
+
+impl Incident {
+    pub(super) fn open(
+        key: String,
+        monitor: Monitor,
+        origin: Origin,
+        object: Object,
+        breach: Breach,
+        severity: u8,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let told_size = breach.size;
+        Incident {
+            key,
+            monitor,
+            origin,
+            object,
+            breach,
+            severity,
+            state: State::Open,
+            opened_at: now,
+            seen_at: now,
+            revision: 1,
+            good_rounds: 0,
+            told_size,
+            cause: None,
+            held_rounds: 0,
+        }
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.breach.kind
+    }
+
+    /// What commands name it by.
+    pub fn id(&self) -> String {
+        short_id(&self.key)
+    }
+
+    pub fn is_resolved(&self) -> bool {
+        matches!(self.state, State::Resolved { .. })
+    }
+
+    pub fn is_muted(&self) -> bool {
+        matches!(self.state, State::Muted { .. })
+    }
+
+    /// The fault was there in this round.
+    pub(super) fn seen(&mut self, breach: Breach, severity: u8, now: DateTime<Utc>) {
+        let worse = severity < self.severity;
+        let grown = breach.size >= self.told_size * GROWN && breach.size > self.told_size;
+        if severity != self.severity || grown {
+            self.revision += 1;
+            self.told_size = breach.size;
+        }
+        if worse && matches!(self.state, State::Acknowledged { .. }) {
+            self.state = State::Open;
+        }
+        (self.breach, self.severity, self.seen_at, self.good_rounds) = (breach, severity, now, 0);
+    }
+
+    /// The check was good in this round.
+    pub(super) fn good(&mut self, now: DateTime<Utc>) {
+        self.good_rounds += 1;
+        if self.good_rounds >= GOOD_ROUNDS || self.kind() == Kind::Canary {
+            self.change(State::Resolved { at: now });
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, by: &str) {
+        if !self.is_resolved() {
+            self.change(State::Acknowledged { by: by.to_owned() });
+        }
+    }
+
+    pub(super) fn mute(&mut self, by: &str, until: DateTime<Utc>) {
+        if !self.is_resolved() {
+            self.change(State::Muted { by: by.to_owned(), until });
+        }
+    }
+
+    /// Time has passed: a mute may have ended.
+    pub(super) fn tick(&mut self, now: DateTime<Utc>) {
+        if matches!(&self.state, State::Muted { until, .. } if *until <= now) {
+            self.change(State::Open);
+        }
+        self.held_rounds = self.held_rounds.saturating_sub(1);
+    }
+
+    /// What explains it has changed.
+    pub(super) fn explain(&mut self, cause: Option<String>, held_rounds: u32) {
+        if self.cause != cause {
+            if self.cause.is_some() && cause.is_none() {
+                self.held_rounds = held_rounds;
+            }
+            self.cause = cause;
+            self.revision += 1;
+        }
+    }
+
+    /// Whether people are told of it at all.
+    pub(super) fn speaks(&self) -> bool {
+        self.cause.is_none() && self.held_rounds == 0 && !self.is_muted()
+    }
+
+    fn change(&mut self, state: State) {
+        if self.state != state {
+            self.state = state;
+            self.revision += 1;
+        }
+    }
+}
+
+/// A short name of a key, the same in every process: FNV-1a in eight digits.
+pub(super) fn short_id(key: &str) -> String {
+    let hash = key
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    format!("{:08x}", (hash ^ (hash >> 32)) as u32)
+}

@@ -1,0 +1,158 @@
+//! Which days teach.
+
+use std::collections::BTreeMap;
+
+use chrono::{Datelike, Days, NaiveDate};
+use serde::{Deserialize, Serialize};
+
+use crate::calendar::Calendar;
+
+/// Days before the judged one that teach its level, trend and weekday.
+pub const WINDOW_DAYS: u64 = 56;
+
+/// From this many usable days on everything is judged.
+pub const NEEDED_DAYS: usize = 21;
+
+/// From this many usable days on a day without rows is judged.
+pub const NEEDED_DAYS_FOR_EMPTY: usize = 14;
+
+/// This many suspect days in a row up to the newest are the new normal.
+const NEW_NORMAL_DAYS: usize = 7;
+
+/// Days near the end of a month are counted from it.
+const DAYS_FROM_END: u32 = 3;
+
+/// What is known of a past day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mark {
+    #[default]
+    Good,
+    /// A monitor told it, and nobody has said yet what it was.
+    Suspect,
+    /// An incident that somebody has confirmed.
+    Incident,
+    /// A reset or a replay brought its rows.
+    Reload,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    pub value: f64,
+    #[serde(default)]
+    pub mark: Mark,
+}
+
+/// Complete days of one series. A day that is not there was not observed; that is not a day of zero.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct History(BTreeMap<NaiveDate, Day>);
+
+impl FromIterator<(NaiveDate, f64)> for History {
+    fn from_iter<I: IntoIterator<Item = (NaiveDate, f64)>>(days: I) -> Self {
+        History(days.into_iter().map(|(day, value)| (day, Day { value, mark: Mark::Good })).collect())
+    }
+}
+
+impl History {
+    pub fn insert(&mut self, day: NaiveDate, value: f64, mark: Mark) {
+        self.0.insert(day, Day { value, mark });
+    }
+
+    /// Says what a past day was.
+    pub fn mark(&mut self, day: NaiveDate, mark: Mark) {
+        if let Some(known) = self.0.get_mut(&day) {
+            known.mark = mark;
+        }
+    }
+
+    pub fn value(&self, day: NaiveDate) -> Option<f64> {
+        self.0.get(&day).map(|day| day.value)
+    }
+
+    /// All days before this one, oldest first.
+    pub(crate) fn before(&self, day: NaiveDate) -> impl DoubleEndedIterator<Item = (NaiveDate, Day)> {
+        self.0.range(..day).map(|(day, known)| (*day, *known))
+    }
+
+    /// The days of the window that teach: good ones, and none of the calendar.
+    pub(crate) fn usable(&self, judged: NaiveDate, table: &str, calendar: &Calendar) -> Vec<(NaiveDate, f64)> {
+        let from = judged - Days::new(WINDOW_DAYS);
+        let days = self.0.range(from..judged);
+        let teaches = |day: NaiveDate, known: &Day| known.mark == Mark::Good && calendar.on(table, day).is_none();
+        days.filter(|(day, known)| teaches(**day, known)).map(|(day, known)| (*day, known.value)).collect()
+    }
+
+    /// The newest days, all suspect, when they are enough to be the new normal.
+    pub(crate) fn new_normal(&self, judged: NaiveDate) -> Vec<(NaiveDate, f64)> {
+        let suspects = self.before(judged).rev().take_while(|(_, known)| known.mark == Mark::Suspect);
+        let mut run: Vec<(NaiveDate, f64)> = suspects.map(|(day, known)| (day, known.value)).collect();
+        run.reverse();
+        if run.len() < NEW_NORMAL_DAYS { Vec::new() } else { run }
+    }
+
+    /// How far earlier days with the judged one's place in the month stood off their neighbours of the same weekday, as
+    /// differences of logarithms.
+    pub(crate) fn in_earlier_months(&self, judged: NaiveDate, table: &str, calendar: &Calendar) -> Vec<f64> {
+        let place = place_in_month(judged);
+        let good = |day: NaiveDate| {
+            let known = self.0.get(&day).filter(|known| known.mark == Mark::Good)?;
+            calendar.on(table, day).is_none().then_some((known.value + 0.5).ln())
+        };
+        let earlier = self.0.range(..judged).map(|(day, _)| *day).filter(|day| place_in_month(*day) == place);
+        let offsets = earlier.filter_map(|day| {
+            let weeks = [7, 14].map(Days::new);
+            let around = weeks.iter().flat_map(|weeks| [day - *weeks, day + *weeks]).filter(|near| *near < judged);
+            let near: Vec<f64> = around.filter_map(good).collect();
+            let middle = crate::numbers::median(&near).filter(|_| near.len() >= 2)?;
+            Some(good(day)? - middle)
+        });
+        offsets.collect()
+    }
+}
+
+/// Where a day stands in its month: counted from the end for the last ones, else from the beginning.
+fn place_in_month(day: NaiveDate) -> (bool, u32) {
+    let left = u32::from(day.num_days_in_month()) - day.day();
+    if left < DAYS_FROM_END { (true, left) } else { (false, day.day()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> NaiveDate {
+        text.parse().expect("a date")
+    }
+
+    #[test]
+    fn masked_and_calendar_days_and_the_judged_one_do_not_teach() {
+        let calendar = "events: [{ name: H, kind: holiday, day: 03-03 }]";
+        let calendar = Calendar::parse(calendar).expect("a calendar");
+        let mut history: History = day("2026-03-01").iter_days().take(10).map(|day| (day, 5.0)).collect();
+        history.mark(day("2026-03-04"), Mark::Incident);
+        history.mark(day("2026-03-05"), Mark::Reload);
+        history.mark(day("2026-03-06"), Mark::Suspect);
+        let usable = history.usable(day("2026-03-08"), "A.B.C", &calendar);
+        let days: Vec<u32> = usable.iter().map(|(day, _)| day.day()).collect();
+        assert_eq!(days, [1, 2, 7]);
+    }
+
+    #[test]
+    fn a_week_of_suspect_days_is_the_new_normal_and_six_are_not() {
+        let mut history: History = day("2026-03-01").iter_days().take(20).map(|day| (day, 5.0)).collect();
+        for at in 0..7 {
+            assert!(history.new_normal(day("2026-03-21")).is_empty(), "{at}");
+            history.mark(day("2026-03-20") - Days::new(at), Mark::Suspect);
+        }
+        assert_eq!(history.new_normal(day("2026-03-21")).len(), 7);
+    }
+
+    #[test]
+    fn the_last_days_of_months_are_compared_with_one_another() {
+        assert_eq!(place_in_month(day("2026-02-28")), place_in_month(day("2026-03-31")));
+        assert_eq!(place_in_month(day("2026-02-28")), (true, 0));
+        assert_eq!(place_in_month(day("2026-02-25")), (false, 25));
+        assert_ne!(place_in_month(day("2026-02-26")), place_in_month(day("2026-02-25")));
+    }
+}
