@@ -262,6 +262,10 @@ impl Account {
             if kind != "SCHEMA" {
                 owner = owner_of(self, "SCHEMA", &path);
                 path.push(table);
+                // dbt does not quote what it names: a name that no statement has made is in capitals, whatever the file says.
+                if self.object(Kind::of(&kind), &path).is_none() {
+                    path[2] = path[2].to_uppercase();
+                }
             }
             if self.object(Kind::of(&kind), &path).is_none() {
                 self.create(Kind::of(&kind), path.clone(), Settings::new(), owner);
