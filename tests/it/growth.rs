@@ -19,7 +19,7 @@ fn lines(folders: &[&str]) -> usize {
 #[test]
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
-        (&["functions/", "shared/", "cli/"][..], 56_000),
+        (&["functions/", "shared/", "cli/"][..], 56_500),
         (&["local/"][..], 18_000),
         (&["local/parts/snowflake/"][..], 8_500),
     ] {
