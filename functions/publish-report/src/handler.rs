@@ -2,15 +2,14 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use sluice_aws::{CachedSecrets, S3Lake};
 use sluice_core::{Error, Result, lake, port::ObjectStore};
 use sluice_lambda::Invocation;
 use sluice_pipeline::reports::Summary;
 use tracing::info;
 
 use crate::{
-    Config,
-    config::{DIALECT, Warehouse},
+    Config, Deps,
+    config::DIALECT,
     event::Event,
     page,
     report::{self, Entry, Report, Shown, csv, summary},
@@ -18,13 +17,6 @@ use crate::{
 
 /// So many objects are put side by side.
 const SIDE_BY_SIDE: usize = 8;
-
-/// What the function holds between invocations.
-pub struct Deps {
-    config: Config,
-    store: S3Lake,
-    warehouse: Warehouse,
-}
 
 /// Publishes the report of the newest run of dbt that succeeded.
 pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<Summary> {
@@ -42,24 +34,6 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
         "report published"
     );
     Ok(summary)
-}
-
-impl Deps {
-    /// Builds the clients. Nothing is called yet: secrets and tokens are fetched on first use.
-    pub async fn connect(config: Config) -> Result<Self> {
-        let aws = sluice_aws::sdk_config().await;
-        let http = sluice_http::Client::new()?;
-        Ok(Deps {
-            store: S3Lake::new(&aws, &config.lake_bucket),
-            warehouse: Warehouse::connect(
-                config.lake_id.clone(),
-                config.warehouse.clone(),
-                CachedSecrets::new(&aws),
-                http,
-            ),
-            config,
-        })
-    }
 }
 
 /// The rows of each tile, then the page, and last the summary, by which a report is found: half a report is none.

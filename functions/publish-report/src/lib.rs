@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 pub mod config;
+pub mod deps;
 pub mod event;
 pub mod files;
 pub mod handler;
@@ -12,4 +13,5 @@ pub mod page;
 pub mod report;
 
 pub use config::Config;
-pub use handler::{Deps, serve};
+pub use deps::Deps;
+pub use handler::serve;
