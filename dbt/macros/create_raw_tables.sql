@@ -35,6 +35,6 @@
   ) %}
   {% if target.type == 'snowflake' %}{% do run_query('create database if not exists ADMIN') %}{% endif %}
   {% do run_query('create schema if not exists ' ~ observability) %}
-  {% do run_query('create table if not exists ' ~ observability ~ '.LOADS (TABLE_NAME varchar, STATUS varchar, LOADED_AT datetime)') %}
+  {% do run_query('create table if not exists ' ~ observability ~ '.LOADS (TABLE_NAME varchar, STATUS varchar, LOADER varchar, LOADED_AT datetime)') %}
   {% do run_query('create table if not exists ' ~ put_aside_rows() ~ ' (TABLE_NAME varchar, ROW_KEY varchar, TAKEN_BACK_AT datetime)') %}
 {% endmacro %}

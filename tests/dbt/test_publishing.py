@@ -127,7 +127,7 @@ class Publishing(unittest.TestCase):
         self.assert_reader_sees_the_old_numbers()
 
     def test_a_stale_source_blocks_and_a_commit_without_rows_counts_as_fresh(self) -> None:
-        entry = "insert into ADMIN__OBSERVABILITY.LOADS values ('AIRBYTE.HUBSPOT.CONTACTS', 'loaded', {})"
+        entry = "insert into ADMIN__OBSERVABILITY.LOADS values ('AIRBYTE.HUBSPOT.CONTACTS', 'loaded', 'copy', {})"
         with self.project.connection() as connection:
             connection.execute(entry.format("(now() at time zone 'UTC') - interval 26 hours"))
         strict = (*BUILD, "--vars", "{stale_source_severity: error}")

@@ -14,7 +14,7 @@ mod report;
 mod tests;
 
 use sluice_core::{
-    DataFile, Disposition, Error, Result, Sequence, Table,
+    DataFile, Disposition, Error, Loader, Result, Sequence, Table,
     extract::{Aside, AsideRows},
     port::{Deletion, Listing, ObjectStore},
     sources::Source,
@@ -146,7 +146,8 @@ fn unproven(table: &Table) -> Option<&'static str> {
         (Source::ExchangeRates { .. } | Source::Currencies, _) => {
             Some("asking again would spend the vendor's quota; a backfill finds days that are missing")
         }
-        (Source::Kafka { .. }, _) => Some("a stream's records are compared by `sluice replay --topic`"),
+        _ if table.loader == Loader::Streaming => Some("a stream's records are compared by `sluice replay --topic`"),
+        _ => Some("how this kind of source keeps what it had is not known"),
     }
 }
 

@@ -50,9 +50,9 @@ impl TableSettings {
             has_key: !table.key.is_empty(),
             freshness_minutes: minutes(own.freshness_minutes),
             grace_minutes: match table.source {
-                Source::Postgres { .. } | Source::HubspotContacts => 60.0,
-                Source::Currencies | Source::ExchangeRates { .. } => 120.0,
                 Source::Kafka { .. } => 1440.0,
+                Source::Currencies | Source::ExchangeRates { .. } => 120.0,
+                _ => 60.0,
             },
             event_time: own.event_time.clone(),
             event_to_report_minutes: minutes(own.event_to_report_minutes),
