@@ -24,8 +24,8 @@ SNAPSHOTS = Path(__file__).parents[2] / "shared/sluice-snowflake/src/sql/snapsho
 
 # What a renderer may produce. Anything else that happens to parse (a stray word parses as a column) is a failure.
 KNOWN = (
-    exp.Alter, exp.Comment, exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Drop, exp.Insert, exp.Merge, exp.Rollback, exp.Select, exp.Transaction,
-    exp.Update,
+    exp.Alter, exp.Comment, exp.Commit, exp.Copy, exp.Create, exp.Delete, exp.Describe, exp.Drop, exp.Insert, exp.Merge, exp.Rollback, exp.Select,
+    exp.Transaction, exp.Union, exp.Update,
 )  # fmt: skip
 
 # Shapes that sqlglot reads as Command, each with the part that it can read.
