@@ -59,10 +59,12 @@ def parse_only(block, report):
         report.fail(f"{block.page}:{block.line}", "bash does not understand this", parsed.stderr)
 
 
-def options_of(verb, known={}):
-    if verb not in known:
-        known[verb] = subprocess.run([SLUICE, verb, "--help"], capture_output=True, text=True).stdout
-    return known[verb]
+def options_of(verb, task=None, known={}):
+    """The help of a verb; of one with tasks, such as `warehouse rotate`, also that of the task."""
+    called = (verb, task) if task else (verb,)
+    if called not in known:
+        known[called] = subprocess.run([SLUICE, *called, "--help"], capture_output=True, text=True).stdout
+    return known[called]
 
 
 def check_options(block, report):
@@ -70,7 +72,9 @@ def check_options(block, report):
     for command in block.commands():
         for call in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
             for option in re.findall(r"(?:^|\s)(--[a-z-]+)", call[1]):
-                if option not in options_of(call[0]):
+                task = re.match(r"\s*([a-z-]*)", call[1])[1]
+                has_task = re.search(rf"^  {task}( |$)", options_of(call[0]), re.M) if task and task[0] != "-" else None
+                if option not in options_of(call[0]) + (options_of(call[0], task) if has_task else ""):
                     report.fail(f"{block.page}:{command.line}", f"sluice {call[0]} has no {option}")
 
 
