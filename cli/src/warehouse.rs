@@ -80,9 +80,8 @@ impl Service {
             (None, Some(known)) => known,
             (None, None) => {
                 let text = format!("the platform does not know the secret of {user}");
-                return Err(
-                    Failure::usage(text).hint("name it with --secret; whoever uses it takes the key from there")
-                );
+                return Err(Failure::usage(text)
+                    .hint("name it with --secret; the service that uses it takes the key from there"));
             }
         };
         Ok(Service { config, secrets, http: Client::new()? })

@@ -27,7 +27,7 @@ pub struct Continued {
     pub since: DateTime<Utc>,
 }
 
-/// What CloudFormation asks of a custom resource. Whoever has the address may answer, so that it is never printed: the type has
+/// What CloudFormation asks of a custom resource. Anyone who has the address may answer, so that it is never printed: the type has
 /// no `Debug`.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -49,7 +49,7 @@ pub(crate) async fn drift(deps: &Deps, invocation: &Invocation) -> Result<Found>
         let environment = desired.environment.clone();
         deps.bus.announce(account_drifted(&AccountDrifted { id, run_id, environment, differences, summary })).await?;
     }
-    // A deployment may have written the role's trust anew.
+    // A deployment may have written the role's trust again.
     if found.changes.is_empty() {
         LetIn::new(&account, &deps.reader, &desired, account.deadline).ensure(&tag).await?;
     }

@@ -15,7 +15,7 @@ use crate::{
     report::{self, Entry, Report, Shown, csv, summary},
 };
 
-/// So many objects are put side by side.
+/// How many objects are put side by side.
 const SIDE_BY_SIDE: usize = 8;
 
 /// Publishes the report of the newest run of dbt that succeeded.

@@ -134,7 +134,7 @@ pub struct Parts {
     pub of: usize,
 }
 
-/// What a proof's read has left in the lake. Whoever asked deletes it.
+/// What a proof's read has left in the lake. The proof deletes it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Aside {
     /// The commit whose cursor it read by.

@@ -43,7 +43,7 @@ pub trait Secrets {
 
 /// Secrets that can be given another value.
 pub trait SecretStore: Secrets {
-    /// Durable when it returns: whoever asks from then on gets this value. The secret must be there.
+    /// Durable when it returns: each read from then on gets this value. The secret must be there.
     fn put(&self, name: &str, value: &Secret) -> impl Future<Output = Result<()>>;
 }
 

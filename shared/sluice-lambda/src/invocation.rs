@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn an_errors_own_hint_reaches_whoever_has_invoked() {
+    fn an_errors_own_hint_reaches_the_invoker() {
         let refused = Error::conflict("nothing was begun").with_hint("wait, then run again");
         let Diagnostic { error_type, error_message } = diagnose(&refused);
         assert_eq!(error_type, "Conflict");

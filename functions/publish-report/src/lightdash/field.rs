@@ -75,7 +75,7 @@ impl Table {
         self.fields.iter().find(|field| field.id == id)
     }
 
-    pub fn expect(&self, id: &str) -> Compiled<&Field> {
+    pub fn require(&self, id: &str) -> Compiled<&Field> {
         self.field(id).ok_or_else(|| format!("there is no field {id} in {}", self.name))
     }
 

@@ -139,7 +139,7 @@ impl Group {
                 Item::Group(group) => texts.extend(group.sql(table, dialect, today)?),
                 Item::Rule(rule) => {
                     let id = &rule.target.field_id;
-                    let field = table.expect(id).map_err(|why| format!("filters: {why}"))?;
+                    let field = table.require(id).map_err(|why| format!("filters: {why}"))?;
                     let text =
                         rule_sql(rule, field, dialect, Some(today)).map_err(|why| format!("filters: {id}: {why}"))?;
                     texts.push(format!("({text})"));

@@ -248,7 +248,7 @@ impl Compile<'_> {
         let (base, of_column) = match &metric.sql {
             Some(sql) => (self.resolved(sql, metric.aggregate == "number", depth)?, None),
             None => {
-                let own = self.table.expect(&self.table.id(&column.name))?;
+                let own = self.table.require(&self.table.id(&column.name))?;
                 (own.sql.clone(), Some(own))
             }
         };
@@ -322,7 +322,7 @@ impl Compile<'_> {
     fn conditions(&self, filters: &[Map<String, Value>]) -> Compiled<String> {
         let mut texts = Vec::new();
         for (name, value) in filters.iter().flatten() {
-            let field = self.table.expect(&self.table.id(name)).map_err(|why| format!("filters: {why}"))?;
+            let field = self.table.require(&self.table.id(name)).map_err(|why| format!("filters: {why}"))?;
             let rule = filters::of_metric(name, value)?;
             texts.push(filters::rule_sql(&rule, field, self.dialect, None)?);
         }

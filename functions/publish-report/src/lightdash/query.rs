@@ -34,7 +34,7 @@ impl Query {
         let mut fields = Vec::new();
         for (place, ids, is_metric) in [("dimensions", &chart.dimensions, false), ("metrics", &chart.metrics, true)] {
             for id in ids {
-                let field = table.expect(id).map_err(|why| format!("metricQuery.{place}: {why}"))?;
+                let field = table.require(id).map_err(|why| format!("metricQuery.{place}: {why}"))?;
                 if field.is_metric != is_metric {
                     return Err(format!("metricQuery.{place}: {id} is the other kind of field"));
                 }
@@ -45,7 +45,7 @@ impl Query {
         let mut selected: Vec<&Field> = fields.iter().collect();
         for id in chart.having.iter().flat_map(super::filters::Group::fields) {
             if !selected.iter().any(|field| field.id == id) {
-                selected.push(table.expect(id)?);
+                selected.push(table.require(id)?);
             }
         }
         let columns: Vec<String> =

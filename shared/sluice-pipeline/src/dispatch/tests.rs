@@ -371,7 +371,7 @@ impl DelayedQueue for SlowQueue<'_> {
 }
 
 #[test]
-fn whoever_is_too_slow_to_trigger_leaves_it_to_the_next_start() {
+fn an_invocation_too_slow_to_trigger_leaves_it_to_the_next_start() {
     let stage = Stage::default();
     stage.world.load("A.B.C", 1);
     let slow = Dispatch {

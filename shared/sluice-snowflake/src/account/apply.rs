@@ -48,7 +48,7 @@ pub struct Applied {
     /// The changes that were made.
     pub done: Vec<String>,
     pub statements: usize,
-    /// What is left, read anew after the last statement.
+    /// What is left, read again after the last statement.
     pub left: Plan,
 }
 
@@ -140,7 +140,7 @@ struct Work<'w, A, C> {
 }
 
 impl<A: Account, C: Clock> Work<'_, A, C> {
-    /// Everything that is left once the lease is ours, planned anew until nothing changes any more.
+    /// Everything that is left once the lease is ours, planned again until nothing changes any more.
     async fn rest(&mut self, desired: &Desired) -> Result<Plan> {
         self.note_ground().await?;
         let (_, mut plan) = look(self.account, desired, &self.applying.allowed, self.tag).await?;

@@ -29,7 +29,7 @@ pub(crate) use grants::{described_target, present};
 /// What the caller allows that a plan never does by itself. Each is named as the plan names it: `pipe A.B.C`.
 #[derive(Debug, Clone, Default)]
 pub struct Allowed {
-    /// Objects that may be made anew, with what they hold lost.
+    /// Objects that may be replaced, with what they hold lost.
     pub replace: BTreeSet<String>,
     /// Objects that may be dropped, which the file does not name.
     pub drop: BTreeSet<String>,
@@ -315,7 +315,7 @@ impl Planner<'_> {
         statements: Vec<Statement>,
         step: Step,
     ) {
-        // What is allowed to be made anew or dropped takes along what it holds.
+        // What is allowed to be replaced or dropped takes along what it holds.
         let is_lost = self.allowed.has(&called(kind, name)) && sign != Sign::Add;
         self.plan.changes.push(Change {
             sign,

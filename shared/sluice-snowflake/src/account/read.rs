@@ -225,7 +225,7 @@ impl<A: Account> Reader<'_, A> {
         for (_, policy) in found.keys().filter(|(kind, _)| *kind == Kind::AuthenticationPolicy) {
             asks.push(Ask::of_rows(About::Attached(policy.clone()), attached(policy)));
         }
-        // Future grants in a schema switch off those in its database, whoever holds them.
+        // Future grants in a schema switch off those in its database, also those of other roles.
         for (_, schema) in
             found.keys().filter(|(kind, schema)| *kind == Kind::Schema && scope.has(Kind::Database, &schema.up_to(1)))
         {

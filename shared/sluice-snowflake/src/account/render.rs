@@ -168,7 +168,7 @@ fn pipe(verb: &str, name: &Name, want: &Object) -> String {
     format!("{verb} {name}{ingests}{comment} AS {copy}")
 }
 
-/// Makes a pipe anew, which forgets which files it has loaded: paused, and once none of its files is on the way.
+/// Replaces a pipe, which loses the list of files that it has loaded: paused, and once none of its files is on the way.
 pub(crate) fn replace_pipe(name: &Name, want: &Object, have: &Object) -> Vec<Statement> {
     let role = role_of(Kind::Pipe, have);
     let texts = [pause(name), pipe_status(name), pipe("CREATE OR REPLACE PIPE", name, want)];

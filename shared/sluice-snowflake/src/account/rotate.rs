@@ -26,7 +26,7 @@ pub trait Keys {
     /// The PEM of the secret; `None` while the secret is empty.
     fn current(&self) -> impl Future<Output = Result<Option<Secret>>>;
 
-    /// Durable when it returns: whoever asks for the secret from then on gets this key.
+    /// Durable when it returns: each read of the secret from then on gets this key.
     fn store(&self, pem: &Secret) -> impl Future<Output = Result<()>>;
 
     /// Logs in as the service with this key.

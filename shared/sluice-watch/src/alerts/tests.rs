@@ -111,7 +111,7 @@ fn an_incident_opens_changes_is_reminded_of_and_resolves_once_each() {
     assert_eq!(desk.round(5, &[good(Kind::Late, "A")]), resolved);
     assert!(desk.round(5, &[good(Kind::Late, "A")]).is_empty());
     assert!(desk.board.incidents.is_empty() && desk.board.alerts.is_empty());
-    assert_eq!(desk.round(5, &[bad(Kind::Late, "A", 200.0)]).len(), 3, "a new one opens anew");
+    assert_eq!(desk.round(5, &[bad(Kind::Late, "A", 200.0)]).len(), 3, "a second one opens");
 }
 
 #[test]
