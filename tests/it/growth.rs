@@ -19,8 +19,8 @@ fn lines(folders: &[&str]) -> usize {
 #[test]
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
-        (&["functions/", "shared/", "cli/"][..], 56_500),
-        (&["local/"][..], 18_000),
+        (&["functions/", "shared/", "cli/"][..], 63_000),
+        (&["local/"][..], 19_500),
         (&["local/parts/snowflake/"][..], 8_500),
     ] {
         let lines = lines(folders);
@@ -48,7 +48,7 @@ fn the_workspace_stays_within_its_packages() {
         .expect("cargo tells the packages");
     let metadata: Value = serde_json::from_slice(&metadata.stdout).expect("JSON");
     let packages = metadata["workspace_members"].as_array().expect("the members").len();
-    assert!(packages <= 29, "the workspace has {packages} packages of at most 29: {RAISED_BY}");
+    assert!(packages <= 30, "the workspace has {packages} packages of at most 30: {RAISED_BY}");
 }
 
 #[test]
@@ -57,5 +57,5 @@ fn the_command_stays_within_its_verbs() {
     let task = arguments.split("enum Task {\n").nth(1).and_then(|rest| rest.split("\n}").next()).expect("the verbs");
     let is_verb = |line: &&str| line.trim_start().starts_with(|first: char| first.is_ascii_uppercase());
     let verbs = task.lines().filter(is_verb).count();
-    assert!((5..=25).contains(&verbs), "sluice has {verbs} verbs of at most 25: {RAISED_BY}");
+    assert!((5..=30).contains(&verbs), "sluice has {verbs} verbs of at most 30: {RAISED_BY}");
 }

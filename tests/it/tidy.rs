@@ -178,6 +178,18 @@ fn files_are_short_enough_to_hold_in_mind_and_named_for_what_they_hold() {
 }
 
 #[test]
+fn the_repository_holds_what_was_written_and_nothing_that_was_made() {
+    let hidden = [".cargo", ".ci", ".github", ".gitignore"];
+    let made = ["target", "node_modules", "__pycache__", "manifest.json", "run_results.json", "partial_parse.msgpack"];
+    for path in files("") {
+        let top = path.split('/').next().unwrap_or_default();
+        assert!(!top.starts_with('.') || hidden.contains(&top), "{path} is no file of the project's: remove it");
+        let is_made = path.split('/').any(|part| made.contains(&part) || part.ends_with(".duckdb"));
+        assert!(!is_made, "{path} was made by a program: remove it and name it in .gitignore");
+    }
+}
+
+#[test]
 fn nothing_is_left_half_done() {
     // Spelled in parts, so that this file does not find itself.
     let marks = [

@@ -23,7 +23,7 @@ use rskafka::{
     },
     record::Record,
 };
-use sluice_core::{Error, Result};
+use sluice_core::{Error, Kind, Result};
 use tokio::sync::Mutex;
 
 use crate::{
@@ -99,24 +99,25 @@ impl Producer {
     /// Fails if none of the brokers answers in time. `timeout` is also how long a request is tried again before it
     /// fails.
     pub async fn connect_with(config: &KafkaConfig, credentials: &Credentials, timeout: Duration) -> Result<Self> {
-        let brokers = config.bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
-        let backoff = BackoffConfig {
+        let connect = async |backoff| {
+            let client = builder(config, credentials)?.backoff_config(backoff).build().await;
+            client.map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", &config.bootstrap))
+        };
+        if config.protocol.is_authenticated() {
+            // The client tries a refused user again and counts only its pauses: a slow cluster's refusal would come after
+            // the caller's patience. One attempt alone tells it at once.
+            match connect(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() }).await {
+                Err(error) if matches!(error.kind(), Kind::Auth | Kind::Config) => return Err(error),
+                _ => {}
+            }
+        }
+        let client = connect(BackoffConfig {
             init_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(2),
             deadline: Some(timeout),
             ..BackoffConfig::default()
-        };
-        let mut builder = ClientBuilder::new(brokers).client_id("sluice").backoff_config(backoff);
-        if let Some(tls) = security::tls(config, credentials)? {
-            builder = builder.tls_config(tls);
-        }
-        if let Some(sasl) = security::sasl(config, credentials)? {
-            builder = builder.sasl_config(sasl);
-        }
-        let client = builder
-            .build()
-            .await
-            .map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", &config.bootstrap))?;
+        })
+        .await?;
         Ok(Producer { client, topics: Mutex::default(), calls: AtomicU32::new(0) })
     }
 
@@ -184,6 +185,18 @@ impl Producer {
         };
         Ok(Arc::new(future::try_join_all(partitions.iter().copied().map(connect)).await?))
     }
+}
+
+fn builder(config: &KafkaConfig, credentials: &Credentials) -> Result<ClientBuilder> {
+    let brokers = config.bootstrap.split(',').map(|broker| broker.trim().to_owned()).collect();
+    let mut builder = ClientBuilder::new(brokers).client_id("sluice");
+    if let Some(tls) = security::tls(config, credentials)? {
+        builder = builder.tls_config(tls);
+    }
+    if let Some(sasl) = security::sasl(config, credentials)? {
+        builder = builder.sasl_config(sasl);
+    }
+    Ok(builder)
 }
 
 async fn send(client: &PartitionClient, messages: Vec<Message>) -> Result<Vec<i64>> {

@@ -115,6 +115,16 @@ async fn a_rotated_password_is_read_again_and_a_wrong_one_is_an_auth_error() {
 }
 
 #[tokio::test]
+async fn a_refused_user_is_told_at_once_and_not_after_every_retry() {
+    let front = Front::start(&broker(), Login::Plain { user: USER, password: PASSWORD }).await;
+    let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::Plain);
+    let wrong = credentials("wrong", &front);
+    let patient = Producer::connect_with(&config, &wrong, Duration::from_secs(3_600));
+    let refused = tokio::time::timeout(Duration::from_secs(60), patient).await.expect("an answer before the retries end");
+    assert_eq!(refused.err().map(|error| error.kind()), Some(Kind::Auth));
+}
+
+#[tokio::test]
 async fn records_travel_encrypted_to_a_server_that_proves_who_it_is() {
     let front = Front::start(&broker(), Login::None).await;
     let config = config(&front, SecurityProtocol::Ssl, Mechanism::default());
