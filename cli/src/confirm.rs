@@ -16,9 +16,7 @@ pub(crate) fn somebody_is_there(what: &str) -> Outcome {
 
 /// Shows what would be done and asks whether to do it.
 pub(crate) fn confirm(plan: &str, question: &str) -> Result<bool> {
-    eprintln!("{plan}\n");
-    eprint!("{question} [y/N] ");
-    Ok(["y", "Y", "yes"].contains(&answer()?.as_str()))
+    Ok(["y", "Y", "yes"].contains(&answer(&format!("{plan}\n\n{question} [y/N] "))?.as_str()))
 }
 
 /// Asks for the name of what would lose something, so that no habit of answering yes loses it.
@@ -28,13 +26,13 @@ pub(crate) fn confirm_loss(what: &str, loses: &str) -> Outcome<bool> {
         return Err(Failure::usage(text).hint(format!("say --lose '{what}' where that is meant")));
     }
     let name = what.rsplit(' ').next().unwrap_or(what);
-    eprint!("{what} loses {loses} for good; type {name} to go on: ");
-    Ok(answer()? == name)
+    Ok(answer(&format!("{what} loses {loses} for good; type {name} to go on: "))? == name)
 }
 
-fn answer() -> Result<String> {
+fn answer(question: &str) -> Result<String> {
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
-    std::io::stderr().flush().map_err(broken)?;
+    let mut terminal = std::io::stderr().lock();
+    terminal.write_all(question.as_bytes()).and_then(|()| terminal.flush()).map_err(broken)?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(broken)?;
     Ok(line.trim().to_owned())

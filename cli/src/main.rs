@@ -1,5 +1,8 @@
 //! `sluice`: looks after a deployed platform, or after the one on this machine. See docs/cli.md.
 
+// A pipe's other end may be closed: what is printed goes through `output`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod args;
 mod commands;
 mod confirm;
@@ -33,7 +36,7 @@ async fn main() -> ExitCode {
     match commands::run(cli, &Progress::new(json)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", if json { failure.json() } else { failure.text() });
+            output::tell(&if json { failure.json() } else { failure.text() });
             ExitCode::from(failure.exit_code())
         }
     }
@@ -46,6 +49,6 @@ fn unparsed(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     let failure = Failure::command_line(&error.to_string());
-    eprintln!("{}", failure.json());
+    output::tell(&failure.json());
     ExitCode::from(failure.exit_code())
 }

@@ -16,11 +16,15 @@ pub(crate) fn print<T: Serialize>(json: bool, answer: &T, text: impl FnOnce(&T) 
     if json {
         let encoded = serde_json::to_string_pretty(answer)
             .map_err(|error| Error::internal("cannot encode the answer").because(error))?;
-        println!("{encoded}");
+        write(&(encoded + "\n")).map(drop)
     } else {
-        println!("{}", text(answer).trim_end());
+        write(&format!("{}\n", text(answer).trim_end())).map(drop)
     }
-    Ok(())
+}
+
+/// Says a line to the person, beside the answer. Where nobody listens any more there is nobody to tell.
+pub(crate) fn tell(line: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
 /// Writes a text at once. Whether anybody still reads: a pipe's other end may have seen enough.

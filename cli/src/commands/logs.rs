@@ -80,10 +80,12 @@ pub(super) async fn run(context: &Context<'_>, args: &LogsArgs) -> Outcome {
         is_read = log.show().await?;
     }
     if log.left == 0 {
-        eprintln!("only the first {} lines are shown; --limit shows more, --since begins later", args.limit);
+        let limit = args.limit;
+        output::tell(&format!("only the first {limit} lines are shown; --limit shows more, --since begins later"));
     } else if !found && !context.json {
         let run = args.run.as_ref().map_or_else(String::new, |run| format!(" of run {run}"));
-        println!("no line{run} since {}; --since begins earlier", args.since.format("%Y-%m-%d %H:%M:%S UTC"));
+        let since = args.since.format("%Y-%m-%d %H:%M:%S UTC");
+        output::write(&format!("no line{run} since {since}; --since begins earlier\n"))?;
     }
     Ok(())
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(context: &Context<'_>, args: &QueryArgs) -> Outcome {
     answer.rows.truncate(args.limit as usize);
     if args.csv {
         if output::write(&csv(&answer))? && more {
-            eprintln!("{}", there_is_more(limit));
+            output::tell(&there_is_more(limit));
         }
         return Ok(());
     }

@@ -41,7 +41,10 @@ use claim::Claim;
 use difference::{Compare, Difference};
 use send::{Progress, Send};
 
-/// How long a run waits for another one's end, and for a destination that gave no answer.
+/// How long a run waits before it looks whether another one has ended: most end within seconds.
+const ANOTHER_ENDS: Duration = Duration::from_secs(10);
+
+/// And for a destination that gave no answer.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// And after a destination's own limit that names no time: that of a day, say.
@@ -119,7 +122,7 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             return Ok(Activated::Ended(Box::new(report)));
         }
         let Some(claim) = self.claim(run_id).await? else {
-            self.again(request, LOOK_AGAIN).await?;
+            self.again(request, ANOTHER_ENDS).await?;
             return Ok(Activated::Deferred);
         };
         let mut report = self.report(request, run_id, claim.number);

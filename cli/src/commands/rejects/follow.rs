@@ -23,7 +23,7 @@ pub(super) async fn run(store: &S3Lake, subject: &Subject<'_>, since: Option<Dat
     if let Some(since) = since {
         let (newest, unread) = read::since_then(subject, known, since);
         if unread > 0 {
-            eprintln!("{unread} older dead letters are not shown");
+            output::tell(&format!("{unread} older dead letters are not shown"));
         }
         new = newest;
         new.reverse();
