@@ -161,7 +161,8 @@ async fn activate(stack: &Stack, world: &World, progress: &mut Progress) -> Resu
             ensure!(again.changed == 0, "what came back differs from the model again: {again:?}");
             ensure!(again.proof.overwritten == 0 && again.proof.waiting == 0, "not all of it was seen: {again:?}");
             ensure!(stack.hubspot.history().len() == written, "what came back was sent again");
-            Ok(())
+            // It was followed by a dbt run, and that by a report as of this machine's clock.
+            published::report(stack, world).await
         };
         progress.phase("extract what was written: each write has landed", coming_back).await?;
     }

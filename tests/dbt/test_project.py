@@ -52,6 +52,21 @@ class Described(unittest.TestCase):
     def test_parsing_gives_no_warning(self) -> None:
         self.project.succeed("--no-partial-parse", "--warn-error", "parse")
 
+    def test_the_properties_to_make_in_hubspot_are_those_that_the_model_fills(self) -> None:
+        made = json.loads((ROOT / "platform/hubspot-properties.json").read_text(encoding="utf-8"))["inputs"]
+        model = next(node for node in self.models if node["name"] == "customer_activation")
+        own = {"record_id", "suppressed_because"}
+        filled = {name: c for name, c in model["columns"].items() if name not in own and not name.startswith("seen_")}
+        self.assertEqual([one["name"] for one in made], list(filled))
+        tests = [node.get("test_metadata") or {} for node in self.manifest["nodes"].values()]
+        accepted = [test for test in tests if test.get("name") == "accepted_values"]
+        for one in made:
+            kind = filled[one["name"]]["data_type"]
+            self.assertEqual(one["type"] == "number", kind in ("bigint", "decimal(38,2)"), one["name"])
+            values = [t["kwargs"]["values"] for t in accepted if t["kwargs"]["column_name"] == one["name"]]
+            options = [[option["value"] for option in one["options"]]] if "options" in one else []
+            self.assertEqual(options, values, one["name"])
+
     def test_sources_are_what_the_platform_loads(self) -> None:
         platform = yaml.safe_load((ROOT / "platform/sources.yaml").read_text(encoding="utf-8"))
         expected = {
