@@ -5,7 +5,7 @@ use sluice_core::functions::{self, Function, Trigger};
 
 use crate::{
     expanded::{get_att, of_type, properties},
-    project::list,
+    project::{list, read},
 };
 
 fn sorted(names: impl IntoIterator<Item = &'static str>) -> Vec<&'static str> {
@@ -66,5 +66,18 @@ fn each_function_is_told_the_secrets_of_the_table() {
         let secrets = variables.iter().filter(|(name, _)| name.ends_with("_SECRET"));
         let told = secrets.filter_map(|(_, value)| value["Fn::Sub"].as_str()?.strip_prefix("${AWS::StackName}/"));
         assert_eq!(sorted(told), function.secrets, "{}", function.name);
+    }
+}
+
+#[test]
+fn pages_that_count_the_functions_count_all_of_them() {
+    let numbers = ["eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen"];
+    let all = numbers.get(functions::ALL.len() - 8).expect("a number of the list");
+    for page in ["docs/deploy.md", "docs/start/ten-steps.md"] {
+        let text = read(page);
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let counts = words.windows(2).filter(|pair| pair[1] == "functions" || pair[1] == "functions,");
+        let counts: Vec<&str> = counts.map(|pair| pair[0]).filter(|word| numbers.contains(word)).collect();
+        assert_eq!(counts, [*all], "{page}");
     }
 }

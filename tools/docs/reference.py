@@ -272,8 +272,8 @@ def alarms():
     out = ["# Alarms\n", MADE.format("template.yaml")]
     out.append(
         "A stack whose `Stage` is not `local` has these alarms. They publish to the topic `<stack>-alarms`, which mails the address of"
-        " the parameter `AlarmEmail`. Monitors of the data itself are not built yet; dbt's tests and"
-        " [`sluice doctor`](../cli.md#doctor) look at it.\n"
+        " the parameter `AlarmEmail`. The data itself is looked at by dbt's tests, by"
+        " [monitors](../watching.md) and by [`sluice doctor`](../cli.md#doctor).\n"
     )
     out.append(table(["Alarm", "Says", "Watches", "Runbook"], rows))
     return "\n".join(out)
