@@ -6,9 +6,12 @@ deployment that follows."""
 
 import json
 import sys
+from pathlib import Path
 
 import boto3
-from samcli.yamlhelper import yaml_parse
+
+sys.path.append(str(Path(__file__).parent / "docs"))
+from cloudformation import Template  # noqa: E402 It reads the template for the reference, too.
 
 # By which property CloudFormation knows a resource again. A queue's policy is no such resource: the deployment sets it.
 IDENTIFIERS = {
@@ -23,10 +26,9 @@ IDENTIFIERS = {
 def kept(template):
     """The retained resources as a template of their own, without what points outside of it."""
     resources = {
-        name: dict(resource)
-        for name, resource in template["Resources"].items()
-        if not name.startswith("Fn::ForEach::")  # No loop makes what is retained.
-        and str(resource.get("DeletionPolicy", "")).startswith("Retain")
+        name: dict(resource, Properties=written_out(template, resource["Properties"]))
+        for name, resource in template.resources.items()
+        if str(resource.get("DeletionPolicy", "")).startswith("Retain")
         and resource["Type"] in IDENTIFIERS
         and "Condition" not in resource  # It has a name that AWS chose, so that it can be made a second time.
     }
@@ -36,10 +38,20 @@ def kept(template):
     lake["Properties"] = {k: v for k, v in lake["Properties"].items() if k not in outside}
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
-        "Parameters": {"BreakGlassRoleArn": template["Parameters"]["BreakGlassRoleArn"]},
-        "Conditions": {"WithBreakGlass": template["Conditions"]["WithBreakGlass"]},
+        "Parameters": {"BreakGlassRoleArn": template.parameters["BreakGlassRoleArn"]},
+        "Conditions": {"WithBreakGlass": template.data["Conditions"]["WithBreakGlass"]},
         "Resources": resources,
     }
+
+
+def written_out(template, properties):
+    """Properties whose name takes nothing from a mapping: the import has none."""
+    match properties.get("Name"):
+        case {"Fn::Sub": [text, given]}:
+            for name, value in given.items():
+                text = text.replace(f"${{{name}}}", template.text(value))
+            return {**properties, "Name": {"Fn::Sub": text}}
+    return properties
 
 
 def named(properties, stack, account):
@@ -66,7 +78,7 @@ def main():
     stack = sys.argv[1]
     account = boto3.client("sts").get_caller_identity()["Account"]
     with open("template.yaml", encoding="utf-8") as file:
-        template = kept(yaml_parse(file.read()))
+        template = kept(Template(file.read()))
     bucket = named(template["Resources"]["Lake"]["Properties"], stack, account)
     imports = [
         {

@@ -93,7 +93,7 @@ impl Platform {
             bucket: self.stack.output("LakeBucket")?.to_owned(),
             reader_role: self.stack.output("LakeReaderRoleArn")?.to_owned(),
             external_id: self.stack.parameter("SnowflakeExternalId")?.to_owned(),
-            address: self.stack.outputs.get("FixedAddress").cloned(),
+            addresses: self.stack.outputs.get("FixedAddress").cloned(),
         })
     }
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 import import_kept  # noqa: E402 It lies beside the other tools.
-from samcli.yamlhelper import yaml_parse  # noqa: E402
+from import_kept import Template  # noqa: E402
 
 ACCOUNT, STACK = "123456789012", "sluice-dev"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/0b5c"
@@ -43,7 +43,7 @@ class Account:
 
 
 def template():
-    return yaml_parse((ROOT / "template.yaml").read_text(encoding="utf-8"))
+    return Template((ROOT / "template.yaml").read_text(encoding="utf-8"))
 
 
 def references(value):
@@ -73,7 +73,7 @@ class ImportKept(unittest.TestCase):
         self.addCleanup(directory.stop)
 
     def test_all_that_is_retained_is_imported_but_for_policies_of_queues(self):
-        resources = template()["Resources"]
+        resources = template().resources
         kept = import_kept.kept(template())["Resources"]
         retained = {
             name
@@ -103,6 +103,7 @@ class ImportKept(unittest.TestCase):
         self.assertEqual(named["LakeKey"], {"KeyId": "0b5c"})
         self.assertEqual(named["SpoolQueue"], {"QueueUrl": f"https://sqs/{STACK}-spool"})
         self.assertEqual(named["SpoolDead"], {"QueueUrl": f"https://sqs/{STACK}-spool-dead"})
+        self.assertEqual(named["HubspotActivateSecret"], {"Id": f"arn:{STACK}/hubspot-activate"})
         self.assertTrue(all("${" not in json.dumps(identifier) for identifier in named.values()), named)
 
     def test_the_import_is_made_waited_for_and_executed_in_this_order(self):

@@ -14,12 +14,8 @@ STAGES = ("dev", "staging", "prod")
 # What somebody who owns an account would write.
 FILLED = {
     "SnowflakeAccount": "ACME-PLATFORM",
-    "DbtUrl": "https://ab123.us1.dbt.com",
-    "DbtAccountId": "70403",
-    "DbtJobId": "12",
+    "DbtJobUrl": "https://ab123.us1.dbt.com/deploy/70403/projects/5/jobs/12",
     "AlarmEmail": "data-platform@example.com",
-    "StreamKafkaBootstrap": "pkc-1.us-east-1.aws.confluent.cloud:9092",
-    "KafkaBootstrap": "b-1.shop.kafka.us-east-1.amazonaws.com:9096,b-2.shop.kafka.us-east-1.amazonaws.com:9096",
 }
 
 
@@ -67,6 +63,11 @@ def refusals(parameters):
     return said
 
 
+def filled(parameters):
+    """A stage in which nothing is left to fill in."""
+    return {key: FILLED[key] if value == PLACEHOLDER else value for key, value in parameters.items()}
+
+
 class Samconfig(unittest.TestCase):
     def test_every_stage_names_all_that_only_its_owner_knows(self):
         declared = template()["Parameters"]
@@ -80,7 +81,7 @@ class Samconfig(unittest.TestCase):
         for name in STAGES:
             parameters = stage(name)
             left = [key for key, value in parameters.items() if value == PLACEHOLDER]
-            self.assertEqual(sorted(left), sorted(["SnowflakeAccount", "DbtUrl", "DbtAccountId", "DbtJobId", "AlarmEmail"]))
+            self.assertEqual(sorted(left), ["AlarmEmail", "DbtJobUrl", "SnowflakeAccount"])
             for key in left:
                 others = {**parameters, **{one: FILLED[one] for one in left if one != key}}
                 self.assertEqual(len(refusals(others)), 1, f"{name}: {key} alone is left, and nothing else is refused")
@@ -89,12 +90,34 @@ class Samconfig(unittest.TestCase):
         for name in STAGES:
             parameters = stage(name)
             self.assertEqual(parameters["SchedulesEnabled"], "DISABLED", f"{name} begins without schedules")
-            filled = {key: FILLED.get(key, value) if value in ("", PLACEHOLDER) else value for key, value in parameters.items()}
-            secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kafka-abc"
-            self.assertEqual(refusals({**filled, "StreamKafkaSecretArn": secret}), [], name)
+            self.assertEqual(refusals(filled(parameters)), [], name)
 
     def test_one_machine_is_refused_nothing(self):
-        self.assertEqual(refusals({**stage("local"), "DbtUrl": "http://127.0.0.1:1", "KafkaBootstrap": "127.0.0.1:2"}), [])
+        job = "http://127.0.0.1:1/deploy/1/projects/1/jobs/1"
+        self.assertEqual(refusals({**stage("local"), "DbtJobUrl": job, "KafkaBootstrap": "127.0.0.1:2"}), [])
+
+    def test_a_cluster_that_cannot_work_as_it_is_asked_for_is_refused(self):
+        brokers = {"KafkaBootstrap": "pkc-1.us-east-1.aws.confluent.cloud:9092"}
+        cluster = {"KafkaClusterArn": "arn:aws:kafka:us-east-1:123456789012:cluster/shop/abc"}
+        for changed, refused in [
+            ({"Kafka": "MSK"}, 1),
+            ({"Kafka": "MSK", **cluster}, 0),
+            ({"Kafka": "MSK", **cluster, "KafkaAuth": "PLAIN"}, 1),
+            ({"Kafka": "SASL"}, 2),
+            ({"Kafka": "SASL", **brokers, "KafkaAuth": "PLAIN"}, 0),
+            ({"Kafka": "SERVERLESS", "Network": "NONE"}, 1),
+            ({"Kafka": "SERVERLESS", "Network": "PRIVATE"}, 1),
+            ({"Kafka": "SERVERLESS", "Network": "PRIVATE", "KafkaPollers": "4"}, 0),
+            ({"Kafka": "SERVERLESS", "Network": "NAT", "KafkaAuth": "SCRAM-SHA-512"}, 1),
+            ({"Kafka": "SERVERLESS", "Network": "NAT"}, 0),
+            ({"EnableCollect": "true", **brokers}, 1),
+            ({"EnableCollect": "true", **brokers, "KafkaAuth": "PLAIN"}, 0),
+            ({"Network": "EXISTING"}, 1),
+            ({"Network": "EXISTING", "VpcId": "vpc-0a1b2c3d", "SubnetIds": "subnet-0a,subnet-0b"}, 0),
+            ({"MonthlyBudget": "100"}, 0),
+        ]:
+            said = refusals({**filled(stage("dev")), **changed})
+            self.assertEqual(len(said), refused, f"{changed}: {said}")
 
 
 if __name__ == "__main__":

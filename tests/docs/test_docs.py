@@ -227,7 +227,7 @@ class Reference(unittest.TestCase):
 
     def test_every_variable_and_kind_is_told(self):
         told = reference.configuration()
-        for name in ("SLUICE_POSTGRES_SPLIT_ROWS", "DbtMinIntervalSeconds", "StreamKafkaBootstrap"):
+        for name in ("SLUICE_POSTGRES_SPLIT_ROWS", "DbtMinIntervalSeconds", "KafkaBootstrap"):
             self.assertIn(f"`{name}`", told)
         for kind in ("Config", "SchemaMismatch", "Internal"):
             self.assertIn(f"| `{kind}` |", reference.errors())

@@ -67,14 +67,35 @@ pub(crate) fn get_att(resource: &str, attribute: &str) -> Value {
     json!({ "Fn::GetAtt": [resource, attribute] })
 }
 
-/// The statements of a function's role and of the shared policy, if the role has it.
+/// The statements of a function's role, those of the policies that it always has among them.
 pub(crate) fn statements(function: &str) -> Vec<&'static Value> {
     let role = properties(&format!("{function}Role"));
-    let mut documents: Vec<&Value> = list(&role["Policies"]).iter().map(|policy| &policy["PolicyDocument"]).collect();
-    if list(&role["ManagedPolicyArns"]).contains(&json!({ "Ref": "FunctionsPolicy" })) {
-        documents.push(&properties("FunctionsPolicy")["PolicyDocument"]);
+    let own = list(&role["Policies"]).iter().map(|policy| &policy["PolicyDocument"]);
+    let managed = list(&role["ManagedPolicyArns"]).iter().filter_map(|policy| policy["Ref"].as_str());
+    let documents = own.chain(managed.map(|name| &properties(name)["PolicyDocument"]));
+    documents.flat_map(|document| list(&document["Statement"])).collect()
+}
+
+/// The text of `!Sub`, with what it is given in the place of its own variables.
+pub(crate) fn sub(value: &Value) -> String {
+    let [text, given @ ..] = list(&value["Fn::Sub"]) else { panic!("{value} is no !Sub") };
+    let mut text = text.as_str().expect("a text").to_owned();
+    for (name, value) in given.iter().filter_map(Value::as_object).flatten() {
+        text = text.replace(&format!("${{{name}}}"), value.as_str().expect("a text"));
     }
-    documents.into_iter().flat_map(|document| list(&document["Statement"])).collect()
+    text
+}
+
+/// What a value is in a stage: a number, or one of a mapping whose last key is the stage.
+pub(crate) fn in_stage(value: &Value, stage: &str) -> u64 {
+    let mapped = list(&value["Fn::FindInMap"]);
+    let value = match mapped {
+        [mapping, key, by] if by["Ref"] == "Stage" => {
+            &section("Mappings")[mapping.as_str().expect("a mapping")][key.as_str().expect("a key")][stage]
+        }
+        _ => value,
+    };
+    value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
 /// The members of a list; of one value, that value.

@@ -33,7 +33,8 @@ fn each_function_is_woken_by_what_the_table_says() {
         };
         match trigger {
             Trigger::Schedule => {
-                target("::Scheduler::Schedule", |it| &it["Target"]["Arn"], &get_att(function.logical, "Arn"))
+                let starts = serde_json::json!(function.logical);
+                target("::Scheduler::Schedule", |it| &it["Target"]["Arn"]["Fn::Sub"][1]["Starts"], &starts)
             }
             Trigger::Queue => own["Events"].as_object().is_some_and(|all| all.values().any(|one| one["Type"] == "SQS")),
             Trigger::Kafka => {

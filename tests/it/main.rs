@@ -14,6 +14,7 @@ mod functions;
 mod growth;
 mod loops;
 mod modules;
+mod network;
 mod project;
 mod schedules;
 mod schemas;

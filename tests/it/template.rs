@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sluice_core::functions::COLLECT_EVENTS;
 
 use crate::{
-    expanded::{get_att, holds, list, of_type, properties, resource, section, statements},
+    expanded::{get_att, holds, in_stage, list, of_type, properties, resource, section, statements, sub},
     project::read,
 };
 
@@ -44,44 +44,70 @@ fn a_function_that_may_send_to_a_queue_it_reads_allows_loops() {
 }
 
 #[test]
-fn only_a_function_that_works_on_the_lake_has_the_shared_policy() {
-    let shared = json!({ "Ref": "FunctionsPolicy" });
+fn only_a_function_that_works_on_the_lake_may_use_its_key_and_keep_failed_runs() {
     for function in of_type("::Serverless::Function") {
-        let has = list(&properties(&format!("{function}Role"))["ManagedPolicyArns"]).contains(&shared);
+        let shared =
+            statements(function).into_iter().filter(|one| one["Sid"] == "UseLakeKey" || one["Sid"] == "KeepFailedRuns");
+        let has = shared.count() == 2;
         // It is reached from outside, and what it takes goes to Kafka.
         assert_eq!(has, function != COLLECT_EVENTS.logical, "{function}");
         let ignores = list(&resource(function)["IgnoreGlobals"]).contains(&json!("EventInvokeConfig"));
         assert_eq!(has, !ignores, "{function} cannot keep its failed runs");
     }
-    let sids: Vec<&Value> =
-        list(&properties("FunctionsPolicy")["PolicyDocument"]["Statement"]).iter().map(|s| &s["Sid"]).collect();
-    assert_eq!(sids, ["UseLakeKey", "KeepFailedRuns"]);
 }
 
 #[test]
 fn every_function_has_three_alarms_and_is_slow_at_four_fifths() {
     for function in of_type("::Serverless::Function") {
-        // The alarms of a function that may be left out of a stack are left out with it.
-        let condition = match resource(function)["Condition"].as_str() {
-            None => "OnAws".to_owned(),
-            Some(_) => format!("With{function}Alarms"),
-        };
         for (kind, metric, statistic) in
             [("Failing", "Errors", "Sum"), ("Throttled", "Throttles", "Sum"), ("Slow", "Duration", "Maximum")]
         {
             let name = format!("{function}{kind}");
             let alarm = properties(&name);
-            assert_eq!(resource(&name)["Condition"], condition, "{name}");
+            assert_eq!(resource(&name)["Condition"], "OnAws", "{name}");
             assert!(alarm["MetricName"] == metric && alarm["Statistic"] == statistic, "{name}: {alarm}");
-            assert_eq!(alarm["Dimensions"], json!([{ "Name": "FunctionName", "Value": { "Ref": function } }]));
+            assert_eq!(alarm["Dimensions"][0]["Name"], "FunctionName", "{name}");
+            assert_eq!(sub(&alarm["Dimensions"][0]["Value"]), format!("${{AWS::StackName}}-{function}"), "{name}");
             assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]));
             assert_eq!(alarm["Threshold"] == 0, kind != "Slow", "{name}");
         }
-        let timeout = &properties(function)["Timeout"];
-        let default = timeout["Ref"].as_str().map(|parameter| &section("Parameters")[parameter]["Default"]);
-        let seconds = default.unwrap_or(timeout).as_u64().expect("a timeout in seconds");
+        let seconds = in_stage(&properties(function)["Timeout"], "prod");
         assert_eq!(properties(&format!("{function}Slow"))["Threshold"], json!(seconds * 800), "{function}");
     }
+}
+
+/// A message that is throttled while it waits must not be taken a second time.
+#[test]
+fn a_message_is_a_functions_alone_for_six_times_its_timeout() {
+    for function in of_type("::Serverless::Function") {
+        for queue in queues_read(function) {
+            let queue = queue["Fn::GetAtt"][0].as_str().expect("a queue");
+            let visible = &properties(queue)["VisibilityTimeout"];
+            for stage in ["dev", "staging", "prod"] {
+                let timeout = in_stage(&properties(function)["Timeout"], stage);
+                assert_eq!(in_stage(visible, stage), 6 * timeout, "{queue} in {stage}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_stage_but_one_machine_has_the_same_timings() {
+    for mapping in ["Delay", "Timing", "Visibility"] {
+        for (name, stages) in section("Mappings")[mapping].as_object().expect("timings") {
+            assert!(
+                stages["dev"] == stages["staging"] && stages["dev"] == stages["prod"],
+                "{mapping} {name}: {stages}"
+            );
+        }
+    }
+}
+
+#[test]
+fn news_of_loads_waits_so_that_loads_that_come_together_make_one_run() {
+    let delay = |queue: &str, stage: &str| in_stage(&properties(queue)["DelaySeconds"], stage);
+    assert_eq!((delay("DispatchQueue", "prod"), delay("DispatchQueue", "local")), (20, 4));
+    assert!(["ExtractQueue", "LoadQueue", "ActivateQueue"].into_iter().all(|queue| delay(queue, "prod") == 0));
 }
 
 #[test]
@@ -152,10 +178,7 @@ fn no_alarm_trusts_an_age_without_failures_or_a_depth_that_stays() {
         for name in ["ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"] {
             let metric = metrics.iter().find(|metric| metric["MetricName"] == name);
             let dimensions = &metric.unwrap_or_else(|| panic!("{alarm} has no {name}"))["Dimensions"];
-            let name = &dimensions[0]["Value"]["Fn::Sub"];
-            assert_eq!(name[0], "${AWS::StackName}-${Waits}", "{alarm}: {dimensions}");
-            let of = name[1]["Waits"].as_str().expect("a queue's name");
-            assert_eq!(properties(queue)["QueueName"]["Fn::Sub"], format!("${{AWS::StackName}}-{of}"), "{alarm}");
+            assert_eq!(sub(&dimensions[0]["Value"]), sub(&properties(queue)["QueueName"]), "{alarm}");
         }
     }
     // Nobody takes messages out of these: their depth would keep the alarm on for two weeks.
@@ -188,7 +211,8 @@ fn only_this_account_publishes_alarms_and_undelivered_news_is_kept() {
         assert_eq!(*condition, json!({ "Ref": "AWS::AccountId" }), "{statement}");
     }
     for rule in of_type("::Events::Rule") {
-        for target in list(&properties(rule)["Targets"]) {
+        let chosen = |target: &'static Value| target.get("Fn::If").map_or(target, |branches| &branches[1]);
+        for target in list(&properties(rule)["Targets"]).iter().map(chosen) {
             assert!(target["DeadLetterConfig"].is_object(), "{rule} has a target without a dead-letter queue");
         }
     }

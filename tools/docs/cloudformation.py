@@ -37,6 +37,10 @@ def _replace(value, name, item):
         return [_replace(each, name, item) for each in value]
     if value == {"Ref": name}:
         return item
+    if isinstance(value, dict) and set(value) == {"Fn::Sub"} and isinstance(value["Fn::Sub"], str):
+        # A name that the loop makes whole, in `Ref` and `GetAtt`.
+        text = _replace(value["Fn::Sub"], name, item)
+        return {"Fn::Sub": text} if "${" in text else text
     if isinstance(value, dict):
         return {_replace(key, name, item): _replace(each, name, item) for key, each in value.items()}
     return value

@@ -26,7 +26,7 @@ RUNBOOKS = [
     (r"PublishReport-", "the-report-is-missing"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),
     (r"CollectEvents-|spool-|outbox-", "events-wait-or-are-refused"),
-    (r"alarms-dead|hops-exhausted|-silent", "news-is-lost"),
+    (r"alarms-dead|hops-exhausted", "news-is-lost"),
     (r"ProvisionWarehouse-", "the-account-differs"),
     (r"keys-old", "rotate-a-secret"),
 ]
@@ -291,13 +291,18 @@ def iam():
         " name in the template; `<stack>` is the stack's name. What each grant of Snowflake is for is in"
         " [Deploying](../deploy.md#what-must-exist-in-snowflake); what an operator needs is in [cli.md](../cli.md#what-an-operators-role-needs).\n"
     )
-    policies = [(name, properties["PolicyDocument"], []) for name, properties in template.of("AWS::IAM::ManagedPolicy")]
+    managed = dict(template.of("AWS::IAM::ManagedPolicy"))
+    policies = [("VpcPolicy", managed["VpcPolicy"]["PolicyDocument"], [])]
     for name, properties in need(template.of("AWS::IAM::Role"), "the roles of template.yaml"):
-        statements = [each for policy in properties.get("Policies", []) for each in lines_of(policy["PolicyDocument"]["Statement"])]
-        policies.append((name, {"Statement": statements}, properties.get("ManagedPolicyArns", [])))
-    for name, document, managed in policies:
+        documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+        # What a function alone may do is a policy of its own.
+        documents += [managed[each["Ref"]]["PolicyDocument"] for each in properties.get("ManagedPolicyArns", []) if "Ref" in each]
+        statements = [each for document in documents for each in lines_of(document["Statement"])]
+        also = [each for each in properties.get("ManagedPolicyArns", []) if "Ref" not in each]
+        policies.append((name, {"Statement": statements}, also))
+    for name, document, others in policies:
         out.append(f"## {name}\n")
-        also = [template.text(each).rsplit("/", 1)[-1] for each in managed]
+        also = [template.text(each).rsplit("/", 1)[-1] for each in others]
         if any(also):
             out.append("Also has: " + ", ".join(code(each) for each in also if each) + ".\n")
         rows = []

@@ -31,6 +31,7 @@ impl Config {
     pub fn read(env: &mut Env) -> Self {
         let sources = sluice_lambda::sources(env);
         let catalogue = Catalogue::read(&sources, &sluice_lambda::platform_dir(env));
+        let rate = env.parsed_or("SLUICE_RATE_PER_SECOND", 1_000_u32);
         let config = Config {
             lake_id: LakeId(env.required("SLUICE_LAKE_ID")),
             kafka: KafkaConfig::from_env(env),
@@ -43,8 +44,8 @@ impl Config {
                 body_bytes: env.parsed_or("SLUICE_BODY_LIMIT_BYTES", 1_048_576),
                 events: env.parsed_or("SLUICE_BATCH_LIMIT", 500),
             },
-            rate: env.parsed_or("SLUICE_RATE_PER_SECOND", 1_000),
-            burst: env.parsed_or("SLUICE_RATE_BURST", 2_000),
+            rate,
+            burst: env.parsed_or("SLUICE_RATE_BURST", rate.saturating_mul(2)),
             catalogue,
         };
         if config.rate == 0 || config.burst == 0 {

@@ -24,7 +24,7 @@ pub struct Config {
     pub reader_role: String,
     pub external_id: String,
     /// The one address of the functions, where they have one.
-    pub address: Option<String>,
+    pub addresses: Option<String>,
     /// As the service that loads.
     pub loader: WarehouseConfig,
     /// As the service that asks for the report.
@@ -48,7 +48,7 @@ impl Config {
             stage: env.required("SLUICE_STAGE"),
             reader_role: env.required("SLUICE_LAKE_READER_ROLE"),
             external_id: env.required("SLUICE_LAKE_EXTERNAL_ID"),
-            address: env.optional("SLUICE_ADDRESS"),
+            addresses: env.optional("SLUICE_ADDRESSES"),
             provisioner: WarehouseConfig { secret, ..loader.clone().as_provisioner("") },
             reporter: WarehouseConfig {
                 user: env.required("SLUICE_REPORTER"),
@@ -68,7 +68,7 @@ impl Config {
             bucket: self.lake_bucket.clone(),
             reader_role: self.reader_role.clone(),
             external_id: self.external_id.clone(),
-            address: self.address.clone(),
+            addresses: self.addresses.clone(),
         };
         account::Settings::of(&self.stage, deployment)
     }

@@ -205,7 +205,7 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
     let ports = settings.ports;
     let mut own = vec![
         ("SnowflakeUrl", url(ports.snowflake)),
-        ("DbtUrl", url(ports.dbt)),
+        ("DbtJobUrl", url(ports.dbt) + "/deploy/1/projects/1/jobs/1"),
         ("HubspotUrl", url(ports.hubspot)),
         ("OpenExchangeRatesUrl", url(ports.rates) + "/api"),
         ("KafkaBootstrap", format!("127.0.0.1:{}", ports.kafka)),

@@ -175,6 +175,6 @@ mod tests {
     #[test]
     fn the_alarm_of_the_template_watches_the_metric_that_is_written() {
         let template = include_str!("../../../template.yaml");
-        assert!(template.contains(&format!("MetricName: {HOPS_EXHAUSTED}\n")));
+        assert!(template.contains(&format!("Metric: {HOPS_EXHAUSTED}, Statistic: Sum,")));
     }
 }

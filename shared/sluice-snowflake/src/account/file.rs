@@ -45,18 +45,21 @@ pub struct Deployment {
     /// The role that reads the lake for the warehouse, and what it wants to hear.
     pub reader_role: String,
     pub external_id: String,
-    /// The one address of the functions, where they have one.
-    pub address: Option<String>,
+    /// The fixed addresses of the functions, joined by commas, where they have any.
+    pub addresses: Option<String>,
 }
 
 impl Settings {
     pub fn of(environment: &str, deployment: Deployment) -> Self {
-        let Deployment { lake, bucket, reader_role, external_id, address } = deployment;
+        let Deployment { lake, bucket, reader_role, external_id, addresses } = deployment;
         let named = [
             ("lake_bucket", Some(bucket.clone())),
             ("lake_role_arn", Some(reader_role)),
             ("lake_external_id", Some(external_id)),
-            ("egress", address.map(|address| format!("{address}/32"))),
+            (
+                "egress",
+                addresses.map(|all| all.split(',').map(|one| format!("{one}/32")).collect::<Vec<_>>().join(", ")),
+            ),
         ];
         let values = named.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         Settings { environment: environment.to_owned(), values, lake: LakeId(lake), bucket }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sluice_core::{LakeId, Sources};
 
-use super::{Desired, Settings};
+use super::{Deployment, Desired, Settings};
 use crate::account::{
     kinds::{Form, Kind},
     name::Name,
@@ -114,6 +114,13 @@ fn the_shipped_file_is_right_in_every_environment() {
         let state = desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state;
         assert!(state.has(Kind::User, &Name::of(["SLUICE_LOADER"])));
     }
+}
+
+#[test]
+fn the_functions_come_from_the_address_of_each_zone() {
+    let addresses = Some("203.0.113.7,203.0.113.8".to_owned());
+    let settings = Settings::of("prod", Deployment { addresses, ..Deployment::default() });
+    assert_eq!(settings.values["egress"], "203.0.113.7/32, 203.0.113.8/32");
 }
 
 #[test]

@@ -1,0 +1,103 @@
+//! Where functions run and how they get out, by the parameter `Network`.
+
+use serde_json::{Value, json};
+
+use crate::expanded::{expanded, list, of_type, properties, resource, section};
+
+/// The network that a function has, `None` for that of all.
+fn own(function: &str) -> Option<&'static Value> {
+    properties(function).get("VpcConfig")
+}
+
+#[test]
+fn all_functions_run_in_a_network_with_a_way_out_and_two_in_one_without() {
+    let all = &expanded()["Globals"]["Function"]["VpcConfig"]["Fn::If"];
+    assert_eq!(all[0], "AllInNetwork");
+    let condition = &section("Conditions")["AllInNetwork"];
+    assert_eq!(*condition, json!({ "Fn::Or": [{ "Condition": "WithNat" }, { "Condition": "WithExistingNetwork" }] }));
+    let others: Vec<(&str, &Value)> = of_type("::Serverless::Function")
+        .into_iter()
+        .filter_map(|function| Some((function, &own(function)?["Fn::If"])))
+        .collect();
+    let conditions: Vec<(&str, &Value)> = others.iter().map(|(function, config)| (*function, &config[0])).collect();
+    let expected = [("CollectEvents", json!("CollectInNetwork")), ("ExtractPostgres", json!("WithNetwork"))];
+    assert_eq!(conditions, expected.each_ref().map(|(function, condition)| (*function, condition)));
+    for (function, config) in others {
+        assert_eq!((&config[1], &config[2]), (&all[1], &all[2]), "{function}");
+    }
+}
+
+#[test]
+fn lambda_may_place_a_function_in_a_network_and_its_code_may_not() {
+    for function in of_type("::Serverless::Function") {
+        let role = properties(&format!("{function}Role"));
+        let placed =
+            list(&role["ManagedPolicyArns"]).iter().any(|one| one["Fn::If"][1] == json!({ "Ref": "VpcPolicy" }));
+        assert!(placed, "{function}Role has no VpcPolicy in a network");
+    }
+    let statements = list(&properties("VpcPolicy")["PolicyDocument"]["Statement"]);
+    let deny = statements.iter().find(|one| one["Effect"] == "Deny").expect("a denial");
+    assert_eq!((&deny["Action"], &deny["Resource"]), (&json!("ec2:*"), &json!("*")));
+}
+
+#[test]
+fn in_prod_each_zone_leaves_by_a_gateway_of_its_own() {
+    let (first, second) = (properties("PrivateRoute"), properties("PrivateRouteB"));
+    assert_eq!(first["NatGatewayId"], json!({ "Ref": "Nat" }));
+    assert_eq!(second["NatGatewayId"], json!({ "Fn::If": ["WithNatPerZone", { "Ref": "NatB" }, { "Ref": "Nat" }] }));
+    for (subnet, routes, association) in [
+        ("PrivateSubnetA", "PrivateRoutes", "PrivateSubnetARoutes"),
+        ("PrivateSubnetB", "PrivateRoutesB", "PrivateSubnetBRoutes"),
+    ] {
+        let association = properties(association);
+        assert_eq!(
+            (&association["SubnetId"]["Ref"], &association["RouteTableId"]["Ref"]),
+            (&json!(subnet), &json!(routes))
+        );
+    }
+    let zone = |subnet: &str| &properties(subnet)["AvailabilityZone"]["Fn::Select"][0];
+    assert_eq!((zone("PublicSubnet"), zone("PublicSubnetB")), (zone("PrivateSubnetA"), zone("PrivateSubnetB")));
+    for name in ["NatB", "FixedAddressB", "PublicSubnetB", "PublicSubnetBRoutes"] {
+        assert_eq!(resource(name)["Condition"], "WithNatPerZone", "{name} costs money where it is not used");
+    }
+}
+
+#[test]
+fn a_network_of_the_stack_reaches_s3_by_its_gateway_endpoint() {
+    let endpoint = resource("S3Endpoint");
+    assert_eq!(
+        (&endpoint["Condition"], &endpoint["Properties"]["VpcEndpointType"]),
+        (&json!("WithOwnNetwork"), &json!("Gateway"))
+    );
+    assert_eq!(
+        endpoint["Properties"]["RouteTableIds"],
+        json!([{ "Ref": "PrivateRoutes" }, { "Ref": "PrivateRoutesB" }])
+    );
+    for endpoint in of_type("::VPCEndpoint") {
+        let statement = &list(&properties(endpoint)["PolicyDocument"]["Statement"])[0];
+        let principal = &statement["Condition"]["StringEquals"]["aws:PrincipalAccount"];
+        assert_eq!(*principal, json!({ "Ref": "AWS::AccountId" }), "{endpoint} lets other accounts' credentials out");
+    }
+}
+
+/// The pollers of a mapping have the security group of the cluster.
+#[test]
+fn members_of_the_cluster_made_here_reach_one_another_and_the_functions_reach_it() {
+    let cluster = properties("KafkaCluster");
+    assert_eq!(cluster["VpcConfigs"][0]["SecurityGroups"], json!([{ "Ref": "KafkaSecurityGroup" }]));
+    assert_eq!(cluster["ClientAuthentication"], json!({ "Sasl": { "Iam": { "Enabled": true } } }));
+    let members = properties("KafkaMembers");
+    assert_eq!(members["GroupId"], members["SourceSecurityGroupId"]);
+    let ingress = &properties("KafkaSecurityGroup")["SecurityGroupIngress"][0];
+    let from = &ingress["SourceSecurityGroupId"];
+    assert_eq!((&ingress["FromPort"], from), (&json!(9098), &json!({ "Ref": "FunctionsSecurityGroup" })));
+    let egress = list(&properties("FunctionsSecurityGroup")["SecurityGroupEgress"]);
+    let is_open = |port: i64| {
+        egress.iter().any(|one| one["FromPort"].as_i64() <= Some(port) && one["ToPort"].as_i64() >= Some(port))
+    };
+    assert!([443, 9092, 9096, 9098].into_iter().all(is_open), "{egress:?}");
+    assert!(egress.iter().any(|one| one["FromPort"] == json!({ "Ref": "PostgresPort" })), "{egress:?}");
+    for output in ["FunctionsSecurityGroupId", "KafkaSecurityGroupId"] {
+        assert!(section("Outputs").get(output).is_some(), "{output}");
+    }
+}
