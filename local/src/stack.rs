@@ -268,6 +268,7 @@ async fn put_secrets(aws: &SdkConfig, postgres: u16) -> Result<()> {
     deploy::secret(aws, "hubspot-activate", &json!({"token": HUBSPOT_WRITER})).await?;
     // The broker here knows no users.
     deploy::secret(aws, "kafka", &json!({})).await?;
+    deploy::secret(aws, "schema-registry", &json!({})).await?;
     deploy::secret(aws, "collect", &json!({"api_keys": {"shop": {"key": shop::API_KEY}}})).await?;
     // No channel is set up: `sluice alerts` and the board say what is wrong.
     deploy::secret(aws, "alerts", &json!({})).await?;

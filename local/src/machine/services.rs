@@ -21,13 +21,16 @@ pub(crate) const REGION: &str = "us-east-1";
 /// ministack's account.
 pub(crate) const ACCOUNT: &str = "000000000000";
 
-/// AWS on this machine. Its functions inherit its environment, so it gets a bare one.
+/// AWS on this machine, with the functions' roles in force. Its functions inherit its environment, so it gets a bare one.
 pub(crate) async fn ministack(folders: &Folders, registry: &Registry, port: u16) -> Result<Part> {
     let endpoint = format!("http://127.0.0.1:{port}");
     let state = folders.state("ministack");
-    let mut command = Command::new(folders.tool("ministack", "ministack"));
+    let mut command = Command::new(folders.tool("ministack", "python"));
     command
+        .arg(folders.root.join("local/ministack/start.py"))
         .env_clear()
+        .env("AUTH", "true")
+        .env("SLUICE_ROLES_USED", state.join("roles-used.jsonl"))
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("HOME", &state)
         .env("BIND_HOST", "127.0.0.1")

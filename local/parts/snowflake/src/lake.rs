@@ -44,7 +44,7 @@ impl Lake {
         fs::create_dir_all(folder).with_context(|| format!("cannot make the folder {}", folder.display()))?;
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .credentials_provider(Credentials::new("local", "local", None, None, "emulator"))
+            .credentials_provider(Credentials::new("test", "test", None, None, "emulator"))
             .region(Region::new("us-east-1"))
             .endpoint_url(endpoint)
             .force_path_style(true)
