@@ -27,7 +27,7 @@ const MISSING_FOR: TimeDelta = TimeDelta::seconds(30);
 #[derive(Debug, Clone)]
 pub struct RegistryConfig {
     pub url: String,
-    /// Name of the secret `{"api_key": …, "api_secret": …}`; none for a registry that asks for nothing.
+    /// Name of the secret `{"api_key": …, "api_secret": …}`; none, or `{}` in it, for a registry that asks for nothing.
     pub secret: Option<String>,
 }
 
@@ -91,10 +91,19 @@ struct Reference {
 }
 
 #[derive(Deserialize)]
-struct Credentials {
-    api_key: String,
-    api_secret: Secret,
+#[serde(untagged)]
+enum Credentials {
+    Key {
+        api_key: String,
+        api_secret: Secret,
+    },
+    /// `{}`: the registry asks for nothing.
+    Nothing(Nothing),
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 impl<Sec: Secrets> Registry<Sec> {
     pub fn new(config: RegistryConfig, http: Client, secrets: Sec) -> Self {
@@ -182,7 +191,10 @@ impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
             None => self.http.send(&request, &self.retry, classify).await,
             Some(name) => {
                 with_secret(&self.secrets, name, async |credentials: Credentials| {
-                    let request = request.clone().secret_header("authorization", credentials.authorization());
+                    let request = match credentials.authorization() {
+                        Some(authorization) => request.clone().secret_header("authorization", authorization),
+                        None => request.clone(),
+                    };
                     self.http.send(&request, &self.retry, classify).await
                 })
                 .await
@@ -194,9 +206,10 @@ impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
 }
 
 impl Credentials {
-    fn authorization(&self) -> Secret {
-        let pair = format!("{}:{}", self.api_key, self.api_secret.expose());
-        Secret::new(format!("Basic {}", STANDARD.encode_to_string(pair)))
+    fn authorization(&self) -> Option<Secret> {
+        let Credentials::Key { api_key, api_secret } = self else { return None };
+        let pair = format!("{api_key}:{}", api_secret.expose());
+        Some(Secret::new(format!("Basic {}", STANDARD.encode_to_string(pair))))
     }
 }
 

@@ -105,6 +105,7 @@ impl Secrets for OneSecret {
         Ok(Secret::new(match name {
             "rotated" if !is_read_again => r#"{"api_key": "key", "api_secret": "old"}"#,
             "good" | "rotated" => r#"{"api_key": "key", "api_secret": "s3cret"}"#,
+            "open" => "{}",
             _ => r#"{"password": "s3cret"}"#,
         }))
     }
@@ -136,6 +137,8 @@ async fn an_id_is_asked_once_and_with_the_secrets_credentials() {
     }
     let asked = fake.asked.lock().expect("unbroken").clone();
     assert_eq!(asked, [("schemas/ids/7".to_owned(), "Basic a2V5OnMzY3JldA==".to_owned())]);
+    fake.registry(Some("open")).schema(7).await.expect("an answer").expect("a schema");
+    assert_eq!(fake.asked.lock().expect("unbroken").last(), Some(&("schemas/ids/7".to_owned(), String::new())));
     let error = fake.registry(Some("other")).schema(7).await.map(|_| ()).expect_err("no credentials in it");
     assert!(error.kind() == Kind::Config && !error.chain().contains("s3cret"), "{error}");
 }
