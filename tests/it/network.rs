@@ -82,7 +82,7 @@ fn a_network_of_the_stack_reaches_s3_by_its_gateway_endpoint() {
 
 /// The pollers of a mapping have the security group of the cluster.
 #[test]
-fn members_of_the_cluster_made_here_reach_one_another_and_the_functions_reach_it() {
+fn pollers_and_functions_reach_the_brokers_of_the_cluster_made_here() {
     let cluster = properties("KafkaCluster");
     assert_eq!(cluster["VpcConfigs"][0]["SecurityGroups"], json!([{ "Ref": "KafkaSecurityGroup" }]));
     assert_eq!(cluster["ClientAuthentication"], json!({ "Sasl": { "Iam": { "Enabled": true } } }));

@@ -44,7 +44,7 @@ fn a_function_that_may_send_to_a_queue_it_reads_allows_loops() {
 }
 
 #[test]
-fn only_a_function_that_works_on_the_lake_may_use_its_key_and_keep_failed_runs() {
+fn what_works_on_the_lake_may_use_its_key_and_keep_failed_runs() {
     for function in of_type("::Serverless::Function") {
         let shared =
             statements(function).into_iter().filter(|one| one["Sid"] == "UseLakeKey" || one["Sid"] == "KeepFailedRuns");
