@@ -21,14 +21,14 @@ const BUCKET: &str = "lake";
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A running server and its folder.
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
     folder: PathBuf,
     config: SdkConfig,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// What the platform runs on, on one machine.
     Ministack,
     SeaweedFs,
@@ -74,7 +74,7 @@ fn seaweedfs(port: &str, folder: &Path) -> Command {
 }
 
 impl Server {
-    pub async fn start(kind: Kind) -> Self {
+    pub(crate) async fn start(kind: Kind) -> Self {
         let [port] = ports();
         let folder = std::env::temp_dir().join(format!("sluice-stores-{}-{port}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
@@ -113,7 +113,7 @@ impl Server {
         enabled.unwrap_or_else(|error| panic!("{kind:?} keeps no versions: {error:?}"));
     }
 
-    pub fn lake(&self) -> S3Lake {
+    pub(crate) fn lake(&self) -> S3Lake {
         S3Lake::new(&self.config, BUCKET)
     }
 }
