@@ -64,10 +64,10 @@ impl<S: Statements> Ledger for Activations<'_, S> {
     }
 
     async fn keep(&self, entries: &[(String, Entry)]) -> Result<()> {
-        if entries.is_empty() {
-            return Ok(());
+        for statement in sql::keep(self.lake_id, self.destination, entries) {
+            self.execute(&statement).await?;
         }
-        self.execute(&sql::keep(self.lake_id, self.destination, entries)).await.map(drop)
+        Ok(())
     }
 }
 

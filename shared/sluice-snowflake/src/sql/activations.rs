@@ -4,10 +4,13 @@ use chrono::{DateTime, Utc};
 use sluice_core::{LakeId, TableId};
 use sluice_pipeline::activate::Entry;
 
-use super::{OBSERVABILITY, quote};
+use super::{OBSERVABILITY, load::STATEMENT_BYTES, quote};
 
 /// The table's name.
 pub(crate) const TABLE: &str = "ACTIVATIONS";
+
+/// Between the rows of VALUES.
+const SEPARATOR: &str = ",\n  ";
 
 pub(crate) const COLUMNS: [&str; 9] = [
     "LAKE_ID VARCHAR NOT NULL",
@@ -43,19 +46,37 @@ pub fn failures(lake: &LakeId, destination: &str) -> String {
     )
 }
 
-/// Keeps these entries in place of those of the same records.
-pub fn keep(lake: &LakeId, destination: &str, entries: &[(String, Entry)]) -> String {
-    let rows: Vec<String> = entries.iter().map(|(id, entry)| row(id, entry)).collect();
+/// Keeps these entries in place of those of the same records, by as many statements as their texts take.
+pub fn keep(lake: &LakeId, destination: &str, entries: &[(String, Entry)]) -> Vec<String> {
+    let merge = |rows: &str| merge(lake, destination, rows);
+    let empty = merge("").len();
+    let (mut statements, mut rows) = (Vec::new(), String::new());
+    for (id, entry) in entries {
+        let row = row(id, entry);
+        if !rows.is_empty() && empty + rows.len() + SEPARATOR.len() + row.len() > STATEMENT_BYTES {
+            statements.push(merge(&std::mem::take(&mut rows)));
+        }
+        if !rows.is_empty() {
+            rows.push_str(SEPARATOR);
+        }
+        rows.push_str(&row);
+    }
+    if !rows.is_empty() {
+        statements.push(merge(&rows));
+    }
+    statements
+}
+
+fn merge(lake: &LakeId, destination: &str, rows: &str) -> String {
     format!(
         "MERGE INTO {OBSERVABILITY}.{TABLE} t\n\
-         USING (SELECT * FROM (VALUES\n  {}\n) AS v (RECORD_ID, STATE, DIGESTS, REASON, ATTEMPTS, WRITTEN_AT)) s\n\
+         USING (SELECT * FROM (VALUES\n  {rows}\n) AS v (RECORD_ID, STATE, DIGESTS, REASON, ATTEMPTS, WRITTEN_AT)) s\n\
          ON t.LAKE_ID = {lake} AND t.DESTINATION = {destination} AND t.RECORD_ID = s.RECORD_ID\n\
          WHEN MATCHED THEN UPDATE SET STATE = s.STATE, DIGESTS = s.DIGESTS, REASON = s.REASON, ATTEMPTS = s.ATTEMPTS, \
          WRITTEN_AT = s.WRITTEN_AT, CHANGED_AT = SYSDATE()\n\
          WHEN NOT MATCHED THEN INSERT (LAKE_ID, DESTINATION, RECORD_ID, STATE, DIGESTS, REASON, ATTEMPTS, WRITTEN_AT, \
          CHANGED_AT)\n  \
          VALUES ({lake}, {destination}, s.RECORD_ID, s.STATE, s.DIGESTS, s.REASON, s.ATTEMPTS, s.WRITTEN_AT, SYSDATE())",
-        rows.join(",\n  "),
         lake = quote::literal(&lake.0),
         destination = quote::literal(destination),
     )
@@ -100,14 +121,27 @@ mod tests {
             Entry { state: State::Held, digests, reason: None, attempts: 1, written_at: Some(DateTime::UNIX_EPOCH) };
         let reason = Some(r"it's \ refused".to_owned());
         let refused = Entry { state: State::Refused, digests: [].into(), reason, attempts: 2, written_at: None };
-        snapshot::check(
-            "activations",
-            &[
-                model(&"ANALYTICS.REPORTING.CUSTOMER_ACTIVATION".parse().expect("a table")),
-                entries(&lake, "hubspot"),
-                failures(&lake, "o'brien"),
-                keep(&lake, "hubspot", &[("101".into(), held), (r"o'x\".into(), refused)]),
-            ],
-        );
+        let mut statements = vec![
+            model(&"ANALYTICS.REPORTING.CUSTOMER_ACTIVATION".parse().expect("a table")),
+            entries(&lake, "hubspot"),
+            failures(&lake, "o'brien"),
+        ];
+        statements.extend(keep(&lake, "hubspot", &[("101".into(), held), (r"o'x\".into(), refused)]));
+        snapshot::check("activations", &statements);
+    }
+
+    #[test]
+    fn many_entries_take_as_many_statements_as_fit_and_each_entry_one() {
+        let digests = (0..30).map(|number| (format!("property_{number}"), "d".repeat(32))).collect();
+        let entry = Entry { state: State::Held, digests, reason: None, attempts: 1, written_at: None };
+        let entries: Vec<_> = (0..4_000).map(|id| (format!("<{id}>"), entry.clone())).collect();
+        let statements = keep(&LakeId("it's".into()), "o'brien", &entries);
+        assert!(statements.iter().all(|statement| statement.len() <= STATEMENT_BYTES));
+        let bytes: usize = statements.iter().map(String::len).sum();
+        assert_eq!(statements.len(), bytes.div_ceil(STATEMENT_BYTES), "none is shorter than it has to be");
+        let rows = statements.iter().flat_map(|statement| statement.split("('<").skip(1));
+        let ids: Vec<usize> = rows.map(|row| row.split('>').next().expect("an id").parse().expect("a number")).collect();
+        assert_eq!(ids, (0..4_000).collect::<Vec<_>>());
+        assert!(keep(&LakeId("lake".into()), "hubspot", &[]).is_empty());
     }
 }

@@ -20,7 +20,9 @@ async fn an_entry_takes_the_place_of_the_one_before_and_of_no_other() {
     };
     let keep = async |destination: &str, entries: &[(&str, Entry)]| {
         let entries: Vec<_> = entries.iter().map(|(id, entry)| ((*id).to_owned(), entry.clone())).collect();
-        warehouse.run(&activations::keep(&lake, destination, &entries)).await.expect("kept");
+        for statement in activations::keep(&lake, destination, &entries) {
+            warehouse.run(&statement).await.expect("kept");
+        }
     };
     keep("hubspot", &[("1", entry(State::Sending, Some("its outcome"), 1)), ("2", entry(State::Sending, None, 1))])
         .await;
