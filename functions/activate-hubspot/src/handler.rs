@@ -72,6 +72,7 @@ async fn activate(
         policy: Policy { time: invocation.time_left(RESERVE), ..policy.clone() },
     };
     let outcome = Box::pin(activate.handle(request, &invocation.run_id)).await?;
-    info!(cause = request.cause, deferred = outcome == Activated::Deferred, "activated");
+    let ended = matches!(outcome, Activated::Ended(_));
+    info!(cause = request.cause, goes_on = request.goes_on, ended, "activated");
     Ok(outcome)
 }

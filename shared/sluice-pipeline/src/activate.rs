@@ -25,7 +25,7 @@ use std::{
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Error, Kind, Result, RunId,
+    Error, Kind, Result, Retry, RunId,
     event::{self, Activation},
     port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
@@ -64,6 +64,9 @@ pub struct Request {
     /// Say what would be sent; send nothing.
     #[serde(default)]
     pub dry_run: bool,
+    /// Of our own messages: the run that has left the rest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goes_on: Option<u64>,
 }
 
 /// What a run may do unasked.
@@ -91,6 +94,8 @@ pub struct Policy {
 pub enum Activated {
     /// Another run is under way: woken again later.
     Deferred,
+    /// A newer run has taken over what this one would go on with, and wakes what goes on itself.
+    TakenOver,
     Ended(Box<Report>),
 }
 
@@ -121,32 +126,47 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             (report.status, report.ended_at) = (Status::DryRun, self.clock.now());
             return Ok(Activated::Ended(Box::new(report)));
         }
-        let Some(claim) = self.claim(run_id).await? else {
-            self.again(request, ANOTHER_ENDS).await?;
-            return Ok(Activated::Deferred);
-        };
+        let newest = claim::newest(self.store, self.destination_name).await?;
+        match self.standing(newest.as_ref()).await? {
+            Standing::Ended | Standing::UnderWay if newest.as_ref().is_some_and(|newest| newest.takes_over(request)) => {
+                return Ok(Activated::TakenOver);
+            }
+            Standing::UnderWay => return self.defer(request).await,
+            Standing::Ended | Standing::Over => {}
+        }
+        let number = newest.map_or(1, |newest| newest.number + 1);
+        let Some(claim) = self.claim(number, request, run_id).await? else { return self.defer(request).await };
         let mut report = self.report(request, run_id, claim.number);
         let error = self.run(request, &mut report).await.err();
         if let Some(error) = &error {
-            (report.status, report.reason) = (Status::Waiting, Some(error.to_string()));
+            let status = if needs_a_person(error) { Status::Stopped } else { Status::Waiting };
+            (report.status, report.reason) = (status, Some(error.to_string()));
         }
         self.end(report, request, error).await
     }
 
-    /// The right to send; `None` while another run has it.
-    async fn claim(&self, run_id: &RunId) -> Result<Option<Claim>> {
-        let now = self.clock.now();
-        let newest = claim::newest(self.store, self.destination_name).await?;
-        if let Some(claim) = &newest {
-            let in_force = TimeDelta::from_std(self.policy.claim).unwrap_or(TimeDelta::MAX);
-            let is_over = claim.claimed_at.checked_add_signed(in_force).is_none_or(|until| until <= now);
-            if !is_over && claim::end(self.store, self.destination_name, claim.number).await?.is_none() {
-                return Ok(None);
-            }
+    /// How the newest run stands.
+    async fn standing(&self, newest: Option<&Claim>) -> Result<Standing> {
+        let Some(claim) = newest else { return Ok(Standing::Over) };
+        if claim::end(self.store, self.destination_name, claim.number).await?.is_some() {
+            return Ok(Standing::Ended);
         }
-        let number = newest.map_or(1, |claim| claim.number + 1);
-        let claim = Claim { number, run_id: run_id.clone(), claimed_at: now };
+        let in_force = TimeDelta::from_std(self.policy.claim).unwrap_or(TimeDelta::MAX);
+        let is_over = claim.claimed_at.checked_add_signed(in_force).is_none_or(|until| until <= self.clock.now());
+        Ok(if is_over { Standing::Over } else { Standing::UnderWay })
+    }
+
+    /// The right to send; `None` where another run has taken this number.
+    async fn claim(&self, number: u64, request: &Request, run_id: &RunId) -> Result<Option<Claim>> {
+        let Request { allow, retry, .. } = *request;
+        let claim = Claim { number, run_id: run_id.clone(), claimed_at: self.clock.now(), allow, retry };
         Ok(claim::put(self.store, self.destination_name, &claim).await?.then_some(claim))
+    }
+
+    /// Looks again when the other run has ended.
+    async fn defer(&self, request: &Request) -> Result<Activated> {
+        self.again(request, ANOTHER_ENDS).await?;
+        Ok(Activated::Deferred)
     }
 
     async fn difference(&self, request: &Request) -> Result<(Difference, BTreeMap<String, Field>)> {
@@ -252,11 +272,13 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
     }
 
     /// Wakes what goes on, says how it ended, and keeps that, in this order: a run that dies before the last of it is
-    /// delivered again by its queue, and what it has announced is announced twice.
+    /// delivered again by its queue, and what it has announced is announced twice. What needs a person is not tried again by
+    /// itself: it would meet the same, and tell of it each time.
     async fn end(&self, mut report: Report, request: &Request, error: Option<Error>) -> Result<Activated> {
         report.ended_at = self.clock.now();
         if report.status == Status::Waiting {
-            self.again(request, wait(error.as_ref())).await?;
+            let rest = Request { goes_on: Some(report.number), ..request.clone() };
+            self.again(&rest, wait(error.as_ref())).await?;
         }
         let detail = Activation {
             id: format!("{}#{}", report.destination, report.number),
@@ -268,8 +290,7 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             pending: report.pending,
             reason: report.reason.clone(),
         };
-        let stands = report.status == Status::Stopped || error.as_ref().is_some_and(needs_a_person);
-        let announcement = if stands { event::sync_stopped } else { event::sync_completed };
+        let announcement = if report.status == Status::Stopped { event::sync_stopped } else { event::sync_completed };
         self.bus.announce(announcement(&detail)).await?;
         claim::put_end(self.store, &report).await?;
         let Report { number, changed, written, already_held, refused, gone, pending, .. } = report;
@@ -291,19 +312,33 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
     }
 }
 
+/// How the newest run stands, as its claim and its end say.
+enum Standing {
+    Ended,
+    UnderWay,
+    /// There was none, or it has died.
+    Over,
+}
+
 /// When the same may come to another end.
 fn wait(error: Option<&Error>) -> Duration {
     let Some(error) = error else { return Duration::ZERO };
     match (error.retry_after(), error.kind()) {
         (Some(wait), _) => wait.clamp(LOOK_AGAIN, LIMIT_PASSES),
-        (None, Kind::RateLimited | Kind::Config | Kind::Auth | Kind::SchemaMismatch) => LIMIT_PASSES,
+        (None, Kind::RateLimited) => LIMIT_PASSES,
         (None, _) => LOOK_AGAIN,
     }
 }
 
-/// Whether a run will meet the same until somebody mends it.
+/// Whether a run will meet the same until somebody mends it. A limit passes by itself.
 fn needs_a_person(error: &Error) -> bool {
-    matches!(error.kind(), Kind::Config | Kind::Auth | Kind::SchemaMismatch | Kind::InvalidData | Kind::Unsupported)
+    match error.kind() {
+        Kind::RateLimited => false,
+        Kind::Config | Kind::Auth | Kind::SchemaMismatch | Kind::InvalidData | Kind::Unsupported => true,
+        Kind::NotFound | Kind::Conflict | Kind::Unavailable | Kind::Timeout | Kind::Internal => {
+            error.retry() == Retry::Permanent
+        }
+    }
 }
 
 fn account(report: &mut Report, difference: &Difference) {

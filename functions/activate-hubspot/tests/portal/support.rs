@@ -120,7 +120,7 @@ impl Stage {
         };
         match activate.handle(request, &run_id).await.expect("an end") {
             Activated::Ended(report) => *report,
-            Activated::Deferred => panic!("no other run is under way"),
+            other => panic!("no other run is there: {other:?}"),
         }
     }
 

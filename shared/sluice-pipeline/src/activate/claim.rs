@@ -7,7 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sluice_core::{Error, Result, RunId, lake, port::ObjectStore};
 
-use super::difference::{Proof, Shown};
+use super::{
+    Request,
+    difference::{Proof, Shown},
+};
 use crate::log::{self, Put};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +18,19 @@ pub(super) struct Claim {
     pub number: u64,
     pub run_id: RunId,
     pub claimed_at: DateTime<Utc>,
+    /// As it was requested.
+    #[serde(default)]
+    pub allow: bool,
+    #[serde(default)]
+    pub retry: bool,
+}
+
+impl Claim {
+    /// Whether this run does all that a message of an earlier one was to go on with.
+    pub(super) fn takes_over(&self, request: &Request) -> bool {
+        let does = (self.allow || !request.allow) && (self.retry || !request.retry);
+        does && request.goes_on.is_some_and(|left| left < self.number)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +40,7 @@ pub enum Status {
     Completed,
     /// The rest is sent by a later run.
     Waiting,
-    /// Nothing more is sent before somebody has looked.
+    /// Somebody has to look: it goes on when they or a later run of dbt wake it.
     Stopped,
     /// Nothing was sent: the difference was asked for.
     DryRun,

@@ -251,13 +251,58 @@ fn an_extract_proves_what_landed_and_tells_what_was_overwritten() {
 #[test]
 fn a_limit_ends_the_run_and_the_next_one_goes_on() {
     let world = World::new(10);
-    let limit = Error::new(Kind::RateLimited, "used up for today").with_retry(sluice_core::Retry::Permanent);
-    *world.portal.limited.borrow_mut() = Some(limit);
+    *world.portal.limited.borrow_mut() = limit();
     let report = world.allowed();
     assert_eq!((report.status, report.written), (Status::Waiting, 0));
     assert_eq!(world.queue.sent.borrow()[0].1, LIMIT_PASSES);
     assert_eq!(world.allowed().written, 10);
     world.assert_whole("after the limit");
+}
+
+fn limit() -> Option<Error> {
+    Some(Error::new(Kind::RateLimited, "used up for today").with_retry(Retry::Permanent))
+}
+
+/// The message at a place of the queue, as it is delivered.
+fn message(world: &World, at: usize) -> Request {
+    serde_json::from_value(world.queue.sent.borrow()[at].0.clone()).expect("a request")
+}
+
+#[test]
+fn of_many_wakings_while_a_limit_stands_one_goes_on() {
+    let world = World::new(2);
+    for _ in 0..3 {
+        *world.portal.limited.borrow_mut() = limit();
+        assert_eq!(world.run(&Request::default()).status, Status::Waiting);
+    }
+    for at in 0..2 {
+        assert_eq!(world.try_run(&message(&world, at)).expect("no error"), Activated::TakenOver);
+    }
+    assert_eq!(world.queue.sent.borrow().len(), 3, "what was taken over wakes nobody");
+    assert_eq!(world.run(&message(&world, 2)).written, 2);
+}
+
+#[test]
+fn what_a_person_allowed_outlives_a_later_waking_that_nobody_did() {
+    let world = World::new(10);
+    *world.portal.limited.borrow_mut() = limit();
+    assert_eq!(world.allowed().status, Status::Waiting);
+    assert_eq!(world.run(&Request::default()).status, Status::Stopped, "nobody has allowed this one");
+    assert_eq!(world.run(&message(&world, 0)).written, 10);
+    world.assert_whole("as allowed");
+}
+
+#[test]
+fn a_run_that_has_died_takes_nothing_over() {
+    let mut world = World::new(2);
+    *world.portal.limited.borrow_mut() = limit();
+    world.run(&Request::default());
+    world.bus.faults = Faults::at(0, false).dying(true);
+    let _ = world.try_run(&Request::default());
+    world.bus.faults = Faults::none();
+    assert_eq!(world.try_run(&message(&world, 0)).expect("no error"), Activated::TakenOver, "it may be under way");
+    world.clock.advance(world.policy.claim);
+    assert_eq!(world.run(&message(&world, 0)).status, Status::Completed);
 }
 
 #[test]
@@ -266,7 +311,13 @@ fn a_run_that_finds_another_under_way_waits_for_it() {
     block_on(claim::put(
         &world.store,
         NAME,
-        &Claim { number: 1, run_id: RunId("other".into()), claimed_at: time(0).expect("a time") },
+        &Claim {
+            number: 1,
+            run_id: RunId("other".into()),
+            claimed_at: time(0).expect("a time"),
+            allow: false,
+            retry: false,
+        },
     ))
     .expect("claimed");
     assert_eq!(world.try_run(&allowed()).expect("no error"), Activated::Deferred);
@@ -317,7 +368,8 @@ fn a_model_with_a_record_twice_is_not_sent() {
     let twice = world.model.rows.borrow()[0].clone();
     world.model.rows.borrow_mut().push(twice);
     let report = world.allowed();
-    assert_eq!((report.status, report.written), (Status::Waiting, 0));
+    assert_eq!((report.status, report.written), (Status::Stopped, 0));
     let news = world.bus.announced.borrow();
     assert_eq!(news[0].detail_type, "SyncStopped", "it needs a person");
+    assert!(world.queue.sent.borrow().is_empty(), "and is not met again before one has looked");
 }

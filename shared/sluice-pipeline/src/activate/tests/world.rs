@@ -227,7 +227,7 @@ impl World {
     pub(crate) fn run(&self, request: &Request) -> Report {
         match self.try_run(request).expect("an end") {
             Activated::Ended(report) => *report,
-            Activated::Deferred => panic!("another run is under way"),
+            other => panic!("no end: {other:?}"),
         }
     }
 
