@@ -3,37 +3,55 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
-use sluice_core::{Error, Kind, Result};
-use sluice_hubspot::{Answer, BATCH, ByThatId, Client, Definition, Updated};
+use sluice_core::{Error, Kind, Result, port::Secrets, with_secret};
+use sluice_hubspot::{Answer, BATCH, ByThatId, Client, Credentials, Definition, Updated};
 use sluice_pipeline::activate::{Change, Destination, Field, FieldKind, Found, Outcome, Sent};
+use tokio::sync::OnceCell;
 
 /// The API moves a contact's stage forward only and answers success for the rest: the model could not be reached.
 const FORWARD_ONLY: &str = "lifecyclestage";
 
-/// One account, as far as its app may write.
-#[derive(Debug)]
-pub struct Portal {
+/// One account, as far as its app may write. Nothing is asked before the loop asks: what is refused then ends a run that
+/// has been claimed, and that keeps what was requested.
+pub struct Portal<'a, S, C> {
+    secrets: &'a S,
+    secret: &'a str,
+    client: C,
+    connected: OnceCell<Connected>,
+}
+
+struct Connected {
     client: Client,
     definitions: BTreeMap<String, Definition>,
 }
 
-impl Portal {
-    /// Asks for the account's properties: a token that is refused shows here, before anything is claimed or sent.
-    pub async fn connect(client: Client) -> Result<Self> {
-        let definitions = client.definitions().await?;
-        Ok(Portal { client, definitions })
+impl<'a, S: Secrets, C: Fn(Credentials) -> Client> Portal<'a, S, C> {
+    /// The account of the token in this secret.
+    pub fn new(secrets: &'a S, secret: &'a str, client: C) -> Self {
+        Portal { secrets, secret, client, connected: OnceCell::new() }
+    }
+
+    /// The account's properties are the first that is asked for: a token that is refused shows here.
+    async fn connected(&self) -> Result<&Connected> {
+        let connect = async |credentials: Credentials| {
+            let client = (self.client)(credentials);
+            Ok(Connected { definitions: client.definitions().await?, client })
+        };
+        // Boxed: a future that holds this one would be nested too deep for the compiler.
+        Box::pin(self.connected.get_or_try_init(|| with_secret(self.secrets, self.secret, connect))).await
     }
 }
 
-impl Destination for Portal {
+impl<S: Secrets, C: Fn(Credentials) -> Client> Destination for Portal<'_, S, C> {
     fn batch(&self) -> usize {
         BATCH
     }
 
     async fn fields(&self, properties: &BTreeSet<String>) -> Result<BTreeMap<String, Field>> {
+        let Connected { definitions, .. } = self.connected().await?;
         let (mut fields, mut problems) = (BTreeMap::new(), Vec::new());
         for name in properties {
-            match field(name, self.definitions.get(name)) {
+            match field(name, definitions.get(name)) {
                 Ok(field) => drop(fields.insert(name.clone(), field)),
                 Err(problem) => problems.push(format!("'{name}' {problem}")),
             }
@@ -47,7 +65,7 @@ impl Destination for Portal {
     }
 
     async fn read(&self, ids: &[String], properties: &BTreeSet<String>) -> Result<Option<BTreeMap<String, Found>>> {
-        let contacts = self.client.by_id(ids, properties).await?;
+        let contacts = self.connected().await?.client.by_id(ids, properties).await?;
         let found = contacts.into_iter().map(|(id, contact)| {
             let found = match contact {
                 ByThatId::Merged => Found { id: String::new(), values: BTreeMap::new(), changed_at: None },
@@ -63,7 +81,11 @@ impl Destination for Portal {
 
     async fn write(&self, changes: &[Change]) -> Sent {
         let inputs: Vec<_> = changes.iter().map(|change| (change.id.as_str(), &change.values)).collect();
-        match self.client.update(&inputs).await {
+        let client = match self.connected().await {
+            Ok(Connected { client, .. }) => client,
+            Err(error) => return Sent::Unsent(error),
+        };
+        match client.update(&inputs).await {
             Updated::Each(answers) => {
                 Sent::Each(answers.into_iter().map(|(id, answer)| (id, outcome(answer))).collect())
             }

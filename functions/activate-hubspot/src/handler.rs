@@ -7,9 +7,8 @@ use sluice_core::{
     Error, InChain, Result,
     functions::HUBSPOT,
     port::{DelayedQueue, SystemClock},
-    with_secret,
 };
-use sluice_hubspot::{Client, Credentials, HubspotConfig};
+use sluice_hubspot::{Client, HubspotConfig};
 use sluice_lambda::{Invocation, Message, each_message};
 use sluice_pipeline::activate::{Activate, Activated, Policy, Request};
 use tracing::info;
@@ -51,13 +50,12 @@ async fn activate(
     deps: &Deps,
 ) -> Result<Activated> {
     let Config { lake_id, model, policy, .. } = &deps.config;
-    let portal = with_secret(&deps.secrets, &deps.config.secret, async |credentials: Credentials| {
+    let portal = Portal::new(&deps.secrets, &deps.config.secret, |credentials| {
         let mut account = HubspotConfig::new(&deps.config.url, credentials);
         account.version.clone_from(&deps.config.version);
         account.requests_per_ten_seconds = REQUESTS_PER_TEN_SECONDS;
-        Portal::connect(Client::new(deps.http.clone(), &account)).await
-    })
-    .await?;
+        Client::new(deps.http.clone(), &account)
+    });
     let left = invocation.time_left(Duration::ZERO);
     let tables = deps.warehouse.activations(lake_id, HUBSPOT, model, &invocation.run_id, left);
     let activate = Activate {

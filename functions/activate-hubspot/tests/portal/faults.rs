@@ -1,5 +1,6 @@
 //! Faults in every batch: lost answers, gateways, limits.
 
+use serde_json::json;
 use sluice_local::vendors::hubspot::HubSpotConfig;
 use sluice_pipeline::activate::Status;
 
@@ -27,6 +28,36 @@ async fn an_answer_lost_in_any_batch_is_read_back_and_nothing_is_sent_twice() {
             assert_eq!(report.status, Status::Completed, "{fault}: {report:?}");
             let lost = if fault.contains("truncated") { 420 - batch * 100 } else { 0 }.min(100);
             assert_eq!(report.already_held, lost, "{fault}: only an answer was lost");
+            stage.assert_whole();
+        }
+    }
+}
+
+/// The requests of a run, in their order.
+const REQUESTS: [&str; 3] = ["/properties/", "/batch/read", "/batch/update"];
+
+#[tokio::test]
+async fn whatever_request_is_refused_the_run_ends_and_keeps_what_was_allowed() {
+    for path in REQUESTS {
+        for (status, body, ends) in [
+            (429, json!({"policyName": "DAILY"}), Status::Waiting),
+            (503, json!({}), Status::Waiting),
+            (401, json!({"category": "INVALID_AUTHENTICATION"}), Status::Stopped),
+            (403, json!({"category": "MISSING_SCOPES"}), Status::Stopped),
+            (404, json!({"category": "OBJECT_NOT_FOUND"}), Status::Stopped),
+        ] {
+            let what = format!("{status} of {path}");
+            let stage = Stage::new(config(), 120).await;
+            let fault = json!({"kind": "status", "status": status, "requests": 2, "path": path, "body": body.to_string()});
+            stage.fault(&fault.to_string()).await;
+            let report = stage.run(&allowed()).await;
+            assert_eq!((report.status, report.written), (ends, 0), "{what}: {report:?}");
+            let sent = stage.queue.sent.borrow().first().map(|(body, _)| body.clone());
+            assert_eq!(sent.is_some(), ends == Status::Waiting, "{what}");
+            stage.forget_faults().await;
+            let rest = sent.map_or_else(allowed, |body| serde_json::from_value(body).expect("a request"));
+            let report = stage.run(&rest).await;
+            assert_eq!((report.status, report.written), (Status::Completed, 120), "{what}: {report:?}");
             stage.assert_whole();
         }
     }

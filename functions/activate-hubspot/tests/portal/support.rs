@@ -8,19 +8,20 @@ use std::{
 
 use activate_hubspot::Portal;
 use chrono::{DateTime, Utc};
-use sluice_core::{Result, RunId, Secret, functions::HUBSPOT, port::SystemClock};
+use sluice_core::{Result, RunId, functions::HUBSPOT, port::SystemClock};
 use sluice_http::RetryPolicy;
-use sluice_hubspot::{Client, Credentials, HubspotConfig};
+use sluice_hubspot::{Client, HubspotConfig};
 use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
 use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Request, Wanted};
 use sluice_testkit::{
     generate::Contact,
-    lake::MemoryLake,
+    lake::{MemoryLake, OneSecret},
     ports::{MemoryBus, MemoryQueue},
 };
 use tokio::{net::TcpListener, sync::watch};
 
 const WRITER: &str = "pat-na1-writer";
+const SECRET: &str = r#"{"token": "pat-na1-writer"}"#;
 
 #[derive(Default)]
 pub(crate) struct Tables {
@@ -84,19 +85,30 @@ impl Stage {
 
     /// Makes the next requests to a path fail.
     pub(crate) async fn fault(&self, fault: &str) {
-        let url = format!("{}/_emulator/faults", self.url);
-        let set = reqwest::Client::new().post(url).header("content-type", "application/json").body(fault.to_owned());
-        assert!(set.send().await.expect("an answer").status().is_success());
+        let set = reqwest::Client::new().post(self.faults()).header("content-type", "application/json");
+        let answer = set.body(fault.to_owned()).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{fault}");
+    }
+
+    pub(crate) async fn forget_faults(&self) {
+        let answer = reqwest::Client::new().delete(self.faults()).send().await.expect("an answer");
+        assert!(answer.status().is_success());
+    }
+
+    fn faults(&self) -> String {
+        format!("{}/_emulator/faults", self.url)
     }
 
     pub(crate) async fn run(&self, request: &Request) -> Report {
-        let mut config = HubspotConfig::new(&self.url, Credentials { token: Secret::new(WRITER) });
-        config.requests_per_ten_seconds = self.requests_per_ten_seconds;
-        if self.requests_per_ten_seconds == 0 {
-            config.retries = RetryPolicy::without_waits(2);
-        }
-        let client = Client::new(sluice_http::Client::new().expect("a client"), &config);
-        let portal = Portal::connect(client).await.expect("an account");
+        let secret = OneSecret(SECRET);
+        let portal = Portal::new(&secret, "hubspot-activate", |credentials| {
+            let mut config = HubspotConfig::new(&self.url, credentials);
+            config.requests_per_ten_seconds = self.requests_per_ten_seconds;
+            if self.requests_per_ten_seconds == 0 {
+                config.retries = RetryPolicy::without_waits(2);
+            }
+            Client::new(sluice_http::Client::new().expect("a client"), &config)
+        });
         *self.runs.borrow_mut() += 1;
         let run_id = RunId(format!("run-{}", self.runs.borrow()));
         let activate = Activate {
