@@ -22,6 +22,7 @@ pub struct Portal<'a, S, C> {
 
 struct Connected {
     client: Client,
+    portal_id: u64,
     definitions: BTreeMap<String, Definition>,
 }
 
@@ -31,11 +32,12 @@ impl<'a, S: Secrets, C: Fn(Credentials) -> Client> Portal<'a, S, C> {
         Portal { secrets, secret, client, connected: OnceCell::new() }
     }
 
-    /// The account's properties are the first that is asked for: a token that is refused shows here.
+    /// The account's number and its properties are the first that is asked for: a token that is refused shows here.
     async fn connected(&self) -> Result<&Connected> {
         let connect = async |credentials: Credentials| {
             let client = (self.client)(credentials);
-            Ok(Connected { definitions: client.definitions().await?, client })
+            let (portal_id, definitions) = (client.portal_id().await?, client.definitions().await?);
+            Ok(Connected { client, portal_id, definitions })
         };
         // Boxed: a future that holds this one would be nested too deep for the compiler.
         Box::pin(self.connected.get_or_try_init(|| with_secret(self.secrets, self.secret, connect))).await
@@ -45,6 +47,10 @@ impl<'a, S: Secrets, C: Fn(Credentials) -> Client> Portal<'a, S, C> {
 impl<S: Secrets, C: Fn(Credentials) -> Client> Destination for Portal<'_, S, C> {
     fn batch(&self) -> usize {
         BATCH
+    }
+
+    async fn account(&self) -> Result<String> {
+        Ok(self.connected().await?.portal_id.to_string())
     }
 
     async fn fields(&self, properties: &BTreeSet<String>) -> Result<BTreeMap<String, Field>> {

@@ -247,6 +247,11 @@ pub fn activation_switch_key(destination: &str) -> String {
     format!("activations/{destination}/switch.json")
 }
 
+/// Which account the ledger of a destination is of.
+pub fn activation_account_key(destination: &str) -> String {
+    format!("activations/{destination}/account.json")
+}
+
 /// The folder of the report on the n-th dbt run. Newest first.
 pub fn report_prefix(number: u64) -> String {
     format!("{REPORTS_PREFIX}{}/", counted(number))

@@ -182,6 +182,11 @@ impl Client {
         }
     }
 
+    /// Of the account itself, where every version stands behind the API's name.
+    pub(crate) fn account_path(&self, path: &str) -> String {
+        format!("{}/account-info/{}/{path}", self.url, self.version)
+    }
+
     pub(crate) async fn send(&self, request: Request, attempted: &str) -> Result<Response> {
         let request = request.bearer(&self.token);
         self.http.send(&request, &self.retries, |response| classify(response, attempted)).await

@@ -22,6 +22,9 @@ use crate::{
 /// The most records of a batch.
 pub const BATCH: usize = LIST_PAGE;
 
+/// HubSpot's own word for a record that is not there.
+const NOT_FOUND: &str = "OBJECT_NOT_FOUND";
+
 /// A property of contacts as far as writing is concerned.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -91,7 +94,7 @@ pub enum Updated {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Batch {
-    #[serde(default)]
+    /// Of none it is empty, and never missing.
     results: Vec<Written>,
     #[serde(default)]
     errors: Vec<Failed>,
@@ -141,6 +144,20 @@ impl Failed {
 }
 
 impl Client {
+    /// The number of the account that the token is of.
+    pub async fn portal_id(&self) -> Result<u64> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Details {
+            portal_id: u64,
+        }
+        let attempted = "read the account's details";
+        self.others.acquire().await;
+        let Details { portal_id } =
+            decode(&self.send(Request::get(self.account_path("details")), attempted).await?, attempted)?;
+        Ok(portal_id)
+    }
+
     /// The definition of every property of contacts, by name.
     pub async fn definitions(&self) -> Result<BTreeMap<String, Definition>> {
         #[derive(Deserialize)]
@@ -154,25 +171,41 @@ impl Client {
         Ok(results.into_iter().map(|definition| (definition.name.clone(), definition)).collect())
     }
 
-    /// At most a batch of contacts by id; one that is not there, or is archived, is missing.
+    /// At most a batch of contacts by id; one that is not there, or is archived, is missing. Fails where HubSpot does not say
+    /// so of one: nobody looks again for what is taken to be gone.
     pub async fn by_id(&self, ids: &[String], properties: &BTreeSet<String>) -> Result<BTreeMap<String, ByThatId>> {
+        let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let Read { mut found, missing } = self.read_batch(&asked, properties).await?;
+        let mut contacts = BTreeMap::new();
+        for id in ids.iter().filter(|id| !missing.contains(*id)) {
+            let contact = match found.remove(id) {
+                Some(contact) => Some(contact),
+                None => self.alone(id, properties).await?,
+            };
+            contacts.extend(contact.map(|contact| (id.clone(), contact)));
+        }
+        Ok(contacts)
+    }
+
+    /// A contact of which a batch says nothing: one that was merged comes as its survivor, and a batch does not tell of which.
+    async fn alone(&self, id: &str, properties: &BTreeSet<String>) -> Result<Option<ByThatId>> {
+        let Read { found, missing } = self.read_batch(&[id], properties).await?;
+        match found.into_iter().next() {
+            Some((own, contact)) if own == id => Ok(Some(contact)),
+            Some(_) => Ok(Some(ByThatId::Merged)),
+            None if missing.contains(id) => Ok(None),
+            None => Err(Error::unavailable("HubSpot does not say whether a contact is there").with("contact", id)),
+        }
+    }
+
+    async fn read_batch(&self, ids: &[&str], properties: &BTreeSet<String>) -> Result<Read> {
         let inputs: Vec<Value> = ids.iter().map(|id| json!({"id": id})).collect();
         let body = json!({"inputs": inputs, "properties": properties, "propertiesWithHistory": []});
         let request =
             Request::post(self.path("objects", "contacts/batch/read")).query("archived", false).json(&body)?;
         let attempted = "read contacts by id";
         self.others.acquire().await;
-        let Batch { results, errors } = decode(&self.send(request, attempted).await?, attempted)?;
-        let missing: BTreeSet<String> = errors.into_iter().flat_map(|failed| failed.context.ids).collect();
-        let mut found: BTreeMap<String, Written> = results.into_iter().map(|read| (read.id.clone(), read)).collect();
-        let asked = ids.iter().filter(|id| !missing.contains(*id)).map(|id| {
-            let contact = found.remove(id).map_or(ByThatId::Merged, |read| ByThatId::Contact {
-                properties: read.properties,
-                changed_at: read.updated_at,
-            });
-            (id.clone(), contact)
-        });
-        Ok(asked.collect())
+        read(decode(&self.send(request, attempted).await?, attempted)?)
     }
 
     /// Sends a batch of changes, once. Only what HubSpot has refused to take up, because of its limit of some seconds, is
@@ -205,6 +238,22 @@ impl Client {
     }
 }
 
+/// Contacts by their own ids, and the ids of those that are not there.
+struct Read {
+    found: BTreeMap<String, ByThatId>,
+    missing: BTreeSet<String>,
+}
+
+fn read(Batch { results, errors }: Batch) -> Result<Read> {
+    if let Some(failed) = errors.iter().find(|failed| failed.category != NOT_FOUND) {
+        return Err(Error::unavailable("HubSpot did not read some contacts").with("category", failed.reason()));
+    }
+    let contact =
+        |read: Written| (read.id, ByThatId::Contact { properties: read.properties, changed_at: read.updated_at });
+    let missing = errors.into_iter().flat_map(|failed| failed.context.ids);
+    Ok(Read { found: results.into_iter().map(contact).collect(), missing: missing.collect() })
+}
+
 /// What an answer says of each record.
 fn each(response: &Response, attempted: &str) -> Updated {
     let Batch { results, errors } = match decode(response, attempted) {
@@ -220,7 +269,7 @@ fn each(response: &Response, attempted: &str) -> Updated {
         let Context { ids, object_write_trace_id } = failed.context;
         for id in ids.into_iter().chain(object_write_trace_id) {
             let answer = match failed.category.as_str() {
-                "OBJECT_NOT_FOUND" => Answer::Gone,
+                NOT_FOUND => Answer::Gone,
                 _ => Answer::Refused { reason: reason.clone() },
             };
             answers.insert(id, answer);

@@ -119,8 +119,9 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
     pub async fn handle(&self, request: &Request, run_id: &RunId) -> Result<Activated> {
         if request.dry_run {
             let mut report = self.report(request, run_id, 0);
+            self.account().await?;
             let (difference, _) = self.difference(request).await?;
-            account(&mut report, &difference);
+            count(&mut report, &difference);
             report.reason = self.objection(report.pending, difference.known, request);
             report.shown = difference.shown;
             (report.status, report.ended_at) = (Status::DryRun, self.clock.now());
@@ -169,6 +170,13 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         Ok(Activated::Deferred)
     }
 
+    /// The account that is sent to, which is the one that was.
+    async fn account(&self) -> Result<String> {
+        let account = self.destination.account().await?;
+        claim::check_account(self.store, self.destination_name, &account).await?;
+        Ok(account)
+    }
+
     async fn difference(&self, request: &Request) -> Result<(Difference, BTreeMap<String, Field>)> {
         let rows = self.model.rows().await?;
         difference::check_ids(&rows)?;
@@ -182,18 +190,24 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         if self.is_stopped(report).await? {
             return Ok(());
         }
+        let account = self.account().await?;
         let (difference, fields) = self.difference(request).await?;
-        account(report, &difference);
+        count(report, &difference);
         if let Some(objection) = self.objection(report.pending, difference.known, request) {
             (report.status, report.reason) = (Status::Stopped, Some(objection));
             return Ok(());
         }
-        let Difference { changes, invalid, .. } = difference;
+        let Difference { changes, invalid, known, .. } = difference;
+        if !changes.is_empty() {
+            claim::keep_account(self.store, self.destination_name, &account).await?;
+        }
         if !invalid.is_empty() {
             self.ledger.keep(&invalid).await?;
         }
         let deadline = self.clock.now() + TimeDelta::from_std(self.policy.time).unwrap_or(TimeDelta::MAX);
-        let sending = Send { ledger: self.ledger, destination: self.destination, fields: &fields };
+        // Of the first run nothing says that it is the right account.
+        let may_be_gone = request.allow && known > 0;
+        let sending = Send { ledger: self.ledger, destination: self.destination, fields: &fields, may_be_gone };
         let mut rest = &changes[..];
         let mut is_canary = changes.len() > self.policy.canary;
         while !rest.is_empty() {
@@ -341,7 +355,7 @@ fn needs_a_person(error: &Error) -> bool {
     }
 }
 
-fn account(report: &mut Report, difference: &Difference) {
+fn count(report: &mut Report, difference: &Difference) {
     let invalid = difference.invalid.len() as u64;
     report.changed = difference.changes.len() as u64 + invalid;
     report.pending = difference.changes.len() as u64;

@@ -34,7 +34,7 @@ async fn an_answer_lost_in_any_batch_is_read_back_and_nothing_is_sent_twice() {
 }
 
 /// The requests of a run, in their order.
-const REQUESTS: [&str; 3] = ["/properties/", "/batch/read", "/batch/update"];
+const REQUESTS: [&str; 4] = ["/account-info/", "/properties/", "/batch/read", "/batch/update"];
 
 #[tokio::test]
 async fn whatever_request_is_refused_the_run_ends_and_keeps_what_was_allowed() {
@@ -60,6 +60,20 @@ async fn whatever_request_is_refused_the_run_ends_and_keeps_what_was_allowed() {
             assert_eq!((report.status, report.written), (Status::Completed, 120), "{what}: {report:?}");
             stage.assert_whole();
         }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_says_nothing_of_contacts_marks_none_as_gone() {
+    for (body, ends) in [("{}", Status::Stopped), (r#"{"results": []}"#, Status::Waiting)] {
+        let stage = Stage::new(config(), 30).await;
+        let fault = json!({"kind": "status", "status": 200, "requests": 10, "path": "/batch/read", "body": body});
+        stage.fault(&fault.to_string()).await;
+        let report = stage.run(&allowed()).await;
+        assert_eq!((report.status, report.gone), (ends, 0), "{body}: {report:?}");
+        assert!(stage.tables.entries.borrow().is_empty(), "{body}");
+        stage.forget_faults().await;
+        assert_eq!(stage.run(&allowed()).await.written, 30);
     }
 }
 

@@ -6,7 +6,9 @@ use sluice_core::port::Clock as _;
 use sluice_local::vendors::hubspot::HubSpotConfig;
 use sluice_pipeline::activate::{Request, Seen, Status};
 
-use crate::support::{Stage, allowed, wanted};
+use sluice_testkit::generate::Contact;
+
+use crate::support::{Stage, allowed, contact, wanted};
 
 fn unlimited() -> HubSpotConfig {
     HubSpotConfig { requests_per_ten_seconds: None, ..HubSpotConfig::new("pat-na1-reader") }
@@ -25,8 +27,8 @@ async fn changed_customers_arrive_within_the_documented_limits_and_a_tenth() {
     let report = stage.run(&allowed()).await;
     let seconds = start.elapsed().as_secs_f64();
     assert_eq!((report.status, report.written), (Status::Completed, contacts() as u64), "{report:?}");
-    // A read and a write for each hundred, the properties, and the canary's read: at 100 in ten seconds.
-    let requests = contacts() as f64 / 100.0 * 2.0 + 2.0;
+    // A read and a write for each hundred, account and properties, and the canary's read: at 100 in ten seconds.
+    let requests = contacts() as f64 / 100.0 * 2.0 + 3.0;
     println!("{} contacts, {requests} requests, {seconds:.1} s, HubSpot's limit {:.1} s", contacts(), requests / 10.0);
     assert!(seconds <= requests / 10.0 * 1.1 + 1.0, "{seconds} s for {requests} requests");
     stage.assert_whole();
@@ -71,6 +73,18 @@ async fn a_tier_that_is_no_option_is_refused_before_it_is_sent() {
     let report = stage.run(&allowed()).await;
     assert_eq!((report.written, report.refused), (2, 1));
     assert!(stage.state.history().iter().all(|write| write.id != 2));
+}
+
+#[tokio::test]
+async fn archived_erased_and_merged_contacts_are_gone_and_their_survivor_is_written() {
+    let stage = Stage::new(unlimited(), 6).await;
+    stage.state.load(vec![Contact { archived: true, ..contact(2) }, Contact { merged_ids: vec![3, 4], ..contact(1) }]);
+    stage.state.erase(5);
+    let report = stage.run(&allowed()).await;
+    assert_eq!((report.gone, report.written), (4, 2), "{report:?}");
+    let merged = report.reasons.get("the record was merged into another").copied();
+    assert_eq!(merged, Some(2), "{report:?}");
+    assert!(stage.state.history().iter().all(|write| write.id == 1 || write.id == 6));
 }
 
 #[tokio::test]

@@ -161,7 +161,7 @@ pub(crate) fn wanted(id: i64, tier: &str) -> Wanted {
     Wanted { id: id.to_string(), values, ..Wanted::default() }
 }
 
-fn contact(id: i64) -> Contact {
+pub(crate) fn contact(id: i64) -> Contact {
     let created = DateTime::<Utc>::UNIX_EPOCH.timestamp_micros() + 1_500_000;
     Contact {
         id,

@@ -1,4 +1,5 @@
-//! HubSpot CRM v3, as far as contacts are read and changed: search, list, batch read and update, and the list of properties.
+//! HubSpot CRM v3, as far as contacts are read and changed: search, list, batch read and update, the list of properties,
+//! and the number of the account.
 
 mod limits;
 mod record;
@@ -22,6 +23,8 @@ pub use written::Write;
 /// What the account is like.
 #[derive(Debug, Clone)]
 pub struct HubSpotConfig {
+    /// The account's number.
+    pub portal_id: u64,
     /// The token of a private app that reads.
     pub token: String,
     /// That of a private app that also writes; `None`: there is none.
@@ -49,6 +52,7 @@ pub struct HubSpotConfig {
 impl HubSpotConfig {
     pub fn new(token: impl Into<String>) -> Self {
         HubSpotConfig {
+            portal_id: 123_456,
             token: token.into(),
             writer: None,
             requests_per_ten_seconds: Some(100),

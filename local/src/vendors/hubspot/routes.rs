@@ -41,6 +41,7 @@ pub(super) fn router(state: HubSpotState) -> Router {
             .route(&format!("{objects}/contacts/batch/read"), post(batch_read))
             .route(&format!("{objects}/contacts/batch/update"), post(update::batch_update))
             .route(&format!("{properties_of}/contacts"), get(properties))
+            .route(&format!("/account-info/{version}/details"), get(details))
     });
     versions
         .merge(other_names())
@@ -199,7 +200,7 @@ struct BatchInput {
     id: String,
 }
 
-/// Ids that a merge consumed answer with their survivor; ids that do not exist are listed in a 207.
+/// Ids that a merge consumed answer with their survivor, which comes once; ids that do not exist are listed in a 207.
 async fn batch_read(
     State(state): State<HubSpotState>,
     Query(query): Query<BatchQuery>,
@@ -214,10 +215,11 @@ async fn batch_read(
         return Err(invalid(format!("a batch with history takes at most {MAX_HISTORY_BATCH} inputs")));
     }
     let account = state.lock();
-    let (mut results, mut missing) = (Vec::new(), Vec::new());
+    let (mut results, mut missing, mut told) = (Vec::new(), Vec::new(), HashSet::new());
     for BatchInput { id } in &request.inputs {
         let found = id.parse().ok().and_then(|id| account.find(id));
         match found.filter(|contact| contact.archived == query.archived) {
+            Some(contact) if !told.insert(contact.id) => {}
             Some(contact) => {
                 let mut record = render(&account, contact, &request.properties);
                 if !request.with_history.is_empty() {
@@ -250,6 +252,15 @@ fn history(account: &Account, id: i64, properties: &[String]) -> Value {
         (property.clone(), Value::from(versions))
     };
     Value::Object(properties.iter().map(versions).collect())
+}
+
+/// Which account it is, and how it is set: <https://developers.hubspot.com/docs/api-reference/latest/account/account-information/guide>.
+async fn details(State(state): State<HubSpotState>) -> Json<Value> {
+    let portal = state.lock().config.portal_id;
+    Json(json!({
+        "portalId": portal, "accountType": "STANDARD", "timeZone": "UTC", "companyCurrency": "USD", "additionalCurrencies": [],
+        "utcOffset": "+00:00", "utcOffsetMilliseconds": 0, "uiDomain": "app.hubspot.com", "dataHostingLocation": "na1",
+    }))
 }
 
 async fn properties() -> Json<Value> {

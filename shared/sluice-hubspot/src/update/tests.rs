@@ -70,3 +70,16 @@ fn a_definition_says_whether_its_property_can_be_written() {
     assert!(definition(json!({"name": "a", "calculated": true})).is_read_only());
     assert!(definition(json!({"name": "a", "modificationMetadata": {"readOnlyValue": true}})).is_read_only());
 }
+
+#[test]
+fn only_what_hubspot_says_is_not_there_is_missing() {
+    let parsed = |body: Value| serde_json::from_value::<Batch>(body).map_err(|error| error.to_string());
+    let gone = |category: &str| json!({"results": [], "errors": [{"category": category, "context": {"ids": ["7"]}}]});
+    let read = read(parsed(gone("OBJECT_NOT_FOUND")).expect("a batch")).expect("an answer");
+    assert!(read.found.is_empty() && read.missing.contains("7"));
+    for other in ["", "INTERNAL_ERROR"] {
+        let error = super::read(parsed(gone(other)).expect("a batch")).map(|read| read.missing).expect_err(other);
+        assert!(error.is_transient(), "{error}");
+    }
+    assert!(parsed(json!({})).is_err(), "an answer of nothing is none");
+}

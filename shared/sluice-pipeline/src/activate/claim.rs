@@ -91,6 +91,35 @@ pub struct Switch {
     pub reason: String,
 }
 
+/// The account that was sent to first.
+#[derive(Serialize, Deserialize)]
+struct Account {
+    account: String,
+}
+
+/// Fails where another account was sent to: the ledger says nothing of this one.
+pub(super) async fn check_account(store: &impl ObjectStore, destination: &str, account: &str) -> Result<()> {
+    match read::<Account>(store, &lake::activation_account_key(destination)).await? {
+        Some(first) if first.account != account => Err(another(&first.account, account)),
+        _ => Ok(()),
+    }
+}
+
+/// From now on only this account is sent to.
+pub(super) async fn keep_account(store: &impl ObjectStore, destination: &str, account: &str) -> Result<()> {
+    let first = encode(&Account { account: account.to_owned() })?;
+    let is_same = |body: &[u8]| serde_json::from_slice::<Account>(body).is_ok_and(|first| first.account == account);
+    match log::put_once(store, &lake::activation_account_key(destination), first, is_same).await? {
+        Put::Ours => Ok(()),
+        Put::Theirs => Err(another("another one", account)),
+    }
+}
+
+fn another(first: &str, account: &str) -> Error {
+    Error::config(format!("the token is of account {account}, and what was sent before went to {first}; nothing was sent"))
+        .with_hint("use the token of that account; to move to another one, see docs/runbooks/an-activation-stops.md")
+}
+
 pub(super) async fn newest(store: &impl ObjectStore, destination: &str) -> Result<Option<Claim>> {
     let Some(key) = store.first_key(&lake::activation_prefix(destination)).await? else { return Ok(None) };
     read(store, &key).await

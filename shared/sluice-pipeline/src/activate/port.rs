@@ -146,6 +146,9 @@ pub trait Destination {
     /// The most records of a batch.
     fn batch(&self) -> usize;
 
+    /// Which account it is: what the ledger holds is of one.
+    fn account(&self) -> impl Future<Output = Result<String>>;
+
     /// What these properties take. Fails, naming each, where one is not there or cannot be written.
     fn fields(&self, properties: &BTreeSet<String>) -> impl Future<Output = Result<BTreeMap<String, Field>>>;
 

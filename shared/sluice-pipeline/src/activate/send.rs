@@ -11,11 +11,11 @@ use super::{
     value::canonical,
 };
 
-/// From so many refused records on their share is looked at.
+/// From so many records that are refused or gone on their share is looked at.
 const FEW: u64 = 20;
 
-/// More refused records than this in a hundred are no accident: the model or the destination is not what it was.
-const MOST_REFUSED_PERCENT: u64 = 5;
+/// More of them than this in a hundred are no accident: the model or the destination is not what it was.
+const MOST_FAILED_PERCENT: u64 = 5;
 
 pub(super) enum Progress {
     On,
@@ -28,15 +28,38 @@ pub(super) struct Send<'a, L, D> {
     pub ledger: &'a L,
     pub destination: &'a D,
     pub fields: &'a BTreeMap<String, Field>,
+    /// However many records are gone, somebody has looked.
+    pub may_be_gone: bool,
+}
+
+/// What a look at a part has found.
+#[derive(Default)]
+struct Looked<'p> {
+    held: Vec<(String, Entry)>,
+    gone: Vec<(&'p Planned, &'static str)>,
+    changes: Vec<Change>,
 }
 
 impl<L: Ledger, D: Destination> Send<'_, L, D> {
     /// Sends a part of the difference and, of a canary, reads back what it has become.
     pub(super) async fn part(&self, part: &[Planned], report: &mut Report, is_canary: bool) -> Result<Progress> {
-        let mut outcomes = Vec::new();
-        let mut changes = Vec::new();
+        let mut looked = Looked::default();
         for batch in part.chunks(self.destination.batch()) {
-            self.look(batch, &mut outcomes, &mut changes, report).await?;
+            self.look(batch, &mut looked).await?;
+        }
+        let Looked { held: mut outcomes, gone, changes } = looked;
+        let failed = report.refused + report.gone + gone.len() as u64;
+        let tried = report.written + report.already_held + report.refused + report.gone + part.len() as u64;
+        if !gone.is_empty() && !self.may_be_gone && is_no_accident(failed, tried) {
+            // Not kept: nobody would look for them again.
+            let reason = format!("{failed} of {tried} records are refused or not there: is it the right account?");
+            return Ok(Progress::Stop(reason));
+        }
+        report.already_held += outcomes.len() as u64;
+        report.pending -= outcomes.len() as u64;
+        for (planned, reason) in gone {
+            let outcome = Outcome::Gone { reason: reason.to_owned() };
+            outcomes.push((planned.id.clone(), settled(planned, outcome, report)));
         }
         let by_id: BTreeMap<&str, &Planned> = part.iter().map(|planned| (planned.id.as_str(), planned)).collect();
         let planned = |id: &str| by_id.get(id).copied().ok_or_else(|| Error::internal("an outcome is of no record"));
@@ -69,46 +92,31 @@ impl<L: Ledger, D: Destination> Send<'_, L, D> {
         if is_canary && let Some(reason) = self.unlike(part, &kept).await? {
             return Ok(Progress::Stop(reason));
         }
-        let tried = report.written + report.refused;
-        if report.refused > FEW && report.refused * 100 > tried * MOST_REFUSED_PERCENT {
-            let reason = format!("{} of {tried} records were refused", report.refused);
-            return Ok(Progress::Stop(reason));
+        let failed = report.refused + if self.may_be_gone { 0 } else { report.gone };
+        let tried = report.written + report.already_held + report.refused + report.gone;
+        if is_no_accident(failed, tried) {
+            return Ok(Progress::Stop(format!("{failed} of {tried} records were refused or gone")));
         }
         Ok(Progress::On)
     }
 
     /// Reads a batch. What holds the values already, is gone or was merged comes to its end without being sent.
-    async fn look(
-        &self,
-        batch: &[Planned],
-        outcomes: &mut Vec<(String, Entry)>,
-        changes: &mut Vec<Change>,
-        report: &mut Report,
-    ) -> Result<()> {
+    async fn look<'p>(&self, batch: &'p [Planned], looked: &mut Looked<'p>) -> Result<()> {
         let ids: Vec<String> = batch.iter().map(|planned| planned.id.clone()).collect();
         let properties: BTreeSet<String> = batch.iter().flat_map(|planned| planned.values.keys().cloned()).collect();
         let Some(mut found) = self.destination.read(&ids, &properties).await? else {
-            changes.extend(batch.iter().map(|planned| Change { id: planned.id.clone(), values: planned.unknown() }));
+            let changes = batch.iter().map(|planned| Change { id: planned.id.clone(), values: planned.unknown() });
+            looked.changes.extend(changes);
             return Ok(());
         };
         for planned in batch {
             let id = planned.id.clone();
             match found.remove(&id) {
-                None => {
-                    let reason = "the destination has no such record".to_owned();
-                    outcomes.push((id, settled(planned, Outcome::Gone { reason }, report)));
-                }
-                Some(found) if found.id != id => {
-                    let reason = "the record was merged into another".to_owned();
-                    outcomes.push((id, settled(planned, Outcome::Gone { reason }, report)));
-                }
+                None => looked.gone.push((planned, "the destination has no such record")),
+                Some(found) if found.id != id => looked.gone.push((planned, "the record was merged into another")),
                 Some(found) => match self.differing(&planned.values, &found.values) {
-                    values if values.is_empty() => {
-                        report.already_held += 1;
-                        report.pending -= 1;
-                        outcomes.push((id, held(planned, &found)));
-                    }
-                    values => changes.push(Change { id, values }),
+                    values if values.is_empty() => looked.held.push((id, held(planned, &found))),
+                    values => looked.changes.push(Change { id, values }),
                 },
             }
         }
@@ -171,6 +179,10 @@ impl<L: Ledger, D: Destination> Send<'_, L, D> {
         let of = written.len();
         Ok((unlike > 0).then(|| format!("{unlike} of the first {of} records do not hold what was written")))
     }
+}
+
+fn is_no_accident(failed: u64, of: u64) -> bool {
+    failed > FEW && failed * 100 > of * MOST_FAILED_PERCENT
 }
 
 /// What the ledger keeps of a record that came to its end.

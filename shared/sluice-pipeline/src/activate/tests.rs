@@ -169,6 +169,42 @@ fn refusals_that_are_no_accident_stop_the_run() {
 }
 
 #[test]
+fn records_gone_in_numbers_stop_the_run_and_stay_to_be_sent() {
+    let mut world = World::new(100);
+    (world.policy.canary, world.policy.part) = (100, 100);
+    let all = world.portal.records.take();
+    let first = world.allowed();
+    assert_eq!((first.status, first.gone, first.pending), (Status::Stopped, 0, 100), "{first:?}");
+    assert!(first.reason.is_some_and(|reason| reason.contains("is it the right account?")));
+    assert!(world.ledger.entries.borrow().is_empty(), "nothing is given up");
+    world.portal.records.replace(all);
+    assert_eq!(world.allowed().written, 100);
+    for number in 0..40 {
+        world.want(&format!("{number:03}"), &[("orders", Some("99"))]);
+        world.portal.records.borrow_mut().retain(|id, _| *id != format!("{number:03}") || number >= 30);
+    }
+    assert_eq!(world.run(&Request::default()).status, Status::Stopped);
+    let allowed = world.allowed();
+    assert_eq!((allowed.status, allowed.gone, allowed.written), (Status::Completed, 30, 10), "somebody has looked");
+}
+
+#[test]
+fn another_account_gets_nothing_of_what_this_ones_ledger_says() {
+    let mut world = World::new(2);
+    world.allowed();
+    world.want("000", &[("orders", Some("9"))]);
+    let batches = world.portal.batches.borrow().len();
+    world.portal.account = "2".into();
+    let report = world.allowed();
+    assert_eq!((report.status, world.portal.batches.borrow().len()), (Status::Stopped, batches));
+    assert!(report.reason.is_some_and(|reason| reason.contains("the token is of account 2")));
+    let error = world.try_run(&Request { dry_run: true, ..Request::default() }).expect_err("a dry run says so, too");
+    assert_eq!(error.kind(), Kind::Config);
+    world.portal.account = String::new();
+    assert_eq!(world.run(&Request::default()).written, 1);
+}
+
+#[test]
 fn a_switch_stops_everything_and_lets_it_go_on() {
     let world = World::new(3);
     let set = |stopped| {

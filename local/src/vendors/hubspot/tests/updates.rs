@@ -145,6 +145,27 @@ async fn the_limits_are_an_apps_own_and_told_with_every_answer() {
 }
 
 #[tokio::test]
+async fn a_survivor_comes_once_however_many_of_its_ids_are_asked_for() {
+    let state = account(writable());
+    let server = Server::start(&state).await;
+    let asked = json!({"inputs": [{"id": "3"}, {"id": "1"}, {"id": "4"}], "properties": ["email"]});
+    let (status, body, _) = send(&server, "batch/read", &asked, WRITER).await;
+    assert_eq!((status, ids(&body)), (200, vec!["1", "4"]));
+}
+
+#[tokio::test]
+async fn the_account_tells_its_number_in_every_version() {
+    let state = account(HubSpotConfig { portal_id: 7, ..writable() });
+    let server = Server::start(&state).await;
+    for version in ["v3", "2026-03"] {
+        let url = format!("{}/account-info/{version}/details", server.url);
+        let answer = reqwest::Client::new().get(url).bearer_auth(WRITER).send().await.unwrap();
+        let body: Value = answer.json().await.unwrap();
+        assert_eq!(body["portalId"], 7, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_that_only_reads_may_not_write() {
     let state = account(writable());
     let server = Server::start(&state).await;

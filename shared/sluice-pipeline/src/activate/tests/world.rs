@@ -34,6 +34,7 @@ pub(crate) struct Portal {
     /// What a limit answers with.
     pub limited: RefCell<Option<Error>>,
     pub readable: bool,
+    pub account: String,
     pub faults: Rc<Faults>,
 }
 
@@ -74,6 +75,10 @@ pub(crate) fn time(minutes: i64) -> Option<chrono::DateTime<chrono::Utc>> {
 impl Destination for Portal {
     fn batch(&self) -> usize {
         4
+    }
+
+    async fn account(&self) -> Result<String> {
+        self.faults.call(|| self.account.clone())
     }
 
     async fn fields(&self, properties: &BTreeSet<String>) -> Result<BTreeMap<String, Field>> {
