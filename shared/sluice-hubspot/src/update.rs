@@ -134,12 +134,17 @@ struct Detail {
 }
 
 impl Failed {
+    /// Something in between, such as a proxy, refuses without a category: it knows nothing of the records.
+    fn is_hubspots(&self) -> bool {
+        is_word(&self.category)
+    }
+
     /// In HubSpot's own words; a message could quote a value.
     fn reason(&self) -> String {
         let codes = self.errors.iter().filter_map(|detail| detail.code.as_deref());
         let words: Vec<&str> =
             std::iter::once(self.category.as_str()).chain(codes).filter(|word| is_word(word)).collect();
-        if words.is_empty() { "HubSpot gave no category".to_owned() } else { words.join(" ") }
+        words.join(" ")
     }
 }
 
@@ -264,7 +269,7 @@ fn each(response: &Response, attempted: &str) -> Updated {
         (written.object_write_trace_id.unwrap_or(written.id), Answer::Written { at: written.updated_at })
     });
     let mut answers: BTreeMap<String, Answer> = written.collect();
-    for failed in errors {
+    for failed in errors.into_iter().filter(Failed::is_hubspots) {
         let reason = failed.reason();
         let Context { ids, object_write_trace_id } = failed.context;
         for id in ids.into_iter().chain(object_write_trace_id) {
@@ -281,10 +286,13 @@ fn each(response: &Response, attempted: &str) -> Updated {
 /// What a refusal of a whole batch means.
 fn refused(response: &Response, error: Error) -> Updated {
     match response.status {
-        400 | 409 | 422 => {
-            let failed: Failed = response.json().unwrap_or_default();
-            Updated::Refused { reason: failed.reason() }
-        }
+        400 | 409 | 422 => match response.json::<Failed>() {
+            Ok(failed) if failed.is_hubspots() => Updated::Refused { reason: failed.reason() },
+            _ => {
+                let error = Error::unavailable("a batch was refused without one of HubSpot's categories");
+                Updated::Unknown(error.with("status", response.status))
+            }
+        },
         401 | 403 | 404 | 429 => Updated::Unsent(error),
         // A lock, a move, a gateway: some of it may be written.
         _ => Updated::Unknown(error),

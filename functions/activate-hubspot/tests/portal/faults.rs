@@ -18,6 +18,8 @@ async fn an_answer_lost_in_any_batch_is_read_back_and_nothing_is_sent_twice() {
         r#""kind": "status", "status": 504"#,
         r#""kind": "status", "status": 423"#,
         r#""kind": "html_page""#,
+        r#""kind": "status", "status": 400, "body": "<html>bad request</html>""#,
+        r#""kind": "status", "status": 400, "body": "{\"message\": \"Bad Request\"}""#,
     ] {
         for batch in 0..5 {
             let stage = Stage::new(config(), 420).await;

@@ -5,7 +5,6 @@ use std::time::Instant;
 use sluice_core::port::Clock as _;
 use sluice_local::vendors::hubspot::HubSpotConfig;
 use sluice_pipeline::activate::{Request, Seen, Status};
-
 use sluice_testkit::generate::Contact;
 
 use crate::support::{Stage, allowed, contact, wanted};

@@ -21,6 +21,7 @@ fn an_answer_in_parts_says_of_each_record_what_became_of_it() {
             {"category": "VALIDATION_ERROR", "message": "jane@example.com", "context": {"objectWriteTraceId": ["3"]},
              "errors": [{"code": "INVALID_OPTION", "message": "jane"}]},
             {"category": "OBJECT_NOT_FOUND", "context": {"ids": ["4"]}},
+            {"message": "of 5 nobody says why", "context": {"ids": ["5"]}},
         ],
     });
     let Updated::Each(answers) = answer(207, &body) else { panic!("parts") };
@@ -57,8 +58,13 @@ fn only_a_refusal_that_hubspot_explains_means_that_nothing_was_written() {
         (502, "unknown"),
         (504, "unknown"),
     ] {
-        assert_eq!(kind(status, json!({"results": []})), expected, "{status}");
+        assert_eq!(kind(status, json!({"results": [], "category": "VALIDATION_ERROR"})), expected, "{status}");
+        let of_a_proxy = if expected == "refused" { "unknown" } else { expected };
+        assert_eq!(kind(status, json!({"results": [], "message": "Bad Request"})), of_a_proxy, "{status}");
     }
+    let page = Response::new(400, "<html>");
+    let error = classify(&page, "update contacts").expect_err("refused");
+    assert!(matches!(refused(&page, error), Updated::Unknown(error) if error.is_transient()));
     assert!(matches!(each(&Response::new(200, "{\"results\": 1}"), "update contacts"), Updated::Unknown(_)));
 }
 
