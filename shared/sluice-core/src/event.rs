@@ -87,7 +87,7 @@ pub struct DbtRun {
     pub failed: Vec<String>,
 }
 
-/// An activation ended: with all that it had to send, or stopped before.
+/// An activation ended, with all that it had to send, or has stopped before that. One that goes on later tells of its end then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activation {
     /// The destination and the run's number: a repeated announcement has the same id.

@@ -129,7 +129,9 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         }
         let newest = claim::newest(self.store, self.destination_name).await?;
         match self.standing(newest.as_ref()).await? {
-            Standing::Ended | Standing::UnderWay if newest.as_ref().is_some_and(|newest| newest.takes_over(request)) => {
+            Standing::Ended | Standing::UnderWay
+                if newest.as_ref().is_some_and(|newest| newest.takes_over(request)) =>
+            {
                 return Ok(Activated::TakenOver);
             }
             Standing::UnderWay => return self.defer(request).await,
@@ -304,8 +306,15 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             pending: report.pending,
             reason: report.reason.clone(),
         };
-        let announcement = if report.status == Status::Stopped { event::sync_stopped } else { event::sync_completed };
-        self.bus.announce(announcement(&detail)).await?;
+        let announcement = match report.status {
+            Status::Completed => Some(event::sync_completed(&detail)),
+            Status::Stopped => Some(event::sync_stopped(&detail)),
+            // The run that goes on tells of its end.
+            Status::Waiting | Status::DryRun => None,
+        };
+        if let Some(announcement) = announcement {
+            self.bus.announce(announcement).await?;
+        }
         claim::put_end(self.store, &report).await?;
         let Report { number, changed, written, already_held, refused, gone, pending, .. } = report;
         let reason = report.reason.as_deref().unwrap_or_default();

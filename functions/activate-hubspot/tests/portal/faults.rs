@@ -50,7 +50,8 @@ async fn whatever_request_is_refused_the_run_ends_and_keeps_what_was_allowed() {
         ] {
             let what = format!("{status} of {path}");
             let stage = Stage::new(config(), 120).await;
-            let fault = json!({"kind": "status", "status": status, "requests": 2, "path": path, "body": body.to_string()});
+            let fault =
+                json!({"kind": "status", "status": status, "requests": 2, "path": path, "body": body.to_string()});
             stage.fault(&fault.to_string()).await;
             let report = stage.run(&allowed()).await;
             assert_eq!((report.status, report.written), (ends, 0), "{what}: {report:?}");

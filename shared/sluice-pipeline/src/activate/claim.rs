@@ -116,8 +116,10 @@ pub(super) async fn keep_account(store: &impl ObjectStore, destination: &str, ac
 }
 
 fn another(first: &str, account: &str) -> Error {
-    Error::config(format!("the token is of account {account}, and what was sent before went to {first}; nothing was sent"))
-        .with_hint("use the token of that account; to move to another one, see docs/runbooks/an-activation-stops.md")
+    Error::config(format!(
+        "the token is of account {account}, and what was sent before went to {first}; nothing was sent"
+    ))
+    .with_hint("use the token of that account; to move to another one, see docs/runbooks/an-activation-stops.md")
 }
 
 pub(super) async fn newest(store: &impl ObjectStore, destination: &str) -> Result<Option<Claim>> {

@@ -140,7 +140,8 @@ mod tests {
         let bytes: usize = statements.iter().map(String::len).sum();
         assert_eq!(statements.len(), bytes.div_ceil(STATEMENT_BYTES), "none is shorter than it has to be");
         let rows = statements.iter().flat_map(|statement| statement.split("('<").skip(1));
-        let ids: Vec<usize> = rows.map(|row| row.split('>').next().expect("an id").parse().expect("a number")).collect();
+        let ids: Vec<usize> =
+            rows.map(|row| row.split('>').next().expect("an id").parse().expect("a number")).collect();
         assert_eq!(ids, (0..4_000).collect::<Vec<_>>());
         assert!(keep(&LakeId("lake".into()), "hubspot", &[]).is_empty());
     }
