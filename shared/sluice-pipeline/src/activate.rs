@@ -11,21 +11,19 @@
 
 mod claim;
 mod difference;
+mod policy;
 mod port;
 mod send;
 #[cfg(test)]
 mod tests;
 mod value;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Error, Kind, Result, Retry, RunId,
+    Error, Result, RunId,
     event::{self, Activation},
     port::{Bus, Clock, DelayedQueue, ObjectStore},
 };
@@ -33,22 +31,19 @@ use tracing::{info, warn};
 
 pub use claim::{Report, Status, Switch, last, stopped, switch};
 pub use difference::{Proof, Shown};
+pub use policy::Policy;
 pub use port::{
-    Change, Destination, Entry, Field, FieldKind, Found, Ledger, Model, Outcome, Seen, Sent, State, Values, Wanted,
+    Change, Destination, Entry, Field, FieldKind, Found, Ledger, Model, Outcome, Seen, Sent, Size, State, Values,
+    Wanted,
 };
 
 use claim::Claim;
 use difference::{Compare, Difference};
+use policy::{needs_a_person, wait};
 use send::{Progress, Send};
 
 /// How long a run waits before it looks whether another one has ended: most end within seconds.
 const ANOTHER_ENDS: Duration = Duration::from_secs(10);
-
-/// And for a destination that gave no answer.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// And after a destination's own limit that names no time: that of a day, say.
-const LIMIT_PASSES: Duration = Duration::from_secs(900);
 
 /// Whose models have passed their tests, and what a person wants.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,25 +62,6 @@ pub struct Request {
     /// Of our own messages: the run that has left the rest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goes_on: Option<u64>,
-}
-
-/// What a run may do unasked.
-#[derive(Debug, Clone)]
-pub struct Policy {
-    /// Records of one run.
-    pub most_rows: u64,
-    /// Changed records in a hundred that are known.
-    pub most_percent: u64,
-    /// The first records of a larger run are read back before the others are sent.
-    pub canary: usize,
-    /// Records between two looks at the switch and at the clock, kept in the ledger at once.
-    pub part: usize,
-    /// Properties that a null of the model clears.
-    pub clear: BTreeSet<String>,
-    /// How long a claim without an end is in force.
-    pub claim: Duration,
-    /// How long this run may take.
-    pub time: Duration,
 }
 
 /// What a request came to.
@@ -122,7 +98,7 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
             self.account().await?;
             let (difference, _) = self.difference(request).await?;
             count(&mut report, &difference);
-            report.reason = self.objection(report.pending, difference.known, request);
+            report.reason = self.policy.objection(report.pending, difference.known, request.allow);
             report.shown = difference.shown;
             (report.status, report.ended_at) = (Status::DryRun, self.clock.now());
             return Ok(Activated::Ended(Box::new(report)));
@@ -179,7 +155,24 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         Ok(account)
     }
 
+    /// Fails where model and ledger are more than a run can hold: it would die without a word.
+    async fn check_size(&self) -> Result<()> {
+        let (Size { rows, columns }, known) = (self.model.size().await?, self.ledger.count().await?);
+        let most = self.policy.most_values;
+        if rows.max(known).saturating_mul(columns) <= most {
+            return Ok(());
+        }
+        let text = format!(
+            "the model has {rows} rows of {columns} columns and the ledger {known} records, of at most {most} values that fit \
+             into memory; nothing was sent"
+        );
+        Err(Error::unsupported(text).with_hint(
+            "give the function more memory, or take out of the model what no longer changes (docs/how-to/activate.md)",
+        ))
+    }
+
     async fn difference(&self, request: &Request) -> Result<(Difference, BTreeMap<String, Field>)> {
+        self.check_size().await?;
         let rows = self.model.rows().await?;
         difference::check_ids(&rows)?;
         let fields = self.destination.fields(&difference::properties(&rows)).await?;
@@ -195,7 +188,7 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         let account = self.account().await?;
         let (difference, fields) = self.difference(request).await?;
         count(report, &difference);
-        if let Some(objection) = self.objection(report.pending, difference.known, request) {
+        if let Some(objection) = self.policy.objection(report.pending, difference.known, request.allow) {
             (report.status, report.reason) = (Status::Stopped, Some(objection));
             return Ok(());
         }
@@ -240,24 +233,6 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         (report.status, report.reason) =
             (Status::Stopped, Some(format!("stopped by {}: {}", switch.by, switch.reason)));
         Ok(true)
-    }
-
-    /// Why so much is not sent unasked.
-    fn objection(&self, changed: u64, known: u64, request: &Request) -> Option<String> {
-        let Policy { most_rows, most_percent, canary, .. } = &self.policy;
-        if request.allow || changed == 0 {
-            return None;
-        }
-        let canary = *canary as u64;
-        if known == 0 && changed > canary {
-            return Some(format!("this is the first run, of {changed} records: look at a dry run, then allow it"));
-        }
-        if changed > *most_rows {
-            return Some(format!("{changed} records have changed, of at most {most_rows} a run"));
-        }
-        let percent = changed * 100 / known.max(1);
-        (changed > canary && percent > *most_percent)
-            .then(|| format!("{percent} % of the known records have changed, of at most {most_percent} % a run"))
     }
 
     fn report(&self, request: &Request, run_id: &RunId, number: u64) -> Report {
@@ -341,27 +316,6 @@ enum Standing {
     UnderWay,
     /// There was none, or it has died.
     Over,
-}
-
-/// When the same may come to another end.
-fn wait(error: Option<&Error>) -> Duration {
-    let Some(error) = error else { return Duration::ZERO };
-    match (error.retry_after(), error.kind()) {
-        (Some(wait), _) => wait.clamp(LOOK_AGAIN, LIMIT_PASSES),
-        (None, Kind::RateLimited) => LIMIT_PASSES,
-        (None, _) => LOOK_AGAIN,
-    }
-}
-
-/// Whether a run will meet the same until somebody mends it. A limit passes by itself.
-fn needs_a_person(error: &Error) -> bool {
-    match error.kind() {
-        Kind::RateLimited => false,
-        Kind::Config | Kind::Auth | Kind::SchemaMismatch | Kind::InvalidData | Kind::Unsupported => true,
-        Kind::NotFound | Kind::Conflict | Kind::Unavailable | Kind::Timeout | Kind::Internal => {
-            error.retry() == Retry::Permanent
-        }
-    }
 }
 
 fn count(report: &mut Report, difference: &Difference) {

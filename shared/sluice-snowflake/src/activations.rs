@@ -7,7 +7,7 @@ use sluice_core::{
     Error, LakeId, Result, RunId, TableId,
     port::{Row, Statements, required},
 };
-use sluice_pipeline::activate::{Entry, Ledger, Model, Seen, State, Wanted};
+use sluice_pipeline::activate::{Entry, Ledger, Model, Seen, Size, State, Wanted};
 use uuid::Uuid;
 
 use crate::{
@@ -39,6 +39,12 @@ impl<S: Statements> Activations<'_, S> {
 }
 
 impl<S: Statements> Model for Activations<'_, S> {
+    async fn size(&self) -> Result<Size> {
+        let rows = self.execute(&sql::size(self.model)).await?;
+        let Some(row) = rows.first() else { return Ok(Size::default()) };
+        Ok(Size { rows: value(row, &sql::ROWS.to_lowercase())?, columns: row.len() as u64 - 1 })
+    }
+
     async fn rows(&self) -> Result<Vec<Wanted>> {
         self.execute(&sql::model(self.model)).await?.into_iter().map(wanted).collect()
     }
@@ -58,6 +64,11 @@ fn wanted(mut row: Row) -> Result<Wanted> {
 }
 
 impl<S: Statements> Ledger for Activations<'_, S> {
+    async fn count(&self) -> Result<u64> {
+        let rows = self.execute(&sql::count(self.lake_id, self.destination)).await?;
+        value(rows.first().unwrap_or(&Row::new()), "entries")
+    }
+
     async fn entries(&self) -> Result<BTreeMap<String, Entry>> {
         let rows = self.execute(&sql::entries(self.lake_id, self.destination)).await?;
         rows.iter().map(|row| Ok((required(row, ID)?.to_owned(), entry(row)?))).collect()
@@ -85,7 +96,39 @@ fn entry(row: &Row) -> Result<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use futures::executor::block_on;
+
     use super::*;
+
+    /// Answers every statement with the same rows.
+    struct Told(Vec<Row>);
+
+    impl Statements for Told {
+        async fn execute(&self, _: &str, _: Uuid, _: &str) -> Result<Vec<Row>> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn the_size_of_a_model_is_told_by_one_of_its_rows_and_an_empty_one_has_none() {
+        let cell = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
+        for (rows, expected) in [
+            (Vec::new(), Size::default()),
+            (
+                vec![Row::from([cell("record_id", "7"), cell("tier", "low"), cell("_sluice_rows", "1234567")])],
+                Size { rows: 1_234_567, columns: 2 },
+            ),
+        ] {
+            let activations = Activations {
+                statements: Told(rows),
+                lake_id: &LakeId("lake".into()),
+                destination: "hubspot",
+                model: &"A.B.C".parse().expect("a table"),
+                run_id: &RunId("run".into()),
+            };
+            assert_eq!(block_on(activations.size()).expect("a size"), expected);
+        }
+    }
 
     #[test]
     fn a_models_columns_are_properties_but_for_the_key_and_what_was_seen() {

@@ -12,7 +12,7 @@ use sluice_core::{Result, RunId, functions::HUBSPOT, port::SystemClock};
 use sluice_http::RetryPolicy;
 use sluice_hubspot::{Client, HubspotConfig};
 use sluice_local::vendors::hubspot::{HubSpotConfig, HubSpotState, serve};
-use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Request, Wanted};
+use sluice_pipeline::activate::{Activate, Activated, Entry, Ledger, Model, Policy, Report, Request, Size, Wanted};
 use sluice_testkit::{
     generate::Contact,
     lake::{MemoryLake, OneSecret},
@@ -30,12 +30,20 @@ pub(crate) struct Tables {
 }
 
 impl Model for Tables {
+    async fn size(&self) -> Result<Size> {
+        Ok(Size { rows: self.rows.borrow().len() as u64, columns: 4 })
+    }
+
     async fn rows(&self) -> Result<Vec<Wanted>> {
         Ok(self.rows.borrow().clone())
     }
 }
 
 impl Ledger for Tables {
+    async fn count(&self) -> Result<u64> {
+        Ok(self.entries.borrow().len() as u64)
+    }
+
     async fn entries(&self) -> Result<BTreeMap<String, Entry>> {
         Ok(self.entries.borrow().clone())
     }
@@ -123,6 +131,7 @@ impl Stage {
             policy: Policy {
                 most_rows: 20_000,
                 most_percent: 50,
+                most_values: 1_000_000,
                 canary: 100,
                 part: 1_000,
                 clear: BTreeSet::new(),

@@ -28,8 +28,17 @@ pub struct Seen {
     pub values: Values,
 }
 
+/// How much there is of a model.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    pub rows: u64,
+    pub columns: u64,
+}
+
 /// The published model: it holds only what has passed its tests.
 pub trait Model {
+    fn size(&self) -> impl Future<Output = Result<Size>>;
+
     fn rows(&self) -> impl Future<Output = Result<Vec<Wanted>>>;
 }
 
@@ -80,6 +89,9 @@ pub struct Entry {
 
 /// What a destination is known to hold.
 pub trait Ledger {
+    /// How many entries there are.
+    fn count(&self) -> impl Future<Output = Result<u64>>;
+
     /// By id.
     fn entries(&self) -> impl Future<Output = Result<BTreeMap<String, Entry>>>;
 

@@ -1,10 +1,13 @@
 mod wakings;
 mod world;
 
+use std::collections::BTreeSet;
+
 use futures::executor::block_on;
+use sluice_core::{Kind, Retry};
 use world::{NAME, World, allowed, time};
 
-use super::*;
+use super::{policy::LIMIT_PASSES, *};
 use crate::fakes::Faults;
 
 #[test]
@@ -91,9 +94,8 @@ fn finish(world: &World) {
 
 #[test]
 fn an_unknown_outcome_is_read_before_anything_is_sent_again() {
-    // The fifth call is the batch of the canary.
     let at = |at| World::new(2).failing(Faults::at(at, true));
-    let lost = (0..8).find(|call| {
+    let lost = (0..12).find(|call| {
         let world = at(*call);
         let _ = world.try_run(&allowed());
         !world.portal.batches.borrow().is_empty()
@@ -317,6 +319,21 @@ fn a_second_destination_that_cannot_be_read_gets_what_is_not_known() {
     let writes = world.portal.history.borrow().iter().filter(|(id, _, value)| id == "003" && value == "9").count();
     assert_eq!(writes, 2, "at least once");
     assert_eq!(world.run(&Request::default()).changed, 0);
+}
+
+#[test]
+fn more_than_a_run_can_hold_is_not_even_read_and_says_what_to_do() {
+    let mut world = World::new(10);
+    world.policy.most_values = 29;
+    let report = world.allowed();
+    assert_eq!((report.status, report.changed), (Status::Stopped, 0));
+    assert!(report.reason.is_some_and(|reason| reason.contains("the model has 10 rows of 3 columns")));
+    assert_eq!(world.bus.announced.borrow()[0].detail_type, "SyncStopped");
+    world.policy.most_values = 30;
+    assert_eq!(world.allowed().written, 10);
+    world.model.rows.borrow_mut().truncate(1);
+    world.policy.most_values = 29;
+    assert_eq!(world.run(&Request::default()).status, Status::Stopped, "the ledger counts, too");
 }
 
 #[test]

@@ -29,6 +29,19 @@ pub fn model(model: &TableId) -> String {
     format!("SELECT * FROM {}", quote::table(model))
 }
 
+/// The column of [`size`] that no property is called.
+pub(crate) const ROWS: &str = "_SLUICE_ROWS";
+
+/// A row of a published model, for its columns, with the number of all; none of an empty one.
+pub fn size(model: &TableId) -> String {
+    format!("SELECT *, COUNT(*) OVER () AS {ROWS} FROM {} LIMIT 1", quote::table(model))
+}
+
+/// ENTRIES: of how many records something is known.
+pub fn count(lake: &LakeId, destination: &str) -> String {
+    format!("SELECT COUNT(*) AS ENTRIES FROM {OBSERVABILITY}.{TABLE} WHERE {}", is_of(lake, destination))
+}
+
 /// What a destination is known to hold: RECORD_ID, STATE, DIGESTS, REASON, ATTEMPTS, WRITTEN_AT.
 pub fn entries(lake: &LakeId, destination: &str) -> String {
     format!(
@@ -121,8 +134,11 @@ mod tests {
             Entry { state: State::Held, digests, reason: None, attempts: 1, written_at: Some(DateTime::UNIX_EPOCH) };
         let reason = Some(r"it's \ refused".to_owned());
         let refused = Entry { state: State::Refused, digests: [].into(), reason, attempts: 2, written_at: None };
+        let published = "ANALYTICS.REPORTING.CUSTOMER_ACTIVATION".parse().expect("a table");
         let mut statements = vec![
-            model(&"ANALYTICS.REPORTING.CUSTOMER_ACTIVATION".parse().expect("a table")),
+            size(&published),
+            model(&published),
+            count(&lake, "hubspot"),
             entries(&lake, "hubspot"),
             failures(&lake, "o'brien"),
         ];

@@ -38,4 +38,10 @@ async fn an_entry_takes_the_place_of_the_one_before_and_of_no_other() {
         "webhook 1 gone 0 true",
     ];
     assert_eq!(warehouse.column(all).await, expected);
+    let one = |rows: Vec<sluice_core::port::Row>, column: &str| rows[0][column].clone();
+    let count = warehouse.run(&activations::count(&lake, "hubspot")).await.expect("counted");
+    assert_eq!(one(count, "entries").as_deref(), Some("3"));
+    let table = "ADMIN.OBSERVABILITY.ACTIVATIONS".parse().expect("a table");
+    let size = warehouse.run(&activations::size(&table)).await.expect("counted");
+    assert_eq!((size[0].len(), one(size, "_sluice_rows").as_deref()), (10, Some("4")), "nine columns and the number");
 }

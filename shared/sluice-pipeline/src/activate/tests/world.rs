@@ -1,6 +1,6 @@
 //! A model, a ledger and two destinations in memory: a portal that keeps the history of each value, and a webhook.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, rc::Rc};
 
 use futures::executor::block_on;
 
@@ -118,6 +118,10 @@ pub(crate) struct MemoryLedger {
 }
 
 impl Ledger for MemoryLedger {
+    async fn count(&self) -> Result<u64> {
+        self.faults.call(|| self.entries.borrow().len() as u64)
+    }
+
     async fn entries(&self) -> Result<BTreeMap<String, Entry>> {
         self.faults.call(|| self.entries.borrow().clone())
     }
@@ -134,6 +138,10 @@ pub(crate) struct MemoryModel {
 }
 
 impl Model for MemoryModel {
+    async fn size(&self) -> Result<Size> {
+        self.faults.call(|| Size { rows: self.rows.borrow().len() as u64, columns: 3 })
+    }
+
     async fn rows(&self) -> Result<Vec<Wanted>> {
         self.faults.call(|| self.rows.borrow().clone())
     }
@@ -157,6 +165,7 @@ impl World {
         let policy = Policy {
             most_rows: 1_000,
             most_percent: 50,
+            most_values: 1_000,
             canary: 2,
             part: 8,
             clear: BTreeSet::new(),
