@@ -1,5 +1,7 @@
 //! The function's settings, read once at cold start.
 
+use std::time::Duration;
+
 use sluice_aws::CachedSecrets;
 use sluice_core::{LakeId, Sources, env::Env};
 use sluice_snowflake::{Observer, SnowflakeConfig as WarehouseConfig};
@@ -11,6 +13,9 @@ pub type Warehouse = Observer<CachedSecrets>;
 
 /// Which SQL it takes.
 pub const DIALECT: Dialect = Dialect::Snowflake;
+
+/// A tile that takes longer says so in its place: some of them still leave an invocation the time for the others.
+pub const LONGEST_QUESTION: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub struct Config {

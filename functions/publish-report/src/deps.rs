@@ -3,7 +3,10 @@
 use sluice_aws::{CachedSecrets, S3Lake};
 use sluice_core::Result;
 
-use crate::{Config, config::Warehouse};
+use crate::{
+    Config,
+    config::{LONGEST_QUESTION, Warehouse},
+};
 
 pub struct Deps {
     pub store: S3Lake,
@@ -23,7 +26,8 @@ impl Deps {
                 config.warehouse.clone(),
                 CachedSecrets::new(&aws),
                 http,
-            ),
+            )
+            .with_longest(LONGEST_QUESTION),
             config,
         })
     }

@@ -1,5 +1,7 @@
 //! Translates an event into a report and puts it into the lake.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{Error, Result, lake, port::ObjectStore};
@@ -9,7 +11,7 @@ use tracing::info;
 
 use crate::{
     Config, Deps,
-    config::DIALECT,
+    config::{DIALECT, LONGEST_QUESTION},
     event::Event,
     page,
     report::{self, Entry, Report, Shown, csv, summary},
@@ -18,12 +20,16 @@ use crate::{
 /// How many objects are put side by side.
 const SIDE_BY_SIDE: usize = 8;
 
+/// Kept of an invocation's time for the page.
+const RESERVE: Duration = Duration::from_secs(30);
+
 /// Publishes the report of the newest run of dbt that succeeded.
 pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<Summary> {
     invocation.is_one_run();
     let Config { files, sources, lake_id, .. } = &deps.config;
-    let report =
-        Box::pin(report::build(&deps.warehouse, &deps.store, files, DIALECT, sources, lake_id, event.time()?)).await?;
+    let until = Instant::now() + invocation.time_left(LONGEST_QUESTION + RESERVE);
+    let report = report::build(&deps.warehouse, &deps.store, files, DIALECT, sources, lake_id, event.time()?, until);
+    let report = Box::pin(report).await?;
     let summary = publish(&deps.store, &report).await?;
     info!(
         run = summary.number,

@@ -249,6 +249,11 @@ impl<'a> Body<'a> {
         self.role = role.map(Cow::from);
     }
 
+    /// Snowflake ends the statement after this long; no limit is below a second, since 0 is the longest one.
+    pub(crate) fn limit_time(&mut self, longest: Duration) {
+        self.timeout = longest.as_secs().max(1);
+    }
+
     /// The answer ends after this many rows, however many there are.
     pub(crate) fn limit_rows(&mut self, rows: u64) {
         self.parameters.rows_per_resultset = Some(rows);

@@ -23,7 +23,7 @@ use crate::{
     sql::{activations, ledger, observe, session},
 };
 
-/// A person waits this long for an answer.
+/// A person waits this long for an answer to a question of their own.
 const LONGEST_QUESTION: Duration = Duration::from_secs(1_800);
 
 /// One lake's part of the warehouse.
@@ -34,6 +34,7 @@ pub struct Observer<Sec> {
     /// Of a session that names no role.
     without_role: SqlApi<Sec>,
     streaming: Streaming<Sec>,
+    longest_question: Duration,
 }
 
 impl<Sec: Secrets> Observer<Sec> {
@@ -42,7 +43,14 @@ impl<Sec: Secrets> Observer<Sec> {
         let account = Arc::new(Account::new(config, secrets, http));
         let statements = || SqlApi::new(Arc::clone(&account));
         let (statements, without_role) = (statements(), statements().as_default_role());
-        Observer { lake_id, user, statements, without_role, streaming: Streaming::new(account) }
+        let (streaming, longest_question) = (Streaming::new(account), LONGEST_QUESTION);
+        Observer { lake_id, user, statements, without_role, streaming, longest_question }
+    }
+
+    /// The same for a caller that has so long for each statement, whatever it asks.
+    #[must_use]
+    pub fn with_longest(self, longest: Duration) -> Self {
+        Observer { statements: self.statements.with_wait(longest), longest_question: longest, ..self }
     }
 
     pub(crate) async fn rows(&self, what: &str, statement: &str) -> Result<Vec<Row>> {
@@ -182,7 +190,7 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     }
 
     async fn ask(&self, question: &Question) -> Result<Answer> {
-        self.statements.ask(question, tokio::time::Instant::now() + LONGEST_QUESTION).await
+        self.statements.ask(question, tokio::time::Instant::now() + self.longest_question).await
     }
 
     fn user(&self) -> &User {

@@ -11,7 +11,7 @@ use crate::{client::SqlApi, sql::read_only};
 const TAG: &str = "sluice:query";
 
 impl<Sec: Secrets> SqlApi<Sec> {
-    /// Asks, and reads no more rows than wanted.
+    /// Asks, and reads no more rows than wanted. Nobody waits longer, so Snowflake ends the statement then.
     pub async fn ask(&self, question: &Question, deadline: Instant) -> Result<Answer> {
         let statement = read_only::statement(&question.statement)?;
         let shape = |body: &mut crate::client::Body<'_>| {
@@ -19,6 +19,7 @@ impl<Sec: Secrets> SqlApi<Sec> {
                 body.set_role(question.role.clone());
             }
             body.limit_rows(question.rows);
+            body.limit_time(deadline.saturating_duration_since(Instant::now()));
         };
         let answer = self.submit_shaped(statement, Uuid::new_v4(), TAG, deadline, shape).await?;
         let (meta_data, data) = self.collect(answer, deadline).await?;

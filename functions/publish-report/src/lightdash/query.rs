@@ -23,6 +23,9 @@ pub struct Query {
 }
 
 impl Query {
+    /// Asks whether the warehouse answers at all.
+    pub const ANYTHING: &str = "SELECT 1 AS \"one\"";
+
     /// `today` is the day from which filters such as "in the past 90 days" count.
     pub fn of(chart: &Chart, table: &Table, dialect: Dialect, today: NaiveDate) -> Compiled<Self> {
         let sql = |group: &Option<super::filters::Group>| match group {

@@ -1,15 +1,15 @@
 //! Asks the warehouse for every tile.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
-use sluice_core::{Error, Kind, LakeId, Result, Sources, port::ObjectStore};
-use sluice_pipeline::observe::{Observe, Question};
-use tracing::warn;
+use sluice_core::{Error, LakeId, Result, Sources, port::ObjectStore};
+use sluice_pipeline::observe::Observe;
 
 use super::{
     format, platform,
+    questions::Questions,
     reach::Reach,
     runs::Runs,
     tile::{Cell, Column, Drawn, DrawnSeries, Entry, Note, Report, Run, Section, Shown, Source, Tile},
@@ -26,7 +26,7 @@ const SIDE_BY_SIDE: usize = 4;
 /// A chart of personal data says so in its description, or it is not shown.
 const SAYS_PERSONAL: &str = "personal data";
 
-/// The report at that moment. Periods such as "the last 90 days" count from that day, or from the newest day of a view whose
+/// The report at that moment; nothing is asked after `until`. Periods such as "the last 90 days" count from that day, or from the newest day of a view whose
 /// data ends before.
 pub async fn build(
     warehouse: &impl Observe,
@@ -36,6 +36,7 @@ pub async fn build(
     sources: &Sources,
     lake: &LakeId,
     at: DateTime<Utc>,
+    until: Instant,
 ) -> Result<Report> {
     let runs = Runs::recent(store).await?;
     let published = runs.published().ok_or_else(|| {
@@ -43,13 +44,15 @@ pub async fn build(
     })?;
     let run = Run { number: published.number, ended_at: published.ended_at };
     let today = at.date_naive();
-    let reach = reach(warehouse, files, today).await?;
-    let asking = Asking { warehouse, files, dialect, reach: &reach, today };
+    let questions = Questions { warehouse, until };
+    questions.answers().await?;
+    let reach = reach(&questions, files, today).await?;
+    let asking = Asking { questions: &questions, files, dialect, reach: &reach, today };
     let mut sections = Vec::new();
     for dashboard in &files.dashboards {
         sections.push(asking.section(dashboard).await?);
     }
-    sections.push(platform::section(warehouse, store, sources, &runs, files, &reach, today).await?);
+    sections.push(platform::section(&questions, store, sources, &runs, files, &reach, today).await?);
     let mut notes: Vec<Note> = runs
         .since(published)
         .map(|end| {
@@ -69,10 +72,14 @@ pub async fn build(
 }
 
 /// How far each view reaches that has a column which says so.
-async fn reach(warehouse: &impl Observe, files: &Files, today: NaiveDate) -> Result<BTreeMap<String, Reach>> {
+async fn reach(
+    questions: &Questions<'_, impl Observe>,
+    files: &Files,
+    today: NaiveDate,
+) -> Result<BTreeMap<String, Reach>> {
     let asked = files.tables.values().filter_map(|table| Some((table, Query::newest(table)?)));
     let reach = async |(table, statement): (&Table, String)| {
-        let rows = match ask(warehouse, statement, 1).await? {
+        let rows = match questions.rows(statement, 1).await? {
             Ok(rows) => rows,
             Err(_) => return Ok((table.name.clone(), Reach { newest: None })),
         };
@@ -84,27 +91,8 @@ async fn reach(warehouse: &impl Observe, files: &Files, today: NaiveDate) -> Res
     stream::iter(asked).map(reach).buffered(SIDE_BY_SIDE).try_collect().await
 }
 
-/// The rows, or in words that are fit for a page why the warehouse gives none. That it is away is an error: the same asked
-/// again may be answered.
-async fn ask(
-    warehouse: &impl Observe,
-    statement: String,
-    rows: u64,
-) -> Result<std::result::Result<Vec<Vec<Option<String>>>, String>> {
-    let question = Question { statement, role: None, rows };
-    match warehouse.ask(&question).await {
-        Ok(answer) => Ok(Ok(answer.rows)),
-        Err(error) if error.is_transient() || matches!(error.kind(), Kind::Auth | Kind::Internal) => Err(error),
-        Err(error) => {
-            // The log has the whole of it; its words may quote a row.
-            warn!(error = error.chain(), error_kind = %error.kind(), "the warehouse does not answer a tile's query");
-            Ok(Err(format!("the warehouse refuses the query ({}); the log of the function says why", error.kind())))
-        }
-    }
-}
-
 struct Asking<'a, W> {
-    warehouse: &'a W,
+    questions: &'a Questions<'a, W>,
     files: &'a Files,
     dialect: Dialect,
     reach: &'a BTreeMap<String, Reach>,
@@ -162,7 +150,7 @@ impl<W: Observe> Asking<'_, W> {
         if !personal.is_empty() {
             tile.notes.push(Note::warning(format!("Shows personal data: {}.", personal.join(", "))));
         }
-        match ask(self.warehouse, statement, limit + 1).await? {
+        match self.questions.rows(statement, limit + 1).await? {
             Ok(mut rows) => {
                 if rows.len() as u64 > limit && is_complete {
                     tile.notes.push(Note::warning(format!("Only the first {limit} rows are shown; there are more.")));

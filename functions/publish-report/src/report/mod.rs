@@ -4,6 +4,7 @@ mod ask;
 pub mod csv;
 mod format;
 mod platform;
+mod questions;
 mod reach;
 mod runs;
 pub mod summary;

@@ -10,9 +10,9 @@ use sluice_pipeline::{
     observe::{Observe, TableLoads},
     runs as extracts,
 };
-use tracing::warn;
 
 use super::{
+    questions::Questions,
     reach::Reach,
     runs::Runs,
     tile::{Cell, Column, Drawn, DrawnSeries, Entry, Note, Section, Shown, Source, Tile},
@@ -20,7 +20,7 @@ use super::{
 use crate::files::Files;
 
 pub(super) async fn section(
-    warehouse: &impl Observe,
+    questions: &Questions<'_, impl Observe>,
     store: &impl ObjectStore,
     sources: &Sources,
     runs: &Runs,
@@ -49,7 +49,7 @@ pub(super) async fn section(
             Some(checks(runs).len().to_string()),
         ),
     ];
-    let tables = tables_tile(warehouse, store, sources).await?;
+    let tables = tables_tile(questions, store, sources).await?;
     let about = "What the platform says of itself. A commit is what an extract has read; it waits until the warehouse has loaded it. \
                  Streams have no commits: the command sluice status tells their lag.";
     let about = Entry::Text { title: "About these numbers".to_owned(), content: about.to_owned(), width: 36 };
@@ -150,7 +150,11 @@ fn runs_tile(runs: &Runs) -> Tile {
     }
 }
 
-async fn tables_tile(warehouse: &impl Observe, store: &impl ObjectStore, sources: &Sources) -> Result<Tile> {
+async fn tables_tile(
+    questions: &Questions<'_, impl Observe>,
+    store: &impl ObjectStore,
+    sources: &Sources,
+) -> Result<Tile> {
     let mut shown = Tile {
         columns: vec![
             Column::text("Table"),
@@ -170,15 +174,10 @@ async fn tables_tile(warehouse: &impl Observe, store: &impl ObjectStore, sources
             "runs/ and raw/ in the lake, ADMIN.OBSERVABILITY.LOADS in the warehouse",
         )
     };
-    let loads = match warehouse.loads().await {
+    let loads = match questions.loads().await? {
         Ok(loads) => Some(loads),
-        Err(error) if error.is_transient() => return Err(error),
-        Err(error) => {
-            warn!(error = error.chain(), "the warehouse does not tell what is loaded");
-            shown.notes.push(Note::warning(format!(
-                "What the warehouse has loaded is left out: it refuses the question ({}).",
-                error.kind()
-            )));
+        Err(why) => {
+            shown.notes.push(Note::warning(format!("What the warehouse has loaded is left out: {why}.")));
             None
         }
     };

@@ -1,130 +1,20 @@
 //! The report of a warehouse that answers, refuses or is away, and of a lake in memory.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+mod world;
 
-use bytes::Bytes;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
 use chrono::{DateTime, Utc};
 use futures::executor::block_on;
-use serde_json::json;
-use sluice_core::{Error, Kind, LakeId, Result, Sequence, Sources, TableId, lake, port::ObjectStore};
-use sluice_pipeline::{
-    observe::{
-        Answer, DbtRun, Entry as Load, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
-        Unsent, Untaken, User,
-    },
-    stream::{Channel, ChannelStatus},
-};
+use sluice_core::{Kind, LakeId, Result, Sources};
 use sluice_testkit::lake::MemoryLake;
+use world::{Warehouse, lake};
 
-use super::{Entry, Report, Shown, Tile, build, csv, summary};
+use super::{Cell, Entry, Report, Shown, Tile, build, csv, summary};
 use crate::{files::Files, lightdash::Dialect};
-
-type Rows = Vec<Vec<Option<String>>>;
-
-/// Rows for what contains a text; one row of ones for everything else.
-#[derive(Default)]
-struct Warehouse {
-    answers: Vec<(&'static str, Result<Rows, Kind>)>,
-    asked: RefCell<Vec<String>>,
-}
-
-impl Warehouse {
-    fn answering(part: &'static str, answer: std::result::Result<Rows, Kind>) -> Self {
-        let reach = vec![vec![Some("2026-03-14".to_owned())]];
-        Warehouse { answers: vec![(part, answer), ("AS \"newest\"", Ok(reach))], asked: RefCell::default() }
-    }
-}
-
-fn refused<T>() -> Result<T> {
-    Err(Error::unsupported("nobody asks this"))
-}
-
-impl Observe for Warehouse {
-    async fn loads(&self) -> Result<BTreeMap<String, TableLoads>> {
-        Ok(BTreeMap::new())
-    }
-
-    async fn failures(&self) -> Result<BTreeMap<String, LoadFailure>> {
-        refused()
-    }
-
-    async fn untaken(&self) -> Result<BTreeMap<String, Untaken>> {
-        refused()
-    }
-
-    async fn recent(&self, _: &TableId, _: usize) -> Result<BTreeMap<u64, Load>> {
-        refused()
-    }
-
-    async fn entry(&self, _: &TableId, _: Sequence) -> Result<Option<Load>> {
-        refused()
-    }
-
-    async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {
-        refused()
-    }
-
-    async fn partitions(&self, _: &TableId) -> Result<Vec<PartitionRows>> {
-        refused()
-    }
-
-    async fn pace(&self, _: &TableId) -> Result<Pace> {
-        refused()
-    }
-
-    async fn channels(&self, _: &[Channel]) -> Result<BTreeMap<String, Result<ChannelStatus>>> {
-        refused()
-    }
-
-    async fn max_loaded_offset(&self, _: &Channel) -> Result<Option<i64>> {
-        refused()
-    }
-
-    async fn unsent(&self, _: &str) -> Result<Vec<Unsent>> {
-        refused()
-    }
-
-    async fn ask(&self, question: &Question) -> Result<Answer> {
-        self.asked.borrow_mut().push(question.statement.clone());
-        let found = self.answers.iter().find(|(part, _)| question.statement.contains(part));
-        let columns = question.statement.matches(" AS \"").count();
-        match found {
-            Some((_, Err(kind))) => Err(Error::new(*kind, "the secret row is 4711")),
-            Some((_, Ok(rows))) => Ok(Answer { columns: Vec::new(), rows: rows.clone() }),
-            None => Ok(Answer { columns: Vec::new(), rows: vec![vec![Some("1".to_owned()); columns]] }),
-        }
-    }
-
-    fn user(&self) -> &User {
-        unreachable!("nobody asks this")
-    }
-
-    async fn default_role(&self) -> Result<Option<String>> {
-        refused()
-    }
-
-    async fn lock_wait(&self) -> Result<LockWait> {
-        refused()
-    }
-}
-
-/// A lake with runs of dbt that ended so.
-fn lake(ended: &[&str]) -> MemoryLake {
-    let lake = MemoryLake::default();
-    let put = |key: String, value: serde_json::Value| {
-        drop(block_on(lake.put(&key, Bytes::from(value.to_string()))).expect("put"))
-    };
-    for (number, status) in (1..).zip(ended) {
-        put(lake::dbt_claim_key(number), json!({}));
-        put(
-            lake::dbt_end_key(number),
-            json!({"number": number, "status": status, "dbt_run_id": "1", "ended_at": "2026-03-15T08:00:00Z",
-            "covered": {}, "seconds": 12.5, "credits": 0.25, "rows": 1_234, "models": 3, "tests": 4,
-            "failures": [], "nodes": [{"node": "not_null_x", "status": "warn", "seconds": 1.0}]}),
-        );
-    }
-    lake
-}
 
 fn files() -> Files {
     Files::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dbt"), Dialect::Snowflake).expect("the folder dbt")
@@ -134,12 +24,27 @@ fn sources() -> Sources {
     Sources::parse(include_str!("../../../../platform/sources.yaml")).expect("valid sources")
 }
 
-fn at() -> DateTime<Utc> {
-    "2026-03-15T09:00:00Z".parse().expect("a time")
+fn at(text: &str) -> DateTime<Utc> {
+    text.parse().expect("a time")
 }
 
 fn report(warehouse: &Warehouse, files: &Files, ended: &[&str]) -> Result<Report> {
-    block_on(build(warehouse, &lake(ended), files, Dialect::Snowflake, &sources(), &LakeId("lake".into()), at()))
+    let until = Instant::now() + Duration::from_secs(60);
+    report_until(until, warehouse, files, ended)
+}
+
+fn report_until(until: Instant, warehouse: &Warehouse, files: &Files, ended: &[&str]) -> Result<Report> {
+    report_of(at("2026-03-15T09:00:00Z"), until, warehouse, files, &lake(ended))
+}
+
+fn report_of(
+    at: DateTime<Utc>,
+    until: Instant,
+    warehouse: &Warehouse,
+    files: &Files,
+    lake: &MemoryLake,
+) -> Result<Report> {
+    block_on(build(warehouse, lake, files, Dialect::Snowflake, &sources(), &LakeId("lake".into()), moment, until))
 }
 
 fn tile<'a>(report: &'a Report, id: &str) -> &'a Tile {
@@ -173,9 +78,36 @@ fn a_tile_that_the_warehouse_refuses_says_so_and_quotes_nothing() {
 }
 
 #[test]
-fn a_warehouse_that_is_away_makes_no_report() {
-    let warehouse = Warehouse::answering("rpt_products", Err(Kind::Unavailable));
-    assert_eq!(report(&warehouse, &files(), &["succeeded"]).expect_err("away").kind(), Kind::Unavailable);
+fn a_tile_that_fails_for_itself_costs_no_other_whatever_the_reason() {
+    for kind in Kind::ALL {
+        let warehouse = Warehouse::answering("rpt_sales_by_product", Err(kind));
+        let report = report(&warehouse, &files(), &["succeeded"]).expect("a report");
+        assert_eq!(tile(&report, "sales/top-products-by-revenue").shown, Shown::Nothing, "{kind}");
+        assert_eq!(summary::of(&report, "p".into(), 1).failed, 1, "{kind}");
+    }
+    let slow = Warehouse::answering("rpt_sales_by_product", Err(Kind::Timeout));
+    let report = report(&slow, &files(), &["succeeded"]).expect("a report");
+    assert!(said(tile(&report, "sales/top-products-by-revenue")).contains("took too long to answer"));
+}
+
+#[test]
+fn a_page_whose_time_is_over_says_what_was_not_asked() {
+    let warehouse = Warehouse::answering("nothing", Ok(Vec::new()));
+    let report = report_until(Instant::now(), &warehouse, &files(), &["succeeded"]).expect("a report");
+    assert!(said(tile(&report, "sales/revenue-usd")).contains("the time for the page was over"));
+    assert!(said(tile(&report, "platform/tables")).contains("the time for the page was over"));
+    assert_eq!(warehouse.asked.borrow().len(), 1, "only whether it answers");
+}
+
+#[test]
+fn a_warehouse_that_is_away_or_refuses_the_login_makes_no_report() {
+    for kind in [Kind::Unavailable, Kind::Auth] {
+        let warehouse = Warehouse::answering("AS \"one\"", Err(kind));
+        assert_eq!(report(&warehouse, &files(), &["succeeded"]).expect_err("away").kind(), kind);
+    }
+    let leaves = Some("rpt_products");
+    let warehouse = Warehouse { leaves, ..Warehouse::answering("nothing", Ok(Vec::new())) };
+    assert_eq!(report(&warehouse, &files(), &["succeeded"]).expect_err("it went").kind(), Kind::Unavailable);
     let none = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["failed"]).expect_err("no run");
     assert!(none.is_final() && none.kind() == Kind::NotFound, "{none}");
 }

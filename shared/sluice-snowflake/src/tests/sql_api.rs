@@ -7,6 +7,7 @@ use sluice_core::{
     Error, Kind, Retry,
     port::{Row, Statements},
 };
+use sluice_pipeline::observe::Question;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -233,4 +234,13 @@ async fn clients_of_one_account_share_the_token() {
     }
     let asked = fake.asked();
     assert_eq!(asked[0].token(), asked[1].token());
+}
+
+#[tokio::test]
+async fn a_question_is_ended_by_snowflake_when_nobody_waits_any_longer() {
+    let run = run([Answer::json(200, result(json!([]), 1))]).await;
+    let question = Question { statement: "SELECT 1".into(), role: None, rows: 5 };
+    run.api.ask(&question, Instant::now() + Duration::from_secs(60)).await.expect("an answer");
+    let seconds = run.asked()[0].json()["timeout"].as_u64().expect("a limit");
+    assert!((50..=60).contains(&seconds), "{seconds} s");
 }
