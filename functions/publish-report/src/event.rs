@@ -12,6 +12,24 @@ pub enum Event {
     Publish(Publish),
 }
 
+/// The moment that a report is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// As somebody asks for it.
+    Asked(DateTime<Utc>),
+    /// Of news, which may come late: when the shown run ended after it, that is the moment.
+    OfNews(DateTime<Utc>),
+}
+
+impl Moment {
+    pub fn of_run_that_ended(self, ended_at: DateTime<Utc>) -> DateTime<Utc> {
+        match self {
+            Moment::Asked(at) => at,
+            Moment::OfNews(at) => at.max(ended_at),
+        }
+    }
+}
+
 /// `RunSucceeded` as the bus delivers it. Only its time is used.
 #[derive(Debug, Deserialize)]
 pub struct News {
@@ -36,11 +54,10 @@ pub struct Publish {
 }
 
 impl Event {
-    /// The moment that the report is of.
-    pub fn time(&self) -> Result<DateTime<Utc>> {
+    pub fn moment(&self) -> Result<Moment> {
         match self {
-            Event::News(news) => Ok(news.time),
-            Event::Publish(Publish { publish: true, time }) => Ok(*time),
+            Event::News(news) => Ok(Moment::OfNews(news.time)),
+            Event::Publish(Publish { publish: true, time }) => Ok(Moment::Asked(*time)),
             Event::Publish(_) => Err(Error::invalid_data("'publish' must be true").as_final()),
         }
     }
@@ -55,18 +72,19 @@ mod tests {
     #[test]
     fn a_run_that_succeeded_and_a_person_wake_and_nothing_else_does() {
         let news = |kind: &str| json!({"time": "2026-10-30T09:00:00Z", "detail-type": kind, "detail": {"number": 7}});
-        let time =
-            |event: serde_json::Value| serde_json::from_value::<Event>(event).ok().and_then(|event| event.time().ok());
-        let expected: Option<DateTime<Utc>> = "2026-10-30T09:00:00Z".parse().ok();
-        assert_eq!(time(news("RunSucceeded")), expected);
-        assert_eq!(time(json!({"publish": true, "time": "2026-10-30T09:00:00Z"})), expected);
+        let moment = |event: serde_json::Value| {
+            serde_json::from_value::<Event>(event).ok().and_then(|event| event.moment().ok())
+        };
+        let at: DateTime<Utc> = "2026-10-30T09:00:00Z".parse().expect("a time");
+        assert_eq!(moment(news("RunSucceeded")), Some(Moment::OfNews(at)));
+        assert_eq!(moment(json!({"publish": true, "time": "2026-10-30T09:00:00Z"})), Some(Moment::Asked(at)));
         for other in [
             news("RunFailed"),
             json!({"publish": false, "time": "2026-10-30T09:00:00Z"}),
             json!({"publish": true}),
             json!({}),
         ] {
-            assert_eq!(time(other.clone()), None, "{other}");
+            assert_eq!(moment(other.clone()), None, "{other}");
         }
     }
 }

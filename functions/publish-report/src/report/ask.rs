@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{Error, LakeId, Result, Sources, port::ObjectStore};
 use sluice_pipeline::observe::Observe;
@@ -15,6 +15,7 @@ use super::{
     tile::{Cell, Column, Drawn, DrawnSeries, Entry, Note, Report, Run, Section, Shown, Source, Tile},
 };
 use crate::{
+    event::Moment,
     files::Files,
     lightdash::{self, Chart, Dashboard, Dialect, Drawing, Field, Query, Table},
 };
@@ -35,7 +36,7 @@ pub async fn build(
     dialect: Dialect,
     sources: &Sources,
     lake: &LakeId,
-    at: DateTime<Utc>,
+    moment: Moment,
     until: Instant,
 ) -> Result<Report> {
     let runs = Runs::recent(store).await?;
@@ -43,6 +44,7 @@ pub async fn build(
         Error::not_found("no dbt run has published anything yet, so there is nothing to report").as_final()
     })?;
     let run = Run { number: published.number, ended_at: published.ended_at };
+    let at = moment.of_run_that_ended(published.ended_at);
     let today = at.date_naive();
     let questions = Questions { warehouse, until };
     questions.answers().await?;

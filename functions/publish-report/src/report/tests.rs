@@ -14,7 +14,7 @@ use sluice_testkit::lake::MemoryLake;
 use world::{Warehouse, lake};
 
 use super::{Cell, Entry, Report, Shown, Tile, build, csv, summary};
-use crate::{files::Files, lightdash::Dialect};
+use crate::{event::Moment, files::Files, lightdash::Dialect};
 
 fn files() -> Files {
     Files::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../dbt"), Dialect::Snowflake).expect("the folder dbt")
@@ -34,11 +34,11 @@ fn report(warehouse: &Warehouse, files: &Files, ended: &[&str]) -> Result<Report
 }
 
 fn report_until(until: Instant, warehouse: &Warehouse, files: &Files, ended: &[&str]) -> Result<Report> {
-    report_of(at("2026-03-15T09:00:00Z"), until, warehouse, files, &lake(ended))
+    report_of(Moment::OfNews(at("2026-03-15T09:00:00Z")), until, warehouse, files, &lake(ended))
 }
 
 fn report_of(
-    at: DateTime<Utc>,
+    moment: Moment,
     until: Instant,
     warehouse: &Warehouse,
     files: &Files,
@@ -138,6 +138,23 @@ fn periods_count_from_the_newest_day_and_what_is_old_is_called_stale() {
         "{:?}",
         report.notes
     );
+}
+
+#[test]
+fn late_news_cuts_nothing_off_and_a_person_gets_the_moment_they_asked_for() {
+    let warehouse = Warehouse::answering("nothing", Ok(Vec::new()));
+    let early = at("2026-02-01T00:00:00Z");
+    for (moment, expected) in [
+        (Moment::OfNews(early), at("2026-03-15T08:00:00Z")),
+        (Moment::OfNews(at("2026-03-15T09:00:00Z")), at("2026-03-15T09:00:00Z")),
+        (Moment::Asked(early), early),
+    ] {
+        let until = Instant::now() + Duration::from_secs(60);
+        let report = report_of(moment, until, &warehouse, &files(), &lake(&["succeeded"])).expect("a report");
+        assert_eq!(report.at, expected, "{moment:?}");
+    }
+    let asked = warehouse.asked.borrow();
+    assert!(asked.iter().any(|sql| sql.contains("<= ('2026-03-14')")), "the newest day of the data is there");
 }
 
 #[test]
