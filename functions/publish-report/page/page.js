@@ -185,8 +185,10 @@
 
     // ---- CSV
 
-    // RFC 4180. A text that a spreadsheet would take for a formula gets an apostrophe; a value that is none is empty.
+    // RFC 4180. Everything that is no number is quoted, and a text that a spreadsheet would take for a formula gets an apostrophe;
+    // a value that is none is empty.
     function csvOf(table) {
+        const isNumber = (text) => /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text);
         const quoted = (text) => `"${/^[=+\-@\t\r]/.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
         const heads = [...table.tHead.rows[0].cells];
         const lines = [heads.map((cell) => quoted(cell.textContent))];
@@ -194,7 +196,7 @@
             lines.push([...row.cells].map((cell, index) => {
                 const value = valueOf(cell);
                 if (value === null) return '';
-                return heads[index].classList.contains('right') ? value : quoted(value);
+                return heads[index].classList.contains('right') && isNumber(value) ? value : quoted(value);
             }));
         }
         return `\ufeff${lines.map((line) => line.join(',')).join('\r\n')}\r\n`;

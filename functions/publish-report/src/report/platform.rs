@@ -29,24 +29,25 @@ pub(super) async fn section(
     today: NaiveDate,
 ) -> Result<Section> {
     let numbers = [
-        number("dbt-runs", "dbt runs that succeeded", "Of the last ones that ended.", succeeded(runs)),
+        number("dbt-runs", "dbt runs that succeeded", "Of the last ones that ended.", Cell::of(succeeded(runs))),
         number(
             "rows-built",
             "Rows built",
             "By the newest run, as far as the warehouse tells.",
-            runs.published().map(|end| told(end.report.rows).map_or_else(|| "not told".to_owned(), grouped)),
+            runs.published()
+                .map_or_else(Cell::none, |end| told(end.report.rows).map_or_else(|| Cell::of("not told"), Cell::count)),
         ),
         number(
             "credits",
             "Credits",
             "Of the warehouse, for dbt's own time in the runs below.",
-            Some(format!("{:.3}", credits(runs))),
+            Cell::of(format!("{:.3}", credits(runs))),
         ),
         number(
             "failed-checks",
             "Checks that failed or warned",
             "In the newest run.",
-            Some(checks(runs).len().to_string()),
+            Cell::count(checks(runs).len() as u64),
         ),
     ];
     let tables = tables_tile(questions, store, sources).await?;
@@ -74,11 +75,11 @@ fn tile(slug: &str, title: &str, description: &str, width: u8, source: &str) -> 
     }
 }
 
-fn number(slug: &str, title: &str, description: &str, value: Option<String>) -> Tile {
+fn number(slug: &str, title: &str, description: &str, value: Cell) -> Tile {
     Tile {
         shown: Shown::Number { column: 0, label: None },
         columns: vec![Column::number(title)],
-        rows: vec![vec![Cell::maybe(value)]],
+        rows: vec![vec![value]],
         ..tile(slug, title, description, 9, RUNS)
     }
 }
@@ -86,9 +87,9 @@ fn number(slug: &str, title: &str, description: &str, value: Option<String>) -> 
 /// Where runs of dbt are kept.
 const RUNS: &str = "dbt/ended/ in the lake";
 
-fn succeeded(runs: &Runs) -> Option<String> {
+fn succeeded(runs: &Runs) -> String {
     let good = runs.ended.iter().filter(|end| end.status == EndStatus::Succeeded).count();
-    Some(format!("{good} of {}", runs.ended.len()))
+    format!("{good} of {}", runs.ended.len())
 }
 
 fn credits(runs: &Runs) -> f64 {
@@ -113,11 +114,10 @@ fn runs_tile(runs: &Runs) -> Tile {
             Cell::of(end.number),
             Cell::of(end.status.as_str()),
             Cell::of(minute(end.ended_at)),
-            Cell { value: Some(format!("{:.1}", report.seconds)), text: format!("{:.1}", report.seconds) },
-            Cell { value: Some(report.models.to_string()), text: grouped(report.models) },
-            Cell { value: Some(report.tests.to_string()), text: grouped(report.tests) },
-            told(report.rows)
-                .map_or_else(Cell::none, |rows| Cell { value: Some(rows.to_string()), text: grouped(rows) }),
+            Cell::of(format!("{:.1}", report.seconds)),
+            Cell::count(report.models),
+            Cell::count(report.tests),
+            told(report.rows).map_or_else(Cell::none, Cell::count),
             Cell::of(format!("{:.3}", report.credits)),
         ]
     });
@@ -226,17 +226,16 @@ async fn table_row(store: &impl ObjectStore, table: &Table, loads: Option<TableL
         (None, Some(1..), _) => Some(format!("Commits of {name} wait for the warehouse.")),
         _ => None,
     };
+    let count = |number: Option<u64>| number.map_or_else(Cell::none, Cell::count);
     let cells = vec![
         Cell::of(name),
         Cell::maybe(last.as_ref().map(|run| minute(run.ended_at))),
         Cell::of(ended),
-        Cell::of(newest),
-        Cell::maybe(commit.as_ref().map(|commit| grouped(commit.files.iter().map(|file| file.rows).sum()))),
-        Cell::maybe(
-            commit.as_ref().map(|commit| grouped(commit.rejected.as_ref().map_or(0, |rejected| rejected.rows))),
-        ),
-        Cell::maybe(waiting),
-        Cell::maybe(failed),
+        Cell::count(newest),
+        count(commit.as_ref().map(|commit| commit.files.iter().map(|file| file.rows).sum())),
+        count(commit.as_ref().map(|commit| commit.rejected.as_ref().map_or(0, |rejected| rejected.rows))),
+        count(waiting),
+        count(failed),
     ];
     Ok(Row { cells, note: note.map(Note::warning) })
 }
@@ -310,16 +309,4 @@ fn told(rows: u64) -> Option<u64> {
 
 fn minute(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M").to_string()
-}
-
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

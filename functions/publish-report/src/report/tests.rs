@@ -236,5 +236,28 @@ fn csv_keeps_nulls_apart_and_starts_no_formula() {
     let report = report(&warehouse, &files(), &["succeeded"]).expect("a report");
     let csv = csv::of(tile(&report, "sales/top-products-by-revenue"));
     let line = csv.split_once("\r\n").expect("two lines").1;
-    assert_eq!(line, "\"'=1+1\",\"a\"\"b,c\u{fffd}\",-5.20,,,3\r\n");
+    assert_eq!(line, "\"'=1+1\",\"a\"\"b,c\u{fffd}\",-5.20,,\"\",3\r\n");
+}
+
+#[test]
+fn every_row_of_every_csv_has_as_many_fields_as_there_are_columns() {
+    let report = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["succeeded"]).expect("a report");
+    assert_eq!(csv::of(tile(&report, "platform/rows-built")), "\"Rows built\"\r\n1234\r\n");
+    for entry in report.sections.iter().flat_map(|section| section.entries()) {
+        let Entry::Tile(tile) = entry else { continue };
+        for line in csv::of(tile).lines() {
+            let commas = line.split('"').step_by(2).flat_map(|outside| outside.matches(',')).count();
+            assert_eq!(commas + 1, tile.columns.len().max(1), "{}: {line}", tile.id);
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_is_quoted_in_a_column_of_numbers() {
+    let rows = ["12,345", "=1+1", "+1", "NaN", "1 of 2", "-5.20", "1.5e3"].map(|text| vec![Cell::of(text)]);
+    let report = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["succeeded"]).expect("a report");
+    let tile = Tile { rows: rows.to_vec(), ..tile(&report, "platform/rows-built").clone() };
+    let csv = csv::of(&tile);
+    let lines: Vec<&str> = csv.lines().skip(1).collect();
+    assert_eq!(lines, ["\"12,345\"", "\"'=1+1\"", "\"'+1\"", "\"NaN\"", "\"1 of 2\"", "-5.20", "1.5e3"]);
 }

@@ -155,6 +155,11 @@ impl Cell {
         Cell { value: Some(text.clone()), text }
     }
 
+    /// A count as it is read, with its digits as the value.
+    pub fn count(number: u64) -> Self {
+        Cell { value: Some(number.to_string()), text: grouped(number) }
+    }
+
     pub fn none() -> Self {
         Cell { value: None, text: "none".to_owned() }
     }
@@ -162,6 +167,18 @@ impl Cell {
     pub fn maybe(value: Option<impl ToString>) -> Self {
         value.map_or_else(Cell::none, Cell::of)
     }
+}
+
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl Column {
