@@ -150,6 +150,19 @@ impl Group {
         Ok((!texts.is_empty()).then(|| format!("({})", texts.join(between))))
     }
 
+    /// The ids of the fields whose values rules name. That there is one or none tells no value.
+    pub(super) fn compared(&self) -> Vec<&str> {
+        let mut ids = Vec::new();
+        for item in &self.items {
+            match item {
+                Item::Group(group) => ids.extend(group.compared()),
+                Item::Rule(rule) if rule.disabled || matches!(rule.operator.as_str(), "isNull" | "notNull") => {}
+                Item::Rule(rule) => ids.push(rule.target.field_id.as_str()),
+            }
+        }
+        ids
+    }
+
     /// Whether a rule counts from today.
     pub(super) fn is_relative(&self) -> bool {
         self.items.iter().any(|item| match item {

@@ -23,10 +23,16 @@ pub fn read(file: &str, model: &Value, dialect: Dialect) -> Compiled<Table> {
         fields: Vec::new(),
     };
     let mut metrics = Vec::new();
+    let mut columns = Vec::new();
     for column in &model.columns {
         let place = format!("{place}.{}", column.name);
-        let meta: ColumnMeta = self::meta(&place, &column.config)?;
-        for dimension in dimensions(&table, column, &meta, dialect, &place)? {
+        columns.push((column, self::meta::<ColumnMeta>(&place, &column.config)?));
+    }
+    let personal = Personal(columns.iter().filter(|(_, meta)| meta.pii).map(|(column, _)| &*column.name).collect());
+    for (column, meta) in &columns {
+        let column = *column;
+        let place = format!("{place}.{}", column.name);
+        for dimension in dimensions(&table, column, meta, dialect, &personal, &place)? {
             table.add(dimension, &place)?;
         }
         for (metric, value) in &meta.metrics {
@@ -34,7 +40,7 @@ pub fn read(file: &str, model: &Value, dialect: Dialect) -> Compiled<Table> {
         }
     }
     for (metric, column, _) in &metrics {
-        let compile = Compile { table: &table, metrics: &metrics, dialect };
+        let compile = Compile { table: &table, metrics: &metrics, dialect, personal: &personal };
         let field = compile
             .metric(metric, column, 0)
             .map_err(|why| format!("{place}.{}.metrics.{metric}: {why}", column.name))?;
@@ -135,12 +141,24 @@ struct Metric {
     _tags: Option<IgnoredAny>,
 }
 
+/// The columns of a model that are marked as personal data.
+struct Personal<'a>(Vec<&'a str>);
+
+impl Personal<'_> {
+    /// Whether SQL may show one of them: it names it anywhere, in any case.
+    fn is_named_in(&self, sql: &str) -> bool {
+        let mut names = sql.split(|c: char| !c.is_alphanumeric() && c != '_');
+        names.any(|name| self.0.iter().any(|column| column.eq_ignore_ascii_case(name)))
+    }
+}
+
 /// A column's dimensions: its own, one for each interval of a day or a moment, and the additional ones.
 fn dimensions(
     table: &Table,
     column: &Column,
     meta: &ColumnMeta,
     dialect: Dialect,
+    personal: &Personal,
     place: &str,
 ) -> Compiled<Vec<Field>> {
     let own = format!("\"{}\".{}", table.name, column.name);
@@ -161,7 +179,7 @@ fn dimensions(
             format: dimension.format.clone(),
             interval: None,
             hidden: dimension.hidden,
-            pii: meta.pii,
+            pii: meta.pii || personal.is_named_in(&sql),
             sql,
         })
     };
@@ -233,6 +251,14 @@ struct Compile<'a> {
     table: &'a Table,
     metrics: &'a [(String, &'a Column, Metric)],
     dialect: Dialect,
+    personal: &'a Personal<'a>,
+}
+
+/// SQL, whether it may show personal data, and the dimension that it is, where it is nothing else.
+struct Resolved<'a> {
+    sql: String,
+    pii: bool,
+    dimension: Option<&'a Field>,
 }
 
 /// A metric of metrics of metrics: deeper is a circle.
@@ -245,22 +271,28 @@ impl Compile<'_> {
         }
         let found = self.metrics.iter().find(|(other, _, _)| other == name);
         let (_, _, metric) = found.ok_or_else(|| format!("there is no metric {name}"))?;
-        let (base, of_column) = match &metric.sql {
-            Some(sql) => (self.resolved(sql, metric.aggregate == "number", depth)?, None),
-            None => {
-                let own = self.table.require(&self.table.id(&column.name))?;
-                (own.sql.clone(), Some(own))
-            }
+        let base = match &metric.sql {
+            Some(sql) => self.resolved(sql, metric.aggregate == "number", depth)?,
+            None => Resolved::of(self.table.require(&self.table.id(&column.name))?),
         };
+        let (conditions, condition_pii) = self.conditions(&metric.filters)?;
         let filtered = match metric.filters.is_empty() {
-            true => base,
-            false => format!("CASE WHEN ({}) THEN ({base}) ELSE NULL END", self.conditions(&metric.filters)?),
+            true => base.sql,
+            false => format!("CASE WHEN ({conditions}) THEN ({}) ELSE NULL END", base.sql),
         };
         let sql = self.aggregate(metric, &filtered)?;
-        let kind = match (metric.aggregate.as_str(), of_column) {
-            ("min" | "max", Some(column)) => column.kind,
+        let kind = match (metric.aggregate.as_str(), base.dimension) {
+            ("min" | "max", Some(dimension)) => dimension.kind,
+            ("min" | "max", None) => {
+                return Err(
+                    "type: min and max of SQL have no type; make it a dimension, and sql: ${that dimension}".to_owned()
+                );
+            }
             _ => Kind::Number,
         };
+        // How many there are says nothing of one; anything else may be the value of a single row.
+        let is_count = matches!(metric.aggregate.as_str(), "count" | "count_distinct");
+        let pii = condition_pii || (base.pii && !is_count);
         Ok(Field {
             id: self.table.id(name),
             is_metric: true,
@@ -271,7 +303,7 @@ impl Compile<'_> {
             format: metric.format.clone(),
             interval: None,
             hidden: metric.hidden,
-            pii: of_column.is_some_and(|column| column.pii && matches!(metric.aggregate.as_str(), "min" | "max")),
+            pii,
             sql,
         })
     }
@@ -297,35 +329,51 @@ impl Compile<'_> {
     }
 
     /// SQL with each `${…}` in its place: the table, a dimension, and in a metric of metrics a metric, in parentheses.
-    fn resolved(&self, sql: &str, of_metrics: bool, depth: usize) -> Compiled<String> {
+    fn resolved(&self, sql: &str, of_metrics: bool, depth: usize) -> Compiled<Resolved<'_>> {
+        let dimension =
+            |name: &str| self.table.fields.iter().find(|field| !field.is_metric && field.id == self.table.id(name));
+        let alone = sql.trim().strip_prefix("${").and_then(|rest| dimension(rest.strip_suffix('}')?));
+        if let Some(alone) = alone {
+            return Ok(Resolved { sql: format!("({})", alone.sql), ..Resolved::of(alone) });
+        }
         let mut pieces = sql.split("${");
         let mut text = pieces.next().unwrap_or_default().to_owned();
+        let mut pii = self.personal.is_named_in(&text);
         for piece in pieces {
             let (name, rest) = piece.split_once('}').ok_or("sql: a ${ has no }")?;
             if name == "TABLE" {
                 text.push_str(&format!("\"{}\"", self.table.name));
-            } else if let Some(dimension) =
-                self.table.fields.iter().find(|field| !field.is_metric && field.id == self.table.id(name))
-            {
+            } else if let Some(dimension) = dimension(name) {
                 text.push_str(&format!("({})", dimension.sql));
+                pii |= dimension.pii;
             } else {
                 let other = self.metrics.iter().find(|(other, _, _)| other == name && of_metrics);
                 let (_, column, _) = other.ok_or_else(|| format!("sql: there is no {name} to refer to"))?;
-                text.push_str(&format!("({})", self.metric(name, column, depth + 1)?.sql));
+                let other = self.metric(name, column, depth + 1)?;
+                text.push_str(&format!("({})", other.sql));
+                pii |= other.pii;
             }
             text.push_str(rest);
+            pii |= self.personal.is_named_in(rest);
         }
-        Ok(text)
+        Ok(Resolved { sql: text, pii, dimension: None })
     }
 
-    /// The filters of a metric: `{is_known: true}`, `{total_transactions: "> 0"}`.
-    fn conditions(&self, filters: &[Map<String, Value>]) -> Compiled<String> {
-        let mut texts = Vec::new();
+    /// The filters of a metric: `{is_known: true}`, `{total_transactions: "> 0"}`; and whether one names personal data.
+    fn conditions(&self, filters: &[Map<String, Value>]) -> Compiled<(String, bool)> {
+        let (mut texts, mut pii) = (Vec::new(), false);
         for (name, value) in filters.iter().flatten() {
             let field = self.table.require(&self.table.id(name)).map_err(|why| format!("filters: {why}"))?;
             let rule = filters::of_metric(name, value)?;
             texts.push(filters::rule_sql(&rule, field, self.dialect, None)?);
+            pii |= field.pii;
         }
-        Ok(texts.join(" AND "))
+        Ok((texts.join(" AND "), pii))
+    }
+}
+
+impl<'a> Resolved<'a> {
+    fn of(dimension: &'a Field) -> Self {
+        Resolved { sql: dimension.sql.clone(), pii: dimension.pii, dimension: Some(dimension) }
     }
 }

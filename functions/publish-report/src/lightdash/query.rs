@@ -16,6 +16,8 @@ pub struct Query {
     pub where_: Option<String>,
     pub having: Option<String>,
     pub limit: u64,
+    /// The labels of what is personal data among the columns and in the filters.
+    pub personal: Vec<String>,
     /// Some rule counts from today.
     pub is_relative: bool,
     /// Without its limit.
@@ -70,8 +72,13 @@ impl Query {
             let sorts: Vec<String> = chart.sorts.iter().map(sort_sql).collect();
             core.push_str(&format!("\nORDER BY {}", sorts.join(", ")));
         }
+        let compared = chart.where_.iter().chain(&chart.having).flat_map(super::filters::Group::compared);
+        let compared =
+            compared.filter_map(|id| table.field(id)).filter(|field| !fields.iter().any(|f| f.id == field.id));
+        let personal =
+            fields.iter().chain(compared).filter(|field| field.pii).map(|field| field.label.clone()).collect();
         let is_relative = chart.where_.as_ref().is_some_and(super::filters::Group::is_relative);
-        Ok(Query { fields, where_, having, limit: chart.limit, is_relative, unlimited: core })
+        Ok(Query { fields, where_, having, limit: chart.limit, personal, is_relative, unlimited: core })
     }
 
     pub fn sql(&self) -> String {

@@ -1,6 +1,6 @@
 //! The compiler on the shipped files and on planted faults.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use chrono::NaiveDate;
 use serde_json::{Value, json};
@@ -222,4 +222,49 @@ fn a_dashboards_filter_takes_the_place_of_the_charts_rule_on_the_field() {
     elsewhere["tileTargets"] = json!({"c": {"fieldId": "t_paid", "tableName": "t"}});
     elsewhere["values"] = json!([5]);
     assert_eq!(filtered(json!([elsewhere]), own()), r#"((("t".who) IN ('own')) AND (("t".paid) IN (5)))"#);
+}
+
+/// A view with an e-mail that is personal data.
+fn with_email(columns: Value, metrics: Value) -> Compiled<Table> {
+    let mut all =
+        vec![json!({"name": "email", "data_type": "varchar", "config": {"meta": {"pii": true, "metrics": metrics}}})];
+    all.extend(columns.as_array().expect("columns").clone());
+    table(json!({"columns": all}))
+}
+
+#[test]
+fn what_sql_may_show_of_personal_data_is_personal_data() {
+    let metrics = json!({
+        "last": {"type": "max"}, "of_sql": {"type": "number", "sql": "MAX(${TABLE}.EMAIL)"},
+        "of_dimension": {"type": "max", "sql": "${email}"}, "of_metric": {"type": "number", "sql": "${of_sql}"},
+        "middle": {"type": "median", "sql": "length(${TABLE}.email)"},
+        "one": {"type": "count", "sql": "${id}", "filters": [{"email": "a@b.com"}]},
+        "how_many": {"type": "count_distinct"}, "by_sql": {"type": "count", "sql": "${TABLE}.email"},
+        "twice": {"type": "number", "sql": "${how_many} * 2"}, "other": {"type": "max", "sql": "${id}"},
+    });
+    let id = json!({"name": "id", "data_type": "bigint", "config": {"meta": {"additional_dimensions": {
+        "domain": {"type": "string", "sql": "split_part(${TABLE}.\"email\", '@', 2)"},
+        "email_kind": {"type": "string", "sql": "${TABLE}.email_kind"}}}}});
+    let table = with_email(json!([id]), metrics).expect("a table");
+    let pii: BTreeSet<&str> = table.fields.iter().filter(|field| field.pii).map(|field| &field.id[2..]).collect();
+    assert_eq!(pii, ["domain", "email", "last", "middle", "of_dimension", "of_metric", "of_sql", "one"].into());
+    let kind = |id: &str| table.field(id).map(|field| field.kind);
+    assert_eq!((kind("t_of_dimension"), kind("t_other")), (Some(Kind::String), Some(Kind::Number)));
+    let typeless = with_email(json!([]), json!({"m": {"type": "max", "sql": "${TABLE}.email"}})).expect_err("no type");
+    assert!(typeless.contains("m.yml: t.email.metrics.m: type: min and max of SQL have no type"), "{typeless}");
+}
+
+#[test]
+fn a_filter_that_names_a_personal_value_is_personal_data() {
+    let id = json!([{"name": "who", "data_type": "varchar"}, {"name": "paid", "data_type": "bigint",
+        "config": {"meta": {"metrics": {"sum": {"type": "sum"}}}}}]);
+    let table = with_email(id, json!({})).expect("a table");
+    let personal = |query: Value| {
+        let chart = chart(query, Value::Null).expect("a chart");
+        Query::of(&chart, &table, Dialect::Snowflake, today()).expect("a query").personal
+    };
+    assert_eq!(personal(rule("t_email", "equals", json!(["a@b.com"]), json!({}))), ["Email"]);
+    assert_eq!(personal(rule("t_email", "notNull", json!([]), json!({}))), [""; 0], "it names no value");
+    assert_eq!(personal(json!({"dimensions": ["t_email"]})), ["Email"]);
+    assert_eq!(personal(json!({})), [""; 0]);
 }

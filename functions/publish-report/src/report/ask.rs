@@ -123,8 +123,7 @@ impl<W: Observe> Asking<'_, W> {
             Ok(compiled) => compiled,
             Err(why) => return Ok(nothing(id, chart.to_owned(), width, format!("Left out: {why}."))),
         };
-        let personal: Vec<&str> =
-            query.fields.iter().filter(|field| field.pii).map(|field| field.label.as_str()).collect();
+        let personal = &query.personal;
         let says_so = chart.description.as_ref().is_some_and(|text| text.to_lowercase().contains(SAYS_PERSONAL));
         if !personal.is_empty() && !says_so {
             let why = format!(

@@ -56,7 +56,7 @@ fn day(value: &str, interval: Option<&str>) -> String {
 
 /// What a format of a spreadsheet says, as far as ours go: `[$£]#,##0.00`, `0.0000`, `0.00%`, `#,##0`.
 fn number(value: &str, format: Option<&str>) -> String {
-    let Some(decimal) = Decimal::parse(value) else { return value.to_owned() };
+    let Some(decimal) = Decimal::parse(value) else { return plain(value) };
     let Some(format) = format else { return decimal.to_text(None, decimal.whole.len() > 4) };
     let (sign, rest) = match format.strip_prefix("[$").and_then(|rest| rest.split_once(']')) {
         Some((sign, rest)) => (sign, rest),
