@@ -40,9 +40,7 @@ pub async fn build(
     until: Instant,
 ) -> Result<Report> {
     let runs = Runs::recent(store).await?;
-    let published = runs.published().ok_or_else(|| {
-        Error::not_found("no dbt run has published anything yet, so there is nothing to report").as_final()
-    })?;
+    let published = runs.published().ok_or_else(|| nothing_published(&runs))?;
     let run = Run { number: published.number, ended_at: published.ended_at };
     let at = moment.of_run_that_ended(published.ended_at);
     let today = at.date_naive();
@@ -66,11 +64,24 @@ pub async fn build(
             ))
         })
         .collect();
+    if let Some(later) = Runs::recent(store).await?.may_have_published_since(run.number) {
+        notes.push(Note::warning(format!(
+            "Run {later} of dbt was under way while this page was made: some numbers may already be its own. If it succeeds, its page follows."
+        )));
+    }
     let left_out = |problem: &String| {
         Note::warning(format!("A file is left out, because the report does not compile it: {problem}."))
     };
     notes.extend(files.problems.iter().map(left_out));
     Ok(Report { at, lake: lake.0.clone(), run, sections, notes })
+}
+
+fn nothing_published(runs: &Runs) -> Error {
+    let what = match runs.ended.len() {
+        0 => "no dbt run has ended yet".to_owned(),
+        ended => format!("none of the last {ended} runs of dbt has succeeded"),
+    };
+    Error::not_found(format!("{what}, so there is nothing to report")).as_final()
 }
 
 /// How far each view reaches that has a column which says so.

@@ -110,6 +110,29 @@ fn a_warehouse_that_is_away_or_refuses_the_login_makes_no_report() {
     assert_eq!(report(&warehouse, &files(), &["succeeded"]).expect_err("it went").kind(), Kind::Unavailable);
     let none = report(&Warehouse::answering("nothing", Ok(Vec::new())), &files(), &["failed"]).expect_err("no run");
     assert!(none.is_final() && none.kind() == Kind::NotFound, "{none}");
+    assert!(none.to_string().contains("none of the last 1 runs of dbt has succeeded"), "{none}");
+}
+
+#[test]
+fn a_run_that_may_have_published_meanwhile_is_named_on_the_page() {
+    let warehouse = Warehouse::answering("nothing", Ok(Vec::new()));
+    for (ended, is_named) in [
+        (vec!["succeeded", "under way"], true),
+        (vec!["succeeded", "failed"], false),
+        (vec!["under way", "succeeded"], false),
+        (vec!["succeeded", "failed", "under way"], true),
+    ] {
+        let report = report(&warehouse, &files(), &ended).expect("a report");
+        let named = report.notes.iter().any(|note| note.text.contains("was under way while this page was made"));
+        assert_eq!(named, is_named, "{ended:?}: {:?}", report.notes);
+    }
+    let lake = lake(&["succeeded"]);
+    let meanwhile = Warehouse { publishes: Some((&lake, 2)), ..Warehouse::answering("nothing", Ok(Vec::new())) };
+    let until = Instant::now() + Duration::from_secs(60);
+    let of = Moment::Asked(at("2026-03-15T09:00:00Z"));
+    let report = report_of(of, until, &meanwhile, &files(), &lake).expect("a report");
+    assert_eq!(report.run.number, 1);
+    assert!(report.notes.iter().any(|note| note.text.contains("Run 2 of dbt was under way")), "{:?}", report.notes);
 }
 
 #[test]
