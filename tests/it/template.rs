@@ -126,6 +126,14 @@ fn a_watcher_that_says_nothing_raises_an_alarm() {
     assert_eq!(minutes, Some(15), "three rounds of its schedule");
 }
 
+#[test]
+fn messages_that_the_watcher_cannot_send_raise_an_alarm() {
+    let alarm = properties("UnsentAlerts");
+    assert_eq!((&alarm["MetricName"], &alarm["Threshold"]), (&json!("UnsentAlerts"), &json!(0)));
+    assert_eq!(alarm["Dimensions"], properties("SilentWatcher")["Dimensions"]);
+    assert_eq!(alarm["AlarmActions"], json!([{ "Ref": "Alarms" }]), "the topic alone, not through the watcher");
+}
+
 /// Resources that stay when the stack is deleted.
 fn retained() -> Vec<&'static str> {
     let is_retained = |name: &&str| resource(name)["DeletionPolicy"].as_str().is_some_and(|p| p.starts_with("Retain"));

@@ -21,7 +21,7 @@ RUNBOOKS = [
     (r"LoadCommits-|load-dead|load-lagging", "a-commit-does-not-load"),
     (r"DispatchDbt-|dispatch-dead", "a-dbt-run-fails"),
     (r"ActivateHubspot-|activate-dead", "an-activation-stops"),
-    (r"WatchPlatform-|silent-watcher", "an-alert-arrives"),
+    (r"WatchPlatform-|silent-watcher|unsent-alerts", "an-alert-arrives"),
     (r"stream-dead-letters", "records-are-dead-letters"),
     (r"PublishReport-", "the-report-is-missing"),
     (r"StreamKafka-|stream-lagging|stream-partitions-failing", "the-stream-falls-behind"),

@@ -52,7 +52,7 @@ pub struct Watch<'a, S, W, C, K> {
     /// Whose alerts they are.
     pub stack: &'a str,
     pub run_id: &'a RunId,
-    /// No statement and no message begins later.
+    /// When the round must have ended.
     pub until: DateTime<Utc>,
 }
 
@@ -124,8 +124,11 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
         fresh: bool,
         report: &mut Report,
     ) -> Vec<Finding> {
+        // A warehouse that hangs takes neither the time for messages nor all of that for tables.
+        self.warehouse.end_within(self.left(FOR_MESSAGES) / 2);
         let live = live::observe(self, state.since.unwrap_or(now), now, day, &state.suspects).await;
         let context = Context { calendar: self.calendar, limits: &self.table.limits, now, day };
+        self.warehouse.end_within(self.left(FOR_MESSAGES));
         measure::due_tables(self, state, &live, &context, fresh, report).await;
         let mut findings = monitors::judge(live.tables.iter().map(|(a, b)| (a, b)), &live.platform, &context);
         state.note(&findings, day);
@@ -203,6 +206,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
         if state.unrecorded.is_empty() || self.left(FOR_STATE).is_zero() {
             return;
         }
+        self.warehouse.end_within(self.left(FOR_STATE));
         match self.warehouse.record(&state.unrecorded).await {
             Ok(()) => state.unrecorded.clear(),
             Err(error) => warn!(error = error.chain(), "the warehouse has not taken changes of incidents; they wait"),

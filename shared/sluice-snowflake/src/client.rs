@@ -84,6 +84,19 @@ impl<Sec: Secrets> SqlApi<Sec> {
         self.execute_shaped(statement, request, tag, deadline, |_| ()).await
     }
 
+    /// The same for what its caller does again later: Snowflake ends the statement at the deadline too, so that those of many
+    /// callers do not pile up in the warehouse.
+    pub(crate) async fn execute_or_end(
+        &self,
+        statement: &str,
+        request: Uuid,
+        tag: &str,
+        deadline: Instant,
+    ) -> Result<Vec<Row>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.execute_shaped(statement, request, tag, deadline, |body| body.limit_time(left)).await
+    }
+
     /// The same as another role of the user, and in another warehouse; "" is none, where a statement needs none.
     pub(crate) async fn execute_as(
         &self,

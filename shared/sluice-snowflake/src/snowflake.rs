@@ -1,6 +1,6 @@
 //! One account behind the ports of the loops that load, dispatch, activate and watch.
 
-use std::{sync::Arc, time::Duration};
+use std::{cell::Cell, sync::Arc, time::Duration};
 
 use sluice_core::{LakeId, RunId, Sources, TableId, port::Secrets};
 use sluice_http::Client;
@@ -59,13 +59,8 @@ impl<Sec: Secrets> Snowflake<Sec> {
     }
 
     /// The same for the function that watches.
-    pub fn watcher<'a>(
-        &'a self,
-        lake_id: &'a LakeId,
-        run_id: &'a RunId,
-        within: Duration,
-    ) -> Watcher<'a, Until<'a, Sec>> {
-        Watcher { statements: self.statements.until(Instant::now() + within), lake_id, run_id }
+    pub fn watcher<'a>(&'a self, lake_id: &'a LakeId, run_id: &'a RunId, within: Duration) -> Watcher<'a, Sec> {
+        Watcher { statements: &self.statements, lake_id, run_id, deadline: Cell::new(Instant::now() + within) }
     }
 
     pub fn statements(&self) -> &SqlApi<Sec> {

@@ -1,20 +1,26 @@
 //! What the watcher asks of the warehouse, over the SQL API.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use sluice_core::{
     ColumnType, LakeId, Result, RunId, Table, TableId, names,
-    port::{Row, Statements, required},
+    port::{Row, Secrets, required},
 };
 use sluice_pipeline::watch::{ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations};
 use sluice_watch::{
     monitors::{Profile, Shape},
     settings::TableSettings,
 };
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    SqlApi,
     answer::{optional, text, value},
     sql::watch as sql,
 };
@@ -23,20 +29,26 @@ use crate::{
 const ROWS_AT_ONCE: usize = 200;
 
 /// One round's view of the warehouse.
-pub struct Watcher<'a, S> {
-    pub(crate) statements: S,
+pub struct Watcher<'a, Sec> {
+    pub(crate) statements: &'a SqlApi<Sec>,
     pub(crate) lake_id: &'a LakeId,
     pub(crate) run_id: &'a RunId,
+    pub(crate) deadline: Cell<Instant>,
 }
 
-impl<S: Statements> Watcher<'_, S> {
+impl<Sec: Secrets> Watcher<'_, Sec> {
     async fn rows(&self, statement: &str) -> Result<Vec<Row>> {
+        let tag = format!("sluice:watch:{}", self.run_id);
         // Boxed: a round's future holds many of these, too deep for the compiler.
-        Box::pin(self.statements.execute(statement, Uuid::new_v4(), &format!("sluice:watch:{}", self.run_id))).await
+        Box::pin(self.statements.execute_or_end(statement, Uuid::new_v4(), &tag, self.deadline.get())).await
     }
 }
 
-impl<S: Statements> Observations for Watcher<'_, S> {
+impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
+    fn end_within(&self, time: Duration) {
+        self.deadline.set(Instant::now() + time);
+    }
+
     async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
         let mut tables: BTreeMap<String, Loads> = BTreeMap::new();
         for row in self.rows(&sql::load_states(self.lake_id)).await? {

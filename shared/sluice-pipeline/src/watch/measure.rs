@@ -81,9 +81,19 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
             kept: observed("days that were measured", kept),
         };
         let (known, suspects, letters) = (&known, &state.suspects, &state.dead_letters);
-        let measures = chunk.iter().map(async |table| measured(watch, table, known, suspects, letters, context).await);
-        let measured: Vec<_> = stream::iter(measures).buffered(AT_ONCE).collect().await;
-        for (table, (findings, letters)) in chunk.iter().zip(measured) {
+        let measures = chunk.iter().map(async |table| {
+            let is_late = watch.left(FOR_MESSAGES).is_zero();
+            let measured =
+                if is_late { None } else { Some(measured(watch, table, known, suspects, letters, context).await) };
+            (*table, measured)
+        });
+        // In any order: a table that hangs keeps no other one waiting.
+        let ended: Vec<_> = stream::iter(measures).buffer_unordered(AT_ONCE).collect().await;
+        for (table, measured) in ended {
+            let Some((findings, letters)) = measured else {
+                report.postponed += 1;
+                continue;
+            };
             state.note(&findings, context.day);
             state.dead_letters.extend(letters);
             let position = position(table).unwrap_or_default();

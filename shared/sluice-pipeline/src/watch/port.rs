@@ -1,6 +1,9 @@
 //! What a round of watching asks of the warehouse and of the channels.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -83,6 +86,9 @@ pub struct IncidentChange {
 
 /// The warehouse of one lake as the watcher sees it. Tables are named as [`TableId`] shows them.
 pub trait Observations {
+    /// Statements have this time from now on, all together. One that is still running then fails, here and in the warehouse.
+    fn end_within(&self, time: Duration);
+
     fn loads(&self) -> impl Future<Output = Result<BTreeMap<String, Loads>>>;
 
     /// Newest first.

@@ -1,6 +1,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    rc::Rc,
 };
 
 use futures::executor::block_on;
@@ -21,6 +22,10 @@ const MINUTES: Duration = Duration::from_secs(300);
 #[derive(Default)]
 struct Warehouse {
     is_away: Cell<bool>,
+    /// Each statement takes all the time that it is given.
+    hangs: Cell<bool>,
+    ends: Cell<DateTime<Utc>>,
+    clock: Rc<ManualClock>,
     /// Rows of the newest complete day.
     rows: Cell<u64>,
     loaded: Cell<u64>,
@@ -32,11 +37,20 @@ struct Warehouse {
 
 impl Warehouse {
     fn answer<T>(&self, value: T) -> Result<T> {
+        if self.hangs.get() {
+            let left = (self.ends.get() - self.clock.now()).to_std().unwrap_or_default();
+            self.clock.advance(left);
+            return Err(Error::new(sluice_core::Kind::Timeout, "the statement is still running"));
+        }
         if self.is_away.get() { Err(Error::unavailable("the warehouse is away")) } else { Ok(value) }
     }
 }
 
 impl Observations for Warehouse {
+    fn end_within(&self, time: Duration) {
+        self.ends.set(self.clock.now() + time);
+    }
+
     async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
         let loads = Loads { loaded: self.loaded.get(), ..Loads::default() };
         self.answer(names().into_iter().map(|name| (name, loads.clone())).collect())
@@ -131,7 +145,7 @@ struct Stage {
     store: MemoryStore,
     warehouse: Warehouse,
     mailbox: Mailbox,
-    clock: ManualClock,
+    clock: Rc<ManualClock>,
     sources: Sources,
     table: Table,
     calendar: Calendar,
@@ -142,11 +156,12 @@ struct Stage {
 impl Stage {
     fn new(tables: usize) -> Self {
         let table = Table::parse(include_str!("../../../../platform/alerts.yaml")).expect("the shipped table");
+        let clock = Rc::new(ManualClock(RefCell::new("2026-03-03T09:00:00Z".parse().expect("a time"))));
         let stage = Stage {
             store: MemoryStore::default(),
-            warehouse: Warehouse::default(),
+            warehouse: Warehouse { clock: Rc::clone(&clock), ..Warehouse::default() },
             mailbox: Mailbox::default(),
-            clock: ManualClock(RefCell::new("2026-03-03T09:00:00Z".parse().expect("a time"))),
+            clock,
             sources: sources(tables),
             table: Table { summary: None, canary: None, ..table },
             calendar: Calendar::default(),
@@ -176,7 +191,7 @@ impl Stage {
             store: &self.store,
             warehouse: &self.warehouse,
             channels: &self.mailbox,
-            clock: &self.clock,
+            clock: &*self.clock,
             sources: &self.sources,
             table: &self.table,
             calendar: &self.calendar,
@@ -236,6 +251,16 @@ fn a_warehouse_that_is_away_is_degraded_and_told_and_its_changes_wait() {
 }
 
 #[test]
+fn a_warehouse_that_hangs_leaves_the_time_for_messages() {
+    let stage = Stage::new(1);
+    stage.warehouse.hangs.set(true);
+    stage.seconds.set(115);
+    let reports = [stage.report(), stage.report()];
+    assert!(stage.told("No data").contains(&Action::Open), "{reports:?}");
+    assert!(reports.iter().all(|report| report.unsent == 0), "{reports:?}");
+}
+
+#[test]
 fn a_message_that_a_channel_has_not_taken_is_due_again_in_the_next_round() {
     let stage = Stage::new(1);
     stage.warehouse.rows.set(300);
@@ -252,7 +277,7 @@ fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
     let stage = Stage::new(1);
     stage.report();
     let dead = RunId("dead".into());
-    assert!(block_on(state::claim(&stage.store, &stage.clock, 2, &dead)).expect("a claim"));
+    assert!(block_on(state::claim(&stage.store, &*stage.clock, 2, &dead)).expect("a claim"));
     assert_eq!(stage.round_now(&Asked::default()), Outcome::Busy);
     stage.clock.advance(MINUTES);
     assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));

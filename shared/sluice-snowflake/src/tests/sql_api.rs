@@ -1,13 +1,13 @@
 //! The SQL API's client: what it sends, and what it makes of each way in which an answer can come or fail to.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{cell::Cell, io::Write, sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use sluice_core::{
-    Error, Kind, Retry,
+    Error, Kind, LakeId, Retry, RunId,
     port::{Row, Statements},
 };
-use sluice_pipeline::observe::Question;
+use sluice_pipeline::{observe::Question, watch::Observations};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use super::{
     fake::{Answer, Asked, Fake},
     key::{OneSecret, TestKey},
 };
-use crate::SqlApi;
+use crate::{SqlApi, Watcher};
 
 const REQUEST: Uuid = Uuid::from_u128(7);
 
@@ -124,6 +124,22 @@ async fn waiting_ends_at_the_deadline() {
     run.fake.push(running());
     let error = run.api.execute_until("SELECT 1", REQUEST, "t", Instant::now() + Duration::from_nanos(1)).await;
     assert_eq!(error.expect_err("no time").kind(), Kind::Timeout);
+}
+
+#[tokio::test]
+async fn what_the_watcher_asks_ends_in_snowflake_with_its_time() {
+    let run = run([ended(), ended()]).await;
+    let (lake_id, run_id, table) = (LakeId("lake".into()), RunId("run-1".into()), "A.B.C".parse().expect("a name"));
+    let deadline = Cell::new(Instant::now());
+    let watcher = Watcher { statements: &run.api, lake_id: &lake_id, run_id: &run_id, deadline };
+    for millis in [40_900, 900] {
+        watcher.end_within(Duration::from_millis(millis));
+        assert_eq!(watcher.newest_row(&table).await.expect("an answer"), None);
+    }
+    watcher.end_within(Duration::ZERO);
+    assert_eq!(watcher.newest_row(&table).await.expect_err("no time").kind(), Kind::Timeout);
+    let seconds: Vec<Value> = run.asked().iter().map(|asked| asked.json()["timeout"].clone()).collect();
+    assert_eq!(seconds, [40, 1], "0 would be a week");
 }
 
 #[tokio::test]
