@@ -96,9 +96,14 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
             };
             state.note(&findings, context.day);
             state.dead_letters.extend(letters);
-            let position = position(table).unwrap_or_default();
-            let cached = Cached { day: context.day, at: context.now, position, findings };
-            state.measured.insert(table.table.to_string(), cached);
+            let name = table.table.to_string();
+            let earlier = state.measured.get(&name).map_or(0, |cached| cached.failures);
+            let mut cached =
+                Cached { day: context.day, at: context.now, position: position(table), failures: 0, findings };
+            if cached.is_missing() {
+                cached.failures = earlier.saturating_add(1);
+            }
+            state.measured.insert(name, cached);
             report.measured += 1;
         }
     }
@@ -107,9 +112,13 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
 fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Context<'_>) -> bool {
     let age = context.now - cached.at;
     let is_older = |minutes: i64| age >= Duration::minutes(minutes);
-    let may_have_changed = table.loader == Loader::Streaming || position.is_some_and(|now| now != cached.position);
+    if cached.is_missing() {
+        // Where the whole warehouse was away, it is back as soon as its ledger answers.
+        let is_back = cached.position.is_none() && position.is_some();
+        return is_back || is_older(cached.minutes_to_next_try());
+    }
+    let may_have_changed = table.loader == Loader::Streaming || position.is_some() && position != cached.position;
     cached.day != context.day
-        || cached.is_missing()
         || cached.is_breached() && is_older(BAD_AGAIN_MINUTES)
         || may_have_changed && is_older(LOADED_AGAIN_MINUTES)
 }

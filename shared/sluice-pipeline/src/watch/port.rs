@@ -61,8 +61,9 @@ pub struct ColumnDay {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Measured {
     pub days: BTreeMap<NaiveDate, Day>,
+    /// Of a table that only grows those of the measured days, else all.
     pub rows: u64,
-    /// Different keys; `None` of a table without any.
+    /// Different keys of these; `None` of a table without any.
     pub keys: Option<u64>,
 }
 
@@ -114,7 +115,7 @@ pub trait Observations {
         from: NaiveDate,
     ) -> impl Future<Output = Result<BTreeMap<String, BTreeMap<NaiveDate, Day>>>>;
 
-    /// One statement over the table: its days from `from` on, and the whole of it.
+    /// One statement over the table: its days from `from` on, and its keys.
     fn measure(
         &self,
         table: &Table,

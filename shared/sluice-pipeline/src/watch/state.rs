@@ -22,6 +22,10 @@ const MOST_ATTEMPTS: u32 = 100;
 /// Rows for the ledger that wait while the warehouse is away; older ones go first.
 const MOST_WAITING: usize = 2_000;
 
+/// A table that could not be measured twice is tried again after so long, then after twice as long, up to an hour.
+const FAILED_AGAIN_MINUTES: i64 = 15;
+const MOST_FAILED_AGAIN_MINUTES: i64 = 60;
+
 /// Days that were told are remembered as long as histories reach.
 const SUSPECT_DAYS: i64 = 130;
 
@@ -30,8 +34,11 @@ const SUSPECT_DAYS: i64 = 130;
 pub(super) struct Cached {
     pub day: NaiveDate,
     pub at: DateTime<Utc>,
-    /// Entries in the ledger when it was measured.
-    pub position: u64,
+    /// Entries in the ledger when it was measured; `None` when the ledger did not answer.
+    pub position: Option<u64>,
+    /// Measures in a row that have left something missing.
+    #[serde(default)]
+    pub failures: u32,
     pub findings: Vec<Finding>,
 }
 
@@ -118,6 +125,14 @@ pub(super) fn check(finding: &Finding) -> String {
 impl Cached {
     pub(super) fn is_missing(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_))))
+    }
+
+    /// What may have been bad luck is tried again in the next round, what fails again less and less often.
+    pub(super) fn minutes_to_next_try(&self) -> i64 {
+        match self.failures {
+            0 | 1 => 0,
+            more => (FAILED_AGAIN_MINUTES << (more - 2).min(2)).min(MOST_FAILED_AGAIN_MINUTES),
+        }
     }
 
     pub(super) fn is_breached(&self) -> bool {

@@ -30,6 +30,8 @@ struct Warehouse {
     rows: Cell<u64>,
     loaded: Cell<u64>,
     measures: Cell<usize>,
+    /// The statement over a table fails, and the ledger answers.
+    is_unmeasured: Cell<bool>,
     kept: RefCell<BTreeMap<String, BTreeMap<NaiveDate, Day>>>,
     recorded: RefCell<Vec<IncidentChange>>,
     today: Cell<NaiveDate>,
@@ -86,6 +88,9 @@ impl Observations for Warehouse {
 
     async fn measure(&self, _: &Entry, _: &TableSettings, _: NaiveDate) -> Result<Measured> {
         self.measures.set(self.measures.get() + 1);
+        if self.is_unmeasured.get() {
+            return Err(Error::new(sluice_core::Kind::Timeout, "the statement is still running"));
+        }
         let day = Day { rows: self.rows.get(), ..Day::default() };
         let days = BTreeMap::from([(self.today.get() - chrono::Days::new(1), day)]);
         self.answer(Measured { days, rows: 10, keys: Some(10) })
@@ -302,6 +307,39 @@ fn a_table_is_measured_once_a_day_after_loads_and_when_somebody_asks() {
     stage.clock.advance(MINUTES);
     stage.round_now(&Asked { fresh: true, ..Asked::default() });
     assert_eq!(stage.warehouse.measures.get() - before, 1);
+}
+
+#[test]
+fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
+    let stage = Stage::new(1);
+    stage.warehouse.is_unmeasured.set(true);
+    let mut tries = Vec::new();
+    for round in 0..50 {
+        let before = stage.warehouse.measures.get();
+        stage.report();
+        tries.extend((stage.warehouse.measures.get() > before).then_some(round * 5));
+    }
+    assert_eq!(tries, [0, 5, 20, 50, 110, 170, 230], "minutes");
+    stage.warehouse.is_unmeasured.set(false);
+    for _ in 0..24 {
+        stage.report();
+    }
+    assert_eq!(stage.warehouse.measures.get(), tries.len() + 1);
+    let told = stage.told("No data");
+    assert_eq!((told.first(), told.last()), (Some(&Action::Open), Some(&Action::Resolve)));
+}
+
+#[test]
+fn tables_are_measured_at_once_when_the_warehouse_is_back() {
+    let stage = Stage::new(1);
+    stage.warehouse.is_away.set(true);
+    for _ in 0..6 {
+        stage.report();
+    }
+    stage.warehouse.is_away.set(false);
+    let before = stage.warehouse.measures.get();
+    stage.report();
+    assert_eq!(stage.warehouse.measures.get(), before + 1);
 }
 
 #[test]

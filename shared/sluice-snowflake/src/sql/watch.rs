@@ -77,8 +77,8 @@ pub fn newest_row(table: &TableId) -> String {
     format!("SELECT MAX(_SLUICE_LOADED_AT) AS NEWEST FROM {}", quote::table(table))
 }
 
-/// One table: a row for each day from `from` on, and one without DAY for the whole. ROW_COUNT, KEY_COUNT (of the whole),
-/// LATE_ROWS, DELAY_SECONDS, and of the n-th column Vn (values), Sn (sum), Ln and Hn (lowest and highest).
+/// One table: a row for each day from `from` on, and one without DAY for the rows among which keys are counted. ROW_COUNT,
+/// KEY_COUNT (of the latter), LATE_ROWS, DELAY_SECONDS, and of the n-th column Vn (values), Sn (sum), Ln and Hn (lowest and highest).
 pub fn measure(table: &Table, settings: &TableSettings, from: NaiveDate) -> String {
     let watched = watched(settings);
     let mut days = vec![
@@ -109,6 +109,9 @@ pub fn measure(table: &Table, settings: &TableSettings, from: NaiveDate) -> Stri
             }
         }
     }
+    // The keys of a table that only grows are counted among its new rows: among all they would cost more each day.
+    let only_grows = table.loader == Loader::Streaming || table.disposition == Disposition::Append;
+    let counted = if only_grows { format!(" WHERE _SLUICE_LOADED_AT >= {}", midnight(from)) } else { String::new() };
     // Rows of a replay were not streamed on that day.
     let streamed = match table.loader {
         Loader::Streaming => format!(" AND NOT CONTAINS(_SLUICE_RUN_ID, '/{REPLAY}-')"),
@@ -117,7 +120,7 @@ pub fn measure(table: &Table, settings: &TableSettings, from: NaiveDate) -> Stri
     let name = quote::table(&table.table);
     format!(
         "SELECT {}\nFROM {name} WHERE _SLUICE_LOADED_AT >= {}{streamed} GROUP BY _SLUICE_LOADED_AT::DATE\n\
-         UNION ALL\nSELECT {} FROM {name}",
+         UNION ALL\nSELECT {} FROM {name}{counted}",
         days.join(", "),
         midnight(from),
         whole.join(", ")
