@@ -198,14 +198,29 @@ fn several_of_one_kind_in_a_round_are_one_message() {
     let sent = desk.messages(0, &all(12), &[]);
     assert_eq!(sent.iter().filter(|message| message.channel == "mail").count(), 1);
     assert_eq!((sent[0].content.lines.len(), sent[0].content.more), (10, 2));
-    // What comes later of the same kind joins it.
-    assert_eq!(desk.round(5, &all(15)), ["data-alerts Change"]);
     let some: Vec<Finding> = names.iter().map(|name| good(Kind::NullRise, name)).collect();
-    desk.round(5, &some[..14]);
-    let still = [&some[..14], &all(15)[14..]].concat();
+    let still = [&some[..11], &all(12)[11..]].concat();
+    desk.round(5, &still);
     assert_eq!(desk.round(5, &still), ["data-alerts Change"], "not resolved as long as one is open");
     desk.round(5, &some);
     assert_eq!(desk.round(5, &some), ["data-alerts Resolve", "hook Resolve", "mail Resolve"]);
+}
+
+#[test]
+fn every_channel_is_told_of_what_opens_beside_an_open_group() {
+    let mut desk = Desk::new();
+    let told = ["data-alerts Open", "hook Open", "mail Open"];
+    let of = |names: &[&str]| names.iter().map(|name| bad(Kind::NullRise, name, 20.0)).collect::<Vec<_>>();
+    desk.round(0, &of(&["T1", "T2", "T3"]));
+    assert_eq!(desk.round(5, &of(&["T1", "T2", "T3", "T4"])), told);
+    // One that was resolved while the others of its group were open, and opens again.
+    let without = [of(&["T1", "T2", "T4"]), vec![good(Kind::NullRise, "T3")]].concat();
+    desk.round(5, &without);
+    desk.round(5, &without);
+    let sent = desk.messages(5, &of(&["T1", "T2", "T3", "T4"]), &[]);
+    let opened = sent.iter().filter(|message| message.content.action == Action::Open);
+    let objects: Vec<&str> = opened.map(|message| message.content.lines[0].object.as_str()).collect();
+    assert_eq!(objects, ["T3"; 3]);
 }
 
 #[test]

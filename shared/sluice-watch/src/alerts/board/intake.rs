@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sluice_core::sources::Monitor;
 
-use super::{Alert, Board, Checks, Command, Round};
+use super::{Board, Checks, Command, Round};
 use crate::{
     alerts::{incident::Incident, table::Fault},
     finding::{Breach, Kind, Object, Origin, Verdict, Why},
@@ -131,9 +131,19 @@ impl Board {
                 // One that was resolved and whose end some channel does not know yet goes on.
                 if let Some(resolved) = self.incidents.get(&key) {
                     incident.revision += resolved.revision;
+                    self.leave_group(&key);
                 }
                 self.incidents.insert(key, incident);
             }
+        }
+    }
+
+    /// What opens again while others of its group are open is told for itself.
+    fn leave_group(&mut self, key: &String) {
+        let Board { incidents, alerts, .. } = self;
+        let is_open = |other: &String| incidents.get(other).is_some_and(|incident| !incident.is_resolved());
+        for alert in alerts.values_mut().filter(|alert| alert.members.iter().any(is_open)) {
+            alert.members.remove(key);
         }
     }
 
@@ -145,7 +155,8 @@ impl Board {
         }
     }
 
-    /// Gives each incident that speaks, and has no alert yet, its alert.
+    /// Gives each incident that speaks, and has no alert yet, its alert. Those of one kind share one only when they open in the same
+    /// round: most channels are sent nothing of what an alert that they know takes in later.
     pub(super) fn gather(&mut self, round: &Round<'_>) {
         let mut new: BTreeMap<(Origin, Kind, u8), Vec<String>> = BTreeMap::new();
         let has_alert = |key: &String| self.alerts.values().any(|alert| alert.members.contains(key));
@@ -156,18 +167,9 @@ impl Board {
             }
         }
         for ((origin, kind, severity), keys) in new {
-            let prefix = format!("{}/group/{}/{kind}/{severity}/", round.stack, origin.as_str());
-            let is_open = |alert: &Alert| {
-                let mut members = alert.members.iter().filter_map(|key| self.incidents.get(key));
-                members.any(|incident| !incident.is_resolved())
-            };
-            let group = self
-                .alerts
-                .iter()
-                .find(|(key, alert)| key.starts_with(&prefix) && is_open(alert))
-                .map(|(key, _)| key.clone());
-            let group = group.or_else(|| {
-                (keys.len() >= GROUP).then(|| format!("{prefix}{}", round.now.format("%Y-%m-%dT%H:%M:%SZ")))
+            let group = (keys.len() >= GROUP).then(|| {
+                let now = round.now.format("%Y-%m-%dT%H:%M:%SZ");
+                format!("{}/group/{}/{kind}/{severity}/{now}", round.stack, origin.as_str())
             });
             for key in keys {
                 let name = group.clone().unwrap_or_else(|| key.clone());
