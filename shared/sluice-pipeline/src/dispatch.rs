@@ -297,9 +297,14 @@ fn changed(covered: &Positions, positions: &Positions) -> Vec<TableId> {
         .collect()
 }
 
-/// Everything downstream of a raw table. In the dbt project a source is named after its database and schema.
+/// Everything downstream of a raw table.
 fn selector(table: &TableId) -> String {
-    format!("source:{}_{}.{}+", table.database, table.schema, table.table).to_lowercase()
+    format!("source:{}+", source(table))
+}
+
+/// What a raw table is called in the dbt project: a source is named after its database and schema.
+pub(crate) fn source(table: &TableId) -> String {
+    format!("{}_{}.{}", table.database, table.schema, table.table).to_lowercase()
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod live;
 mod measure;
 mod port;
+mod reads;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -127,6 +128,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
         // A warehouse that hangs takes neither the time for messages nor all of that for tables.
         self.warehouse.end_within(self.left(FOR_MESSAGES) / 2);
         let live = live::observe(self, state.since.unwrap_or(now), now, day, &state.suspects).await;
+        self.follow_tests(state, live.failed_tests.as_ref()).await;
         let context = Context { calendar: self.calendar, limits: &self.table.limits, now, day };
         self.warehouse.end_within(self.left(FOR_MESSAGES));
         measure::due_tables(self, state, &live, &context, fresh, report).await;
@@ -153,7 +155,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
             BTreeSet::new()
         });
         let before = revisions(&state.board);
-        let upstream = self.upstream();
+        let upstream = self.upstream(state.failed_tests.as_ref());
         for command in &asked.commands {
             let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
             if state.board.find(incident).is_none() {
@@ -213,14 +215,25 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
         }
     }
 
-    /// A table is brought by its function; dbt's runs are made of tables.
-    fn upstream(&self) -> Upstream {
-        let names = || self.sources.tables.iter().map(|table| table.table.to_string());
+    /// Finds once for each run what its failed tests read.
+    async fn follow_tests(&self, state: &mut State, failed: Option<&(DateTime<Utc>, Vec<String>)>) {
+        let Some((finished_at, tests)) = failed else { return state.failed_tests = None };
+        if state.failed_tests.as_ref().is_some_and(|known| known.finished_at == *finished_at) {
+            return;
+        }
+        let tables = self.sources.tables.iter().map(|table| &table.table);
+        let reads = observed("what failed tests read", reads::of_each(self.store, tests, tables).await);
+        state.failed_tests = reads.map(|reads| reads::Failed { finished_at: *finished_at, reads });
+    }
+
+    /// A table is brought by its function; tests of dbt read tables.
+    fn upstream(&self, failed: Option<&reads::Failed>) -> Upstream {
+        let reads = failed.map(|failed| failed.reads.clone()).unwrap_or_default();
         let functions = self.sources.tables.iter().filter_map(|table| {
             let function = table.source.function()?;
             Some((table.table.to_string(), BTreeSet::from([function.name.to_owned()])))
         });
-        Upstream(functions.chain([("dbt".to_owned(), names().collect())]).collect())
+        Upstream(functions.chain([("dbt".to_owned(), reads)]).collect())
     }
 
     /// What is left of the round's time beyond a reserve.

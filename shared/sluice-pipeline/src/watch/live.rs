@@ -54,6 +54,8 @@ pub(super) struct Live {
     /// Settings with the measured monitors off.
     pub tables: Vec<(TableSettings, TableFacts)>,
     pub platform: PlatformFacts,
+    /// The newest run of dbt, where only tests have failed: when it ended, and which.
+    pub failed_tests: Option<(DateTime<Utc>, Vec<String>)>,
     /// Entries of the ledger by table; `None` when it does not answer.
     pub loads: Option<BTreeMap<String, Loads>>,
 }
@@ -94,7 +96,8 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
         functions: silence(watch.sources.tables.iter(), &runs, since),
         ..PlatformFacts::default()
     };
-    Live { tables, platform, loads }
+    let failed_tests = dbt.as_deref().and_then(newest_run).and_then(|run| Some((run.finished_at, failed_tests(run)?)));
+    Live { tables, platform, failed_tests, loads }
 }
 
 /// The settings of a table as this function watches it: without what it has no way to observe.
@@ -184,14 +187,23 @@ fn rejects(newest: Option<&Commit>, now: DateTime<Utc>) -> Shares {
     Shares { all: recent.map_or(0, |commit| commit.rows) + bad, bad }
 }
 
+fn newest_run(runs: &[EndedRun]) -> Option<&EndedRun> {
+    runs.iter().find(|run| run.status != "cancelled")
+}
+
+/// The failed tests of a run in which nothing else has failed: a model that fails is more than its data.
+fn failed_tests(run: &EndedRun) -> Option<Vec<String>> {
+    let only_tests = !run.failed.is_empty() && run.failed.iter().all(|node| node.starts_with("test."));
+    (run.status != "succeeded" && only_tests).then(|| run.failed.clone())
+}
+
 fn dbt_facts(runs: &[EndedRun]) -> Option<DbtFacts> {
-    let newest = runs.iter().find(|run| run.status != "cancelled")?;
+    let newest = newest_run(runs)?;
     let earlier = runs.iter().filter(|run| run.status == "succeeded" && run.full_refresh == newest.full_refresh);
     let earlier = earlier.filter(|run| run.finished_at < newest.finished_at);
-    let failed = newest.status != "succeeded";
     Some(DbtFacts {
-        failed,
-        failed_tests: newest.failed.iter().filter(|_| failed).filter(|node| node.starts_with("test.")).count() as u64,
+        failed: newest.status != "succeeded",
+        failed_tests: failed_tests(newest).map_or(0, |tests| tests.len() as u64),
         minutes: newest.seconds / 60.0,
         earlier_minutes: earlier.take(DBT_RUNS).map(|run| run.seconds / 60.0).collect(),
     })
@@ -280,10 +292,11 @@ mod tests {
             finished_at: DateTime::UNIX_EPOCH + Duration::minutes(minute),
             ..EndedRun::default()
         };
-        let runs =
-            [run("cancelled", 3, &[]), run("failed", 2, &["model.a", "test.b", "test.c"]), run("succeeded", 1, &[])];
+        let runs = [run("cancelled", 3, &[]), run("failed", 2, &["test.b", "test.c"]), run("succeeded", 1, &[])];
         let facts = dbt_facts(&runs).expect("runs");
         assert!(facts.failed && facts.failed_tests == 2 && facts.earlier_minutes == [2.0], "{facts:?}");
         assert!(dbt_facts(&runs[..1]).is_none());
+        let facts = dbt_facts(&[run("failed", 2, &["model.a", "test.b"])]).expect("runs");
+        assert_eq!((facts.failed, facts.failed_tests), (true, 0), "a failed model is a failed run");
     }
 }

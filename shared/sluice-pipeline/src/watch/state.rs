@@ -10,7 +10,7 @@ use sluice_core::{
 };
 use sluice_watch::{Finding, Verdict, Why, alerts::Board, monitors::Shares};
 
-use super::port::IncidentChange;
+use super::{port::IncidentChange, reads::Failed};
 use crate::log::{Put, put_once};
 
 /// A round that has claimed its number and not ended after this time was ended by its platform.
@@ -74,6 +74,8 @@ pub struct State {
     pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
     /// By topic.
     pub(super) dead_letters: BTreeMap<String, Letters>,
+    /// Of the newest run of dbt, where only tests have failed.
+    pub(super) failed_tests: Option<Failed>,
     pub(super) unrecorded: Vec<IncidentChange>,
 }
 

@@ -29,6 +29,7 @@ struct Warehouse {
     /// Rows of the newest complete day.
     rows: Cell<u64>,
     loaded: Cell<u64>,
+    failed_nodes: RefCell<Vec<String>>,
     measures: Cell<usize>,
     /// The statement over a table fails, and the ledger answers.
     is_unmeasured: Cell<bool>,
@@ -59,7 +60,9 @@ impl Observations for Warehouse {
     }
 
     async fn dbt_runs(&self, _: NaiveDate) -> Result<Vec<EndedRun>> {
-        self.answer(vec![EndedRun { status: "succeeded".into(), ..EndedRun::default() }])
+        let failed = self.failed_nodes.borrow().clone();
+        let status = if failed.is_empty() { "succeeded" } else { "failed" };
+        self.answer(vec![EndedRun { status: status.into(), failed, ..EndedRun::default() }])
     }
 
     async fn newest_row(&self, _: &TableId) -> Result<Option<DateTime<Utc>>> {
@@ -253,6 +256,26 @@ fn a_warehouse_that_is_away_is_degraded_and_told_and_its_changes_wait() {
     stage.warehouse.is_away.set(false);
     stage.report();
     assert!(stage.warehouse.recorded.borrow().iter().any(|change| change.kind == Kind::NoData.as_str()));
+}
+
+#[test]
+fn a_failed_test_is_explained_only_by_tables_that_it_reads() {
+    for (test, opened) in [("test.sluice.of_it", 0), ("test.sluice.of_another", 1), ("test.sluice.new", 1)] {
+        let stage = Stage::new(1);
+        let manifest = serde_json::json!({"parent_map": {
+            "test.sluice.of_it": ["model.sluice.facts"],
+            "test.sluice.of_another": ["model.sluice.others"],
+            "model.sluice.facts": ["source.sluice.dlt_a.t0", "source.sluice.dlt_a.t1"],
+            "model.sluice.others": ["source.sluice.dlt_a.t1"],
+            "source.sluice.dlt_a.t0": [],
+        }});
+        let manifest = serde_json::to_vec(&manifest).expect("JSON").into();
+        stage.store.objects.borrow_mut().insert(sluice_core::lake::DBT_MANIFEST_KEY.to_owned(), manifest);
+        stage.warehouse.failed_nodes.replace(vec![test.to_owned()]);
+        stage.warehouse.rows.set(300);
+        stage.report();
+        assert_eq!((stage.told("Volume drop").len(), stage.told("Tests failed").len()), (1, opened), "{test}");
+    }
 }
 
 #[test]

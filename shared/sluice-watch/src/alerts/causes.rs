@@ -28,7 +28,8 @@ impl Upstream {
     pub(super) fn explain(&self, incidents: &BTreeMap<String, Incident>) -> BTreeMap<String, Option<String>> {
         let open = || incidents.values().filter(|incident| !incident.is_resolved());
         let mut causes: BTreeMap<&str, Vec<&Incident>> = BTreeMap::new();
-        for incident in open().filter(|incident| incident.kind().rank().is_some()) {
+        // Of what is muted nobody is told, so it explains nothing.
+        for incident in open().filter(|incident| incident.kind().rank().is_some() && !incident.is_muted()) {
             causes.entry(&incident.object.name).or_default().push(incident);
         }
         let mut nearest: BTreeMap<&str, &str> = BTreeMap::new();
@@ -53,11 +54,14 @@ impl Upstream {
 
     fn cause<'i>(&self, incident: &Incident, causes: &BTreeMap<&str, Vec<&'i Incident>>) -> Option<&'i Incident> {
         let rank = incident.kind().rank().unwrap_or(u8::MAX);
-        let same = causes.get(incident.object.name.as_str()).into_iter().flatten();
+        // Who is told of the cause is told of the effect, and others may be told of a worse one.
+        let of =
+            |name: &str| causes.get(name).into_iter().flatten().filter(|cause| cause.severity <= incident.severity);
+        let same = of(&incident.object.name);
         let of_same = same.filter(|cause| cause.kind().rank().is_some_and(|other| other < rank));
         let above = self.above(&incident.object.name);
-        let of_above = above.iter().filter_map(|name| causes.get(name.as_str())).flatten();
-        let best = |cause: &&&Incident| cause.kind().rank();
+        let of_above = above.iter().flat_map(|name| of(name));
+        let best = |cause: &&&'i Incident| cause.kind().rank();
         of_same.min_by_key(best).or_else(|| of_above.min_by_key(best)).copied()
     }
 }

@@ -190,6 +190,26 @@ fn a_late_source_silences_its_marts_and_says_so() {
 }
 
 #[test]
+fn what_is_muted_or_less_severe_explains_nothing() {
+    let mut desk = Desk::new();
+    let late = |object, size| bad(Kind::Late, object, size);
+    let told =
+        |sent: Vec<Message>| sent.iter().map(|message| message.content.lines[0].object.clone()).collect::<Vec<_>>();
+    // Of severity 2, and of severity 1 below it.
+    let sent = told(desk.messages(0, &[late("A", 300.0), late("MART", 800.0)], &[]));
+    assert!(sent.contains(&"MART".to_owned()), "{sent:?}");
+
+    let mut desk = Desk::new();
+    let all = [late("A", 300.0), late("MART", 300.0)];
+    assert_eq!(told(desk.messages(0, &all, &[])), ["A"; 3]);
+    let incident = desk.board.find("shop/freshness/A//late").expect("an incident").id();
+    let mute = Command::Mute { incident, by: "Kim".to_owned(), until: start() + Duration::days(1) };
+    desk.messages(5, &all, &[mute]);
+    let later: Vec<String> = (0..5).flat_map(|_| told(desk.messages(5, &all, &[]))).collect();
+    assert_eq!(later, ["MART"; 3]);
+}
+
+#[test]
 fn several_of_one_kind_in_a_round_are_one_message() {
     let mut desk = Desk::new();
     let names: Vec<String> = (0..15).map(|at| format!("T{at:02}")).collect();

@@ -38,6 +38,7 @@ pub struct PlatformFacts {
 #[derive(Debug, Clone, Default)]
 pub struct DbtFacts {
     pub failed: bool,
+    /// Where nothing else has failed.
     pub failed_tests: u64,
     pub minutes: f64,
     pub earlier_minutes: Vec<f64>,
