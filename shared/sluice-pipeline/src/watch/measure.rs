@@ -135,10 +135,7 @@ async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     let name = table.table.to_string();
     let mut settings = of_measures(table);
     let kept = known.kept.as_ref().map(|kept| kept.get(&name).cloned().unwrap_or_default());
-    let from = match &kept {
-        Some(kept) if kept.is_empty() => context.day - Days::new(FIRST_DAYS),
-        _ => context.day,
-    };
+    let from = kept.as_ref().map_or(context.day, |kept| first_unmeasured(kept, context.day));
     let measured = observed("a table", watch.warehouse.measure(table, &settings, from).await);
     let letters = match &table.source {
         Source::Kafka { topic, .. } => {
@@ -149,7 +146,8 @@ async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     };
     let shape = known.shapes.as_ref().and_then(|shapes| shapes.get(&name).cloned());
     let mut facts = TableFacts { shape, ..TableFacts::default() };
-    if let (Some(measured), Some(mut days)) = (measured, kept) {
+    if let (Some(mut measured), Some(mut days)) = (measured, kept) {
+        add_empty_days(&mut measured, &days, from, context.day);
         keep(watch, table, &measured, &days, context.day).await;
         days.extend(measured.days.clone());
         let loaded = known.loaded.as_ref().map(|loaded| loaded.get(&name).cloned().unwrap_or_default());
@@ -163,6 +161,21 @@ async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     let mut findings = Vec::new();
     monitors::judge_table(&settings, &facts, context, &mut findings);
     (findings, letters)
+}
+
+/// The day after the newest that is kept, however long nobody measured.
+fn first_unmeasured(kept: &BTreeMap<NaiveDate, Day>, day: NaiveDate) -> NaiveDate {
+    let earliest = day - Days::new(FIRST_DAYS);
+    kept.keys().next_back().map_or(earliest, |newest| *newest + Days::new(1)).clamp(earliest, day)
+}
+
+/// A measured day without rows is a day of no rows, from the first day of the table on. A day that nobody measured is none.
+fn add_empty_days(measured: &mut Measured, kept: &BTreeMap<NaiveDate, Day>, from: NaiveDate, day: NaiveDate) {
+    let known = kept.keys().next().into_iter().chain(measured.days.keys().next());
+    let Some(first) = known.min().copied() else { return };
+    for at in first.max(from).iter_days().take_while(|at| *at <= day) {
+        measured.days.entry(at).or_default();
+    }
 }
 
 /// The settings of a table with everything off that is judged in each round.
@@ -219,7 +232,7 @@ impl OfTable<'_> {
         let today = days.get(&context.day).cloned().unwrap_or_default();
         let rows = match table.loader {
             Loader::Streaming => Some(days.iter().map(|(day, known)| (*day, known.rows)).collect()),
-            _ => loaded.clone(),
+            _ => loaded.as_ref().map(|loaded| filled(loaded, context.day)),
         };
         let delay = |day: &Day| day.delay_seconds.map(|seconds| seconds as f64 / 60.0);
         TableFacts {
@@ -241,21 +254,18 @@ impl OfTable<'_> {
         }
     }
 
-    /// A day that nothing was loaded on is a day of no rows, from the first one on.
     fn volume(&self, rows: &BTreeMap<NaiveDate, u64>) -> RowFacts {
         let day = self.context.day;
-        let first = rows.keys().next().copied().unwrap_or(day);
-        let all = first.iter_days().take_while(|at| *at < day);
-        let filled = all.map(|at| (at, rows.get(&at).copied().unwrap_or_default() as f64)).collect();
+        let days = rows.iter().map(|(day, rows)| (*day, *rows as f64)).collect();
         let check = format!("{}/{}", Monitor::Volume, self.settings.table);
-        let history = history(&filled, day, self.suspects.get(&check));
+        let history = history(&days, day, self.suspects.get(&check));
         RowFacts { rows: rows.get(&day).copied().unwrap_or_default(), history }
     }
 
     fn column(&self, name: &str) -> ColumnFacts {
         let day = self.context.day;
         let of = |known: &Day| known.columns.get(name).copied();
-        let today = self.days.get(&day);
+        let today = self.days.get(&day).filter(|today| today.rows > 0);
         let check = format!("{}/{} {name}", Monitor::NullRate, self.settings.table);
         let filled = self.days.iter().filter(|(_, known)| known.rows > 0);
         let shares = filled.filter_map(|(day, known)| Some((*day, of(known)?.nulls as f64 / known.rows as f64)));
@@ -275,4 +285,11 @@ impl OfTable<'_> {
         let left_rows = Some(loaded?.get(&self.context.day).copied().unwrap_or_default());
         grows.then_some(Pair { left: "load", left_rows, right: "table", right_rows: Some(today.rows) })
     }
+}
+
+/// The ledger knows of every day: one on which nothing was loaded is a day of no rows, from the first one on.
+fn filled(loaded: &BTreeMap<NaiveDate, u64>, day: NaiveDate) -> BTreeMap<NaiveDate, u64> {
+    let first = loaded.keys().next().copied().unwrap_or(day);
+    let all = first.iter_days().take_while(|at| *at <= day);
+    all.map(|at| (at, loaded.get(&at).copied().unwrap_or_default())).collect()
 }

@@ -14,6 +14,9 @@ use sluice_watch::{
 };
 
 use super::*;
+
+mod measuring;
+
 use crate::fakes::{ManualClock, MemoryStore};
 
 const MINUTES: Duration = Duration::from_secs(300);
@@ -89,13 +92,15 @@ impl Observations for Warehouse {
         self.answer(self.kept.borrow().clone())
     }
 
-    async fn measure(&self, _: &Entry, _: &TableSettings, _: NaiveDate) -> Result<Measured> {
+    async fn measure(&self, _: &Entry, _: &TableSettings, from: NaiveDate) -> Result<Measured> {
         self.measures.set(self.measures.get() + 1);
         if self.is_unmeasured.get() {
             return Err(Error::new(sluice_core::Kind::Timeout, "the statement is still running"));
         }
-        let day = Day { rows: self.rows.get(), ..Day::default() };
-        let days = BTreeMap::from([(self.today.get() - chrono::Days::new(1), day)]);
+        let newest = self.today.get() - chrono::Days::new(1);
+        let rows = |day: NaiveDate| if day == newest { self.rows.get() } else { 1_000 };
+        let days = from.iter_days().take_while(|day| *day <= newest).filter(|day| rows(*day) > 0);
+        let days = days.map(|day| (day, Day { rows: rows(day), ..Day::default() })).collect();
         self.answer(Measured { days, rows: 10, keys: Some(10) })
     }
 
@@ -163,6 +168,10 @@ struct Stage {
 
 impl Stage {
     fn new(tables: usize) -> Self {
+        Stage::of(sources(tables))
+    }
+
+    fn of(sources: Sources) -> Self {
         let table = Table::parse(include_str!("../../../../platform/alerts.yaml")).expect("the shipped table");
         let clock = Rc::new(ManualClock(RefCell::new("2026-03-03T09:00:00Z".parse().expect("a time"))));
         let stage = Stage {
@@ -170,7 +179,7 @@ impl Stage {
             warehouse: Warehouse { clock: Rc::clone(&clock), ..Warehouse::default() },
             mailbox: Mailbox::default(),
             clock,
-            sources: sources(tables),
+            sources,
             table: Table { summary: None, canary: None, ..table },
             calendar: Calendar::default(),
             run: Cell::new(0),
@@ -259,36 +268,6 @@ fn a_warehouse_that_is_away_is_degraded_and_told_and_its_changes_wait() {
 }
 
 #[test]
-fn a_failed_test_is_explained_only_by_tables_that_it_reads() {
-    for (test, opened) in [("test.sluice.of_it", 0), ("test.sluice.of_another", 1), ("test.sluice.new", 1)] {
-        let stage = Stage::new(1);
-        let manifest = serde_json::json!({"parent_map": {
-            "test.sluice.of_it": ["model.sluice.facts"],
-            "test.sluice.of_another": ["model.sluice.others"],
-            "model.sluice.facts": ["source.sluice.dlt_a.t0", "source.sluice.dlt_a.t1"],
-            "model.sluice.others": ["source.sluice.dlt_a.t1"],
-            "source.sluice.dlt_a.t0": [],
-        }});
-        let manifest = serde_json::to_vec(&manifest).expect("JSON").into();
-        stage.store.objects.borrow_mut().insert(sluice_core::lake::DBT_MANIFEST_KEY.to_owned(), manifest);
-        stage.warehouse.failed_nodes.replace(vec![test.to_owned()]);
-        stage.warehouse.rows.set(300);
-        stage.report();
-        assert_eq!((stage.told("Volume drop").len(), stage.told("Tests failed").len()), (1, opened), "{test}");
-    }
-}
-
-#[test]
-fn a_warehouse_that_hangs_leaves_the_time_for_messages() {
-    let stage = Stage::new(1);
-    stage.warehouse.hangs.set(true);
-    stage.seconds.set(115);
-    let reports = [stage.report(), stage.report()];
-    assert!(stage.told("No data").contains(&Action::Open), "{reports:?}");
-    assert!(reports.iter().all(|report| report.unsent == 0), "{reports:?}");
-}
-
-#[test]
 fn a_message_that_a_channel_has_not_taken_is_due_again_in_the_next_round() {
     let stage = Stage::new(1);
     stage.warehouse.rows.set(300);
@@ -330,39 +309,6 @@ fn a_table_is_measured_once_a_day_after_loads_and_when_somebody_asks() {
     stage.clock.advance(MINUTES);
     stage.round_now(&Asked { fresh: true, ..Asked::default() });
     assert_eq!(stage.warehouse.measures.get() - before, 1);
-}
-
-#[test]
-fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
-    let stage = Stage::new(1);
-    stage.warehouse.is_unmeasured.set(true);
-    let mut tries = Vec::new();
-    for round in 0..50 {
-        let before = stage.warehouse.measures.get();
-        stage.report();
-        tries.extend((stage.warehouse.measures.get() > before).then_some(round * 5));
-    }
-    assert_eq!(tries, [0, 5, 20, 50, 110, 170, 230], "minutes");
-    stage.warehouse.is_unmeasured.set(false);
-    for _ in 0..24 {
-        stage.report();
-    }
-    assert_eq!(stage.warehouse.measures.get(), tries.len() + 1);
-    let told = stage.told("No data");
-    assert_eq!((told.first(), told.last()), (Some(&Action::Open), Some(&Action::Resolve)));
-}
-
-#[test]
-fn tables_are_measured_at_once_when_the_warehouse_is_back() {
-    let stage = Stage::new(1);
-    stage.warehouse.is_away.set(true);
-    for _ in 0..6 {
-        stage.report();
-    }
-    stage.warehouse.is_away.set(false);
-    let before = stage.warehouse.measures.get();
-    stage.report();
-    assert_eq!(stage.warehouse.measures.get(), before + 1);
 }
 
 #[test]

@@ -1,0 +1,98 @@
+//! What is measured when, and what a warehouse that fails, hangs or was not watched does to it.
+
+use super::*;
+
+/// A stream, whose days are known only where somebody has measured them.
+fn stream() -> Sources {
+    let text = "tables:\n  - table: STREAMING.A.T0\n    description: d\n    source: {kind: kafka, topic: t}\n    loader: streaming\n    \
+                disposition: append\n    key: [id]\n    columns:\n      - {name: id, type: bigint, required: true}\n";
+    Sources::parse(text).expect("valid sources")
+}
+
+#[test]
+fn a_failed_test_is_explained_only_by_tables_that_it_reads() {
+    for (test, opened) in [("test.sluice.of_it", 0), ("test.sluice.of_another", 1), ("test.sluice.new", 1)] {
+        let stage = Stage::new(1);
+        let manifest = serde_json::json!({"parent_map": {
+            "test.sluice.of_it": ["model.sluice.facts"],
+            "test.sluice.of_another": ["model.sluice.others"],
+            "model.sluice.facts": ["source.sluice.dlt_a.t0", "source.sluice.dlt_a.t1"],
+            "model.sluice.others": ["source.sluice.dlt_a.t1"],
+            "source.sluice.dlt_a.t0": [],
+        }});
+        let manifest = serde_json::to_vec(&manifest).expect("JSON").into();
+        stage.store.objects.borrow_mut().insert(sluice_core::lake::DBT_MANIFEST_KEY.to_owned(), manifest);
+        stage.warehouse.failed_nodes.replace(vec![test.to_owned()]);
+        stage.warehouse.rows.set(300);
+        stage.report();
+        assert_eq!((stage.told("Volume drop").len(), stage.told("Tests failed").len()), (1, opened), "{test}");
+    }
+}
+
+#[test]
+fn a_warehouse_that_hangs_leaves_the_time_for_messages() {
+    let stage = Stage::new(1);
+    stage.warehouse.hangs.set(true);
+    stage.seconds.set(115);
+    let reports = [stage.report(), stage.report()];
+    assert!(stage.told("No data").contains(&Action::Open), "{reports:?}");
+    assert!(reports.iter().all(|report| report.unsent == 0), "{reports:?}");
+}
+
+#[test]
+fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
+    let stage = Stage::new(1);
+    stage.warehouse.is_unmeasured.set(true);
+    let mut tries = Vec::new();
+    for round in 0..50 {
+        let before = stage.warehouse.measures.get();
+        stage.report();
+        tries.extend((stage.warehouse.measures.get() > before).then_some(round * 5));
+    }
+    assert_eq!(tries, [0, 5, 20, 50, 110, 170, 230], "minutes");
+    stage.warehouse.is_unmeasured.set(false);
+    for _ in 0..24 {
+        stage.report();
+    }
+    assert_eq!(stage.warehouse.measures.get(), tries.len() + 1);
+    let told = stage.told("No data");
+    assert_eq!((told.first(), told.last()), (Some(&Action::Open), Some(&Action::Resolve)));
+}
+
+#[test]
+fn tables_are_measured_at_once_when_the_warehouse_is_back() {
+    let stage = Stage::new(1);
+    stage.warehouse.is_away.set(true);
+    for _ in 0..6 {
+        stage.report();
+    }
+    stage.warehouse.is_away.set(false);
+    let before = stage.warehouse.measures.get();
+    stage.report();
+    assert_eq!(stage.warehouse.measures.get(), before + 1);
+}
+
+#[test]
+fn days_on_which_nobody_watched_are_measured_later_and_not_empty() {
+    let stage = Stage::of(stream());
+    stage.report();
+    stage.clock.advance(MINUTES * 12 * 24 * 20);
+    stage.warehouse.rows.set(300);
+    stage.report();
+    assert_eq!(stage.told("Volume drop"), [Action::Open]);
+    let kept = stage.warehouse.kept.borrow();
+    let rows: Vec<u64> = kept["STREAMING.A.T0"].values().map(|day| day.rows).collect();
+    assert_eq!((rows.len(), rows.iter().min()), (81, Some(&300)));
+}
+
+#[test]
+fn a_day_on_which_a_stream_brought_nothing_is_an_empty_one() {
+    let stage = Stage::of(stream());
+    stage.report();
+    stage.clock.advance(MINUTES * 12 * 24);
+    stage.warehouse.rows.set(0);
+    stage.report();
+    assert_eq!(stage.told("Volume drop"), [Action::Open]);
+    let kept = stage.warehouse.kept.borrow();
+    assert_eq!(kept["STREAMING.A.T0"].values().next_back().map(|day| day.rows), Some(0));
+}
