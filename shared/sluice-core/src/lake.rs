@@ -274,7 +274,17 @@ pub const WATCH_BOARD_KEY: &str = "watch/board.json";
 
 /// The right to run the n-th round of watching, for the k-th time.
 pub fn watch_claim_key(round: u64, attempt: u32) -> String {
-    format!("watch/claims/{round}-{attempt}.json")
+    format!("{}{attempt}.json", watch_claims_prefix(round))
+}
+
+/// What all claims of a round of watching have in common.
+pub fn watch_claims_prefix(round: u64) -> String {
+    format!("watch/claims/{round}-")
+}
+
+/// The k of a claim of this round; `None` for any other key.
+pub fn watch_claim_attempt(round: u64, key: &str) -> Option<u32> {
+    key.strip_prefix(&watch_claims_prefix(round))?.strip_suffix(".json")?.parse().ok()
 }
 
 fn counted_name(number: u64) -> String {

@@ -6,7 +6,7 @@ use chrono::{DateTime, Duration, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Result, RunId, lake,
-    port::{Clock, ObjectStore},
+    port::{Clock, Listing, ObjectStore},
 };
 use sluice_watch::{Finding, Verdict, Why, alerts::Board, monitors::Shares};
 
@@ -15,9 +15,6 @@ use crate::log::{Put, put_once};
 
 /// A round that has claimed its number and not ended after this time was ended by its platform.
 const LEASE_MINUTES: i64 = 5;
-
-/// This many rounds of one number may be ended half way before a person must look.
-const MOST_ATTEMPTS: u32 = 100;
 
 /// Rows for the ledger that wait while the warehouse is away; older ones go first.
 const MOST_WAITING: usize = 2_000;
@@ -148,27 +145,26 @@ struct Claim {
     at: DateTime<Utc>,
 }
 
-/// Claims a round: `false` while another one holds it. Two rounds at once would send each message twice.
-pub(super) async fn claim(store: &impl ObjectStore, clock: &impl Clock, round: u64, run_id: &RunId) -> Result<bool> {
-    for attempt in 1..=MOST_ATTEMPTS {
-        let key = lake::watch_claim_key(round, attempt);
-        let claim = Claim { run_id: run_id.clone(), at: clock.now() };
-        let body =
-            serde_json::to_vec(&claim).map_err(|error| Error::internal("cannot encode a claim").because(error))?;
-        let held = |bytes: &[u8]| serde_json::from_slice::<Claim>(bytes).ok();
-        let mut theirs = None;
-        let put = put_once(store, &key, body, |bytes| {
-            theirs = held(bytes);
-            theirs.as_ref().is_some_and(|claim| claim.run_id == *run_id)
-        });
-        if put.await? == Put::Ours {
-            return Ok(true);
-        }
-        let is_alive = theirs.is_some_and(|claim| clock.now() - claim.at < Duration::minutes(LEASE_MINUTES));
-        if is_alive {
-            return Ok(false);
+/// Claims a round: `false` while another one holds it. Two rounds at once would send each message twice. However many of a number
+/// were ended half way, the newest of their claims alone is looked at.
+pub(super) async fn claim(
+    store: &(impl ObjectStore + Listing),
+    clock: &impl Clock,
+    round: u64,
+    run_id: &RunId,
+) -> Result<bool> {
+    let keys = store.keys(&lake::watch_claims_prefix(round)).await?;
+    let newest = keys.iter().filter_map(|key| lake::watch_claim_attempt(round, key)).max().unwrap_or_default();
+    if newest > 0 {
+        let theirs = store.get(&lake::watch_claim_key(round, newest)).await?;
+        match theirs.and_then(|body| serde_json::from_slice::<Claim>(&body).ok()) {
+            Some(claim) if claim.run_id == *run_id => return Ok(true),
+            Some(claim) if clock.now() - claim.at < Duration::minutes(LEASE_MINUTES) => return Ok(false),
+            _ => {}
         }
     }
-    let text = "each attempt at a round of watching was ended half way; the function's log says why";
-    Err(Error::internal(text).with("round", round).as_final())
+    let claim = Claim { run_id: run_id.clone(), at: clock.now() };
+    let body = serde_json::to_vec(&claim).map_err(|error| Error::internal("cannot encode a claim").because(error))?;
+    let is_ours = |bytes: &[u8]| serde_json::from_slice::<Claim>(bytes).is_ok_and(|claim| claim.run_id == *run_id);
+    Ok(put_once(store, &lake::watch_claim_key(round, newest + 1), body, is_ours).await? == Put::Ours)
 }

@@ -14,10 +14,9 @@ use sluice_watch::{
 };
 
 use super::*;
+use crate::fakes::{ManualClock, MemoryStore};
 
 mod measuring;
-
-use crate::fakes::{ManualClock, MemoryStore};
 
 const MINUTES: Duration = Duration::from_secs(300);
 
@@ -287,6 +286,20 @@ fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
     assert!(block_on(state::claim(&stage.store, &*stage.clock, 2, &dead)).expect("a claim"));
     assert_eq!(stage.round_now(&Asked::default()), Outcome::Busy);
     stage.clock.advance(MINUTES);
+    assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));
+}
+
+#[test]
+fn a_watcher_that_was_broken_for_days_goes_on_when_it_is_mended() {
+    let stage = Stage::new(1);
+    stage.report();
+    let claim = |run: u32| block_on(state::claim(&stage.store, &*stage.clock, 2, &RunId(format!("dead-{run}"))));
+    for run in 0..500 {
+        assert!(claim(run).expect("a claim"), "{run}");
+        assert!(claim(run).expect("an answer that was lost"), "{run}");
+        assert!(!claim(run + 1_000).expect("an answer"), "{run}");
+        stage.clock.advance(MINUTES);
+    }
     assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));
 }
 
