@@ -54,6 +54,9 @@ impl Faults {
     }
 }
 
+/// S3 lists so many keys at once.
+const AT_ONCE: usize = 1_000;
+
 /// A bucket. Views that share its objects may have faults of their own.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
@@ -92,6 +95,14 @@ impl ObjectStore for MemoryStore {
 impl Listing for MemoryStore {
     async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
         self.faults.call(|| self.objects.borrow().keys().filter(|key| key.starts_with(prefix)).cloned().collect())
+    }
+
+    async fn keys_after(&self, prefix: &str, after: &str) -> Result<Vec<String>> {
+        self.faults.call(|| {
+            let objects = self.objects.borrow();
+            let keys = objects.keys().filter(|key| key.starts_with(prefix) && key.as_str() > after);
+            keys.take(AT_ONCE).cloned().collect()
+        })
     }
 }
 

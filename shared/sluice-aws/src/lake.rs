@@ -172,6 +172,12 @@ impl Listing for S3Lake {
         }
         Ok(keys)
     }
+
+    async fn keys_after(&self, prefix: &str, after: &str) -> Result<Vec<String>> {
+        let list = self.client.list_objects_v2().bucket(&self.bucket).prefix(prefix).start_after(after);
+        let page = list.send().await.map_err(|e| classify(e, format!("cannot list {prefix} in the lake")))?;
+        Ok(page.contents().iter().filter_map(|object| object.key()).map(str::to_owned).collect())
+    }
 }
 
 impl Deletion for S3Lake {

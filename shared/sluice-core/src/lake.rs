@@ -114,6 +114,11 @@ pub fn dead_letter_place(topic: &str, key: &str) -> Option<(i32, i64)> {
     Some((partition.parse().ok()?, offset.parse().ok()?))
 }
 
+/// Where the dead letters of a partition up to an offset end in a listing: before those of later ones.
+pub fn dead_letters_until(topic: &str, partition: i32, offset: i64) -> String {
+    format!("{}{partition}/{offset:020}-~", dead_letter_prefix(topic))
+}
+
 /// What all archives of a topic have in common.
 pub fn archive_prefix(topic: &str) -> String {
     format!("archive/{topic}/")
@@ -398,6 +403,8 @@ mod tests {
     fn a_dead_letters_name_tells_its_place() {
         let key = dead_letter_key("a-b", 3, 42, "00ff00ff");
         assert_eq!(dead_letter_place("a-b", &key), Some((3, 42)));
+        let until = dead_letters_until("a-b", 3, 42);
+        assert!(key < until && until < dead_letter_key("a-b", 3, 43, "00000000"), "{until}");
         for other in ["dead-letter/a-b/3/x.json", "dead-letter/a/3/00042-c.json", "archive/a-b/3/00042-c.json"] {
             assert_eq!(dead_letter_place("a-b", other), None, "{other}");
         }

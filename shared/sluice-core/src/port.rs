@@ -57,6 +57,11 @@ pub trait ObjectStore {
 pub trait Listing {
     /// Every key under the prefix, in byte order.
     fn keys(&self, prefix: &str) -> impl Future<Output = Result<Vec<String>>>;
+
+    /// The next keys under the prefix after a place that need be no key: as many as the store lists at once, none at the end.
+    fn keys_after(&self, prefix: &str, after: &str) -> impl Future<Output = Result<Vec<String>>> {
+        async move { Ok(self.keys(prefix).await?.into_iter().filter(|key| key.as_str() > after).collect()) }
+    }
 }
 
 /// A lake whose objects can be deleted: for loops that take back what they have put for themselves alone. No loop of a function

@@ -65,6 +65,13 @@ fn answer(first: &str, body: Vec<u8>, seen: &mut Seen) -> (u16, String, String) 
     if method == "GET" && query.contains("versions") {
         return (200, String::new(), versions(query));
     }
+    if method == "GET" && query.contains("list-type=2") {
+        // What comes after a place that is no key, which is missing where nobody names one.
+        let keys =
+            ["a/1", "a/2", "a/3"].into_iter().filter(|key| query.contains("start-after=a%2F1-~") && *key > "a/1-~");
+        let contents: String = keys.map(|key| format!("<Contents><Key>{key}</Key></Contents>")).collect();
+        return (200, String::new(), format!("<ListBucketResult>{contents}</ListBucketResult>"));
+    }
     match (method, number) {
         ("POST", _) if query.starts_with("uploads") => {
             let id = "<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>";
@@ -155,6 +162,13 @@ fn pieces(sizes: &[usize]) -> Pieces {
 
 fn megabytes(sizes: &[usize]) -> Vec<u8> {
     sizes.iter().zip(1..).flat_map(|(size, number)| vec![number; size << 20]).collect()
+}
+
+#[tokio::test]
+async fn keys_are_listed_from_a_place_on_in_one_request() {
+    let (lake, seen) = served(None).await;
+    assert_eq!(lake.keys_after("a/", "a/1-~").await.unwrap(), ["a/2", "a/3"]);
+    assert_eq!(seen.lock().unwrap().requests.len(), 1);
 }
 
 #[tokio::test]

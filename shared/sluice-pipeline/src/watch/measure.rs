@@ -80,7 +80,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
             loaded: observed("days of the ledger", loaded),
             kept: observed("days that were measured", kept),
         };
-        let (known, suspects, letters) = (&known, &state.suspects, &state.dead_letters);
+        let (known, suspects, letters) = (&known, &state.suspects, &state.letters);
         let measures = chunk.iter().map(async |table| {
             let is_late = watch.left(FOR_MESSAGES).is_zero();
             let measured =
@@ -95,7 +95,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
                 continue;
             };
             state.note(&findings, context.day);
-            state.dead_letters.extend(letters);
+            state.letters.extend(letters);
             let name = table.table.to_string();
             let earlier = state.measured.get(&name).map_or(0, |cached| cached.failures);
             let mut cached =
@@ -201,20 +201,38 @@ async fn keep<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
     }
 }
 
+/// Counts the letters after the highest known offset of each partition. Those of the first look are of days before it.
 async fn count_letters(
     store: &impl Listing,
     topic: &str,
     earlier: Option<&Letters>,
     context: &Context<'_>,
 ) -> Result<Letters> {
-    let now = store.keys(&lake::dead_letter_prefix(topic)).await?.len() as u64;
     let day = context.now.date_naive();
-    let before = match earlier {
-        Some(earlier) if earlier.day == day => earlier.before,
-        Some(earlier) => earlier.now,
-        None => now,
-    };
-    Ok(Letters { day, before, now })
+    let known = earlier.map(|earlier| &earlier.highest);
+    let known = |partition: i32| known.and_then(|known| known.get(&partition)).copied().unwrap_or(-1);
+    let mut letters = earlier.cloned().unwrap_or_default();
+    if letters.day != day {
+        (letters.day, letters.today) = (day, 0);
+    }
+    let prefix = lake::dead_letter_prefix(topic);
+    let mut after = prefix.clone();
+    loop {
+        let page = store.keys_after(&prefix, &after).await?;
+        let Some(last) = page.last() else { return Ok(letters) };
+        let places = page.iter().filter_map(|key| lake::dead_letter_place(topic, key));
+        for (partition, offset) in places.filter(|(partition, offset)| *offset > known(*partition)) {
+            letters.today += u64::from(earlier.is_some());
+            letters.highest.entry(partition).and_modify(|highest| *highest = offset.max(*highest)).or_insert(offset);
+        }
+        // Of a partition only the first page is listed again, and what is new.
+        after = match lake::dead_letter_place(topic, last) {
+            Some((partition, offset)) if offset < known(partition) => {
+                lake::dead_letters_until(topic, partition, known(partition))
+            }
+            _ => last.clone(),
+        };
+    }
 }
 
 /// One table with what is known of its days.

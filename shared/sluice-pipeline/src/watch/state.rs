@@ -40,19 +40,19 @@ pub(super) struct Cached {
 }
 
 /// Dead letters of a topic.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Letters {
     pub day: NaiveDate,
-    /// When the day began.
-    pub before: u64,
-    pub now: u64,
+    /// Those that the day brought.
+    pub today: u64,
+    /// The highest offset of each partition. A number of letters would not do: old ones expire while new ones come.
+    pub highest: BTreeMap<i32, i64>,
 }
 
 impl Letters {
     /// Those of today among all of today's records.
-    pub(super) fn share(self, rows: u64) -> Shares {
-        let bad = self.now.saturating_sub(self.before);
-        Shares { all: rows + bad, bad }
+    pub(super) fn share(&self, rows: u64) -> Shares {
+        Shares { all: rows + self.today, bad: self.today }
     }
 }
 
@@ -70,7 +70,7 @@ pub struct State {
     /// Of each check the days that it told, which teach nothing.
     pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
     /// By topic.
-    pub(super) dead_letters: BTreeMap<String, Letters>,
+    pub(super) letters: BTreeMap<String, Letters>,
     /// Of the newest run of dbt, where only tests have failed.
     pub(super) failed_tests: Option<Failed>,
     pub(super) unrecorded: Vec<IncidentChange>,

@@ -96,3 +96,25 @@ fn a_day_on_which_a_stream_brought_nothing_is_an_empty_one() {
     let kept = stage.warehouse.kept.borrow();
     assert_eq!(kept["STREAMING.A.T0"].values().next_back().map(|day| day.rows), Some(0));
 }
+
+#[test]
+fn new_dead_letters_are_told_although_as_many_old_ones_expire() {
+    let stage = Stage::of(stream());
+    stage.warehouse.rows.set(1_000);
+    let key = |partition: i32, offset: i64| sluice_core::lake::dead_letter_key("t", partition, offset, "00ff00ff");
+    let put =
+        |keys: &[String]| stage.store.objects.borrow_mut().extend(keys.iter().map(|key| (key.clone(), "{}".into())));
+    let letters = |offsets: std::ops::Range<i64>| {
+        offsets.flat_map(|offset| [0, 10, 2].map(|at| key(at, offset))).collect::<Vec<_>>()
+    };
+    put(&letters(0..2_500));
+    stage.report();
+    assert!(stage.told("Dead letters").is_empty(), "those of the days before");
+    stage.store.objects.borrow_mut().retain(|key, _| !key.starts_with("dead-letter/t/0/"));
+    put(&letters(2_500..2_550));
+    stage.clock.advance(MINUTES * 12);
+    stage.report();
+    assert_eq!(stage.told("Dead letters"), [Action::Open]);
+    let state = block_on(State::read(&stage.store)).expect("a board");
+    assert_eq!(state.letters["t"].today, 150);
+}
