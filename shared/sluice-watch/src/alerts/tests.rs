@@ -227,6 +227,17 @@ fn several_of_one_kind_in_a_round_are_one_message() {
 }
 
 #[test]
+fn the_id_in_a_message_acknowledges_all_that_it_tells() {
+    let mut desk = Desk::new();
+    let failed = ["T1", "T2", "T3"].map(|name| bad(Kind::RunFailed, name, 1.0));
+    let sent = desk.messages(0, &failed, &[]);
+    let incident = sent[0].content.lines[0].id.clone();
+    let sent = desk.obey(5, &failed, &[Command::Acknowledge { incident, by: "Kim".to_owned() }]);
+    assert_eq!(sent, ["data-critical Acknowledge", "page Acknowledge"]);
+    assert!(desk.round(24 * 60, &failed).is_empty(), "no reminder");
+}
+
+#[test]
 fn every_channel_is_told_of_what_opens_beside_an_open_group() {
     let mut desk = Desk::new();
     let told = ["data-alerts Open", "hook Open", "mail Open"];

@@ -1,6 +1,6 @@
 //! Findings and commands become incidents; incidents become alerts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::sources::Monitor;
 
@@ -27,12 +27,23 @@ impl Board {
         for command in round.commands {
             let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
             let Some(key) = self.find(incident).map(|incident| incident.key.clone()) else { continue };
-            let Some(incident) = self.incidents.get_mut(&key) else { continue };
             match command {
-                Command::Acknowledge { by, .. } => incident.acknowledge(by),
-                Command::Mute { by, until, .. } => incident.mute(by, *until),
+                Command::Acknowledge { by, .. } => {
+                    for key in self.told_with(&key) {
+                        self.incidents.entry(key).and_modify(|incident| incident.acknowledge(by));
+                    }
+                }
+                Command::Mute { by, until, .. } => {
+                    self.incidents.entry(key).and_modify(|incident| incident.mute(by, *until));
+                }
             }
         }
+    }
+
+    /// An incident and those of its message, which names one id for all.
+    fn told_with(&self, key: &String) -> BTreeSet<String> {
+        let groups = self.alerts.values().filter(|alert| alert.members.contains(key));
+        groups.flat_map(|alert| alert.members.iter().cloned()).chain([key.clone()]).collect()
     }
 
     pub(super) fn take_in(&mut self, round: &Round<'_>) {
