@@ -4,7 +4,7 @@ https://docs.slack.dev/reference/methods/chat.postMessage  https://docs.slack.de
 https://developer.pagerduty.com/docs/send-alert-event
 
 Prints its port, serves until its input ends. `GET /seen` tells what was taken; `POST /faults` with `{"path": "/api", "status": 500,
-"body": "…", "headers": {}, "times": 1, "seconds": 0}` spoils answers; `POST /now` with `{"seconds": 2}` moves the clock of the limits.
+"body": "…", "headers": {}, "times": 1, "seconds": 0}` spoils answers, with `"acts": true` after the request was taken; `POST /now` with `{"seconds": 2}` moves the clock of the limits.
 """
 
 import json
@@ -179,22 +179,27 @@ class Handler(BaseHTTPRequestHandler):
                 if fault["times"] <= 0:
                     faults.remove(fault)
         if fault:
+            if fault.get("acts"):
+                self.act(body)
             time.sleep(fault.get("seconds", 0))
             return self.answer(fault["status"], fault.get("body", ""), fault.get("headers", {}))
+        return self.answer(*self.act(body))
+
+    def act(self, body):
         with lock:
             if self.path.startswith("/api/"):
                 bearer = self.headers.get("authorization", "")
                 token = bearer.removeprefix("Bearer ") if bearer else None
                 answer = slack(self.path.removeprefix("/api/"), token, body)
                 if answer is None:
-                    return self.answer(429, {"ok": False, "error": "ratelimited"}, {"retry-after": "1"})
-                return self.answer(200, answer)
+                    return 429, {"ok": False, "error": "ratelimited"}, {"retry-after": "1"}
+                return 200, answer
             if self.path == "/v2/enqueue":
-                return self.answer(*pagerduty(body))
+                return pagerduty(body)
             if self.path == "/hook":
                 seen["webhook"].append(body)
-                return self.answer(200, "ok")
-        return self.answer(404, "not found")
+                return 200, "ok"
+        return 404, "not found"
 
 
 server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -12,7 +12,7 @@ use std::{
 use serde::Deserialize;
 use sluice_aws::Topic;
 use sluice_core::{Error, Kind, Result, Secret, port::Secrets, secret::with_secret};
-use sluice_http::{Client, Request, Response, RetryPolicy};
+use sluice_http::{Client, Request, Response, RetryPolicy, error::never_arrived, retry};
 use sluice_pipeline::watch::Channels;
 use sluice_watch::alerts::{Channel, ChannelKind, Message, Receipt, Table, render::sns};
 use tracing::warn;
@@ -109,12 +109,27 @@ struct Post<'a> {
 impl Post<'_> {
     /// Sends once more where that can help, within seconds. What is not taken then is due again in the next round.
     async fn deliver(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
-        let patience = RetryPolicy {
+        self.http.send(&request.timeout(self.answer_within), &self.patience(), classify).await
+    }
+
+    /// The same for what people would see twice: only what has surely not been taken is sent once more.
+    async fn post(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
+        let request = request.timeout(self.answer_within);
+        retry(&self.patience(), async |_| {
+            self.http.attempt(&request, &classify).await.map_err(|error| {
+                let is_untaken = error.kind() == Kind::RateLimited || never_arrived(&error);
+                if is_untaken { error } else { error.exhausted() }
+            })
+        })
+        .await
+    }
+
+    fn patience(&self) -> RetryPolicy {
+        RetryPolicy {
             attempts: 2,
             total: self.answer_within * 2,
             base: Duration::from_millis(500),
             cap: Duration::from_secs(1),
-        };
-        self.http.send(&request.timeout(self.answer_within), &patience, classify).await
+        }
     }
 }

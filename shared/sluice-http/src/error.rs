@@ -18,6 +18,12 @@ pub fn transport(error: reqwest::Error, request: &Request) -> Error {
     Error::new(kind, what).with("request", request).because(error.without_url())
 }
 
+/// Whether the other side cannot have seen the request: no connection came about.
+pub fn never_arrived(error: &Error) -> bool {
+    let fault = std::error::Error::source(error).and_then(|source| source.downcast_ref::<reqwest::Error>());
+    fault.is_some_and(reqwest::Error::is_connect)
+}
+
 /// What a status means when a vendor says no more than HTTP does. Success is a wrong question here and reads as
 /// internal.
 ///

@@ -59,7 +59,11 @@ impl Slack<'_> {
 
     async fn call(&self, call: &Call) -> Result<Posted> {
         let request = Request::post(format!("{}/{}", self.url, call.method)).bearer(self.token).json(&call.body)?;
-        let answer: Answer = self.post.deliver(request, judge).await?.json()?;
+        let response = match call.method {
+            "chat.postMessage" => self.post.post(request, judge).await?,
+            _ => self.post.deliver(request, judge).await?,
+        };
+        let answer: Answer = response.json()?;
         match answer.error {
             Some(word) if CANNOT_EDIT.contains(&word.as_str()) => Ok(Posted::Gone),
             _ => Ok(Posted::At(answer.channel.zip(answer.ts).map(|(channel, message)| Receipt { channel, message }))),

@@ -17,9 +17,9 @@ pub(super) async fn send(
 ) -> Result<Option<Receipt>> {
     let body = match kind {
         ChannelKind::SlackWebhook => slack::webhook(&message.content),
-        _ => webhook::payload(&message.content),
+        _ => webhook::payload(message),
     };
-    post.deliver(Request::post(url.expose()).json(&body)?, judge).await.map(|_| None)
+    post.post(Request::post(url.expose()).json(&body)?, judge).await.map(|_| None)
 }
 
 fn judge(response: &Response) -> Result<()> {

@@ -66,6 +66,8 @@ pub struct Message {
     /// The name of the channel in the table.
     pub channel: String,
     pub content: Content,
+    /// The same as often as this is sent, so that who has taken it and whose answer was lost can leave it out.
+    pub delivery: String,
     /// The message that this one edits or answers, where the channel can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,

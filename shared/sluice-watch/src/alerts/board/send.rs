@@ -35,6 +35,7 @@ impl Board {
         messages.extend(self.summary.iter().map(|(channel, content)| Message {
             channel: channel.clone(),
             content: content.clone(),
+            delivery: content.key.clone(),
             receipt: None,
             sent: sent.clone(),
         }));
@@ -147,6 +148,8 @@ impl View {
         let calls = matches!(action, Action::Open | Action::Remind);
         Some(Message {
             channel: channel.name.clone(),
+            // What the channel took last changes only with what it takes.
+            delivery: format!("{}#{}", content.key, sent.revision),
             content: Content { mention: content.mention.clone().filter(|_| calls), ..content },
             receipt: sent.receipt.clone().filter(|_| action != Action::Open),
             sent: Sent {

@@ -46,7 +46,8 @@ fn huge(action: Action) -> Content {
 }
 
 fn message(action: Action, receipt: Option<Receipt>) -> Message {
-    Message { channel: "data-alerts".to_owned(), content: content(action), receipt, sent: Sent::default() }
+    let delivery = "shop/freshness#0".to_owned();
+    Message { channel: "data-alerts".to_owned(), content: content(action), delivery, receipt, sent: Sent::default() }
 }
 
 fn receipt() -> Option<Receipt> {
@@ -115,7 +116,7 @@ fn a_topic_gets_a_plain_subject_and_all_details() {
 
 #[test]
 fn a_webhook_gets_the_whole_content() {
-    let body = webhook::payload(&content(Action::Resolve));
+    let body = webhook::payload(&message(Action::Resolve, None));
     assert_eq!((&body["version"], &body["alert"]["action"]), (&json!(1), &json!("resolve")));
     assert_eq!(body["text"], "[shop] Resolved: Late of DLT.A.B: 30 hours");
 }

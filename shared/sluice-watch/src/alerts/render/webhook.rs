@@ -3,11 +3,13 @@
 use serde_json::{Value, json};
 
 use super::{body, headline};
-use crate::alerts::content::Content;
+use crate::alerts::board::Message;
 
-pub fn payload(content: &Content) -> Value {
+pub fn payload(message: &Message) -> Value {
+    let content = &message.content;
     json!({
         "version": 1,
+        "delivery": message.delivery,
         "text": headline(content),
         "details": body(content),
         "alert": content,
