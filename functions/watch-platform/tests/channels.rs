@@ -242,15 +242,18 @@ async fn what_people_would_see_twice_is_not_sent_again_for_a_lost_answer() {
 }
 
 #[tokio::test]
-async fn what_has_not_reached_a_channel_is_sent_once_more() {
+async fn a_connection_that_did_not_come_about_has_surely_brought_nothing() {
     let mut stage = Stage::new();
     let messages = stage.round(true);
     let slack = messages.iter().find(|message| message.channel == "data-critical").expect("a message");
     // Nobody listens there.
     stage.settings.slack = "http://127.0.0.1:1/api".into();
     let error = stage.senders().send(slack).await.expect_err("no connection");
-    let again = sluice_http::error::never_arrived(&error);
-    assert!(again && error.kind() == Kind::Unavailable, "{}", error.chain());
+    assert!(sluice_http::error::never_arrived(&error), "{}", error.chain());
+    stage.settings.slack = format!("{}/api", stage.fake.url);
+    stage.ask("/faults", &json!({"path": "/api", "status": 503, "times": 1})).await;
+    let error = stage.senders().send(slack).await.expect_err("an answer");
+    assert!(!sluice_http::error::never_arrived(&error), "{}", error.chain());
 }
 
 #[tokio::test]

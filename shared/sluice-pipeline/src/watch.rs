@@ -41,6 +41,9 @@ const FOR_MESSAGES: Duration = Duration::from_secs(20);
 /// Kept for what is remembered.
 const FOR_STATE: Duration = Duration::from_secs(5);
 
+/// A schedule's clock may be so much ahead of the function's.
+const MOST_AHEAD: Duration = Duration::from_secs(300);
+
 /// What a round works with.
 pub struct Watch<'a, S, W, C, K> {
     pub store: &'a S,
@@ -99,12 +102,18 @@ pub struct Report {
 
 impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_, S, W, C, K> {
     pub async fn round(&self, asked: &Asked) -> Result<Outcome> {
+        let latest = self.clock.now() + MOST_AHEAD;
+        if let Some(at) = asked.at.filter(|at| *at > latest) {
+            let text = "the event's time is ahead of the clock; leave it out, or send the time that it is";
+            return Err(Error::invalid_data(text).with("time", at).as_final());
+        }
         let mut state = State::read(self.store).await?;
         if !state::claim(self.store, self.clock, state.round + 1, self.run_id).await? {
             return Ok(Outcome::Busy);
         }
-        // A late event must not turn the time back.
-        let now = asked.at.unwrap_or_else(|| self.clock.now()).max(state.at.unwrap_or_default());
+        // A late event must not turn the time back, and a time that has not come yet not stop it.
+        let newest = state.at.filter(|at| *at <= latest).unwrap_or_default();
+        let now = asked.at.unwrap_or_else(|| self.clock.now()).max(newest);
         let day = now.date_naive() - chrono::Days::new(1);
         state.since.get_or_insert(now);
         let mut report = Report { round: state.round + 1, at: now, ..Report::default() };

@@ -200,6 +200,10 @@ impl Stage {
     }
 
     fn round_now(&self, asked: &Asked) -> Outcome {
+        self.try_round(asked).expect("a round")
+    }
+
+    fn try_round(&self, asked: &Asked) -> Result<Outcome> {
         self.warehouse.today.set(self.clock.now().date_naive());
         self.run.set(self.run.get() + 1);
         let run_id = RunId(format!("run-{}", self.run.get()));
@@ -215,7 +219,7 @@ impl Stage {
             run_id: &run_id,
             until: self.clock.now() + chrono::Duration::seconds(self.seconds.get()),
         };
-        block_on(watch.round(asked)).expect("a round")
+        block_on(watch.round(asked))
     }
 
     fn report(&self) -> Report {
@@ -287,6 +291,21 @@ fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
     assert_eq!(stage.round_now(&Asked::default()), Outcome::Busy);
     stage.clock.advance(MINUTES);
     assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));
+}
+
+#[test]
+fn a_time_that_has_not_come_yet_is_refused_and_stops_no_later_round() {
+    let stage = Stage::new(1);
+    stage.report();
+    let at = |minutes: i64| Some(stage.clock.now() + chrono::Duration::minutes(minutes));
+    let error = stage.try_round(&Asked { at: at(60), ..Asked::default() }).expect_err("ahead of the clock");
+    assert!(!error.is_transient(), "{}", error.chain());
+    assert!(stage.try_round(&Asked { at: at(3), ..Asked::default() }).is_ok());
+    // What an earlier version remembers of such a time.
+    let mut state = block_on(State::read(&stage.store)).expect("a board");
+    state.at = at(60 * 24 * 365);
+    block_on(state.write(&stage.store)).expect("written");
+    assert!(stage.report().at < stage.clock.now() + MINUTES);
 }
 
 #[test]
