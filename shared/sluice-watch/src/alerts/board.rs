@@ -149,15 +149,6 @@ impl Board {
         *self.failing.entry(message.channel.clone()).or_default() += 1;
     }
 
-    /// What was posted can no longer be edited: the next message is a new post.
-    pub fn lost(&mut self, message: &Message) {
-        if let Some(sent) =
-            self.alerts.get_mut(&message.content.key).and_then(|alert| alert.sent.get_mut(&message.channel))
-        {
-            sent.receipt = None;
-        }
-    }
-
     /// The incident of an id or a key.
     pub fn find(&self, incident: &str) -> Option<&Incident> {
         self.incidents.values().find(|found| found.key == incident || found.id() == incident)

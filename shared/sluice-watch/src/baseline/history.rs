@@ -28,12 +28,8 @@ const DAYS_FROM_END: u32 = 3;
 pub enum Mark {
     #[default]
     Good,
-    /// A monitor told it, and nobody has said yet what it was.
+    /// A monitor told it.
     Suspect,
-    /// An incident that somebody has confirmed.
-    Incident,
-    /// A reset or a replay brought its rows.
-    Reload,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -130,12 +126,11 @@ mod tests {
         let calendar = "events: [{ name: H, kind: holiday, day: 03-03 }]";
         let calendar = Calendar::parse(calendar).expect("a calendar");
         let mut history: History = day("2026-03-01").iter_days().take(10).map(|day| (day, 5.0)).collect();
-        history.mark(day("2026-03-04"), Mark::Incident);
-        history.mark(day("2026-03-05"), Mark::Reload);
+        history.mark(day("2026-03-05"), Mark::Suspect);
         history.mark(day("2026-03-06"), Mark::Suspect);
         let usable = history.usable(day("2026-03-08"), "A.B.C", &calendar);
         let days: Vec<u32> = usable.iter().map(|(day, _)| day.day()).collect();
-        assert_eq!(days, [1, 2, 7]);
+        assert_eq!(days, [1, 2, 4, 7]);
     }
 
     #[test]

@@ -351,10 +351,10 @@ fn secrets_grow_old_and_expire_and_functions_fall_silent() {
 }
 
 #[test]
-fn a_confirmed_incident_is_left_out_of_the_next_days() {
+fn days_that_were_told_are_left_out_of_the_next_ones() {
     let mut history: History = days(|_| 1_000.0).into_iter().collect();
-    for back in 1..=12 {
-        history.insert(day() - Days::new(back), 400.0, Mark::Incident);
+    for back in 1..=6 {
+        history.insert(day() - Days::new(back), 400.0, Mark::Suspect);
     }
     let facts = TableFacts { rows: Some(RowFacts { rows: 400, history }), ..TableFacts::default() };
     breached(verdict_of(Monitor::Volume, &settings(), &facts), Kind::VolumeDrop, 60.0);

@@ -73,15 +73,16 @@ fn too_few_days_judge_nothing_or_only_an_empty_day() {
 fn unmasked_bad_days_blind_the_monitor_and_masked_ones_do_not() {
     let mut history = shop(2_000.0, 0.04, 56, 4);
     let day = monday() + Days::new(56);
-    for back in 1..=12 {
+    let told = [1, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12, 13];
+    for back in told {
         let bad = day - Days::new(back);
         let value = history.value(bad).expect("a day") * 0.4;
         history.insert(bad, value, Mark::Good);
     }
     let dropped = 2_190.0 * 0.4;
     assert!(!is_unusual(&history, day, dropped), "what masking is for");
-    for back in 1..=12 {
-        history.mark(day - Days::new(back), Mark::Incident);
+    for back in told {
+        history.mark(day - Days::new(back), Mark::Suspect);
     }
     assert!(is_unusual(&history, day, dropped));
 }
