@@ -16,7 +16,7 @@ pub struct TableSettings {
     pub is_streaming: bool,
     pub has_key: bool,
     pub freshness_minutes: Option<f64>,
-    /// How long after it was due a run may end, as long as nothing is learned.
+    /// How long after it was due a run may end; of a stream, how long it may pause.
     pub grace_minutes: f64,
     pub event_time: Option<String>,
     pub event_to_report_minutes: Option<f64>,

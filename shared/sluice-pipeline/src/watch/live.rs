@@ -122,7 +122,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     if table.loader == Loader::Streaming {
         settings.off.push(Monitor::Reconciliation);
         let newest = observed("the newest row of a stream", watch.warehouse.newest_row(&table.table).await);
-        let arrivals = newest.map(|newest| Arrivals { newest, earlier_minutes: Vec::new() });
+        let arrivals = newest.map(|newest| Arrivals { newest });
         return (settings, TableFacts { arrivals, ..TableFacts::default() }, None);
     }
     let known = loads.map(|loads| loads.get(&table.table.to_string()).cloned().unwrap_or_default());
@@ -138,7 +138,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         settings.off.push(Monitor::Reconciliation);
     }
     let facts = TableFacts {
-        arrivals: Some(Arrivals { newest: newest_success(&lake), earlier_minutes: Vec::new() }),
+        arrivals: Some(Arrivals { newest: newest_success(&lake) }),
         pairs: pair.into_iter().collect(),
         rejects: Some(rejects(lake.newest.as_ref(), now)),
         loads: known.map(|known| LoadFacts {

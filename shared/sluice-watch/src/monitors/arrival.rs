@@ -30,8 +30,6 @@ const HOURS_BACK: i64 = 24 * 8;
 pub struct Arrivals {
     /// The end of the newest run that succeeded, with or without new rows; of a stream, the newest row's append.
     pub newest: Option<DateTime<Utc>>,
-    /// Of each past day, in minutes: how long after it was due the slowest run ended; of a stream, the longest pause.
-    pub earlier_minutes: Vec<f64>,
 }
 
 /// How long events took from their time until readers saw them.
@@ -61,9 +59,9 @@ pub(super) fn freshness(
     }
     let verdict = match arrivals {
         None => Verdict::missing("the time of the newest run was not observed"),
-        Some(Arrivals { newest: None, .. }) => Verdict::missing("no run has succeeded yet"),
-        Some(Arrivals { newest: Some(newest), earlier_minutes }) => {
-            let limit = Limit::of(settings, *newest, earlier_minutes, context.now);
+        Some(Arrivals { newest: None }) => Verdict::missing("no run has succeeded yet"),
+        Some(Arrivals { newest: Some(newest) }) => {
+            let limit = Limit::of(settings, *newest, context.now);
             let age = minutes(context.now - *newest);
             if limit.is_over(age) {
                 let observed = format!("the newest data came {} ago", Unit::Minutes.show(age));
@@ -83,11 +81,11 @@ struct Limit {
 }
 
 impl Limit {
-    fn of(settings: &TableSettings, newest: DateTime<Utc>, earlier: &[f64], now: DateTime<Utc>) -> Self {
+    fn of(settings: &TableSettings, newest: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         if let Some(minutes) = settings.freshness_minutes {
             return Limit { minutes, says: format!("at most {}", Unit::Minutes.show(minutes)) };
         }
-        let grace = delay::limit_minutes(earlier, LEAST_MINUTES, settings.grace_minutes);
+        let grace = settings.grace_minutes;
         let Some(schedule) = &settings.schedule else {
             return Limit { minutes: grace, says: format!("a pause of at most {}", Unit::Minutes.show(grace)) };
         };

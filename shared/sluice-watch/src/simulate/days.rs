@@ -104,12 +104,11 @@ impl World {
         let settings = &series.settings;
         let mut random = Random::of(self.seed, &settings.table, i64::from(day.num_days_from_ce()) + 1_000_000);
         let rows = today.rows;
-        let earlier_minutes: Vec<f64> = played.range(..day).rev().take(56).map(|(_, day)| day.minutes).collect();
         let pair = |left, right| Pair { left, left_rows: Some(rows), right, right_rows: Some(rows) };
         let share = |chance: f64, random: &mut Random| Shares { all: rows, bad: random.of_many(rows, chance) };
         let names = ["id", "at", "email", "city", "price"].map(|name| (name.to_owned(), "text".to_owned()));
         TableFacts {
-            arrivals: Some(Arrivals { newest: Some(arrival(series, today, now)), earlier_minutes }),
+            arrivals: Some(Arrivals { newest: Some(arrival(series, today, now)) }),
             report: Some(ReportDelay {
                 minutes: 40.0 * (0.15 * random.normal()).exp(),
                 earlier_minutes: vec![45.0; 30],
