@@ -17,7 +17,7 @@ use sluice_core::sources::Monitor;
 pub use arrival::{Arrivals, LateRows, ReportDelay};
 pub use columns::{ColumnFacts, Profile, Shape};
 pub use loads::{LoadFacts, Shares};
-pub use platform::{CostFacts, DbtFacts, FunctionFacts, Mart, PlatformFacts, SecretFacts};
+pub use platform::{CostFacts, DbtFacts, FunctionFacts, PlatformFacts, SecretFacts};
 pub use rows::{Keys, Pair, RowFacts};
 pub use stream::Partition;
 

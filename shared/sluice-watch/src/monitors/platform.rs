@@ -1,9 +1,9 @@
-//! What is no table's alone: dbt, costs, secrets, functions, and marts that must agree.
+//! What is no table's alone: dbt, costs, secrets and functions.
 
 use chrono::{DateTime, Datelike, Utc};
 use sluice_core::sources::Monitor;
 
-use super::{Context, rows::Pair};
+use super::Context;
 use crate::{
     baseline::{
         History, delay,
@@ -29,7 +29,6 @@ pub struct PlatformFacts {
     pub costs: Vec<CostFacts>,
     pub secrets: Vec<SecretFacts>,
     pub functions: Vec<FunctionFacts>,
-    pub marts: Vec<Mart>,
     /// Credits of the month up to the judged day, all objects together.
     pub month_credits: Option<f64>,
 }
@@ -69,13 +68,6 @@ pub struct FunctionFacts {
     pub since: DateTime<Utc>,
 }
 
-/// A mart with what it must agree with.
-#[derive(Debug, Clone)]
-pub struct Mart {
-    pub name: String,
-    pub pairs: Vec<Pair>,
-}
-
 pub(super) fn judge(facts: &PlatformFacts, context: &Context<'_>, findings: &mut Vec<Finding>) {
     let mut add = |monitor, object, verdict| {
         findings.push(Finding { monitor, object, at: context.now, verdict });
@@ -94,12 +86,6 @@ pub(super) fn judge(facts: &PlatformFacts, context: &Context<'_>, findings: &mut
     }
     for function in &facts.functions {
         add(Monitor::Silence, Object::whole(&function.name), function.verdict(context));
-    }
-    for mart in &facts.marts {
-        for pair in &mart.pairs {
-            let object = Object::part(&mart.name, format_args!("{} and {}", pair.left, pair.right));
-            add(Monitor::Reconciliation, object, pair.verdict());
-        }
     }
 }
 

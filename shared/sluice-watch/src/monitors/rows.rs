@@ -114,7 +114,7 @@ pub(super) fn reconciliation(pairs: &[Pair], add: &mut impl FnMut(Monitor, Optio
 }
 
 impl Pair {
-    pub(super) fn verdict(&self) -> Verdict {
+    fn verdict(&self) -> Verdict {
         let Pair { left, left_rows, right, right_rows } = self;
         match (left_rows, right_rows) {
             (None, _) => Verdict::missing(format!("{left} was not counted")),

@@ -14,8 +14,8 @@ use crate::{
     calendar::Calendar,
     finding::Finding,
     monitors::{
-        self, Arrivals, ColumnFacts, Context, CostFacts, DbtFacts, FunctionFacts, Keys, LateRows, LoadFacts, Mart,
-        Pair, Partition, PlatformFacts, Profile, ReportDelay, RowFacts, SecretFacts, Shape, Shares, TableFacts,
+        self, Arrivals, ColumnFacts, Context, CostFacts, DbtFacts, FunctionFacts, Keys, LateRows, LoadFacts, Pair,
+        Partition, PlatformFacts, Profile, ReportDelay, RowFacts, SecretFacts, Shape, Shares, TableFacts,
     },
     settings::{Limits, TableSettings},
 };
@@ -25,9 +25,6 @@ const MORNING: u32 = 6;
 
 /// Days of history before the first one that is observed.
 pub const LEARNED_DAYS: u64 = 120;
-
-/// The mart that all tables feed.
-pub const MART: &str = "ANALYTICS.MARTS.DRILL";
 
 /// What is observed on a morning.
 #[derive(Debug, Clone)]
@@ -85,11 +82,9 @@ impl World {
     /// What is made from what.
     pub fn upstream(&self) -> Upstream {
         let mut upstream = BTreeMap::new();
-        let tables: BTreeSet<String> = self.series.iter().map(|series| series.settings.table.clone()).collect();
         for series in &self.series {
             upstream.insert(series.settings.table.clone(), BTreeSet::from([series.function.to_owned()]));
         }
-        upstream.insert(MART.to_owned(), tables);
         Upstream(upstream)
     }
 
@@ -180,10 +175,6 @@ impl World {
             costs: ["LOADING", "TRANSFORMING", "REPORTING"].map(|name| self.cost(name, day)).into(),
             secrets: [("hubspot", 3), ("postgres", 30), ("snowflake", 61)].map(secret).into(),
             functions: functions.into_iter().map(function).collect(),
-            marts: vec![Mart {
-                name: MART.to_owned(),
-                pairs: vec![Pair { left: "facts", left_rows: Some(7), right: "mart", right_rows: Some(7) }],
-            }],
             month_credits: None,
         }
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 
-use super::days::{MART, Morning, World};
+use super::days::{Morning, World};
 use crate::monitors::{ColumnFacts, SecretFacts, TableFacts};
 
 /// What goes wrong.
@@ -27,7 +27,6 @@ pub enum FaultKind {
     DeadLetters,
     Rejects,
     LateRows,
-    MartDiffers,
     OldSecret,
     /// Numbers in another unit.
     Shift,
@@ -50,12 +49,11 @@ impl FaultKind {
     ];
 
     /// Others that monitors see.
-    pub const OTHERS: [(FaultKind, f64); 7] = [
+    pub const OTHERS: [(FaultKind, f64); 6] = [
         (FaultKind::LoadFails, 1.0),
         (FaultKind::DeadLetters, 0.05),
         (FaultKind::Rejects, 0.3),
         (FaultKind::LateRows, 0.3),
-        (FaultKind::MartDiffers, 1.0),
         (FaultKind::OldSecret, 120.0),
         (FaultKind::Shift, 100.0),
     ];
@@ -91,7 +89,6 @@ impl Fault {
             FaultKind::DbtFails => vec!["dbt".to_owned()],
             FaultKind::Cost => vec![["LOADING", "TRANSFORMING", "REPORTING"][self.at % 3].to_owned()],
             FaultKind::OldSecret => vec!["hubspot".to_owned()],
-            FaultKind::MartDiffers => vec![MART.to_owned()],
             FaultKind::SilentFunction => {
                 let functions: std::collections::BTreeSet<&str> =
                     world.series.iter().map(|series| series.function).collect();
@@ -121,10 +118,6 @@ fn plant(fault: &Fault, morning: &mut Morning, world: &World) {
         FaultKind::Cost => {
             let costs = platform.costs.iter_mut().filter(|cost| objects.contains(&cost.object));
             costs.for_each(|cost| cost.credits = cost.credits.map(|credits| credits * fault.size));
-        }
-        FaultKind::MartDiffers => {
-            let pairs = platform.marts.iter_mut().flat_map(|mart| &mut mart.pairs);
-            pairs.for_each(|pair| pair.right_rows = Some(6));
         }
         FaultKind::OldSecret => platform
             .secrets

@@ -45,7 +45,6 @@ fn each_kind_and_size_has_the_severity_that_people_expect() {
         (Kind::Lag, "A.B.C", 20.0, 2),
         (Kind::DeadLetters, "A.B.C", 10.0, 2),
         (Kind::DeadLetters, "A.B.C", 2.0, 3),
-        (Kind::RowsDiffer, "ANALYTICS.MARTS.SALES", 1.0, 1),
         (Kind::RowsDiffer, "A.B.C", 1.0, 2),
         (Kind::Late, "A.B.C", 1_800.0, 1),
         (Kind::Late, "A.B.C", 100.0, 2),
