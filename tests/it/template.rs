@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use sluice_core::functions::COLLECT_EVENTS;
+use sluice_core::{functions::COLLECT_EVENTS, lake};
 
 use crate::{
     expanded::{get_att, holds, in_stage, list, of_type, properties, resource, section, statements, sub},
@@ -41,6 +41,22 @@ fn a_function_that_may_send_to_a_queue_it_reads_allows_loops() {
         loops.extend(is_loop.then_some(function));
     }
     assert_eq!(loops, ["ActivateHubspot", "CollectEvents", "DispatchDbt", "ExtractPostgres", "LoadCommits"]);
+}
+
+/// A deployment asks the warehouse to list just this before it makes a stage; the emulator of Snowflake refuses the rest.
+#[test]
+fn the_role_of_the_lakes_reader_lists_and_reads_data_files_alone() {
+    let policies = list(&properties("LakeReaderRole")["Policies"]);
+    let statements = policies.iter().flat_map(|policy| list(&policy["PolicyDocument"]["Statement"]));
+    let all = format!("{}*", lake::RAW);
+    let (mut lists, mut reads) = (Vec::new(), Vec::new());
+    for statement in statements {
+        let has = |action: &str| list(&statement["Action"]).contains(&json!(action));
+        lists.extend(has("s3:ListBucket").then_some(&statement["Condition"]));
+        reads.extend(has("s3:GetObject").then_some(&statement["Resource"]));
+    }
+    assert_eq!(lists, [&json!({ "StringLike": { "s3:prefix": all } })]);
+    assert_eq!(reads, [&json!({ "Fn::Sub": format!("${{Lake.Arn}}/{all}") })]);
 }
 
 #[test]

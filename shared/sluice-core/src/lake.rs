@@ -8,8 +8,11 @@ use crate::{RunId, Sequence, TableId, table};
 /// Keys of a table's log count down, so that the newest commit lists first: one LIST with one key, one GET.
 const NEWEST_FIRST: u128 = 100_000_000_000_000_000_000;
 
+/// What the warehouse reads lies behind this: its role may list and read nothing else.
+pub const RAW: &str = "raw/";
+
 pub fn log_prefix(table: &TableId) -> String {
-    format!("raw/{}/log/", table.path())
+    format!("{RAW}{}/log/", table.path())
 }
 
 pub fn log_key(table: &TableId, sequence: Sequence) -> String {
@@ -17,7 +20,7 @@ pub fn log_key(table: &TableId, sequence: Sequence) -> String {
 }
 
 pub fn data_prefix(table: &TableId) -> String {
-    format!("raw/{}/data/", table.path())
+    format!("{RAW}{}/data/", table.path())
 }
 
 pub fn data_key(table: &TableId, run: &RunId, part: usize) -> String {

@@ -18,6 +18,9 @@ use crate::failure::Failure;
 /// How many objects are fetched at the same time.
 pub(crate) const AT_ONCE: usize = 8;
 
+/// All that the role of the lake's reader may list and read, as the template says it.
+const LISTED: &str = "raw/";
+
 pub(crate) struct Lake {
     bucket: String,
     client: Client,
@@ -58,9 +61,10 @@ impl Lake {
         })
     }
 
-    /// Whether a location is in the lake's bucket.
-    pub(crate) fn serves(&self, url: &str) -> bool {
-        url.strip_prefix("s3://").and_then(|url| url.split('/').next()) == Some(self.bucket.as_str())
+    /// Whether the role of the lake's reader lists a location: in the lake's bucket, data files and nothing else.
+    pub(crate) fn lets_list(&self, url: &str) -> bool {
+        let place = url.strip_prefix("s3://").and_then(|url| url.split_once('/'));
+        place.is_some_and(|(bucket, prefix)| bucket == self.bucket && prefix.starts_with(LISTED))
     }
 
     /// Fetches files of a stage. Nothing is put between the stage's URL and a file's name, as in Snowflake.

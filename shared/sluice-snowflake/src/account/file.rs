@@ -23,6 +23,8 @@ mod rules;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(super) use derive::lake_stage;
+
 /// Where the file lies in the project and in a function's zip.
 pub const FILE: &str = "platform/warehouse.yaml";
 

@@ -5,11 +5,11 @@
 
 use std::{cell::Cell, future::Future, time::Duration};
 
-use sluice_core::{Error, Kind, Result, port::Row};
+use sluice_core::{Error, Kind, Result, lake, port::Row};
 use tokio::time::{Instant, sleep};
 
 use super::{
-    file::Desired,
+    file::{Desired, lake_stage},
     kinds::{ACCOUNTADMIN, Kind as Of},
     name::Name,
     port::Account,
@@ -37,7 +37,7 @@ pub trait ReaderRole {
 pub struct LetIn<'a, A, R> {
     account: &'a A,
     role: &'a R,
-    /// The integration and a location of it; `None` where the file has none.
+    /// The integration and where data files lie behind it; `None` where the file has none.
     lake: Option<(Name, String)>,
     deadline: Instant,
     is_in: Cell<bool>,
@@ -45,9 +45,12 @@ pub struct LetIn<'a, A, R> {
 
 impl<'a, A: Account, R: ReaderRole> LetIn<'a, A, R> {
     pub fn new(account: &'a A, role: &'a R, desired: &Desired, deadline: Instant) -> Self {
-        let lake = desired.state.of(Of::StorageIntegration).find_map(|(name, integration)| {
-            let location = integration.get("allowed_locations")?.items().next()?.to_owned();
-            Some((name.clone(), location))
+        // The role may list data files and nothing else, so that the bucket itself would be refused for ever.
+        let stage = desired.state.object(Of::Stage, &lake_stage());
+        let lake = stage.and_then(|stage| {
+            let integration = Name::parse(stage.text("storage_integration"))?;
+            let is_made = desired.state.has(Of::StorageIntegration, &integration);
+            is_made.then(|| (integration, format!("{}{}", stage.text("url"), lake::RAW)))
         });
         LetIn { account, role, lake, deadline, is_in: Cell::new(false) }
     }

@@ -22,6 +22,6 @@ mod tests {
     #[test]
     fn what_an_integration_is_asked() {
         let name = "SLUICE_LAKE";
-        snapshot::check("integration", &[describe(name), validate(name, "s3://lake/")]);
+        snapshot::check("integration", &[describe(name), validate(name, "s3://lake/raw/")]);
     }
 }

@@ -147,18 +147,28 @@ impl Run<'_> {
             };
             json!({"executionState": state, "pendingFileCount": 0})
         } else {
-            arguments.expect(",")?;
-            let (location, kind) = (arguments.text()?, Kind::of("INTEGRATION"));
-            let integration = self.existing(kind, &[first.to_owned()])?;
-            self.require("USAGE", kind, &integration.path)?;
-            let mut allowed = integration.list("STORAGE_ALLOWED_LOCATIONS").iter();
-            let works = integration.is("ENABLED")
-                && allowed.any(|known| known == "*" || location.starts_with(known))
-                && self.request.shared.lake.serves(location);
-            let (status, message) = if works { ("success", "") } else { ("failure", "Access Denied") };
-            json!({"status": status, "actions": {"READ": {"status": status}}, "message": message})
+            let [location, file, action] = [(); 3].map(|()| arguments.expect(",").and_then(|()| arguments.text()));
+            arguments.end()?;
+            self.validated(first, location?, file?, action?)?
         };
         Ok(Some(ResultSet::message(&column, answer.to_string())))
+    }
+
+    /// Whether an integration gets through to a location. The role behind it is the template's.
+    fn validated(&self, name: &str, location: &str, file: &str, action: &str) -> Result<serde_json::Value, Failure> {
+        let kind = Kind::of("INTEGRATION");
+        let integration = self.existing(kind, &[name.to_owned()])?;
+        self.require("USAGE", kind, &integration.path)?;
+        let lake = &self.request.shared.lake;
+        let mut allowed = integration.list("STORAGE_ALLOWED_LOCATIONS").iter();
+        let is_open = integration.is("ENABLED") && allowed.any(|known| known == "*" || location.starts_with(known));
+        let does = match action {
+            "list" => lake.lets_list(location),
+            "read" => lake.lets_list(location) && lake.download(location, &[file.to_owned()]).is_ok(),
+            other => return Err(Failure::unsupported(format!("validating the action {other}"))),
+        };
+        let (status, message) = if is_open && does { ("success", "") } else { ("failure", "Access Denied") };
+        Ok(json!({"status": status, "actions": {action.to_uppercase(): {"status": status}}, "message": message}))
     }
 
     /// Resumes a pipe; one that has another owner than when it was paused only when that is said.

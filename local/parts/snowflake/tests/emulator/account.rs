@@ -192,12 +192,32 @@ async fn an_integration_tells_the_accounts_iam_user_and_its_external_id() {
     let shown = warehouse.admin("SHOW INTEGRATIONS").await;
     let row = "EXTERNAL_STAGE|STORAGE|true";
     assert_eq!(shown.cells(&["name", "type", "category", "enabled"]), [format!("MADE_UP|{row}"), format!("OWN|{row}")]);
-    let works = "SELECT SYSTEM$VALIDATE_STORAGE_INTEGRATION('OWN', 's3://test-lake/', 'f', 'read')";
-    assert!(warehouse.admin(works).await.text().contains(r#""status":"success""#));
     let refused = "CREATE STAGE D.S.X URL = 's3://other/' STORAGE_INTEGRATION = OWN";
     assert_eq!(warehouse.ask("admin", "ACCOUNTADMIN", refused).await.status, 422);
     let refused = "ALTER STORAGE INTEGRATION OWN SET STORAGE_PROVIDER = 'S3'";
     assert_eq!(warehouse.ask("admin", "ACCOUNTADMIN", refused).await.refusal().0, "001420");
+}
+
+#[tokio::test]
+async fn an_integration_lists_no_more_than_the_lakes_role_may() {
+    let warehouse = with_a_schema().await;
+    let create = "CREATE STORAGE INTEGRATION OWN TYPE = EXTERNAL_STAGE STORAGE_PROVIDER = 'S3' ENABLED = TRUE \
+                  STORAGE_AWS_ROLE_ARN = 'arn:aws:iam::1:role/r' STORAGE_ALLOWED_LOCATIONS = ('s3://test-lake/')";
+    warehouse.admin(create).await;
+    warehouse.put("raw/x/f.parquet", "SELECT 1 AS a");
+    let whole = format!("s3://test-lake/{}", sluice_core::lake::RAW);
+    for (location, file, action, status) in [
+        (whole.as_str(), "f", "list", "success"),
+        ("s3://test-lake/", "f", "list", "failure"),
+        ("s3://test-lake/archive/", "f", "list", "failure"),
+        ("s3://other/raw/", "f", "list", "failure"),
+        ("s3://test-lake/raw/x/", "f.parquet", "read", "success"),
+        ("s3://test-lake/raw/x/", "none.parquet", "read", "failure"),
+    ] {
+        let ask = format!("SELECT SYSTEM$VALIDATE_STORAGE_INTEGRATION('OWN', '{location}', '{file}', '{action}')");
+        let answer = warehouse.admin(&ask).await.text();
+        assert!(answer.contains(&format!(r#""status":"{status}""#)), "{ask}: {answer}");
+    }
 }
 
 #[tokio::test]

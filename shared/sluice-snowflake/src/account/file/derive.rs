@@ -53,6 +53,11 @@ pub(super) fn from_sources(reading: &mut Reading, raw: &Raw, settings: &Settings
 }
 
 /// The schema that holds what the platform keeps about itself.
+/// The stage that is the lake.
+pub(crate) fn lake_stage() -> Name {
+    own_schema().with("LAKE")
+}
+
 fn own_schema() -> Name {
     Name::of(["ADMIN", "OBSERVABILITY"])
 }
@@ -117,7 +122,7 @@ fn lake(reading: &mut Reading, settings: &Settings) {
     );
     reading.derive(
         Kind::Stage,
-        own_schema().with("LAKE"),
+        lake_stage(),
         object([
             ("url", Some(Value::Text(format!("s3://{}/", settings.bucket)))),
             ("storage_integration", Some(Value::text(ddl::STORAGE_INTEGRATION))),

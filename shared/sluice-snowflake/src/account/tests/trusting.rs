@@ -3,14 +3,14 @@
 use std::cell::{Cell, RefCell};
 
 use futures::executor::block_on;
-use sluice_core::{Kind as ErrorKind, Result, port::Row};
+use sluice_core::{Kind as ErrorKind, Result, lake, port::Row};
 use tokio::time::{Duration, Instant};
 
 use super::{
     applying::{SHIPPED, file},
     model::Model,
 };
-use crate::account::{Account, Allowed, Applying, Identity, LetIn, ReaderRole, apply};
+use crate::account::{Account, Allowed, Applying, Identity, LetIn, ReaderRole, apply, file::tests::settings};
 
 /// An account whose integration gets through once the role trusts it, after being asked so often.
 struct Guarded {
@@ -44,6 +44,8 @@ impl Account for Guarded {
     async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
         self.sent.borrow_mut().push(statement.to_owned());
         if statement.contains("VALIDATE_STORAGE_INTEGRATION('SLUICE_LAKE', 's3://") {
+            let listed = format!("'s3://{}/{}', 'sluice', 'list')", settings("dev").bucket, lake::RAW);
+            assert!(statement.ends_with(&listed), "the role lists data files alone: {statement}");
             return Ok(vec![Row::from([("answer".to_owned(), Some(self.answer().to_owned()))])]);
         }
         let mut rows = self.model.run(role, statement, tag).await?;
