@@ -19,12 +19,15 @@ pub struct Drift {
 }
 
 /// The rest of a request that one invocation could not end.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Continued {
     pub request: Request,
     /// When its first invocation began.
     pub since: DateTime<Utc>,
+    /// What that one found: whether the stack may stand without an account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_stand: Option<bool>,
 }
 
 /// What CloudFormation asks of a custom resource. Anyone who has the address may answer, so that it is never printed: the type has

@@ -22,7 +22,7 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Result<Deps>) -
             let found = look::drift(usable(deps)?, invocation).await?;
             return Ok(json!(found));
         }
-        Event::Resource(request) => Continued { request, since: Utc::now() },
+        Event::Resource(request) => Continued { request, since: Utc::now(), may_stand: None },
         Event::Continued(rest) => rest,
     };
     let _unanswered = Unanswered::of(&rest.request);

@@ -35,19 +35,19 @@ pub(crate) enum Outcome {
 }
 
 /// Provisions for as long as the invocation has time.
-pub(crate) async fn provision(deps: &Deps, is_new: bool, invocation: &Invocation) -> Outcome {
+pub(crate) async fn provision(deps: &Deps, may_stand: bool, invocation: &Invocation) -> Outcome {
     let desired = match read(deps) {
         Ok(desired) => desired,
         Err(error) => return Outcome::Ended(Answer::Failed(told(&error))),
     };
     let mut tries = 1;
     loop {
-        let error = match attempt(deps, &desired, invocation).await {
+        let error = match attempt(deps, &desired, may_stand, invocation).await {
             Ok(outcome) => return outcome,
             Err(error) => error,
         };
         tracing::warn!(error = error.chain(), error_kind = %error.kind(), tries, "the account is not provisioned yet");
-        let Some(wait) = wait_after(&error, tries) else { return Outcome::Ended(refusal(&error, is_new)) };
+        let Some(wait) = wait_after(&error, tries) else { return Outcome::Ended(refusal(&error, may_stand)) };
         if invocation.time_left(RESERVE + LAST_STATEMENT) < wait {
             return Outcome::Unfinished(told(&error));
         }
@@ -61,9 +61,9 @@ fn read(deps: &Deps) -> Result<Desired> {
     Desired::read(file, &deps.config.settings(), &deps.config.sources)
 }
 
-async fn attempt(deps: &Deps, desired: &Desired, invocation: &Invocation) -> Result<Outcome> {
+async fn attempt(deps: &Deps, desired: &Desired, may_stand: bool, invocation: &Invocation) -> Result<Outcome> {
     if let Some(why) = locked_out(deps).await? {
-        return Ok(Outcome::Ended(Answer::NotProvisioned(why)));
+        return Ok(Outcome::Ended(refused(why, may_stand)));
     }
     let (run, tag) = (&invocation.run_id.0, look::tag(invocation));
     let time = invocation.time_left(RESERVE);
@@ -146,13 +146,15 @@ fn wait_after(error: &Error, tries: u32) -> Option<Duration> {
     }
 }
 
-/// A new stack stands without an account; an update of one that has an account is taken back.
-pub(crate) fn refusal(error: &Error, is_new: bool) -> Answer {
-    let text = told(error);
-    if is_new {
-        return Answer::NotProvisioned(format!("{text}; mend that and deploy again with another AccountRevision"));
-    }
-    Answer::Failed(text)
+/// The answer to a request that an error has ended.
+pub(crate) fn refusal(error: &Error, may_stand: bool) -> Answer {
+    refused(format!("{}; mend that and deploy again with another AccountRevision", told(error)), may_stand)
+}
+
+/// A stack in which nothing runs stands without an account, its schedules off; where a platform runs, the deployment is taken back
+/// and the schedules stay as they are.
+fn refused(why: String, may_stand: bool) -> Answer {
+    if may_stand { Answer::NotProvisioned(why) } else { Answer::Failed(why) }
 }
 
 fn told(error: &Error) -> String {
@@ -164,10 +166,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_new_stack_stands_and_an_update_is_taken_back() {
+    fn a_new_stack_stands_and_a_running_platform_goes_on() {
         let error = Error::new(Kind::Internal, "the statement does not compile");
         assert!(matches!(refusal(&error, true), Answer::NotProvisioned(text) if text.contains("AccountRevision")));
         assert!(matches!(refusal(&error, false), Answer::Failed(text) if text.contains("does not compile")));
+        let locked_out = "the secret has no key".to_owned();
+        assert!(matches!(refused(locked_out.clone(), true), Answer::NotProvisioned(_)));
+        assert!(matches!(refused(locked_out, false), Answer::Failed(text) if text.contains("no key")));
     }
 
     #[test]

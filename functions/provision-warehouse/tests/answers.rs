@@ -119,6 +119,8 @@ fn the_schedules_event_and_the_rest_of_a_request_are_told_apart() {
     assert!(matches!(parsed(json!({"drift": true})), Ok(Event::Drift(_))));
     let rest = json!({"request": request("Create", "http://127.0.0.1:9/"), "since": "2026-01-05T00:00:00Z"});
     assert!(matches!(parsed(rest), Ok(Event::Continued(_))));
+    let found = json!({"request": request("Update", "http://127.0.0.1:9/"), "since": "2026-01-05T00:00:00Z", "may_stand": true});
+    assert!(matches!(parsed(found), Ok(Event::Continued(rest)) if rest.may_stand == Some(true)));
     assert!(matches!(parsed(request("Update", "http://127.0.0.1:9/")), Ok(Event::Resource(_))));
     assert!(parsed(json!({"time": "2026-01-05T00:00:00Z"})).is_err());
 }
