@@ -135,11 +135,19 @@ async fn local(base: &Path) -> Outcome<Local> {
     Ok(Local { aws, kafka: kafka.map(at), control: control.map(|port| format!("http://{}", at(port))) })
 }
 
+/// The region of what is deployed. It takes no credentials.
+pub(crate) async fn region() -> Outcome<String> {
+    of_region(&aws_config::load_defaults(BehaviorVersion::latest()).await)
+}
+
+fn of_region(aws: &SdkConfig) -> Outcome<String> {
+    let none = || Failure::usage("no AWS region is set").hint("set AWS_REGION, or a region in the profile");
+    aws.region().map(ToString::to_string).ok_or_else(none)
+}
+
 async fn deployed() -> Outcome<SdkConfig> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
-    if aws.region().is_none() {
-        return Err(Failure::usage("no AWS region is set").hint("set AWS_REGION, or a region in the profile"));
-    }
+    of_region(&aws)?;
     let none = || Error::new(Kind::Auth, "there are no AWS credentials");
     let found = match aws.credentials_provider() {
         Some(provider) => provider.provide_credentials().await.map(drop).map_err(|error| none().because(error)),

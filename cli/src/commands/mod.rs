@@ -40,7 +40,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Doctor => return doctor::run(&cli.target, progress, cli.json).await,
         Task::Completions { shell } => return completions::run(shell),
         Task::Warehouse(WarehouseArgs { task: AccountTask::Bootstrap { out }, .. }) => {
-            return warehouse::bootstrap(&cli.target, &out, cli.json);
+            return warehouse::bootstrap(&cli.target, &out, cli.json).await;
         }
         _ => {}
     }

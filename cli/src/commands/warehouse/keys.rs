@@ -12,6 +12,7 @@ use crate::{
     commands::Context,
     failure::{Failure, Outcome},
     output,
+    place::region,
     warehouse::{
         Administrator,
         account::{self, Did, Name, PROVISIONER, PROVISIONER_SECRET, first_user},
@@ -30,12 +31,16 @@ struct FirstUser {
 }
 
 /// Makes a key for the user that makes everything else, and prints the two things that a person does with it.
-pub(in crate::commands) fn bootstrap(target: &Target, out: &Path, json: bool) -> Outcome {
+pub(in crate::commands) async fn bootstrap(target: &Target, out: &Path, json: bool) -> Outcome {
     let Some(stack) = &target.stack else {
         return Err(
             Failure::usage("the secret is named by the stack").hint("name it, deployed or not: --stack sluice-dev")
         );
     };
+    write(stack, &region().await?, out, json)
+}
+
+fn write(stack: &str, region: &str, out: &Path, json: bool) -> Outcome {
     let (secret, statements) = first_user()?;
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(out);
     written.and_then(|mut file| file.write_all(secret.expose().as_bytes())).map_err(|error| {
@@ -43,16 +48,24 @@ pub(in crate::commands) fn bootstrap(target: &Target, out: &Path, json: bool) ->
         Failure::from(error).hint("a file that is there is never overwritten: it may hold the key that is in use")
     })?;
     let statements = statements.map(|statement| format!("{statement};\n")).concat();
-    let file = out.display();
-    let command = format!(
-        "aws secretsmanager create-secret --name {stack}/{PROVISIONER_SECRET} --secret-string 'file://{file}' && shred -u '{file}'"
-    );
+    let command = command(stack, region, out);
     output::print(json, &FirstUser { statements, command }, |made| {
         format!(
             "In Snowflake, as somebody who is ACCOUNTADMIN, all at once:\n\n{}\nIn a shell, with credentials of the AWS account:\n\n{}\n",
             made.statements, made.command
         )
     })
+}
+
+/// Makes the secret, or gives it the value where it is there already because the user is mended; then the file goes.
+fn command(stack: &str, region: &str, out: &Path) -> String {
+    let file = out.display();
+    let put = |verb: &str| {
+        let name = format!("{stack}/{PROVISIONER_SECRET}");
+        format!("aws secretsmanager {verb} {name} --region {region} --secret-string 'file://{file}'")
+    };
+    let (create, replace) = (put("create-secret --name"), put("put-secret-value --secret-id"));
+    format!("{{ {create} || {replace}; }} && shred -u '{file}'")
 }
 
 #[derive(Serialize)]
@@ -93,17 +106,26 @@ mod tests {
     fn the_first_users_key_is_in_a_file_of_its_owner_and_never_overwritten() {
         use std::os::unix::fs::PermissionsExt;
         let out = std::env::temp_dir().join(format!("sluice-bootstrap-{}.json", Uuid::new_v4()));
-        let target =
-            |stack: Option<&str>| Target { stack: stack.map(str::to_owned), sources: None, state: ".sluice".into() };
-        assert_eq!(bootstrap(&target(None), &out, false).expect_err("no stack").exit_code(), 2);
-        bootstrap(&target(Some("sluice-dev")), &out, true).expect("printed");
+        let target = Target { stack: None, sources: None, state: ".sluice".into() };
+        let refused = futures::executor::block_on(bootstrap(&target, &out, false)).expect_err("no stack");
+        assert_eq!(refused.exit_code(), 2);
+        write("sluice-dev", "eu-west-1", &out, true).expect("printed");
         let mode = std::fs::metadata(&out).expect("a file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let before = std::fs::read_to_string(&out).expect("the secret");
         assert!(before.contains("BEGIN PRIVATE KEY"), "a key");
-        assert!(bootstrap(&target(Some("sluice-dev")), &out, false).is_err());
+        assert!(write("sluice-dev", "eu-west-1", &out, false).is_err());
         assert_eq!(std::fs::read_to_string(&out).expect("the secret"), before);
         std::fs::remove_file(&out).expect("removed");
+    }
+
+    #[test]
+    fn the_secret_is_made_or_filled_in_its_region() {
+        let text = command("sluice-dev", "eu-west-1", Path::new("key.json"));
+        let value = "sluice-dev/snowflake-provisioner --region eu-west-1 --secret-string 'file://key.json'";
+        let (create, replace) = (format!("create-secret --name {value}"), format!("put-secret-value --secret-id {value}"));
+        assert!(text.contains(&format!("{create} || ")) && text.contains(&replace), "{text}");
+        assert!(text.ends_with("; } && shred -u 'key.json'"), "{text}");
     }
 
     #[test]

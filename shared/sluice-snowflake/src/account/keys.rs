@@ -78,16 +78,15 @@ impl<S: SecretStore> Keys for KeysInSecret<'_, S> {
 }
 
 /// The first user of an account, which is in no file: the value of its secret, and the statements that somebody who is ACCOUNTADMIN
-/// runs at once. USERADMIN makes it and so owns it, as it owns the users of the file.
-pub fn first_user() -> Result<(Secret, [String; 4])> {
+/// runs at once. USERADMIN makes it and so owns it, as it owns the users of the file. A user that is there already gets the key,
+/// whoever owns it.
+pub fn first_user() -> Result<(Secret, [String; 5])> {
     let (pem, public) = generate()?;
     let statements = [
         format!("USE ROLE {USERADMIN}"),
-        format!(
-            "CREATE USER IF NOT EXISTS {PROVISIONER} TYPE = SERVICE DEFAULT_ROLE = {ACCOUNTADMIN} RSA_PUBLIC_KEY = {}",
-            quote::literal(&public)
-        ),
+        format!("CREATE USER IF NOT EXISTS {PROVISIONER} TYPE = SERVICE DEFAULT_ROLE = {ACCOUNTADMIN}"),
         format!("USE ROLE {ACCOUNTADMIN}"),
+        format!("ALTER USER {PROVISIONER} SET RSA_PUBLIC_KEY = {} DISABLED = FALSE", quote::literal(&public)),
         format!("GRANT ROLE {ACCOUNTADMIN} TO USER {PROVISIONER}"),
     ];
     Ok((AtHand::key(&pem).0, statements))
