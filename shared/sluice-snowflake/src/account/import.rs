@@ -94,6 +94,9 @@ impl Importing<'_> {
         usual.complete(kind, name, self.enterprise);
         let is_said = |field: &&Field| {
             let value = object.get(field.name).filter(|value| !value.is_empty());
+            if field.absent == Absent::Kept {
+                return value.is_some_and(|value| field.guards(value)) && !object.unknown.contains(field.name);
+            }
             // Of options only those that the file names are compared.
             let is_usual = field.form == Form::Options
                 && usual.get(field.name).is_some_and(|usual| {

@@ -3,6 +3,8 @@
 
 use serde::{Serialize, Serializer};
 
+use super::value::Value;
+
 mod access;
 mod field;
 mod things;
@@ -132,6 +134,13 @@ pub(crate) struct Field {
     pub about: &'static str,
 }
 
+impl Field {
+    /// Whether this is a value that keeps somebody out whether the file names it or not.
+    pub(crate) fn guards(&self, value: &Value) -> bool {
+        self.absent == Absent::Kept && !value.is_empty() && *value != Value::Flag(false)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
@@ -183,6 +192,8 @@ pub(crate) enum Absent {
     Unset,
     /// Whatever the account has is right.
     Ignored,
+    /// What the account has stays and is told: it may be what keeps somebody out.
+    Kept,
     /// The object's own name.
     OwnName,
     /// The role that makes objects of this kind.

@@ -202,6 +202,11 @@ impl Planner<'_> {
 
     /// The fields in which an object differs.
     fn fields(&mut self, kind: Kind, name: &Name, want: &Object, mut have: Object) {
+        for field in kind.spec().fields.iter().filter(|field| want.get(field.name).is_none()) {
+            if let Some(kept) = have.get(field.name).filter(|value| field.guards(value)) {
+                self.plan.unnamed.push(format!("{} {kept} of {}", field.name, called(kind, name)));
+            }
+        }
         let fields = kind.spec().fields.iter().filter(|field| self.differs(field, name, want, &have));
         let (fixed, fields): (Vec<&Field>, Vec<&Field>) = fields.partition(|field| field.is_only_made());
         if !fixed.is_empty() {
@@ -235,7 +240,7 @@ impl Planner<'_> {
 
     fn differs(&self, field: &Field, name: &Name, want: &Object, have: &Object) -> bool {
         let (wanted, held) = (want.get(field.name), have.get(field.name));
-        let is_ignored = wanted.is_none() && field.absent == Absent::Ignored;
+        let is_ignored = wanted.is_none() && matches!(field.absent, Absent::Ignored | Absent::Kept);
         let is_elsewhere = field.enterprise && !self.desired.enterprise;
         let is_compared = !have.unknown.contains(field.name);
         !is_ignored

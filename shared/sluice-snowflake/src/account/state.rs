@@ -57,7 +57,7 @@ fn absent(field: &Field, kind: Kind, name: &Name) -> Option<Value> {
         Absent::OwnName if field.form == Form::Upper => Some(Value::Text(name.last().to_uppercase())),
         Absent::OwnName => Some(Value::text(name.last())),
         Absent::Maker => Some(Value::text(kind.spec().maker)),
-        Absent::Required | Absent::Unset | Absent::Ignored => None,
+        Absent::Required | Absent::Unset | Absent::Ignored | Absent::Kept => None,
     }
 }
 

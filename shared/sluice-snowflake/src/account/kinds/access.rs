@@ -2,7 +2,7 @@
 
 use super::{
     ACCOUNTADMIN,
-    Absent::{self, Ignored, OwnName},
+    Absent::{self, Ignored, Kept, OwnName},
     Form, Kind, SECURITYADMIN, SYSADMIN, Seen, Set, Spec, USERADMIN,
     field::{COMMENT, OWNER, field},
 };
@@ -112,10 +112,14 @@ pub(super) const NETWORK_POLICY: Spec = Spec {
             .property("ALLOWED_NETWORK_RULE_LIST")
             .about("Network rules whose addresses may come."),
         field("blocked_rules", Form::Names(Kind::NetworkRule))
+            .or(Kept)
             .property("BLOCKED_NETWORK_RULE_LIST")
-            .about("Network rules whose addresses may not, whatever is allowed."),
+            .about("Network rules whose addresses may not, whatever is allowed; left out, they stay."),
         field("allowed_ips", Form::List).property("ALLOWED_IP_LIST").about("Addresses that may come besides."),
-        field("blocked_ips", Form::List).property("BLOCKED_IP_LIST").about("Addresses that may not."),
+        field("blocked_ips", Form::List)
+            .or(Kept)
+            .property("BLOCKED_IP_LIST")
+            .about("Addresses that may not; left out, they stay."),
         COMMENT,
     ],
 };
@@ -139,9 +143,9 @@ pub(super) const USER: Spec = Spec {
         field("last_name", Form::Text).or(Absent::Text("")).column("last_name", "LAST_NAME").about("Of a person."),
         field("email", Form::Text).or(Absent::Text("")).column("email", "EMAIL").about("Of a person."),
         field("disabled", Form::Flag)
-            .or(Absent::Flag(false))
+            .or(Kept)
             .column("disabled", "DISABLED")
-            .about("Whether it may not log in."),
+            .about("Whether it may not log in; left out, it stays as it is."),
         field("default_role", Form::Name(Kind::Role))
             .column("default_role", "DEFAULT_ROLE")
             .about("The role of a session that names none."),
@@ -173,12 +177,14 @@ pub(super) const USER: Spec = Spec {
             .about("Seconds that a statement may run."),
         COMMENT,
         field("network_policy", Form::Name(Kind::NetworkPolicy))
+            .or(Kept)
             .parameter("NETWORK_POLICY")
-            .about("From where it may come.")
+            .about("From where it may come; left out, one that it has stays.")
             .by(SECURITYADMIN)
             .late(),
         field("authentication_policy", Form::Name(Kind::AuthenticationPolicy))
-            .about("How it may log in.")
+            .or(Kept)
+            .about("How it may log in; left out, one that it has stays.")
             .by(ACCOUNTADMIN)
             .late(),
         OWNER,

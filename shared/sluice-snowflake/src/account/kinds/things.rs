@@ -2,7 +2,7 @@
 
 use super::{
     ACCOUNTADMIN,
-    Absent::{self, Ignored},
+    Absent::{self, Ignored, Kept},
     Form, Kind, SYSADMIN, Seen, Set, Spec,
     field::{COMMENT, OWNER, TAGS, field},
 };
@@ -179,8 +179,9 @@ pub(super) const STORAGE_INTEGRATION: Spec = Spec {
             .property("STORAGE_ALLOWED_LOCATIONS")
             .about("Prefixes that stages may name."),
         field("blocked_locations", Form::List)
+            .or(Kept)
             .property("STORAGE_BLOCKED_LOCATIONS")
-            .about("Prefixes that they may not."),
+            .about("Prefixes that they may not; left out, they stay."),
         COMMENT,
     ],
 };
@@ -289,7 +290,7 @@ pub(super) const ACCOUNT: Spec = Spec {
             .about("Seconds that a statement may run.")
             .late(),
         field("network_policy", Form::Name(Kind::NetworkPolicy))
-            .or(Ignored)
+            .or(Kept)
             .parameter("NETWORK_POLICY")
             .about("From where any user may come who has no policy of its own.")
             .late(),

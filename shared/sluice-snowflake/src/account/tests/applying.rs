@@ -142,7 +142,7 @@ const EDITS: [(&str, &str); 16] = [
     ("grant: [USAGE, OPERATE]", "grant: [USAGE, MONITOR]"),
     ("in: [ANALYTICS.MARTS, ANALYTICS.REPORTING]", "in: ANALYTICS"),
     ("roles: [SOURCES_READER, ANALYTICS.MARTS_READER]", "roles: [ANALYTICS.MARTS_READER]"),
-    ("    authentication_policy: ADMIN.SECURITY.KEYS\n", ""),
+    ("network_policy: SERVICES\n    auth", "network_policy: PEOPLE\n    auth"),
     ("values: [\"${egress}\"]", "values: [\"${egress}\", 203.0.113.99]"),
     ("on: integration SLUICE_LAKE, with_grant_option: true", "on: integration SLUICE_LAKE"),
     ("methods: [KEYPAIR]", "methods: [KEYPAIR, OAUTH]"),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::executor::block_on;
 
 use super::{
-    applying::{SHIPPED, made, make, planned, seen},
+    applying::{SHIPPED, file, made, make, planned, seen},
     model::Model,
 };
 use crate::account::{
@@ -79,7 +79,8 @@ fn a_field_that_was_changed_is_shown_alone_and_mended() {
         let (model, desired) = made(yaml, model);
         for ((kind, name), want) in &desired.state.objects {
             for field in kind.spec().fields {
-                let ignored = field.absent == Absent::Ignored && want.get(field.name).is_none();
+                let is_left = matches!(field.absent, Absent::Ignored | Absent::Kept);
+                let ignored = is_left && want.get(field.name).is_none();
                 let hidden = field.enterprise && !desired.enterprise || field.form == Form::Tags && model.standard;
                 if ignored || hidden || field.form == Form::Columns {
                     continue;
@@ -210,6 +211,34 @@ fn what_the_file_does_not_name_is_told_and_left() {
     ];
     assert_eq!(plan.unnamed, told);
     assert_eq!(make(&model, &desired).expect("nothing to do").statements, 0);
+}
+
+#[test]
+fn what_keeps_somebody_out_is_never_taken_away_by_leaving_it_out() {
+    let lines = [
+        "    network_policy: SERVICES\n",
+        "    authentication_policy: ADMIN.SECURITY.KEYS\n",
+        "    disabled: false\n",
+        "    blocked_rules: [ADMIN.SECURITY.BLOCKED]\n",
+        "    blocked_ips: [203.0.113.9]\n",
+        "    blocked_locations: [\"s3://${lake_bucket}/secret/\"]\n",
+    ];
+    let left_out = lines.iter().fold(EVERY_FIELD.replace("network_policy: SERVICES }", "}"), |yaml, line| {
+        assert!(yaml.contains(line), "{line}");
+        yaml.replace(line, "")
+    });
+    let (model, _) = made(EVERY_FIELD, Model::enterprise());
+    // Somebody has stopped a user whose key was seen.
+    send(&model, &[Statement::of("USERADMIN", "ALTER USER ADA SET DISABLED = TRUE")]);
+    let (state, desired) = (seen(&model), file(&left_out));
+    let plan = planned(&model, &desired);
+    assert!(plan.is_empty(), "{}", plan.to_text());
+    let told = |text: &str| plan.unnamed.iter().any(|told| told == text);
+    assert!(told("network_policy SERVICES of user SLUICE_LOADER"), "{:?}", plan.unnamed);
+    assert!(told("disabled true of user ADA") && told("network_policy SERVICES of account"), "{:?}", plan.unnamed);
+    assert_eq!(plan.unnamed.len(), 7, "{:?}", plan.unnamed);
+    make(&model, &desired).expect("nothing to do");
+    assert_eq!(seen(&model), state);
 }
 
 #[test]
