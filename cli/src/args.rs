@@ -238,6 +238,9 @@ pub(crate) struct EraseArgs {
     /// A topic's table: a file with the person's values in that column, one a line. None is kept.
     #[arg(long, value_name = "FILE", requires = "column")]
     pub values: Option<PathBuf>,
+    /// A topic's table: take records too that cannot be read, or lack the column, and in which a value stands as a word.
+    #[arg(long, requires = "values")]
+    pub unreadable: bool,
     /// Show what would be erased; erase nothing.
     #[arg(long)]
     pub dry_run: bool,

@@ -27,6 +27,9 @@ struct Answer {
     dead_letters: usize,
     /// Of the person, in the archive. One that lies in two objects counts twice.
     records: u64,
+    /// Records and dead letters that cannot be read, or lack the column, and in which a value stands as a word. They go with
+    /// `--unreadable`.
+    unclear: u64,
     /// Records of others in which a value stands as well.
     mentions: u64,
     /// The object that says so.
@@ -42,7 +45,8 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs, table: &Table) 
     };
     let lines = std::fs::read_to_string(file)
         .map_err(|error| Error::config("cannot read the values").with("path", file.display()).because(error))?;
-    let person = &Person::new(table, column, &lines).map_err(|error| Failure::usage(error.to_string()))?;
+    let person = Person::new(table, column, &lines).map_err(|error| Failure::usage(error.to_string()))?;
+    let person = &person.with_unclear(args.unreadable);
     let platform = &context.platform;
     let (store, settings) = (&platform.store()?, platform.environment(STREAMER).await?);
     let formats = &formats::of(&platform.place, table, &settings)?;
@@ -56,6 +60,7 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs, table: &Table) 
         archives: plan.archives.len(),
         dead_letters: plan.dead_letters.len(),
         records: plan.records,
+        unclear: plan.unclear,
         mentions: plan.mentions,
         said_in: None,
         by: by.clone(),
@@ -68,7 +73,7 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs, table: &Table) 
             confirm::somebody_is_there("an erasure")?;
             let question =
                 "write these objects again without the person, and erase the old ones in all their versions?";
-            if !confirm::confirm(&render(&answer), question)? {
+            if !confirm::confirm(&render(&answer, args.unreadable), question)? {
                 return Err(confirm::declined());
             }
         }
@@ -78,10 +83,10 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs, table: &Table) 
         answer.said_in = Some(context.progress.spin("erasing", erasing).await?);
         answer.outcome = "erased";
     }
-    output::print(context.json, &answer, render)
+    output::print(context.json, &answer, |answer| render(answer, args.unreadable))
 }
 
-fn render(answer: &Answer) -> String {
+fn render(answer: &Answer, with_unclear: bool) -> String {
     let Answer { table, outcome, .. } = answer;
     let count = |number: usize| thousands(number as u64);
     let mut lines = vec![
@@ -92,6 +97,15 @@ fn render(answer: &Answer) -> String {
         shortened(&format!("  by           {}", answer.by), WIDTH),
         shortened(&format!("  reason       {}", answer.reason), WIDTH),
     ];
+    if answer.unclear > 0 {
+        let unclear = thousands(answer.unclear);
+        lines.push(match with_unclear {
+            true => format!("  unreadable   {unclear} of them, or without the column, in which a value stands"),
+            false => format!(
+                "  left         {unclear} unreadable, or without the column, in which a value stands: --unreadable"
+            ),
+        });
+    }
     if answer.mentions > 0 {
         let mentions = thousands(answer.mentions);
         lines.push(format!("  left         {mentions} records of others in which a value stands as well"));
@@ -113,14 +127,16 @@ mod tests {
             archives: 3,
             dead_letters: 1,
             records: 1_200,
+            unclear: 1_000,
             mentions: 2,
             said_in: None,
             by: "arn:aws:iam::1:user/u".into(),
             reason: "x".repeat(300),
         };
-        let text = render(&answer);
+        let text = render(&answer, false);
         assert!(text.starts_with("A.B.C: dry run\n  looked at    12,000 objects\n"), "{text}");
         assert!(text.contains("3 objects with 1,200 records") && text.contains("2 records of others"), "{text}");
+        assert!(text.contains("1,000 unreadable") && !render(&answer, true).contains("--unreadable"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
     }
 }

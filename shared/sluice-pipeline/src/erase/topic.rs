@@ -34,6 +34,8 @@ pub struct Person {
     field: String,
     /// In the form in which values are compared.
     values: Vec<String>,
+    /// Whether records that do not say whose they are go too.
+    with_unclear: bool,
 }
 
 impl Person {
@@ -52,11 +54,20 @@ impl Person {
         if values.is_empty() {
             return Err(refused(Error::config("no value tells whose records are meant")));
         }
-        Ok(Person { field: found.source().to_owned(), values })
+        Ok(Person { field: found.source().to_owned(), values, with_unclear: false })
     }
 
-    /// Whether the record is the person's. One whose value cannot be read, or lacks the column, is if a value stands anywhere
-    /// in it.
+    /// Takes records too that cannot be read, or lack the column, and in which a value stands as a word.
+    #[must_use]
+    pub fn with_unclear(self, with_unclear: bool) -> Self {
+        Person { with_unclear, ..self }
+    }
+
+    fn takes(&self, found: Found) -> bool {
+        found == Found::Theirs || found == Found::Unclear && self.with_unclear
+    }
+
+    /// Whether the record is the person's.
     async fn has<D: Decode>(&self, formats: &D, topic: &Topic<'_>, record: &Record) -> Result<Found> {
         let decoded = match (&record.value, topic.is_avro) {
             (Some(value), true) => formats.decode(topic.name, value).await?.ok(),
@@ -70,29 +81,34 @@ impl Person {
         };
         let is_named = named.as_ref().is_some_and(|named| self.values.contains(named));
         let headers = record.headers.iter().filter_map(|(_, value)| value.as_deref());
-        let mut bytes = record.value.iter().chain(&record.key).map(|bytes| &bytes[..]).chain(headers);
-        let mut stands_in_it =
-            || json.as_ref().is_some_and(|json| self.stands_in(json)) || bytes.any(|bytes| self.stands_in_bytes(bytes));
+        // What was decoded is looked through as such.
+        let value = record.value.iter().filter(|_| !topic.is_avro || json.is_none());
+        let bytes: Vec<&[u8]> = value.chain(&record.key).map(|bytes| &bytes[..]).chain(headers).collect();
+        let stands = |test: &dyn Fn(&[u8], &str) -> bool| {
+            let anywhere = |bytes: &[u8]| self.values.iter().any(|value| test(bytes, value));
+            json.as_ref().is_some_and(|json| texts(json).any(|text| anywhere(text.as_bytes())))
+                || bytes.iter().any(|bytes| anywhere(bytes))
+        };
+        let as_word = |bytes: &[u8], value: &str| word::stands(bytes, value, topic.is_avro);
+        let as_part = |bytes: &[u8], value: &str| String::from_utf8_lossy(bytes).to_ascii_lowercase().contains(value);
         Ok(match named {
             Some(_) if is_named => Found::Theirs,
-            None if stands_in_it() => Found::Theirs,
-            Some(_) if stands_in_it() => Found::Mentioned,
+            None if stands(&as_word) => Found::Unclear,
+            _ if stands(&as_part) => Found::Mentioned,
             _ => Found::Not,
         })
     }
+}
 
-    fn stands_in(&self, json: &Value) -> bool {
-        match json {
-            Value::String(text) => self.stands_in_bytes(text.as_bytes()),
-            Value::Array(items) => items.iter().any(|item| self.stands_in(item)),
-            Value::Object(fields) => fields.values().any(|value| self.stands_in(value)),
-            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+/// Every text in a value.
+fn texts(json: &Value) -> Box<dyn Iterator<Item = &str> + '_> {
+    match json {
+        Value::String(text) => Box::new(std::iter::once(text.as_str())),
+        Value::Array(items) => Box::new(items.iter().flat_map(texts)),
+        Value::Object(fields) => {
+            Box::new(fields.iter().flat_map(|(name, value)| std::iter::once(name.as_str()).chain(texts(value))))
         }
-    }
-
-    fn stands_in_bytes(&self, bytes: &[u8]) -> bool {
-        let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
-        self.values.iter().any(|value| text.contains(value))
+        Value::Null | Value::Bool(_) | Value::Number(_) => Box::new(std::iter::empty()),
     }
 }
 
@@ -103,6 +119,8 @@ fn compared(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Theirs,
+    /// It cannot be read, or lacks the column, and names the person.
+    Unclear,
     /// It is another one's, and names the person elsewhere.
     Mentioned,
     Not,
@@ -130,9 +148,11 @@ pub struct Plan {
     /// Those with records of the person.
     pub archives: Vec<String>,
     pub dead_letters: Vec<String>,
-    /// The person's records in the archive. One that lies in two objects counts twice.
+    /// Records in the archive that go. One that lies in two objects counts twice.
     pub records: u64,
-    /// Records of others in which a value stands elsewhere. They stay.
+    /// Records and dead letters that do not say whose they are, and in which a value stands as a word.
+    pub unclear: u64,
+    /// Records of others in which a value stands elsewhere, also as a part of another one. They stay.
     pub mentions: u64,
 }
 
@@ -148,23 +168,19 @@ pub async fn plan<S: ObjectStore + Listing, D: Decode>(
     let keys = store.keys(&lake::archive_prefix(topic.name)).await?;
     let archives: Vec<Archive> = keys.iter().filter_map(|key| Archive::parse(topic.name, key)).collect();
     let looks = archives.iter().map(|archive| async move {
-        let Some(records) = records(store, topic, archive).await? else { return Ok((archive, 0, 0)) };
-        let (mut theirs, mut mentioned) = (0, 0);
-        for record in &records {
-            match person.has(formats, topic, record).await? {
-                Found::Theirs => theirs += 1,
-                Found::Mentioned => mentioned += 1,
-                Found::Not => {}
-            }
+        let mut found = Vec::new();
+        for record in records(store, topic, archive).await?.iter().flatten() {
+            found.push(person.has(formats, topic, record).await?);
         }
-        Ok::<_, Error>((archive, theirs, mentioned))
+        Ok::<_, Error>((archive, found))
     });
     let mut looked = stream::iter(looks).buffered(ARCHIVES_AT_ONCE);
-    while let Some((archive, theirs, mentioned)) = looked.try_next().await? {
+    while let Some((archive, found)) = looked.try_next().await? {
         plan.read += 1;
-        plan.mentions += mentioned;
-        if theirs > 0 {
-            plan.records += theirs;
+        found.iter().for_each(|found| plan.count(*found));
+        let taken = found.iter().filter(|found| person.takes(**found)).count();
+        if taken > 0 {
+            plan.records += taken as u64;
             plan.archives.push(archive.key(topic.name));
         }
     }
@@ -177,13 +193,19 @@ pub async fn plan<S: ObjectStore + Listing, D: Decode>(
     let mut looked = stream::iter(looks).buffered(AT_ONCE);
     while let Some((key, found)) = looked.try_next().await? {
         plan.read += 1;
-        match found {
-            Found::Theirs => plan.dead_letters.push(key.clone()),
-            Found::Mentioned => plan.mentions += 1,
-            Found::Not => {}
+        plan.count(found);
+        if person.takes(found) {
+            plan.dead_letters.push(key.clone());
         }
     }
     Ok(plan)
+}
+
+impl Plan {
+    fn count(&mut self, found: Found) {
+        self.unclear += u64::from(found == Found::Unclear);
+        self.mentions += u64::from(found == Found::Mentioned);
+    }
 }
 
 /// Who has taken records out of the archive, and why. It names no person.
@@ -253,7 +275,7 @@ async fn rewrite<S: ObjectStore + Erasure, D: Decode>(
     let before = records.len();
     let mut others = Vec::with_capacity(before);
     for record in records {
-        if person.has(formats, topic, &record).await? != Found::Theirs {
+        if !person.takes(person.has(formats, topic, &record).await?) {
             others.push(record);
         }
     }
@@ -276,6 +298,8 @@ async fn records(store: &impl ObjectStore, topic: &Topic<'_>, archive: &Archive)
     let read = Kept::read_archive(&body, topic.name, archive.partition);
     read.map(Some).map_err(|error| error.with("key", key))
 }
+
+mod word;
 
 #[cfg(test)]
 mod tests;

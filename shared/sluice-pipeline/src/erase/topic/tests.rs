@@ -62,7 +62,8 @@ fn store() -> MemoryStore {
 }
 
 fn ada() -> Person {
-    Person::new(&table(), "customer_email", "ada@example.com\n\n Ada.L@example.com \n").expect("a person")
+    let lines = "ada@example.com\n\n Ada.L@example.com \n";
+    Person::new(&table(), "customer_email", lines).expect("a person").with_unclear(true)
 }
 
 fn planned(store: &MemoryStore) -> Result<Plan> {
@@ -101,8 +102,8 @@ fn one_persons_records_leave_the_archive_and_the_dead_letters() {
     let store = store();
     let before = store.objects.borrow().clone();
     let plan = planned(&store).expect("a plan");
-    let counted = (plan.read, plan.archives.len(), plan.records, plan.dead_letters.len(), plan.mentions);
-    assert_eq!(counted, (8, 3, 6, 3, 0));
+    let counted = (plan.read, plan.archives.len(), plan.records, plan.dead_letters.len(), plan.unclear, plan.mentions);
+    assert_eq!(counted, (8, 3, 6, 3, 2, 0));
     assert_eq!(*store.objects.borrow(), before, "a look changes nothing");
     let key = erased(&store, "r1").expect("erased");
     assert_eq!(left(&store), others());
@@ -157,6 +158,29 @@ fn records_of_others_that_name_the_person_stay_and_are_counted() {
     assert_eq!((plan.records, plan.mentions, plan.archives), (0, 3, vec![]), "one whose address ends alike, too");
 }
 
+#[test]
+fn records_that_do_not_say_whose_they_are_go_only_where_that_is_said() {
+    let store = store();
+    let sure = ada().with_unclear(false);
+    let plan = block_on(plan(&store, &JsonAlone, &table(), &sure)).expect("a plan");
+    assert_eq!((plan.records, plan.dead_letters.len(), plan.unclear), (6, 1, 2));
+    let (run, who) = (RunId("r1".into()), ("somebody", "request 7"));
+    block_on(erase(&store, &JsonAlone, &ManualClock::default(), &table(), &run, &sure, &plan, who)).expect("erased");
+    assert_eq!(left(&store), (others().0, vec![30, 31, 32]));
+}
+
+#[test]
+fn a_record_of_an_address_that_ends_alike_is_never_the_persons() {
+    let store = MemoryStore::default();
+    let broken = Record { value: Some("{\"customer_email\": \"nada@example.com".into()), ..purchase(1, "") };
+    keep(
+        &store,
+        &[broken, record(2, json!({"by": "jo.ada@example.com"})), record(3, json!({"by": "ada@example.com"}))],
+    );
+    let plan = planned(&store).expect("a plan");
+    assert_eq!((plan.records, plan.unclear, plan.mentions), (1, 1, 2));
+}
+
 /// Its format is JSON after one byte.
 struct AfterOneByte;
 
@@ -175,12 +199,13 @@ fn a_value_is_decoded_and_searched_where_it_cannot_be() {
     let records = [
         of(1, r#"!{"customer_email": "\u0041da@example.com"}"#),
         of(2, r#"!{"customer_email": "bob@example.com"}"#),
-        of(3, "\u{1}0Ada@Example.comx"),
-        of(4, "\u{1}0bob@example.com"),
+        of(3, "\u{1}\u{1e}Ada@Example.comx"),
+        of(4, "\u{1}\u{1e}bob@example.com"),
+        of(5, "\u{1}\u{22}joada@example.comx"),
     ];
     keep(&store, &records);
     let plan = block_on(plan(&store, &AfterOneByte, &table, &ada())).expect("a plan");
-    assert_eq!((plan.records, plan.archives.len(), plan.mentions), (2, 1, 0));
+    assert_eq!((plan.records, plan.archives.len(), plan.unclear, plan.mentions), (2, 1, 1, 1));
 }
 
 #[test]
