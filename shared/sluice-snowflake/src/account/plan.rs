@@ -297,7 +297,7 @@ impl Planner<'_> {
             let what = called(*kind, name);
             if self.allowed.drop.contains(&what) {
                 let statements = vec![render::drop(*kind, name, have)];
-                let reason = match kind.spec().holds {
+                let reason = match holds(*kind, have) {
                     "" => "the file does not name it".to_owned(),
                     holds => format!("the file does not name it; lost is {holds}"),
                 };
@@ -322,18 +322,25 @@ impl Planner<'_> {
     ) {
         // What is allowed to be replaced or dropped takes along what it holds.
         let is_lost = self.allowed.has(&called(kind, name)) && sign != Sign::Add;
+        let held = self.actual.object(kind, name).map_or("", |have| holds(kind, have));
         self.plan.changes.push(Change {
             sign,
             what: called(kind, name),
             fields,
             reason: reason.to_owned(),
             affects: if sign == Sign::Add { BTreeSet::new() } else { self.affected.by_object(kind, name) },
-            loses: Some(kind.spec().holds).filter(|holds| is_lost && !holds.is_empty()),
+            loses: Some(held).filter(|held| is_lost && !held.is_empty()),
             statements,
             step,
             object: Some((kind, name.clone())),
         });
     }
+}
+
+/// What is lost with an object.
+fn holds(kind: Kind, have: &Object) -> &'static str {
+    // A stage with a URL holds nothing: its files are the bucket's.
+    if kind == Kind::Stage && have.text("url").is_empty() { "its files" } else { kind.spec().holds }
 }
 
 fn step(kind: Kind) -> Step {

@@ -3,10 +3,10 @@
 use sluice_core::{LakeId, Sources};
 
 use crate::account::{
-    Desired, Kind, Settings,
+    Desired, Kind, Name, Settings, Value,
     file::tests::{EVERY_FIELD, parsed, settings, sources},
-    plan::{Allowed, plan},
-    state::State,
+    plan::{Allowed, Sign, plan},
+    state::{Object, State},
 };
 
 const HOSTILE: &str = r#"
@@ -79,6 +79,24 @@ fn a_plan_reads_as_people_read_one() {
     assert!(position("ON FUTURE TABLES IN DATABASE DLT") < position("CREATE TABLE IF NOT EXISTS DLT."));
     assert!(position("ON INTEGRATION SLUICE_LAKE TO ROLE SYSADMIN") < position("CREATE STAGE"));
     assert!(position("CREATE USER IF NOT EXISTS SLUICE_LOADER") < position("SET NETWORK_POLICY = SERVICES"));
+}
+
+#[test]
+fn a_stage_that_holds_files_is_dropped_only_when_asked_about_twice() {
+    let desired = parsed(EVERY_FIELD).unwrap_or_else(|error| panic!("{error}"));
+    let stage = |name: &str, url: &str| {
+        let mut stage = Object::default();
+        stage.set("url", Some(Value::text(url)));
+        ((Kind::Stage, Name::of(["ADMIN", "SECURITY", name])), stage)
+    };
+    let objects = [stage("INTERNAL", ""), stage("EXTERNAL", "s3://other/")].into();
+    let drop = ["stage ADMIN.SECURITY.INTERNAL", "stage ADMIN.SECURITY.EXTERNAL"].map(str::to_owned).into();
+    let allowed = Allowed { drop, ..Allowed::default() };
+    let plan = plan(&desired, &State { objects, ..State::default() }, &allowed);
+    let dropped = plan.changes.iter().filter(|change| change.sign == Sign::Remove);
+    let loses: Vec<_> = dropped.map(|change| (change.what.as_str(), change.loses)).collect();
+    let expected = [("stage ADMIN.SECURITY.EXTERNAL", None), ("stage ADMIN.SECURITY.INTERNAL", Some("its files"))];
+    assert_eq!(loses, expected);
 }
 
 /// Every statement that makes the example, one snapshot for other parsers to judge.
