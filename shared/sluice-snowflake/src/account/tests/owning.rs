@@ -177,3 +177,26 @@ fn what_dbt_makes_as_it_runs_is_readable_and_reporting_stays_apart() {
     let plan = planned(&model, &desired);
     assert!(plan.is_empty() && plan.warnings.is_empty(), "{}", plan.to_text());
 }
+
+/// An account of an earlier version gave the role that loads every table of the schema, those to come too.
+#[test]
+fn who_loads_writes_neither_the_lease_nor_the_list_of_changes() {
+    let (model, desired) = made(SHIPPED, Model::standard());
+    let is_kept = |table: &str| table == "ACCOUNT_LEASE" || table == "ACCOUNT_CHANGES";
+    let tables = |model: &Model| -> Vec<String> {
+        let world = model.world.borrow();
+        let held =
+            world.grants.keys().filter(|grant| grant.grantee.last() == "SLUICE_LOADER" && grant.privilege == "UPDATE");
+        held.map(|grant| format!("{} {}", grant.on, grant.name)).collect()
+    };
+    let before = tables(&model);
+    assert!(before.iter().any(|table| table.ends_with("ADMIN.OBSERVABILITY.LOADS")), "{before:?}");
+    for scope in ["ALL", "FUTURE"] {
+        let text = format!("GRANT UPDATE ON {scope} TABLES IN SCHEMA ADMIN.OBSERVABILITY TO ROLE SLUICE_LOADER");
+        send(&model, "SECURITYADMIN", &text);
+    }
+    let applied = make(&model, &desired).unwrap_or_else(|error| panic!("{}", error.chain()));
+    assert!(applied.left.is_empty(), "{}", applied.left.to_text());
+    assert_eq!(tables(&model), before);
+    assert!(!before.iter().any(|table| is_kept(table.rsplit('.').next().unwrap_or_default())), "{before:?}");
+}
