@@ -43,7 +43,7 @@ pub(super) async fn run(context: &Context<'_>, args: &WarehouseArgs) -> Outcome 
         // It needs no platform: see `bootstrap`.
         AccountTask::Bootstrap { .. } => Ok(()),
         AccountTask::Rotate { user, secret } => {
-            keys::rotate(context, &asked.administrator, user.as_deref(), secret.clone()).await
+            keys::rotate(context, &asked.administrator, &asked.settings, user.as_deref(), secret.clone()).await
         }
         AccountTask::Plan(args) => asked.plan(args).await,
         AccountTask::Apply(args) => asked.apply(args).await,

@@ -7,13 +7,15 @@ use chrono::Utc;
 use sluice_core::{Error, Kind, Result, port::SystemClock};
 use sluice_lambda::{Invocation, hint};
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::{
     answer::Answer,
     config::{
         WarehouseConfig,
         account::{
-            Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, apply, rotate,
+            Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, ROTATED_WITHIN, apply,
+            rotate,
         },
     },
     deps::Deps,
@@ -51,7 +53,7 @@ pub(crate) async fn provision(deps: &Deps, may_stand: bool, invocation: &Invocat
         if invocation.time_left(RESERVE + LAST_STATEMENT) < wait {
             return Outcome::Unfinished(told(&error));
         }
-        tries += u32::from(error.kind() != Kind::Conflict);
+        tries += u32::from(!is_held(&error));
         sleep(wait).await;
     }
 }
@@ -78,7 +80,7 @@ async fn attempt(deps: &Deps, desired: &Desired, may_stand: bool, invocation: &I
     }
     inside.ensure(&tag).await?;
     for service in [&deps.config.loader, &deps.config.reporter] {
-        first_key(deps, service, &account, desired, run).await?;
+        first_key(deps, service, desired, run).await?;
     }
     let keys = look::keys(&account, desired, &tag).await;
     look::record(deps, invocation, &applied.left, keys).await;
@@ -114,14 +116,16 @@ async fn locked_out(deps: &Deps) -> Result<Option<String>> {
 async fn first_key(
     deps: &Deps,
     config: &WarehouseConfig,
-    account: &AsRoles<'_, sluice_aws::FreshSecrets>,
     desired: &Desired,
     run: &str,
 ) -> Result<()> {
     let keys = KeysInSecret { secrets: &deps.secrets, config, http: &deps.http };
     let Some(user) = Name::parse(&config.user).filter(|user| desired.state.has(Of::User, user)) else { return Ok(()) };
     if keys.current().await?.is_none() {
-        rotate(account, &keys, &user, run).await?;
+        let account = AsRoles { api: &deps.api, deadline: Instant::now() + ROTATED_WITHIN };
+        // The same request may be delivered twice, and under the same name both would hold the lease.
+        let run = format!("{run}:{}", Uuid::new_v4());
+        rotate(&account, &SystemClock, &keys, &user, &deps.config.settings(), &run).await?;
         tracing::info!(%user, secret = config.secret, "the service has its first key");
     }
     Ok(())
@@ -134,11 +138,16 @@ fn status(left: &Plan) -> String {
     }
 }
 
+/// Whether another one holds the lease, which ends by itself. No other conflict does.
+fn is_held(error: &Error) -> bool {
+    error.kind() == Kind::Conflict && error.is_transient()
+}
+
 /// How long to wait before trying again; `None` where that cannot help, or has not.
 fn wait_after(error: &Error, tries: u32) -> Option<Duration> {
     match error.kind() {
         // Another apply is under way: it may be this very request, which was delivered twice.
-        Kind::Conflict => Some(LEASE_EVERY),
+        _ if is_held(error) => Some(LEASE_EVERY),
         Kind::RateLimited | Kind::Unavailable | Kind::Timeout if tries < MOST_TRIES => {
             Some(FIRST_WAIT * 2_u32.pow(tries - 1))
         }
@@ -163,6 +172,8 @@ fn told(error: &Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluice_core::Retry;
+
     use super::*;
 
     #[test]
@@ -181,8 +192,9 @@ mod tests {
         let waits: Vec<Option<u64>> =
             (1..=MOST_TRIES).map(|tries| wait_after(&away, tries).map(|wait| wait.as_secs())).collect();
         assert_eq!(waits, [Some(5), Some(10), Some(20), Some(40), None]);
-        let held = Error::conflict("another apply is under way");
-        assert_eq!(wait_after(&held, 4), Some(LEASE_EVERY));
+        let conflict = || Error::conflict("another apply is under way");
+        assert_eq!(wait_after(&conflict().with_retry(Retry::Transient), 4), Some(LEASE_EVERY));
+        assert_eq!(wait_after(&conflict(), 1), None, "a conflict that does not end by itself");
         assert_eq!(wait_after(&Error::new(Kind::Auth, "not granted"), 1), None);
     }
 }

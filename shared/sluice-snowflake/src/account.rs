@@ -37,7 +37,7 @@ pub use plan::{Allowed, Blocked, Change, Difference, Plan, Sign};
 pub use port::{Account, AsRoles, PROVISIONER, PROVISIONER_SECRET};
 pub use read::whole;
 pub use render::Statement;
-pub use rotate::{Did, Keys, Slot, rotate, slots};
+pub use rotate::{Did, Keys, ROTATED_WITHIN, Slot, rotate, slots};
 pub use state::State;
 pub use trust::{Identity, LetIn, ReaderRole};
 pub use value::Value;

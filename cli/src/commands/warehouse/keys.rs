@@ -1,9 +1,9 @@
 //! Keys of services: the first one of an account, and a new one for a service.
 
-use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use serde::Serialize;
-use sluice_core::Error;
+use sluice_core::{Error, port::SystemClock};
 use uuid::Uuid;
 
 use super::refused::of_account;
@@ -15,12 +15,9 @@ use crate::{
     place::region,
     warehouse::{
         Administrator,
-        account::{self, Did, Name, PROVISIONER, PROVISIONER_SECRET, first_user},
+        account::{self, Did, Name, PROVISIONER, PROVISIONER_SECRET, ROTATED_WITHIN, Settings, first_user},
     },
 };
-
-/// Three logins and some statements.
-const LONGEST: Duration = Duration::from_secs(600);
 
 #[derive(Serialize)]
 struct FirstUser {
@@ -79,14 +76,15 @@ struct Rotated {
 pub(super) async fn rotate(
     context: &Context<'_>,
     administrator: &Administrator,
+    settings: &Settings,
     user: Option<&str>,
     secret: Option<String>,
 ) -> Outcome {
     let service = context.platform.service(user, secret).await?;
     let name = &service.config.user;
     let user = Name::parse(name).ok_or_else(|| Failure::usage(format!("'{name}' is no name of a user")))?;
-    let (account, keys, run) = (administrator.within(LONGEST), service.keys(), Uuid::now_v7().to_string());
-    let work = Box::pin(account::rotate(&account, &keys, &user, &run));
+    let (account, keys, run) = (administrator.within(ROTATED_WITHIN), service.keys(), Uuid::now_v7().to_string());
+    let work = Box::pin(account::rotate(&account, &SystemClock, &keys, &user, settings, &run));
     let done = context.progress.spin(format!("giving {user} a new key"), work).await.map_err(of_account)?;
     let rotated = Rotated { user: user.to_string(), secret: service.config.secret.clone(), done };
     output::print(context.json, &rotated, render)

@@ -14,7 +14,7 @@ use sluice_core::{
 };
 
 use super::{
-    file::Desired,
+    file::{Desired, Settings},
     kinds::{Kind, SYSADMIN},
     name::Name,
     plan::{Allowed, Change, Plan, Sign, Step, plan},
@@ -88,6 +88,27 @@ pub async fn apply(
     let left = ended?;
     given_back?;
     Ok(Applied { done: work.done, statements: work.number, left })
+}
+
+/// Does what takes less time than a lease while no apply is under way, nor another of such.
+pub(super) async fn alone<T>(
+    account: &impl Account,
+    clock: &impl Clock,
+    run: &str,
+    settings: &Settings,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    let applying = Applying { run, allowed: Allowed::default(), until: clock.now(), warehouse: "" };
+    let identity = Identity { lake: &settings.lake.0, environment: &settings.environment };
+    let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
+    let tag = &tag(run);
+    let mut held = Work { account, clock, applying: &applying, identity, tag, sent, done, number: 0, held_until };
+    held.take_lease().await??;
+    let ended = work.await;
+    let given_back = held.give_back().await;
+    let ended = ended?;
+    given_back?;
+    Ok(ended)
 }
 
 /// Gives back the lease of a run that was ended by somebody, so that the next apply need not wait for it to run out.
@@ -255,7 +276,9 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
                  ADMIN.OBSERVABILITY.ACCOUNT_LEASE",
             )));
         }
-        let error = Error::new(ErrorKind::Conflict, "another apply is under way");
+        // It runs out: unlike another conflict, this one ends by itself.
+        let error = Error::new(ErrorKind::Conflict, "another apply or rotation is under way");
+        let error = error.with_retry(Retry::Transient);
         let error = error.with("run", cell("holder")).with("until", cell("held_until"));
         Ok(Err(error.with_hint("wait for it to end, or until its lease has run out")))
     }
@@ -269,6 +292,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
         let text = changes::renew(self.applying.run, LEASE.num_seconds());
         if updated(&self.account.run(SYSADMIN, &text, self.tag).await?) != Some(1) {
             let error = Error::new(ErrorKind::Conflict, "another apply has taken over");
+            let error = error.with_retry(Retry::Transient);
             return Err(error.with_hint("what was done stays; apply again when the other one has ended"));
         }
         self.held_until = now + LEASE;

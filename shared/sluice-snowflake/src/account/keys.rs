@@ -53,6 +53,10 @@ impl<S: SecretStore> KeysInSecret<'_, S> {
                 .with_hint(r#"its form is {"private_key": "<PKCS#8 PEM>"}; an empty object lets a rotation fill it"#)
         })
     }
+
+    async fn put(&self, fields: Map<String, Value>) -> Result<()> {
+        self.secrets.put(&self.config.secret, &Secret::new(Value::Object(fields).to_string())).await
+    }
 }
 
 impl<S: SecretStore> Keys for KeysInSecret<'_, S> {
@@ -61,10 +65,16 @@ impl<S: SecretStore> Keys for KeysInSecret<'_, S> {
         Ok(fields.get(FIELD).and_then(Value::as_str).filter(|pem| !pem.is_empty()).map(Secret::new))
     }
 
+    async fn rewrite(&self) -> Result<()> {
+        self.put(self.fields().await?)
+            .await
+            .map_err(|error| error.with_hint("the secret must be there and writable for who calls; no key was changed"))
+    }
+
     async fn store(&self, pem: &Secret) -> Result<()> {
         let mut fields = self.fields().await?;
         fields.insert(FIELD.to_owned(), pem.expose().into());
-        self.secrets.put(&self.config.secret, &Secret::new(Value::Object(fields).to_string())).await
+        self.put(fields).await
     }
 
     async fn prove(&self, pem: &Secret) -> Result<()> {

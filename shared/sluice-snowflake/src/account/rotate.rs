@@ -2,9 +2,10 @@
 //!
 //! What to do next follows from what is there, and from nothing else: an interrupted rotation is finished by the next one.
 //! A key counts when the secret holds it. So a key that is in a slot and not in the secret was never used, and a key that
-//! the secret holds is proven by a login before the other slot is cleared.
+//! the secret holds is proven by a login before the other slot is cleared. That the secret can be written is proven before a
+//! slot is touched, and the account's lease keeps a second rotation out: two would each clear the other's key.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use aws_lc_rs::{
     encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
@@ -13,10 +14,16 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, NaiveDateTime, Utc};
-use sluice_core::{Error, Kind, Result, Secret, port::Row};
+use sluice_core::{
+    Error, Kind, Result, Secret,
+    port::{Clock, Row},
+};
 
-use super::{kinds::USERADMIN, name::Name, normal, port::Account};
+use super::{apply::alone, file::Settings, kinds::USERADMIN, name::Name, normal, port::Account};
 use crate::{Signer, sql::quote};
+
+/// Shorter than the lease that it holds.
+pub const ROTATED_WITHIN: Duration = Duration::from_secs(200);
 
 /// More steps than any rotation has.
 const MOST_STEPS: usize = 8;
@@ -25,6 +32,9 @@ const MOST_STEPS: usize = 8;
 pub trait Keys {
     /// The PEM of the secret; `None` while the secret is empty.
     fn current(&self) -> impl Future<Output = Result<Option<Secret>>>;
+
+    /// Writes what the secret holds again: whether it can be written, while nothing is lost.
+    fn rewrite(&self) -> impl Future<Output = Result<()>>;
 
     /// Durable when it returns: each read of the secret from then on gets this key.
     fn store(&self, pem: &Secret) -> impl Future<Output = Result<()>>;
@@ -90,13 +100,26 @@ fn time(text: &str) -> Option<DateTime<Utc>> {
     zoned.map(|at| at.with_timezone(&Utc)).ok().or_else(plain)
 }
 
-/// Rotates the key of a service, or finishes the rotation that was begun.
-pub async fn rotate(account: &impl Account, keys: &impl Keys, user: &Name, run: &str) -> Result<Vec<Did>> {
+/// Rotates the key of a service, or finishes the rotation that was begun. It must end within [`ROTATED_WITHIN`], and another run
+/// must have another name.
+pub async fn rotate(
+    account: &impl Account,
+    clock: &impl Clock,
+    keys: &impl Keys,
+    user: &Name,
+    settings: &Settings,
+    run: &str,
+) -> Result<Vec<Did>> {
     let tag = format!("sluice:account:{run}");
+    alone(account, clock, run, settings, turn(account, keys, user, &tag)).await
+}
+
+/// The same, where nothing else runs.
+pub(super) async fn turn(account: &impl Account, keys: &impl Keys, user: &Name, tag: &str) -> Result<Vec<Did>> {
     let mut done = Vec::new();
     let mut is_wanted = true;
     for _ in 0..MOST_STEPS {
-        let slots = slots(account, user, &tag).await?;
+        let slots = slots(account, user, tag).await?;
         let pem = keys.current().await?;
         let fingerprint = match &pem {
             Some(pem) => Some(Signer::new("", user.last(), pem)?.fingerprint().to_owned()),
@@ -106,19 +129,22 @@ pub async fn rotate(account: &impl Account, keys: &impl Keys, user: &Name, run: 
             .iter()
             .position(|slot| slot.as_ref().is_some_and(|slot| Some(&slot.fingerprint) == fingerprint.as_ref()));
         let free = slots.iter().position(Option::is_none);
-        match (pem, held, free) {
+        // Where the secret is empty, a rotation that was not finished has left the newer key: nobody has its private one.
+        let abandoned = newest(&slots).filter(|_| pem.is_none());
+        match (pem, held, free.or(abandoned)) {
             (Some(pem), Some(held), None) => {
                 let is_newest = newest(&slots) == Some(held);
                 keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
-                set(account, user, 1 - held, None, &tag).await?;
+                set(account, user, 1 - held, None, tag).await?;
                 done.push(Did::Cleared);
                 // The other key was the older one: this was the end of a rotation. Otherwise it was a beginning that came
                 // to nothing.
                 is_wanted &= !is_newest;
             }
             (_, Some(_), Some(free)) | (None, None, Some(free)) if is_wanted => {
+                keys.rewrite().await?;
                 let (pem, public) = generate()?;
-                set(account, user, free, Some(&public), &tag).await?;
+                set(account, user, free, Some(&public), tag).await?;
                 keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
                 keys.store(&pem).await?;
                 done.push(Did::Switched);
@@ -126,7 +152,7 @@ pub async fn rotate(account: &impl Account, keys: &impl Keys, user: &Name, run: 
             }
             (Some(_), Some(_), Some(_)) => return Ok(done),
             (Some(pem), None, Some(free)) => {
-                set(account, user, free, Some(&public_of(&pem)?), &tag).await?;
+                set(account, user, free, Some(&public_of(&pem)?), tag).await?;
                 keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
                 done.push(Did::Registered);
             }

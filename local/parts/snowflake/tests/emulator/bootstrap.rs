@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use sluice_core::{
     Kind, Result, Secret,
-    port::{SecretStore, Secrets},
+    port::{SecretStore, Secrets, SystemClock},
 };
 use sluice_http::Client;
 use sluice_snowflake::{
     Account, SnowflakeConfig, SqlApi,
-    account::{AsRoles, Did, KeysInSecret, Name, first_user, rotate},
+    account::{AsRoles, Deployment, Did, KeysInSecret, Name, Settings, first_user, rotate},
 };
 use tokio::time::{Duration, Instant};
 
-use crate::support::Warehouse;
+use crate::support::{LAKE, Warehouse, foundation, sources};
 
 /// A secret of Secrets Manager: it may have no value yet.
 struct Store(Mutex<Option<Secret>>);
@@ -63,18 +63,29 @@ async fn the_first_user_gives_a_service_its_first_key_and_then_another() {
     let api = SqlApi::new(Arc::new(account));
     let administrator = AsRoles { api: &api, deadline: Instant::now() + Duration::from_secs(60) };
     warehouse.admin("CREATE USER SVC TYPE = SERVICE").await;
+    warehouse.admin("CREATE WAREHOUSE LOADING").await;
+    let of_lease = ["DATABASE IF NOT EXISTS ADMIN", "SCHEMA IF NOT EXISTS ADMIN.OBSERVABILITY", ".ACCOUNT_LEASE"];
+    let foundation = foundation(&sources()).await;
+    for statement in foundation.iter().filter(|text| of_lease.iter().any(|part| text.contains(part))) {
+        warehouse.admin(statement).await;
+    }
+    let deployment = Deployment { lake: LAKE.into(), ..Deployment::default() };
+    let settings = Settings::of("test", deployment);
 
     let (store, config) = (Store(Mutex::new(None)), config(&warehouse, "SVC"));
     let keys = KeysInSecret { secrets: &store, config: &config, http: &http };
     let service = Name::of(["SVC"]);
-    assert_eq!(rotate(&administrator, &keys, &service, "r-1").await.expect("a key"), [Did::Switched]);
+    assert_eq!(
+        rotate(&administrator, &SystemClock, &keys, &service, &settings, "r-1").await.expect("a key"),
+        [Did::Switched]
+    );
     let first = store.0.lock().expect("one at a time").clone();
-    let done = rotate(&administrator, &keys, &service, "r-2").await.expect("another key");
+    let done = rotate(&administrator, &SystemClock, &keys, &service, &settings, "r-2").await.expect("another key");
     assert_eq!(done, [Did::Switched, Did::Cleared]);
     assert!(*store.0.lock().expect("one at a time") != first, "the secret has the new key");
 
     // What is no JSON object is left as it is.
     store.0.lock().expect("one at a time").replace(Secret::new("a password"));
-    let error = rotate(&administrator, &keys, &service, "r-3").await.expect_err("unusable");
+    let error = rotate(&administrator, &SystemClock, &keys, &service, &settings, "r-3").await.expect_err("unusable");
     assert_eq!((error.kind(), error.chain().contains("a password")), (Kind::Config, false));
 }

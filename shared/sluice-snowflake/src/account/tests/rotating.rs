@@ -5,11 +5,17 @@ use std::cell::{Cell, RefCell};
 use futures::executor::block_on;
 use sluice_core::{Error, Kind, Result, Secret, port::Row};
 
+use super::{
+    applying::{Now, SHIPPED, made},
+    model::Model,
+};
 use crate::{
     Signer,
     account::{
-        Account, Name, normal,
-        rotate::{Did, Keys, rotate},
+        Account, Name,
+        file::tests::settings,
+        normal,
+        rotate::{Did, Keys, rotate, turn},
     },
 };
 
@@ -22,6 +28,8 @@ struct Service {
     /// The request that fails, and whether it has taken effect.
     fails_at: Cell<Option<(usize, bool)>>,
     clock: Cell<i64>,
+    /// Whether the secret can be read alone.
+    is_locked: Cell<bool>,
     logins: RefCell<Vec<String>>,
 }
 
@@ -81,6 +89,12 @@ impl Keys for Service {
         self.step(|| self.secret.borrow().clone())
     }
 
+    async fn rewrite(&self) -> Result<()> {
+        let is_locked = self.is_locked.get();
+        self.step(|| ())?;
+        if is_locked { Err(Error::new(Kind::Auth, "the secret may not be written")) } else { Ok(()) }
+    }
+
     async fn store(&self, pem: &Secret) -> Result<()> {
         self.step(|| drop(self.secret.replace(Some(pem.clone()))))
     }
@@ -93,7 +107,7 @@ impl Keys for Service {
 }
 
 fn turned(service: &Service) -> Result<Vec<Did>> {
-    block_on(rotate(service, service, &Name::of(["SVC"]), "run-1"))
+    block_on(turn(service, service, &Name::of(["SVC"]), "sluice:account:run-1"))
 }
 
 /// One key in one slot, and it is the secret's.
@@ -118,7 +132,7 @@ fn a_rotation_that_ends_anywhere_is_finished_by_the_next() {
     let begun = Service::default();
     turned(&begun).expect("a key");
     let before = begun.requests.get();
-    for at in 1..=12 {
+    for at in 1..=13 {
         for after in [false, true] {
             let service = Service::default();
             *service.slots.borrow_mut() = begun.slots.borrow().clone();
@@ -152,4 +166,64 @@ fn a_key_that_opens_nothing_never_replaces_one_that_does() {
     let error = turned(&service).expect_err("a conflict");
     assert_eq!(error.kind(), Kind::Conflict);
     assert_eq!(*service.secret.borrow(), before);
+}
+
+#[test]
+fn no_slot_is_touched_while_the_secret_cannot_be_written() {
+    let service = Service::default();
+    service.is_locked.set(true);
+    assert_eq!(turned(&service).expect_err("refused").kind(), Kind::Auth);
+    assert_eq!(service.fingerprints(), [None, None]);
+}
+
+#[test]
+fn first_keys_that_never_reached_the_secret_block_no_further_one() {
+    let service = Service::default();
+    let before_the_store = {
+        let whole = Service::default();
+        turned(&whole).expect("a key");
+        whole.requests.get() - 2
+    };
+    for _ in 0..4 {
+        service.requests.set(0);
+        service.fails_at.set(Some((before_the_store, false)));
+        turned(&service).expect_err("the secret did not get it");
+        assert!(service.secret.borrow().is_none());
+    }
+    service.fails_at.set(None);
+    turned(&service).expect("a key");
+    turned(&service).expect("another key");
+    assert!(is_settled(&service));
+}
+
+/// A service whose account has a lease.
+struct Leased<'s> {
+    service: &'s Service,
+    model: &'s Model,
+}
+
+impl Account for Leased<'_> {
+    async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        match statement.contains("ACCOUNT_LEASE") {
+            true => self.model.run(role, statement, tag).await,
+            false => {
+                assert!(self.model.lease.borrow().is_held, "{statement}");
+                self.service.run(role, statement, tag).await
+            }
+        }
+    }
+}
+
+#[test]
+fn a_rotation_holds_the_lease_and_waits_for_nobody() {
+    let (model, service) = (made(SHIPPED, Model::standard()).0, Service::default());
+    let account = Leased { service: &service, model: &model };
+    let rotated = |run| block_on(rotate(&account, &Now, &service, &Name::of(["SVC"]), &settings("dev"), run));
+    rotated("run-1").expect("a key");
+    assert!(is_settled(&service) && !model.lease.borrow().is_held);
+    let before = service.requests.get();
+    model.lease.borrow_mut().is_held = true;
+    let error = rotated("run-2").expect_err("another one rotates");
+    assert_eq!((error.kind(), error.is_transient()), (Kind::Conflict, true));
+    assert_eq!(service.requests.get(), before, "nothing was asked of the user or the secret");
 }
