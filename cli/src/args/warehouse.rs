@@ -20,7 +20,7 @@ pub(crate) struct WarehouseArgs {
 pub(crate) enum AccountTask {
     /// What lies between the file and the account. It only reads.
     Plan(PlanArgs),
-    /// Make the account what the file says. What the file does not name is left as it is.
+    /// Make the account what the file says. What the file does not name is left as it is, but for grants between what it names.
     Apply(ApplyArgs),
     /// Whether the account is as the file says; ends with 1 where it is not.
     Drift,

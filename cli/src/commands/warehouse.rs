@@ -84,7 +84,7 @@ impl Asked<'_> {
         let plan = self.look(&desired, &allowed).await?;
         if !plan.changes.is_empty() && !args.yes {
             confirm::somebody_is_there("an apply")?;
-            let question = format!("send {} statements to {}?", statements(&plan), self.context.platform.place.title());
+            let question = question(&plan, &self.context.platform.place.title());
             if !confirm::confirm(plan.to_text().trim_end(), &question)? {
                 return Err(confirm::declined());
             }
@@ -160,6 +160,16 @@ fn statements(plan: &Plan) -> usize {
     plan.changes.iter().map(|change| change.statements.len()).sum()
 }
 
+/// What is asked before anything is sent. What takes something from somebody is said apart.
+fn question(plan: &Plan, place: &str) -> String {
+    let takes = match plan.revocations() {
+        0 => String::new(),
+        1 => ", one of which takes a grant that the file does not give".to_owned(),
+        takes => format!(", {takes} of which take grants that the file does not give"),
+    };
+    format!("send {} statements to {place}{takes}?", statements(plan))
+}
+
 #[derive(Serialize)]
 struct Imported {
     file: String,
@@ -174,10 +184,14 @@ struct Answer<'a> {
 }
 
 fn render(answer: &Answer<'_>) -> String {
-    let Applied { done, statements, left } = &answer.applied;
+    let Applied { done, statements, revoked, left, .. } = &answer.applied;
+    let taken = match revoked {
+        0 => String::new(),
+        revoked => format!(", of them {revoked} grants taken that the file does not give"),
+    };
     let mut text = match done.len() {
         0 => String::new(),
-        changes => format!("{changes} changes by {statements} statements, run {}\n", answer.run),
+        changes => format!("{changes} changes by {statements} statements{taken}, run {}\n", answer.run),
     };
     text.push_str(&left.to_text());
     text
@@ -189,7 +203,11 @@ mod tests {
 
     #[test]
     fn an_apply_says_what_was_done_and_what_is_left() {
-        let applied = Applied { done: vec!["warehouse LOADING".to_owned()], statements: 2, left: Plan::default() };
+        let done = vec!["warehouse LOADING".to_owned()];
+        let applied = Applied { done, statements: 2, ..Applied::default() };
+        let taking = Applied { revoked: 1, ..applied.clone() };
+        let text = render(&Answer { run: "r-0", applied: taking });
+        assert!(text.starts_with("1 changes by 2 statements, of them 1 grants taken"), "{text}");
         let text = render(&Answer { run: "r-1", applied });
         assert_eq!(text, "1 changes by 2 statements, run r-1\nThe account is as the file says.\n");
         let nothing = render(&Answer { run: "r-2", applied: Applied::default() });

@@ -14,7 +14,7 @@ use crate::{
     config::{
         WarehouseConfig,
         account::{
-            Allowed, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, Plan, ROTATED_WITHIN, apply,
+            Allowed, Applied, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, ROTATED_WITHIN, apply,
             rotate,
         },
     },
@@ -84,7 +84,7 @@ async fn attempt(deps: &Deps, desired: &Desired, may_stand: bool, invocation: &I
     }
     let keys = look::keys(&account, desired, &tag).await;
     look::record(deps, invocation, &applied.left, keys).await;
-    Ok(Outcome::Ended(Answer::Provisioned(status(&applied.left))))
+    Ok(Outcome::Ended(Answer::Provisioned(status(&applied))))
 }
 
 /// Why nobody can log in as the user that provisions, and what to do; `None` where it can.
@@ -131,10 +131,16 @@ async fn first_key(
     Ok(())
 }
 
-fn status(left: &Plan) -> String {
-    match left.is_empty() {
-        true => "provisioned".to_owned(),
-        false => format!("provisioned, but for {}; `sluice warehouse plan` tells what to do", left.summary()),
+fn status(applied: &Applied) -> String {
+    let taken = match applied.revoked {
+        0 => String::new(),
+        revoked => format!("; {revoked} grants were taken that the file does not give"),
+    };
+    match applied.left.is_empty() {
+        true => format!("provisioned{taken}"),
+        false => {
+            format!("provisioned, but for {}; `sluice warehouse plan` tells what to do{taken}", applied.left.summary())
+        }
     }
 }
 
@@ -184,6 +190,13 @@ mod tests {
         let locked_out = "the secret has no key".to_owned();
         assert!(matches!(refused(locked_out.clone(), true), Answer::NotProvisioned(_)));
         assert!(matches!(refused(locked_out, false), Answer::Failed(text) if text.contains("no key")));
+    }
+
+    #[test]
+    fn what_was_taken_from_somebody_is_told() {
+        let applied = |revoked| Applied { revoked, ..Applied::default() };
+        assert_eq!(status(&applied(0)), "provisioned");
+        assert_eq!(status(&applied(2)), "provisioned; 2 grants were taken that the file does not give");
     }
 
     #[test]

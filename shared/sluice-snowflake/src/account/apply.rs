@@ -48,6 +48,8 @@ pub struct Applied {
     /// The changes that were made.
     pub done: Vec<String>,
     pub statements: usize,
+    /// Of the changes, how many have taken a grant that the file does not give.
+    pub revoked: usize,
     /// What is left, read again after the last statement.
     pub left: Plan,
 }
@@ -81,13 +83,14 @@ pub async fn apply(
     }
     let identity = Identity { lake: &desired.lake.0, environment: &desired.environment };
     let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
-    let mut work = Work { account, clock, applying, identity, tag: &tag, sent, done, number: 0, held_until };
+    let (number, revoked) = (0, 0);
+    let mut work = Work { account, clock, applying, identity, tag: &tag, sent, done, number, revoked, held_until };
     work.begin(&first).await?;
     let ended = work.rest(desired).await;
     let given_back = work.give_back().await;
     let left = ended?;
     given_back?;
-    Ok(Applied { done: work.done, statements: work.number, left })
+    Ok(Applied { done: work.done, statements: work.number, revoked: work.revoked, left })
 }
 
 /// Does what takes less time than a lease while no apply is under way, nor another of such.
@@ -102,7 +105,9 @@ pub(super) async fn alone<T>(
     let identity = Identity { lake: &settings.lake.0, environment: &settings.environment };
     let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
     let tag = &tag(run);
-    let mut held = Work { account, clock, applying: &applying, identity, tag, sent, done, number: 0, held_until };
+    let (number, revoked) = (0, 0);
+    let mut held =
+        Work { account, clock, applying: &applying, identity, tag, sent, done, number, revoked, held_until };
     held.take_lease().await??;
     let ended = work.await;
     let given_back = held.give_back().await;
@@ -157,6 +162,7 @@ struct Work<'w, A, C> {
     sent: Vec<(Statement, String, String)>,
     done: Vec<String>,
     number: usize,
+    revoked: usize,
     held_until: DateTime<Utc>,
 }
 
@@ -214,6 +220,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
                     ));
             }
         }
+        self.revoked += usize::from(change.is_revocation());
         self.done.push(change.what.clone());
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What lies between the file and the account, as changes in the order in which they can be made.
 //!
 //! A plan is a pure function of two states. What the file names is made and changed; what it does not name is told and
-//! never dropped; what would lose something waits for a word of the caller.
+//! never dropped, but for grants between what it names, which are taken; what would lose something waits for a word of the
+//! caller.
 
 use std::collections::BTreeSet;
 
@@ -125,7 +126,19 @@ pub struct Plan {
     pub warnings: Vec<String>,
 }
 
+impl Change {
+    /// Whether it takes a grant that the file does not give.
+    pub(crate) fn is_revocation(&self) -> bool {
+        self.sign == Sign::Remove && self.object.is_none()
+    }
+}
+
 impl Plan {
+    /// How many changes take a grant that the file does not give.
+    pub fn revocations(&self) -> usize {
+        self.changes.iter().filter(|change| change.is_revocation()).count()
+    }
+
     /// Whether the account is as the file says.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.blocked.is_empty()

@@ -180,9 +180,11 @@ fn a_grant_that_was_added_is_taken_back_where_the_file_names_both_sides() {
         let plan = planned(&model, &desired);
         let signs: Vec<Sign> = plan.changes.iter().map(|change| change.sign).collect();
         assert_eq!(signs, [Sign::Remove], "{grant}: {}", plan.to_text());
+        assert_eq!(plan.revocations(), 1, "{grant}");
         // A future grant in a schema is why others have no effect there, and the plan says so.
         assert_eq!(plan.warnings.is_empty(), !grant.contains("FUTURE"), "{grant}: {:?}", plan.warnings);
-        make(&model, &desired).unwrap_or_else(|error| panic!("{grant}: {}", error.chain()));
+        let applied = make(&model, &desired).unwrap_or_else(|error| panic!("{grant}: {}", error.chain()));
+        assert_eq!(applied.revoked, 1, "{grant}");
         assert_eq!(seen(&model), state, "{grant}");
     }
 }
