@@ -111,8 +111,11 @@ impl Asked<'_> {
                 return Err(Failure::from(error).hint("apply again: it goes on where this one ended"));
             }
         };
-        let is_cut_short = applied.is_cut_short();
+        let (is_cut_short, in_vain) = (applied.is_cut_short(), applied.in_vain.clone());
         output::print(self.context.json, &Answer { run: &run, applied }, render)?;
+        if !in_vain.is_empty() {
+            return Err(stays(&in_vain));
+        }
         if is_cut_short {
             let error = Error::new(Kind::Conflict, "the account is not what the file says yet");
             return Err(Failure::from(error).hint("apply again: it goes on where this one ended"));
@@ -160,6 +163,15 @@ fn statements(plan: &Plan) -> usize {
     plan.changes.iter().map(|change| change.statements.len()).sum()
 }
 
+/// Statements that the account has answered and not done.
+fn stays(in_vain: &[String]) -> Failure {
+    let text = format!("the account has taken these statements and is as before: {}", in_vain.join("; "));
+    Failure::from(Error::new(Kind::Conflict, text)).hint(
+        "applying again does not help: look whether somebody changes it back, or whether the role of `sluice warehouse plan --sql` sees \
+         the object; then run the statement by hand",
+    )
+}
+
 /// What is asked before anything is sent. What takes something from somebody is said apart.
 fn question(plan: &Plan, place: &str) -> String {
     let takes = match plan.revocations() {
@@ -200,6 +212,12 @@ fn render(answer: &Answer<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn statements_that_change_nothing_are_named() {
+        let text = stays(&["REVOKE X".to_owned(), "DROP Y".to_owned()]).text();
+        assert!(text.contains("REVOKE X; DROP Y") && text.contains("applying again does not help"), "{text}");
+    }
 
     #[test]
     fn an_apply_says_what_was_done_and_what_is_left() {

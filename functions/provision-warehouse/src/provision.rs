@@ -14,8 +14,8 @@ use crate::{
     config::{
         WarehouseConfig,
         account::{
-            Allowed, Applied, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, ROTATED_WITHIN, apply,
-            rotate,
+            Allowed, Applied, Applying, AsRoles, Desired, Keys, KeysInSecret, Kind as Of, LetIn, Name, ROTATED_WITHIN,
+            apply, rotate,
         },
     },
     deps::Deps,
@@ -113,12 +113,7 @@ async fn locked_out(deps: &Deps) -> Result<Option<String>> {
 }
 
 /// Gives a service its first key. From then on keys are given by `sluice warehouse rotate`.
-async fn first_key(
-    deps: &Deps,
-    config: &WarehouseConfig,
-    desired: &Desired,
-    run: &str,
-) -> Result<()> {
+async fn first_key(deps: &Deps, config: &WarehouseConfig, desired: &Desired, run: &str) -> Result<()> {
     let keys = KeysInSecret { secrets: &deps.secrets, config, http: &deps.http };
     let Some(user) = Name::parse(&config.user).filter(|user| desired.state.has(Of::User, user)) else { return Ok(()) };
     if keys.current().await?.is_none() {
@@ -136,10 +131,17 @@ fn status(applied: &Applied) -> String {
         0 => String::new(),
         revoked => format!("; {revoked} grants were taken that the file does not give"),
     };
+    let in_vain = match applied.in_vain.len() {
+        0 => String::new(),
+        _ => format!("; the account has taken these and is as before: {}", applied.in_vain.join("; ")),
+    };
     match applied.left.is_empty() {
         true => format!("provisioned{taken}"),
         false => {
-            format!("provisioned, but for {}; `sluice warehouse plan` tells what to do{taken}", applied.left.summary())
+            format!(
+                "provisioned, but for {}; `sluice warehouse plan` tells what to do{taken}{in_vain}",
+                applied.left.summary()
+            )
         }
     }
 }

@@ -50,6 +50,8 @@ pub struct Applied {
     pub statements: usize,
     /// Of the changes, how many have taken a grant that the file does not give.
     pub revoked: usize,
+    /// Statements that were sent and answered and are planned again: sending them once more does not help.
+    pub in_vain: Vec<String>,
     /// What is left, read again after the last statement.
     pub left: Plan,
 }
@@ -57,7 +59,7 @@ pub struct Applied {
 impl Applied {
     /// Whether time ran out before the work was done.
     pub fn is_cut_short(&self) -> bool {
-        !self.left.changes.is_empty()
+        !self.left.changes.is_empty() && self.in_vain.is_empty()
     }
 }
 
@@ -88,9 +90,9 @@ pub async fn apply(
     work.begin(&first).await?;
     let ended = work.rest(desired).await;
     let given_back = work.give_back().await;
-    let left = ended?;
+    let (left, in_vain) = ended?;
     given_back?;
-    Ok(Applied { done: work.done, statements: work.number, revoked: work.revoked, left })
+    Ok(Applied { done: work.done, statements: work.number, revoked: work.revoked, in_vain, left })
 }
 
 /// Does what takes less time than a lease while no apply is under way, nor another of such.
@@ -106,8 +108,7 @@ pub(super) async fn alone<T>(
     let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
     let tag = &tag(run);
     let (number, revoked) = (0, 0);
-    let mut held =
-        Work { account, clock, applying: &applying, identity, tag, sent, done, number, revoked, held_until };
+    let mut held = Work { account, clock, applying: &applying, identity, tag, sent, done, number, revoked, held_until };
     held.take_lease().await??;
     let ended = work.await;
     let given_back = held.give_back().await;
@@ -167,8 +168,9 @@ struct Work<'w, A, C> {
 }
 
 impl<A: Account, C: Clock> Work<'_, A, C> {
-    /// Everything that is left once the lease is ours, planned again until nothing changes any more.
-    async fn rest(&mut self, desired: &Desired) -> Result<Plan> {
+    /// Everything that is left once the lease is ours, planned again until nothing changes any more; what is left then, and the
+    /// statements that were sent for it in vain.
+    async fn rest(&mut self, desired: &Desired) -> Result<(Plan, Vec<String>)> {
         self.note_ground().await?;
         let (_, mut plan) = look(self.account, desired, &self.applying.allowed, self.tag).await?;
         // What a statement makes may bring more: a new table its grants, a schema what is in it.
@@ -177,21 +179,21 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
             for change in &plan.changes {
                 self.keep_lease().await?;
                 if self.clock.now() >= self.applying.until {
-                    return Ok(look(self.account, desired, &self.applying.allowed, self.tag).await?.1);
+                    let left = look(self.account, desired, &self.applying.allowed, self.tag).await?.1;
+                    return Ok((left, Vec::new()));
                 }
                 self.make(change).await?;
                 self.note_ground().await?;
             }
-            let made: Vec<String> = plan.to_sql().lines().map(str::to_owned).collect();
+            known.extend(texts(&plan));
             plan = look(self.account, desired, &self.applying.allowed, self.tag).await?.1;
-            let again = plan.changes.iter().flat_map(|change| &change.statements);
-            known.extend(made);
             // A statement that has been sent and is planned again changes nothing.
-            if again.map(|statement| format!("{};", statement.text)).all(|text| known.contains(&text)) {
-                break;
+            let again = texts(&plan);
+            if again.iter().all(|text| known.contains(text)) {
+                return Ok((plan, again));
             }
         }
-        Ok(plan)
+        Ok((plan, Vec::new()))
     }
 
     async fn make(&mut self, change: &Change) -> Result<()> {
@@ -309,6 +311,10 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
     async fn give_back(&self) -> Result<()> {
         release(self.account, self.applying.run).await
     }
+}
+
+fn texts(plan: &Plan) -> Vec<String> {
+    plan.changes.iter().flat_map(|change| &change.statements).map(|statement| statement.text.clone()).collect()
 }
 
 /// How many rows an UPDATE has changed.

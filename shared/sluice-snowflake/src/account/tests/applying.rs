@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
-use sluice_core::{Kind as ErrorKind, Result, port::Clock};
+use sluice_core::{
+    Error, Kind as ErrorKind, Result,
+    port::{Clock, Row},
+};
 
 use super::model::Model;
 use crate::account::{
-    Applied, Applying, Desired, Plan, apply,
+    Account, Applied, Applying, Desired, Plan, apply,
     file::tests::{EVERY_FIELD, parsed},
     look,
     plan::Allowed,
@@ -118,6 +121,34 @@ fn an_apply_whose_time_is_up_says_what_is_left() {
     assert!(cut.is_cut_short() && cut.statements > 0, "{cut:?}");
     let whole = make(&model, &desired).expect("the rest");
     assert!(!whole.is_cut_short() && whole.left.is_empty());
+}
+
+/// An account that answers as if there were nothing to take.
+struct Stubborn<'m>(&'m Model);
+
+impl Account for Stubborn<'_> {
+    async fn run(&self, role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        if statement.starts_with("REVOKE") {
+            return Err(Error::new(ErrorKind::NotFound, "does not exist or not authorized"));
+        }
+        self.0.run(role, statement, tag).await
+    }
+}
+
+#[test]
+fn what_was_sent_and_is_planned_again_is_not_for_another_apply() {
+    let (model, desired) = made(SHIPPED, Model::standard());
+    block_on(model.run(
+        "SECURITYADMIN",
+        "GRANT OPERATE ON WAREHOUSE LOADING TO ROLE SLUICE_LOADER",
+        "sluice:account:test",
+    ))
+    .expect("a grant");
+    let applied = block_on(apply(&Stubborn(&model), &Now, &desired, &applying("run-1", 900))).expect("an end");
+    assert_eq!(applied.in_vain, ["REVOKE OPERATE ON WAREHOUSE LOADING FROM ROLE SLUICE_LOADER"]);
+    assert!(!applied.is_cut_short() && applied.left.changes.len() == 1, "{applied:?}");
+    let whole = make(&model, &desired).expect("it is taken");
+    assert!(whole.in_vain.is_empty() && whole.left.is_empty());
 }
 
 #[test]
