@@ -82,7 +82,7 @@ impl Platform {
 
     /// A service of the warehouse, for its key.
     pub(crate) async fn service(&self, user: Option<&str>, secret: Option<String>) -> Outcome<Service> {
-        let settings = self.environment(LOADER).await?;
+        let settings = self.environment(functions::PROVISION_WAREHOUSE.logical).await?;
         Service::find(settings, &self.stack.name, user, secret, FreshSecrets::new(&self.place.aws))
     }
 

@@ -15,7 +15,7 @@ use crate::{
     place::region,
     warehouse::{
         Administrator,
-        account::{self, Did, Name, PROVISIONER, PROVISIONER_SECRET, ROTATED_WITHIN, Settings, first_user},
+        account::{self, Did, PROVISIONER, PROVISIONER_SECRET, ROTATED_WITHIN, Settings, first_user},
     },
 };
 
@@ -81,10 +81,9 @@ pub(super) async fn rotate(
     secret: Option<String>,
 ) -> Outcome {
     let service = context.platform.service(user, secret).await?;
-    let name = &service.config.user;
-    let user = Name::parse(name).ok_or_else(|| Failure::usage(format!("'{name}' is no name of a user")))?;
+    let user = &service.name;
     let (account, keys, run) = (administrator.within(ROTATED_WITHIN), service.keys(), Uuid::now_v7().to_string());
-    let work = Box::pin(account::rotate(&account, &SystemClock, &keys, &user, settings, &run));
+    let work = Box::pin(account::rotate(&account, &SystemClock, &keys, user, settings, &run));
     let done = context.progress.spin(format!("giving {user} a new key"), work).await.map_err(of_account)?;
     let rotated = Rotated { user: user.to_string(), secret: service.config.secret.clone(), done };
     output::print(context.json, &rotated, render)
@@ -121,7 +120,8 @@ mod tests {
     fn the_secret_is_made_or_filled_in_its_region() {
         let text = command("sluice-dev", "eu-west-1", Path::new("key.json"));
         let value = "sluice-dev/snowflake-provisioner --region eu-west-1 --secret-string 'file://key.json'";
-        let (create, replace) = (format!("create-secret --name {value}"), format!("put-secret-value --secret-id {value}"));
+        let (create, replace) =
+            (format!("create-secret --name {value}"), format!("put-secret-value --secret-id {value}"));
         assert!(text.contains(&format!("{create} || ")) && text.contains(&replace), "{text}");
         assert!(text.ends_with("; } && shred -u 'key.json'"), "{text}");
     }
