@@ -21,7 +21,7 @@ const EVERYWHERE: &str = "Options of every command";
 
 /// Looks after a Sluice platform: a deployed stack, or by default the one on this machine.
 ///
-/// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 a proof has found a difference.
+/// Exit codes: 0 done, 1 failed, 2 asked for something that makes no sense, 3 what was compared differs (prove, warehouse drift).
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, propagate_version = true)]
 pub(crate) struct Cli {

@@ -16,7 +16,7 @@ pub(crate) struct Failure {
 const FAILED: u8 = 1;
 /// What was asked for makes no sense.
 const USAGE: u8 = 2;
-/// A proof has found a difference.
+/// What was compared differs; that it could not be compared is another matter.
 const DIFFERENT: u8 = 3;
 
 impl Failure {
@@ -25,7 +25,7 @@ impl Failure {
         Failure { error: Error::config(message), code: USAGE }
     }
 
-    /// A proof was made, and its sides are not equal.
+    /// What was to be compared was compared, and is not equal.
     pub(crate) fn different(message: impl Into<String>) -> Self {
         Failure { error: Error::conflict(message), code: DIFFERENT }
     }

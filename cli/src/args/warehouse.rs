@@ -22,7 +22,7 @@ pub(crate) enum AccountTask {
     Plan(PlanArgs),
     /// Make the account what the file says. What the file does not name is left as it is, but for grants between what it names.
     Apply(ApplyArgs),
-    /// Whether the account is as the file says; ends with 1 where it is not.
+    /// Whether the account is as the file says; ends with 3 where it is not, and with 1 where that cannot be seen.
     Drift,
     /// Write the file of the account that is there, to standard output.
     Import {

@@ -75,8 +75,8 @@ impl Asked<'_> {
         if plan.is_empty() {
             return Ok(());
         }
-        let error = Error::new(Kind::Conflict, format!("the account is not as the file says: {}", plan.summary()));
-        Err(Failure::from(error).hint("`sluice warehouse apply` makes it so; what is right belongs into the file"))
+        let text = format!("the account is not as the file says: {}", plan.summary());
+        Err(Failure::different(text).hint("`sluice warehouse apply` makes it so; what is right belongs into the file"))
     }
 
     async fn apply(&self, args: &ApplyArgs) -> Outcome {
