@@ -25,8 +25,14 @@ pub(crate) fn confirm_loss(what: &str, loses: &str) -> Outcome<bool> {
         let text = format!("{what} would lose {loses} for good, and there is no terminal to ask at");
         return Err(Failure::usage(text).hint(format!("say --lose '{what}' where that is meant")));
     }
-    let name = what.rsplit(' ').next().unwrap_or(what);
+    let name = named(what);
     Ok(answer(&format!("{what} loses {loses} for good; type {name} to go on: "))? == name)
+}
+
+/// The name after the words of its kind, which are in lower case: `storage integration "My lake"`.
+fn named(what: &str) -> &str {
+    let begins = |c: char| !c.is_ascii_lowercase() && c != ' ';
+    what.find(begins).map_or(what, |at| &what[at..])
 }
 
 fn answer(question: &str) -> Result<String> {
@@ -40,4 +46,22 @@ fn answer(question: &str) -> Result<String> {
 
 pub(crate) fn declined() -> Failure {
     Failure::usage("not confirmed; nothing was written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_name_of_what_would_be_lost_is_asked_for() {
+        for (what, name) in [
+            ("database OLD", "OLD"),
+            ("database \"My DB\"", "\"My DB\""),
+            ("storage integration SLUICE_LAKE", "SLUICE_LAKE"),
+            ("pipe A.\"b c\".D", "A.\"b c\".D"),
+            ("user _X", "_X"),
+        ] {
+            assert_eq!(named(what), name);
+        }
+    }
 }

@@ -106,9 +106,7 @@ impl Asked<'_> {
             applied = self.context.progress.spin(text, work) => applied.map_err(of_account)?,
             _ = tokio::signal::ctrl_c() => {
                 let account = self.administrator.within(LONGEST);
-                Box::pin(account::release(&account, &run)).await.map_err(of_account)?;
-                let error = Error::new(Kind::Conflict, "the apply was ended; what it has done stays");
-                return Err(Failure::from(error).hint("apply again: it goes on where this one ended"));
+                return Err(ended(Box::pin(account::release(&account, &run)).await.err()));
             }
         };
         let (is_cut_short, in_vain) = (applied.is_cut_short(), applied.in_vain.clone());
@@ -163,6 +161,17 @@ fn statements(plan: &Plan) -> usize {
     plan.changes.iter().map(|change| change.statements.len()).sum()
 }
 
+/// An apply that somebody has ended, and why its lease could not be given back.
+fn ended(kept: Option<Error>) -> Failure {
+    let error = Error::new(Kind::Conflict, "the apply was ended; what it has done stays");
+    match kept {
+        Some(error_of_lease) if error_of_lease.kind() != Kind::NotFound => Failure::from(error.because(error_of_lease))
+            .hint("its lease could not be given back and runs out within five minutes: then apply again, it goes on where this one ended"),
+        // Before the first apply has made a table for it there is no lease.
+        _ => Failure::from(error).hint("apply again: it goes on where this one ended"),
+    }
+}
+
 /// Statements that the account has answered and not done.
 fn stays(in_vain: &[String]) -> Failure {
     let text = format!("the account has taken these statements and is as before: {}", in_vain.join("; "));
@@ -212,6 +221,16 @@ fn render(answer: &Answer<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_apply_that_was_ended_says_so_whatever_becomes_of_its_lease() {
+        for kept in [None, Some(Error::not_found("no table")), Some(Error::unavailable("away"))] {
+            let is_kept = kept.as_ref().is_some_and(|error| error.kind() == Kind::Unavailable);
+            let text = ended(kept).text();
+            assert!(text.contains("the apply was ended") && !text.contains("ACCOUNTADMIN"), "{text}");
+            assert_eq!(text.contains("five minutes"), is_kept, "{text}");
+        }
+    }
 
     #[test]
     fn statements_that_change_nothing_are_named() {
