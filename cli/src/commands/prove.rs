@@ -8,7 +8,10 @@ use sluice_core::{
     error::apart,
     extract::{Aside, AsideRows, ExtractSummary},
 };
-use sluice_pipeline::prove::{Finding, Proof, Prove, SourceRows};
+use sluice_pipeline::{
+    leftovers,
+    prove::{Finding, Proof, Prove, SourceRows},
+};
 use uuid::Uuid;
 
 use super::replay::Person;
@@ -31,14 +34,16 @@ pub(super) async fn run(context: &Context<'_>, args: &ProveArgs) -> Outcome {
     let id = &Uuid::now_v7().simple().to_string().to_uppercase();
     let (observer, by) = (&platform.warehouse().await?, &platform.caller().await?);
     let person = Person::new(context.progress, false);
+    let store = &platform.store()?;
+    leftovers::sweep(store, &table.table, Utc::now()).await?;
     let prove = Prove {
-        store: &platform.store()?,
+        store,
         warehouse: &RebuildTable::new(observer, table, id, by),
         source: &Function { platform, name: function, table: table.table.to_string() },
         operator: &person,
         table,
     };
-    let proof = Box::pin(prove.run()).await;
+    let proof = Box::pin(prove.run(stopped())).await;
     person.clear();
     let proof = proof?;
     output::print(context.json, &proof, text)?;
@@ -47,6 +52,13 @@ pub(super) async fn run(context: &Context<'_>, args: &ProveArgs) -> Outcome {
     }
     let differ = format!("{} is not what its source and its commits say", proof.table);
     Err(Failure::different(differ).hint("docs/runbooks/the-numbers-are-wrong.md says what mends each finding"))
+}
+
+/// Somebody has ended it at the terminal.
+async fn stopped() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 /// The function that extracts the table.

@@ -27,6 +27,16 @@ pub fn data_key(table: &TableId, run: &RunId, part: usize) -> String {
     format!("{}{run}/part-{part:05}.parquet", data_prefix(table))
 }
 
+/// How the runs begin that put files for themselves: those of a proof, and those of a topic's replay.
+pub const PROOF: &str = "prove-";
+pub const REPLAY: &str = "replay-";
+
+/// Where a table's files of such runs lie.
+pub fn aside_prefixes(table: &TableId) -> [String; 3] {
+    let data = data_prefix(table);
+    [format!("{data}{PROOF}"), format!("{data}{REPLAY}"), format!("{}{PROOF}", rejects_prefix(table))]
+}
+
 /// The ids of all live records, as a run of a source whose API does not tell of deletions has left them.
 pub fn ids_key(table: &TableId, run: &RunId) -> String {
     format!("{}{run}/ids.txt", data_prefix(table))

@@ -8,11 +8,11 @@
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{
     Commit, Error, LakeId, Loader, Reset, Result, RunId, Sequence, Table,
-    port::{Clock, Erasure, ObjectStore},
+    port::{Clock, Erasure, Listing, ObjectStore},
     sources::Source,
 };
 
-use crate::{log, reset};
+use crate::{leftovers, log, reset};
 
 pub mod topic;
 
@@ -26,7 +26,8 @@ pub struct Plan {
     pub newest: Commit,
     /// The commit that began the newest read of the whole source that has come to its end; what lies before it goes.
     pub read_whole: Sequence,
-    /// Data files and rejects of the commits before. Those that have gone already are among them.
+    /// Data files and rejects of the commits before, and what a proof has put for itself. Those that have gone already are among
+    /// them.
     pub objects: Vec<String>,
     /// Of the data files.
     pub rows: u64,
@@ -34,7 +35,7 @@ pub struct Plan {
 }
 
 /// Looks what an erasure would take away.
-pub async fn plan(store: &impl ObjectStore, table: &Table) -> Result<Plan> {
+pub async fn plan(store: &(impl ObjectStore + Listing), table: &Table) -> Result<Plan> {
     let refused = |error: Error| error.with("table", &table.table);
     if table.loader == Loader::Streaming {
         let error = Error::unsupported("a streaming table has no commits; its records are in its topic's archive");
@@ -59,8 +60,9 @@ pub async fn plan(store: &impl ObjectStore, table: &Table) -> Result<Plan> {
         [] => std::slice::from_ref(&rejected.path),
         files => files,
     });
+    let left = leftovers::find(store, &table.table).await?;
     Ok(Plan {
-        objects: data.clone().map(|file| &file.path).chain(rejects).cloned().collect(),
+        objects: data.clone().map(|file| &file.path).chain(rejects).cloned().chain(left).collect(),
         rows: data.clone().map(|file| file.rows).sum(),
         bytes: data.map(|file| file.bytes).sum(),
         read_whole,

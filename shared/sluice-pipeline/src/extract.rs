@@ -14,7 +14,10 @@ use sluice_core::{
     port::{Bus, Clock, ObjectStore},
 };
 
-use crate::log::{self, Put};
+use crate::{
+    leftovers,
+    log::{self, Put},
+};
 
 mod contract;
 
@@ -185,7 +188,7 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
             check.drift.permit(run.table)?;
         }
         // Its files are apart from those of runs, whose permission to delete is not a person's.
-        let run_id = &RunId(format!("prove-{}", run.run_id));
+        let run_id = &leftovers::of_proof(self.clock.now(), run.run_id);
         let run = ExtractRun { table: check.as_ref().map_or(run.table, |check| &check.table), run_id, ..*run };
         let extracted = source.read(&run).await?;
         let told = summary(Outcome::Aside, &run, None, &extracted);

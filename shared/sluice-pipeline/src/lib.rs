@@ -12,6 +12,7 @@ pub mod erase;
 pub mod extract;
 #[cfg(test)]
 mod fakes;
+pub mod leftovers;
 pub mod load;
 pub mod log;
 pub mod observe;

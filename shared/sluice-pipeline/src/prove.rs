@@ -13,6 +13,9 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use std::pin::pin;
+
+use futures::future::{Either, select};
 use sluice_core::{
     DataFile, Disposition, Error, Loader, Result, Sequence, Table,
     extract::{Aside, AsideRows},
@@ -41,9 +44,15 @@ where
     R: SourceRows,
     O: Operator,
 {
-    pub async fn run(&self) -> Result<Proof> {
+    /// Proves until it is stopped. What it has put for itself goes, however it ends.
+    pub async fn run(&self, stopped: impl Future<Output = ()>) -> Result<Proof> {
         let mut files = Vec::new();
-        let proof = self.rounds(&mut files).await;
+        let proof = match select(pin!(self.rounds(&mut files)), pin!(stopped)).await {
+            Either::Left((proof, _)) => proof,
+            Either::Right(_) => {
+                Err(Error::conflict("the proof was stopped; what it has put for itself is gone").as_final())
+            }
+        };
         self.operator.begins(Step::Dropping);
         let mut cleared = Ok(());
         for file in &files {

@@ -12,7 +12,10 @@ pub(super) use table::Person;
 use chrono::{DateTime, Utc};
 use sluice_aws::EventBus;
 use sluice_core::{Error, RunId, Sources, Table, sources::Source};
-use sluice_pipeline::replay::{Mode, Outcome as End, Replay, Request};
+use sluice_pipeline::{
+    leftovers,
+    replay::{Mode, Outcome as End, Replay, Request},
+};
 use uuid::Uuid;
 
 use self::{files::Files, terminal::Terminal};
@@ -67,6 +70,7 @@ async fn of_topic(
     let run_id = &RunId(format!("replay-{id}"));
     let (observer, by) = (&platform.warehouse().await?, &platform.caller().await?);
     let (store, terminal) = (&platform.store()?, Terminal::new(context.progress, args.yes));
+    leftovers::sweep(store, &table.table, Utc::now()).await?;
     let replay = Replay {
         store,
         formats: &formats::of(&platform.place, table, &settings)?,

@@ -141,3 +141,12 @@ fn rates_are_of_no_person_and_stay() {
     let error = block_on(plan(&store(), rates)).expect_err("refused");
     assert_eq!(error.kind(), Kind::Unsupported);
 }
+
+#[test]
+fn what_a_killed_proof_has_left_goes_with_an_erasure() {
+    let store = store();
+    let left = lake::data_key(&table("copy").table, &RunId("prove-1".into()), 0);
+    store.objects.borrow_mut().insert(left.clone(), "a person".into());
+    erased(&store).expect("erased");
+    assert!(!store.objects.borrow().contains_key(&left));
+}

@@ -1,5 +1,7 @@
 //! Each planted difference is found, with its commits and its columns; nothing is left of a proof.
 
+use std::future::{pending, ready};
+
 use futures::executor::block_on;
 use sluice_core::{TableId, lake};
 
@@ -68,6 +70,18 @@ impl SourceRows for Run<'_> {
     }
 }
 
+/// A source whose second answer never comes.
+struct Hanging<'r, 'w>(&'r Run<'w>);
+
+impl SourceRows for Hanging<'_, '_> {
+    async fn read(&self, rows: AsideRows) -> Result<Aside> {
+        match rows {
+            AsideRows::Behind => self.0.read(rows).await,
+            AsideRows::Ahead => pending().await,
+        }
+    }
+}
+
 impl Deletion for Run<'_> {
     async fn delete(&self, key: &str) -> Result<()> {
         self.world.store.delete(key).await
@@ -76,7 +90,20 @@ impl Deletion for Run<'_> {
 
 fn prove(world: &World) -> Result<Proof> {
     let run = Run { world, id: "P" };
-    block_on(Prove { store: &run, warehouse: &run, source: &run, operator: &run, table: &world.definition }.run())
+    block_on(
+        Prove { store: &run, warehouse: &run, source: &run, operator: &run, table: &world.definition }.run(pending()),
+    )
+}
+
+#[test]
+fn a_proof_that_is_stopped_leaves_nothing() {
+    let world = proven();
+    let run = Run { world: &world, id: "P" };
+    let source = &Hanging(&run);
+    let prove = Prove { store: &run, warehouse: &run, source, operator: &run, table: &world.definition };
+    let error = block_on(prove.run(ready(()))).expect_err("stopped");
+    assert!(error.chain().contains("stopped"), "{}", error.chain());
+    nothing_left(&world);
 }
 
 fn nothing_left(world: &World) {

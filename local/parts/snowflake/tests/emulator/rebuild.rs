@@ -131,7 +131,7 @@ impl Bench {
         let warehouse = &RebuildTable::new(&self.observer, table, "P1", "arn:x");
         let store = &self.warehouse.lake();
         let prove = Prove { store, warehouse, source, operator: self, table };
-        Box::pin(prove.run()).await.expect("a proof")
+        Box::pin(prove.run(std::future::pending())).await.expect("a proof")
     }
 
     async fn damage(&self, statements: &str) {
