@@ -3,6 +3,7 @@
 mod activate;
 mod alerts;
 mod rows;
+mod topics;
 mod warehouse;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 pub(crate) use activate::ActivateArgs;
 pub(crate) use alerts::{AlertTask, AlertsArgs};
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
+pub(crate) use topics::{TopicTask, TopicsArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 
 /// Over the options that each command has, behind its own.
@@ -95,6 +97,8 @@ pub(crate) enum Task {
     TakeBack(AsideArgs),
     /// The warehouse's account as platform/warehouse.yaml says it: plan, apply, look for drift, import, explain a role; keys.
     Warehouse(WarehouseArgs),
+    /// The Kafka topics as platform/sources.yaml says them, with their schemas in the registry: plan and apply.
+    Topics(TopicsArgs),
     /// Print what makes a shell complete this command.
     Completions {
         /// The shell.

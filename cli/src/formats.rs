@@ -16,7 +16,7 @@ pub(crate) type Formats = sluice_kafka::Formats<CachedSecrets>;
 /// The formats of one table's topic. `settings` are those of the function that streams.
 pub(crate) fn of(place: &Place, table: &Table, settings: &BTreeMap<String, String>) -> Outcome<Formats> {
     let mut schemas = BTreeMap::new();
-    if let Source::Kafka { topic, format: Format::Avro } = &table.source {
+    if let Source::Kafka { topic, format: Format::Avro, .. } = &table.source {
         let path = place.schemas.join(format!("{topic}.{}", Format::Avro.extension()));
         let text = std::fs::read_to_string(&path).map_err(|error| {
             Error::config("cannot read the topic's schema file").with("path", path.display()).because(error)

@@ -51,17 +51,14 @@ struct Ports {
 
 impl Place {
     pub(crate) async fn find(target: &Target) -> Outcome<Self> {
-        let root = root();
-        let file = sources_file(target, root.as_deref())?;
-        let schemas = file.with_file_name("schemas");
-        let sources = Sources::read(&file)?;
+        let (sources, schemas) = files(target)?;
         match &target.stack {
             Some(stack) => {
                 let aws = deployed().await?;
                 Ok(Place { aws, stack: stack.clone(), is_local: false, sources, schemas, kafka: None, control: None })
             }
             None => {
-                let Local { aws, kafka, control } = local(&base(root.as_deref(), &target.state)?).await?;
+                let Local { aws, kafka, control } = local(&base(root().as_deref(), &target.state)?).await?;
                 Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources, schemas, kafka, control })
             }
         }
@@ -77,6 +74,12 @@ impl Place {
         let region = self.aws.region().map(ToString::to_string).unwrap_or_default();
         if self.is_local { format!("{} on this machine", self.stack) } else { format!("{} in {region}", self.stack) }
     }
+}
+
+/// The entries, and the folder with the schema files of topics.
+pub(crate) fn files(target: &Target) -> Outcome<(Sources, PathBuf)> {
+    let file = sources_file(target, root().as_deref())?;
+    Ok((Sources::read(&file)?, file.with_file_name("schemas")))
 }
 
 /// The checkout: the folder with the template, here or above.
@@ -145,7 +148,8 @@ fn of_region(aws: &SdkConfig) -> Outcome<String> {
     aws.region().map(ToString::to_string).ok_or_else(none)
 }
 
-async fn deployed() -> Outcome<SdkConfig> {
+/// The account that the environment gives credentials for.
+pub(crate) async fn deployed() -> Outcome<SdkConfig> {
     let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
     of_region(&aws)?;
     let none = || Error::new(Kind::Auth, "there are no AWS credentials");

@@ -20,7 +20,7 @@ use crate::{
         services,
         state::{Folders, write_whole},
     },
-    seed, topics,
+    topics,
 };
 
 /// By partition.
@@ -114,9 +114,10 @@ async fn look(
     let tokens = warehouse.offset_tokens();
     let mut topics = Vec::new();
     for table in &sources.tables {
-        let Source::Kafka { topic, .. } = &table.source else { continue };
+        let Source::Kafka { topic, partitions, .. } = &table.source else { continue };
         let mut read = kafka_poller::saved_positions(&poller_state(folders, topic), topic).await?;
-        for partition in 0..seed::PARTITIONS {
+        let known = read.keys().max().map_or(0, |partition| partition + 1);
+        for partition in 0..known.max(topics::partitions(*partitions)) {
             let lake = LakeId(STACK.into());
             let channel = Channel::new(&lake, cluster_id, topic, partition, table.table.clone()).name;
             let token = tokens.iter().find(|(name, _)| name.eq_ignore_ascii_case(&channel));

@@ -11,7 +11,6 @@ use sluice_testkit::generate::{Dataset, ProductChange, PurchaseRecord, decimal_t
 use tokio_postgres::{Client, NoTls, Transaction};
 
 pub(crate) const TOPIC: &str = "purchases";
-pub(crate) const PARTITIONS: i32 = 3;
 
 /// How many rows go into one INSERT.
 const ROWS_PER_INSERT: usize = 1_000;

@@ -36,7 +36,7 @@ use crate::{
     },
     progress::Progress,
     shop::{self, Shop},
-    topics::Topics,
+    topics::{self, Topics},
     world::{HUBSPOT_TOKEN, HUBSPOT_WRITER, OXR_APP_ID, World},
 };
 
@@ -152,6 +152,7 @@ impl Stack {
         progress.phase("deploy the template, provision the account", deployment).await?;
 
         let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
+        topics::make(&bootstrap, &sources).await?;
         let topics = Topics::connect(&bootstrap, &sources, &functions, &creation::positions(folders)).await?;
         let restart_pollers = topics.spawn(&mut tasks, &stopped);
         let (failed, mut failures) = mpsc::channel(1);

@@ -2,31 +2,60 @@
 //! an event source mapping of its own.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use anyhow::{Context, Result};
-use sluice_core::{Sources, functions::STREAM_KAFKA, sources::Source};
-use sluice_local::kafka_poller::{self, Config, FailurePolicy, Poller, StartingPosition};
+use sluice_core::{Sources, functions::STREAM_KAFKA, port::SystemClock, sources::Source};
+use sluice_kafka::{
+    Admin, Credentials, KafkaConfig,
+    topics::{self, Place},
+};
+use sluice_local::kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
-use crate::{invoke::Functions, seed::PARTITIONS};
+use crate::{account::One, invoke::Functions};
+
+/// How many partitions a topic has whose entry says nothing of it.
+const PARTITIONS: u32 = 3;
 
 /// Lambda allows this many records in one event; the payload's size is reached first.
 const BATCH: usize = 10_000;
 const WINDOW: Duration = Duration::from_millis(200);
+
+/// The same for an entry.
+pub(crate) fn partitions(of_entry: Option<u32>) -> i32 {
+    i32::try_from(of_entry.unwrap_or(PARTITIONS)).unwrap_or(i32::MAX)
+}
+
+/// Makes the topics what their entries say, by the code of `sluice topics apply`. What would lose records, or cannot be done, is
+/// told and left. There is no registry here.
+pub(crate) async fn make(bootstrap: &str, sources: &Sources) -> Result<()> {
+    let mut wanted = topics::of(sources, None)?;
+    for topic in &mut wanted {
+        topic.partitions.get_or_insert(PARTITIONS);
+    }
+    let config = KafkaConfig { bootstrap: bootstrap.to_owned(), ..KafkaConfig::default() };
+    let cluster = Admin::connect(&config, &Credentials::default()).await.context("cannot reach the broker")?;
+    let mut place: Place<One, SystemClock> = Place { cluster, registry: None };
+    let (_, left) = place.apply(&wanted, &BTreeSet::new()).await.context("cannot make the topics")?;
+    if !left.is_empty() {
+        println!("{}", left.to_text().trim_end());
+    }
+    Ok(())
+}
 
 /// A poller for each topic. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Topics(Vec<Poller>);
 
 impl Topics {
-    /// Makes the topics that are missing and connects a poller to each. Positions are in the folder, a file a topic;
+    /// Connects a poller to each topic. Positions are in the folder, a file a topic;
     /// without its file a topic is read from its beginning.
     pub(crate) async fn connect(
         bootstrap: &str,
@@ -37,7 +66,6 @@ impl Topics {
         let mut pollers = Vec::new();
         for config in configs(bootstrap, sources, functions, positions) {
             let topic = config.topic.clone();
-            kafka_poller::create_topic(bootstrap, &topic, PARTITIONS).await?;
             pollers.push(Poller::connect(config).await.with_context(|| format!("cannot poll the topic {topic}"))?);
         }
         Ok(Topics(pollers))

@@ -21,7 +21,7 @@ fn every_topic_has_a_schema_file_that_says_what_its_contract_says() {
     let sources = Sources::parse(&read("platform/sources.yaml")).expect("valid sources");
     let mut checked = 0;
     for table in &sources.tables {
-        let Source::Kafka { topic, format } = &table.source else { continue };
+        let Source::Kafka { topic, format, .. } = &table.source else { continue };
         let path = format!("{FOLDER}/{topic}.{}", format.extension());
         describes(*format, &read(&path), &table.columns).unwrap_or_else(|problem| panic!("{path}: {problem}"));
         checked += 1;

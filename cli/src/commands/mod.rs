@@ -19,6 +19,7 @@ mod run;
 mod runs;
 mod status;
 mod switch;
+mod topics;
 mod warehouse;
 
 use crate::{
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
     match cli.command {
         Task::Doctor => return doctor::run(&cli.target, progress, cli.json).await,
         Task::Completions { shell } => return completions::run(shell),
+        Task::Topics(args) => return topics::run(&cli.target, &args, progress, cli.json).await,
         Task::Warehouse(WarehouseArgs { task: AccountTask::Bootstrap { out }, .. }) => {
             return warehouse::bootstrap(&cli.target, &out, cli.json).await;
         }
@@ -67,6 +69,6 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::PutAside(args) => aside::run(&context, &args, aside::Change::PutAside).await,
         Task::TakeBack(args) => aside::run(&context, &args, aside::Change::TakeBack).await,
         Task::Warehouse(args) => warehouse::run(&context, &args).await,
-        Task::Doctor | Task::Completions { .. } => Ok(()),
+        Task::Doctor | Task::Completions { .. } | Task::Topics(_) => Ok(()),
     }
 }

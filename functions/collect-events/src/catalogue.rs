@@ -62,7 +62,7 @@ impl Catalogue {
     pub fn read(sources: &Sources, platform: &Path) -> Self {
         let mut catalogue = Catalogue::default();
         for table in &sources.tables {
-            let Source::Kafka { topic: name, format: Format::Json } = &table.source else { continue };
+            let Source::Kafka { topic: name, format: Format::Json, .. } = &table.source else { continue };
             if table.columns.position_of_source(EVENT_ID).is_none() {
                 continue;
             }

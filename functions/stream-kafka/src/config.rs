@@ -66,7 +66,7 @@ impl Config {
 fn schemas(env: &mut Env, sources: &Sources) -> BTreeMap<String, ReaderSchema> {
     let mut schemas = BTreeMap::new();
     for table in &sources.tables {
-        let Source::Kafka { topic, format: Format::Avro } = &table.source else { continue };
+        let Source::Kafka { topic, format: Format::Avro, .. } = &table.source else { continue };
         let name = format!("{topic}.{}", Format::Avro.extension());
         match sluice_lambda::schema_file(env, &name).and_then(|text| ReaderSchema::parse(&text)) {
             Ok(schema) => drop(schemas.insert(topic.clone(), schema)),

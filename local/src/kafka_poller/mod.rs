@@ -32,7 +32,6 @@ use rskafka::{
     BackoffConfig,
     client::{
         Client, ClientBuilder,
-        error::{Error as ClientError, ProtocolError},
         partition::{OffsetAt, UnknownTopicHandling},
     },
 };
@@ -125,17 +124,6 @@ pub async fn save_positions(state_path: &Path, topic: &str, to: BTreeMap<i32, i6
 /// Polls until `shutdown` turns true; a batch under way is finished or given up, never half counted.
 pub async fn run(config: Config, shutdown: watch::Receiver<bool>) -> anyhow::Result<()> {
     Poller::connect(config).await?.run(shutdown).await
-}
-
-/// Makes the topic; a topic that is there already is left as it is.
-pub async fn create_topic(bootstrap: &str, topic: &str, partitions: i32) -> anyhow::Result<()> {
-    const TIMEOUT_MS: i32 = 10_000;
-
-    let created = client(bootstrap).await?.controller_client()?.create_topic(topic, partitions, 1, TIMEOUT_MS).await;
-    match created {
-        Err(ClientError::ServerError { protocol_error: ProtocolError::TopicAlreadyExists, .. }) => Ok(()),
-        other => other.with_context(|| format!("cannot create topic {topic}")),
-    }
 }
 
 async fn client(bootstrap: &str) -> anyhow::Result<Client> {

@@ -9,8 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use sluice_kafka::{Message, Producer};
-use sluice_local::kafka_poller;
+use sluice_kafka::{Admin, Credentials, KafkaConfig, Message, Producer, Settings};
 
 use crate::{TOPIC, until};
 
@@ -30,7 +29,9 @@ impl Broker {
         let process = Self::launch(&folder, port);
         let broker = Broker { folder, port, process };
         broker.ready().await;
-        kafka_poller::create_topic(&broker.address(), TOPIC, 2).await.expect("a topic");
+        let config = KafkaConfig { bootstrap: broker.address(), ..KafkaConfig::default() };
+        let mut admin = Admin::connect(&config, &Credentials::default()).await.expect("a controller");
+        admin.create(TOPIC, Some(2), &Settings::new()).await.expect("a topic");
         broker
     }
 

@@ -77,8 +77,22 @@ pub enum Source {
         topic: String,
         #[serde(default)]
         format: Format,
+        /// In how many partitions it is; `sluice topics` makes it so. What is left out of these is as the cluster has it.
+        #[cfg_attr(test, schemars(range(min = 1, max = MOST_PARTITIONS)))]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        partitions: Option<u32>,
+        /// How long the cluster keeps a record.
+        #[cfg_attr(test, schemars(range(min = 1)))]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retention_hours: Option<u32>,
+        /// Whether the cluster keeps of each key the newest record alone; with a retention, no longer than that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        compaction: Option<bool>,
     },
 }
+
+/// More partitions than a topic of one table needs; a larger number is a mistake.
+pub const MOST_PARTITIONS: u32 = 10_000;
 
 /// How the columns of a source come about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

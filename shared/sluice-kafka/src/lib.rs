@@ -1,9 +1,10 @@
 //! Kafka at both ends: the event that Lambda hands to a consumer, and a producer in pure Rust.
 //!
-//! [`avro`] and [`Registry`] read what producers with a schema registry write.
+//! [`avro`] and [`Registry`] read what producers with a schema registry write; [`topics`] makes topics what their entries say.
 //!
 //! Nothing here consumes from a broker: on AWS the event source mapping does, on one machine the poller in `local/`.
 
+mod admin;
 pub mod avro;
 mod cluster;
 mod config;
@@ -19,7 +20,9 @@ mod producer;
 mod registry;
 mod response;
 mod security;
+pub mod topics;
 
+pub use admin::{Admin, Existing, Settings};
 pub use cluster::{Cluster, is_away};
 pub use config::{Credentials, KafkaConfig, Mechanism, SecurityProtocol};
 pub use event::KafkaEvent;

@@ -14,6 +14,10 @@ use sluice_http::{Client, Request, Response, RetryPolicy, error};
 
 use crate::avro::WriterSchema;
 
+mod subjects;
+
+pub(crate) use subjects::subject;
+
 const CONTENT_TYPE: &str = "application/vnd.schemaregistry.v1+json";
 /// What the registry's own answer says of an id that it does not know; any other 404 is not the registry's.
 const NO_SUCH_SCHEMA: i64 = 40_403;
@@ -185,8 +189,16 @@ impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
 
     /// `None` when the registry says that there is no such schema.
     async fn get(&self, path: &str) -> Result<Option<Answer>> {
-        let url = format!("{}/{path}", self.config.url.trim_end_matches('/'));
-        let request = Request::get(&url).header("accept", CONTENT_TYPE);
+        let answer = self.send(Request::get(self.url(path)), classify).await?;
+        if answer.status == 404 { Ok(None) } else { answer.json().map(Some) }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.url.trim_end_matches('/'))
+    }
+
+    async fn send(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
+        let request = request.header("accept", CONTENT_TYPE);
         let answer = match &self.config.secret {
             None => self.http.send(&request, &self.retry, classify).await,
             Some(name) => {
@@ -195,13 +207,12 @@ impl<Sec: Secrets, Clo: Clock> Registry<Sec, Clo> {
                         Some(authorization) => request.clone().secret_header("authorization", authorization),
                         None => request.clone(),
                     };
-                    self.http.send(&request, &self.retry, classify).await
+                    self.http.send(&request, &self.retry, &classify).await
                 })
                 .await
             }
         };
-        let answer = answer.map_err(|error| error.with("registry", &self.config.url))?;
-        if answer.status == 404 { Ok(None) } else { answer.json().map(Some) }
+        answer.map_err(|error| error.with("registry", &self.config.url))
     }
 }
 
@@ -213,12 +224,20 @@ impl Credentials {
     }
 }
 
+/// What the registry says when it does not do what it was asked.
+#[derive(Deserialize)]
+struct Refusal {
+    error_code: i64,
+    #[serde(default)]
+    message: String,
+}
+
 /// What an answer means. A 404 is an answer only if the registry itself says what it lacks.
 fn classify(response: &Response) -> Result<()> {
-    #[derive(Deserialize)]
-    struct Refusal {
-        error_code: i64,
-    }
+    judged(response, "cannot read a schema from the registry")
+}
+
+fn judged(response: &Response, attempt: &str) -> Result<()> {
     if response.is_success() {
         return error::whole_json(response);
     }
@@ -226,7 +245,7 @@ fn classify(response: &Response) -> Result<()> {
     if response.status == 404 && code.is_some_and(|code| (40_401..=NO_SUCH_SCHEMA).contains(&code)) {
         return Ok(());
     }
-    let error = error::by_status(response, "cannot read a schema from the registry");
+    let error = error::by_status(response, attempt);
     let error = error.with("error_code", code.unwrap_or_default());
     Err(if error.kind() == Kind::NotFound {
         error.because("the address is not a schema registry's; check its path")

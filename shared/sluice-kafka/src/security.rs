@@ -1,10 +1,10 @@
-//! TLS and SASL of the producer's connections.
+//! TLS and SASL of connections to brokers.
 
 use std::sync::Arc;
 
 use rskafka::client::{Credentials as SaslCredentials, SaslConfig};
 use rustls::ClientConfig;
-use sluice_core::{Error, Result};
+use sluice_core::{Error, Result, Secret};
 
 use crate::config::{Credentials, KafkaConfig, Mechanism};
 
@@ -18,15 +18,19 @@ pub(crate) fn tls(config: &KafkaConfig, credentials: &Credentials) -> Result<Opt
     Ok(Some(Arc::new(sluice_http::tls::client()?.with_root_certificates(authorities).with_no_client_auth())))
 }
 
+/// Name and password of a user whom the protocol has.
+pub(crate) fn user(credentials: &Credentials) -> Result<(&str, &Secret)> {
+    let user = credentials.username.as_deref().zip(credentials.password.as_ref());
+    user.ok_or_else(|| Error::config("the Kafka secret needs username and password for this security protocol"))
+}
+
 /// `None` where the protocol has no user.
 pub(crate) fn sasl(config: &KafkaConfig, credentials: &Credentials) -> Result<Option<SaslConfig>> {
     if !config.protocol.is_authenticated() {
         return Ok(None);
     }
-    let (Some(username), Some(password)) = (&credentials.username, &credentials.password) else {
-        return Err(Error::config("the Kafka secret needs username and password for this security protocol"));
-    };
-    let user = SaslCredentials::new(username.clone(), password.expose().to_owned());
+    let (username, password) = user(credentials)?;
+    let user = SaslCredentials::new(username.to_owned(), password.expose().to_owned());
     Ok(Some(match config.mechanism {
         Mechanism::Plain => SaslConfig::Plain(user),
         Mechanism::ScramSha256 => SaslConfig::ScramSha256(user),

@@ -99,7 +99,9 @@ impl<'y> Fields<'y> {
     }
 
     pub fn node(&mut self, name: &'static str) -> Option<&'y Node> {
-        self.asked.push(name);
+        if !self.asked.contains(&name) {
+            self.asked.push(name);
+        }
         self.given.iter().find(|(key, _)| key.value == name).map(|(_, node)| node)
     }
 

@@ -3,7 +3,7 @@
 use super::{Format, Loader, Source, Table, monitors::MonitorsEntry};
 use crate::{
     Column, ColumnType, Disposition, Mode, Schedule, Schema, TableId, functions,
-    judge::{Fields, List, Report},
+    judge::{Count, Fields, List, Report},
     yaml::{At, Node, Place, Value},
 };
 
@@ -155,11 +155,18 @@ impl SourceEntry {
             "kafka" => {
                 let topic = text(&mut fields, "topic", report);
                 let format = fields.node("format").is_some().then(|| fields.word::<Format>("format", report));
+                let partitions: Option<At<Count>> = fields.optional("partitions", report);
+                settings.extend(partitions.as_ref().map(|partitions| ("partitions", partitions.place)));
+                let retention: Option<At<Count>> = fields.optional("retention_hours", report);
+                let compaction: Option<At<bool>> = fields.optional("compaction", report);
                 match format {
                     Some(None) => None,
                     format => topic.map(|topic| Source::Kafka {
                         topic,
                         format: format.flatten().map(|format| format.value).unwrap_or_default(),
+                        partitions: partitions.map(|partitions| partitions.value.0),
+                        retention_hours: retention.map(|retention| retention.value.0),
+                        compaction: compaction.map(|compaction| compaction.value),
                     }),
                 }
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Loader, Shape, Source, columns,
+    Loader, MOST_PARTITIONS, Shape, Source, columns,
     entry::{Entry, SourceEntry},
     watched,
 };
@@ -134,9 +134,13 @@ fn source(entry: &Entry, report: &mut Report) {
                 tell(entry, report, found.place("base"), text);
             }
         }
-        Source::Kafka { topic, .. } => {
+        Source::Kafka { topic, partitions, .. } => {
             if let Some(problem) = topic_problem(topic) {
                 tell(entry, report, found.place("topic"), format_args!("source: the topic '{topic}' {problem}"));
+            }
+            if partitions.is_some_and(|partitions| partitions > MOST_PARTITIONS) {
+                let text = format!("source: `partitions` is at most {MOST_PARTITIONS}");
+                tell(entry, report, found.place("partitions"), text);
             }
         }
         Source::Currencies | Source::HubspotContacts => {}

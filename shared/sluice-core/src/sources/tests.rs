@@ -39,7 +39,7 @@ tables:
       - { name: state, type: text, one_of: [open, paid] }
   - table: STREAMING.A.B
     description: One row per event.
-    source: { kind: kafka, topic: orders, format: avro }
+    source: { kind: kafka, topic: orders, format: avro, partitions: 6, retention_hours: 168, compaction: true }
     loader: streaming
     disposition: append
     key: [event_id]

@@ -24,11 +24,15 @@ const UNSUPPORTED_VERSION: i16 = 35;
 const UNSUPPORTED_MECHANISM: i16 = 33;
 const AUTHENTICATION_FAILED: i16 = 58;
 /// Requests and their versions that the client uses here.
-const VERSIONS: [(i16, i16, i16); 7] = [
+const VERSIONS: [(i16, i16, i16); 11] = [
     (0, 3, 7),
     (1, 4, 4),
     (2, 1, 1),
     (3, 1, 4),
+    (19, 2, 4),
+    (32, 1, 1),
+    (37, 0, 0),
+    (44, 0, 0),
     (SASL_HANDSHAKE, 1, 1),
     (API_VERSIONS, 0, 0),
     (SASL_AUTHENTICATE, 0, 0),

@@ -11,7 +11,7 @@ use chrono::Utc;
 use front::{Front, Login};
 use rskafka::client::{ClientBuilder, partition::UnknownTopicHandling};
 use sluice_core::{Kind, Secret, port::Secrets};
-use sluice_kafka::{Cluster, Credentials, KafkaConfig, Mechanism, Message, Producer, SecurityProtocol};
+use sluice_kafka::{Admin, Cluster, Credentials, KafkaConfig, Mechanism, Message, Producer, SecurityProtocol};
 
 /// Names the variable that must hold the address of a Kafka broker that the tests may write to.
 const VARIABLE: &str = "SLUICE_TEST_KAFKA";
@@ -120,7 +120,8 @@ async fn a_refused_user_is_told_at_once_and_not_after_every_retry() {
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::Plain);
     let wrong = credentials("wrong", &front);
     let patient = Producer::connect_with(&config, &wrong, Duration::from_secs(3_600));
-    let refused = tokio::time::timeout(Duration::from_secs(60), patient).await.expect("an answer before the retries end");
+    let refused =
+        tokio::time::timeout(Duration::from_secs(60), patient).await.expect("an answer before the retries end");
     assert_eq!(refused.err().map(|error| error.kind()), Some(Kind::Auth));
 }
 
@@ -178,4 +179,35 @@ async fn a_user_and_the_server_prove_themselves_with_scram() {
     let front = Front::start(&broker(), login).await;
     let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::ScramSha512);
     assert_eq!(refusal(&config, &credentials(PASSWORD, &front), "mutual authentication").await, Kind::Auth);
+}
+
+#[tokio::test]
+async fn an_administrator_proves_itself_as_a_producer_does() {
+    let scram = |digest, honest| Login::Scram { digest, user: USER, password: PASSWORD, honest };
+    for (mechanism, login) in [
+        (Mechanism::Plain, Login::Plain { user: USER, password: PASSWORD }),
+        (Mechanism::ScramSha256, scram(scram::Digest::Sha256, true)),
+        (Mechanism::ScramSha512, scram(scram::Digest::Sha512, true)),
+    ] {
+        let front = Front::start(&broker(), login).await;
+        let config = config(&front, SecurityProtocol::SaslSsl, mechanism);
+        let refused = async |config: &KafkaConfig, credentials: &Credentials| {
+            Admin::connect(config, credentials).await.err().expect("a refusal").kind()
+        };
+        let mut admin = Admin::connect(&config, &credentials(PASSWORD, &front)).await.expect("let in");
+        let topic = format!("admin-{mechanism:?}-{}", std::process::id()).to_lowercase();
+        admin.create(&topic, Some(2), &BTreeMap::new()).await.expect("a topic");
+        assert_eq!(admin.topics().await.expect("topics")[&topic].partitions, 2);
+        assert_eq!(refused(&config, &credentials("wrong", &front)).await, Kind::Auth, "{mechanism:?}");
+        let nameless = Credentials { username: None, ..credentials(PASSWORD, &front) };
+        assert_eq!(refused(&config, &nameless).await, Kind::Config, "{mechanism:?}");
+        assert_eq!(refused(&config, &Credentials::default()).await, Kind::Unavailable, "no authority that it knows");
+        let other = if mechanism == Mechanism::Plain { Mechanism::ScramSha512 } else { Mechanism::Plain };
+        let other = KafkaConfig { mechanism: other, ..config };
+        assert_eq!(refused(&other, &credentials(PASSWORD, &front)).await, Kind::Config, "{mechanism:?}");
+    }
+    let front = Front::start(&broker(), scram(scram::Digest::Sha512, false)).await;
+    let config = config(&front, SecurityProtocol::SaslSsl, Mechanism::ScramSha512);
+    let error = Admin::connect(&config, &credentials(PASSWORD, &front)).await.err().expect("a server without proof");
+    assert_eq!(error.kind(), Kind::Auth, "{}", error.chain());
 }

@@ -134,7 +134,7 @@ struct Topic<'a> {
 impl<'a> Topic<'a> {
     fn of(table: &'a Table) -> Result<Self> {
         match &table.source {
-            Source::Kafka { topic, format } => Ok(Topic { name: topic, is_avro: *format == Format::Avro }),
+            Source::Kafka { topic, format, .. } => Ok(Topic { name: topic, is_avro: *format == Format::Avro }),
             _ => Err(Error::unsupported("the table has no topic, so no archive").with("table", &table.table)),
         }
     }

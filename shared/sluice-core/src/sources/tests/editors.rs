@@ -102,6 +102,10 @@ fn the_schema_takes_what_the_judge_takes_and_knows_each_setting() {
         ("cursor: id", "cursors: id"),
         ("key: [id]", "key: id"),
         ("first_date: 2025-10-30", "first_date: 2025"),
+        ("partitions: 6", "partitions: 0"),
+        ("partitions: 6", "partitions: 10001"),
+        ("retention_hours: 168", "retention_hours: 7d"),
+        ("compaction: true", "compaction: 1"),
     ] {
         assert!(entry.contains(right), "{right}");
         let (by_schema, by_judge, _) = takes(&entry.replacen(right, wrong, 1));

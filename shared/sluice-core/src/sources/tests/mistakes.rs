@@ -3,7 +3,7 @@
 use super::{EVERY_SETTING, problems, tells};
 
 /// Each with the part of [`EVERY_SETTING`] that it stands for.
-const MISTAKES: [(&str, &str, &str); 78] = [
+const MISTAKES: [(&str, &str, &str); 84] = [
     ("off: [schema]", "off: [cost]", "'cost' is no monitor of a table; known are freshness"),
     ("off: [schema]", "off: [schema, schema]", "`off` has 'schema' twice"),
     ("off: [schema]", "off: [volume]", "`volume_change_percent` has no effect, because volume is off"),
@@ -117,6 +117,16 @@ const MISTAKES: [(&str, &str, &str); 78] = [
         "topic: orders, schema: s, format",
         "`schema` is no setting here; known are kind, topic, format",
     ),
+    ("partitions: 6", "partitions: 0", "`partitions`: must be from 1 to"),
+    ("partitions: 6", "partitions: 10001", "source: `partitions` is at most 10000"),
+    ("partitions: 6", "partitions: six", "`partitions`: must be a whole number and is a text"),
+    ("retention_hours: 168", "retention_hours: -1", "`retention_hours`: must be from 1 to"),
+    (
+        "retention_hours: 168",
+        "retention_days: 7",
+        "`retention_days` is no setting here; known are kind, topic, format, partitions",
+    ),
+    ("compaction: true", "compaction: compact", "`compaction`: must be true or false and is a text"),
     ("topic: orders", "topic: my orders", "is no name that Kafka takes"),
     ("topic: orders", "topic: orders.v1", "ends like the file of a kept schema version"),
     ("loader: streaming", "loader: streaming\n    schedule: hourly", "a streaming table has no schedule"),

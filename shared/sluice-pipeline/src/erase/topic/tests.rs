@@ -193,7 +193,13 @@ impl Decode for AfterOneByte {
 
 #[test]
 fn a_value_is_decoded_and_searched_where_it_cannot_be() {
-    let source = Source::Kafka { topic: "purchases".into(), format: Format::Avro };
+    let source = Source::Kafka {
+        topic: "purchases".into(),
+        format: Format::Avro,
+        partitions: None,
+        retention_hours: None,
+        compaction: None,
+    };
     let (table, store) = (Table { source, ..table() }, MemoryStore::default());
     let of = |offset: i64, value: &str| Record { value: Some(value.to_owned().into()), ..purchase(offset, "") };
     let records = [
