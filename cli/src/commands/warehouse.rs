@@ -18,7 +18,7 @@ use crate::{
     output,
     warehouse::{
         Administrator,
-        account::{self, Allowed, Applied, Applying, Desired, Name, Plan, Settings},
+        account::{self, Allowed, Applied, Applying, Desired, Name, Plan, Settings, Sign},
     },
 };
 
@@ -62,10 +62,11 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     async fn plan(&self, args: &PlanArgs) -> Outcome {
-        let plan = self.look(&self.desired()?, &allowed(&args.allowed)).await?;
+        let mut plan = self.look(&self.desired()?, &allowed(&args.allowed)).await?;
         if args.sql {
             return output::write(&plan.to_sql()).map(drop);
         }
+        plan.warnings.extend(without_effect(&plan, &args.allowed));
         output::print(self.context.json, &plan, Plan::to_text)
     }
 
@@ -82,6 +83,7 @@ impl Asked<'_> {
     async fn apply(&self, args: &ApplyArgs) -> Outcome {
         let (desired, allowed) = (self.desired()?, allowed(&args.allowed));
         let plan = self.look(&desired, &allowed).await?;
+        let without_effect = without_effect(&plan, &args.allowed);
         if !plan.changes.is_empty() && !args.yes {
             confirm::somebody_is_there("an apply")?;
             let question = question(&plan, &self.context.platform.place.title());
@@ -103,12 +105,14 @@ impl Asked<'_> {
         let work = account::apply(&account, &SystemClock, &desired, &applying);
         let text = format!("sending {} statements", statements(&plan));
         let applied = tokio::select! {
-            applied = self.context.progress.spin(text, work) => applied.map_err(of_account)?,
+            applied = self.context.progress.spin(text, work) => applied,
             _ = tokio::signal::ctrl_c() => {
                 let account = self.administrator.within(LONGEST);
                 return Err(ended(Box::pin(account::release(&account, &run)).await.err()));
             }
         };
+        let mut applied = applied.map_err(of_account)?;
+        applied.left.warnings.extend(without_effect);
         let (is_cut_short, in_vain) = (applied.is_cut_short(), applied.in_vain.clone());
         output::print(self.context.json, &Answer { run: &run, applied }, render)?;
         if !in_vain.is_empty() {
@@ -155,6 +159,19 @@ impl Asked<'_> {
 fn allowed(args: &AllowedArgs) -> Allowed {
     let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
     Allowed { replace: set(&args.replace), drop: set(&args.drop) }
+}
+
+/// What was allowed and is not there to be done, because it was written otherwise or done before.
+fn without_effect(plan: &Plan, args: &AllowedArgs) -> Vec<String> {
+    let is_done = |what: &str, sign: Sign| plan.changes.iter().any(|change| change.what == what && change.sign == sign);
+    let dropped = args.drop.iter().filter(|what| !is_done(what, Sign::Remove));
+    let dropped = dropped.map(|what| {
+        format!("--drop '{what}' has no effect: the account has no such thing that the file does not name")
+    });
+    let replaced = args.replace.iter().filter(|what| !is_done(what, Sign::Change));
+    dropped
+        .chain(replaced.map(|what| format!("--replace '{what}' has no effect: nothing of it needs a replacement")))
+        .collect()
 }
 
 fn statements(plan: &Plan) -> usize {
@@ -236,6 +253,14 @@ mod tests {
     fn statements_that_change_nothing_are_named() {
         let text = stays(&["REVOKE X".to_owned(), "DROP Y".to_owned()]).text();
         assert!(text.contains("REVOKE X; DROP Y") && text.contains("applying again does not help"), "{text}");
+    }
+
+    #[test]
+    fn what_was_allowed_and_is_not_there_is_told() {
+        let args = AllowedArgs { drop: vec!["warehouse OLD".into()], replace: vec!["pipe A.B.C".into()] };
+        let told = without_effect(&Plan::default(), &args);
+        assert!(told.len() == 2 && told[0].contains("--drop 'warehouse OLD'"), "{told:?}");
+        assert!(told[1].contains("--replace 'pipe A.B.C'"), "{told:?}");
     }
 
     #[test]

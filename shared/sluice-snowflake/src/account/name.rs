@@ -57,7 +57,7 @@ impl Name {
         self.0.last().map_or("", String::as_str)
     }
 
-    /// The first so many parts.
+    /// The first parts.
     pub fn up_to(&self, depth: usize) -> Name {
         Name(self.0.iter().take(depth).cloned().collect())
     }

@@ -23,7 +23,7 @@ use crate::sql::quote;
 mod grants;
 mod objects;
 
-/// So many requests are under way at once.
+/// Requests under way at once.
 const AT_ONCE: usize = 10;
 
 /// As many rows as SHOW answers at most.

@@ -1,5 +1,7 @@
 //! Names and values on their way into SQL text: the only functions that may put either there.
 
+use std::{collections::BTreeSet, sync::LazyLock};
+
 use sluice_core::{TableId, names};
 
 /// Words that Snowflake refuses as a bare column or table name. Names of types, such as NUMBER, are not among them.
@@ -11,12 +13,15 @@ const RESERVED: &str = "\
     QUALIFY REGEXP REVOKE RIGHT RLIKE ROW ROWS SAMPLE SCHEMA SELECT SET SOME START TABLE TABLESAMPLE THEN TO \
     TRIGGER TRUE TRY_CAST UNION UNIQUE UPDATE USING VALUES VIEW WHEN WHENEVER WHERE WITH";
 
+/// The same, to be found: a plan asks for each name of the account many times.
+static IS_RESERVED: LazyLock<BTreeSet<&str>> = LazyLock::new(|| RESERVED.split_ascii_whitespace().collect());
+
 /// A name as it is stored: bare where Snowflake reads it back unchanged, in double quotes everywhere else.
 pub fn identifier(name: &str) -> String {
     let mut chars = name.chars();
     let starts_well = chars.next().is_some_and(|c| c.is_ascii_uppercase() || c == '_');
     let bare = starts_well && chars.all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_' || c == '$');
-    if bare && !RESERVED.split_ascii_whitespace().any(|word| word == name) {
+    if bare && !IS_RESERVED.contains(name) {
         return name.to_owned();
     }
     format!("\"{}\"", name.replace('"', "\"\""))

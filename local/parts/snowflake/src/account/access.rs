@@ -207,7 +207,24 @@ impl Account {
                         warehouse' command.";
             return Err(Failure::new("000606", "57P03", text));
         }
-        Ok(())
+        self.within_quota(&path)
+    }
+
+    /// Refuses what would wake a warehouse whose resource monitor has seen its quota used up.
+    fn within_quota(&self, warehouse: &[String]) -> Result<(), Failure> {
+        let monitor = self.object(Kind::of("WAREHOUSE"), warehouse).and_then(|found| found.text("RESOURCE_MONITOR"));
+        let Some(monitor) = monitor else { return Ok(()) };
+        let found = self.object(Kind::of("RESOURCE MONITOR"), &[monitor.to_owned()]);
+        let quota = found.and_then(|found| found.text("CREDIT_QUOTA")).and_then(|quota| quota.parse::<f64>().ok());
+        let is_used_up = quota.zip(self.used.get(monitor)).is_some_and(|(quota, used)| *used >= quota);
+        if !is_used_up {
+            return Ok(());
+        }
+        let warehouse = shown(warehouse);
+        let text = format!(
+            "Warehouse '{warehouse}' cannot be resumed because resource monitor '{monitor}' has exceeded its quota."
+        );
+        Err(Failure::new("090073", "22000", text))
     }
 
     /// Refuses a pipe's load unless its owner may read what it copies from, and look into and fill what it copies into. Who

@@ -123,6 +123,8 @@ pub(crate) struct Account {
     name: String,
     edition: Edition,
     checks_privileges: bool,
+    /// Credits that resource monitors are said to have seen used.
+    used: BTreeMap<String, f64>,
     objects: BTreeMap<(String, Path), Object>,
     grants: BTreeMap<Grant, Given>,
     /// The roles that somebody was granted, one step down.
@@ -174,9 +176,9 @@ impl Account {
         self.checks_privileges
     }
 
-    /// Plays another edition, or checks privileges, from now on.
-    pub(crate) fn play(&mut self, edition: Edition, checks_privileges: bool) {
-        (self.edition, self.checks_privileges) = (edition, checks_privileges);
+    /// Plays another edition, checks privileges, or has credits used, from now on.
+    pub(crate) fn play(&mut self, edition: Edition, checks_privileges: bool, used: BTreeMap<String, f64>) {
+        (self.edition, self.checks_privileges, self.used) = (edition, checks_privileges, used);
     }
 
     /// What every account has, and the users who are known from the beginning.

@@ -120,11 +120,14 @@ async fn set_commit_delay(State(emulator): State<Emulator>, Json(delay): Json<Co
 struct Played {
     edition: Edition,
     checks_privileges: bool,
+    /// By resource monitor.
+    #[serde(default)]
+    credits_used: std::collections::BTreeMap<String, f64>,
 }
 
-/// Which edition is played from now on, and whether privileges are checked.
+/// Which edition is played from now on, whether privileges are checked, and what warehouses are said to have used.
 async fn set_account(State(emulator): State<Emulator>, Json(played): Json<Played>) -> StatusCode {
-    lock(&emulator.0.account).play(played.edition, played.checks_privileges);
+    lock(&emulator.0.account).play(played.edition, played.checks_privileges, played.credits_used);
     StatusCode::NO_CONTENT
 }
 

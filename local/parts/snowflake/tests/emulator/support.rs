@@ -1,7 +1,7 @@
 //! A warehouse, a lake in memory and clients for one test.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Arc, Mutex, OnceLock,
@@ -22,10 +22,9 @@ use axum::{
     routing::get,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use bytes::Bytes;
 use sluice_core::{
     Commit, Error, Result, RunId, Secret, Sources, Table, TableId, lake,
-    port::{Deletion, Listing, ObjectStore, PutIfAbsent, Row, Secrets, Statements, Stored},
+    port::{Row, Secrets, Statements},
 };
 use sluice_snowflake::{
     Account, Pace, Signer, SnowflakeConfig, Snowpipe, SqlApi, Streaming,
@@ -35,6 +34,8 @@ use sluice_snowflake::{
 use snowflake_emulator::{Config, Edition, Emulator, User};
 use tokio::{net::TcpListener, sync::watch};
 use uuid::Uuid;
+
+pub(crate) use crate::lake::Lake;
 
 pub(crate) const BUCKET: &str = "test-lake";
 pub(crate) const LAKE: &str = "test";
@@ -73,7 +74,7 @@ pub(crate) async fn foundation(sources: &Sources) -> Vec<String> {
     changes.flat_map(|change| &change.statements).map(|statement| statement.text.clone()).collect()
 }
 
-type Objects = Arc<Mutex<HashMap<String, Vec<u8>>>>;
+pub(crate) type Objects = Arc<Mutex<BTreeMap<String, Vec<u8>>>>;
 
 /// The lake's bucket as the emulator sees it.
 #[derive(Clone)]
@@ -211,7 +212,11 @@ impl Warehouse {
     }
 
     pub(crate) fn snowpipe(&self) -> Snowpipe<OneSecret> {
-        Snowpipe::new(self.account())
+        self.snowpipe_of("loader")
+    }
+
+    pub(crate) fn snowpipe_of(&self, user: &str) -> Snowpipe<OneSecret> {
+        Snowpipe::new(self.account_of(user))
     }
 
     pub(crate) async fn run(&self, statement: &str) -> Result<Vec<Row>> {
@@ -254,7 +259,14 @@ impl Warehouse {
 
     /// Plays an edition, and checks privileges or does not.
     pub(crate) async fn play(&self, edition: &str, checks_privileges: bool) {
-        let played = serde_json::json!({"edition": edition, "checks_privileges": checks_privileges});
+        self.play_with(edition, checks_privileges, serde_json::json!({})).await;
+    }
+
+    /// The same, with credits that resource monitors have seen used.
+    pub(crate) async fn play_with(&self, edition: &str, checks_privileges: bool, credits_used: serde_json::Value) {
+        let played = serde_json::json!({
+            "edition": edition, "checks_privileges": checks_privileges, "credits_used": credits_used,
+        });
         assert_eq!(self.post("/_emulator/account", "", played).await.0, 204);
     }
 
@@ -266,10 +278,13 @@ impl Warehouse {
 
     /// Writes a query's rows as a Parquet file into the lake.
     pub(crate) fn put(&self, key: &str, select: &str) {
+        thread_local! {
+            // A database takes longer to open than a file to write.
+            static WRITER: duckdb::Connection = duckdb::Connection::open_in_memory().expect("a database");
+        }
         let path = self.folder.join(Uuid::new_v4().to_string());
-        let conn = duckdb::Connection::open_in_memory().expect("a database");
         let copy = format!("COPY ({select}) TO '{}' (FORMAT parquet, COMPRESSION zstd)", path.display());
-        conn.execute_batch(&copy).expect("a file");
+        WRITER.with(|writer| writer.execute_batch(&copy)).expect("a file");
         self.s3.objects.lock().expect("objects").insert(key.to_owned(), std::fs::read(&path).expect("bytes"));
     }
 
@@ -371,45 +386,6 @@ impl Answer {
     }
 }
 
-/// The objects that the emulator's stage reads.
-pub(crate) struct Lake(Objects);
-
-impl Listing for Lake {
-    async fn keys(&self, prefix: &str) -> Result<Vec<String>> {
-        let objects = self.0.lock().expect("objects");
-        Ok(objects.keys().filter(|key| key.starts_with(prefix)).cloned().collect())
-    }
-}
-
-impl Deletion for Lake {
-    async fn delete(&self, key: &str) -> Result<()> {
-        self.0.lock().expect("objects").remove(key);
-        Ok(())
-    }
-}
-
-impl ObjectStore for Lake {
-    async fn put(&self, key: &str, body: Bytes) -> Result<Stored> {
-        self.0.lock().expect("objects").insert(key.to_owned(), body.to_vec());
-        Ok(Stored { checksum: "x".into() })
-    }
-
-    async fn put_if_absent(&self, key: &str, body: Bytes) -> Result<PutIfAbsent> {
-        if self.0.lock().expect("objects").contains_key(key) {
-            return Ok(PutIfAbsent::Exists);
-        }
-        self.put(key, body).await.map(PutIfAbsent::Stored)
-    }
-
-    async fn get(&self, key: &str) -> Result<Option<Bytes>> {
-        Ok(self.0.lock().expect("objects").get(key).cloned().map(Bytes::from))
-    }
-
-    async fn first_key(&self, prefix: &str) -> Result<Option<String>> {
-        Ok(self.0.lock().expect("objects").keys().filter(|key| key.starts_with(prefix)).min().cloned())
-    }
-}
-
 pub(crate) fn sources() -> Sources {
     Sources::parse(include_str!("../../../../../platform/sources.yaml")).expect("the shipped sources")
 }
@@ -420,6 +396,10 @@ pub(crate) fn table_id(table: &str) -> TableId {
 
 pub(crate) fn private_key() -> String {
     keys().0.clone()
+}
+
+pub(crate) fn public_key() -> String {
+    keys().1.clone()
 }
 
 pub(crate) fn token() -> String {

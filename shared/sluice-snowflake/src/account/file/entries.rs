@@ -190,6 +190,7 @@ fn items(node: &Node) -> Result<&[Node], String> {
 fn texts(node: &Node) -> Result<Vec<String>, String> {
     let text = |item: &Node| match &item.value {
         Yaml::Text(text) if !text.trim().is_empty() => Ok(text.clone()),
+        Yaml::Text(_) => Err("must be a list of texts, and one of them is empty".to_owned()),
         other => Err(format!("must be a list of texts and holds {}", other.kind())),
     };
     items(node)?.iter().map(text).collect()

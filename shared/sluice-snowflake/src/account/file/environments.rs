@@ -157,6 +157,12 @@ impl Environments {
             report.add(list.place, format!("`{setting}` must be a list of environments; known are {known}"));
             return None;
         };
+        if items.is_empty() {
+            report.add(
+                list.place,
+                format!("`{setting}` names no environment, so the entry is nowhere; known are {known}"),
+            );
+        }
         let mut found = Vec::new();
         for item in items {
             match &item.value {

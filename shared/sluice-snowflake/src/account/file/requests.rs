@@ -52,7 +52,7 @@ impl Request {
         let on = targets(&about, &on?, inside.as_deref(), (current, future), report)?;
         let privileges = privileges?;
         for (privilege, target) in privileges.iter().flat_map(|privilege| on.iter().map(move |on| (privilege, on))) {
-            if let Some(problem) = unfit(&privilege.value, target) {
+            if let Some(problem) = refusal(&privilege.value, target) {
                 report.add(privilege.place, format!("{about}: {problem}"));
             }
         }
@@ -146,7 +146,7 @@ fn single(about: &str, on: &At<String>, report: &mut Report) -> Option<Target> {
 }
 
 /// Why a privilege cannot be granted on a target.
-fn unfit(privilege: &str, target: &Target) -> Option<String> {
+fn refusal(privilege: &str, target: &Target) -> Option<String> {
     if matches!(privilege, "ALL" | "ALL PRIVILEGES") {
         return Some("ALL reads back as whatever a release has made of it; name the privileges".to_owned());
     }

@@ -184,7 +184,7 @@ impl Rules<'_> {
 
     fn policy(&self, name: &Name, object: &Object, report: &mut Report) {
         if ["allowed_rules", "allowed_ips"].iter().all(|field| object.get(field).is_none_or(Value::is_empty)) {
-            let text = "`allowed_rules` is empty: a policy that lets nobody in cannot be attached";
+            let text = "`allowed_rules` is empty: a policy that admits no address cannot be attached";
             self.tell(Kind::NetworkPolicy, name, "allowed_rules", report, text);
         }
         self.addresses(Kind::NetworkPolicy, name, "allowed_ips", object, report);
@@ -253,7 +253,7 @@ fn address_problem(text: &str) -> Option<String> {
         return Some("is no address of IPv4; write it as 203.0.113.0/24".to_owned());
     };
     if bits < WIDEST_NETWORK {
-        return Some(format!("lets in much of the internet; name networks of /{WIDEST_NETWORK} or smaller"));
+        return Some(format!("admits much of the internet; name networks of /{WIDEST_NETWORK} or smaller"));
     }
     let outside = u32::from(address) & u32::MAX.checked_shr(u32::from(bits)).unwrap_or(0);
     (outside != 0).then(|| "has bits set outside of its network; write the network's first address".to_owned())

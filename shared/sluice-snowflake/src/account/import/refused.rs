@@ -16,7 +16,7 @@ pub(super) fn left_out(text: String, settings: &Settings, sources: &Sources) -> 
         }
         if lines == before {
             // What is left is about the file as a whole.
-            let told: String = found.iter().map(|(_, problem)| format!("# {problem}\n")).collect();
+            let told: String = found.iter().map(|(_, problem)| format!("# {}\n", one_line(problem))).collect();
             return told + &joined(&lines);
         }
     }
@@ -53,7 +53,12 @@ fn depth(line: &str) -> Option<usize> {
 
 fn comment(line: &mut String, problem: &str) {
     if !line.starts_with('#') {
-        let reason = if problem.is_empty() { String::new() } else { format!("  # {problem}") };
+        let reason = if problem.is_empty() { String::new() } else { format!("  # {}", one_line(problem)) };
         *line = format!("#{line}{reason}");
     }
+}
+
+/// A name may hold a line's end, and what follows it would be no comment.
+fn one_line(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'), " ")
 }

@@ -1,4 +1,6 @@
-//! Applies: from nothing, again, interrupted anywhere, after edits, and by two at once.
+//! Applies: from nothing, again, interrupted anywhere, after edits interrupted anywhere, and by two at once.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::executor::block_on;
@@ -95,21 +97,64 @@ fn an_apply_that_ends_anywhere_is_finished_by_the_next() {
     }
 }
 
+/// What a request is, whatever it is about: its verb and the types that it names.
+fn kind(request: &str) -> String {
+    let is_type = |word: &&str| word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
+    let known = ["ON", "IN", "TO", "FUTURE", "ALL", "FROM", "SET", "UNSET", "TABLE"];
+    let types = [
+        "ROLE",
+        "USER",
+        "WAREHOUSE",
+        "DATABASE",
+        "SCHEMA",
+        "STAGE",
+        "PIPE",
+        "MONITOR",
+        "INTEGRATION",
+        "POLICY",
+        "GRANTS",
+    ];
+    let words: Vec<&str> = request.split_whitespace().take(12).collect();
+    let spoken = words.iter().enumerate().filter(|(at, word)| {
+        *at < 2 && is_type(word)
+            || known.contains(word)
+            || types.iter().any(|name| word.trim_end_matches('S') == name.trim_end_matches('S'))
+    });
+    spoken.map(|(_, word)| *word).collect::<Vec<_>>().join(" ")
+}
+
+/// Numbers of requests: the first and the last of each kind, or with `SLUICE_EVERY_REQUEST=1` all of them.
+fn requests(asked: &[String]) -> BTreeSet<usize> {
+    let all = 1..asked.len();
+    if std::env::var_os("SLUICE_EVERY_REQUEST").is_some() {
+        return all.collect();
+    }
+    let mut of_kind: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for at in all {
+        of_kind.entry(kind(&asked[at - 1])).or_insert((at, at)).1 = at;
+    }
+    of_kind.into_values().flat_map(|(first, last)| [first, last]).collect()
+}
+
 #[test]
 fn a_request_that_is_lost_anywhere_is_made_up_for_by_the_next_apply() {
     let (fresh, desired) = made(SHIPPED, Model::standard());
-    let requests = fresh.asked.borrow().len();
+    let asked = fresh.asked.borrow().clone();
     let whole = seen(&fresh);
-    for at in (1..requests).step_by(29) {
-        let broken = Model::standard();
-        *broken.lost.borrow_mut() = Some((at, at % 2 == 0));
-        let first = make(&broken, &desired);
-        // Its lease holds until it runs out; what it has made stays.
-        broken.lease.borrow_mut().is_held = false;
-        let error = first.expect_err("a lost request");
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "request {at}: {}", error.chain());
-        make(&broken, &desired).unwrap_or_else(|error| panic!("request {at}: {}", error.chain()));
-        assert_eq!(seen(&broken), whole, "request {at}");
+    let chosen = requests(&asked);
+    assert!(chosen.len() > 50, "{chosen:?}");
+    for at in chosen {
+        for is_answer in [false, true] {
+            let broken = Model::standard();
+            *broken.lost.borrow_mut() = Some((at, is_answer));
+            let first = make(&broken, &desired);
+            // Its lease holds until it runs out; what it has made stays.
+            broken.lease.borrow_mut().is_held = false;
+            let error = first.expect_err("a lost request");
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "request {at}: {}", error.chain());
+            make(&broken, &desired).unwrap_or_else(|error| panic!("request {at}: {}", error.chain()));
+            assert_eq!(seen(&broken), whole, "request {at}: {}", asked[at - 1]);
+        }
     }
 }
 
@@ -184,7 +229,7 @@ const EDITS: [(&str, &str); 16] = [
 ];
 
 #[test]
-fn edits_in_any_order_end_where_a_fresh_account_begins() {
+fn edits_interrupted_anywhere_end_where_a_fresh_account_begins() {
     let mut random = numbers(7);
     for round in 0..12 {
         let (model, _) = made(EVERY_FIELD, Model::enterprise());
@@ -199,15 +244,22 @@ fn edits_in_any_order_end_where_a_fresh_account_begins() {
                 }
             }
             let desired = file(&yaml);
-            // Interrupted once on the way.
-            let at = *model.changes.borrow() + 1 + random() % 4;
-            *model.fails_at.borrow_mut() = Some((at, random().is_multiple_of(2)));
-            let _ = make(&model, &desired);
-            *model.fails_at.borrow_mut() = None;
-            let applied = make(&model, &desired).unwrap_or_else(|error| panic!("{round}: {}", error.chain()));
-            assert!(applied.left.is_empty(), "{round}: {}", applied.left.to_text());
             let (fresh, _) = made(&yaml, Model::enterprise());
-            assert_eq!(seen(&model), seen(&fresh), "{round}: {yaml}");
+            let (before, whole) = (model.snapshot(), seen(&fresh));
+            let begun = *model.changes.borrow();
+            make(&model, &desired).unwrap_or_else(|error| panic!("{round}: {}", error.chain()));
+            assert_eq!(seen(&model), whole, "{round}: {yaml}");
+            // The same again, interrupted at each of its statements.
+            for (at, after) in (1..=*model.changes.borrow() - begun).flat_map(|at| [(at, false), (at, true)]) {
+                let broken = Model::enterprise();
+                *broken.world.borrow_mut() = before.clone();
+                *broken.fails_at.borrow_mut() = Some((at, after));
+                make(&broken, &desired).expect_err("an interruption");
+                *broken.fails_at.borrow_mut() = None;
+                let applied = make(&broken, &desired).unwrap_or_else(|error| panic!("{round}: {}", error.chain()));
+                assert!(applied.left.is_empty(), "{round}, {at}: {}", applied.left.to_text());
+                assert_eq!(seen(&broken), whole, "{round}, {at}, {after}: {yaml}");
+            }
         }
     }
 }

@@ -63,6 +63,17 @@ fn what_no_file_may_say_is_imported_as_a_comment_and_left_alone() {
 }
 
 #[test]
+fn a_name_with_a_lines_end_stays_within_its_comment() {
+    let (model, _) = made(SHIPPED, Model::standard());
+    let name = crate::account::Name::of(["bad\nroles: { EVIL: { roles: [ACCOUNTADMIN] } }"]);
+    let hasty = [("owner", "SYSADMIN"), ("AUTO_SUSPEND", "30")].map(|(key, text)| (key.to_owned(), text.to_owned()));
+    model.world.borrow_mut().objects.insert(("WAREHOUSE".to_owned(), name), hasty.into());
+    let (text, desired) = imported(&model);
+    assert!(text.lines().all(|line| !line.starts_with("roles: {")), "{text}");
+    assert!(!desired.state.has(crate::account::Kind::Role, &crate::account::Name::of(["EVIL"])));
+}
+
+#[test]
 fn an_account_that_sluice_has_not_seen_yet_imports_into_a_file_that_loads() {
     let (text, desired) = imported(&Model::standard());
     assert!(text.contains("  SLUICE_LAKE:\n"), "{text}");

@@ -22,7 +22,7 @@ use words::{Words, unquoted};
 
 type Properties = BTreeMap<String, String>;
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Grant {
     pub(crate) privilege: String,
     /// `WAREHOUSE`, `ROLE`, `ACCOUNT`.
@@ -124,16 +124,22 @@ impl Model {
     /// Every role that a role has, itself included.
     pub(crate) fn reach(&self, role: &Name) -> BTreeSet<Name> {
         let world = self.world.borrow();
+        let mut held: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+        // Grants are in order, and those of roles stand together: this is asked for every statement.
+        for on in ["DATABASE ROLE", "ROLE"] {
+            let first = Grant { privilege: "USAGE".into(), on: on.into(), ..Grant::default() };
+            let of_roles = world.grants.range(first..).map(|(grant, _)| grant);
+            let of_roles = of_roles.take_while(|grant| grant.privilege == "USAGE" && grant.on == on);
+            for grant in of_roles.filter(|grant| grant.to != "USER") {
+                held.entry(&grant.grantee).or_default().push(&grant.name);
+            }
+        }
         let mut found = BTreeSet::from([role.clone()]);
-        let mut open = vec![role.clone()];
+        let mut open = vec![role];
         while let Some(at) = open.pop() {
-            for grant in world
-                .grants
-                .keys()
-                .filter(|grant| grant.on.ends_with("ROLE") && grant.grantee == at && grant.to != "USER")
-            {
-                if found.insert(grant.name.clone()) {
-                    open.push(grant.name.clone());
+            for name in held.get(at).into_iter().flatten() {
+                if found.insert((*name).clone()) {
+                    open.push(name);
                 }
             }
         }

@@ -80,7 +80,7 @@ fn what_lies_behind_a_closed_schema_is_told() {
     );
 }
 
-/// An account that answers one statement with so many rows.
+/// An account that answers one statement with this number of rows.
 struct Full<'m> {
     model: &'m Model,
     statement: &'static str,
