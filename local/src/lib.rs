@@ -4,4 +4,5 @@
 pub mod dbt_cloud;
 pub mod function_url;
 pub mod kafka_poller;
+pub mod schema_registry;
 pub mod vendors;

@@ -279,11 +279,13 @@ impl Work {
             Work::Command(command) => {
                 demo::fill(stack, world, progress).await?;
                 let snowflake_url = format!("http://127.0.0.1:{}", stack.ports.snowflake);
+                let registry_url = format!("http://127.0.0.1:{}", stack.ports.registry);
                 let addresses = [
                     ("SLUICE_SHOP_URL", &stack.page_url),
                     ("SLUICE_EVENTS_URL", &stack.events_url),
                     ("SLUICE_CONTROL_URL", &stack.control_url),
                     ("SLUICE_KAFKA", &stack.bootstrap),
+                    ("SLUICE_SCHEMA_REGISTRY", &registry_url),
                     ("SLUICE_SNOWFLAKE_URL", &snowflake_url),
                     ("SLUICE_AWS_URL", &stack.aws_url),
                 ];

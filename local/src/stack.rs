@@ -12,6 +12,7 @@ use sluice_core::{Sources, extract::ExtractSummary, functions::COLLECT_EVENTS};
 use sluice_local::{
     dbt_cloud::{self, FileTurn},
     function_url::{self, Lambda},
+    schema_registry,
     vendors::{hubspot, open_exchange_rates},
 };
 use sluice_snowflake::account::PROVISIONER_SECRET;
@@ -120,6 +121,8 @@ impl Stack {
             stopped.clone(),
         ));
         tasks.spawn(hubspot::serve(vendors.hubspot, held.listener(ports.hubspot)?, stopped.clone()));
+        let schemas = schema_registry::Registry::open(folders.state("registry.json"))?;
+        tasks.spawn(schemas.serve(held.listener(ports.registry)?, stopped.clone()));
         tasks.spawn(open_exchange_rates::serve(vendors.rates, held.listener(ports.rates)?, stopped.clone()));
 
         let settings = deploy::Settings {
@@ -152,7 +155,8 @@ impl Stack {
         progress.phase("deploy the template, provision the account", deployment).await?;
 
         let functions = Functions::new(Lambda::at(format!("http://127.0.0.1:{}", ports.aws))?, STACK);
-        topics::make(&bootstrap, &sources).await?;
+        let registry_url = format!("http://127.0.0.1:{}", ports.registry);
+        topics::make(&bootstrap, &registry_url, &sources, &platform.join("schemas")).await?;
         let topics = Topics::connect(&bootstrap, &sources, &functions, &creation::positions(folders)).await?;
         let restart_pollers = topics.spawn(&mut tasks, &stopped);
         let (failed, mut failures) = mpsc::channel(1);

@@ -8,9 +8,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use sluice_core::{Sources, functions::STREAM_KAFKA, port::SystemClock, sources::Source};
+use sluice_core::{Secret, Sources, functions::STREAM_KAFKA, sources::Source};
 use sluice_kafka::{
-    Admin, Credentials, KafkaConfig,
+    Admin, Credentials, KafkaConfig, Registry, RegistryConfig,
     topics::{self, Place},
 };
 use sluice_local::kafka_poller::{Config, FailurePolicy, Poller, StartingPosition};
@@ -33,16 +33,21 @@ pub(crate) fn partitions(of_entry: Option<u32>) -> i32 {
     i32::try_from(of_entry.unwrap_or(PARTITIONS)).unwrap_or(i32::MAX)
 }
 
-/// Makes the topics what their entries say, by the code of `sluice topics apply`. What would lose records, or cannot be done, is
-/// told and left. There is no registry here.
-pub(crate) async fn make(bootstrap: &str, sources: &Sources) -> Result<()> {
-    let mut wanted = topics::of(sources, None)?;
+/// Makes the topics what their entries say, and registers their schemas, by the code of `sluice topics apply`. What would lose
+/// records, or cannot be done, is told and left; so are schemas where a file of one cannot be read.
+pub(crate) async fn make(bootstrap: &str, registry: &str, sources: &Sources, schemas: &Path) -> Result<()> {
+    let mut wanted = topics::of(sources, Some(schemas)).or_else(|error| {
+        println!("  ! no schema is registered: {}", error.chain());
+        topics::of(sources, None)
+    })?;
     for topic in &mut wanted {
         topic.partitions.get_or_insert(PARTITIONS);
     }
     let config = KafkaConfig { bootstrap: bootstrap.to_owned(), ..KafkaConfig::default() };
     let cluster = Admin::connect(&config, &Credentials::default()).await.context("cannot reach the broker")?;
-    let mut place: Place<One, SystemClock> = Place { cluster, registry: None };
+    let config = RegistryConfig { url: registry.to_owned(), secret: None };
+    let registry = Registry::new(config, sluice_http::Client::new()?, One(Secret::new(String::new())));
+    let mut place = Place { cluster, registry: Some(registry) };
     let (_, left) = place.apply(&wanted, &BTreeSet::new()).await.context("cannot make the topics")?;
     if !left.is_empty() {
         println!("{}", left.to_text().trim_end());

@@ -208,6 +208,7 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
         ("DbtJobUrl", url(ports.dbt) + "/deploy/1/projects/1/jobs/1"),
         ("HubspotUrl", url(ports.hubspot)),
         ("OpenExchangeRatesUrl", url(ports.rates) + "/api"),
+        ("SchemaRegistryUrl", url(ports.registry)),
         ("KafkaBootstrap", format!("127.0.0.1:{}", ports.kafka)),
         ("KafkaClusterId", settings.cluster_id.to_owned()),
         ("CollectAllowedOrigins", format!("{},{EXAMPLE_ORIGIN}", url(ports.shop))),

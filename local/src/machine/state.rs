@@ -176,6 +176,8 @@ pub(crate) struct Ports {
     pub dbt: u16,
     pub hubspot: u16,
     pub rates: u16,
+    /// The schema registry.
+    pub registry: u16,
     /// The address of collect-events, and the shop's page.
     pub events: u16,
     pub shop: u16,
@@ -194,12 +196,12 @@ impl Ports {
             return Ok((ports, held));
         }
         // All are held at once, so that no two are the same.
-        let held = HeldPorts::of([0; 10])?;
+        let held = HeldPorts::of([0; 11])?;
         let free: Vec<u16> = held.0.keys().copied().collect();
-        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control] = free[..] else {
-            anyhow::bail!("ten ports were asked for");
+        let [aws, postgres, kafka, snowflake, dbt, hubspot, rates, registry, events, shop, control] = free[..] else {
+            anyhow::bail!("eleven ports were asked for");
         };
-        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control };
+        let ports = Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, registry, events, shop, control };
         write_whole(&path, serde_json::to_vec_pretty(&ports)?)?;
         Ok((ports, held))
     }
@@ -209,9 +211,9 @@ impl Ports {
         fs::read(folders.base.join("ports.json")).ok().and_then(|text| serde_json::from_slice(&text).ok())
     }
 
-    fn all(&self) -> [u16; 10] {
-        let Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control } = *self;
-        [aws, postgres, kafka, snowflake, dbt, hubspot, rates, events, shop, control]
+    fn all(&self) -> [u16; 11] {
+        let Ports { aws, postgres, kafka, snowflake, dbt, hubspot, rates, registry, events, shop, control } = *self;
+        [aws, postgres, kafka, snowflake, dbt, hubspot, rates, registry, events, shop, control]
     }
 }
 
@@ -219,7 +221,7 @@ impl Ports {
 pub(crate) struct HeldPorts(BTreeMap<u16, TcpListener>);
 
 impl HeldPorts {
-    fn of(ports: [u16; 10]) -> io::Result<Self> {
+    fn of(ports: [u16; 11]) -> io::Result<Self> {
         let hold = |port| {
             let held = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
             Ok((held.local_addr()?.port(), held))
