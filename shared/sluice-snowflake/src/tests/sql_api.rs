@@ -136,8 +136,6 @@ async fn what_the_watcher_asks_ends_in_snowflake_with_its_time() {
         watcher.end_within(Duration::from_millis(millis));
         assert_eq!(watcher.newest_row(&table).await.expect("an answer"), None);
     }
-    watcher.end_within(Duration::ZERO);
-    assert_eq!(watcher.newest_row(&table).await.expect_err("no time").kind(), Kind::Timeout);
     let seconds: Vec<Value> = run.asked().iter().map(|asked| asked.json()["timeout"].clone()).collect();
     assert_eq!(seconds, [40, 1], "0 would be a week");
 }
