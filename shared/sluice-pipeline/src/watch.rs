@@ -226,7 +226,10 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
 
     /// Finds once for each run what its failed tests read.
     async fn follow_tests(&self, state: &mut State, failed: Option<&(DateTime<Utc>, Vec<String>)>) {
-        let Some((finished_at, tests)) = failed else { return state.failed_tests = None };
+        let Some((finished_at, tests)) = failed else {
+            state.failed_tests = None;
+            return;
+        };
         if state.failed_tests.as_ref().is_some_and(|known| known.finished_at == *finished_at) {
             return;
         }

@@ -41,9 +41,9 @@ impl Board {
     }
 
     /// An incident and those of its message, which names one id for all.
-    fn told_with(&self, key: &String) -> BTreeSet<String> {
+    fn told_with(&self, key: &str) -> BTreeSet<String> {
         let groups = self.alerts.values().filter(|alert| alert.members.contains(key));
-        groups.flat_map(|alert| alert.members.iter().cloned()).chain([key.clone()]).collect()
+        groups.flat_map(|alert| alert.members.iter().cloned()).chain([key.to_owned()]).collect()
     }
 
     pub(super) fn take_in(&mut self, round: &Round<'_>) {
@@ -150,7 +150,7 @@ impl Board {
     }
 
     /// What opens again while others of its group are open is told for itself.
-    fn leave_group(&mut self, key: &String) {
+    fn leave_group(&mut self, key: &str) {
         let Board { incidents, alerts, .. } = self;
         let is_open = |other: &String| incidents.get(other).is_some_and(|incident| !incident.is_resolved());
         for alert in alerts.values_mut().filter(|alert| alert.members.iter().any(is_open)) {
