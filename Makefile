@@ -88,6 +88,10 @@ dbt-docs: ## make the documentation of the dbt project in target/dbt-docs
 	@tools/setup dbt
 	@tools/dbt-docs
 
+lineage: ## make dbt/lineage.json again: from which columns each column of the models comes
+	@tools/setup dbt lineage
+	@.tools/venv/lineage/bin/python tools/lineage/build.py
+
 dbt-slim: ## build the models that differ from BASE=<branch>, origin/main without one, on DuckDB; what CI does for a change
 	@tools/setup dbt
 	@tools/dbt-slim $(BASE)
@@ -131,6 +135,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis seaweedfs watch shop lightdash notebook report rules
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis seaweedfs watch lineage shop lightdash notebook report rules
 
-.PHONY: help demo drill up plan test build build-demo build-drill build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
+.PHONY: help demo drill up plan test build build-demo build-drill build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs lineage dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools
