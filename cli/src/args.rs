@@ -5,6 +5,7 @@ mod alerts;
 mod rows;
 mod topics;
 mod warehouse;
+mod why;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use alerts::{AlertTask, AlertsArgs};
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
 pub(crate) use topics::{TopicTask, TopicsArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
+pub(crate) use why::WhyArgs;
 
 /// Over the options that each command has, behind its own.
 const EVERYWHERE: &str = "Options of every command";
@@ -91,6 +93,9 @@ pub(crate) enum Task {
     Report(ReportArgs),
     /// Ask the warehouse. It only reads.
     Query(QueryArgs),
+    /// Where a number comes from: with --where a cell with its rows, prices, rates, offsets, commits and runs; without it the
+    /// columns before and after.
+    Why(WhyArgs),
     /// Leave a row of a raw table out of the models, now and after every replay or load. Nothing is deleted.
     PutAside(AsideArgs),
     /// Let a row count again that was put aside.

@@ -69,6 +69,11 @@ impl Place {
         self.schemas.with_file_name("warehouse.yaml")
     }
 
+    /// What is known of the compiled models, in the folder `dbt` beside that of the sources.
+    pub(crate) fn lineage_file(&self) -> PathBuf {
+        self.schemas.with_file_name("../dbt/lineage.json")
+    }
+
     /// The place in words.
     pub(crate) fn title(&self) -> String {
         let region = self.aws.region().map(ToString::to_string).unwrap_or_default();

@@ -187,6 +187,8 @@ def run_all(verdict, snapshots):
     aside(verdict, session, snapshots["aside"])
     activations(verdict, session, snapshots["activations"])
     forget(session)
+    why(verdict, session, snapshots["why"])
+    views(verdict, session, snapshots["views"])
     ledger(verdict, session, snapshots["ledger"])
 
 
@@ -221,6 +223,57 @@ def activations(verdict, session, statements):
     refused = [row[:3] for row in session.run(failures.replace("o''brien", "hubspot"))]
     verdict.equal("what is not held is told", refused, [("o'x\\", "refused", "it's \\ refused")])
     session.run("DELETE FROM ADMIN.OBSERVABILITY.ACTIVATIONS")
+
+
+def why(verdict, session, statements):
+    """A total is followed to its lines, the prices and the events: what is another customer's, or a second arrival, is none of them."""
+    session.run("CREATE SCHEMA IF NOT EXISTS ADMIN.MARTS")
+    session.run("CREATE TABLE ADMIN.MARTS.SALES (CUSTOMER_EMAIL VARCHAR, KIND VARCHAR, TOTAL NUMBER(38,4))")
+    session.run(
+        "CREATE TABLE ADMIN.MARTS.LINES (EVENT_ID VARCHAR, CUSTOMER_EMAIL VARCHAR, QUANTITY NUMBER(19,0), PRICE NUMBER(18,4), AMOUNT NUMBER(38,4))"
+    )
+    ours, other = "o'x\\", "other"
+    for row in [(ours, "all", "30.5000"), (other, "all", "9.0000")]:
+        session.run(f"INSERT INTO ADMIN.MARTS.SALES VALUES ({', '.join(map(literal, row))})")
+    for row in [("e1", ours, 2, "10.25", "20.5"), ("e2", ours, 1, "10", "10"), ("e3", other, 1, "9", "9")]:
+        session.run(f"INSERT INTO ADMIN.MARTS.LINES VALUES ({', '.join(map(literal, row))})")
+    for table in (PRODUCTS, PURCHASES):
+        session.run(f"DELETE FROM {table}")
+    for audit_id, price in ((1, "10.25"), (2, "10"), (3, "9")):
+        columns = "AUDIT_ID, PRODUCT_ID, OPERATION, VALID_TS, PRICE_USD, _SLUICE_RUN_ID, _SLUICE_SEQUENCE"
+        values = f"{audit_id}, 1, 'INSERT', '2026-01-01'::TIMESTAMP_NTZ(6), {price}, 'r{audit_id}', {audit_id}"
+        session.run(f"INSERT INTO {PRODUCTS} ({columns}) SELECT {values}")
+    for event, offset, email, quantity in (("e1", 4, f" {ours} ", 2), ("e1", 9, f" {ours} ", 2), ("e2", 5, ours, 1), ("e3", 6, other, 1)):
+        row = (event, email, 1, quantity, *purchase(0, offset)[4:])
+        session.run(f"INSERT INTO {PURCHASES} VALUES ({', '.join(map(literal, row))})")
+    named = [text.replace("ANALYTICS.MARTS.", "ADMIN.MARTS.") for text in statements]
+    answers = [[tuple(map(str, row)) for row in session.run(text)] for text in named]
+    cell, cells, lines, total, amounts, events, count, offsets, prices, priced, commits = answers
+    verdict.equal("the cell of a trace", [cell[0][-1], cells], ["30.5000", [("1",)]])
+    verdict.equal("its lines are its customer's", [row[0] for row in lines], ["e1", "e2"])
+    verdict.equal("they sum to it, and each is what its formula says", [total, amounts], [[("30.5000", "2")], [("2", "0")]])
+    verdict.equal("of two arrivals one counts", [len(events), count, offsets], [2, [("2",)], [("purchases", "0", "4", "5", "2")]])
+    verdict.equal("its prices are of two commits", [len(prices), priced, commits], [2, [("2",)], [("1", "r1", "1"), ("2", "r2", "1")]])
+
+
+def views(verdict, session, statements):
+    """Twice, because another version makes them again. Of an incident the newest change counts."""
+    observability = "ADMIN.OBSERVABILITY"
+    changes = [("i1", "open", "2026-01-01 00:00:00"), ("i1", "resolved", "2026-01-01 01:00:00"), ("i2", "open", "2026-01-02 00:00:00")]
+    for incident, state, at in changes:
+        session.run(
+            f"INSERT INTO {observability}.INCIDENTS (INCIDENT, INCIDENT_KEY, MONITOR, OBJECT, KIND, SEVERITY, STATE, RUN_ID, OPENED_AT, CHANGED_AT) "
+            f"SELECT '{incident}', 'k', 'volume', 'o', 'low', 1, '{state}', 'r', '2026-01-01 00:00:00', '{at}'"
+        )
+    for text in [*statements, *statements]:
+        # Neither emulator knows that rights are copied; that they are is Snowflake's to show.
+        try_to_run(verdict, session, "views", text.replace(" COPY GRANTS", ""))
+    states = session.run(f"SELECT INCIDENT, STATE, SECONDS_TO_RESOLVE FROM {observability}.INCIDENT_STATES ORDER BY INCIDENT")
+    verdict.equal("each incident as it stands", states, [("i1", "resolved", 3600), ("i2", "open", None)])
+    verdict.equal("what is open", [row[0] for row in session.run(f"SELECT INCIDENT FROM {observability}.OPEN_ALERTS")], ["i2"])
+    for name in ("RUNS", "LOAD_DAYS", "CHECKS", "DBT_COSTS"):
+        try_to_run(verdict, session, "views", f"SELECT * FROM {observability}.{name}")
+    session.run(f"DELETE FROM {observability}.INCIDENTS")
 
 
 def try_to_run(verdict, session, name, text):

@@ -8,6 +8,7 @@ import re
 import subprocess
 from pathlib import Path
 
+import catalogue
 from cloudformation import Template
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -359,7 +360,12 @@ def announcements():
     return "\n".join(out)
 
 
+def catalogue_page():
+    return catalogue.page(MADE.format("platform/sources.yaml, dbt/ and docs/reference/drill.json"))
+
+
 PAGES = {
+    "catalogue.md": catalogue_page,
     "configuration.md": configuration,
     "sources-yaml.md": sources_yaml,
     "errors.md": errors,

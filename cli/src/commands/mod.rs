@@ -21,6 +21,7 @@ mod status;
 mod switch;
 mod topics;
 mod warehouse;
+mod why;
 
 use crate::{
     args::{AccountTask, Cli, Task, WarehouseArgs},
@@ -66,6 +67,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Logs(args) => logs::run(&context, &args).await,
         Task::Report(args) => report::run(&context, &args).await,
         Task::Query(args) => query::run(&context, &args).await,
+        Task::Why(args) => why::run(&context, &args).await,
         Task::PutAside(args) => aside::run(&context, &args, aside::Change::PutAside).await,
         Task::TakeBack(args) => aside::run(&context, &args, aside::Change::TakeBack).await,
         Task::Warehouse(args) => warehouse::run(&context, &args).await,

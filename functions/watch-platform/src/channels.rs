@@ -22,14 +22,16 @@ use crate::config::ChannelSettings;
 /// An answer that takes longer is none: a channel must not use up the round of the others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
-/// The secret: `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}}`. Keys and addresses
-/// are named by the channel of the table; each is left out where there is none.
+/// The secret: `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}, "openlineage_token": "…"}`. Keys
+/// and addresses are named by the channel of the table; each is left out where there is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Keys {
+pub(crate) struct Keys {
     slack_token: Option<Secret>,
     routing_keys: BTreeMap<String, Secret>,
     urls: BTreeMap<String, Secret>,
+    /// For the address that takes OpenLineage events.
+    pub openlineage_token: Option<Secret>,
 }
 
 impl Keys {

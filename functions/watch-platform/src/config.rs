@@ -1,9 +1,10 @@
 //! The function's settings, read once at cold start.
 
-use std::fs;
+use std::{collections::BTreeMap, fs};
 
 use sluice_aws::CachedSecrets;
 use sluice_core::{Error, LakeId, Result, Sources, env::Env};
+use sluice_pipeline::why::Lineage;
 use sluice_snowflake::{Snowflake, SnowflakeConfig as WarehouseConfig};
 use sluice_watch::{Calendar, alerts::Table};
 
@@ -21,6 +22,8 @@ pub struct Config {
     pub channels: ChannelSettings,
     pub warehouse: WarehouseConfig,
     pub sources: Sources,
+    /// Where OpenLineage events go; nowhere without it.
+    pub openlineage: Option<OpenLineage>,
     /// `platform/alerts.yaml`.
     pub table: Table,
     /// `platform/calendar.yaml`.
@@ -37,6 +40,22 @@ pub struct ChannelSettings {
     pub topic_arn: Option<String>,
 }
 
+/// Where OpenLineage events go, and what they are about.
+#[derive(Debug)]
+pub struct OpenLineage {
+    pub destination: Destination,
+    /// Of sources, by their kind: `postgres=postgres://db:5432`.
+    pub namespaces: BTreeMap<String, String>,
+    pub lineage: Lineage,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// The address that takes events.
+    Url(String),
+    Lake,
+}
+
 impl Config {
     pub fn read(env: &mut Env) -> Self {
         Config {
@@ -49,11 +68,34 @@ impl Config {
                 topic_arn: env.optional("SLUICE_ALARMS_TOPIC_ARN"),
             },
             warehouse: WarehouseConfig::from_env(env),
+            openlineage: open_lineage(env),
             table: file(env, "alerts.yaml", Table::parse),
             calendar: file(env, "calendar.yaml", Calendar::parse),
             sources: sluice_lambda::sources(env),
         }
     }
+}
+
+fn open_lineage(env: &mut Env) -> Option<OpenLineage> {
+    let destination = match env.optional("SLUICE_OPENLINEAGE_URL")?.as_str() {
+        "lake" => Destination::Lake,
+        url if url.starts_with("https://") || url.starts_with("http://") => Destination::Url(url.to_owned()),
+        other => {
+            env.problem(format!("SLUICE_OPENLINEAGE_URL is neither an address nor `lake`: {other}"));
+            return None;
+        }
+    };
+    let mut namespaces = BTreeMap::new();
+    for pair in
+        env.optional("SLUICE_OPENLINEAGE_NAMESPACES").unwrap_or_default().split(',').filter(|pair| !pair.is_empty())
+    {
+        match pair.split_once('=') {
+            Some((kind, namespace)) => drop(namespaces.insert(kind.to_owned(), namespace.to_owned())),
+            None => env.problem(format!("SLUICE_OPENLINEAGE_NAMESPACES is not kind=namespace,…: {pair}")),
+        }
+    }
+    let lineage = file(env, "lineage.json", |text| Lineage::parse(text.as_bytes()));
+    Some(OpenLineage { destination, namespaces, lineage })
 }
 
 /// A file of `platform/`, judged whole.
@@ -70,6 +112,34 @@ fn file<T: Default>(env: &mut Env, name: &str, parse: impl FnOnce(&str) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_go_to_an_address_or_to_the_lake_and_nowhere_by_default() {
+        let folder = std::env::temp_dir().join(format!("sluice-openlineage-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("lineage.json"), r#"{"version": 1, "models": {}, "unresolved": []}"#).expect("a file");
+        let read = |settings: &[(&str, &str)]| {
+            let of = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let mut env = Env::of(of.chain([("SLUICE_PLATFORM_DIR".to_owned(), folder.display().to_string())]));
+            let read = open_lineage(&mut env);
+            env.finish(read).map(|read| read.map(|read| (read.destination, read.namespaces)))
+        };
+        assert_eq!(read(&[]).expect("no setting"), None);
+        let url = "https://marquez.example/api/v1/lineage";
+        let namespaces = "postgres=postgres://db:5432,kafka=kafka://b:9092";
+        let (to, names) = read(&[("SLUICE_OPENLINEAGE_URL", url), ("SLUICE_OPENLINEAGE_NAMESPACES", namespaces)])
+            .expect("settings")
+            .expect("a destination");
+        assert_eq!((to, names["kafka"].as_str(), names.len()), (Destination::Url(url.into()), "kafka://b:9092", 2));
+        assert_eq!(
+            read(&[("SLUICE_OPENLINEAGE_URL", "lake")]).expect("a setting").map(|read| read.0),
+            Some(Destination::Lake)
+        );
+        for bad in [("SLUICE_OPENLINEAGE_URL", "marquez"), ("SLUICE_OPENLINEAGE_NAMESPACES", "postgres")] {
+            assert!(read(&[("SLUICE_OPENLINEAGE_URL", "lake"), bad][..]).is_err(), "{bad:?}");
+        }
+        fs::remove_dir_all(&folder).expect("removed");
+    }
 
     #[test]
     fn a_broken_table_of_alerts_stops_the_start_and_says_where() {

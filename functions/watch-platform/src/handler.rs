@@ -11,6 +11,7 @@ use crate::{
     Deps,
     channels::{ANSWER_WITHIN, Senders},
     event::Event,
+    openlineage, views,
 };
 
 /// Kept of an invocation's time for answering.
@@ -51,6 +52,10 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
             .value("OpenIncidents", Unit::Count, report.open as u64)
             .value("UnsentAlerts", Unit::Count, report.unsent as u64)
             .emit();
+        Box::pin(views::keep(deps, &invocation.run_id, invocation.time_left(RESERVE))).await;
+        if let Some(settings) = &config.openlineage {
+            Box::pin(openlineage::tell(deps, settings, &invocation.run_id, invocation.time_left(RESERVE))).await;
+        }
     }
     Ok(outcome)
 }

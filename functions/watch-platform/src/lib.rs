@@ -8,6 +8,8 @@ pub mod config;
 pub mod deps;
 pub mod event;
 pub mod handler;
+pub mod openlineage;
+mod views;
 
 pub use config::Config;
 pub use deps::Deps;

@@ -290,6 +290,18 @@ pub const REPORT_SUMMARY: &str = "report.json";
 /// What the watching of the platform remembers between rounds.
 pub const WATCH_BOARD_KEY: &str = "watch/board.json";
 
+/// Which views over the ledger were made last.
+pub const WATCH_VIEWS_KEY: &str = "watch/views.sql";
+
+/// Up to where OpenLineage events were sent.
+pub const OPENLINEAGE_MARKS_KEY: &str = "watch/openlineage.json";
+
+/// Where an OpenLineage event is kept, by its time, run and type.
+pub fn openlineage_key(at: &str, run: &str, event_type: &str) -> String {
+    let day = at.split('T').next().unwrap_or_default();
+    format!("openlineage/{day}/{at}-{run}-{event_type}.json")
+}
+
 /// The right to run the n-th round of watching, for the k-th time.
 pub fn watch_claim_key(round: u64, attempt: u32) -> String {
     format!("{}{attempt}.json", watch_claims_prefix(round))

@@ -117,6 +117,15 @@ impl Source {
         }
     }
 
+    /// What is read: a table, a topic, else all that the kind is of.
+    pub fn object(&self) -> String {
+        match self {
+            Source::Postgres { schema, table, .. } => format!("{schema}.{table}"),
+            Source::Kafka { topic, .. } => topic.clone(),
+            other => other.kind().to_owned(),
+        }
+    }
+
     /// The function that brings its rows.
     pub fn function(&self) -> Option<&'static Function> {
         functions::ALL.iter().copied().find(|function| self.is_of(function))

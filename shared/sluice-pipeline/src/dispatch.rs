@@ -25,7 +25,7 @@ use sluice_core::{
 };
 use tracing::info;
 
-pub use claim::{Claim, End, EndStatus, Positions};
+pub use claim::{Claim, End, EndStatus, Positions, end as end_of, newest as newest_claim};
 pub use results::{Failure, NodeTime, Report};
 
 /// Which rows of each table the warehouse holds: a number that changes with every load. Never a time.

@@ -38,6 +38,11 @@ impl SnowflakeConfig {
         config
     }
 
+    /// What the account is called among those who exchange lineage.
+    pub fn namespace(&self) -> String {
+        format!("snowflake://{}", self.account.to_lowercase())
+    }
+
     /// The address without a trailing slash. Underscores of an account's name are hyphens in its host's name.
     pub fn base_url(&self) -> String {
         match &self.url {

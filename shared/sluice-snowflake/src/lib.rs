@@ -26,6 +26,7 @@ mod rows;
 mod snowflake;
 mod submit;
 mod watch;
+mod why;
 
 pub mod pipe;
 pub mod sql;

@@ -11,7 +11,10 @@ use sluice_core::{
     ColumnType, LakeId, Result, RunId, Table, TableId, names,
     port::{Row, Secrets, required},
 };
-use sluice_pipeline::watch::{ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations};
+use sluice_pipeline::{
+    openlineage::{events::LoadFact, round::LoadFacts},
+    watch::{ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations},
+};
 use sluice_watch::{
     monitors::{Profile, Shape},
     settings::TableSettings,
@@ -22,7 +25,7 @@ use uuid::Uuid;
 use crate::{
     SqlApi,
     answer::{optional, text, value},
-    sql::watch as sql,
+    sql::{observe, views, watch as sql},
 };
 
 /// A statement is no longer than Snowflake parses at once.
@@ -187,6 +190,34 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
             self.rows(&sql::record(&self.run_id.0, changes)).await?;
         }
         Ok(())
+    }
+}
+
+impl<S: Statements> Watcher<'_, S> {
+    /// The views that people query, as the statements that make them say: others when a version has others.
+    pub fn views(&self) -> String {
+        views::ALL.each_ref().map(views::View::create).join(";\n")
+    }
+
+    pub async fn make_views(&self) -> Result<()> {
+        for view in &views::ALL {
+            self.rows(&view.create()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Statements> LoadFacts for Watcher<'_, S> {
+    async fn load_facts(&self, table: &TableId, limit: usize) -> Result<BTreeMap<u64, LoadFact>> {
+        let mut facts = BTreeMap::new();
+        for row in self.rows(&observe::recent_loads(self.lake_id, table, limit)).await? {
+            let status = required(&row, "status")?;
+            let Some(at) = optional(&row, "loaded_at")?.filter(|_| status != "submitted") else { continue };
+            let (sequence, rows) = (value(&row, "sequence")?, value(&row, "rows_loaded")?);
+            let failure = (status != "loaded").then(|| text(&row, "reason").unwrap_or_else(|| status.to_owned()));
+            facts.insert(sequence, LoadFact { sequence, rows, failure, at });
+        }
+        Ok(facts)
     }
 }
 

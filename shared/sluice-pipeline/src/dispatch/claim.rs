@@ -112,7 +112,7 @@ pub struct End {
 }
 
 /// The newest claim, whether ended or not.
-pub(super) async fn newest(store: &impl ObjectStore) -> Result<Option<Claim>> {
+pub async fn newest(store: &impl ObjectStore) -> Result<Option<Claim>> {
     let Some(key) = store.first_key(lake::DBT_LOG_PREFIX).await? else { return Ok(None) };
     read(store, counted(&key)?).await.map(Some)
 }
@@ -157,7 +157,8 @@ pub(super) async fn put_stop(store: &impl ObjectStore, request: Stop) -> Result<
     Ok(stop(store, request.number).await?.unwrap_or(request))
 }
 
-pub(super) async fn end(store: &impl ObjectStore, number: u64) -> Result<Option<End>> {
+/// How the n-th run ended; `None` while it is under way.
+pub async fn end(store: &impl ObjectStore, number: u64) -> Result<Option<End>> {
     let key = lake::dbt_end_key(number);
     store.get(&key).await?.map(|body| decode(&key, &body)).transpose()
 }

@@ -20,7 +20,9 @@ pub mod read_only;
 pub mod rebuild;
 pub mod replay;
 pub mod session;
+pub mod views;
 pub mod watch;
+pub mod why;
 
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";

@@ -14,6 +14,9 @@ use crate::{
 
 /// Everything that follows `CREATE`, where the account knows nothing of it.
 pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    if cursor.eat("OR REPLACE VIEW") {
+        return view(session, cursor);
+    }
     if !cursor.eat("TABLE IF NOT EXISTS") {
         return Err(Failure::unsupported("this CREATE"));
     }
@@ -45,6 +48,24 @@ pub(super) fn create(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<Re
         format!("{} already exists, statement succeeded.", table.object)
     };
     Ok(ResultSet::message("status", text))
+}
+
+/// Everything that follows `CREATE OR REPLACE VIEW`. Replacing one takes its owner, and COPY GRANTS leaves who may read it.
+fn view(session: &Session<'_>, mut cursor: Cursor<'_>) -> Result<ResultSet, Failure> {
+    let view = in_schema(session, &mut cursor)?;
+    cursor.expect("COPY GRANTS AS")?;
+    let query = cursor.rest();
+    session.require_rows(query, &super::tables_in(query))?;
+    match catalogue::columns(session.conn, &session.listed(&view))? {
+        None => session.allowed(|account, access| account.require_create(access, Kind::of("VIEW"), &view.path()))?,
+        Some(_) => {
+            session.allowed(|account, access| account.require(access, "OWNERSHIP", Kind::of("VIEW"), &view.path()))?;
+        }
+    }
+    let query = translate::to_duckdb(query, session)?;
+    session.conn.execute_batch(&format!("CREATE OR REPLACE VIEW {} AS {query}", session.table(&view)))?;
+    lock(&session.shared.account).made(session, "VIEW", &view)?;
+    Ok(ResultSet::message("status", format!("View {} successfully created.", view.object)))
 }
 
 /// Everything that follows `COMMENT ON TABLE`.

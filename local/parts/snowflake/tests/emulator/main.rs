@@ -25,3 +25,4 @@ mod streaming;
 mod support;
 mod topics;
 mod values;
+mod views;

@@ -190,6 +190,8 @@ fn loading(reading: &mut Reading, role: &Name, raw: &Raw, sources: &Sources) {
         // The temporary table of a load, and the side tables of a replay and of a proof.
         give(reading, role, &["USAGE", "CREATE TABLE"], on("SCHEMA", schema.clone()));
     }
+    // The watcher makes the views that people query.
+    give(reading, role, &["CREATE VIEW"], on("SCHEMA", own.clone()));
     // Table by table: what an apply keeps is not for who loads to write, and a grant on all to come would cover it.
     let is_apply = |name: &Name| [changes::LEASE, changes::CHANGES].contains(&name.last());
     let kept: Vec<Name> = reading.state.names(Kind::Table).filter(|name| name.is_within(&own)).cloned().collect();
