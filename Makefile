@@ -21,9 +21,9 @@ up: ## start the platform with a shop to buy in, and leave it running until Ctrl
 	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build demo-tools) shop
 	@$(LOCAL) up --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 
-drill: ## plant each kind of fault on shadow tables and see that alerts tell of it; the last line is JSON
+drill: ## plant each kind of fault on shadow tables and see that alerts tell of it; the last line is JSON; PROOFS=1 keeps it for the catalogue
 	@$(MAKE) --no-print-directory build-drill >&2
-	@$(LOCAL) drill
+	@set -o pipefail; $(LOCAL) drill $(if $(PROOFS),| python3 tools/docs/proofs.py)
 
 plan: ## compare platform/warehouse.yaml with the account that the demo has left here; JSON=1 for programs
 	@$(MAKE) --no-print-directory $(if $(BINARIES),taken,build-plan) >&2

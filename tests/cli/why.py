@@ -77,7 +77,8 @@ def main():
     chosen = [*by_lines[:4], oracle.UNKNOWN, by_lines[-1]]
     for customer in dict.fromkeys(chosen):
         lines, items, usd, gbp, *_ = expected[customer]
-        for column, value in (("total_gbp", gbp), ("total_usd", usd), ("total_items", items)):
+        others = (("total_usd", usd), ("total_items", items)) if customer == chosen[0] else ()
+        for column, value in (("total_gbp", gbp), *others):
             answer = sluice("why", f"sales.{column}", "--where", f"customer_id={customer}", "--limit", "100000")
             found, again = answer["value"], answer["recomputed"]
             about = (column, "of", customer, "is", found, "and not", value)

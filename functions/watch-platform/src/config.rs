@@ -94,7 +94,7 @@ fn open_lineage(env: &mut Env) -> Option<OpenLineage> {
             None => env.problem(format!("SLUICE_OPENLINEAGE_NAMESPACES is not kind=namespace,…: {pair}")),
         }
     }
-    let lineage = file(env, "lineage.json", |text| Lineage::parse(text.as_bytes()));
+    let lineage = file(env, "../dbt/lineage.json", |text| Lineage::parse(text.as_bytes()));
     Some(OpenLineage { destination, namespaces, lineage })
 }
 
@@ -116,11 +116,15 @@ mod tests {
     #[test]
     fn events_go_to_an_address_or_to_the_lake_and_nowhere_by_default() {
         let folder = std::env::temp_dir().join(format!("sluice-openlineage-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
-        fs::write(folder.join("lineage.json"), r#"{"version": 1, "models": {}, "unresolved": []}"#).expect("a file");
+        for name in ["platform", "dbt"] {
+            fs::create_dir_all(folder.join(name)).expect("a folder");
+        }
+        fs::write(folder.join("dbt/lineage.json"), r#"{"version": 1, "models": {}, "unresolved": []}"#)
+            .expect("a file");
         let read = |settings: &[(&str, &str)]| {
             let of = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-            let mut env = Env::of(of.chain([("SLUICE_PLATFORM_DIR".to_owned(), folder.display().to_string())]));
+            let mut env =
+                Env::of(of.chain([("SLUICE_PLATFORM_DIR".to_owned(), folder.join("platform").display().to_string())]));
             let read = open_lineage(&mut env);
             env.finish(read).map(|read| read.map(|read| (read.destination, read.namespaces)))
         };

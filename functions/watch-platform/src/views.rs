@@ -8,6 +8,9 @@ use tracing::{info, warn};
 
 use crate::Deps;
 
+/// No more of an invocation goes into them.
+const MOST_TIME: Duration = Duration::from_secs(20);
+
 /// No round waits for them: what could not be made is made in the next.
 pub(crate) async fn keep(deps: &Deps, run_id: &RunId, within: Duration) {
     match make(deps, run_id, within).await {
@@ -20,7 +23,7 @@ pub(crate) async fn keep(deps: &Deps, run_id: &RunId, within: Duration) {
 }
 
 async fn make(deps: &Deps, run_id: &RunId, within: Duration) -> Result<bool> {
-    let warehouse = deps.warehouse.watcher(&deps.config.lake_id, run_id, within);
+    let warehouse = deps.warehouse.watcher(&deps.config.lake_id, run_id, within.min(MOST_TIME));
     let wanted = Bytes::from(warehouse.views());
     if deps.store.get(lake::WATCH_VIEWS_KEY).await?.is_some_and(|made| made == wanted) {
         return Ok(false);

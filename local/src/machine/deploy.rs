@@ -230,7 +230,7 @@ fn parameters(folders: &Folders, settings: &Settings<'_>) -> Result<Vec<String>>
 /// Changes whenever a deployment would: template, settings, charts, parameters, binaries.
 fn fingerprint(folders: &Folders, platform: &Path, parameters: &[String], binaries: &Path) -> Result<String> {
     let mut hash = Sha256::new();
-    for name in ["template.yaml", "samconfig.toml", "platform/Makefile"] {
+    for name in ["template.yaml", "samconfig.toml", "platform/Makefile", "dbt/lineage.json"] {
         hash.update(fs::read(folders.root.join(name)).with_context(|| format!("cannot read {name}"))?);
     }
     let dbt = folders.root.join("dbt");

@@ -193,7 +193,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     }
 }
 
-impl<S: Statements> Watcher<'_, S> {
+impl<Sec: Secrets> Watcher<'_, Sec> {
     /// The views that people query, as the statements that make them say: others when a version has others.
     pub fn views(&self) -> String {
         views::ALL.each_ref().map(views::View::create).join(";\n")
@@ -207,7 +207,7 @@ impl<S: Statements> Watcher<'_, S> {
     }
 }
 
-impl<S: Statements> LoadFacts for Watcher<'_, S> {
+impl<Sec: Secrets> LoadFacts for Watcher<'_, Sec> {
     async fn load_facts(&self, table: &TableId, limit: usize) -> Result<BTreeMap<u64, LoadFact>> {
         let mut facts = BTreeMap::new();
         for row in self.rows(&observe::recent_loads(self.lake_id, table, limit)).await? {

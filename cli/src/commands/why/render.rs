@@ -13,7 +13,8 @@ pub(super) fn text(answer: &Answer) -> String {
     let conditions: Vec<String> =
         answer.conditions.iter().map(|(column, value)| format!("{column} = {value}")).collect();
     let value = trace.value.as_deref().unwrap_or("NULL");
-    let mut lines = vec![format!("{}.{} where {}: {value}", trace.table, trace.column, conditions.join(", "))];
+    let mut lines = vec![format!("{}.{}: {value}", trace.table, trace.column)];
+    lines.push(format!("  where {}", conditions.join(", ")));
     lines.extend(trace.formula.iter().map(|formula| format!("  = {formula}")));
     lines.extend(trace.recomputed.iter().map(again));
     let mut parts = vec![lines.iter().map(|line| shortened(line, WIDTH)).collect::<Vec<_>>().join("\n")];
@@ -157,7 +158,7 @@ mod tests {
         let text = text(&Answer { conditions, trace, runs: vec![run], dbt: None });
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH + 2), "{text}");
         for part in [
-            "A.B.SALES.TOTAL where CUSTOMER_ID = 42: 7.00\n  = SUM(LINES.AMOUNT)\n",
+            "A.B.SALES.TOTAL: 7.00\n  where CUSTOMER_ID = 42\n  = SUM(LINES.AMOUNT)\n",
             "over 2 rows of A.B.LINES: 8.00, NOT the same",
             "A.B.LINES, 1,234 rows\n  LINE 2 rows DIFFER: A * B",
             "  … --limit shows more of 1,234 rows",

@@ -138,7 +138,7 @@ impl Lineage {
 
     /// Columns that come from this one at once, as table and column.
     pub fn feeds(&self, table: &str, column: &str) -> Vec<(&str, &str)> {
-        let is_from = |origin: &Origin| origin.table == table && (origin.column == column || origin.column == "*");
+        let is_from = |origin: &Origin| origin.table == table && origin.column == column;
         let mut fed = Vec::new();
         for (name, model) in &self.models {
             let columns = model.columns.iter().filter(|(_, column)| column.from.iter().any(is_from));
