@@ -78,7 +78,7 @@ def graph(lineage, raw):
     for name in sorted(known):
         columns.setdefault(depth_of(name), []).append(name)
     place = {}
-    width, height, gap = 190, 20, 50
+    width, height, gap = 172, 20, 42
     for at in sorted(columns):
         # Each stands as high as what it reads, on average, so that fewer lines cross.
         def middle(name):
@@ -104,8 +104,8 @@ def graph(lineage, raw):
     right = max(x for x, _ in place.values()) + width
     bottom = max(y for _, y in place.values()) + height
     return (
-        f'<svg class="lineage" viewBox="-2 -2 {right + 4} {bottom + 4}" role="img" aria-label="Tables and models, from sources on the left to what is published">'
-        f"<g>{''.join(lines)}</g>{''.join(boxes)}</svg>\n"
+        f'<div class="lineage"><svg viewBox="-2 -2 {right + 4} {bottom + 4}" role="img" aria-label="Tables and models, from sources on the left to what is published">'
+        f"<g>{''.join(lines)}</g>{''.join(boxes)}</svg></div>\n"
     )
 
 

@@ -265,7 +265,7 @@ fn a_round_tells_what_has_ended_since_the_last_and_nothing_twice() {
 }
 
 #[test]
-fn what_the_other_side_does_not_take_is_due_again_and_what_it_refuses_is_left_out() {
+fn what_is_not_taken_is_due_again_and_what_is_refused_is_left_out() {
     let world = World::new();
     world.round();
     world.commit(1);
