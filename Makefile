@@ -135,6 +135,6 @@ shop:
 	@tools/setup shop
 
 test-tools: native
-	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis seaweedfs watch lineage shop lightdash notebook report rules
+	@tools/setup kafka-client ministack sam dbt data lambda snowduck fakesnow sqlfluff snow-cli dbt-oldest hubspot-clients schemathesis seaweedfs watch lineage prefect shop lightdash notebook report rules
 
 .PHONY: help demo drill up plan test build build-demo build-drill build-plan check bench storm invoke dbt-snowflake rules dbt-lightdash report dbt-docs lineage dbt-slim notebook workflows release docs docs-test clean native taken demo-tools shop test-tools

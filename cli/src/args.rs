@@ -2,6 +2,7 @@
 
 mod activate;
 mod alerts;
+mod costs;
 mod rows;
 mod topics;
 mod warehouse;
@@ -15,6 +16,7 @@ use clap_complete::Shell;
 
 pub(crate) use activate::ActivateArgs;
 pub(crate) use alerts::{AlertTask, AlertsArgs};
+pub(crate) use costs::{By, CostsArgs};
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
 pub(crate) use topics::{TopicTask, TopicsArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
@@ -85,6 +87,8 @@ pub(crate) enum Task {
     Doctor,
     /// What is wrong with the data, and who has it in hand.
     Alerts(AlertsArgs),
+    /// What the platform costs, by run, model, user or part, with the remainder to the bill, and what is estimated yet.
+    Costs(CostsArgs),
     /// What was refused of a table or a topic: how many rows by reason, and the newest of them.
     Rejects(RejectsArgs),
     /// What a function has logged.
@@ -375,6 +379,8 @@ mod tests {
             ("backfill rates --from 2026-13-01 --to 2026-01-02", ErrorKind::ValueValidation),
             ("alerts mute 0a1b2c3d", ErrorKind::MissingRequiredArgument),
             ("alerts mute 0a1b2c3d --until later", ErrorKind::ValueValidation),
+            ("costs --by month", ErrorKind::InvalidValue),
+            ("costs --days 0", ErrorKind::ValueValidation),
             ("levitate", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

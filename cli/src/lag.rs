@@ -6,11 +6,12 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::Utc;
 use serde::Deserialize;
 use serde_json::json;
+use sluice_aws::signed;
 use sluice_core::Result;
 use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 use sluice_kafka::{Credentials, KafkaConfig, Producer};
 
-use crate::{failure::Outcome, platform::Platform, signed};
+use crate::{failure::Outcome, platform::Platform};
 
 /// A broker on this machine answers at once, or is not there.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);

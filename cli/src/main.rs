@@ -16,7 +16,6 @@ mod place;
 mod platform;
 mod progress;
 mod schedules;
-mod signed;
 mod stack;
 mod warehouse;
 

@@ -74,6 +74,11 @@ impl Place {
         self.schemas.with_file_name("../dbt/lineage.json")
     }
 
+    /// Who is told of what, beside the sources.
+    pub(crate) fn alerts_file(&self) -> PathBuf {
+        self.schemas.with_file_name("alerts.yaml")
+    }
+
     /// The place in words.
     pub(crate) fn title(&self) -> String {
         let region = self.aws.region().map(ToString::to_string).unwrap_or_default();

@@ -141,7 +141,7 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
     let round = json!({"round": true, "fresh": true});
     let watched = progress.phase("watch the data", stack.functions.invoke(&WATCH_PLATFORM, &round)).await?;
     report::print(stack, world, &verified).await?;
-    report::watched(&watched)?;
+    report::watched(stack, &watched).await?;
     Ok(verified)
 }
 

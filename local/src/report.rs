@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use sluice_core::{Loader, sources::Source};
-use sluice_pipeline::watch::Outcome;
+use sluice_pipeline::watch::{Outcome, State};
+use sluice_watch::alerts::Incident;
 use snowflake_emulator::Emulator;
 
 use crate::{
@@ -87,7 +88,7 @@ pub(crate) async fn addresses(stack: &Stack, state: &Path) -> Result<()> {
 }
 
 /// How the round of watching ended, in three lines.
-pub(crate) fn watched(answer: &Value) -> Result<()> {
+pub(crate) async fn watched(stack: &Stack, answer: &Value) -> Result<()> {
     let outcome = serde_json::from_value(answer.clone()).context("the watcher answered something else")?;
     let Outcome::Round(report) = outcome else { bail!("another round of watching is under way") };
     let checks = report.healthy + report.breached + report.missing + report.learning;
@@ -95,9 +96,22 @@ pub(crate) fn watched(answer: &Value) -> Result<()> {
         "\n  watch: {checks} checks: {} good, {} bad, {} without data, {} learning",
         report.healthy, report.breached, report.missing, report.learning
     );
-    println!("  incidents: {} open (tools/sluice alerts)", report.open);
+    println!("  incidents: {}", open(&State::read(&stack.store).await?));
     println!("  tables: {} measured, {} postponed", report.measured, report.postponed);
     Ok(())
+}
+
+/// What is open, in one line: the worst of it in words.
+fn open(state: &State) -> String {
+    let mut open: Vec<&Incident> = state.board.incidents.values().filter(|incident| !incident.is_resolved()).collect();
+    open.sort_by_key(|incident| (incident.severity, incident.opened_at));
+    let Some(worst) = open.first() else { return "none open".to_owned() };
+    let name = worst.object.name.rsplit('.').next().unwrap_or_default();
+    let more = match open.len() {
+        1 => String::new(),
+        count => format!(", and {} more", count - 1),
+    };
+    format!("{} open, {name}: {}{more} (tools/sluice alerts)", open.len(), worst.breach.observed)
 }
 
 /// Rows of every raw table.

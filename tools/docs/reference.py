@@ -351,7 +351,8 @@ def announcements():
     out = ["# News on the bus\n", MADE.format("shared/sluice-core/src/event.rs")]
     out.append(
         "What happens is announced on the stack's EventBridge bus, at least once; `id` is the same in a repetition. A rule of your"
-        " own may listen. `LoadFailed` and `DriftDetected` also go to the topic of the alarms.\n"
+        " own may listen. `DriftDetected`, `AccountDrifted` and `SyncStopped` also go to the topic of the alarms; `LoadFailed` and"
+        " `RunFailed` wake the watcher, which tells of them.\n"
     )
     for kind, source, detail in said:
         note, fields = types[kind]

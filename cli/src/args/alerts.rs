@@ -21,6 +21,8 @@ pub(crate) enum AlertTask {
         /// The incident's id, as messages and `sluice alerts` show it.
         incident: String,
     },
+    /// What is promised and what is left of it: error budgets, by the incidents of the last days.
+    Objectives,
     /// Send nothing of an incident until a time.
     Mute {
         /// The incident's id.

@@ -1,6 +1,8 @@
 //! `sluice alerts`: what the watcher has open, and what a person says of it. The list is read from the lake, so it is there while
 //! the warehouse is away.
 
+mod objectives;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -50,12 +52,15 @@ struct Shown {
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &AlertsArgs) -> Outcome {
+    if matches!(args.task, Some(AlertTask::Objectives)) {
+        return objectives::run(context).await;
+    }
     let store = context.platform.store()?;
     let state = context.progress.spin("reading incidents", State::read(&store)).await?;
     let Some(task) = &args.task else {
         return output::print(context.json, &alerts(&state, args.all), |answer| render(answer, Utc::now()));
     };
-    let (AlertTask::Ack { incident } | AlertTask::Mute { incident, .. }) = task;
+    let (AlertTask::Ack { incident } | AlertTask::Mute { incident, .. }) = task else { return Ok(()) };
     let Some(found) = state.board.find(incident).filter(|found| !found.is_resolved()) else {
         return Err(Failure::usage(format!("no open incident is called '{incident}'"))
             .hint("`sluice alerts` shows those that are open"));
@@ -66,6 +71,7 @@ pub(super) async fn run(context: &Context<'_>, args: &AlertsArgs) -> Outcome {
         AlertTask::Mute { until, .. } if *until <= Utc::now() => {
             return Err(Failure::usage("--until is over already, so it would mute nothing"));
         }
+        AlertTask::Objectives => return Ok(()),
         AlertTask::Mute { until, .. } => json!({"mute": id, "by": by, "until": until}),
     };
     context.progress.spin("telling the watcher", say(context, &event)).await?;

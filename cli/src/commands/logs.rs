@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use line::Line;
 use serde::Deserialize;
 use serde_json::json;
+use sluice_aws::signed;
 use sluice_core::{Error, Kind};
 
 use crate::{
@@ -16,7 +17,6 @@ use crate::{
     failure::{Failure, Outcome},
     output,
     platform::Platform,
-    signed,
     stack::Stack,
 };
 

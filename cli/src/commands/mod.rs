@@ -5,6 +5,7 @@ mod alerts;
 mod aside;
 mod backfill;
 mod completions;
+mod costs;
 mod doctor;
 mod erase;
 mod logs;
@@ -63,6 +64,7 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Activate(args) => activate::run(&context, &args).await,
         Task::Retry(args) => retry::run(&context, &args).await,
         Task::Alerts(args) => alerts::run(&context, &args).await,
+        Task::Costs(args) => costs::run(&context, &args).await,
         Task::Rejects(args) => rejects::run(&context, &args).await,
         Task::Logs(args) => logs::run(&context, &args).await,
         Task::Report(args) => report::run(&context, &args).await,

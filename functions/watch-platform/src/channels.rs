@@ -17,13 +17,13 @@ use sluice_pipeline::watch::Channels;
 use sluice_watch::alerts::{Channel, ChannelKind, Message, Receipt, Table, render::sns};
 use tracing::warn;
 
-use crate::config::ChannelSettings;
+use crate::{config::ChannelSettings, prefect::Address};
 
 /// An answer that takes longer is none: a channel must not use up the round of the others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
 
 /// The secret: `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}, "openlineage_token": "…"}`. Keys
-/// and addresses are named by the channel of the table; each is left out where there is none.
+/// and addresses are named by the channel of the table; `prefect` is for runs. Each is left out where there is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Keys {
@@ -32,6 +32,7 @@ pub(crate) struct Keys {
     urls: BTreeMap<String, Secret>,
     /// For the address that takes OpenLineage events.
     pub openlineage_token: Option<Secret>,
+    pub(crate) prefect: Option<Address>,
 }
 
 impl Keys {

@@ -20,6 +20,8 @@ pub struct Config {
     /// Whose alerts they are, and which platform the metrics are of.
     pub lake_id: LakeId,
     pub channels: ChannelSettings,
+    /// Whose functions' costs are asked of CloudWatch; none on one machine.
+    pub stack: Option<String>,
     pub warehouse: WarehouseConfig,
     pub sources: Sources,
     /// Where OpenLineage events go; nowhere without it.
@@ -67,6 +69,7 @@ impl Config {
                 pagerduty: env.optional("SLUICE_PAGERDUTY_URL").unwrap_or_else(|| PAGERDUTY.to_owned()),
                 topic_arn: env.optional("SLUICE_ALARMS_TOPIC_ARN"),
             },
+            stack: env.optional("SLUICE_STACK"),
             warehouse: WarehouseConfig::from_env(env),
             openlineage: open_lineage(env),
             table: file(env, "alerts.yaml", Table::parse),

@@ -1,6 +1,6 @@
 //! The clients that an instance keeps between invocations.
 
-use sluice_aws::{CachedSecrets, S3Lake, Topic};
+use sluice_aws::{CachedSecrets, S3Lake, SecretAges, Topic, Usage};
 use sluice_core::Result;
 use sluice_http::Client;
 
@@ -10,6 +10,8 @@ pub struct Deps {
     pub store: S3Lake,
     pub warehouse: Warehouse,
     pub secrets: CachedSecrets,
+    pub ages: SecretAges,
+    pub usage: Usage,
     pub http: Client,
     pub topic: Option<Topic>,
     pub config: Config,
@@ -24,6 +26,8 @@ impl Deps {
             store: S3Lake::new(&aws, &config.lake_bucket),
             warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone()),
             secrets: CachedSecrets::new(&aws),
+            ages: SecretAges::new(&aws),
+            usage: Usage::new(&aws),
             http,
             topic: config.channels.topic_arn.as_ref().map(|arn| Topic::new(&aws, arn)),
             config,

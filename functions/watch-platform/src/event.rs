@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use sluice_core::{Error, Result};
+use serde_json::Value;
+use sluice_core::{Error, Result, event::LoadFailed};
 use sluice_pipeline::watch::Asked;
 use sluice_watch::alerts::Command;
 
@@ -15,12 +16,32 @@ pub enum Event {
     Mute(Mute),
 }
 
-/// An event of the bus. What it says is in the ledger: it only asks for a round at once.
+/// An event of the bus: it asks for a round at once where something may have gone wrong or right again.
 #[derive(Debug, Deserialize)]
 pub struct News {
     #[serde(rename = "detail-type")]
     pub detail_type: String,
     pub time: DateTime<Utc>,
+    #[serde(default)]
+    pub detail: Value,
+}
+
+/// What sets off a round. Other news is for those who follow runs.
+const JUDGED: [&str; 3] = ["LoadFailed", "RunFailed", "RunSucceeded"];
+
+impl News {
+    pub fn is_judged(&self) -> bool {
+        JUDGED.contains(&self.detail_type.as_str())
+    }
+
+    fn failed(self) -> Result<Option<LoadFailed>> {
+        if self.detail_type != "LoadFailed" {
+            return Ok(None);
+        }
+        let unusable =
+            |error| Error::invalid_data("the event of a failed load cannot be read").because(error).as_final();
+        serde_json::from_value(self.detail).map(Some).map_err(unusable)
+    }
 }
 
 /// `{"round": true}`, from a schedule with its own time; with `"fresh": true` each table is measured again.
@@ -55,7 +76,7 @@ impl Event {
     pub fn asked(self) -> Result<Asked> {
         let command = |command| Asked { commands: vec![command], ..Asked::default() };
         match self {
-            Event::Bus(News { time, .. }) => Ok(Asked { at: Some(time), ..Asked::default() }),
+            Event::Bus(news) => Ok(Asked { at: Some(news.time), failed: news.failed()?, ..Asked::default() }),
             Event::Round(Round { round: true, fresh, time }) => Ok(Asked { at: time, fresh, ..Asked::default() }),
             Event::Round(_) => {
                 Err(Error::invalid_data("the event asks for no round; send {\"round\": true}").as_final())

@@ -11,7 +11,10 @@ use crate::{
     Deps,
     channels::{ANSWER_WITHIN, Senders},
     event::Event,
-    openlineage, views,
+    openlineage,
+    prefect::Prefect,
+    surroundings::OnAws,
+    views,
 };
 
 /// Kept of an invocation's time for answering.
@@ -20,12 +23,20 @@ const RESERVE: Duration = Duration::from_secs(5);
 /// Runs one round, unless one is under way.
 pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result<Outcome> {
     invocation.is_one_run();
-    let asked = event.asked()?;
     let config = &deps.config;
     let within = invocation.time_left(RESERVE);
+    let prefect = Prefect { http: &deps.http, secrets: &deps.secrets, secret: &config.channels.secret };
+    if let Event::Bus(news) = &event {
+        prefect.news(news).await;
+        if !news.is_judged() {
+            return Ok(Outcome::Noted);
+        }
+    }
+    let asked = event.asked()?;
     let watch = Watch {
         store: &deps.store,
         warehouse: &deps.warehouse.watcher(&config.lake_id, &invocation.run_id, within),
+        platform: &OnAws { ages: &deps.ages, usage: &deps.usage, config, prefect },
         channels: &Senders {
             table: &config.table,
             settings: &config.channels,

@@ -9,6 +9,8 @@ pub mod deps;
 pub mod event;
 pub mod handler;
 pub mod openlineage;
+pub mod prefect;
+pub mod surroundings;
 mod views;
 
 pub use config::Config;

@@ -1,7 +1,8 @@
 //! The faults of a drill, and what each changes in a day.
 
 use anyhow::Result;
-use sluice_core::{Sources, sources::Monitor};
+use chrono::TimeDelta;
+use sluice_core::{RunId, Sequence, Sources, event::LoadFailed, sources::Monitor};
 
 use super::tables::{self, CLICKS, ITEMS, LINES, ORDERS, RATES, SIGNALS, VISITS};
 
@@ -25,6 +26,11 @@ pub(super) enum Fault {
     RejectedRows,
     DeadLetters,
     DeafChannel,
+    StuckPartition,
+    StreamBehind,
+    OldSecret,
+    WarehouseCostsThreeTimes,
+    RowsRefusedOnTheWay,
 }
 
 impl Fault {
@@ -46,6 +52,11 @@ impl Fault {
         Fault::RejectedRows,
         Fault::DeadLetters,
         Fault::RowsTwice,
+        Fault::StuckPartition,
+        Fault::StreamBehind,
+        Fault::OldSecret,
+        Fault::WarehouseCostsThreeTimes,
+        Fault::RowsRefusedOnTheWay,
         Fault::DeafChannel,
     ];
 }
@@ -85,12 +96,20 @@ impl Plants {
             Fault::CommitThatFails => (Monitor::Loads, ORDERS, "load_failed"),
             Fault::RejectedRows => (Monitor::Rejects, LINES, "rejects"),
             Fault::DeadLetters => (Monitor::DeadLetters, SIGNALS, "dead_letters"),
+            Fault::StuckPartition => (Monitor::Lag, SIGNALS, "partition_stuck"),
+            Fault::StreamBehind => (Monitor::Lag, SIGNALS, "lag"),
+            Fault::OldSecret => (Monitor::Secrets, "drill/hubspot", "secret_old"),
+            Fault::WarehouseCostsThreeTimes => (Monitor::Cost, "LOADING", "cost_rise"),
+            Fault::RowsRefusedOnTheWay => (Monitor::Loads, SIGNALS, "load_failed"),
             Fault::DeafChannel => (Monitor::Alerts, "hook", "channel_failing"),
         };
         let object = match monitor {
-            Monitor::Dbt | Monitor::DbtDuration | Monitor::Cost | Monitor::Silence | Monitor::Alerts => {
-                object.to_owned()
-            }
+            Monitor::Dbt
+            | Monitor::DbtDuration
+            | Monitor::Cost
+            | Monitor::Secrets
+            | Monitor::Silence
+            | Monitor::Alerts => object.to_owned(),
             _ => tables::full_name(object),
         };
         let object = match fault {
@@ -98,6 +117,9 @@ impl Plants {
             Fault::TwentyPercentNulls => format!("{object} email"),
             Fault::FlatRate => format!("{object} rate"),
             Fault::AnotherUnit => format!("{object} price"),
+            Fault::StuckPartition => format!("{object} partition 2"),
+            Fault::StreamBehind => format!("{object} partition 0"),
+            Fault::RowsRefusedOnTheWay => format!("{object} announced failures"),
             _ => object,
         };
         Plants {
@@ -120,6 +142,25 @@ impl Plants {
 
     pub(super) fn is(&self, fault: Fault, table: &str) -> bool {
         self.fault == Some(fault) && self.object.starts_with(&tables::full_name(table))
+    }
+
+    /// How much longer ago than the others its day is: what a day cost arrives on the next.
+    pub(super) fn arrives_after(&self) -> TimeDelta {
+        TimeDelta::days(i64::from(self.fault == Some(Fault::WarehouseCostsThreeTimes)))
+    }
+
+    /// What the bus tells of it.
+    pub(super) fn news(&self) -> Option<LoadFailed> {
+        let table = tables::full_name(SIGNALS);
+        let news = LoadFailed {
+            id: format!("{table}#signals-0:7"),
+            run_id: RunId("drill".into()),
+            table: table.parse().ok()?,
+            sequence: Sequence(7),
+            kind: "InvalidData".into(),
+            reason: "rows were refused".into(),
+        };
+        (self.fault == Some(Fault::RowsRefusedOnTheWay)).then_some(news)
     }
 
     /// The sources as the watcher reads them: with a column that the table lacks, where one is gone.

@@ -20,12 +20,13 @@ use sluice_watch::simulate::Random;
 use uuid::Uuid;
 
 use super::{
+    beside::Beside,
     plant::{Fault, Plants},
     tables::{CLICKS, POSTGRES, RATES, SIGNALS, full_name, sources},
 };
 use crate::account::One;
 
-const SEED: u64 = 42;
+pub(super) const SEED: u64 = 42;
 const BUCKET: &str = "drill";
 /// The least that an account's file may say.
 const ACCOUNT: &str = r#"
@@ -39,6 +40,10 @@ storage_integrations:
 "#;
 /// What the tables of the drill need of it.
 const KINDS: [&str; 6] = ["database ", "schema ", "file format ", "stage ", "table ", "pipe "];
+/// Of the topic; the last of them is the one that gets stuck.
+const PARTITIONS: u64 = 3;
+/// How far a stream that falls behind is behind.
+const BEHIND: TimeDelta = TimeDelta::minutes(40);
 /// A day's events come half an hour before its load.
 const USUAL_DELAY: TimeDelta = TimeDelta::minutes(30);
 
@@ -96,6 +101,7 @@ async fn foundation(sources: &Sources, lake_id: &LakeId) -> Result<Vec<String>> 
 pub(super) struct Shadow {
     pub sources: Sources,
     pub lake: Lake,
+    pub beside: Beside,
     lake_id: LakeId,
     api: SqlApi<One>,
     first: NaiveDate,
@@ -122,10 +128,12 @@ impl Shadow {
         http: Client,
         lake_id: &LakeId,
         first: NaiveDate,
+        beside: Beside,
     ) -> Result<Self> {
         let shadow = Shadow {
             sources: Sources::parse(&sources(None))?,
             lake: Lake::default(),
+            beside,
             lake_id: lake_id.clone(),
             api: SqlApi::new(Arc::new(Account::new(config.clone(), secret, http))),
             first,
@@ -166,6 +174,7 @@ impl Shadow {
         }
         self.rates_day(day, plants).await?;
         self.signals_day(day, plants).await?;
+        self.beside.play(day, plants).await?;
         self.dbt_day(day, plants).await
     }
 
@@ -258,17 +267,23 @@ impl Shadow {
     async fn signals_day(&mut self, day: NaiveDate, plants: &Plants) -> Result<()> {
         let mut random = Random::of(SEED, SIGNALS, i64::from(day.to_epoch_days()));
         let mean = 900.0 * (0.05 * random.normal()).exp();
-        let rows = random.count(mean);
-        let at = timestamp(day.and_hms_opt(23, 50, 0).unwrap_or_default().and_utc());
+        let rows = random.count(mean) / PARTITIONS;
+        let loaded = day.and_hms_opt(23, 50, 0).unwrap_or_default().and_utc();
+        let is_behind = plants.fault == Some(Fault::StreamBehind);
+        let record = timestamp(if is_behind { loaded - BEHIND } else { loaded });
+        let at = timestamp(loaded);
         let first = i64::from(day.to_epoch_days()) * 100_000;
-        self.execute(&format!(
-            "INSERT INTO {} (ID, _SLUICE_RUN_ID, _SLUICE_SEQUENCE, _SLUICE_LOADED_AT, _SLUICE_SOURCE_FILE, _SLUICE_ROW_NUMBER, \
-             _KAFKA_TOPIC, _KAFKA_PARTITION, _KAFKA_OFFSET, _KAFKA_TIMESTAMP)\n\
-             SELECT {first} + N, 'c/drill', 0, {at}, NULL, NULL, 'signals', 0, {first} + N, {at} FROM SHADOW.PUBLIC.NUMBERS \
-             WHERE N < {rows}",
-            full_name(SIGNALS)
-        ))
-        .await?;
+        let stuck = u64::from(plants.fault == Some(Fault::StuckPartition));
+        for partition in 0..PARTITIONS - stuck {
+            self.execute(&format!(
+                "INSERT INTO {} (ID, _SLUICE_RUN_ID, _SLUICE_SEQUENCE, _SLUICE_LOADED_AT, _SLUICE_SOURCE_FILE, _SLUICE_ROW_NUMBER, \
+                 _KAFKA_TOPIC, _KAFKA_PARTITION, _KAFKA_OFFSET, _KAFKA_TIMESTAMP)\n\
+                 SELECT {first} + N, 'c/drill', 0, {at}, NULL, NULL, 'signals', {partition}, {first} + N, {record} \
+                 FROM SHADOW.PUBLIC.NUMBERS WHERE N < {rows}",
+                full_name(SIGNALS)
+            ))
+            .await?;
+        }
         if plants.fault == Some(Fault::DeadLetters) {
             for offset in 0..40 {
                 let key = lake::dead_letter_key("signals", 0, first + 50_000 + offset, "drill");

@@ -6,8 +6,9 @@ use std::{
 };
 
 use aws_sdk_secretsmanager::Client;
+use chrono::{DateTime, Utc};
 use sluice_core::{
-    Error, Result, Secret,
+    Error, Kind, Result, Secret,
     port::{SecretStore, Secrets},
 };
 
@@ -71,5 +72,28 @@ impl Secrets for CachedSecrets {
 
     fn forget(&self, name: &str) {
         self.known().remove(name);
+    }
+}
+
+/// When secrets were changed last. Their values are not read.
+#[derive(Debug, Clone)]
+pub struct SecretAges(Client);
+
+impl SecretAges {
+    pub fn new(config: &SdkConfig) -> Self {
+        SecretAges(Client::new(config))
+    }
+
+    /// `None` of a secret that does not exist, and of one that was never given a value.
+    pub async fn changed_at(&self, name: &str) -> Result<Option<DateTime<Utc>>> {
+        let described = self.0.describe_secret().secret_id(name).send().await;
+        let described = match described.map_err(|error| classify(error, format!("cannot look at the secret {name}"))) {
+            Ok(described) => described,
+            Err(error) if error.kind() == Kind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let has_value = described.version_ids_to_stages().is_some_and(|versions| !versions.is_empty());
+        let changed = described.last_changed_date().filter(|_| has_value);
+        Ok(changed.and_then(|at| DateTime::from_timestamp(at.secs(), 0)))
     }
 }

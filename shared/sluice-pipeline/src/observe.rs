@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::Serialize;
 use sluice_core::{Result, Sequence, TableId};
+use sluice_watch::objectives::Fault;
 
 use crate::{
     activate::State,
@@ -151,6 +152,49 @@ pub enum AnswerKind {
     Text,
 }
 
+/// What costs are summed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CostsBy {
+    Part,
+    Day,
+    Object,
+    Work,
+    Run,
+    Model,
+    User,
+}
+
+impl CostsBy {
+    pub const ALL: [(CostsBy, &str); 7] = [
+        (CostsBy::Part, "part"),
+        (CostsBy::Day, "day"),
+        (CostsBy::Object, "object"),
+        (CostsBy::Work, "work"),
+        (CostsBy::Run, "run"),
+        (CostsBy::Model, "model"),
+        (CostsBy::User, "user"),
+    ];
+}
+
+/// A sum of what was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cost {
+    pub name: String,
+    /// `None` of what is paid in dollars.
+    pub credits: Option<f64>,
+    pub dollars: f64,
+}
+
+/// What the warehouse has not told yet.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// The newest day of which the bill is known.
+    pub billed_until: Option<NaiveDate>,
+    /// Runs of dbt since, and their credits by their own time.
+    pub dbt_runs: u64,
+    pub credits: f64,
+}
+
 /// The warehouse as a person sees it, who knows it as one lake's.
 pub trait Observe {
     /// Tables by name.
@@ -183,6 +227,14 @@ pub trait Observe {
 
     /// What a destination does not hold although the model says so, the newest first.
     fn unsent(&self, destination: &str) -> impl Future<Output = Result<Vec<Unsent>>>;
+
+    /// What was measured of the days from then on, the dearest first.
+    fn costs(&self, from: NaiveDate, by: CostsBy, limit: usize) -> impl Future<Output = Result<Vec<Cost>>>;
+
+    /// Incidents that were open at some time since then.
+    fn faults(&self, since: DateTime<Utc>) -> impl Future<Output = Result<Vec<Fault>>>;
+
+    fn estimate(&self, from: NaiveDate) -> impl Future<Output = Result<Estimate>>;
 
     /// Refuses what may change something.
     fn ask(&self, question: &Question) -> impl Future<Output = Result<Answer>>;

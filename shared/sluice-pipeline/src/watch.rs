@@ -5,11 +5,14 @@
 //! Ledger and lake are looked at in each round. A table is measured by one statement once a day, and again after loads and while
 //! something is wrong with it; between, its last findings stand.
 
+mod announced;
+mod costs;
 mod live;
 mod measure;
 mod port;
 mod reads;
 mod state;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +25,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
     Error, Result, RunId, Sources,
+    event::LoadFailed,
     port::{Clock, Listing, ObjectStore},
 };
 use sluice_watch::{
@@ -32,7 +36,10 @@ use sluice_watch::{
 };
 use tracing::{info, warn};
 
-pub use port::{Channels, ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations};
+pub use port::{
+    Channels, ColumnDay, CostDay, Day, EndedExtract, EndedRun, IncidentChange, Loads, Measured, Observations,
+    PartitionRows, REMAINDER, Surroundings, Used, UsedAmount,
+};
 pub use state::State;
 
 /// Kept of a round's time for messages and for what is remembered.
@@ -45,9 +52,10 @@ const FOR_STATE: Duration = Duration::from_secs(5);
 const MOST_AHEAD: Duration = Duration::from_secs(300);
 
 /// What a round works with.
-pub struct Watch<'a, S, W, C, K> {
+pub struct Watch<'a, S, W, C, K, P> {
     pub store: &'a S,
     pub warehouse: &'a W,
+    pub platform: &'a P,
     pub channels: &'a C,
     pub clock: &'a K,
     pub sources: &'a Sources,
@@ -66,6 +74,8 @@ pub struct Asked {
     /// "Now" of the round; without it the clock's.
     pub at: Option<DateTime<Utc>>,
     pub commands: Vec<Command>,
+    /// What the bus has told.
+    pub failed: Option<LoadFailed>,
     /// Measures each table again.
     pub fresh: bool,
 }
@@ -76,6 +86,8 @@ pub enum Outcome {
     Round(Report),
     /// Another round is under way.
     Busy,
+    /// News that asks for no round.
+    Noted,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,7 +112,7 @@ pub struct Report {
     pub unknown: Vec<String>,
 }
 
-impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_, S, W, C, K> {
+impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings> Watch<'_, S, W, C, K, P> {
     pub async fn round(&self, asked: &Asked) -> Result<Outcome> {
         let latest = self.clock.now() + MOST_AHEAD;
         if let Some(at) = asked.at.filter(|at| *at > latest) {
@@ -117,6 +129,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
         let day = now.date_naive() - chrono::Days::new(1);
         state.since.get_or_insert(now);
         let mut report = Report { round: state.round + 1, at: now, ..Report::default() };
+        announced::take(&mut state.announced, asked.failed.as_ref(), now);
         let findings = self.findings(&mut state, now, day, asked.fresh, &mut report).await;
         self.tell(&mut state, &findings, asked, now, &mut report).await;
         (state.round, state.at) = (report.round, Some(now));
@@ -136,13 +149,15 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock> Watch<'_,
     ) -> Vec<Finding> {
         // A warehouse that hangs takes neither the time for messages nor all of that for tables.
         self.warehouse.end_within(self.left(FOR_MESSAGES) / 2);
-        let live = live::observe(self, state.since.unwrap_or(now), now, day, &state.suspects).await;
+        let live = live::observe(self, state, now, day).await;
         self.follow_tests(state, live.failed_tests.as_ref()).await;
         let context = Context { calendar: self.calendar, limits: &self.table.limits, now, day };
         self.warehouse.end_within(self.left(FOR_MESSAGES));
         measure::due_tables(self, state, &live, &context, fresh, report).await;
         let mut findings = monitors::judge(live.tables.iter().map(|(a, b)| (a, b)), &live.platform, &context);
+        findings.extend(announced::findings(&state.announced, now));
         state.note(&findings, day);
+        findings.extend(costs::findings(self, state, &context).await);
         let tables: BTreeSet<&str> = live.tables.iter().map(|(settings, _)| settings.table.as_str()).collect();
         state.measured.retain(|table, _| tables.contains(table.as_str()));
         for cached in state.measured.values() {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use chrono::{DateTime, NaiveDate, Utc};
 use sluice_core::{
     LakeId, Result, Sequence, TableId,
     port::{Row, Secrets, Statements, required},
@@ -10,17 +11,18 @@ use sluice_http::Client;
 use sluice_pipeline::{
     activate::State,
     observe::{
-        Answer, DbtRun, Entry, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
-        Unsent, Untaken, User,
+        Answer, Cost, CostsBy, DbtRun, Entry, Estimate, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows,
+        Question, TableLoads, Unsent, Untaken, User,
     },
     stream::{Channel, ChannelStatus},
 };
+use sluice_watch::objectives::Fault;
 use uuid::Uuid;
 
 use crate::{
     Account, SnowflakeConfig, SqlApi, Streaming,
     answer::{optional, text, value},
-    sql::{activations, ledger, observe, session},
+    sql::{activations, costs, ledger, observe, session, watch},
 };
 
 /// A person waits this long for an answer to a question of their own.
@@ -116,6 +118,39 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
     async fn entry(&self, table: &TableId, sequence: Sequence) -> Result<Option<Entry>> {
         let rows = self.rows("run", &ledger::entry(&self.lake_id, table, sequence)).await?;
         rows.first().map(entry_of).transpose()
+    }
+
+    async fn costs(&self, from: NaiveDate, by: CostsBy, limit: usize) -> Result<Vec<Cost>> {
+        let cost = |row: &Row| {
+            Ok(Cost {
+                name: text(row, "grouped").unwrap_or_default(),
+                credits: optional(row, "credits")?,
+                dollars: value(row, "dollars")?,
+            })
+        };
+        self.rows("costs", &costs::by(from, by, limit)).await?.iter().map(cost).collect()
+    }
+
+    async fn faults(&self, since: DateTime<Utc>) -> Result<Vec<Fault>> {
+        let fault = |row: &Row| {
+            Ok(Fault {
+                kind: required(row, "kind")?.to_owned(),
+                object: required(row, "object")?.to_owned(),
+                from: value(row, "opened_at")?,
+                to: optional(row, "resolved_at")?,
+            })
+        };
+        self.rows("alerts", &watch::faults(since)).await?.iter().map(fault).collect()
+    }
+
+    async fn estimate(&self, from: NaiveDate) -> Result<Estimate> {
+        let rows = self.rows("costs", &costs::estimated(from)).await?;
+        let Some(row) = rows.first() else { return Ok(Estimate::default()) };
+        Ok(Estimate {
+            billed_until: optional(row, "day")?,
+            dbt_runs: value(row, "runs")?,
+            credits: optional(row, "credits")?.unwrap_or_default(),
+        })
     }
 
     async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {

@@ -13,9 +13,12 @@ use sluice_core::{
 };
 use sluice_pipeline::{
     openlineage::{events::LoadFact, round::LoadFacts},
-    watch::{ColumnDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations},
+    watch::{
+        ColumnDay, CostDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations, PartitionRows, Used,
+    },
 };
 use sluice_watch::{
+    Prices,
     monitors::{Profile, Shape},
     settings::TableSettings,
 };
@@ -25,7 +28,7 @@ use uuid::Uuid;
 use crate::{
     SqlApi,
     answer::{optional, text, value},
-    sql::{observe, views, watch as sql},
+    sql::{costs, observe, views, watch as sql},
 };
 
 /// A statement is no longer than Snowflake parses at once.
@@ -88,6 +91,42 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     async fn newest_row(&self, table: &TableId) -> Result<Option<DateTime<Utc>>> {
         let rows = self.rows(&sql::newest_row(table)).await?;
         rows.first().map_or(Ok(None), |row| optional(row, "newest"))
+    }
+
+    async fn partitions(&self, table: &TableId, since: DateTime<Utc>) -> Result<Vec<PartitionRows>> {
+        let rows = |row: &Row| {
+            Ok(PartitionRows {
+                partition: value(row, "topic_partition")?,
+                rows: value(row, "row_count")?,
+                newest_offset: value(row, "newest_offset")?,
+                newest_load: value(row, "newest_load")?,
+                newest_record: value(row, "newest_record")?,
+            })
+        };
+        self.rows(&sql::partitions(table, since)).await?.iter().map(rows).collect()
+    }
+
+    async fn measure_costs(&self, from: NaiveDate, until: NaiveDate, prices: &Prices, at: DateTime<Utc>) -> Result<()> {
+        self.rows(&costs::measure(from, until, prices, at)).await.map(drop)
+    }
+
+    async fn keep_costs(&self, used: &[Used], prices: &Prices, at: DateTime<Utc>) -> Result<()> {
+        for used in used.chunks(ROWS_AT_ONCE) {
+            self.rows(&costs::keep(used, prices, at)).await?;
+        }
+        Ok(())
+    }
+
+    async fn costs(&self, from: NaiveDate) -> Result<Vec<CostDay>> {
+        let cost = |row: &Row| {
+            Ok(CostDay {
+                day: value(row, "day")?,
+                object: required(row, "object")?.to_owned(),
+                credits: optional(row, "credits")?,
+                dollars: value(row, "dollars")?,
+            })
+        };
+        self.rows(&costs::by_day(from)).await?.iter().map(cost).collect()
     }
 
     async fn shapes(&self, tables: &[&Table]) -> Result<BTreeMap<String, Shape>> {

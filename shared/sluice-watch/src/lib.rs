@@ -13,8 +13,11 @@ pub mod calendar;
 pub mod finding;
 pub mod monitors;
 pub mod numbers;
+pub mod objectives;
+pub mod prices;
 pub mod settings;
 pub mod simulate;
 
 pub use calendar::Calendar;
 pub use finding::{Breach, Finding, Kind, Object, Verdict, Why};
+pub use prices::Prices;

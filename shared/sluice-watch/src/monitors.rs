@@ -4,6 +4,7 @@
 
 mod arrival;
 mod columns;
+mod costs;
 mod loads;
 mod platform;
 mod rows;
@@ -16,8 +17,9 @@ use sluice_core::sources::Monitor;
 
 pub use arrival::{Arrivals, LateRows, ReportDelay};
 pub use columns::{ColumnFacts, Profile, Shape};
+pub use costs::{CostFacts, Currency, Month};
 pub use loads::{LoadFacts, Shares};
-pub use platform::{CostFacts, DbtFacts, FunctionFacts, PlatformFacts, SecretFacts};
+pub use platform::{DbtFacts, FunctionFacts, PlatformFacts, SecretFacts};
 pub use rows::{Keys, Pair, RowFacts};
 pub use stream::Partition;
 
@@ -65,6 +67,15 @@ pub fn judge<'t>(
         judge_table(settings, facts, context, &mut findings);
     }
     platform::judge(platform, context, &mut findings);
+    findings
+}
+
+/// Judges what days have cost, and the month.
+pub fn judge_costs(costs: &[CostFacts], month: &Month, context: &Context<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    costs::judge(costs, Some(month), context, &mut |monitor, object, verdict| {
+        findings.push(Finding { monitor, object, at: context.now, verdict });
+    });
     findings
 }
 

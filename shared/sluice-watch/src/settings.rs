@@ -90,6 +90,8 @@ pub struct Limits {
     pub cost_change_percent: u32,
     /// What a month may cost; nothing is judged without it.
     pub budget_credits_per_month: Option<u32>,
+    /// The same with AWS, at the prices of the file.
+    pub budget_dollars_per_month: Option<u32>,
 }
 
 impl Default for Limits {
@@ -101,6 +103,7 @@ impl Default for Limits {
             load_waiting_minutes: 60,
             cost_change_percent: 30,
             budget_credits_per_month: None,
+            budget_dollars_per_month: None,
         }
     }
 }
@@ -116,6 +119,7 @@ impl Limits {
             load_waiting_minutes: count("load_waiting_minutes").unwrap_or(usual.load_waiting_minutes),
             cost_change_percent: count("cost_change_percent").unwrap_or(usual.cost_change_percent),
             budget_credits_per_month: count("budget_credits_per_month"),
+            budget_dollars_per_month: count("budget_dollars_per_month"),
         };
         fields.end(report);
         limits

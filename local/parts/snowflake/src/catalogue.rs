@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use duckdb::{Connection, OptionalExt, Result, params};
 
-use crate::names::Name;
+use crate::{names::Name, usage};
 
 /// The kinds of entries.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +51,7 @@ pub(crate) fn open(path: &std::path::Path) -> Result<Connection> {
              FIRST_ERROR_MESSAGE VARCHAR, PIPE_RECEIVED_TIME TIMESTAMP, LAST_LOAD_TIME TIMESTAMP);
          ALTER TABLE \"_STANDIN\".COPY_HISTORY ADD COLUMN IF NOT EXISTS ROW_PARSED BIGINT",
     )?;
+    usage::found(&conn)?;
     Ok(conn)
 }
 

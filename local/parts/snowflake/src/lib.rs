@@ -24,6 +24,7 @@ mod snowpipe;
 mod statements;
 mod streaming;
 mod tokens;
+mod usage;
 
 use std::{
     collections::BTreeMap,

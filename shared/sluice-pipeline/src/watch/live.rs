@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream as futures_stream};
 use sluice_core::{
     Commit, Loader, Result, Schedule, Sequence, Table,
     functions::{self, Role},
@@ -12,13 +12,17 @@ use sluice_core::{
 };
 use sluice_watch::{
     baseline::{History, Mark},
-    monitors::{Arrivals, CostFacts, DbtFacts, FunctionFacts, LoadFacts, Pair, PlatformFacts, Shares, TableFacts},
+    monitors::{
+        Arrivals, CostFacts, Currency, DbtFacts, FunctionFacts, LoadFacts, Pair, PlatformFacts, Shares, TableFacts,
+    },
     settings::TableSettings,
 };
 
 use super::{
     Channels, Watch, observed,
-    port::{EndedRun, Loads, Observations},
+    port::{EndedExtract, EndedRun, Loads, Observations, PartitionRows, Surroundings},
+    state::State,
+    stream,
 };
 use crate::{
     log,
@@ -46,9 +50,6 @@ pub(super) const MEASURED: [Monitor; 8] = [
     Monitor::DeadLetters,
 ];
 
-/// What nothing here observes: a topic's own offsets are CloudWatch's to watch.
-const UNOBSERVED: [Monitor; 1] = [Monitor::Lag];
-
 /// Everything but the measures of tables.
 pub(super) struct Live {
     /// Settings with the measured monitors off.
@@ -58,6 +59,15 @@ pub(super) struct Live {
     pub failed_tests: Option<(DateTime<Utc>, Vec<String>)>,
     /// Entries of the ledger by table; `None` when it does not answer.
     pub loads: Option<BTreeMap<String, Loads>>,
+}
+
+/// What a round sees of one table.
+struct Looked {
+    settings: TableSettings,
+    facts: TableFacts,
+    run: Option<LastRun>,
+    /// Of a stream.
+    partitions: Option<Vec<PartitionRows>>,
 }
 
 /// What the lake says of a table.
@@ -70,29 +80,39 @@ struct InLake {
     committed: Option<u64>,
 }
 
-pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
-    watch: &Watch<'_, S, W, C, K>,
-    since: DateTime<Utc>,
+pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
+    state: &mut State,
     now: DateTime<Utc>,
     day: NaiveDate,
-    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
 ) -> Live {
+    let since = state.since.unwrap_or(now);
     let dbt_since = day - Days::new(DBT_DAYS);
-    let (loads, dbt) = futures::join!(watch.warehouse.loads(), watch.warehouse.dbt_runs(dbt_since));
+    let (loads, dbt, secrets) =
+        futures::join!(watch.warehouse.loads(), watch.warehouse.dbt_runs(dbt_since), watch.platform.secrets());
     let (loads, dbt) = (observed("the ledger of loads", loads), observed("runs of dbt", dbt));
     let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), now));
-    let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
+    let looked: Vec<_> = futures_stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut runs: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
-    let mut tables = Vec::new();
-    for (table, (settings, facts, ended)) in watch.sources.tables.iter().zip(looked) {
-        if let (Some(function), Some(ended)) = (table.source.function(), ended) {
+    let (mut tables, mut extracts) = (Vec::new(), Vec::new());
+    for (table, mut looked) in watch.sources.tables.iter().zip(looked) {
+        if let (Some(function), Some(run)) = (table.source.function(), looked.run) {
+            let ended = run.ended_at;
             runs.entry(function.name).and_modify(|newest| *newest = ended.max(*newest)).or_insert(ended);
+            extracts.push(EndedExtract { table: table.table.to_string(), run });
         }
-        tables.push((settings, facts));
+        if let Some(rows) = looked.partitions {
+            let samples = state.samples.entry(table.table.to_string()).or_default();
+            stream::remember(samples, &rows, now);
+            looked.facts.partitions = Some(stream::partitions(&rows, samples));
+        }
+        tables.push((looked.settings, looked.facts));
     }
+    follow(watch, state, extracts).await;
     let platform = PlatformFacts {
         dbt: dbt.as_deref().and_then(dbt_facts),
-        costs: dbt.as_deref().map(|runs| cost(runs, since, day, suspects)).into_iter().collect(),
+        costs: dbt.as_deref().map(|runs| cost(runs, since, day, &state.suspects)).into_iter().collect(),
+        secrets: observed("secrets", secrets),
         functions: silence(watch.sources.tables.iter(), &runs, since),
         ..PlatformFacts::default()
     };
@@ -100,10 +120,24 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
     Live { tables, platform, failed_tests, loads }
 }
 
+/// Tells those who follow runs which extracts have ended since they were told.
+async fn follow<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
+    state: &mut State,
+    mut extracts: Vec<EndedExtract>,
+) {
+    extracts.retain(|ended| state.followed.get(&ended.table) != Some(&ended.run.run_id));
+    if extracts.is_empty() {
+        return;
+    }
+    let told = watch.platform.ended(&extracts).await;
+    let told = extracts.into_iter().filter(|ended| told.contains(&ended.table));
+    state.followed.extend(told.map(|ended| (ended.table, ended.run.run_id)));
+}
+
 /// The settings of a table as this function watches it: without what it has no way to observe.
 pub(super) fn settings(table: &Table) -> TableSettings {
     let mut settings = TableSettings::of(table);
-    settings.off.extend(UNOBSERVED);
     // A week has one day with rows, which no level of weekdays learns in eight weeks.
     if matches!(table.schedule, Some(Schedule::Weekly(..))) {
         settings.off.push(Monitor::Volume);
@@ -111,23 +145,29 @@ pub(super) fn settings(table: &Table) -> TableSettings {
     settings
 }
 
-async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
-    watch: &Watch<'_, S, W, C, K>,
+async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     loads: Option<&BTreeMap<String, Loads>>,
     now: DateTime<Utc>,
-) -> (TableSettings, TableFacts, Option<DateTime<Utc>>) {
+) -> Looked {
     let mut settings = settings(table);
     settings.off.extend(MEASURED);
     if table.loader == Loader::Streaming {
         settings.off.push(Monitor::Reconciliation);
-        let newest = observed("the newest row of a stream", watch.warehouse.newest_row(&table.table).await);
+        let since = now - Duration::hours(stream::HOURS);
+        let (newest, rows) =
+            futures::join!(watch.warehouse.newest_row(&table.table), watch.warehouse.partitions(&table.table, since));
+        let newest = observed("the newest row of a stream", newest);
         let arrivals = newest.map(|newest| Arrivals { newest });
-        return (settings, TableFacts { arrivals, ..TableFacts::default() }, None);
+        let partitions = observed("the rows of a topic's partitions", rows);
+        return Looked { settings, facts: TableFacts { arrivals, ..TableFacts::default() }, run: None, partitions };
     }
     let known = loads.map(|loads| loads.get(&table.table.to_string()).cloned().unwrap_or_default());
     let lake = observed("a table's log in the lake", in_lake(watch.store, table, known.as_ref()).await);
-    let Some(lake) = lake else { return (settings, TableFacts::default(), None) };
+    let Some(lake) = lake else {
+        return Looked { settings, facts: TableFacts::default(), run: None, partitions: None };
+    };
     let pair = known.as_ref().and_then(|known| known.newest).map(|(_, rows)| Pair {
         left: "commit",
         left_rows: lake.committed,
@@ -147,7 +187,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         }),
         ..TableFacts::default()
     };
-    (settings, facts, lake.run.map(|run| run.ended_at))
+    Looked { settings, facts, run: lake.run, partitions: None }
 }
 
 async fn in_lake(store: &impl ObjectStore, table: &Table, known: Option<&Loads>) -> Result<InLake> {
@@ -226,7 +266,9 @@ fn cost(
     }
     let object = "dbt".to_owned();
     let history = history(&credits, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
-    CostFacts { credits: credits.get(&day).copied(), object, history }
+    // A day before the first is one on which nothing ran.
+    let amount = Some(credits.get(&day).copied().unwrap_or_default());
+    CostFacts { object, day, amount, currency: Currency::Credits, history }
 }
 
 /// Days before the judged one, those marked that were told.

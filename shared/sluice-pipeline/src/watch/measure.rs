@@ -19,7 +19,7 @@ use super::{
     Channels, FOR_MESSAGES, Report, Watch,
     live::{Live, MEASURED, history, settings},
     observed,
-    port::{Day, Measured, Observations},
+    port::{Day, Measured, Observations, Surroundings},
     state::{Cached, Letters, State},
 };
 
@@ -47,8 +47,8 @@ struct Known {
 }
 
 /// Measures the tables that are due while there is time; the others keep their findings.
-pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
-    watch: &Watch<'_, S, W, C, K>,
+pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
     state: &mut State,
     live: &Live,
     context: &Context<'_>,
@@ -124,8 +124,8 @@ fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Conte
 }
 
 /// The findings of one table, and how its topic's dead letters stand.
-async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
-    watch: &Watch<'_, S, W, C, K>,
+async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     known: &Known,
     suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
@@ -187,8 +187,8 @@ fn of_measures(table: &Table) -> TableSettings {
 }
 
 /// Keeps complete days that are not kept as they are.
-async fn keep<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock>(
-    watch: &Watch<'_, S, W, C, K>,
+async fn keep<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
+    watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     measured: &Measured,
     kept: &BTreeMap<NaiveDate, Day>,

@@ -9,10 +9,13 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{Result, Table, TableId};
 use sluice_watch::{
+    Prices,
     alerts::{Message, Receipt},
-    monitors::{Profile, Shape},
+    monitors::{Profile, SecretFacts, Shape},
     settings::TableSettings,
 };
+
+use crate::runs::LastRun;
 
 /// How a table's commits stand in the ledger.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +40,45 @@ pub struct EndedRun {
     pub seconds: f64,
     pub credits: f64,
     pub finished_at: DateTime<Utc>,
+}
+
+/// Rows of a streaming table of one partition of its topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartitionRows {
+    pub partition: u64,
+    pub rows: u64,
+    pub newest_offset: i64,
+    pub newest_load: DateTime<Utc>,
+    /// The time of the newest record among them.
+    pub newest_record: DateTime<Utc>,
+}
+
+/// The object that is nobody's.
+pub const REMAINDER: &str = "remainder to the bill";
+
+/// What one object cost on a day. The remainder to the bill is an object of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CostDay {
+    pub day: NaiveDate,
+    pub object: String,
+    /// `None` of what is paid in dollars.
+    pub credits: Option<f64>,
+    pub dollars: f64,
+}
+
+/// What was used beside the warehouse on a day.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Used {
+    pub day: NaiveDate,
+    /// A function, or the lake.
+    pub object: String,
+    pub amount: UsedAmount,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum UsedAmount {
+    Invocations { requests: f64, gigabyte_seconds: f64 },
+    StoredBytes(f64),
 }
 
 /// A day of a table, by the time at which its rows were loaded.
@@ -98,6 +140,9 @@ pub trait Observations {
     /// When the newest row of a streaming table was appended.
     fn newest_row(&self, table: &TableId) -> impl Future<Output = Result<Option<DateTime<Utc>>>>;
 
+    /// By partition, the rows that were loaded since; a partition without any is absent, and so are rows of a replay.
+    fn partitions(&self, table: &TableId, since: DateTime<Utc>) -> impl Future<Output = Result<Vec<PartitionRows>>>;
+
     /// Columns by the contract and as they are; a table that does not exist has none.
     fn shapes(&self, tables: &[&Table]) -> impl Future<Output = Result<BTreeMap<String, Shape>>>;
 
@@ -123,10 +168,46 @@ pub trait Observations {
         from: NaiveDate,
     ) -> impl Future<Output = Result<Measured>>;
 
+    /// Measures what the days from `from` until before `until` cost in the warehouse, query by query, and keeps it with what
+    /// is left to its bill; what was measured last of a day counts.
+    fn measure_costs(
+        &self,
+        from: NaiveDate,
+        until: NaiveDate,
+        prices: &Prices,
+        at: DateTime<Utc>,
+    ) -> impl Future<Output = Result<()>>;
+
+    /// Keeps what was used beside the warehouse.
+    fn keep_costs(&self, used: &[Used], prices: &Prices, at: DateTime<Utc>) -> impl Future<Output = Result<()>>;
+
+    /// What was kept, by day and object.
+    fn costs(&self, from: NaiveDate) -> impl Future<Output = Result<Vec<CostDay>>>;
+
     /// Keeps days of a table; what is kept last of a day counts.
     fn keep(&self, table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> impl Future<Output = Result<()>>;
 
     fn record(&self, changes: &[IncidentChange]) -> impl Future<Output = Result<()>>;
+}
+
+/// A run of an extract that has ended since the last round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedExtract {
+    pub table: String,
+    pub run: LastRun,
+}
+
+/// What a round asks of the platform beside warehouse and lake.
+pub trait Surroundings {
+    /// The secrets of the platform that have a value, and how old each is. Keys that the platform renews by itself are absent:
+    /// an alarm of their own tells of them.
+    fn secrets(&self) -> impl Future<Output = Result<Vec<SecretFacts>>>;
+
+    /// What functions and the lake have used on each day; nothing where nobody is paid for it.
+    fn used(&self, from: NaiveDate, until: NaiveDate) -> impl Future<Output = Result<Vec<Used>>>;
+
+    /// Tells those who follow runs, best effort. The tables that need not come again in the next round.
+    fn ended(&self, extracts: &[EndedExtract]) -> impl Future<Output = BTreeSet<String>>;
 }
 
 /// Where messages go.

@@ -10,7 +10,7 @@ use sluice_core::{
 };
 use sluice_watch::{Finding, Verdict, Why, alerts::Board, monitors::Shares};
 
-use super::{port::IncidentChange, reads::Failed};
+use super::{announced::Announced, port::IncidentChange, reads::Failed, stream::Sample};
 use crate::log::{Put, put_once};
 
 /// A round that has claimed its number and not ended after this time was ended by its platform.
@@ -56,6 +56,13 @@ impl Letters {
     }
 }
 
+/// What was last found of costs, and on which day they were measured.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Costs {
+    pub day: Option<NaiveDate>,
+    pub findings: Vec<Finding>,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
@@ -69,10 +76,17 @@ pub struct State {
     pub(super) measured: BTreeMap<String, Cached>,
     /// Of each check the days that it told, which teach nothing.
     pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
+    pub(super) costs: Costs,
     /// By topic.
     pub(super) letters: BTreeMap<String, Letters>,
     /// Of the newest run of dbt, where only tests have failed.
     pub(super) failed_tests: Option<Failed>,
+    /// How far partitions have come, by table.
+    pub(super) samples: BTreeMap<String, Vec<Sample>>,
+    /// The newest run of each table of which those were told who follow runs.
+    pub(super) followed: BTreeMap<String, RunId>,
+    /// Failures that only the bus tells, by their ids.
+    pub(super) announced: BTreeMap<String, Announced>,
     pub(super) unrecorded: Vec<IncidentChange>,
 }
 

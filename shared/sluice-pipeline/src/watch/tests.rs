@@ -7,9 +7,9 @@ use std::{
 use futures::executor::block_on;
 use sluice_core::{Table as Entry, TableId, sources::Monitor};
 use sluice_watch::{
-    Kind,
+    Kind, Prices,
     alerts::{Action, Receipt},
-    monitors::Shape,
+    monitors::{SecretFacts, Shape},
     settings::TableSettings,
 };
 
@@ -37,6 +37,10 @@ struct Warehouse {
     is_unmeasured: Cell<bool>,
     kept: RefCell<BTreeMap<String, BTreeMap<NaiveDate, Day>>>,
     recorded: RefCell<Vec<IncidentChange>>,
+    /// From when until when costs were measured.
+    costed: RefCell<Vec<(NaiveDate, NaiveDate)>>,
+    /// Of the judged day.
+    credits: Cell<f64>,
     today: Cell<NaiveDate>,
 }
 
@@ -69,6 +73,27 @@ impl Observations for Warehouse {
 
     async fn newest_row(&self, _: &TableId) -> Result<Option<DateTime<Utc>>> {
         self.answer(Some(self.today.get().and_hms_opt(0, 0, 0).unwrap_or_default().and_utc()))
+    }
+
+    async fn partitions(&self, _: &TableId, _: DateTime<Utc>) -> Result<Vec<PartitionRows>> {
+        self.answer(Vec::new())
+    }
+
+    async fn measure_costs(&self, from: NaiveDate, until: NaiveDate, _: &Prices, _: DateTime<Utc>) -> Result<()> {
+        self.costed.borrow_mut().push((from, until));
+        self.answer(())
+    }
+
+    async fn keep_costs(&self, _: &[Used], _: &Prices, _: DateTime<Utc>) -> Result<()> {
+        self.answer(())
+    }
+
+    async fn costs(&self, from: NaiveDate) -> Result<Vec<CostDay>> {
+        let judged = self.today.get() - chrono::Days::new(2);
+        let credits = |day: NaiveDate| if day == judged { self.credits.get() } else { 2.0 };
+        let cost =
+            |day| CostDay { day, object: "LOADING".into(), credits: Some(credits(day)), dollars: 2.0 * credits(day) };
+        self.answer(from.iter_days().take_while(|day| *day < self.today.get()).map(cost).collect())
     }
 
     async fn shapes(&self, tables: &[&Entry]) -> Result<BTreeMap<String, Shape>> {
@@ -116,6 +141,31 @@ impl Observations for Warehouse {
 }
 
 #[derive(Default)]
+struct Platform {
+    /// Runs that those who follow were told of, and whether they take any.
+    followed: RefCell<Vec<String>>,
+    is_followed: Cell<bool>,
+}
+
+impl Surroundings for Platform {
+    async fn secrets(&self) -> Result<Vec<SecretFacts>> {
+        Ok(Vec::new())
+    }
+
+    async fn used(&self, _: NaiveDate, _: NaiveDate) -> Result<Vec<Used>> {
+        Ok(Vec::new())
+    }
+
+    async fn ended(&self, extracts: &[EndedExtract]) -> BTreeSet<String> {
+        if !self.is_followed.get() {
+            return BTreeSet::new();
+        }
+        self.followed.borrow_mut().extend(extracts.iter().map(|ended| ended.run.run_id.0.clone()));
+        extracts.iter().map(|ended| ended.table.clone()).collect()
+    }
+}
+
+#[derive(Default)]
 struct Mailbox {
     is_away: Cell<bool>,
     messages: RefCell<Vec<(String, Action, String)>>,
@@ -156,6 +206,7 @@ fn sources(tables: usize) -> Sources {
 struct Stage {
     store: MemoryStore,
     warehouse: Warehouse,
+    platform: Platform,
     mailbox: Mailbox,
     clock: Rc<ManualClock>,
     sources: Sources,
@@ -176,6 +227,7 @@ impl Stage {
         let stage = Stage {
             store: MemoryStore::default(),
             warehouse: Warehouse { clock: Rc::clone(&clock), ..Warehouse::default() },
+            platform: Platform::default(),
             mailbox: Mailbox::default(),
             clock,
             sources,
@@ -185,6 +237,7 @@ impl Stage {
             seconds: Cell::new(60),
         };
         stage.warehouse.rows.set(1_000);
+        stage.warehouse.credits.set(2.0);
         // Runs are as they should be for the days of these tests.
         let run = br#"{"run_id": "r", "ended_at": "2026-03-10T00:20:00Z", "outcome": "nothing_new"}"#;
         for table in &stage.sources.tables {
@@ -210,6 +263,7 @@ impl Stage {
         let watch = Watch {
             store: &self.store,
             warehouse: &self.warehouse,
+            platform: &self.platform,
             channels: &self.mailbox,
             clock: &*self.clock,
             sources: &self.sources,
@@ -225,7 +279,7 @@ impl Stage {
     fn report(&self) -> Report {
         match self.round() {
             Outcome::Round(report) => report,
-            Outcome::Busy => panic!("busy"),
+            Outcome::Busy | Outcome::Noted => panic!("no round"),
         }
     }
 
@@ -370,4 +424,53 @@ fn an_incident_is_acknowledged_and_an_unknown_one_is_said_to_be_so() {
     let Outcome::Round(report) = stage.round_now(&asked) else { panic!("busy") };
     assert_eq!(report.unknown, ["00000000"]);
     assert_eq!(stage.told("Volume drop"), [Action::Open, Action::Acknowledge]);
+}
+
+#[test]
+fn costs_are_measured_once_a_day_and_a_dear_day_is_told_on_the_second() {
+    let stage = Stage::new(1);
+    stage.report();
+    stage.report();
+    let day = |text: &str| text.parse::<NaiveDate>().expect("a date");
+    assert_eq!(*stage.warehouse.costed.borrow(), [(day("2026-01-02"), day("2026-03-03"))]);
+    assert!(stage.told("Cost rise").is_empty(), "{:?}", stage.mailbox.messages);
+    stage.warehouse.credits.set(6.0);
+    stage.clock.advance(MINUTES * 12 * 24);
+    stage.report();
+    assert_eq!(stage.warehouse.costed.borrow()[1], (day("2026-02-28"), day("2026-03-04")));
+    assert_eq!(stage.told("Cost rise"), [Action::Open]);
+    // It was told of its day and teaches nothing; the day after is as always.
+    stage.warehouse.credits.set(2.0);
+    stage.clock.advance(MINUTES * 12 * 24);
+    stage.report();
+    stage.report();
+    assert_eq!(stage.told("Cost rise").last(), Some(&Action::Resolve));
+}
+
+#[test]
+fn those_who_follow_runs_are_told_once_and_again_while_they_are_away() {
+    let stage = Stage::new(2);
+    stage.report();
+    assert!(stage.platform.followed.borrow().is_empty());
+    stage.platform.is_followed.set(true);
+    stage.report();
+    stage.report();
+    assert_eq!(*stage.platform.followed.borrow(), ["r", "r"]);
+}
+
+#[test]
+fn a_failure_that_only_the_bus_tells_is_an_incident() {
+    let stage = Stage::new(1);
+    let failed = LoadFailed {
+        id: "DLT.A.T0#split-1".into(),
+        run_id: RunId("r".into()),
+        table: "DLT.A.T0".parse().expect("a name"),
+        sequence: sluice_core::Sequence(1),
+        kind: "InvalidData".into(),
+        reason: "given up".into(),
+    };
+    stage.round_now(&Asked { failed: Some(failed), ..Asked::default() });
+    let messages = stage.mailbox.messages.borrow();
+    let told = messages.iter().any(|(_, action, title)| *action == Action::Open && title.contains("DLT.A.T0"));
+    assert!(told, "{messages:?}");
 }

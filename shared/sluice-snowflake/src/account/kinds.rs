@@ -14,6 +14,9 @@ pub(crate) const SYSADMIN: &str = "SYSADMIN";
 pub(crate) const SECURITYADMIN: &str = "SECURITYADMIN";
 pub(crate) const USERADMIN: &str = "USERADMIN";
 
+/// The database that Snowflake shares with every account. Its roles are there from the beginning.
+pub(crate) const SHARED: &str = "SNOWFLAKE";
+
 /// Roles that every account has.
 pub(crate) const SYSTEM_ROLES: [&str; 6] = [ACCOUNTADMIN, SYSADMIN, SECURITYADMIN, USERADMIN, "PUBLIC", "ORGADMIN"];
 

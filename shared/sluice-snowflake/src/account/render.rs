@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::{
-    kinds::{ACCOUNTADMIN, Field, Form, Kind, SECURITYADMIN, SYSADMIN, SYSTEM_ROLES, Set, USERADMIN},
+    kinds::{ACCOUNTADMIN, Field, Form, Kind, SECURITYADMIN, SHARED, SYSADMIN, SYSTEM_ROLES, Set, USERADMIN},
     name::Name,
     state::{Object, role_word},
     value::Value,
@@ -207,5 +207,10 @@ fn texts<'v>(items: impl Iterator<Item = &'v str>) -> String {
 
 /// Whether a role is one that every account has.
 pub(crate) fn is_system(role: &Name) -> bool {
-    role.depth() == 1 && SYSTEM_ROLES.contains(&role.first())
+    role.depth() == 1 && SYSTEM_ROLES.contains(&role.first()) || is_shared(role)
+}
+
+/// Whether it is a role of the database that Snowflake shares.
+pub(crate) fn is_shared(role: &Name) -> bool {
+    role.depth() == 2 && role.first() == SHARED
 }

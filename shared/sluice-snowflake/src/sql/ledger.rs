@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sluice_core::{Commit, LakeId, Loader, Sequence, TableId};
 
-use super::{HANDLER, OBSERVABILITY, activations, create_table, quote};
+use super::{HANDLER, OBSERVABILITY, activations, costs, create_table, quote};
 
 /// How a commit stands in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -285,18 +285,19 @@ pub(crate) const INCIDENTS: [&str; 14] = [
 ];
 
 /// What they are called and what they hold, in the order of [`tables`].
-pub(crate) const TABLES: [(&str, &str); 6] = [
+pub(crate) const TABLES: [(&str, &str); 7] = [
     ("LOADS", "What was loaded: a row for each commit."),
     ("DBT_RUNS", "How each run of dbt ended."),
     ("PUT_ASIDE", "Rows that must not count."),
     (activations::TABLE, "What each record of a destination is known to hold."),
     ("MEASURES", "Days of raw tables and of their columns, as the watcher has measured them."),
     ("INCIDENTS", "A row for each change of an incident."),
+    (costs::TABLE, "What each day cost; of a day and source the newest measure counts."),
 ];
 
 /// The ledger's own tables, and the list of rows that were put aside: an entry without TAKEN_BACK_AT is in force. Of a measured
 /// day, and of an incident, the newest row counts.
-pub(crate) fn tables() -> [String; 6] {
+pub(crate) fn tables() -> [String; 7] {
     let create = |name: &str, columns: &[&str]| {
         let columns: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
         create_table(&format!("{OBSERVABILITY}.{name}"), &columns)
@@ -350,6 +351,7 @@ pub(crate) fn tables() -> [String; 6] {
         create(activations::TABLE, &activations::COLUMNS),
         create("MEASURES", &MEASURES),
         create("INCIDENTS", &INCIDENTS),
+        create(costs::TABLE, &costs::COLUMNS),
     ]
 }
 

@@ -7,6 +7,7 @@ pub mod activations;
 pub mod aside;
 pub mod changes;
 pub(crate) mod column_types;
+pub mod costs;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;

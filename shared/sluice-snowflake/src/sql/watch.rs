@@ -77,6 +77,17 @@ pub fn newest_row(table: &TableId) -> String {
     format!("SELECT MAX(_SLUICE_LOADED_AT) AS NEWEST FROM {}", quote::table(table))
 }
 
+/// By partition, what was loaded since and is not of a replay: TOPIC_PARTITION, ROW_COUNT, NEWEST_OFFSET, NEWEST_LOAD, NEWEST_RECORD.
+pub fn partitions(table: &TableId, since: DateTime<Utc>) -> String {
+    format!(
+        "SELECT _KAFKA_PARTITION AS TOPIC_PARTITION, COUNT(*) AS ROW_COUNT, MAX(_KAFKA_OFFSET) AS NEWEST_OFFSET, \
+         MAX(_SLUICE_LOADED_AT) AS NEWEST_LOAD, MAX(_KAFKA_TIMESTAMP) AS NEWEST_RECORD\n\
+         FROM {} WHERE _SLUICE_LOADED_AT >= {} AND NOT CONTAINS(_SLUICE_RUN_ID, '/{REPLAY}-')\nGROUP BY _KAFKA_PARTITION",
+        quote::table(table),
+        timestamp(since)
+    )
+}
+
 /// One table: a row for each day from `from` on, and one without DAY for the rows among which keys are counted. ROW_COUNT,
 /// KEY_COUNT (of the latter), LATE_ROWS, DELAY_SECONDS, and of the n-th column Vn (values), Sn (sum), Ln and Hn (lowest and highest).
 pub fn measure(table: &Table, settings: &TableSettings, from: NaiveDate) -> String {
@@ -188,6 +199,16 @@ pub fn keep<'a>(table: &TableId, days: impl IntoIterator<Item = (&'a NaiveDate, 
     insert("MEASURES", &MEASURES, rows.iter().map(|row| format!("{row}, SYSDATE()")))
 }
 
+/// Incidents that were open at some time since then: KIND, OBJECT, OPENED_AT, RESOLVED_AT.
+pub fn faults(since: DateTime<Utc>) -> String {
+    let resolved = "MAX(CASE WHEN STATE = 'resolved' THEN CHANGED_AT END)";
+    format!(
+        "SELECT KIND, OBJECT, OPENED_AT, {resolved} AS RESOLVED_AT FROM {OBSERVABILITY}.INCIDENTS\n\
+         GROUP BY INCIDENT_KEY, KIND, OBJECT, OPENED_AT HAVING COALESCE({resolved}, SYSDATE()) >= {}",
+        timestamp(since)
+    )
+}
+
 /// Adds changes of incidents.
 pub fn record(run_id: &str, changes: &[IncidentChange]) -> String {
     let row = |change: &IncidentChange| {
@@ -282,12 +303,14 @@ mod tests {
                 dbt_runs(from),
                 columns("DLT", &tables[..2]),
                 newest_row(&of("PURCHASES").table),
+                partitions(&of("PURCHASES").table, DateTime::UNIX_EPOCH),
                 measure("PRODUCTS"),
                 measure("EXCHANGE_RATES"),
                 measure("PURCHASES"),
                 history(&tables[..2], from),
                 keep(&of("EXCHANGE_RATES").table, [(&from, &day)]),
                 record("run-1", &[change]),
+                faults(DateTime::UNIX_EPOCH),
             ],
         );
     }

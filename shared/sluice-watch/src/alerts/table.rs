@@ -9,6 +9,8 @@ use sluice_core::{
 
 use crate::{
     finding::{Kind, Object, Origin},
+    objectives::{Objective, names},
+    prices::Prices,
     settings::Limits,
 };
 
@@ -99,6 +101,8 @@ pub struct Table {
     pub summary: Option<Daily>,
     pub canary: Option<Daily>,
     pub limits: Limits,
+    pub prices: Prices,
+    pub objectives: Vec<Objective>,
     /// Where the pages of `docs/` are published; messages link to runbooks there.
     pub docs_url: Option<String>,
 }
@@ -162,14 +166,6 @@ impl Route {
 
     fn takes_everything(&self) -> bool {
         self.source.is_none() && self.kind.is_none() && self.object.is_none() && self.at_least.is_none()
-    }
-}
-
-/// Whether a name of the table means an object.
-fn names(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
     }
 }
 

@@ -1,16 +1,15 @@
 //! What is no table's alone: dbt, costs, secrets and functions.
 
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Utc};
 use sluice_core::sources::Monitor;
 
-use super::Context;
+use super::{
+    Context,
+    costs::{self, CostFacts, Month},
+};
 use crate::{
-    baseline::{
-        History, delay,
-        history::NEEDED_DAYS,
-        volume::{self, Judged, Measure},
-    },
-    finding::{Finding, Kind, Object, Unit, Verdict, Why, short},
+    baseline::delay,
+    finding::{Finding, Kind, Object, Unit, Verdict},
 };
 
 /// No run of dbt is slow that takes less.
@@ -19,18 +18,16 @@ const LEAST_DBT_MINUTES: f64 = 5.0;
 /// A function is silent when it has missed this many of its runs.
 const MISSED_RUNS: f64 = 2.0;
 
-/// A budget is not projected from fewer days of a month.
-const BUDGET_DAYS: u32 = 5;
-
 #[derive(Debug, Clone, Default)]
 pub struct PlatformFacts {
     /// `None` when the ledger did not answer.
     pub dbt: Option<DbtFacts>,
     pub costs: Vec<CostFacts>,
-    pub secrets: Vec<SecretFacts>,
+    /// `None` when they were not observed.
+    pub secrets: Option<Vec<SecretFacts>>,
     pub functions: Vec<FunctionFacts>,
-    /// Credits of the month up to the judged day, all objects together.
-    pub month_credits: Option<f64>,
+    /// `None` where the month is judged elsewhere.
+    pub month: Option<Month>,
 }
 
 /// The newest run of dbt that has ended.
@@ -41,14 +38,6 @@ pub struct DbtFacts {
     pub failed_tests: u64,
     pub minutes: f64,
     pub earlier_minutes: Vec<f64>,
-}
-
-/// What a warehouse, a model, a user or a function cost on a day whose figures are complete.
-#[derive(Debug, Clone, Default)]
-pub struct CostFacts {
-    pub object: String,
-    pub credits: Option<f64>,
-    pub history: History,
 }
 
 #[derive(Debug, Clone)]
@@ -75,14 +64,14 @@ pub(super) fn judge(facts: &PlatformFacts, context: &Context<'_>, findings: &mut
     let run = Object::whole("dbt");
     add(Monitor::Dbt, run.clone(), facts.dbt.as_ref().map_or_else(no_runs, DbtFacts::outcome));
     add(Monitor::DbtDuration, run, facts.dbt.as_ref().map_or_else(no_runs, |dbt| dbt.duration(context)));
-    for cost in &facts.costs {
-        add(Monitor::Cost, Object::whole(&cost.object), cost.verdict(context));
-    }
-    if let Some(budget) = context.limits.budget_credits_per_month {
-        add(Monitor::Cost, Object::part("platform", "budget"), pace(facts.month_credits, f64::from(budget), context));
-    }
-    for secret in &facts.secrets {
-        add(Monitor::Secrets, Object::whole(&secret.name), secret.verdict(context));
+    costs::judge(&facts.costs, facts.month.as_ref(), context, &mut add);
+    match &facts.secrets {
+        None => add(Monitor::Secrets, Object::whole("secrets"), Verdict::missing("ages of secrets were not observed")),
+        Some(secrets) => {
+            for secret in secrets {
+                add(Monitor::Secrets, Object::whole(&secret.name), secret.verdict(context));
+            }
+        }
     }
     for function in &facts.functions {
         add(Monitor::Silence, Object::whole(&function.name), function.verdict(context));
@@ -116,41 +105,6 @@ impl DbtFacts {
         let observed = format!("the run took {}", Unit::Minutes.show(self.minutes));
         Verdict::breached(Kind::RunSlow, self.minutes, observed, format!("at most {}", Unit::Minutes.show(limit)))
     }
-}
-
-impl CostFacts {
-    fn verdict(&self, context: &Context<'_>) -> Verdict {
-        let Some(credits) = self.credits else {
-            return Verdict::missing(format!("the credits of {} have not arrived", context.day));
-        };
-        match volume::judge(&self.history, context.day, credits, &self.object, context.calendar, Measure::Amount) {
-            Judged::Expected(expected) => {
-                let change = expected.change_percent(credits);
-                if expected.is_unusual() && change > f64::from(context.limits.cost_change_percent) {
-                    let observed = format!("{} credits on {}", short(credits), context.day);
-                    let usual = format!("{} to {}", short(expected.low), short(expected.high));
-                    Verdict::breached(Kind::CostRise, change, observed, usual)
-                } else {
-                    Verdict::Healthy
-                }
-            }
-            Judged::OnlyEmpty { days, .. } | Judged::TooYoung { days } => {
-                Verdict::Degraded(Why::Learning { days, needed: NEEDED_DAYS })
-            }
-        }
-    }
-}
-
-/// Where the month's credits lead to if days go on as they did.
-fn pace(credits: Option<f64>, budget: f64, context: &Context<'_>) -> Verdict {
-    let Some(credits) = credits else { return Verdict::missing("the month's credits have not arrived") };
-    let (day, days) = (context.day.day(), f64::from(context.day.num_days_in_month()));
-    let projected = if day < BUDGET_DAYS { credits } else { credits * days / f64::from(day) };
-    if projected <= budget {
-        return Verdict::Healthy;
-    }
-    let observed = format!("{} credits so far, {} at the month's end", short(credits), short(projected));
-    Verdict::breached(Kind::Budget, 100.0 * projected / budget, observed, format!("{} credits a month", short(budget)))
 }
 
 impl SecretFacts {

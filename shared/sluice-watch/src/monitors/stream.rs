@@ -5,22 +5,30 @@ use sluice_core::sources::Monitor;
 
 use super::{Context, loads::Shares};
 use crate::{
-    finding::{Kind, Unit, Verdict},
+    finding::{Kind, Unit, Verdict, short},
     settings::TableSettings,
 };
 
-/// A partition is stuck when its committed offset has not moved in this many samples while its topic grew in most of them.
-const SAMPLES: usize = 6;
-const GROWING_SAMPLES: usize = 5;
+/// A partition is stuck when by its share so many rows would have come since its newest, and none has: of a partition that goes
+/// on, chance brings that once in e^20.
+const EXPECTED_ROWS: f64 = 20.0;
 
-/// One partition of a topic.
-#[derive(Debug, Clone, Default)]
+/// A pause that is shorter is never told.
+const LEAST_PAUSE_MINUTES: f64 = 15.0;
+
+/// What was loaded longer ago says nothing about how far behind the stream is now.
+const RECENT_MINUTES: f64 = 60.0;
+
+/// One partition of a topic, by its rows of the last days.
+#[derive(Debug, Clone)]
 pub struct Partition {
     pub partition: u64,
-    /// The time of the oldest record that is not committed; `None` when all are.
-    pub oldest_unread: Option<DateTime<Utc>>,
-    /// Pairs of the topic's latest and the stream's committed offset, a minute apart, oldest first.
-    pub offsets: Vec<(u64, u64)>,
+    /// When its newest row was appended.
+    pub newest_load: DateTime<Utc>,
+    /// How old its newest record was then.
+    pub behind_minutes: f64,
+    /// Rows that by its share of the topic would have come since.
+    pub expected_rows: f64,
 }
 
 pub(super) fn lag(
@@ -29,8 +37,8 @@ pub(super) fn lag(
     context: &Context<'_>,
     add: &mut impl FnMut(Monitor, Option<&str>, Verdict),
 ) {
-    let Some(partitions) = partitions.filter(|partitions| !partitions.is_empty()) else {
-        add(Monitor::Lag, None, Verdict::missing("the topic's offsets were not observed"));
+    let Some(partitions) = partitions else {
+        add(Monitor::Lag, None, Verdict::missing("the rows of the topic's partitions were not observed"));
         return;
     };
     for partition in partitions {
@@ -41,28 +49,18 @@ pub(super) fn lag(
 
 impl Partition {
     fn verdict(&self, settings: &TableSettings, context: &Context<'_>) -> Verdict {
-        let Some((latest, committed)) = self.offsets.last() else {
-            return Verdict::missing("the partition's offsets were not observed");
-        };
-        let waiting = latest.saturating_sub(*committed);
-        let age = self.oldest_unread.map_or(0.0, |oldest| (context.now - oldest).num_seconds().max(0) as f64 / 60.0);
-        let observed = format!("{waiting} records wait, the oldest for {}", Unit::Minutes.show(age));
-        if self.is_stuck() {
-            return Verdict::breached(Kind::PartitionStuck, age, observed, "a committed offset that moves");
+        let pause = (context.now - self.newest_load).num_seconds().max(0) as f64 / 60.0;
+        if self.expected_rows >= EXPECTED_ROWS && pause >= LEAST_PAUSE_MINUTES {
+            let observed = format!("no row for {}", Unit::Minutes.show(pause));
+            let expected = format!("some {} rows, by its share of the topic", short(self.expected_rows));
+            return Verdict::breached(Kind::PartitionStuck, pause, observed, expected);
         }
-        if waiting > 0 && age > settings.lag_minutes {
+        if pause <= RECENT_MINUTES && self.behind_minutes > settings.lag_minutes {
+            let observed = format!("its newest record was loaded {} late", Unit::Minutes.show(self.behind_minutes));
             let expected = format!("at most {}", Unit::Minutes.show(settings.lag_minutes));
-            return Verdict::breached(Kind::Lag, age, observed, expected);
+            return Verdict::breached(Kind::Lag, self.behind_minutes, observed, expected);
         }
         Verdict::Healthy
-    }
-
-    fn is_stuck(&self) -> bool {
-        let Some(from) = self.offsets.len().checked_sub(SAMPLES + 1) else { return false };
-        let pairs = || self.offsets[from..].windows(2).map(|pair| (pair[0], pair[1]));
-        let stands = pairs().all(|((_, before), (_, after))| before == after);
-        let growing = pairs().filter(|((before, _), (after, _))| after > before).count();
-        stands && growing >= GROWING_SAMPLES
     }
 }
 

@@ -228,18 +228,23 @@ fn a_changed_shape_is_told_by_its_worst_difference() {
 fn a_partition_is_stuck_before_it_is_behind() {
     let mut table = settings();
     table.is_streaming = true;
-    let lag = |offsets: Vec<(u64, u64)>, minutes| {
-        let partition = Partition { partition: 3, oldest_unread: Some(now() - Duration::minutes(minutes)), offsets };
+    let lag = |pause: i64, behind_minutes, expected_rows| {
+        let newest_load = now() - Duration::minutes(pause);
+        let partition = Partition { partition: 3, newest_load, behind_minutes, expected_rows };
         let facts = TableFacts { partitions: Some(vec![partition]), ..TableFacts::default() };
         verdict_of(Monitor::Lag, &table, &facts)
     };
-    let growing = |committed: fn(u64) -> u64| (0..8).map(|at| (100 + 10 * at, committed(at))).collect::<Vec<_>>();
-    assert_eq!(lag(growing(|at| 95 + 10 * at), 1), Some(Verdict::Healthy));
-    breached(lag(growing(|_| 90), 7), Kind::PartitionStuck, 7.0);
-    breached(lag(growing(|at| 20 + 10 * at), 40), Kind::Lag, 40.0);
-    // A topic that does not grow sticks nobody, and what is all read has no lag.
-    assert_eq!(lag(vec![(100, 100); 8], 40), Some(Verdict::Healthy));
-    assert!(matches!(lag(Vec::new(), 0), Some(Verdict::Degraded(_))));
+    assert_eq!(lag(1, 0.2, 3.0), Some(Verdict::Healthy));
+    breached(lag(40, 0.2, 85.0), Kind::PartitionStuck, 40.0);
+    breached(lag(2, 40.0, 0.0), Kind::Lag, 40.0);
+    breached(lag(16, 40.0, 20.0), Kind::PartitionStuck, 16.0);
+    // A quiet topic sticks nobody, a short pause neither, and what came late hours ago is no lag of now.
+    assert_eq!(lag(600, 0.2, 0.0), Some(Verdict::Healthy));
+    assert_eq!(lag(10, 0.2, 300.0), Some(Verdict::Healthy));
+    assert_eq!(lag(61, 40.0, 0.0), Some(Verdict::Healthy));
+    let none = TableFacts { partitions: Some(Vec::new()), ..TableFacts::default() };
+    assert_eq!(verdict_of(Monitor::Lag, &table, &none), None, "a topic without rows is not judged by them");
+    assert!(matches!(verdict_of(Monitor::Lag, &table, &TableFacts::default()), Some(Verdict::Degraded(_))));
 }
 
 #[test]
@@ -302,8 +307,14 @@ fn dbt_is_told_by_its_tests_its_runs_and_its_minutes() {
 fn costs_are_told_upward_and_when_the_month_will_not_do() {
     let mut limits = Limits::default();
     let history: History = days(|_| 11.0).into_iter().collect();
-    let cost = |credits| PlatformFacts {
-        costs: vec![CostFacts { object: "LOADING".to_owned(), credits, history: history.clone() }],
+    let cost = |amount| PlatformFacts {
+        costs: vec![CostFacts {
+            object: "LOADING".to_owned(),
+            day: day(),
+            amount,
+            currency: Currency::Credits,
+            history: history.clone(),
+        }],
         ..PlatformFacts::default()
     };
     assert_eq!(of_platform(Monitor::Cost, &cost(Some(11.5)), &limits), Verdict::Healthy);
@@ -314,20 +325,26 @@ fn costs_are_told_upward_and_when_the_month_will_not_do() {
         "not arrived is not zero"
     );
     limits.budget_credits_per_month = Some(100);
-    let month = |credits| PlatformFacts { month_credits: credits, ..PlatformFacts::default() };
-    assert_eq!(of_platform(Monitor::Cost, &month(Some(60.0)), &limits), Verdict::Healthy);
-    breached(Some(of_platform(Monitor::Cost, &month(Some(80.0)), &limits)), Kind::Budget, 124.0);
+    let month = |credits, dollars| PlatformFacts {
+        month: Some(Month { day: day(), credits, dollars }),
+        ..PlatformFacts::default()
+    };
+    assert_eq!(of_platform(Monitor::Cost, &month(Some(60.0), None), &limits), Verdict::Healthy);
+    breached(Some(of_platform(Monitor::Cost, &month(Some(80.0), None), &limits)), Kind::Budget, 124.0);
+    assert!(matches!(of_platform(Monitor::Cost, &month(None, None), &limits), Verdict::Degraded(_)));
+    (limits.budget_credits_per_month, limits.budget_dollars_per_month) = (None, Some(1_000));
+    breached(Some(of_platform(Monitor::Cost, &month(None, Some(1_000.0)), &limits)), Kind::Budget, 155.0);
 }
 
 #[test]
 fn secrets_grow_old_and_expire_and_functions_fall_silent() {
     let limits = Limits::default();
     let secret = |age: i64, left: Option<i64>| PlatformFacts {
-        secrets: vec![SecretFacts {
+        secrets: Some(vec![SecretFacts {
             name: "hubspot".to_owned(),
             changed_at: Some(now() - Duration::days(age)),
             expires_at: left.map(|days| now() + Duration::days(days)),
-        }],
+        }]),
         ..PlatformFacts::default()
     };
     assert_eq!(of_platform(Monitor::Secrets, &secret(90, Some(14)), &limits), Verdict::Healthy);

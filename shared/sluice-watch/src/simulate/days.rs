@@ -14,8 +14,8 @@ use crate::{
     calendar::Calendar,
     finding::Finding,
     monitors::{
-        self, Arrivals, ColumnFacts, Context, CostFacts, DbtFacts, FunctionFacts, Keys, LateRows, LoadFacts, Pair,
-        Partition, PlatformFacts, Profile, ReportDelay, RowFacts, SecretFacts, Shape, Shares, TableFacts,
+        self, Arrivals, ColumnFacts, Context, CostFacts, Currency, DbtFacts, FunctionFacts, Keys, LateRows, LoadFacts,
+        Pair, Partition, PlatformFacts, Profile, ReportDelay, RowFacts, SecretFacts, Shape, Shares, TableFacts,
     },
     settings::{Limits, TableSettings},
 };
@@ -173,9 +173,9 @@ impl World {
                 ..DbtFacts::default()
             }),
             costs: ["LOADING", "TRANSFORMING", "REPORTING"].map(|name| self.cost(name, day)).into(),
-            secrets: [("hubspot", 3), ("postgres", 30), ("snowflake", 61)].map(secret).into(),
+            secrets: Some([("hubspot", 3), ("postgres", 30), ("snowflake", 61)].map(secret).into()),
             functions: functions.into_iter().map(function).collect(),
-            month_credits: None,
+            month: None,
         }
     }
 
@@ -186,7 +186,8 @@ impl World {
             10.0 * week * 1.03_f64.powf((day - self.start).num_days() as f64 / 30.0) * (0.1 * random.normal()).exp()
         };
         let history = day.iter_days_back().take(LEARNED_DAYS as usize).map(|day| (day, credits(day))).collect();
-        CostFacts { object: name.to_owned(), credits: Some(credits(day)), history }
+        let (amount, currency) = (Some(credits(day)), Currency::Credits);
+        CostFacts { object: name.to_owned(), day, amount, currency, history }
     }
 }
 
@@ -251,11 +252,6 @@ fn arrival(series: &Series, today: &Played, now: DateTime<Utc>) -> DateTime<Utc>
 }
 
 fn partition(number: u64, now: DateTime<Utc>, random: &mut Random) -> Partition {
-    let mut latest = 10_000 + random.below(1_000) as u64;
-    let mut offsets = Vec::new();
-    for _ in 0..8 {
-        latest += 5 + random.below(20) as u64;
-        offsets.push((latest, latest - random.below(5) as u64));
-    }
-    Partition { partition: number, oldest_unread: Some(now - Duration::seconds(20)), offsets }
+    let newest_load = now - Duration::seconds(random.below(120) as i64);
+    Partition { partition: number, newest_load, behind_minutes: 0.3, expected_rows: random.below(8) as f64 }
 }

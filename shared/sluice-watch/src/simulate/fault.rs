@@ -117,11 +117,12 @@ fn plant(fault: &Fault, morning: &mut Morning, world: &World) {
         FaultKind::DbtFails => platform.dbt.iter_mut().for_each(|dbt| dbt.failed = true),
         FaultKind::Cost => {
             let costs = platform.costs.iter_mut().filter(|cost| objects.contains(&cost.object));
-            costs.for_each(|cost| cost.credits = cost.credits.map(|credits| credits * fault.size));
+            costs.for_each(|cost| cost.amount = cost.amount.map(|amount| amount * fault.size));
         }
         FaultKind::OldSecret => platform
             .secrets
             .iter_mut()
+            .flatten()
             .filter(|secret| objects.contains(&secret.name))
             .for_each(|secret: &mut SecretFacts| secret.changed_at = Some(now - Duration::days(fault.size as i64))),
         FaultKind::SilentFunction => {
@@ -144,9 +145,7 @@ fn plant(fault: &Fault, morning: &mut Morning, world: &World) {
             FaultKind::StuckPartition => {
                 let partition = facts.partitions.iter_mut().flatten().next();
                 if let Some(partition) = partition {
-                    let committed = partition.offsets[0].1;
-                    partition.offsets.iter_mut().for_each(|pair| pair.1 = committed);
-                    partition.oldest_unread = Some(now - Duration::minutes(8));
+                    (partition.newest_load, partition.expected_rows) = (now - Duration::minutes(40), 60.0);
                 }
             }
             kind => in_table(kind, fault.size, facts, now),

@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     names::{Name, shown},
     tokens::{Cursor, Token},
+    usage,
 };
 
 impl Run<'_> {
@@ -26,6 +27,11 @@ impl Run<'_> {
     /// Whether one of the statement's roles owns an object.
     pub(super) fn owns(&self, object: &Object) -> bool {
         !self.access.checks || object.owner.as_ref().is_some_and(|owner| self.access.active.contains(owner))
+    }
+
+    /// Whether one of the statement's roles is ACCOUNTADMIN.
+    pub(super) fn is_administrator(&self) -> bool {
+        !self.access.checks || self.access.active.contains(&Grantee::role("ACCOUNTADMIN"))
     }
 
     /// Refuses what only the owner may.
@@ -195,6 +201,10 @@ impl Account {
         };
         for (at, table) in tables.iter().enumerate() {
             let path = table.path();
+            if table.database == usage::DATABASE {
+                self.require_usage(access, table)?;
+                continue;
+            }
             let kind = if self.object(Kind::of("VIEW"), &path).is_some() { "VIEW" } else { "TABLE" };
             let privileges = if at == 0 && verb.is_some() { &of_target[..] } else { &["SELECT"] };
             for privilege in privileges {
@@ -225,6 +235,16 @@ impl Account {
             "Warehouse '{warehouse}' cannot be resumed because resource monitor '{monitor}' has exceeded its quota."
         );
         Err(Failure::new("090073", "22000", text))
+    }
+
+    /// A view of ACCOUNT_USAGE needs the database role that the documentation names for it, or ACCOUNTADMIN.
+    fn require_usage(&self, access: &Access, view: &Name) -> Result<(), Failure> {
+        let reader = Grantee {
+            kind: "DATABASE ROLE".to_owned(),
+            path: vec![usage::DATABASE.to_owned(), usage::READER.to_owned()],
+        };
+        let may = [reader, Grantee::role("ACCOUNTADMIN")].iter().any(|role| access.active.contains(role));
+        if may { Ok(()) } else { Err(Failure::missing("Object", view)) }
     }
 
     /// Refuses a pipe's load unless its owner may read what it copies from, and look into and fill what it copies into. Who

@@ -8,6 +8,7 @@ use crate::{
     names::shown,
     result::ResultSet,
     tokens::{Cursor, Token},
+    usage,
 };
 
 /// What a statement speaks of.
@@ -124,7 +125,12 @@ impl Run<'_> {
             );
             return Err(Failure::new("003013", "42601", text));
         }
-        if !self.owns(&role) && !self.may_on_account("MANAGE GRANTS") {
+        // Roles of Snowflake's own database are ACCOUNTADMIN's to give.
+        let is_shared = kind.words == "DATABASE ROLE" && path[0] == usage::DATABASE;
+        if is_shared && !self.is_administrator() {
+            return Err(Failure::insufficient(kind.words, shown(&path)));
+        }
+        if !is_shared && !self.owns(&role) && !self.may_on_account("MANAGE GRANTS") {
             return Err(Failure::insufficient(kind.words, shown(&path)));
         }
         let by = role.owner.clone();

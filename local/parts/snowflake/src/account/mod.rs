@@ -34,6 +34,7 @@ use crate::{
     request::Request,
     result::ResultSet,
     tokens::{Cursor, Token},
+    usage,
 };
 
 /// The name of an object, its database and schema before it.
@@ -201,6 +202,10 @@ impl Account {
                 [("KIND", "APPLICATION")].map(|(name, text)| (name.to_owned(), Setting::Text(text.to_owned())));
             self.put(new("DATABASE", vec!["SNOWFLAKE".to_owned()], Settings::from(origin), None));
         }
+        let reader = vec![usage::DATABASE.to_owned(), usage::READER.to_owned()];
+        if self.object(Kind::of("DATABASE ROLE"), &reader).is_none() {
+            self.put(new("DATABASE ROLE", reader, Settings::new(), None));
+        }
         for user in &config.users {
             let path = vec![user.name.to_uppercase()];
             if self.object(Kind::of("USER"), &path).is_some() {
@@ -246,7 +251,9 @@ impl Account {
     pub(crate) fn adopt(&mut self, conn: &Connection) -> Result<(), Failure> {
         let mut found = BTreeSet::new();
         let founder = Some(Grantee::role("SYSADMIN"));
-        for (kind, schema, table) in catalogue::listed(conn)? {
+        let shared = format!("{}__", usage::DATABASE);
+        for (kind, schema, table) in catalogue::listed(conn)?.into_iter().filter(|(_, it, _)| !it.starts_with(&shared))
+        {
             let names = self.of("DATABASE").map(Object::name);
             let known = names.filter(|name| schema.starts_with(&format!("{name}__"))).max_by_key(|name| name.len());
             let Some(database) = known.or(schema.split_once("__").map(|(name, _)| name)).map(str::to_owned) else {

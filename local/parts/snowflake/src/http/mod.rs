@@ -19,7 +19,8 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::{
-    Edition, Emulator, account::Account, failure::Failure, faults, jwt, lock, names::Name, streaming::DEFAULT_PIPE,
+    Edition, Emulator, account::Account, actor, failure::Failure, faults, jwt, lock, names::Name,
+    streaming::DEFAULT_PIPE, usage,
 };
 pub(crate) use statements::Statements;
 
@@ -82,6 +83,7 @@ pub(crate) fn router(emulator: Emulator) -> Router {
         .route("/_emulator/faults", post(order_fault))
         .route("/_emulator/commit-delay", post(set_commit_delay))
         .route("/_emulator/account", post(set_account))
+        .route("/_emulator/usage", post(show_usage))
         .fallback(unsupported)
         .method_not_allowed_fallback(unsupported)
         .with_state(emulator)
@@ -129,6 +131,16 @@ struct Played {
 async fn set_account(State(emulator): State<Emulator>, Json(played): Json<Played>) -> StatusCode {
     lock(&emulator.0.account).play(played.edition, played.checks_privileges, played.credits_used);
     StatusCode::NO_CONTENT
+}
+
+/// What the views of ACCOUNT_USAGE show from now on.
+async fn show_usage(State(emulator): State<Emulator>, Json(shown): Json<usage::Shown>) -> Result<StatusCode, Problem> {
+    let show = move |file: &mut actor::File| match file {
+        actor::File::Open(conn) => usage::show(conn, &shown),
+        actor::File::Away { .. } => Err(anyhow::anyhow!("the warehouse's file is away")),
+    };
+    emulator.0.actor.now(show).await??;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn order_fault(State(emulator): State<Emulator>, Json(order): Json<faults::Order>) -> StatusCode {

@@ -27,6 +27,7 @@ use crate::{
     request::Request,
     result::{self, ResultSet},
     tokens::{Cursor, Token, tokens},
+    usage,
 };
 
 /// A table's name in DuckDB. Temporary tables live in a catalogue of their own, which has no schemas.
@@ -147,7 +148,12 @@ impl<'a> Session<'a> {
             },
             _ => return Err(Failure::unsupported("a statement that does not begin with a word")),
         };
-        self.require_rows(statement, &tables_in(statement))?;
+        let tables = tables_in(statement);
+        // What Snowflake shares is read and never changed, whoever asks.
+        if let Some(shared) = tables.first().filter(|table| counts.is_some() && table.database == usage::DATABASE) {
+            return Err(Failure::insufficient("VIEW", shared));
+        }
+        self.require_rows(statement, &tables)?;
         let sql = translate::to_duckdb(statement, self)?;
         let Some(columns) = counts else { return self.read(statement, &sql) };
         let (table, access) = target(statement)?;

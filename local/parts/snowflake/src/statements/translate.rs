@@ -62,7 +62,7 @@ const KEYWORDS: [&str; 47] = [
     "HAVING",
 ];
 
-const FUNCTIONS: [&str; 12] = [
+const FUNCTIONS: [&str; 13] = [
     "CONTAINS",
     "COUNT",
     "MAX",
@@ -72,6 +72,7 @@ const FUNCTIONS: [&str; 12] = [
     "GREATEST",
     "ROW_NUMBER",
     "LEFT",
+    "SPLIT_PART",
     "RIGHT",
     "DATEDIFF",
     "PERCENTILE_CONT",

@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod activations;
 mod bootstrap;
+mod costs;
 mod deliveries;
 mod earlier;
 mod evolve;

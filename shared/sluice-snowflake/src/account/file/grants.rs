@@ -10,8 +10,9 @@ use super::{
 };
 use crate::account::{
     graph::Graph,
-    kinds::{Kind, SECURITYADMIN, SYSADMIN, SYSTEM_ROLES},
+    kinds::{Kind, SECURITYADMIN, SYSADMIN},
     name::Name,
+    render,
     state::{Grant, Grantee, Object, State, Target},
     value::Value,
 };
@@ -58,7 +59,7 @@ fn add(state: &mut State, privilege: &str, target: Target, grantee: &Grantee, wi
 }
 
 fn unholdable(state: &State, grantee: &Grantee, role: &Name) -> Option<String> {
-    let is_system = role.depth() == 1 && SYSTEM_ROLES.contains(&role.first());
+    let is_system = render::is_system(role);
     if !is_system && !state.has_role(role) {
         return Some(format!("`roles`: {role} has no entry; add one"));
     }

@@ -5,19 +5,28 @@ use std::collections::BTreeSet;
 use super::Statement;
 use crate::account::{
     grantable::Type,
-    kinds::SECURITYADMIN,
+    kinds::{ACCOUNTADMIN, SECURITYADMIN},
     name::Name,
+    render::is_shared,
     state::{Grantee, Target, role_word},
 };
 
 /// Gives privileges on one target.
 pub(crate) fn give(privileges: &BTreeSet<String>, target: &Target, grantee: &Grantee, with_option: bool) -> Statement {
     let option = if with_option { " WITH GRANT OPTION" } else { "" };
-    Statement::of(SECURITYADMIN, format!("GRANT {} TO {}{option}", what(privileges, target), grantee.sql()))
+    Statement::of(role_for(target), format!("GRANT {} TO {}{option}", what(privileges, target), grantee.sql()))
 }
 
 pub(crate) fn take(privileges: &BTreeSet<String>, target: &Target, grantee: &Grantee) -> Statement {
-    Statement::of(SECURITYADMIN, format!("REVOKE {} FROM {}", what(privileges, target), grantee.sql()))
+    Statement::of(role_for(target), format!("REVOKE {} FROM {}", what(privileges, target), grantee.sql()))
+}
+
+/// Roles that Snowflake shares are ACCOUNTADMIN's to give, everything else is SECURITYADMIN's.
+fn role_for(target: &Target) -> &'static str {
+    match target {
+        Target::Role(role) if is_shared(role) => ACCOUNTADMIN,
+        _ => SECURITYADMIN,
+    }
 }
 
 /// Takes the option to grant, and leaves the privileges.

@@ -2,13 +2,15 @@
 
 use chrono::{DateTime, Utc};
 use sluice_core::{
-    judge::{Fields, List, Report, Setting},
+    judge::{Count, Fields, List, Report, Setting},
     yaml::{At, Node, Place, Value},
 };
 
 use super::{Channel, ChannelKind, Daily, Maintenance, Route, Severity, Table, size::Size};
 use crate::{
     finding::{Kind, Origin},
+    objectives::Objective,
+    prices::Prices,
     settings::Limits,
 };
 
@@ -21,6 +23,8 @@ pub(super) struct Draft {
     pub summary: Option<At<(Daily, List)>>,
     pub canary: Option<At<(Daily, List)>>,
     limits: Limits,
+    prices: Prices,
+    objectives: Vec<At<Objective>>,
     docs_url: Option<String>,
 }
 
@@ -38,6 +42,8 @@ impl Draft {
             summary: daily(self.summary),
             canary: daily(self.canary),
             limits: self.limits,
+            prices: self.prices,
+            objectives: plain(self.objectives),
             docs_url: self.docs_url,
         }
     }
@@ -49,9 +55,11 @@ pub(super) fn table(root: &Node, report: &mut Report) -> Option<Draft> {
     let severities = file.mappings("severities", report);
     let routes = file.mappings("routes", report);
     let maintenance = file.mappings("maintenance", report);
+    let objectives = file.mappings("objectives", report);
     let summary = file.node("summary").and_then(|node| Fields::of("summary".to_owned(), node, report));
     let canary = file.node("canary").and_then(|node| Fields::of("canary".to_owned(), node, report));
     let limits = file.node("limits").and_then(|node| Fields::of("limits".to_owned(), node, report));
+    let prices = file.node("prices").and_then(|node| Fields::of("prices".to_owned(), node, report));
     let docs_url = file.optional::<String>("docs_url", report).map(|url| url.value.trim_end_matches('/').to_owned());
     file.end(report);
     fn rows<T>(
@@ -70,9 +78,11 @@ pub(super) fn table(root: &Node, report: &mut Report) -> Option<Draft> {
         severities: rows(severities, report, severity),
         routes: rows(routes, report, route),
         maintenance: rows(maintenance, report, window),
+        objectives: rows(objectives, report, objective),
         summary: summary.and_then(|fields| daily(fields, report)),
         canary: canary.and_then(|fields| daily(fields, report)),
         limits: limits.map_or_else(Limits::default, |fields| Limits::read(fields, report)),
+        prices: prices.map_or_else(Prices::default, |fields| Prices::read(fields, report)),
         docs_url,
     })
 }
@@ -161,6 +171,27 @@ fn window(mut fields: Fields<'_>, report: &mut Report) -> Option<Maintenance> {
     }
     let objects = objects.into_iter().map(|object| object.value).collect();
     Some(Maintenance { name: name?.value, from: from.value.0, to: to.value.0, objects })
+}
+
+fn objective(mut fields: Fields<'_>, report: &mut Report) -> Option<Objective> {
+    let name = fields.required::<String>("name", report);
+    let days = fields.required::<Count>("days", report);
+    let budget = fields.required::<Count>("budget_minutes", report);
+    let named = fields.list("kinds", report).map(|list| list.value).unwrap_or_default();
+    let objects = fields.list("objects", report).map(|list| list.value).unwrap_or_default();
+    let mut kinds = Vec::new();
+    for kind in &named {
+        match Kind::read(&Value::Text(kind.value.clone())) {
+            Ok(kind) => kinds.push(kind),
+            Err(problem) => fields.tell(kind.place, format_args!("`kinds`: {problem}"), report),
+        }
+    }
+    if named.is_empty() {
+        fields.tell(fields.place, "`kinds` is empty, so no minute would be bad; name kinds of faults", report);
+    }
+    fields.end(report);
+    let objects = objects.into_iter().map(|object| object.value).collect();
+    Some(Objective { name: name?.value, days: days?.value.0, budget_minutes: budget?.value.0, kinds, objects })
 }
 
 fn daily(mut fields: Fields<'_>, report: &mut Report) -> Option<At<(Daily, List)>> {

@@ -6,7 +6,9 @@ use super::{Grant, Model, missing, refused, status, words::Words};
 use crate::account::Name;
 
 pub(crate) fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<Row>> {
-    if role != "SECURITYADMIN" {
+    // Roles of Snowflake's own database are in every account, and ACCOUNTADMIN's to give.
+    let is_shared = statement.contains(" DATABASE ROLE SNOWFLAKE.");
+    if role != if is_shared { "ACCOUNTADMIN" } else { "SECURITYADMIN" } {
         return refused(ErrorKind::Auth, format!("{role} may not grant: {statement}"));
     }
     let mut words = Words::of(statement);
@@ -21,7 +23,9 @@ pub(crate) fn change(model: &Model, role: &str, statement: &str) -> Result<Vec<R
     if is_role {
         let held = words.name();
         on = if held.depth() == 2 { "DATABASE ROLE" } else { "ROLE" }.to_owned();
-        model.has(&on, &held)?;
+        if !is_shared {
+            model.has(&on, &held)?;
+        }
         (name, bulk) = (held, None);
         privileges.push("USAGE".to_owned());
     } else {

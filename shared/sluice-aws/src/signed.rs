@@ -17,7 +17,7 @@ use sluice_http::{Request, Response, RetryPolicy, error::by_status};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// An operation of a service, as its JSON protocol names both.
-pub(crate) struct Operation {
+pub struct Operation {
     /// The host's first part.
     pub endpoint: &'static str,
     /// The service's name in the signature.
@@ -29,7 +29,7 @@ pub(crate) struct Operation {
 }
 
 /// Asks and reads the answer.
-pub(crate) async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Operation, input: &Value) -> Result<T> {
+pub async fn call<T: DeserializeOwned>(aws: &SdkConfig, operation: &Operation, input: &Value) -> Result<T> {
     let region = aws.region().ok_or_else(|| Error::config("no AWS region is set; set AWS_REGION"))?.to_string();
     let url = match aws.endpoint_url() {
         Some(url) => format!("{}/", url.trim_end_matches('/')),

@@ -1,0 +1,155 @@
+//! Runs of the platform as flow runs of Prefect, where an address is set: for those whose other work is there and who look there.
+//! Nothing here decides anything, and nothing waits for it: what Prefect does not take in time is a line of the log.
+
+mod run;
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use futures::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sluice_aws::CachedSecrets;
+use sluice_core::{Kind, Result, Secret, port::Secrets, secret::with_secret};
+use sluice_http::{Client, Request, Response, RetryPolicy, error::by_status};
+use sluice_pipeline::watch::EndedExtract;
+use tracing::warn;
+
+pub use run::{FlowRun, State};
+
+use crate::{channels::Keys, event::News};
+
+/// No request takes longer, and no news all in all.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
+const ALL_WITHIN: Duration = Duration::from_secs(10);
+
+/// Runs that are told at once.
+const AT_ONCE: usize = 8;
+
+/// The part of the channels' secret: `{"prefect": {"api": "http://…/api", "key": "pnu_…"}}`. Prefect Cloud needs a key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Address {
+    pub api: String,
+    #[serde(default)]
+    pub key: Option<Secret>,
+}
+
+pub struct Prefect<'a, S = CachedSecrets> {
+    pub http: &'a Client,
+    pub secrets: &'a S,
+    pub secret: &'a str,
+}
+
+impl<S: Secrets> Prefect<'_, S> {
+    /// Tells what the bus has told.
+    pub async fn news(&self, news: &News) {
+        let Some(run) = FlowRun::of_news(news) else { return };
+        if let Some(address) = self.address().await {
+            tell(self.http, &address, &run).await;
+        }
+    }
+
+    /// Tells how extracts have ended. The tables that need not come again: all, where no Prefect is set up.
+    pub async fn extracts(&self, extracts: &[EndedExtract]) -> BTreeSet<String> {
+        let Some(address) = self.address().await else {
+            return extracts.iter().map(|ended| ended.table.clone()).collect();
+        };
+        let until = Instant::now() + ALL_WITHIN;
+        let (http, address) = (self.http, &address);
+        let told = extracts.iter().map(async |ended| {
+            let in_time = Instant::now() < until;
+            (in_time && tell(http, address, &FlowRun::of_extract(ended)).await).then(|| ended.table.clone())
+        });
+        let told: Vec<Option<String>> = stream::iter(told).buffer_unordered(AT_ONCE).collect().await;
+        told.into_iter().flatten().collect()
+    }
+
+    async fn address(&self) -> Option<Address> {
+        let keys = with_secret(self.secrets, self.secret, async |keys: Keys| Ok(keys)).await;
+        // A secret that cannot be used is told where channels are.
+        keys.ok().and_then(|keys| keys.prefect)
+    }
+}
+
+/// Whether Prefect has taken the run.
+async fn tell(http: &Client, address: &Address, run: &FlowRun) -> bool {
+    let api = Api { http, address };
+    let told = tokio::time::timeout(ALL_WITHIN, api.tell(run)).await;
+    match told {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => {
+            warn!(run = run.name, error = error.chain(), error_kind = %error.kind(), "Prefect has not taken a run");
+        }
+        Err(_) => warn!(run = run.name, "Prefect has not taken a run in time"),
+    }
+    false
+}
+
+struct Api<'a> {
+    http: &'a Client,
+    address: &'a Address,
+}
+
+/// What of Prefect's answers is used.
+#[derive(Debug, Deserialize)]
+struct Made {
+    id: String,
+    #[serde(default)]
+    state_type: Option<String>,
+}
+
+impl Api<'_> {
+    /// A flow is found by its name, a run of it by its key: what comes twice is one run.
+    async fn tell(&self, run: &FlowRun) -> Result<()> {
+        let flow: Made = self.post("/flows/", &json!({"name": run.flow, "tags": ["sluice"]})).await?;
+        let begin = json!({
+            "flow_id": flow.id, "name": run.name, "idempotency_key": run.key, "tags": ["sluice"],
+            "parameters": run.parameters, "state": {"type": "RUNNING"},
+        });
+        let made: Made = self.post("/flow_runs/", &begin).await?;
+        let has_ended = made.state_type.as_deref().is_some_and(|state| ["COMPLETED", "FAILED"].contains(&state));
+        if has_ended {
+            return Ok(());
+        }
+        if !run.logs.is_empty() {
+            let now = Utc::now().to_rfc3339();
+            let line = |(level, message): &(u8, String)| json!({"name": "sluice", "level": level, "message": message, "timestamp": now, "flow_run_id": made.id});
+            self.send("/logs/", &run.logs.iter().map(line).collect::<Vec<_>>()).await?;
+        }
+        if let Some(page) = &run.artifact {
+            let artifact = json!({
+                "key": run.artifact_key(), "type": "markdown", "description": run.name, "data": page, "flow_run_id": made.id,
+            });
+            self.send("/artifacts/", &artifact).await?;
+        }
+        if run.state == State::Running {
+            return Ok(());
+        }
+        let state = json!({"state": {"type": run.state.as_str(), "message": run.message}, "force": true});
+        self.send(&format!("/flow_runs/{}/set_state", made.id), &state).await.map(drop)
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
+        self.send(path, body).await?.json()
+    }
+
+    async fn send(&self, path: &str, body: &impl serde::Serialize) -> Result<Response> {
+        let url = format!("{}{path}", self.address.api.trim_end_matches('/'));
+        let mut request = Request::post(url).json(body)?;
+        if let Some(key) = &self.address.key {
+            request = request.bearer(key);
+        }
+        let accept = |response: &Response| match response.is_success() {
+            true => Ok(()),
+            false => Err(by_status(response, "Prefect has refused a request")),
+        };
+        let patience = RetryPolicy { attempts: 2, ..RetryPolicy::once(ANSWER_WITHIN) };
+        let sent = self.http.send(&request.timeout(ANSWER_WITHIN), &patience, accept).await;
+        // A refused key is as good as none: it is nobody's work that fails by it.
+        sent.map_err(|error| if error.kind() == Kind::Auth { error.with("secret", "prefect.key") } else { error })
+    }
+}

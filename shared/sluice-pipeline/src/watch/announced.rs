@@ -1,0 +1,90 @@
+//! Failures that only the bus tells: rows that a stream's table refused, a read in parts that was given up. No ledger holds
+//! them, so a round remembers what was announced and tells it for a day.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use serde::{Deserialize, Serialize};
+use sluice_core::{event::LoadFailed, sources::Monitor};
+use sluice_watch::{Finding, Kind, Verdict, finding::Object};
+
+/// So long what was announced is a fault; a person has seen it by then.
+const TOLD_HOURS: i64 = 24;
+
+/// So long it is remembered, so that its end is told too.
+const KEPT_HOURS: i64 = 2 * TOLD_HOURS;
+
+/// A failure that was announced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Announced {
+    pub table: String,
+    pub kind: String,
+    pub at: DateTime<Utc>,
+}
+
+/// Takes news in, by its id: a repetition is the same. What is in the ledger is judged by it.
+pub(super) fn take(known: &mut BTreeMap<String, Announced>, news: Option<&LoadFailed>, now: DateTime<Utc>) {
+    known.retain(|_, failure| now - failure.at < Duration::hours(KEPT_HOURS));
+    let Some(failed) = news else { return };
+    if failed.id != format!("{}#{}", failed.table, failed.sequence) {
+        let announced = Announced { table: failed.table.to_string(), kind: failed.kind.clone(), at: now };
+        known.entry(failed.id.clone()).or_insert(announced);
+    }
+}
+
+/// One finding for each table of which something was announced.
+pub(super) fn findings(known: &BTreeMap<String, Announced>, now: DateTime<Utc>) -> Vec<Finding> {
+    let mut tables: BTreeMap<&str, Vec<&Announced>> = BTreeMap::new();
+    for failure in known.values() {
+        tables.entry(&failure.table).or_default().push(failure);
+    }
+    let finding = |(table, failures): (&str, Vec<&Announced>)| {
+        let recent: Vec<_> = failures.iter().filter(|it| now - it.at < Duration::hours(TOLD_HOURS)).collect();
+        let verdict = match recent.iter().max_by_key(|failure| failure.at) {
+            None => Verdict::Healthy,
+            Some(newest) => {
+                let observed = format!("{} announced within a day, the newest {}", recent.len(), newest.kind);
+                Verdict::breached(Kind::LoadFailed, recent.len() as f64, observed, "each row reaches its table")
+            }
+        };
+        Finding { monitor: Monitor::Loads, object: Object::part(table, "announced failures"), at: now, verdict }
+    };
+    tables.into_iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::{RunId, Sequence};
+
+    use super::*;
+
+    fn news(id: &str) -> LoadFailed {
+        LoadFailed {
+            id: id.to_owned(),
+            run_id: RunId("r".into()),
+            table: "A.B.C".parse().expect("a name"),
+            sequence: Sequence(7),
+            kind: "InvalidData".into(),
+            reason: "r".into(),
+        }
+    }
+
+    #[test]
+    fn what_no_ledger_holds_is_told_for_a_day_and_then_ends() {
+        let (mut known, mut now) = (BTreeMap::new(), DateTime::UNIX_EPOCH);
+        take(&mut known, Some(&news("A.B.C#7")), now);
+        assert!(findings(&known, now).is_empty(), "the ledger tells of a commit");
+        for id in ["A.B.C#split-3", "A.B.C#topic-0:99", "A.B.C#split-3"] {
+            take(&mut known, Some(&news(id)), now);
+        }
+        let told = findings(&known, now);
+        assert_eq!(told.len(), 1);
+        assert_eq!(told[0].breach().map(|breach| (breach.kind, breach.size)), Some((Kind::LoadFailed, 2.0)));
+        now += Duration::hours(TOLD_HOURS);
+        take(&mut known, None, now);
+        assert_eq!(findings(&known, now)[0].verdict, Verdict::Healthy);
+        now += Duration::hours(TOLD_HOURS);
+        take(&mut known, None, now);
+        assert!(known.is_empty());
+    }
+}
