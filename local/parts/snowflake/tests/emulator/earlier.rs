@@ -43,7 +43,7 @@ pub(crate) fn desired(yaml: &str, environment: &str) -> Desired {
         bucket: BUCKET.into(),
         reader_role: "arn:aws:iam::1:role/reader".into(),
         external_id: "ours".into(),
-        address: Some("127.0.0.1".into()),
+        addresses: Some("127.0.0.1".into()),
     };
     Desired::parse(yaml, &Settings::of(environment, deployment), &sources()).unwrap_or_else(|error| panic!("{error}"))
 }
