@@ -105,9 +105,7 @@ impl<S: ObjectStore, M: Model, L: Ledger, D: Destination, B: Bus, Q: DelayedQueu
         }
         let newest = claim::newest(self.store, self.destination_name).await?;
         match self.standing(newest.as_ref()).await? {
-            Standing::Ended | Standing::UnderWay
-                if newest.as_ref().is_some_and(|newest| newest.takes_over(request)) =>
-            {
+            Standing::Ended | Standing::UnderWay if is_taken_over(request, newest.as_ref()) => {
                 return Ok(Activated::TakenOver);
             }
             Standing::UnderWay => return self.defer(request).await,
@@ -316,6 +314,12 @@ enum Standing {
     UnderWay,
     /// There was none, or it has died.
     Over,
+}
+
+/// Whether the newest run does what this message was to go on with.
+fn is_taken_over(request: &Request, newest: Option<&Claim>) -> bool {
+    let (Some(left), Some(newest)) = (request.goes_on, newest) else { return false };
+    newest.takes_over(left, request.allow, request.retry)
 }
 
 fn count(report: &mut Report, difference: &Difference) {

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_model_is_told_by_one_of_its_rows_and_an_empty_one_has_none() {
+    fn a_models_size_is_told_by_one_of_its_rows_and_an_empty_one_has_none() {
         let cell = |name: &str, value: &str| (name.to_owned(), Some(value.to_owned()));
         for (rows, expected) in [
             (Vec::new(), Size::default()),

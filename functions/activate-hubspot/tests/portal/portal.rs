@@ -75,7 +75,7 @@ async fn a_tier_that_is_no_option_is_refused_before_it_is_sent() {
 }
 
 #[tokio::test]
-async fn archived_erased_and_merged_contacts_are_gone_and_their_survivor_is_written() {
+async fn archived_erased_and_merged_contacts_are_gone_and_survivors_written() {
     let stage = Stage::new(unlimited(), 6).await;
     stage.state.load(vec![Contact { archived: true, ..contact(2) }, Contact { merged_ids: vec![3, 4], ..contact(1) }]);
     stage.state.erase(5);

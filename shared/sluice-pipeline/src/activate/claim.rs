@@ -7,10 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sluice_core::{Error, Result, RunId, lake, port::ObjectStore};
 
-use super::{
-    Request,
-    difference::{Proof, Shown},
-};
+use super::difference::{Proof, Shown};
 use crate::log::{self, Put};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +23,9 @@ pub(super) struct Claim {
 }
 
 impl Claim {
-    /// Whether this run does all that a message of an earlier one was to go on with.
-    pub(super) fn takes_over(&self, request: &Request) -> bool {
-        let does = (self.allow || !request.allow) && (self.retry || !request.retry);
-        does && request.goes_on.is_some_and(|left| left < self.number)
+    /// Whether this run does all that an earlier one has left, with what was requested of that.
+    pub(super) fn takes_over(&self, left: u64, allow: bool, retry: bool) -> bool {
+        left < self.number && (self.allow || !allow) && (self.retry || !retry)
     }
 }
 
