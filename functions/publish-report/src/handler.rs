@@ -28,7 +28,8 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
     invocation.is_one_run();
     let Config { files, sources, lake_id, .. } = &deps.config;
     let until = Instant::now() + invocation.time_left(LONGEST_QUESTION + RESERVE);
-    let report = report::build(&deps.warehouse, &deps.store, files, DIALECT, sources, lake_id, event.moment()?, until);
+    let questions = report::Questions { warehouse: &deps.warehouse, until };
+    let report = report::build(&questions, &deps.store, files, DIALECT, sources, lake_id, event.moment()?);
     let report = Box::pin(report).await?;
     let summary = publish(&deps.store, &report).await?;
     info!(

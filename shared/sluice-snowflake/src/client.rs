@@ -21,7 +21,7 @@ use crate::{
     connection::{Account, Pace},
     error,
     rows::{self, Cells, MetaData, ResultSet},
-    sql::load::STATEMENT_BYTES,
+    sql::STATEMENT_BYTES,
 };
 
 /// How long [`Statements::execute`] waits for a statement unless told otherwise.

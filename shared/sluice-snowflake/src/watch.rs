@@ -13,9 +13,7 @@ use sluice_core::{
 };
 use sluice_pipeline::{
     openlineage::{events::LoadFact, round::LoadFacts},
-    watch::{
-        ColumnDay, CostDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations, PartitionRows, Used,
-    },
+    watch::{ColumnDay, CostDay, Day, EndedRun, IncidentChange, Loads, Measured, Observations, PartitionRows, Used},
 };
 use sluice_watch::{
     Prices,

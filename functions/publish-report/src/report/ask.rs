@@ -1,6 +1,6 @@
 //! Asks the warehouse for every tile.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::collections::BTreeMap;
 
 use chrono::NaiveDate;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -27,32 +27,30 @@ const SIDE_BY_SIDE: usize = 4;
 /// A chart of personal data says so in its description, or it is not shown.
 const SAYS_PERSONAL: &str = "personal data";
 
-/// The report at that moment; nothing is asked after `until`. Periods such as "the last 90 days" count from that day, or from the newest day of a view whose
+/// The report at that moment. Periods such as "the last 90 days" count from that day, or from the newest day of a view whose
 /// data ends before.
 pub async fn build(
-    warehouse: &impl Observe,
+    questions: &Questions<'_, impl Observe>,
     store: &impl ObjectStore,
     files: &Files,
     dialect: Dialect,
     sources: &Sources,
     lake: &LakeId,
     moment: Moment,
-    until: Instant,
 ) -> Result<Report> {
     let runs = Runs::recent(store).await?;
     let published = runs.published().ok_or_else(|| nothing_published(&runs))?;
     let run = Run { number: published.number, ended_at: published.ended_at };
     let at = moment.of_run_that_ended(published.ended_at);
     let today = at.date_naive();
-    let questions = Questions { warehouse, until };
     questions.answers().await?;
-    let reach = reach(&questions, files, today).await?;
-    let asking = Asking { questions: &questions, files, dialect, reach: &reach, today };
+    let reach = reach(questions, files, today).await?;
+    let asking = Asking { questions, files, dialect, reach: &reach, today };
     let mut sections = Vec::new();
     for dashboard in &files.dashboards {
         sections.push(asking.section(dashboard).await?);
     }
-    sections.push(platform::section(&questions, store, sources, &runs, files, &reach, today).await?);
+    sections.push(platform::section(questions, store, sources, &runs, files, &reach, today).await?);
     let mut notes: Vec<Note> = runs
         .since(published)
         .map(|end| {

@@ -13,4 +13,5 @@ pub mod tests;
 mod tile;
 
 pub use ask::build;
+pub use questions::Questions;
 pub use tile::{Cell, Column, Drawn, Entry, Note, Report, Run, Section, Shown, Source, Tile};

@@ -12,7 +12,7 @@ use crate::lightdash::Query;
 pub(super) type Answered<T> = std::result::Result<T, String>;
 
 /// A warehouse that is asked as long as there is time.
-pub(super) struct Questions<'a, W> {
+pub struct Questions<'a, W> {
     pub warehouse: &'a W,
     /// No question begins after this.
     pub until: Instant,

@@ -13,7 +13,7 @@ use sluice_core::{Kind, LakeId, Result, Sources};
 use sluice_testkit::lake::MemoryLake;
 use world::{Warehouse, lake};
 
-use super::{Cell, Entry, Report, Shown, Tile, build, csv, summary};
+use super::{Cell, Entry, Questions, Report, Shown, Tile, build, csv, summary};
 use crate::{event::Moment, files::Files, lightdash::Dialect};
 
 fn files() -> Files {
@@ -44,7 +44,8 @@ fn report_of(
     files: &Files,
     lake: &MemoryLake,
 ) -> Result<Report> {
-    block_on(build(warehouse, lake, files, Dialect::Snowflake, &sources(), &LakeId("lake".into()), moment, until))
+    let questions = Questions { warehouse, until };
+    block_on(build(&questions, lake, files, Dialect::Snowflake, &sources(), &LakeId("lake".into()), moment))
 }
 
 fn tile<'a>(report: &'a Report, id: &str) -> &'a Tile {

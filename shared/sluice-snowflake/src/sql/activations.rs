@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sluice_core::{LakeId, TableId};
 use sluice_pipeline::activate::Entry;
 
-use super::{OBSERVABILITY, load::STATEMENT_BYTES, quote};
+use super::{OBSERVABILITY, STATEMENT_BYTES, quote};
 
 /// The table's name.
 pub(crate) const TABLE: &str = "ACTIVATIONS";

@@ -10,7 +10,7 @@
 use sluice_core::{Commit, Disposition, Error, Loader, Result, commit};
 
 use super::{
-    HANDLER, OBSERVABILITY, ddl,
+    HANDLER, OBSERVABILITY, STATEMENT_BYTES, ddl,
     ledger::{self, Status},
     lock, quote,
 };
@@ -53,9 +53,6 @@ pub(crate) const NOT_TAKEN_REASON: &str = "rows not taken";
 
 /// The code that the block raises when the files hold another number of rows than the commit says.
 pub const ROWS_MISMATCH: &str = "-20001";
-
-/// The longest text of a statement that Snowflake takes, in bytes.
-pub const STATEMENT_BYTES: usize = 1_000_000;
 
 /// Temporary, so private to the request: one name does for all.
 const INCOMING: &str = "ADMIN.OBSERVABILITY.INCOMING";

@@ -25,6 +25,9 @@ pub mod views;
 pub mod watch;
 pub mod why;
 
+/// The longest text of a statement that Snowflake takes, in bytes.
+pub(crate) const STATEMENT_BYTES: usize = 1_000_000;
+
 /// The schema that holds the ledger, the locks of raw tables, the lake's stage and its file format.
 pub(crate) const OBSERVABILITY: &str = "ADMIN.OBSERVABILITY";
 
