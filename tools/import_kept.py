@@ -2,16 +2,20 @@
 
 CloudFormation makes no resource of a name that exists, so that a second stack of the name would fail; an import takes the
 resources as they are. It can make nothing else in the same step: what they refer to beside each other comes with the
-deployment that follows."""
+deployment that follows. What somebody has removed by hand meanwhile is made by that deployment, too."""
 
 import json
 import sys
 from pathlib import Path
 
 import boto3
+from botocore.exceptions import ClientError
 
 sys.path.append(str(Path(__file__).parent / "docs"))
 from cloudformation import Template  # noqa: E402 It reads the template for the reference, too.
+
+# How services say that there is no such thing.
+GONE = {"AWS.SimpleQueueService.NonExistentQueue", "NoSuchBucketPolicy", "QueueDoesNotExist", "ResourceNotFoundException"}
 
 # By which property CloudFormation knows a resource again. A queue's policy is no such resource: the deployment sets it.
 IDENTIFIERS = {
@@ -59,15 +63,31 @@ def named(properties, stack, account):
     return name["Fn::Sub"].replace("${AWS::StackName}", stack).replace("${AWS::AccountId}", account)
 
 
+def there(resource, stack, account, bucket):
+    """What the resource is called in the account, or None where somebody has removed it."""
+    try:
+        return identify(resource, stack, account, bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in GONE:
+            return None
+        raise
+
+
 def identify(resource, stack, account, bucket):
     """What the resource is called in the account. The key has no name: it is the one of the bucket."""
     properties = resource["Properties"]
     match resource["Type"]:
-        case "AWS::S3::Bucket" | "AWS::S3::BucketPolicy":
+        case "AWS::S3::Bucket":
+            return bucket
+        case "AWS::S3::BucketPolicy":
+            boto3.client("s3").get_bucket_policy(Bucket=bucket)
             return bucket
         case "AWS::KMS::Key":
             rules = boto3.client("s3").get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-            return rules[0]["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"].split("/")[-1]
+            key = rules[0]["ApplyServerSideEncryptionByDefault"].get("KMSMasterKeyID")
+            if not key:
+                sys.exit(f"import-kept: {bucket} is encrypted without a key of the stack; name the key in its default encryption again")
+            return key.split("/")[-1]
         case "AWS::SQS::Queue":
             return boto3.client("sqs").get_queue_url(QueueName=named(properties, stack, account))["QueueUrl"]
         case "AWS::SecretsManager::Secret":
@@ -80,11 +100,13 @@ def main():
     with open("template.yaml", encoding="utf-8") as file:
         template = kept(Template(file.read()))
     bucket = named(template["Resources"]["Lake"]["Properties"], stack, account)
+    known = {name: there(resource, stack, account, bucket) for name, resource in template["Resources"].items()}
+    template["Resources"] = {name: resource for name, resource in template["Resources"].items() if known[name]}
     imports = [
         {
             "ResourceType": resource["Type"],
             "LogicalResourceId": name,
-            "ResourceIdentifier": {IDENTIFIERS[resource["Type"]]: identify(resource, stack, account, bucket)},
+            "ResourceIdentifier": {IDENTIFIERS[resource["Type"]]: known[name]},
         }
         for name, resource in template["Resources"].items()
     ]

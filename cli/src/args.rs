@@ -4,6 +4,7 @@ mod activate;
 mod alerts;
 mod costs;
 mod rows;
+mod stage;
 mod topics;
 mod warehouse;
 mod why;
@@ -18,6 +19,7 @@ pub(crate) use activate::ActivateArgs;
 pub(crate) use alerts::{AlertTask, AlertsArgs};
 pub(crate) use costs::{By, CostsArgs};
 pub(crate) use rows::{AsideArgs, LogsArgs, QueryArgs, RejectsArgs, ReportArgs, RowArgs};
+pub(crate) use stage::{DeployArgs, DestroyArgs, DiffArgs, StageArgs, VerifyArgs};
 pub(crate) use topics::{TopicTask, TopicsArgs};
 pub(crate) use warehouse::{AccountTask, AllowedArgs, ApplyArgs, PlanArgs, WarehouseArgs};
 pub(crate) use why::WhyArgs;
@@ -81,7 +83,7 @@ pub(crate) enum Task {
     Erase(EraseArgs),
     /// Bring HubSpot's contacts to the published model, as far as they differ.
     Activate(ActivateArgs),
-    /// Load a commit again that failed to load, or send again what HubSpot did not take.
+    /// Load a commit again that failed to load, send again what HubSpot did not take, or send back dead letters.
     Retry(RetryArgs),
     /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
     Doctor,
@@ -108,6 +110,15 @@ pub(crate) enum Task {
     Warehouse(WarehouseArgs),
     /// The Kafka topics as platform/sources.yaml says them, with their schemas in the registry: plan and apply.
     Topics(TopicsArgs),
+    /// Bring a stage to its account by SAM: checks, the change set and the account's plan to agree to, the change; then
+    /// schedules, once secrets, warehouse and dbt answer.
+    Deploy(DeployArgs),
+    /// What a deployment would change, in the stack and in the warehouse's account.
+    Diff(DiffArgs),
+    /// Delete a stage's stack. What holds data stays, and the next deployment takes it up.
+    Destroy(DestroyArgs),
+    /// Prove on an account what one machine cannot, row by row of the list; on one machine, ask the emulators.
+    Verify(VerifyArgs),
     /// Print what makes a shell complete this command.
     Completions {
         /// The shell.
@@ -265,10 +276,14 @@ pub(crate) struct EraseArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RetryArgs {
     /// DATABASE.SCHEMA.TABLE; the end of the name will do. `hubspot` for what an activation could not send.
-    pub table: String,
+    #[arg(required_unless_present = "dead")]
+    pub table: Option<String>,
     /// The commit that failed to load.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), allow_negative_numbers = true)]
     pub sequence: Option<u64>,
+    /// Send back what lies in a queue of dead letters: extract, load, dispatch, activate, spool, or runs.
+    #[arg(long, value_name = "QUEUE", conflicts_with_all = ["table", "sequence"])]
+    pub dead: Option<String>,
 }
 
 fn from_time(text: &str) -> Result<DateTime<Utc>, String> {
@@ -375,6 +390,8 @@ mod tests {
             ("replay --topic p --from 2026-01-31 --to 2026-01-31 --to-offset 7", ErrorKind::MissingRequiredArgument),
             ("replay --topic p --from 2026-01-31 --to 2026-01-31 --dry-run --yes", ErrorKind::ArgumentConflict),
             ("retry products --sequence 0", ErrorKind::ValueValidation),
+            ("retry products --dead load", ErrorKind::ArgumentConflict),
+            ("retry", ErrorKind::MissingRequiredArgument),
             ("runs --limit 0", ErrorKind::ValueValidation),
             ("backfill rates --from 2026-13-01 --to 2026-01-02", ErrorKind::ValueValidation),
             ("alerts mute 0a1b2c3d", ErrorKind::MissingRequiredArgument),

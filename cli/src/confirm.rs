@@ -35,6 +35,15 @@ fn named(what: &str) -> &str {
     what.find(begins).map_or(what, |at| &what[at..])
 }
 
+/// Shows what goes and asks for its name.
+pub(crate) fn confirm_name(shown: &str, name: &str) -> Outcome<bool> {
+    if !std::io::stdin().is_terminal() {
+        let text = format!("{name} would go, and there is no terminal to ask at");
+        return Err(Failure::usage(text).hint(format!("say --confirm {name} where that is meant")));
+    }
+    Ok(answer(&format!("{shown}\n\ntype {name} to go on: "))? == name)
+}
+
 fn answer(question: &str) -> Result<String> {
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
     let mut terminal = std::io::stderr().lock();

@@ -4,9 +4,12 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod change_set;
+mod check;
 mod commands;
 mod confirm;
 mod cursor;
+mod dead_letters;
 mod failure;
 mod formats;
 mod lag;
@@ -15,8 +18,11 @@ mod output;
 mod place;
 mod platform;
 mod progress;
+mod ready;
+mod sam;
 mod schedules;
 mod stack;
+mod stage;
 mod warehouse;
 
 use std::process::ExitCode;

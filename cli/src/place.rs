@@ -54,7 +54,7 @@ impl Place {
         let (sources, schemas) = files(target)?;
         match &target.stack {
             Some(stack) => {
-                let aws = deployed().await?;
+                let aws = deployed(None).await?;
                 Ok(Place { aws, stack: stack.clone(), is_local: false, sources, schemas, kafka: None, control: None })
             }
             None => {
@@ -62,6 +62,16 @@ impl Place {
                 Ok(Place { aws, stack: LOCAL_STACK.into(), is_local: true, sources, schemas, kafka, control })
             }
         }
+    }
+
+    /// The place of a stack, whether it is there or not.
+    pub(crate) async fn of_stack(target: &Target, stack: &str, region: &str) -> Outcome<Self> {
+        if target.stack.is_some() {
+            return Err(Failure::usage("--env names the stack, and so does --stack").hint("leave --stack out"));
+        }
+        let (sources, schemas) = files(target)?;
+        let aws = deployed(Some(region)).await?;
+        Ok(Place { aws, stack: stack.to_owned(), is_local: false, sources, schemas, kafka: None, control: None })
     }
 
     /// What the warehouse's account is to be, beside the sources.
@@ -158,9 +168,19 @@ fn of_region(aws: &SdkConfig) -> Outcome<String> {
     aws.region().map(ToString::to_string).ok_or_else(none)
 }
 
-/// The account that the environment gives credentials for.
-pub(crate) async fn deployed() -> Outcome<SdkConfig> {
-    let aws = aws_config::load_defaults(BehaviorVersion::latest()).await;
+/// The checkout, for what needs one.
+pub(crate) fn checkout() -> Outcome<PathBuf> {
+    let none = || Failure::usage("this folder is in no checkout").hint("go to the folder with template.yaml");
+    root().ok_or_else(none)
+}
+
+/// In the region that is named, or in that of the environment.
+pub(crate) async fn deployed(region: Option<&str>) -> Outcome<SdkConfig> {
+    let defaults = aws_config::defaults(BehaviorVersion::latest());
+    let aws = match region {
+        Some(region) => defaults.region(Region::new(region.to_owned())).load().await,
+        None => defaults.load().await,
+    };
     of_region(&aws)?;
     let none = || Error::new(Kind::Auth, "there are no AWS credentials");
     let found = match aws.credentials_provider() {

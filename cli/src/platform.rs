@@ -34,7 +34,11 @@ pub(crate) struct Platform {
 
 impl Platform {
     pub(crate) async fn open(target: &Target) -> Outcome<Self> {
-        let place = Place::find(target).await?;
+        Self::at(Place::find(target).await?).await
+    }
+
+    /// The platform of a place, whose stack must be there.
+    pub(crate) async fn at(place: Place) -> Outcome<Self> {
         let stack = Stack::describe(&place.aws, &place.stack).await?;
         let lambda = aws_sdk_lambda::Client::new(&place.aws);
         Ok(Platform { place, stack, lambda })
@@ -56,6 +60,12 @@ impl Platform {
         let seconds = self.configuration(function).await?.timeout().and_then(|seconds| u64::try_from(seconds).ok());
         let seconds = seconds.ok_or_else(|| Error::internal("the function has no timeout").with("function", function));
         Ok(Duration::from_secs(seconds?))
+    }
+
+    /// The ARN of the role that a function runs as.
+    pub(crate) async fn role(&self, function: &str) -> Outcome<String> {
+        let role = self.configuration(function).await?.role().map(str::to_owned);
+        Ok(role.ok_or_else(|| Error::internal("the function has no role").with("function", function))?)
     }
 
     async fn configuration(&self, function: &str) -> Outcome<GetFunctionConfigurationOutput> {
@@ -108,7 +118,8 @@ impl Platform {
     pub(crate) async fn invoke(&self, function: &str, event: &Value) -> Outcome<Value> {
         let name = self.stack.resource(function)?;
         let invoke = self.lambda.invoke().function_name(name).payload(Blob::new(event.to_string()));
-        let answer = invoke.send().await.map_err(|error| classify(error, format!("cannot invoke {name}")))?;
+        let answer =
+            invoke.send().await.map_err(|error| not_invoked(classify(error, format!("cannot invoke {name}"))))?;
         let body = answer.payload().map(|blob| blob.as_ref().to_vec()).unwrap_or_default();
         let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
         match answer.function_error() {
@@ -130,12 +141,28 @@ fn lake_id(settings: &BTreeMap<String, String>) -> Outcome<LakeId> {
     ))
 }
 
+/// Lambda has no room for the invocation, or has refused it otherwise.
+fn not_invoked(error: Error) -> Failure {
+    let is_throttled = error.kind() == Kind::RateLimited;
+    let failure = Failure::from(error);
+    if !is_throttled {
+        return failure;
+    }
+    failure.hint(
+        "Lambda's concurrency is used up, and nothing was begun: run it again later; `aws lambda get-function-concurrency` and \
+         `get-account-settings` show whose limit it is",
+    )
+}
+
 /// A function's failure, as its runtime reports it. The error's own hint knows more than any that is made up here.
 fn of_function(name: &str, body: &Value) -> Failure {
     let part = |name: &str| body[name].as_str().unwrap_or("unknown").to_owned();
     let word = part("errorType");
     let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Kind::Internal);
     let answer = part("errorMessage");
+    if let Some(failure) = of_lambda(name, &word, &answer) {
+        return failure;
+    }
     let (chain, own_hint) = apart(&answer);
     let failure = Failure::from(Error::new(kind, format!("{name} failed with {word}: {chain}")));
     match (own_hint, kind) {
@@ -145,6 +172,30 @@ fn of_function(name: &str, body: &Value) -> Failure {
         }
         (None, _) => failure,
     }
+}
+
+/// What Lambda says of a function that could not say anything itself: it was ended at its timeout, or does not start.
+fn of_lambda(name: &str, word: &str, answer: &str) -> Option<Failure> {
+    if let Some((_, after)) = answer.split_once("Task timed out after ") {
+        let error = Error::new(Kind::Timeout, format!("{name} was ended at its timeout of {after}"));
+        return Some(Failure::from(error).hint(
+            "nothing is half done: run it again, and where it ends so again give it a longer Timeout in template.yaml or less to read",
+        ));
+    }
+    word.starts_with("Runtime.").then(|| {
+        Failure::from(Error::config(format!("{name} does not start: {}", said(answer)))).hint(format!(
+            "`sluice logs {name}` names the variable that is missing or wrong; `sluice deploy` sets all of them"
+        ))
+    })
+}
+
+/// What a function has said before it ended, where Lambda passes its output on; else what Lambda says, in a line.
+fn said(answer: &str) -> String {
+    let line = answer.lines().next().unwrap_or_default();
+    let written = answer.find('{').and_then(|at| {
+        serde_json::Deserializer::from_str(&answer[at..]).into_iter::<Value>().next().and_then(Result::ok)
+    });
+    written.and_then(|written| written["error"].as_str().map(str::to_owned)).unwrap_or_else(|| line.to_owned())
 }
 
 fn find_table<'a>(sources: &'a Sources, name: &str) -> Outcome<&'a Table> {
@@ -203,6 +254,25 @@ mod tests {
         let failure = of_function("f", &body);
         assert_eq!((failure.kind(), failure.exit_code()), (Kind::RateLimited, 1));
         assert_eq!(of_function("f", &Value::Null).kind(), Kind::Internal);
+    }
+
+    #[test]
+    fn a_function_that_lambda_has_ended_or_cannot_start_says_what_to_do() {
+        let failure = |word: &str, answer: &str| {
+            of_function("f", &serde_json::json!({"errorType": word, "errorMessage": answer}))
+        };
+        let ended = failure("Sandbox.Timedout", "RequestId: 7 Error: Task timed out after 3.00 seconds");
+        assert_eq!(
+            (ended.kind(), ended.message()),
+            (Kind::Timeout, "f was ended at its timeout of 3.00 seconds".to_owned())
+        );
+        let dead = failure("Runtime.ExitError", "RequestId: 7 Error: Runtime exited with error: exit status 1");
+        assert_eq!(dead.kind(), Kind::Config);
+        assert!(dead.text().contains("`sluice logs f` names the variable"), "{}", dead.text());
+        let told = failure("Runtime.ExitError", "bootstrap exited: {\"error\":\"X is not set\"}\nError: Config");
+        assert_eq!(told.message(), "f does not start: X is not set");
+        let throttled = not_invoked(Error::new(Kind::RateLimited, "cannot invoke f"));
+        assert!(throttled.text().contains("concurrency is used up"), "{}", throttled.text());
     }
 
     #[test]

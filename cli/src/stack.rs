@@ -1,11 +1,12 @@
 //! What the stack consists of, as CloudFormation knows it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::Client;
+use aws_sdk_cloudformation::{Client, types::StackEvent};
 use sluice_aws::classify;
-use sluice_core::Error;
+use sluice_core::{Error, Kind};
+use tokio::time::Instant;
 
 use crate::failure::{Failure, Outcome};
 
@@ -100,6 +101,78 @@ impl Stack {
     }
 }
 
+/// Longer than any change of a stack takes.
+const LONGEST: Duration = Duration::from_secs(7_200);
+
+/// How a stack is; `None` where there is none of that name.
+pub(crate) async fn status(aws: &SdkConfig, name: &str) -> Outcome<Option<String>> {
+    let described = Client::new(aws).describe_stacks().stack_name(name).send().await;
+    match described.map_err(|error| not_there(classify(error, format!("cannot describe the stack {name}")), name)) {
+        Ok(found) => {
+            let status = found.stacks().first().and_then(|stack| stack.stack_status());
+            Ok(status.map(|status| status.as_str().to_owned()).filter(|status| status != "DELETE_COMPLETE"))
+        }
+        Err(failure) if failure.kind() == Kind::NotFound => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Waits until the stack changes no more; it must then be as it was wanted.
+pub(crate) async fn settled(aws: &SdkConfig, name: &str, poll: Duration) -> Outcome<Stack> {
+    let status = ended(aws, name, poll).await?.unwrap_or_else(|| "gone".to_owned());
+    if ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"].contains(&&*status) {
+        return Stack::describe(aws, name).await;
+    }
+    let why = cause(aws, name).await?.map(|cause| format!(": {cause}")).unwrap_or_default();
+    let stands = if status == "ROLLBACK_COMPLETE" {
+        "`sluice destroy` removes what is left, then deploy again"
+    } else {
+        "the stack stands as before; mend what it names, then deploy again"
+    };
+    Err(Failure::from(Error::conflict(format!("{name} is {status}{why}"))).hint(stands))
+}
+
+/// Waits until the stack changes no more, and says how it is then; `None` where it is gone.
+pub(crate) async fn ended(aws: &SdkConfig, name: &str, poll: Duration) -> Outcome<Option<String>> {
+    let deadline = Instant::now() + LONGEST;
+    while Instant::now() < deadline {
+        // First, because a change that was just ordered may not have begun.
+        tokio::time::sleep(poll).await;
+        match status(aws, name).await? {
+            Some(status) if status.ends_with("_IN_PROGRESS") => {}
+            status => return Ok(status),
+        }
+    }
+    let error = Error::new(Kind::Timeout, format!("{name} is still changing after two hours"));
+    Err(Failure::from(error).hint("its events in CloudFormation say what it waits for"))
+}
+
+/// Why the last change of the stack failed: the first resource of it that did.
+pub(crate) async fn cause(aws: &SdkConfig, name: &str) -> Outcome<Option<String>> {
+    let events = Client::new(aws).describe_stack_events().stack_name(name).send().await;
+    let events = events.map_err(|error| classify(error, format!("cannot read the events of {name}")))?;
+    Ok(first_failure(events.stack_events(), name))
+}
+
+/// Events come newest first; those of a change begin with one of the stack itself.
+fn first_failure(events: &[StackEvent], name: &str) -> Option<String> {
+    let status = |event: &StackEvent| event.resource_status().map(|status| status.as_str().to_owned());
+    let of_stack = |event: &StackEvent| event.logical_resource_id() == Some(name);
+    let begins = |event: &&StackEvent| {
+        let begun = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"];
+        of_stack(event) && status(event).is_some_and(|status| begun.contains(&&*status))
+    };
+    let failed = |event: &&StackEvent| {
+        // What was ended because of another is not the cause.
+        let ended = event.resource_status_reason().is_some_and(|reason| reason.contains("cancelled"));
+        !of_stack(event) && !ended && status(event).is_some_and(|status| status.ends_with("_FAILED"))
+    };
+    let event = events.iter().take_while(|event| !begins(event)).filter(failed).last()?;
+    let part = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
+    let resource = format!("{} ({})", part(event.logical_resource_id()), part(event.resource_type()));
+    Some(format!("{resource}: {}", part(event.resource_status_reason())))
+}
+
 /// CloudFormation answers 400 for a stack that does not exist; its text is the only mark.
 fn not_there(error: Error, name: &str) -> Failure {
     if error.chain().contains("does not exist") {
@@ -112,6 +185,30 @@ fn not_there(error: Error, name: &str) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_cause_is_the_first_resource_that_failed_in_the_last_change() {
+        let event = |resource: &str, status: &str, reason: &str| {
+            StackEvent::builder()
+                .logical_resource_id(resource)
+                .resource_type("AWS::SQS::Queue")
+                .resource_status(status.into())
+                .resource_status_reason(reason)
+                .build()
+        };
+        let mut events = vec![
+            event("s", "UPDATE_ROLLBACK_COMPLETE", ""),
+            event("Other", "CREATE_FAILED", "Resource creation cancelled"),
+            event("LoadDead", "UPDATE_FAILED", "later"),
+            event("Load", "CREATE_FAILED", "a queue of that name exists"),
+            event("s", "UPDATE_IN_PROGRESS", "User Initiated"),
+            event("Old", "CREATE_FAILED", "of the change before"),
+        ];
+        let found = first_failure(&events, "s");
+        assert_eq!(found.as_deref(), Some("Load (AWS::SQS::Queue): a queue of that name exists"));
+        events.drain(1..4);
+        assert_eq!(first_failure(&events, "s"), None);
+    }
 
     #[test]
     fn what_the_stack_lacks_is_named() {

@@ -13,6 +13,7 @@ use sluice_snowflake::{
 pub(crate) use sluice_snowflake::{
     RebuildTable, ReplayTable,
     account::{self, Deployment},
+    sql::verify,
     streaming::LIMITS,
 };
 use tokio::time::Instant;

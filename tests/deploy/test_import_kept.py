@@ -11,6 +11,8 @@ from unittest import mock
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
+from botocore.exceptions import ClientError  # noqa: E402
+
 import import_kept  # noqa: E402 It lies beside the other tools.
 from import_kept import Template  # noqa: E402
 
@@ -105,6 +107,18 @@ class ImportKept(unittest.TestCase):
         self.assertEqual(named["SpoolDead"], {"QueueUrl": f"https://sqs/{STACK}-spool-dead"})
         self.assertEqual(named["HubspotActivateSecret"], {"Id": f"arn:{STACK}/hubspot-activate"})
         self.assertTrue(all("${" not in json.dumps(identifier) for identifier in named.values()), named)
+
+    def test_what_somebody_has_removed_is_left_to_the_deployment(self):
+        gone = Account()
+        missing = {"Error": {"Code": "ResourceNotFoundException", "Message": "gone"}}
+        gone.clients["secretsmanager"].describe_secret.side_effect = ClientError(missing, "DescribeSecret")
+        said, _ = gone.run("--dry-run")
+        kept = {one["LogicalResourceId"] for one in json.loads(said)}
+        self.assertTrue({"Lake", "LakeKey", "SpoolQueue"} <= kept and "DbtSecret" not in kept, sorted(kept))
+        refused = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
+        gone.clients["secretsmanager"].describe_secret.side_effect = ClientError(refused, "DescribeSecret")
+        with self.assertRaises(ClientError):
+            gone.run("--dry-run")
 
     def test_the_import_is_made_waited_for_and_executed_in_this_order(self):
         said, calls = Account().run()

@@ -143,7 +143,8 @@ class Session:
 
     def run(self, text):
         """Status and output, both streams as a terminal shows them."""
-        text = text.replace("tools/sluice ", f"tools/sluice --state {shlex.quote(str(self.state))} ")
+        for tool in ("tools/sluice", "tools/fault"):
+            text = text.replace(f"{tool} ", f"{tool} --state {shlex.quote(str(self.state))} ")
         # As the Makefile's recipe, on a state beside the platform's; SAM does not follow the links of this folder.
         own = f"(cd {ROOT} && {LOCAL} --state {shlex.quote(str(self.state) + '-data')} demo --data {self.folder}"
         text = re.sub(r"^make demo DATA=(\S+)", rf"{own}/\1)", text, flags=re.M)

@@ -166,6 +166,23 @@ impl Log<'_> {
     }
 }
 
+/// The messages of a function's log since a time that match a pattern of CloudWatch, those of one page.
+pub(super) async fn matching(
+    platform: &Platform,
+    function: &str,
+    pattern: &str,
+    since: DateTime<Utc>,
+) -> Outcome<Vec<String>> {
+    let group = format!("/aws/lambda/{function}");
+    let input = json!({"logGroupName": group, "startTime": since.timestamp_millis(), "filterPattern": pattern});
+    match signed::call::<Page>(&platform.place.aws, &FILTER_LOG_EVENTS, &input).await {
+        Ok(page) => Ok(page.events.into_iter().map(|event| event.message).collect()),
+        // A function that never ran has no group.
+        Err(error) if error.chain().contains("ResourceNotFoundException") => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

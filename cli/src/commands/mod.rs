@@ -6,6 +6,8 @@ mod aside;
 mod backfill;
 mod completions;
 mod costs;
+mod deploy;
+mod destroy;
 mod doctor;
 mod erase;
 mod logs;
@@ -21,6 +23,7 @@ mod runs;
 mod status;
 mod switch;
 mod topics;
+mod verify;
 mod warehouse;
 mod why;
 
@@ -43,6 +46,10 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::Doctor => return doctor::run(&cli.target, progress, cli.json).await,
         Task::Completions { shell } => return completions::run(shell),
         Task::Topics(args) => return topics::run(&cli.target, &args, progress, cli.json).await,
+        Task::Deploy(args) => return Box::pin(deploy::run(&cli.target, &args, progress, cli.json)).await,
+        Task::Diff(args) => return Box::pin(deploy::diff(&cli.target, &args, progress, cli.json)).await,
+        Task::Verify(args) => return Box::pin(verify::run(&cli.target, &args, progress, cli.json)).await,
+        Task::Destroy(args) => return destroy::run(&cli.target, &args, progress, cli.json).await,
         Task::Warehouse(WarehouseArgs { task: AccountTask::Bootstrap { out }, .. }) => {
             return warehouse::bootstrap(&cli.target, &out, cli.json).await;
         }
@@ -73,6 +80,12 @@ pub(crate) async fn run(cli: Cli, progress: &Progress) -> Outcome {
         Task::PutAside(args) => aside::run(&context, &args, aside::Change::PutAside).await,
         Task::TakeBack(args) => aside::run(&context, &args, aside::Change::TakeBack).await,
         Task::Warehouse(args) => warehouse::run(&context, &args).await,
-        Task::Doctor | Task::Completions { .. } | Task::Topics(_) => Ok(()),
+        Task::Doctor
+        | Task::Completions { .. }
+        | Task::Deploy(_)
+        | Task::Diff(_)
+        | Task::Destroy(_)
+        | Task::Topics(_)
+        | Task::Verify(_) => Ok(()),
     }
 }

@@ -1,4 +1,5 @@
-//! `sluice retry`: a commit that failed to load is queued again, or what HubSpot did not take is sent again.
+//! `sluice retry`: a commit that failed to load is queued again, what HubSpot did not take is sent again, or what lies in a queue
+//! of dead letters goes back.
 
 use aws_sdk_sqs::Client;
 use serde_json::json;
@@ -9,18 +10,23 @@ use sluice_pipeline::log;
 use crate::{
     args::RetryArgs,
     commands::{Context, activate},
+    dead_letters::{self, Back, DeadLetters},
     failure::{Failure, Outcome},
     output,
     warehouse::Observe,
 };
 
 pub(super) async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
-    if args.table == HUBSPOT {
+    if let Some(dead) = &args.dead {
+        return dead_letters(context, dead_letters::named(dead)?).await;
+    }
+    let named = args.table.as_deref().unwrap_or_default();
+    if named == HUBSPOT {
         return Box::pin(activate::retry(context)).await;
     }
     let sequence = args.sequence.ok_or_else(|| Failure::usage("a commit is named by its number: --sequence NUMBER"))?;
     let platform = &context.platform;
-    let table = platform.table(&args.table)?;
+    let table = platform.table(named)?;
     if table.loader == Loader::Streaming {
         return Err(Failure::usage("a streaming table has no commits to load"));
     }
@@ -38,5 +44,16 @@ pub(super) async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
     let answer = json!({"table": id, "sequence": sequence, "queued": true});
     output::print(context.json, &answer, |_| {
         format!("{id} #{sequence} is queued; `sluice status` shows when it is loaded")
+    })
+}
+
+async fn dead_letters(context: &Context<'_>, letters: &DeadLetters) -> Outcome {
+    let sending = letters.send_back(&context.platform);
+    let sent = context.progress.spin(format!("sending back dead letters of {}", letters.name), sending).await?;
+    let answer = json!({"dead_letters": letters.name, "sent_back": sent});
+    output::print(context.json, &answer, |_| match letters.back {
+        _ if sent == 0 => format!("there are no dead letters of {}", letters.name),
+        Back::To(queue) => format!("{sent} dead letters are back in {queue}; `sluice doctor` says whether they return"),
+        Back::Invoked | Back::ToPeople => format!("{sent} runs were made up for"),
     })
 }

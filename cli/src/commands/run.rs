@@ -36,13 +36,13 @@ struct Answer {
 }
 
 #[derive(Debug, Serialize)]
-struct Load {
+pub(super) struct Load {
     status: String,
     rows: u64,
     /// What the ledger says besides: rows that were merged away.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    seconds: f64,
+    pub(super) seconds: f64,
 }
 
 pub(super) async fn run(context: &Context<'_>, args: &RunArgs) -> Outcome {
@@ -98,7 +98,12 @@ pub(super) fn request(table: &Table, args: &RunArgs, time: DateTime<Utc>) -> Out
 }
 
 /// Asks the ledger until the commit has come to an end.
-async fn loaded(warehouse: &Warehouse, table: &TableId, sequence: Sequence, limit: Duration) -> Outcome<Load> {
+pub(super) async fn loaded(
+    warehouse: &Warehouse,
+    table: &TableId,
+    sequence: Sequence,
+    limit: Duration,
+) -> Outcome<Load> {
     let start = Instant::now();
     loop {
         if let Some(entry) = warehouse.entry(table, sequence).await? {

@@ -33,7 +33,7 @@ pub(super) async fn run(target: &Target, args: &TopicsArgs, progress: &Progress,
         Some(bootstrap) => {
             let (sources, schemas) = place::files(target)?;
             let reach = Reach::named(bootstrap, args);
-            let aws = if reach.has_secrets() { Some(place::deployed().await?) } else { None };
+            let aws = if reach.has_secrets() { Some(place::deployed(None).await?) } else { None };
             (reach, aws, sources, schemas)
         }
         None => {

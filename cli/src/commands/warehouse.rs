@@ -16,6 +16,7 @@ use crate::{
     confirm,
     failure::{Failure, Outcome},
     output,
+    platform::Platform,
     warehouse::{
         Administrator,
         account::{self, Allowed, Applied, Applying, Desired, Name, Plan, Settings, Sign},
@@ -51,6 +52,15 @@ pub(super) async fn run(context: &Context<'_>, args: &WarehouseArgs) -> Outcome 
         AccountTask::Import { enterprise } => asked.import(*enterprise).await,
         AccountTask::Explain { role } => asked.explain(role).await,
     }
+}
+
+/// What lies between the file and the account of a deployed stack: what its next deployment makes.
+pub(super) async fn planned(platform: &Platform) -> Outcome<Plan> {
+    let settings = Settings::of(platform.stack.parameter("Stage")?, platform.deployment().await?);
+    let desired = Desired::read(&platform.place.account_file(), &settings, &platform.place.sources)?;
+    let administrator = platform.administrator().await?;
+    let looked = account::look(&administrator.within(LONGEST), &desired, &Allowed::default(), TAG).await;
+    Ok(looked.map_err(of_account)?.1)
 }
 
 struct Asked<'a> {

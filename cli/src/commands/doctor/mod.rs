@@ -6,9 +6,8 @@ mod untaken;
 mod user;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
-use sluice_aws::{CachedSecrets, classify};
-use sluice_core::{Commit, Error, Kind, extract, port::Secrets};
+use sluice_aws::classify;
+use sluice_core::{Commit, Error, Kind, extract};
 use sluice_pipeline::{
     log,
     runs::{self, LastRun},
@@ -16,94 +15,22 @@ use sluice_pipeline::{
 
 use crate::{
     args::Target,
+    check::{self, Check, Health},
+    dead_letters::{self, Back, DeadLetters},
     failure::{Failure, Outcome},
     mappings::Mapping,
-    output::{self, WIDTH, duration, shortened},
+    output::{self, duration},
     platform::Platform,
     progress::Progress,
+    ready,
     schedules::{Schedule, Schedules},
-    warehouse::Observe,
 };
-
-/// Queues for what failed every attempt: the stack's output, and what lies in there.
-const DEAD_LETTERS: [(&str, &str); 4] = [
-    ("ExtractDeadQueueUrl", "chunks of partitioned reads that failed every attempt"),
-    ("LoadDeadQueueUrl", "commits that could not be loaded"),
-    ("DispatchDeadQueueUrl", "news of loaded tables that did not reach dbt"),
-    ("SpoolDeadQueueUrl", "messages with accepted events that did not reach Kafka"),
-];
-
-/// The queue of runs that failed every attempt. They stay for two weeks, whatever has come of the table since.
-const FAILED_RUNS: (&str, &str) = ("FailedRunsQueueUrl", "scheduled runs that failed every attempt");
-
-/// How a part is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Health {
-    Ok,
-    /// Worth a look; the platform works.
-    Warning,
-    Failed,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-struct Check {
-    what: String,
-    health: Health,
-    detail: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<String>,
-}
-
-impl Check {
-    fn ok(what: impl Into<String>, detail: impl Into<String>) -> Self {
-        Check { what: what.into(), health: Health::Ok, detail: detail.into(), fix: None }
-    }
-
-    fn warning(what: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Check { what: what.into(), health: Health::Warning, detail: detail.into(), fix: Some(fix.into()) }
-    }
-
-    fn failed(what: impl Into<String>, detail: impl Into<String>, fix: impl Into<String>) -> Self {
-        Check { what: what.into(), health: Health::Failed, detail: detail.into(), fix: Some(fix.into()) }
-    }
-
-    /// On one machine no schedule may be switched on: the emulator's tells a run no time.
-    fn by_hand(self, table: &str) -> Self {
-        let is_paused = self.fix.as_ref().is_some_and(|fix| fix.starts_with("sluice resume"));
-        if is_paused { Check { fix: Some(format!("sluice run {table} --wait")), ..self } } else { self }
-    }
-
-    /// The tables themselves say what fails now.
-    fn only_a_warning(self) -> Self {
-        match self.health {
-            Health::Ok => self,
-            Health::Warning | Health::Failed => Check { health: Health::Warning, ..self },
-        }
-    }
-
-    /// What a check found, or that it could not look. What is not there or gives no answer is no matter of permissions.
-    fn of(what: &str, found: Outcome<Check>, fix: &str) -> Self {
-        found.unwrap_or_else(|failure| {
-            let fix = match failure.kind() {
-                Kind::Unavailable | Kind::Timeout => AWAY,
-                Kind::NotFound | Kind::Config => failure.own_hint().unwrap_or(fix),
-                _ => fix,
-            };
-            Check::failed(what, failure.message(), fix)
-        })
-    }
-}
-
-/// What helps where nothing answers: neither a secret nor a permission.
-const AWAY: &str =
-    "nothing answers there: on this machine start it with `make up`; of a stack, check address and network";
 
 pub(super) async fn run(target: &Target, progress: &Progress, json: bool) -> Outcome {
     let platform = progress.spin("looking at the stack", Platform::open(target)).await?;
     let checks = progress.spin("looking at each part", examine(&platform)).await;
     let failed = checks.iter().filter(|check| check.health == Health::Failed).count();
-    output::print(json, &checks, |checks| render(checks))?;
+    output::print(json, &checks, |checks| check::render(checks))?;
     if failed == 0 {
         return Ok(());
     }
@@ -115,27 +42,20 @@ async fn examine(platform: &Platform) -> Vec<Check> {
     let mut checks = vec![
         Check::of("credentials", credentials(platform).await, "log in again, or set AWS_PROFILE"),
         stack(&platform.stack.status),
-        account(platform.stack.outputs.get("AccountStatus").map(String::as_str)),
     ];
-    checks.extend(secrets(platform).await);
-    let answered = warehouse(platform).await;
-    let answers = answered.is_ok();
-    checks.push(Check::of(
-        "warehouse",
-        answered,
-        "check the secret snowflake-loader and the account in the stack's parameters",
-    ));
+    let ready = ready::look(platform).await;
+    let answers = ready.warehouse;
+    checks.extend(ready.checks);
     if answers {
         checks.extend(user::checks(platform).await);
         checks.extend(untaken::checks(platform).await);
     }
-    for (output, what) in DEAD_LETTERS {
-        let found = dead_letters(platform, output, what).await;
-        checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
+    for letters in dead_letters::ALL {
+        if let Some(url) = platform.stack.find(letters.logical) {
+            let name = url.rsplit('/').next().unwrap_or(url);
+            checks.push(letters_check(letters, name, letters.count(platform).await));
+        }
     }
-    let (output, what) = FAILED_RUNS;
-    let found = dead_letters(platform, output, what).await.map(Check::only_a_warning);
-    checks.push(Check::of(output, found, "check sqs:GetQueueAttributes on the queue"));
     checks.extend(lost::checks(platform).await);
     match tables(platform).await {
         Ok(tables) => checks.extend(tables),
@@ -193,73 +113,22 @@ fn stack(status: &str) -> Check {
     }
 }
 
-/// What the last deployment has made of the warehouse's account.
-fn account(status: Option<&str>) -> Check {
-    match status {
-        Some("provisioned") => Check::ok("account", "provisioned"),
-        Some(status) if status.starts_with("provisioned") => {
-            Check::warning("account", status, "`sluice warehouse plan` shows what is left, and apply asks about it")
+fn letters_check(letters: &DeadLetters, name: &str, found: Outcome<u64>) -> Check {
+    let check = |count: u64| {
+        if count == 0 {
+            return Check::ok(name, "empty");
         }
-        Some(status) => Check::failed("account", status, "do what it says, then deploy again"),
-        None => Check::warning("account", "the stack says nothing of it", "deploy this version of the template"),
-    }
-}
-
-/// Each secret can be read and holds a JSON object. What it holds is looked at no further.
-async fn secrets(platform: &Platform) -> Vec<Check> {
-    let store = CachedSecrets::new(&platform.place.aws);
-    let mut checks = Vec::new();
-    for resource in platform.stack.of_type("AWS::SecretsManager::Secret") {
-        let what = format!("secret {}", resource.logical);
-        let fix = "put its JSON in (docs/deploy.md says which)";
-        checks.push(match store.get(&resource.physical).await {
-            Err(error) => Check::failed(what, error.to_string(), "put its value in, or ask for leave to read it"),
-            Ok(secret) => match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(secret.expose()) {
-                Ok(fields) if !fields.is_empty() => Check::ok(what, "readable"),
-                // What a cluster without credentials has, and nothing else.
-                Ok(_) => Check::warning(what, "an empty object: right only for a cluster that asks for nothing", fix),
-                Err(_) => Check::failed(what, "its value is no JSON object with fields", fix),
-            },
-        });
-    }
-    checks
-}
-
-async fn warehouse(platform: &Platform) -> Outcome<Check> {
-    let warehouse = platform.warehouse().await?;
-    let loads = warehouse.loads().await?;
-    if let Some(run) = warehouse.last_dbt_run().await?.filter(|run| run.status == "failed") {
-        let fix = "its RunFailed event names the nodes; the files of the run are under dbt/artifacts/ in the lake";
-        return Ok(Check::failed("warehouse", format!("answers; dbt run {} failed", run.number), fix));
-    }
-    let failed: u64 = loads.values().map(|loads| loads.failed).sum();
-    let detail = format!("answers; {} commits loaded", loads.values().map(|loads| loads.loaded).sum::<u64>());
-    Ok(match failed {
-        0 => Check::ok("warehouse", detail),
-        _ => Check::warning(
-            "warehouse",
-            format!("{detail}, {failed} failed"),
-            "`sluice status` says why; then `sluice retry`",
-        ),
-    })
-}
-
-async fn dead_letters(platform: &Platform, output: &str, what: &str) -> Outcome<Check> {
-    use aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
-    let url = platform.stack.output(output)?;
-    let client = aws_sdk_sqs::Client::new(&platform.place.aws);
-    let asked = client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages).send().await;
-    let found = asked.map_err(|error| classify(error, format!("cannot look at the queue {url}")))?;
-    let depth = found.attributes().and_then(|all| all.get(&ApproximateNumberOfMessages)).cloned().unwrap_or_default();
-    let name = url.rsplit('/').next().unwrap_or(url);
-    Ok(match depth.as_str() {
-        "0" => Check::ok(name, "empty"),
-        _ => Check::failed(
-            name,
-            format!("{depth} {what}"),
-            "read why in the function's log, mend it, then redrive the queue (SQS: start redrive)",
-        ),
-    })
+        let fix = match letters.back {
+            Back::ToPeople => "read the messages: they are the news; docs/runbooks/news-is-lost.md".to_owned(),
+            Back::To(_) | Back::Invoked => {
+                format!("read why in the function's log, mend it, then `sluice retry --dead {}`", letters.name)
+            }
+        };
+        let check = Check::failed(name, format!("{count} {}", letters.what), fix);
+        // They stay for two weeks, whatever has come of the table since; the tables themselves say what fails now.
+        if letters.back == Back::Invoked { check.only_a_warning() } else { check }
+    };
+    Check::of(name, found.map(check), "check sqs:GetQueueAttributes on the queue")
 }
 
 /// Whether each table is as fresh as its schedules say.
@@ -273,9 +142,15 @@ async fn tables(platform: &Platform) -> Outcome<Vec<Check>> {
         let last_run = runs::last(&store, &table.table).await?;
         let name = table.table.to_string();
         let check = table_check(&name, &own, newest.as_ref(), last_run.as_ref(), Utc::now());
-        checks.push(if platform.place.is_local { check.by_hand(&name) } else { check });
+        checks.push(if platform.place.is_local { by_hand(check, &name) } else { check });
     }
     Ok(checks)
+}
+
+/// On one machine no schedule may be switched on: the emulator's tells a run no time.
+fn by_hand(check: Check, table: &str) -> Check {
+    let is_paused = check.fix.as_ref().is_some_and(|fix| fix.starts_with("sluice resume"));
+    if is_paused { Check { fix: Some(format!("sluice run {table} --wait")), ..check } } else { check }
 }
 
 /// A table whose runs fail is told as such, however fresh its newest commit is, and one whose last run found nothing new
@@ -369,22 +244,6 @@ fn interval(expression: &str) -> Option<TimeDelta> {
         (false, true, true) => TimeDelta::try_days(1),
         (true, true, true) => TimeDelta::try_hours(1),
     }
-}
-
-fn render(checks: &[Check]) -> String {
-    let mut lines = Vec::new();
-    for check in checks {
-        let mark = match check.health {
-            Health::Ok => "✓",
-            Health::Warning => "!",
-            Health::Failed => "✗",
-        };
-        lines.push(shortened(&format!("{mark} {}: {}", check.what, check.detail), WIDTH));
-        if let Some(fix) = &check.fix {
-            lines.push(shortened(&format!("    fix: {fix}"), WIDTH));
-        }
-    }
-    lines.join("\n")
 }
 
 #[cfg(test)]

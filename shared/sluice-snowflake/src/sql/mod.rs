@@ -21,6 +21,7 @@ pub mod read_only;
 pub mod rebuild;
 pub mod replay;
 pub mod session;
+pub mod verify;
 pub mod views;
 pub mod watch;
 pub mod why;

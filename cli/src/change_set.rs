@@ -1,0 +1,294 @@
+//! A change of a stack in two steps, so that what people have read is what is carried out.
+
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_cloudformation::{
+    Client,
+    operation::describe_change_set::DescribeChangeSetOutput,
+    types::{Change as Raw, ChangeAction, ChangeSetStatus, ExecutionStatus, PolicyAction, Replacement, ResourceChange},
+};
+use serde::Serialize;
+use sluice_aws::classify;
+use sluice_core::{Error, Kind};
+
+use crate::{
+    failure::{Failure, Outcome},
+    stack::{self, Stack},
+};
+
+/// How often a change set or a stack under way is looked at.
+const POLL: Duration = Duration::from_secs(2);
+/// Longer than any change set takes to be made.
+const MAKING: u32 = 300;
+
+/// Types that hold something no deployment brings back.
+const HOLDING: [(&str, &str); 4] = [
+    ("AWS::S3::Bucket", "its objects"),
+    ("AWS::KMS::Key", "what it has encrypted"),
+    ("AWS::SQS::Queue", "its messages"),
+    ("AWS::SecretsManager::Secret", "its value"),
+];
+
+/// What happens to one resource.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Change {
+    /// `add`, `change`, `remove` or `import`.
+    pub action: &'static str,
+    #[serde(rename = "type")]
+    pub resource_type: String,
+    pub resource: String,
+    /// Of a change: which properties.
+    pub fields: Vec<String>,
+    /// `yes`, `perhaps` or nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced: Option<&'static str>,
+    /// What would be lost for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loses: Option<&'static str>,
+}
+
+impl Change {
+    fn read(raw: &Raw) -> Option<Self> {
+        let change = raw.resource_change()?;
+        let action = match change.action()? {
+            ChangeAction::Add => "add",
+            ChangeAction::Remove => "remove",
+            ChangeAction::Import => "import",
+            _ => "change",
+        };
+        let mut fields: Vec<String> = change.details().iter().filter_map(|detail| field(detail.target()?)).collect();
+        fields.sort();
+        fields.dedup();
+        let replaced = match change.replacement() {
+            Some(Replacement::True) => Some("yes"),
+            Some(Replacement::Conditional) => Some("perhaps"),
+            _ => None,
+        };
+        let resource_type = change.resource_type().unwrap_or_default().to_owned();
+        let resource = change.logical_resource_id().unwrap_or_default().to_owned();
+        let loses = loses(change, action, replaced == Some("yes"));
+        Some(Change { action, resource_type, resource, fields, replaced, loses })
+    }
+
+    fn sign(&self) -> char {
+        match self.action {
+            "add" => '+',
+            "remove" => '-',
+            "import" => '>',
+            _ => '~',
+        }
+    }
+
+    /// One change as people read it: what happens to what, and what it costs.
+    pub(crate) fn line(&self) -> String {
+        let mut text = format!("{} {} {}", self.sign(), self.resource_type, self.resource);
+        if self.action == "change" && !self.fields.is_empty() {
+            text.push_str(&format!(": {}", self.fields.join(", ")));
+        }
+        match self.replaced.filter(|_| self.action == "change") {
+            Some("yes") => text.push_str(" (replaced)"),
+            Some(_) => text.push_str(" (may be replaced)"),
+            None => {}
+        }
+        if let Some(loses) = self.loses {
+            text.push_str(&format!(" (loses {loses})"));
+        }
+        text
+    }
+}
+
+fn field(target: &aws_sdk_cloudformation::types::ResourceTargetDefinition) -> Option<String> {
+    let attribute = || target.attribute().map(|attribute| attribute.as_str().to_owned());
+    target.name().map(str::to_owned).or_else(attribute)
+}
+
+/// What is lost when the resource goes, unless its policy keeps it.
+fn loses(change: &ResourceChange, action: &str, replaced: bool) -> Option<&'static str> {
+    let goes = action == "remove" || (action == "change" && replaced);
+    let kept = matches!(
+        change.policy_action(),
+        Some(PolicyAction::Retain | PolicyAction::ReplaceAndRetain | PolicyAction::ReplaceAndSnapshot)
+    );
+    let of = |(known, what): &(&str, &'static str)| (change.resource_type() == Some(known)).then_some(*what);
+    HOLDING.iter().find_map(of).filter(|_| goes && !kept)
+}
+
+/// A change set that CloudFormation has made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ChangeSet {
+    #[serde(rename = "change_set")]
+    pub arn: String,
+    #[serde(skip)]
+    pub stack: String,
+    pub changes: Vec<Change>,
+}
+
+impl ChangeSet {
+    /// Waits until it is made.
+    pub(crate) async fn read(aws: &SdkConfig, arn: &str) -> Outcome<Self> {
+        let client = Client::new(aws);
+        for _ in 0..MAKING {
+            let (found, raw) = described(&client, arn).await?;
+            match found.status() {
+                Some(ChangeSetStatus::CreateInProgress | ChangeSetStatus::CreatePending) => {}
+                Some(ChangeSetStatus::CreateComplete) => return Ok(Self::of(&found, arn, &raw)),
+                other => {
+                    let status = other.map_or("unknown", ChangeSetStatus::as_str);
+                    let reason = found.status_reason().unwrap_or("no reason given");
+                    let error = Error::config(format!("the change set is {status}: {reason}"));
+                    return Err(Failure::from(error).hint("mend what it names; nothing was changed"));
+                }
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Err(Error::new(Kind::Timeout, "CloudFormation is still making the change set after ten minutes").into())
+    }
+
+    /// One that was read before and is to be carried out: it must be there, and nothing may have come between.
+    pub(crate) async fn read_again(aws: &SdkConfig, arn: &str) -> Outcome<Self> {
+        let client = Client::new(aws);
+        let again = "plan again with `sluice diff --save`";
+        let (found, raw) = described(&client, arn).await.map_err(|failure| match failure.kind() {
+            Kind::NotFound => {
+                Failure::from(Error::conflict("the change set is gone: it was carried out or deleted")).hint(again)
+            }
+            _ => failure,
+        })?;
+        match found.execution_status() {
+            Some(ExecutionStatus::Available) => Ok(Self::of(&found, arn, &raw)),
+            status => {
+                let status = status.map_or("unknown", ExecutionStatus::as_str);
+                let text = format!("the change set is {status}: the stack has changed since it was read");
+                Err(Failure::from(Error::conflict(text)).hint(again))
+            }
+        }
+    }
+
+    fn of(found: &DescribeChangeSetOutput, arn: &str, raw: &[Raw]) -> Self {
+        let mut changes: Vec<Change> = raw.iter().filter_map(Change::read).collect();
+        // What is lost is read first.
+        let order = ["remove", "change", "add", "import"];
+        changes.sort_by_key(|change| {
+            let place = order.iter().position(|action| *action == change.action);
+            (change.loses.is_none(), place, change.replaced != Some("yes"), change.line())
+        });
+        ChangeSet { arn: arn.to_owned(), stack: found.stack_name().unwrap_or_default().to_owned(), changes }
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let count = |action: &str| self.changes.iter().filter(|change| change.action == action).count();
+        let mut text = format!(
+            "{}: {} to add, {} to change, {} to remove\n",
+            self.stack,
+            count("add"),
+            count("change"),
+            count("remove")
+        );
+        for change in &self.changes {
+            text.push_str(&format!("  {}\n", change.line()));
+        }
+        text
+    }
+
+    /// Carries it out, waits, and says how the stack is then.
+    pub(crate) async fn execute(&self, aws: &SdkConfig) -> Outcome<Stack> {
+        let sent = Client::new(aws).execute_change_set().change_set_name(&self.arn).send().await;
+        sent.map_err(|error| classify(error, format!("cannot carry out the change set of {}", self.stack)))?;
+        stack::settled(aws, &self.stack, POLL).await
+    }
+
+    /// Deletes it; the empty stack that one for a new stack leaves behind goes, too.
+    pub(crate) async fn forget(&self, aws: &SdkConfig) -> Outcome {
+        let client = Client::new(aws);
+        let deleted = client.delete_change_set().change_set_name(&self.arn).send().await;
+        deleted.map_err(|error| classify(error, format!("cannot delete the change set of {}", self.stack)))?;
+        if stack::status(aws, &self.stack).await?.as_deref() == Some("REVIEW_IN_PROGRESS") {
+            let deleted = client.delete_stack().stack_name(&self.stack).send().await;
+            deleted.map_err(|error| classify(error, format!("cannot delete the empty stack {}", self.stack)))?;
+        }
+        Ok(())
+    }
+}
+
+/// The change set with all its pages of changes.
+async fn described(client: &Client, arn: &str) -> Outcome<(DescribeChangeSetOutput, Vec<Raw>)> {
+    let mut changes = Vec::new();
+    let mut next = None;
+    loop {
+        let asked = client.describe_change_set().change_set_name(arn).set_next_token(next).send().await;
+        let found = asked.map_err(|error| classify(error, format!("cannot describe the change set {arn}")))?;
+        changes.extend_from_slice(found.changes());
+        next = found.next_token().map(str::to_owned);
+        if next.is_none() {
+            return Ok((found, changes));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_cloudformation::types::{ResourceAttribute, ResourceChangeDetail, ResourceTargetDefinition};
+
+    use super::*;
+
+    fn raw(action: ChangeAction, resource_type: &str, resource: &str) -> ResourceChange {
+        ResourceChange::builder().action(action).resource_type(resource_type).logical_resource_id(resource).build()
+    }
+
+    fn line(change: ResourceChange) -> String {
+        Change::read(&Raw::builder().resource_change(change).build()).expect("a change").line()
+    }
+
+    fn detail(name: Option<&str>) -> ResourceChangeDetail {
+        let target = ResourceTargetDefinition::builder().attribute(ResourceAttribute::Metadata);
+        ResourceChangeDetail::builder().target(target.set_name(name.map(str::to_owned)).build()).build()
+    }
+
+    #[test]
+    fn a_change_says_what_happens_to_what_and_what_it_costs() {
+        assert_eq!(line(raw(ChangeAction::Add, "AWS::SQS::Queue", "One")), "+ AWS::SQS::Queue One");
+        let mut changed = raw(ChangeAction::Modify, "AWS::Lambda::Function", "Two");
+        changed.details =
+            Some(vec![detail(Some("Timeout")), detail(Some("Code")), detail(Some("Timeout")), detail(None)]);
+        assert_eq!(line(changed.clone()), "~ AWS::Lambda::Function Two: Code, Metadata, Timeout");
+        changed.replacement = Some(Replacement::Conditional);
+        assert!(line(changed.clone()).ends_with("(may be replaced)"));
+        changed.replacement = Some(Replacement::True);
+        assert!(line(changed).ends_with("(replaced)"));
+    }
+
+    #[test]
+    fn a_queue_that_goes_loses_its_messages_unless_its_policy_keeps_it() {
+        let mut gone = raw(ChangeAction::Remove, "AWS::SQS::Queue", "One");
+        gone.policy_action = Some(PolicyAction::Delete);
+        assert_eq!(line(gone.clone()), "- AWS::SQS::Queue One (loses its messages)");
+        gone.policy_action = Some(PolicyAction::Retain);
+        assert_eq!(line(gone), "- AWS::SQS::Queue One");
+        let mut replaced = raw(ChangeAction::Modify, "AWS::S3::Bucket", "Lake");
+        replaced.replacement = Some(Replacement::True);
+        assert_eq!(line(replaced), "~ AWS::S3::Bucket Lake (replaced) (loses its objects)");
+        let mut perhaps = raw(ChangeAction::Modify, "AWS::S3::Bucket", "Lake");
+        perhaps.replacement = Some(Replacement::Conditional);
+        let told = line(perhaps);
+        assert_eq!(told, "~ AWS::S3::Bucket Lake (may be replaced)", "as every value that is known later says");
+        assert_eq!(line(raw(ChangeAction::Remove, "AWS::IAM::Role", "Role")), "- AWS::IAM::Role Role");
+    }
+
+    #[test]
+    fn what_is_lost_is_read_first_and_every_change_is_counted() {
+        let one =
+            |action, resource_type, name| Raw::builder().resource_change(raw(action, resource_type, name)).build();
+        let changes = [
+            one(ChangeAction::Add, "AWS::SQS::Queue", "New"),
+            one(ChangeAction::Modify, "AWS::IAM::Role", "Role"),
+            one(ChangeAction::Remove, "AWS::SQS::Queue", "Old"),
+        ];
+        let found = DescribeChangeSetOutput::builder().stack_name("s").build();
+        let text = ChangeSet::of(&found, "arn", &changes).to_text();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines[0], "s: 1 to add, 1 to change, 1 to remove");
+        assert_eq!(lines[1], "  - AWS::SQS::Queue Old (loses its messages)");
+        assert_eq!(lines[3], "  + AWS::SQS::Queue New");
+    }
+}

@@ -1,0 +1,257 @@
+//! What a deployment would change: the stack's change set, and what that makes of the warehouse's account.
+
+use std::{fs, path::Path};
+
+use serde::{Deserialize, Serialize};
+use sluice_core::Error;
+
+use super::{Asked, before::Before};
+use crate::{
+    change_set::ChangeSet,
+    check::{self, Check},
+    commands::warehouse,
+    failure::{Failure, Outcome},
+    place::Place,
+    platform::Platform,
+    sam::Sam,
+    stage::{SCHEDULES, Stage},
+    warehouse::account::Plan as AccountPlan,
+};
+
+/// What a new stack takes over from a deleted one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    #[serde(rename(deserialize = "ResourceType", serialize = "type"))]
+    pub resource_type: String,
+    #[serde(rename(deserialize = "LogicalResourceId", serialize = "resource"))]
+    pub resource: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Plan {
+    pub stack: String,
+    pub region: String,
+    pub account: String,
+    pub checks: Vec<Check>,
+    /// What is imported first; then the change set is made of the rest, so that there is none yet.
+    pub imported: Vec<Kept>,
+    #[serde(flatten)]
+    pub changes: Option<ChangeSet>,
+    /// What the deployment then makes of the account; `None` where it cannot be seen.
+    pub warehouse: Option<AccountPlan>,
+    /// Why the account cannot be seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warehouse_unseen: Option<String>,
+    /// Whether schedules are switched on when everything is ready.
+    pub then_schedules: bool,
+}
+
+impl Plan {
+    /// Builds unless that was done, and asks CloudFormation. `schedules` is the state that the stack's schedules get.
+    pub(super) async fn make(
+        asked: &Asked<'_>,
+        before: Before,
+        built: bool,
+        schedules: &str,
+        role: Option<&str>,
+    ) -> Outcome<Self> {
+        let Asked { stage, place, progress, .. } = asked;
+        let sam = Sam::of(stage);
+        if !built {
+            progress.spin("building", sam.build()).await?;
+        }
+        let imported = match &before.left_lake {
+            Some(_) => {
+                kept(&progress.spin("looking at what the earlier stack has left", sam.import_kept(true)).await?)?
+            }
+            None => Vec::new(),
+        };
+        let changes = match imported.is_empty() {
+            true => progress.spin("making the change set", change_set(place, stage, schedules, role)).await?,
+            false => None,
+        };
+        let seen = match &before.stack {
+            Some(_) => Some(progress.spin("reading the warehouse's account", account(asked)).await),
+            None => None,
+        };
+        let (warehouse, warehouse_unseen) = match seen {
+            Some(Ok(plan)) => (Some(plan), None),
+            Some(Err(failure)) => (None, Some(failure.sentence())),
+            None => (None, Some("the first deployment makes it".to_owned())),
+        };
+        Ok(Plan {
+            stack: stage.stack.clone(),
+            region: stage.region.clone(),
+            account: before.account.clone(),
+            then_schedules: stage.wants_schedules() && schedules != "ENABLED",
+            checks: before.checks,
+            imported,
+            changes,
+            warehouse,
+            warehouse_unseen,
+        })
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        let mut text = format!("{} in {}, account {}\n", self.stack, self.region, self.account);
+        text.push_str(&format!("{}\n\n", check::render(&self.checks)));
+        match (&self.changes, &self.imported[..]) {
+            (Some(changes), _) => text.push_str(&changes.to_text()),
+            (None, []) => text.push_str(&format!("{}: nothing to change\n", self.stack)),
+            (None, kept) => {
+                text.push_str(&format!(
+                    "{}: {} to import, which the earlier stack has left; then the rest\n",
+                    self.stack,
+                    kept.len()
+                ));
+                for Kept { resource_type, resource } in kept {
+                    text.push_str(&format!("  > {resource_type} {resource}\n"));
+                }
+            }
+        }
+        match (&self.warehouse, &self.warehouse_unseen) {
+            (Some(plan), _) => text.push_str(&format!("\nThe warehouse's account:\n{}", plan.to_text())),
+            (None, Some(why)) => text.push_str(&format!("\nThe warehouse's account: {why}\n")),
+            (None, None) => {}
+        }
+        if self.then_schedules {
+            text.push_str("\nSchedules are switched on once secrets, warehouse and dbt answer.\n");
+        }
+        text
+    }
+}
+
+/// The change set of what is built, with the schedules in that state.
+pub(super) async fn change_set(
+    place: &Place,
+    stage: &Stage,
+    schedules: &str,
+    role: Option<&str>,
+) -> Outcome<Option<ChangeSet>> {
+    let parameters = stage.parameters_with(SCHEDULES, schedules);
+    match Sam::of(stage).change_set(&parameters, role).await? {
+        Some(arn) => Ok(Some(ChangeSet::read(&place.aws, &arn).await?)),
+        None => Ok(None),
+    }
+}
+
+async fn account(asked: &Asked<'_>) -> Outcome<AccountPlan> {
+    let platform = Platform::at(asked.again().await?).await?;
+    warehouse::planned(&platform).await
+}
+
+/// The list that the tool prints.
+fn kept(said: &str) -> Outcome<Vec<Kept>> {
+    let unusable = |error| Error::internal("the list of what the earlier stack has left does not parse").because(error);
+    Ok(serde_json::from_str(said).map_err(unusable)?)
+}
+
+/// What was shown of a change set, kept to be compared before it is carried out.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Saved {
+    pub change_set: Option<String>,
+    pub stack: String,
+    pub changes: Vec<String>,
+}
+
+impl Saved {
+    pub(super) fn of(stack: &str, changes: Option<&ChangeSet>) -> Self {
+        Saved {
+            change_set: changes.map(|changes| changes.arn.clone()),
+            stack: stack.to_owned(),
+            changes: lines(changes),
+        }
+    }
+
+    pub(super) fn write(&self, file: &Path) -> Outcome {
+        let text = serde_json::to_string_pretty(self)
+            .map_err(|error| Error::internal("cannot encode the plan").because(error))?;
+        let failed = |error| Error::config(format!("cannot write {}", file.display())).because(error);
+        Ok(fs::write(file, text + "\n").map_err(failed)?)
+    }
+
+    pub(super) fn read(file: &Path) -> Outcome<Self> {
+        let text =
+            fs::read(file).map_err(|error| Error::config(format!("cannot read {}", file.display())).because(error))?;
+        let unusable = |error| Error::config(format!("{} is no plan", file.display())).because(error);
+        Ok(serde_json::from_slice(&text).map_err(unusable)?)
+    }
+
+    /// The change set must be the one that people have read.
+    pub(super) fn must_be(&self, changes: &ChangeSet) -> Outcome {
+        if self.changes == lines(Some(changes)) && self.stack == changes.stack {
+            return Ok(());
+        }
+        Err(Failure::from(Error::conflict("the change set is not the one that was read"))
+            .hint("plan again with `sluice diff --save`"))
+    }
+}
+
+fn lines(changes: Option<&ChangeSet>) -> Vec<String> {
+    changes.into_iter().flat_map(|changes| &changes.changes).map(|change| change.line()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change_set::Change;
+
+    fn change_set(resources: &[&str]) -> ChangeSet {
+        let change = |resource: &&str| Change {
+            action: "add",
+            resource_type: "AWS::SQS::Queue".to_owned(),
+            resource: (*resource).to_owned(),
+            fields: Vec::new(),
+            replaced: None,
+            loses: None,
+        };
+        ChangeSet { arn: "arn:1".to_owned(), stack: "s".to_owned(), changes: resources.iter().map(change).collect() }
+    }
+
+    fn plan() -> Plan {
+        Plan {
+            stack: "s".to_owned(),
+            region: "us-east-1".to_owned(),
+            account: "123456789012".to_owned(),
+            checks: vec![Check::ok("sam", "1.170.0")],
+            imported: Vec::new(),
+            changes: Some(change_set(&["One"])),
+            warehouse: None,
+            warehouse_unseen: Some("the first deployment makes it".to_owned()),
+            then_schedules: true,
+        }
+    }
+
+    #[test]
+    fn a_plan_is_read_from_the_account_down_to_the_schedules() {
+        let text = plan().to_text();
+        let expected = "s in us-east-1, account 123456789012\n✓ sam: 1.170.0\n\ns: 1 to add, 0 to change, 0 to remove\n  \
+            + AWS::SQS::Queue One\n\nThe warehouse's account: the first deployment makes it\n\n\
+            Schedules are switched on once secrets, warehouse and dbt answer.\n";
+        assert_eq!(text, expected);
+        let nothing = Plan { changes: None, ..plan() };
+        assert!(nothing.to_text().contains("s: nothing to change"));
+        let imported =
+            kept(r#"[{"ResourceType": "AWS::S3::Bucket", "LogicalResourceId": "Lake", "ResourceIdentifier": {}}]"#);
+        let adopted = Plan { changes: None, imported: imported.expect("a list"), ..plan() };
+        assert!(adopted.to_text().contains("1 to import") && adopted.to_text().contains("  > AWS::S3::Bucket Lake\n"));
+        let json = serde_json::to_value(plan()).expect("JSON");
+        assert_eq!((&json["change_set"], &json["changes"][0]["resource"]), (&"arn:1".into(), &"One".into()));
+    }
+
+    #[test]
+    fn a_saved_plan_is_carried_out_as_it_was_read_or_not_at_all() {
+        let file = std::env::temp_dir().join(format!("sluice-plan-{}.json", std::process::id()));
+        Saved::of("s", Some(&change_set(&["One", "Two"]))).write(&file).expect("written");
+        let saved = Saved::read(&file).expect("read");
+        assert!(saved.must_be(&change_set(&["One", "Two"])).is_ok());
+        assert!(
+            saved.must_be(&change_set(&["One"])).expect_err("another").text().contains("not the one that was read")
+        );
+        let other = ChangeSet { stack: "t".to_owned(), ..change_set(&["One", "Two"]) };
+        assert!(saved.must_be(&other).is_err());
+        fs::write(&file, "{}").expect("written");
+        assert!(Saved::read(&file).expect_err("no plan").text().contains("is no plan"));
+        fs::remove_file(&file).expect("removed");
+    }
+}

@@ -1,0 +1,214 @@
+//! What failed every attempt and waits for a person: which queues there are, how much is in them, and how it goes back.
+
+use aws_sdk_sqs::{
+    Client,
+    types::{Message, QueueAttributeName::ApproximateNumberOfMessages},
+};
+use serde_json::Value;
+use sluice_aws::classify;
+use sluice_core::Error;
+
+use crate::{
+    failure::{Failure, Outcome},
+    platform::Platform,
+};
+
+/// How long a message is kept from others while it goes back: a run may take a function's whole life.
+const HIDDEN_SECONDS: i32 = 960;
+/// How long an empty answer is waited for: a queue is spread over machines, of which one look asks some.
+const WAIT_SECONDS: i32 = 2;
+
+/// A queue of dead letters.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct DeadLetters {
+    /// As the command line names it.
+    pub name: &'static str,
+    /// Its name in the template.
+    pub logical: &'static str,
+    /// What lies in there.
+    pub what: &'static str,
+    pub back: Back,
+}
+
+/// Where a letter goes when its cause is mended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// The queue that it came from, by its name in the template.
+    To(&'static str),
+    /// The function that was to run: it is invoked as it was to be.
+    Invoked,
+    /// Nobody but people: it is news that they have not had.
+    ToPeople,
+}
+
+pub(crate) const ALL: &[DeadLetters] = &[
+    DeadLetters {
+        name: "extract",
+        logical: "ExtractDead",
+        what: "chunks of partitioned reads that failed every attempt",
+        back: Back::To("ExtractQueue"),
+    },
+    DeadLetters {
+        name: "load",
+        logical: "LoadDead",
+        what: "commits that could not be loaded",
+        back: Back::To("LoadQueue"),
+    },
+    DeadLetters {
+        name: "dispatch",
+        logical: "DispatchDead",
+        what: "news of loaded tables that did not reach dbt",
+        back: Back::To("DispatchQueue"),
+    },
+    DeadLetters {
+        name: "activate",
+        logical: "ActivateDead",
+        what: "news of dbt runs that did not reach the activation",
+        back: Back::To("ActivateQueue"),
+    },
+    DeadLetters {
+        name: "spool",
+        logical: "SpoolDead",
+        what: "messages with accepted events that did not reach Kafka",
+        back: Back::To("SpoolQueue"),
+    },
+    DeadLetters {
+        name: "runs",
+        logical: "FailedRuns",
+        what: "scheduled runs that failed every attempt",
+        back: Back::Invoked,
+    },
+    DeadLetters {
+        name: "alarms",
+        logical: "AlarmsDead",
+        what: "news that could not be sent to people",
+        back: Back::ToPeople,
+    },
+];
+
+pub(crate) fn named(name: &str) -> Outcome<&'static DeadLetters> {
+    ALL.iter().find(|letters| letters.name == name).ok_or_else(|| {
+        let names: Vec<&str> = ALL.iter().map(|letters| letters.name).collect();
+        Failure::usage(format!("there are no dead letters of '{name}'"))
+            .hint(format!("there are those of {}", names.join(", ")))
+    })
+}
+
+impl DeadLetters {
+    /// About how many there are.
+    pub(crate) async fn count(&self, platform: &Platform) -> Outcome<u64> {
+        let url = platform.stack.resource(self.logical)?;
+        let client = Client::new(&platform.place.aws);
+        let asked =
+            client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages).send().await;
+        let found = asked.map_err(|error| classify(error, format!("cannot look at the queue {url}")))?;
+        let depth = found.attributes().and_then(|all| all.get(&ApproximateNumberOfMessages));
+        Ok(depth.and_then(|depth| depth.parse().ok()).unwrap_or_default())
+    }
+
+    /// Sends back what is there now, and no letter twice: one that comes back again is left. A letter is deleted when it has
+    /// arrived, so that one may arrive twice and none is lost; whoever reads them takes that.
+    pub(crate) async fn send_back(&self, platform: &Platform) -> Outcome<u64> {
+        if self.back == Back::ToPeople {
+            return Err(news());
+        }
+        let (client, url) = (Client::new(&platform.place.aws), platform.stack.resource(self.logical)?);
+        let there = self.count(platform).await?;
+        let mut sent = 0;
+        while sent < there {
+            let received = client
+                .receive_message()
+                .queue_url(url)
+                .max_number_of_messages(1)
+                .message_attribute_names("All")
+                .visibility_timeout(HIDDEN_SECONDS)
+                .wait_time_seconds(WAIT_SECONDS);
+            let received = received.send().await;
+            let received = received.map_err(|error| classify(error, format!("cannot read the queue {url}")))?;
+            let Some(message) = received.messages().first() else { break };
+            self.send_one(platform, &client, message).await?;
+            let deleted =
+                client.delete_message().queue_url(url).receipt_handle(message.receipt_handle().unwrap_or_default());
+            deleted.send().await.map_err(|error| classify(error, format!("cannot delete from the queue {url}")))?;
+            sent += 1;
+        }
+        Ok(sent)
+    }
+
+    async fn send_one(&self, platform: &Platform, client: &Client, message: &Message) -> Outcome {
+        match self.back {
+            Back::To(queue) => {
+                let url = platform.stack.resource(queue)?;
+                let send = client.send_message().queue_url(url).message_body(message.body().unwrap_or_default());
+                let send = send.set_message_attributes(message.message_attributes().cloned()).send().await;
+                send.map(drop).map_err(|error| classify(error, format!("cannot send to the queue {url}")).into())
+            }
+            Back::Invoked => {
+                let attribute = |name: &str| message.message_attributes()?.get(name)?.string_value();
+                let (function, event) = run(message.body().unwrap_or_default(), attribute("TARGET_ARN"))?;
+                let resource = platform.stack.resources.iter().find(|resource| resource.physical == function);
+                let gone =
+                    || Error::not_found("the function that was to run is not in the stack").with("function", &function);
+                platform.invoke(&resource.ok_or_else(gone)?.logical, &event).await.map(drop)
+            }
+            Back::ToPeople => Err(news()),
+        }
+    }
+}
+
+fn news() -> Failure {
+    Failure::usage("these dead letters are news for people; nothing takes them back")
+        .hint("read them, mend the topic's policy or its key, then purge the queue (docs/runbooks/news-is-lost.md)")
+}
+
+/// Which function was to run, and its event: Lambda wraps the event of an asynchronous invocation, and the scheduler leaves the
+/// event itself and names its target in an attribute.
+fn run(body: &str, target: Option<&str>) -> Outcome<(String, Value)> {
+    let unusable = || Error::invalid_data("a failed run in the queue names no function and no event");
+    let body: Value = serde_json::from_str(body).map_err(|error| unusable().because(error))?;
+    let (arn, event) = match (&body["requestContext"]["functionArn"], target) {
+        (Value::String(arn), _) => (arn.clone(), body["requestPayload"].clone()),
+        (_, Some(target)) => (target.to_owned(), body),
+        _ => return Err(unusable().into()),
+    };
+    // arn:aws:lambda:REGION:ACCOUNT:function:NAME, and a version where one was called.
+    let name = arn.split(':').nth(6).ok_or_else(unusable)?;
+    Ok((name.to_owned(), event))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_queue_of_dead_letters_in_the_template_is_known() {
+        let template = include_str!("../../template.yaml");
+        let name = |line: &'static str| line.strip_prefix("    ")?.split_once(": { Name: ").map(|(name, _)| name);
+        let is_dead = |name: &&str| name.ends_with("Dead") || *name == "FailedRuns";
+        let queues: Vec<&str> = template.lines().filter_map(name).filter(is_dead).collect();
+        assert!(queues.len() > 5, "{queues:?}");
+        for queue in queues {
+            assert!(ALL.iter().any(|letters| letters.logical == queue), "no command sends back what lies in {queue}");
+        }
+    }
+
+    #[test]
+    fn a_failed_run_names_its_function_and_its_event_in_either_form() {
+        let arn = "arn:aws:lambda:us-east-1:1:function:s-ExtractPostgres";
+        let wrapped =
+            format!(r#"{{"requestContext": {{"functionArn": "{arn}:$LATEST"}}, "requestPayload": {{"due": true}}}}"#);
+        let expected = ("s-ExtractPostgres".to_owned(), serde_json::json!({"due": true}));
+        assert_eq!(run(&wrapped, None).expect("a run"), expected);
+        assert_eq!(run(r#"{"due": true}"#, Some(arn)).expect("a run"), expected);
+        for (body, target) in [(r#"{"due": true}"#, None), ("no JSON", Some(arn)), ("{}", Some("arn:aws:sqs:1"))] {
+            assert!(run(body, target).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_queue_lists_those_that_there_are() {
+        let refused = named("sluice-dev-load-dead").expect_err("no name");
+        assert!(refused.text().contains("extract, load, dispatch"), "{}", refused.text());
+        assert_eq!(named("load").expect("a name").back, Back::To("LoadQueue"));
+    }
+}

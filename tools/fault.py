@@ -1,0 +1,156 @@
+"""Plants a fault on the platform that runs on this machine, to practise what an operator sees and does.
+
+    tools/fault variable FUNCTION NAME [VALUE]   another value of a variable, or none
+    tools/fault secret NAME [VALUE]              another value of a secret, or none
+    tools/fault timeout FUNCTION SECONDS
+    tools/fault concurrency FUNCTION NUMBER      so many at once; 0 lets nobody in
+    tools/fault letter QUEUE                     a dead letter: extract, load, dispatch, activate, spool or runs
+    tools/fault mend                             puts everything back
+
+Only the emulator on this machine is reached, never an account."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import boto3
+
+ROOT = Path(__file__).resolve().parents[1]
+STACK = "sluice-local"
+LETTERS = {
+    "extract": ("extract-dead", {"split": "no-such-plan"}),
+    "load": ("load-dead", {"retry": {"table": "DLT.OPEN_EXCHANGE_RATES.CURRENCIES", "sequence": 1}}),
+    "dispatch": ("dispatch-dead", {"sweep": True}),
+    "activate": ("activate-dead", {"sweep": True}),
+    "spool": ("spool-dead", {"events": []}),
+}
+# As Lambda wraps the event of a run that failed every attempt.
+FAILED_RUN = {
+    "version": "1.0",
+    "requestContext": {"condition": "RetriesExhausted", "approximateInvokeCount": 3},
+    "requestPayload": {"time": "2026-10-29T12:00:00Z", "table": "DLT.OPEN_EXCHANGE_RATES.CURRENCIES"},
+    "responsePayload": {"errorType": "Unavailable", "errorMessage": "a drill"},
+}
+
+
+class Faults:
+    """What was planted is noted beside the platform's state, so that it can be put back in another call."""
+
+    def __init__(self, state):
+        ports = state / "ports.json"
+        if not ports.exists():
+            sys.exit("fault: no platform runs on this machine; start one with `make up` in another terminal")
+        own = {"endpoint_url": f"http://127.0.0.1:{json.loads(ports.read_text())['aws']}", "region_name": "us-east-1",
+               "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        self.functions, self.secrets, self.queues = (boto3.client(name, **own) for name in ("lambda", "secretsmanager", "sqs"))
+        self.note = state / "faults.json"
+        self.planted = json.loads(self.note.read_text()) if self.note.exists() else []
+
+    def plant(self, kind, *what):
+        """Notes how it was, first: what is interrupted can be mended, too."""
+        before = getattr(self, f"read_{kind}")(*what)
+        self.planted.append([kind, what[0], before])
+        self.note.write_text(json.dumps(self.planted))
+        getattr(self, f"write_{kind}")(what[0], before, *what[1:])
+
+    def mend(self):
+        for kind, name, before in reversed(self.planted):
+            getattr(self, f"mend_{kind}")(name, before)
+        self.note.unlink(missing_ok=True)
+        return len(self.planted)
+
+    def configuration(self, function):
+        return self.functions.get_function_configuration(FunctionName=f"{STACK}-{function}")
+
+    def configure(self, function, **changes):
+        self.functions.update_function_configuration(FunctionName=f"{STACK}-{function}", **changes)
+
+    def read_variable(self, function, *_):
+        return self.configuration(function)["Environment"]["Variables"]
+
+    def write_variable(self, function, before, name, value):
+        others = {key: old for key, old in before.items() if key != name}
+        self.mend_variable(function, others | ({} if value is None else {name: value}))
+
+    def mend_variable(self, function, variables):
+        self.configure(function, Environment={"Variables": variables})
+
+    def read_timeout(self, function, *_):
+        return self.configuration(function)["Timeout"]
+
+    def write_timeout(self, function, _, seconds):
+        self.mend_timeout(function, seconds)
+
+    def mend_timeout(self, function, seconds):
+        self.configure(function, Timeout=seconds)
+
+    def read_concurrency(self, function, *_):
+        return self.functions.get_function_concurrency(FunctionName=f"{STACK}-{function}").get("ReservedConcurrentExecutions")
+
+    def write_concurrency(self, function, _, number):
+        self.mend_concurrency(function, number)
+
+    def mend_concurrency(self, function, number):
+        name = f"{STACK}-{function}"
+        if number is None:
+            self.functions.delete_function_concurrency(FunctionName=name)
+        else:
+            self.functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=number)
+
+    def read_secret(self, name, *_):
+        return self.secrets.get_secret_value(SecretId=f"{STACK}/{name}")["SecretString"]
+
+    def write_secret(self, name, _, value):
+        """Without a value it is as a first deployment has made it."""
+        if value is not None:
+            return self.mend_secret(name, value)
+        self.secrets.delete_secret(SecretId=f"{STACK}/{name}", ForceDeleteWithoutRecovery=True)
+        self.secrets.create_secret(Name=f"{STACK}/{name}")
+
+    def mend_secret(self, name, value):
+        self.secrets.put_secret_value(SecretId=f"{STACK}/{name}", SecretString=value)
+
+    def letter(self, queue):
+        if queue == "runs":
+            arn = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates:$LATEST"
+            context = {**FAILED_RUN["requestContext"], "functionArn": arn}
+            name, body = "runs-dead", {**FAILED_RUN, "requestContext": context}
+        else:
+            name, body = LETTERS[queue]
+        url = self.queues.get_queue_url(QueueName=f"{STACK}-{name}")["QueueUrl"]
+        self.queues.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/fault", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--state", type=Path, default=ROOT / ".sluice", help="where the platform keeps its state")
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    for kind, value in (("variable", str), ("timeout", int), ("concurrency", int)):
+        one = kinds.add_parser(kind)
+        one.add_argument("function", help="as the template names it")
+        if kind == "variable":
+            one.add_argument("name")
+        one.add_argument("value", type=value, nargs="?" if value is str else None)
+    secret = kinds.add_parser("secret")
+    secret.add_argument("name", help="the part behind the stack's name")
+    secret.add_argument("value", nargs="?")
+    kinds.add_parser("letter").add_argument("queue", choices=[*LETTERS, "runs"])
+    kinds.add_parser("mend")
+    asked = parser.parse_args()
+    faults = Faults(asked.state)
+    match asked.kind:
+        case "mend":
+            print(f"{faults.mend()} faults are mended")
+        case "letter":
+            faults.letter(asked.queue)
+        case "variable":
+            faults.plant("variable", asked.function, asked.name, asked.value)
+        case "secret":
+            faults.plant("secret", asked.name, asked.value)
+        case kind:
+            faults.plant(kind, asked.function, asked.value)
+
+
+if __name__ == "__main__":
+    main()
