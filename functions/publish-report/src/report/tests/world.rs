@@ -6,17 +6,19 @@ use std::{
 };
 
 use bytes::Bytes;
+use chrono::{DateTime, NaiveDate, Utc};
 use futures::executor::block_on;
 use serde_json::json;
 use sluice_core::{Error, Kind, Result, Sequence, TableId, lake, port::ObjectStore};
 use sluice_pipeline::{
     observe::{
-        Answer, DbtRun, Entry as Load, LoadFailure, LockWait, Observe, Pace, PartitionRows, Question, TableLoads,
-        Unsent, Untaken, User,
+        Answer, Cost, CostsBy, DbtRun, Entry as Load, Estimate, LoadFailure, LockWait, Observe, Pace, PartitionRows,
+        Question, TableLoads, Unsent, Untaken, User,
     },
     stream::{Channel, ChannelStatus},
 };
 use sluice_testkit::lake::MemoryLake;
+use sluice_watch::objectives::Fault;
 
 pub(super) type Rows = Vec<Vec<Option<String>>>;
 
@@ -85,6 +87,18 @@ impl Observe for Warehouse<'_> {
     }
 
     async fn unsent(&self, _: &str) -> Result<Vec<Unsent>> {
+        refused()
+    }
+
+    async fn costs(&self, _: NaiveDate, _: CostsBy, _: usize) -> Result<Vec<Cost>> {
+        refused()
+    }
+
+    async fn faults(&self, _: DateTime<Utc>) -> Result<Vec<Fault>> {
+        refused()
+    }
+
+    async fn estimate(&self, _: NaiveDate) -> Result<Estimate> {
         refused()
     }
 
