@@ -22,7 +22,7 @@ fn lines(folders: &[&str]) -> usize {
 #[test]
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
-        (&["functions/", "shared/", "cli/"][..], 63_000),
+        (&["functions/", "shared/", "cli/"][..], 65_500),
         (&["local/"][..], 19_500),
         (&["local/parts/snowflake/"][..], 8_500),
     ] {

@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use sluice_aws::Topic;
 use sluice_core::{Error, Kind, Result, Secret, port::Secrets, secret::with_secret};
 use sluice_http::{Client, Request, Response, RetryPolicy, error::never_arrived, retry};
@@ -17,23 +16,10 @@ use sluice_pipeline::watch::Channels;
 use sluice_watch::alerts::{Channel, ChannelKind, Message, Receipt, Table, render::sns};
 use tracing::warn;
 
-use crate::{config::ChannelSettings, prefect::Address};
+use crate::{config::ChannelSettings, keys::Keys};
 
 /// An answer that takes longer is none: a channel must not use up the round of the others.
 pub const ANSWER_WITHIN: Duration = Duration::from_secs(4);
-
-/// The secret: `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}, "openlineage_token": "…"}`. Keys
-/// and addresses are named by the channel of the table; `prefect` is for runs. Each is left out where there is none.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Keys {
-    slack_token: Option<Secret>,
-    routing_keys: BTreeMap<String, Secret>,
-    urls: BTreeMap<String, Secret>,
-    /// For the address that takes OpenLineage events.
-    pub openlineage_token: Option<Secret>,
-    pub(crate) prefect: Option<Address>,
-}
 
 impl Keys {
     fn reach(&self, channel: &Channel, topic: Option<&Topic>) -> bool {

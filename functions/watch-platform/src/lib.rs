@@ -8,6 +8,7 @@ pub mod config;
 pub mod deps;
 pub mod event;
 pub mod handler;
+mod keys;
 pub mod openlineage;
 pub mod prefect;
 pub mod surroundings;

@@ -20,8 +20,8 @@ use tracing::{info, warn};
 
 use crate::{
     Deps,
-    channels::Keys,
     config::{Destination, OpenLineage},
+    keys::Keys,
 };
 
 /// An answer that takes longer is none.

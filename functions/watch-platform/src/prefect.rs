@@ -13,14 +13,17 @@ use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_aws::CachedSecrets;
-use sluice_core::{Kind, Result, Secret, port::Secrets, secret::with_secret};
+use sluice_core::{Kind, Result, port::Secrets, secret::with_secret};
 use sluice_http::{Client, Request, Response, RetryPolicy, error::by_status};
 use sluice_pipeline::watch::EndedExtract;
 use tracing::warn;
 
 pub use run::{FlowRun, State};
 
-use crate::{channels::Keys, event::News};
+use crate::{
+    event::News,
+    keys::{self, Keys},
+};
 
 /// No request takes longer, and no news all in all.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
@@ -28,15 +31,6 @@ const ALL_WITHIN: Duration = Duration::from_secs(10);
 
 /// Runs that are told at once.
 const AT_ONCE: usize = 8;
-
-/// The part of the channels' secret: `{"prefect": {"api": "http://…/api", "key": "pnu_…"}}`. Prefect Cloud needs a key.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Address {
-    pub api: String,
-    #[serde(default)]
-    pub key: Option<Secret>,
-}
 
 pub struct Prefect<'a, S = CachedSecrets> {
     pub http: &'a Client,
@@ -68,7 +62,7 @@ impl<S: Secrets> Prefect<'_, S> {
         told.into_iter().flatten().collect()
     }
 
-    async fn address(&self) -> Option<Address> {
+    async fn address(&self) -> Option<keys::Prefect> {
         let keys = with_secret(self.secrets, self.secret, async |keys: Keys| Ok(keys)).await;
         // A secret that cannot be used is told where channels are.
         keys.ok().and_then(|keys| keys.prefect)
@@ -76,7 +70,7 @@ impl<S: Secrets> Prefect<'_, S> {
 }
 
 /// Whether Prefect has taken the run.
-async fn tell(http: &Client, address: &Address, run: &FlowRun) -> bool {
+async fn tell(http: &Client, address: &keys::Prefect, run: &FlowRun) -> bool {
     let api = Api { http, address };
     let told = tokio::time::timeout(ALL_WITHIN, api.tell(run)).await;
     match told {
@@ -91,7 +85,7 @@ async fn tell(http: &Client, address: &Address, run: &FlowRun) -> bool {
 
 struct Api<'a> {
     http: &'a Client,
-    address: &'a Address,
+    address: &'a keys::Prefect,
 }
 
 /// What of Prefect's answers is used.

@@ -9,10 +9,7 @@ use sluice_http::{Client, Request};
 use sluice_pipeline::watch::{EndedExtract, Surroundings, Used};
 use sluice_watch::{monitors::SecretFacts, simulate::Random};
 
-use super::{
-    plant::{Fault, Plants},
-    shadow::SEED,
-};
+use super::plant::{Fault, Plants, SEED};
 
 /// A secret that was changed a month ago, and one of which nobody has thought.
 const CHANGED: TimeDelta = TimeDelta::days(30);

@@ -6,6 +6,9 @@ use sluice_core::{RunId, Sequence, Sources, event::LoadFailed, sources::Monitor}
 
 use super::tables::{self, CLICKS, ITEMS, LINES, ORDERS, RATES, SIGNALS, VISITS};
 
+/// Of all that is made up.
+pub(super) const SEED: u64 = 42;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
     DropAtSource,

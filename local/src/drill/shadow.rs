@@ -21,12 +21,11 @@ use uuid::Uuid;
 
 use super::{
     beside::Beside,
-    plant::{Fault, Plants},
+    plant::{Fault, Plants, SEED},
     tables::{CLICKS, POSTGRES, RATES, SIGNALS, full_name, sources},
 };
 use crate::account::One;
 
-pub(super) const SEED: u64 = 42;
 const BUCKET: &str = "drill";
 /// The least that an account's file may say.
 const ACCOUNT: &str = r#"

@@ -2,14 +2,37 @@
 
 use std::collections::BTreeSet;
 
-use super::{Account, Grantee, Kind, Object, Run, Setting};
+use super::{Account, Grantee, Kind, Object, Setting};
 use crate::{
     copy::CopyInto,
     failure::Failure,
     names::{Name, shown},
+    request::Request,
     tokens::{Cursor, Token},
     usage,
 };
+
+/// A statement about the account: as whom and in which request it runs.
+pub(super) struct Run<'r> {
+    pub(super) account: &'r mut Account,
+    pub(super) access: Access,
+    pub(super) request: &'r Request<'r>,
+    pub(super) text: &'r str,
+}
+
+impl std::ops::Deref for Run<'_> {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        self.account
+    }
+}
+
+impl std::ops::DerefMut for Run<'_> {
+    fn deref_mut(&mut self) -> &mut Account {
+        self.account
+    }
+}
 
 impl Run<'_> {
     pub(super) fn sees(&self, kind: &Kind, path: &[String]) -> bool {

@@ -11,6 +11,7 @@ mod login;
 mod property;
 mod references;
 mod rules;
+mod run;
 mod show;
 mod show_grants;
 
@@ -21,10 +22,12 @@ use duckdb::Connection;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use access::Access;
+use access::Run;
 pub use describe::IAM_USER;
 pub(crate) use kinds::Kind;
 pub(crate) use property::{Setting, Settings};
 pub(crate) use references::references;
+pub(crate) use run::run;
 
 use crate::{
     Config, Edition,
@@ -32,8 +35,6 @@ use crate::{
     failure::Failure,
     names::{Name, shown},
     request::Request,
-    result::ResultSet,
-    tokens::{Cursor, Token},
     usage,
 };
 
@@ -444,51 +445,6 @@ impl Account {
         }
         self.save(request.conn)
     }
-}
-
-/// A statement about the account: as whom and in which request it runs.
-struct Run<'r> {
-    account: &'r mut Account,
-    access: Access,
-    request: &'r Request<'r>,
-    text: &'r str,
-}
-
-impl std::ops::Deref for Run<'_> {
-    type Target = Account;
-
-    fn deref(&self) -> &Account {
-        self.account
-    }
-}
-
-impl std::ops::DerefMut for Run<'_> {
-    fn deref_mut(&mut self) -> &mut Account {
-        self.account
-    }
-}
-
-/// Runs a statement about the account; `None` if it is about something else.
-pub(crate) fn run(request: &Request<'_>, mut cursor: Cursor<'_>, text: &str) -> Result<Option<ResultSet>, Failure> {
-    let mut account = crate::lock(&request.shared.account);
-    let access = account.access(&request.caller.user, &request.caller.role);
-    let mut run = Run { account: &mut account, access, request, text };
-    let answer = match cursor.next() {
-        Some(Token::Word(verb)) => match verb.as_str() {
-            "CREATE" => run.create(cursor),
-            "ALTER" => run.alter(cursor),
-            "DROP" => run.drop_object(cursor),
-            "GRANT" => run.grant_or_revoke(cursor, true).map(Some),
-            "REVOKE" => run.grant_or_revoke(cursor, false).map(Some),
-            "SHOW" => run.show(cursor),
-            "DESC" | "DESCRIBE" => run.describe(cursor).map(Some),
-            "SELECT" => run.system_function(cursor),
-            _ => Ok(None),
-        },
-        _ => Ok(None),
-    };
-    account.save(request.conn)?;
-    answer
 }
 
 fn new(kind: &str, path: Path, settings: Settings, owner: Option<Grantee>) -> Object {
