@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sluice_core::{
     extract::Outcome,
@@ -138,11 +138,16 @@ pub(crate) async fn run(stack: &Stack, world: &World, replay: bool, progress: &m
         };
         progress.phase("deliver everything again: nothing changes", replaying).await?;
     }
-    let round = json!({"round": true, "fresh": true});
-    let watched = progress.phase("watch the data", stack.functions.invoke(&WATCH_PLATFORM, &round)).await?;
+    let watched = watch_data(stack, progress).await?;
     report::print(stack, world, &verified).await?;
     report::watched(stack, &watched).await?;
     Ok(verified)
+}
+
+/// A round of watching, which also makes the views over what the platform keeps about itself.
+pub(crate) async fn watch_data(stack: &Stack, progress: &mut Progress) -> Result<Value> {
+    let round = json!({"round": true, "fresh": true});
+    progress.phase("watch the data", stack.functions.invoke(&WATCH_PLATFORM, &round)).await
 }
 
 /// Sends HubSpot what differs from the model. What was written comes back once by the extract, and changes nothing more.

@@ -272,12 +272,14 @@ impl Work {
             Work::Demo => Ok(Ended::having_refused(demo::run(stack, world, options.replay, progress).await?.refused)),
             Work::Up(state) => {
                 demo::fill(stack, world, progress).await?;
+                demo::watch_data(stack, progress).await?;
                 report::addresses(stack, state).await?;
                 settings.changed().await;
                 Ok(Ended::Outdated)
             }
             Work::Command(command) => {
                 demo::fill(stack, world, progress).await?;
+                demo::watch_data(stack, progress).await?;
                 let snowflake_url = format!("http://127.0.0.1:{}", stack.ports.snowflake);
                 let registry_url = format!("http://127.0.0.1:{}", stack.ports.registry);
                 let addresses = [

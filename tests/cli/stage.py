@@ -73,7 +73,8 @@ class Life:
         """The template as another version had it: a queue more, and a queue with another time."""
         former = json.loads(json.dumps(self.built))
         former["Resources"] |= FORMER
-        former["Resources"]["ExtractQueue"]["Properties"]["VisibilityTimeout"] = 5000
+        times = former["Mappings"]["Visibility"]["Extract"]
+        times |= dict.fromkeys(times, 5000)
         self.template.write_text(json.dumps(former))
 
     def present(self):

@@ -213,7 +213,7 @@ def aside(verdict, session, statements):
 
 def activations(verdict, session, statements):
     """An entry takes the place of the one before, and no other's. The model is a view that dbt makes."""
-    _, entries, failures, keep = statements
+    *_, entries, failures, keep = statements
     session.run(keep.replace("'held', ", "'sending', ").replace(", 1, '1970-01-01 00:00:00.000000'", ", 7, NULL"))
     session.run(keep)
     found = [(row[0], row[1], row[2], row[4]) for row in sorted(session.run(entries))]

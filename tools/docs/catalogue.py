@@ -181,6 +181,8 @@ def monitors():
     """Each monitor, what it judges and when a planted fault has shown last that it tells."""
     page = (ROOT / "docs/watching.md").read_text()
     section = page.split("## Monitors and their defaults")[1].split("\n## ")[0]
+    # A page of docs/ is one folder above this one.
+    section = re.sub(r"\]\((?=[\w-]+\.md)", "](../", section)
     drill = json.loads(DRILL.read_text()) if DRILL.exists() else {}
     rows = []
     for names, judges, default in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| ([^|]+) \| ([^|]+) \|", section, re.M):
