@@ -55,7 +55,7 @@ async fn a_schema_has_one_id_in_every_subject_and_after_a_restart() {
     let registry = client(serve(file.clone()).await);
     registry.schema(id).await.expect("an answer").expect("the schema, after a restart");
     assert!(registry.has("other-value", &first).await.expect("an answer"));
-    let unknown = registry.schema(id + 7).await.expect("an answer").err().expect("no such schema");
+    let unknown = registry.schema(id + 7).await.expect("an answer").expect_err("no such schema");
     assert!(unknown.contains("does not know"), "{unknown}");
     std::fs::remove_file(&file).expect("removed");
 }

@@ -61,7 +61,7 @@ mod tests {
         let replay = |at: DateTime<Utc>| RunId(format!("replay-{:012X}7ABC8DEF0123456789AB", at.timestamp_millis()));
         let proof = |at| of_proof(at, &RunId("3f2a-11".into()));
         let store = MemoryStore::default();
-        let mut put = |key: String| drop(store.objects.borrow_mut().insert(key, "rows".into()));
+        let put = |key: String| drop(store.objects.borrow_mut().insert(key, "rows".into()));
         for at in [old, new] {
             put(lake::data_key(&table, &proof(at), 0));
             put(lake::data_key(&table, &replay(at), 0));

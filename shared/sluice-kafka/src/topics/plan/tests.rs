@@ -8,7 +8,10 @@ fn topic(name: &str, partitions: Option<u32>, pairs: &[(&str, &str)]) -> Topic {
     Topic { name: name.to_owned(), partitions, settings: settings(pairs), schema: None }
 }
 
-fn found(topics: &[(&str, u32, &[(&str, &str)])]) -> Found {
+/// Name, partitions and settings.
+type Listed<'a> = (&'a str, u32, &'a [(&'a str, &'a str)]);
+
+fn found(topics: &[Listed<'_>]) -> Found {
     let mut found = Found::default();
     for (name, partitions, pairs) in topics {
         found.topics.insert((*name).to_owned(), Existing { partitions: *partitions, is_internal: false });
