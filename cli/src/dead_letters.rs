@@ -107,7 +107,7 @@ impl DeadLetters {
     }
 
     /// Sends back what is there now, and no letter twice: one that comes back again is left. A letter is deleted when it has
-    /// arrived, so that one may arrive twice and none is lost; whoever reads them takes that.
+    /// arrived, so that one may arrive twice and none is lost; the functions that read them take that.
     pub(crate) async fn send_back(&self, platform: &Platform) -> Outcome<u64> {
         if self.back == Back::ToPeople {
             return Err(news());

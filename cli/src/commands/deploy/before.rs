@@ -14,7 +14,7 @@ use crate::{
     warehouse::account::PROVISIONER_SECRET,
 };
 
-/// AWS lets nobody reserve more than leaves so many to the other functions of the account.
+/// At least this concurrency stays with the other functions of the account: AWS refuses to reserve it.
 const LEFT_TO_OTHERS: i32 = 100;
 /// So many invocations of one platform may run at once: 14 by its queues, and one of each function by schedules and the bus.
 const AT_ONCE: i32 = 25;
