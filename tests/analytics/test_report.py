@@ -1,7 +1,9 @@
-"""The report's queries: field by field those of Lightdash's own package, and tile by tile what SQL by hand gives."""
+"""The report's queries: field by field those of Lightdash's own package, and tile by tile what SQL by hand gives. And the CSV that its
+page makes."""
 
 import json
 import re
+import subprocess
 import unittest
 from typing import Any
 
@@ -66,6 +68,11 @@ class Report(unittest.TestCase):
             with self.subTest(tile=name):
                 expected = shop().rows(ours("duckdb")["tiles"][name]["sql"])
                 self.assertTrue(same(shop().rows(text), expected))
+
+    def test_the_page_makes_csv_that_a_spreadsheet_reads(self) -> None:
+        command = ["node", "--test", ROOT / "tests/analytics/page.test.mjs"]
+        outcome = subprocess.run(command, capture_output=True, text=True)
+        self.assertEqual(outcome.returncode, 0, outcome.stdout[-6000:])
 
 
 if __name__ == "__main__":
