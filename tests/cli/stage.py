@@ -198,6 +198,8 @@ def taken_down_and_up(life):
             life.secrets.delete_secret(SecretId=name, ForceDeleteWithoutRecovery=True)
     plan = life.stage("diff", "--built")
     assert {"Lake", "LakeKey", "SpoolQueue", "SpoolDead"} == {one["resource"] for one in plan["imported"]}, plan
+    _, error = life.stage("deploy", "--built", status=2)
+    assert "no terminal to ask at" in error["message"], error
     answer = life.stage("deploy", "--built", "--yes")
     unfilled = [check["what"] for check in answer["checks"] if check["health"] == "failed"]
     assert "secret PostgresSecret" in unfilled, answer

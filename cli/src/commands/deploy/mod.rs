@@ -5,6 +5,7 @@ mod before;
 mod plan;
 
 use serde::Serialize;
+use sluice_aws::SdkConfig;
 use sluice_core::{Error, Kind};
 
 pub(super) use before::{account, pinned};
@@ -147,10 +148,7 @@ impl Asked<'_> {
             true => self.say(&plan.to_text()),
             false => self.agreed(&plan.to_text(), changes, args),
         };
-        if let (Err(refused), Some(changes)) = (agreed, &plan.changes) {
-            changes.forget(&self.place.aws).await?;
-            return Err(refused);
-        }
+        wanted(agreed, plan.changes.as_ref(), &self.place.aws).await?;
         let mut changed = self.change(&plan, schedules, role).await?;
         let platform = Platform::at(self.again().await?).await?;
         let ready = self.progress.spin("looking at secrets, warehouse and dbt", ready::look(&platform)).await;
@@ -215,6 +213,14 @@ impl Asked<'_> {
     }
 }
 
+/// Ends a deployment that was refused. A change set that was made for it is deleted; an import has none yet.
+async fn wanted(agreed: Outcome, changes: Option<&ChangeSet>, aws: &SdkConfig) -> Outcome {
+    if let (Err(_), Some(changes)) = (&agreed, changes) {
+        changes.forget(aws).await?;
+    }
+    agreed
+}
+
 fn state(on: bool) -> &'static str {
     if on { "ENABLED" } else { "DISABLED" }
 }
@@ -240,5 +246,13 @@ mod tests {
             schedules: false,
         };
         assert_eq!(render(&deployed), "✓ dbt: answers\nsluice-dev: UPDATE_COMPLETE, 3 changes; schedules are off\n");
+    }
+
+    #[tokio::test]
+    async fn a_refused_import_ends_although_there_is_no_change_set_yet() {
+        let aws = SdkConfig::builder().build();
+        let ended = wanted(Err(confirm::declined()), None, &aws).await;
+        assert_eq!(ended.expect_err("refused").message(), "not confirmed; nothing was written");
+        assert!(wanted(Ok(()), None, &aws).await.is_ok());
     }
 }
