@@ -2,7 +2,7 @@
 
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use sluice_aws::{CachedSecrets, classify};
-use sluice_core::{Error, Kind, port::Secrets};
+use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
 
 use crate::{
     check::{Check, Health},
@@ -200,13 +200,14 @@ fn concurrency(limit: i32, free: i32, wanted: i32) -> Check {
 /// The one secret that is there before the stack.
 async fn provisioner(stage: &Stage, place: &Place) -> Check {
     let name = format!("{}/{PROVISIONER_SECRET}", stage.stack);
+    key_check(&name, &stage.stack, CachedSecrets::new(&place.aws).get(&name).await)
+}
+
+fn key_check(secret: &str, stack: &str, found: Result<Secret>) -> Check {
     let what = "first user of Snowflake";
-    match CachedSecrets::new(&place.aws).get(&name).await {
-        Ok(_) => Check::ok(what, format!("its key is in {name}")),
-        Err(error) if error.kind() == Kind::Auth => {
-            Check::warning(what, format!("{name} cannot be read"), "it must hold the key; ask somebody who may read it")
-        }
-        Err(_) => Check::failed(
+    match found {
+        Ok(_) => Check::ok(what, format!("its key is in {secret}")),
+        Err(error) if error.kind() == Kind::Auth => Check::warning(
             what,
             format!("{name} has no value"),
             format!(
@@ -262,6 +263,19 @@ mod tests {
     #[test]
     fn a_sam_that_expands_no_loops_is_refused() {
         assert_eq!(sam("1.159.9").health, Health::Failed);
+    #[test]
+    fn only_a_secret_that_is_not_there_is_called_empty() {
+        let check = |kind| key_check("s/k", "sluice-dev", Err(Error::new(kind, "cannot read the secret s/k")));
+        assert_eq!(check(Kind::Auth).health, Health::Warning);
+        let empty = check(Kind::NotFound);
+        assert!(empty.detail == "s/k has no value" && empty.fix.expect("a fix").contains("bootstrap"));
+        for kind in [Kind::Unavailable, Kind::Timeout, Kind::RateLimited] {
+            let away = check(kind);
+            assert_eq!((away.health, &*away.detail), (Health::Failed, "cannot read the secret s/k"), "{kind}");
+            assert!(!away.fix.expect("a fix").contains("bootstrap"), "{kind}: a new key would not help");
+        }
+    }
+
         assert_eq!(sam("1.160.0").health, Health::Ok);
         assert_eq!(sam("2.0.0").health, Health::Ok);
     }
