@@ -18,17 +18,21 @@ pub async fn newest_commit(store: &impl ObjectStore, table: &TableId) -> Result<
 
 /// One commit, checked against the key it was read from.
 pub async fn read_commit(store: &impl ObjectStore, table: &TableId, sequence: Sequence) -> Result<Commit> {
+    find_commit(store, table, sequence).await?.ok_or_else(|| {
+        Error::not_found("the commit does not exist in the lake").with("key", lake::log_key(table, sequence))
+    })
+}
+
+/// The same for those who can do without it; `None` where the lake has no such commit.
+pub async fn find_commit(store: &impl ObjectStore, table: &TableId, sequence: Sequence) -> Result<Option<Commit>> {
     let key = lake::log_key(table, sequence);
-    let body = store
-        .get(&key)
-        .await?
-        .ok_or_else(|| Error::not_found("the commit does not exist in the lake").with("key", &key))?;
+    let Some(body) = store.get(&key).await? else { return Ok(None) };
     let commit = Commit::decode(&body).map_err(|error| error.with("key", &key))?;
     if commit.table != *table || commit.sequence != sequence {
         let error = Error::invalid_data("the commit's content names another table or sequence").with("key", &key);
         return Err(error.as_final());
     }
-    Ok(commit)
+    Ok(Some(commit))
 }
 
 /// How a put-if-absent of our own object ended.
@@ -56,5 +60,23 @@ pub async fn put_once(
                 .ok_or_else(|| Error::unavailable("the store refused a put and then had no object").with("key", key))?;
             Ok(if is_ours(&existing) { Put::Ours } else { Put::Theirs })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::executor::block_on;
+
+    use super::*;
+    use crate::fakes::{Faults, MemoryStore};
+
+    #[test]
+    fn a_commit_that_cannot_be_read_is_not_taken_to_be_gone() {
+        let table: TableId = "A.B.C".parse().expect("a table");
+        let mut store = MemoryStore::default();
+        assert_eq!(block_on(find_commit(&store, &table, Sequence(1))).expect("an answer"), None);
+        store.faults = Faults::at(0, false);
+        let error = block_on(find_commit(&store, &table, Sequence(1))).expect_err("the lake is away");
+        assert!(error.is_transient(), "{error}");
     }
 }

@@ -133,7 +133,7 @@ async fn runs(context: &Context<'_>, warehouse: &Warehouse, trace: &Trace) -> Ou
             let sequence = Sequence(commit.sequence);
             let entry = warehouse.entry(&table, sequence).await?;
             // What was erased for a person's sake has left its rows behind.
-            let object = log::read_commit(&store, &table, sequence).await.ok();
+            let object = log::find_commit(&store, &table, sequence).await?;
             let cursor =
                 |cursor: Option<&sluice_core::Cursor>| cursor.and_then(|cursor| serde_json::to_value(cursor).ok());
             runs.push(Run {

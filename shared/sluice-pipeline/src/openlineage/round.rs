@@ -145,17 +145,13 @@ impl<S: ObjectStore, W: LoadFacts, T: Sink, K: Clock> Teller<'_, S, W, T, K> {
     /// A commit with rows of a source; a reset has none, and one that was erased cannot be told of.
     async fn commit(&self, table: &Table, sequence: u64, newest: Option<&Commit>) -> Result<Option<Commit>> {
         let commit = match newest {
-            Some(newest) if newest.sequence.0 == sequence => Ok(newest.clone()),
-            _ => log::read_commit(self.store, &table.table, Sequence(sequence)).await,
+            Some(newest) if newest.sequence.0 == sequence => Some(newest.clone()),
+            _ => log::find_commit(self.store, &table.table, Sequence(sequence)).await?,
         };
-        match commit {
-            Ok(commit) => Ok(Some(commit).filter(|commit| commit.reset.is_none())),
-            Err(error) if error.kind() == Kind::NotFound => {
-                warn!(table = %table.table, sequence, "no events are made of a commit that is gone");
-                Ok(None)
-            }
-            Err(error) => Err(error),
+        if commit.is_none() {
+            warn!(table = %table.table, sequence, "no events are made of a commit that is gone");
         }
+        Ok(commit.filter(|commit| commit.reset.is_none()))
     }
 
     /// Runs of dbt are numbered without a gap. On a platform that has had many before, the newest is the first to be told.
