@@ -18,8 +18,8 @@ const MIGRATION: u16 = 477;
 /// HubSpot asks for at least this long after a 423.
 const LOCKED: Duration = Duration::from_secs(2);
 
-/// The API's own words for a request that it understood and that names something it does not have, or no longer: a place in
-/// a list among them. Other refusals may come from something between us and the API.
+/// Statuses of a request that the API understood and that names something it does not have, or no longer: a place in a list
+/// among them.
 const REFUSED: [u16; 4] = [400, 404, 410, 422];
 
 #[derive(Default, Deserialize)]
@@ -29,6 +29,13 @@ struct Refusal {
     policy_name: String,
     message: String,
     correlation_id: String,
+}
+
+impl Refusal {
+    /// Something in between, such as a proxy, has neither of these: it knows nothing of what was asked.
+    fn is_hubspots(&self) -> bool {
+        is_word(&self.category) || is_word(&self.correlation_id)
+    }
 }
 
 /// Accepts an answer with data. 207 is success with some ids not found.
@@ -43,10 +50,13 @@ pub(crate) fn classify(response: &Response, attempted: &str) -> Result<()> {
         423 => Error::unavailable("the resource is locked for a moment").after(LOCKED),
         429 => rate_limited(&refusal),
         MIGRATION => Error::unavailable("the account is moving to another data centre"),
+        400 | 422 if !refusal.is_hubspots() => {
+            Error::unavailable("the request was refused, and not in HubSpot's form: something in between did it")
+        }
         _ => by_status(response, "HubSpot did not do what was asked"),
     };
     let mut error = error.with("attempted", attempted).with("status", response.status);
-    if REFUSED.contains(&response.status) {
+    if refusal.is_hubspots() && REFUSED.contains(&response.status) {
         error = error.as_final();
     }
     for (key, word) in
@@ -94,6 +104,9 @@ mod tests {
             (200, r#"{"results": [{"id""#, Some((Kind::Unavailable, Transient, None))),
             (200, "<html>", Some((Kind::Unavailable, Transient, None))),
             (400, r#"{"category": "VALIDATION_ERROR"}"#, Some((Kind::InvalidData, Permanent, None))),
+            (400, r#"{"correlationId": "aeb5f871-7f07"}"#, Some((Kind::InvalidData, Permanent, None))),
+            (400, r#"{"message": "Bad Request"}"#, Some((Kind::Unavailable, Transient, None))),
+            (422, "<html>", Some((Kind::Unavailable, Transient, None))),
             (401, r#"{"category": "INVALID_AUTHENTICATION"}"#, Some((Kind::Auth, Permanent, None))),
             (403, r#"{"category": "MISSING_SCOPES"}"#, Some((Kind::Auth, Permanent, None))),
             (404, "", Some((Kind::NotFound, Permanent, None))),
@@ -122,11 +135,18 @@ mod tests {
 
     #[test]
     fn only_a_request_that_hubspot_understood_and_refused_is_final() {
-        let finals: Vec<u16> = [200, 400, 401, 403, 404, 405, 407, 410, 413, 422, 423, 429, 451, 477, 500, 503]
-            .into_iter()
-            .filter(|status| classify(&Response::new(*status, "<html>"), "search").is_err_and(|error| error.is_final()))
-            .collect();
-        assert_eq!(finals, [400, 404, 410, 422]);
+        let finals = |body: &'static str| -> Vec<u16> {
+            let is_final =
+                |status: &u16| classify(&Response::new(*status, body), "search").is_err_and(|e| e.is_final());
+            let statuses = [400, 401, 403, 404, 405, 407, 410, 413, 422, 423, 429, 451, 477, 500, 503];
+            statuses.into_iter().filter(is_final).collect()
+        };
+        for of_hubspot in [r#"{"category": "VALIDATION_ERROR"}"#, r#"{"correlationId": "aeb5f871-7f07"}"#] {
+            assert_eq!(finals(of_hubspot), [400, 404, 410, 422], "{of_hubspot}");
+        }
+        for of_a_proxy in ["", "<html>", r#"{"message": "Bad Request"}"#] {
+            assert_eq!(finals(of_a_proxy), [0_u16; 0], "{of_a_proxy}");
+        }
     }
 
     #[test]

@@ -44,8 +44,8 @@ struct Account {
     refuse_from: Option<(usize, (u16, &'static str))>,
     /// After this many pages of the archive the next one is refused.
     lists_until: Option<usize>,
-    /// Status of the list's next answers.
-    list_refusals: Vec<u16>,
+    /// Status and body of the list's next answers.
+    list_refusals: Vec<(u16, &'static str)>,
     /// A contact that changes after the first search.
     changes_meanwhile: Option<Contact>,
     searches: Vec<Value>,
@@ -131,8 +131,8 @@ async fn list(State(account): State<Shared>, Query(query): Query<ListQuery>) -> 
     if account.lists_until.is_some_and(|pages| account.lists >= pages) {
         return StatusCode::BAD_GATEWAY.into_response();
     }
-    if let Some(status) = account.list_refusals.pop() {
-        return StatusCode::from_u16(status).expect("a status").into_response();
+    if let Some((status, body)) = account.list_refusals.pop() {
+        return (StatusCode::from_u16(status).expect("a status"), body).into_response();
     }
     account.lists += 1;
     let archived: Vec<&Contact> =
@@ -376,7 +376,7 @@ async fn rejected_and_archived_contacts_count_towards_the_limit_of_a_run() {
 }
 
 #[tokio::test]
-async fn what_passes_is_tried_again_and_what_does_not_ends_the_run() {
+async fn a_502_is_tried_again_and_a_refusal_ends_the_run() {
     let daily = (429, r#"{"policyName": "DAILY"}"#);
     let away = (502, "<html>");
     let stage = Stage::new(vec![contact(1, 1)]).await;
@@ -435,11 +435,13 @@ async fn the_archive_begins_again_only_where_hubspot_refuses_its_place() {
     let first = stage.read(None).await.expect("two pages of the archive");
     stage.account().lists_until = None;
     // Something between us and HubSpot answers: the place is kept.
-    stage.account().list_refusals = vec![405];
-    assert!(!stage.read(first.cursor.as_ref()).await.expect_err("no answer of HubSpot's").is_final());
+    for of_a_proxy in [(405, ""), (404, "<html>")] {
+        stage.account().list_refusals = vec![of_a_proxy];
+        assert!(!stage.read(first.cursor.as_ref()).await.expect_err("no answer of HubSpot's").is_final());
+    }
     let second = stage.read(first.cursor.as_ref()).await.expect("the rest");
     assert_eq!(ids(&second), (201..=250).collect::<Vec<_>>());
-    stage.account().list_refusals = vec![400];
+    stage.account().list_refusals = vec![(400, r#"{"category": "VALIDATION_ERROR"}"#)];
     let again = stage.read(first.cursor.as_ref()).await.expect("the whole archive");
     assert_eq!(ids(&again), all(250));
 }
