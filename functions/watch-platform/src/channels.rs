@@ -98,27 +98,18 @@ struct Post<'a> {
 impl Post<'_> {
     /// Sends once more where that can help, within seconds. What is not taken then is due again in the next round.
     async fn deliver(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
-        self.http.send(&request.timeout(self.answer_within), &self.patience(), classify).await
+        self.http.send(&request.timeout(self.answer_within), &RetryPolicy::twice(self.answer_within), classify).await
     }
 
     /// The same for what people would see twice: only what has surely not been taken is sent once more.
     async fn post(&self, request: Request, classify: impl Fn(&Response) -> Result<()>) -> Result<Response> {
         let request = request.timeout(self.answer_within);
-        retry(&self.patience(), async |_| {
+        retry(&RetryPolicy::twice(self.answer_within), async |_| {
             self.http.attempt(&request, &classify).await.map_err(|error| {
                 let is_untaken = error.kind() == Kind::RateLimited || never_arrived(&error);
                 if is_untaken { error } else { error.exhausted() }
             })
         })
         .await
-    }
-
-    fn patience(&self) -> RetryPolicy {
-        RetryPolicy {
-            attempts: 2,
-            total: self.answer_within * 2,
-            base: Duration::from_millis(500),
-            cap: Duration::from_secs(1),
-        }
     }
 }

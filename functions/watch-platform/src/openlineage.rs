@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sluice_core::{
     Error, Kind, Result, RunId, Secret, lake,
-    port::{ObjectStore, SystemClock},
+    port::{ObjectStore, Secrets, SystemClock},
     secret::with_secret,
 };
 use sluice_http::{Client, Request, Response, RetryPolicy, error};
@@ -71,12 +71,21 @@ impl Sink for To<'_> {
         match self.destination {
             Destination::Lake => keep(&self.deps.store, event).await,
             Destination::Url(url) => {
-                let secret = &self.deps.config.channels.secret;
-                let token =
-                    with_secret(&self.deps.secrets, secret, async |keys: Keys| Ok(keys.openlineage_token)).await;
-                // Most of those who take events want no token, and a secret without a value has none.
-                post(&self.deps.http, url, token.unwrap_or_default().as_ref(), event).await
+                let Deps { http, secrets, config, .. } = self.deps;
+                send(http, url, (secrets, &config.channels.secret), event).await
             }
+        }
+    }
+}
+
+/// Sends with the secret's token. Most of those who take events want none, and a secret without a value has none.
+pub async fn send(http: &Client, url: &str, (secrets, name): (&impl Secrets, &str), event: &Value) -> Result<()> {
+    match secrets.get(name).await {
+        Err(error) if error.kind() == Kind::NotFound => post(http, url, None, event).await,
+        Err(error) => Err(error),
+        Ok(_) => {
+            let work = async |keys: Keys| post(http, url, keys.openlineage_token.as_ref(), event).await;
+            with_secret(secrets, name, work).await
         }
     }
 }
@@ -94,13 +103,7 @@ pub async fn post(http: &Client, url: &str, token: Option<&Secret>, event: &Valu
     if let Some(token) = token {
         request = request.bearer(token);
     }
-    let patience = RetryPolicy {
-        attempts: 2,
-        total: ANSWER_WITHIN * 2,
-        base: Duration::from_millis(500),
-        cap: Duration::from_secs(1),
-    };
-    http.send(&request, &patience, judge).await.map(drop)
+    http.send(&request, &RetryPolicy::twice(ANSWER_WITHIN), judge).await.map(drop)
 }
 
 fn judge(response: &Response) -> Result<()> {

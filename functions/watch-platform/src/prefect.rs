@@ -42,45 +42,52 @@ impl<S: Secrets> Prefect<'_, S> {
     /// Tells what the bus has told.
     pub async fn news(&self, news: &News) {
         let Some(run) = FlowRun::of_news(news) else { return };
-        if let Some(address) = self.address().await {
-            tell(self.http, &address, &run).await;
+        // A secret that cannot be used is told where channels are.
+        if let Ok(Some(address)) = self.address().await {
+            self.tell(&address, &run).await;
         }
     }
 
     /// Tells how extracts have ended. The tables that need not come again: all, where no Prefect is set up.
     pub async fn extracts(&self, extracts: &[EndedExtract]) -> BTreeSet<String> {
-        let Some(address) = self.address().await else {
-            return extracts.iter().map(|ended| ended.table.clone()).collect();
+        let address = match self.address().await {
+            Ok(Some(address)) => &address,
+            Ok(None) => return extracts.iter().map(|ended| ended.table.clone()).collect(),
+            Err(_) => return BTreeSet::new(),
         };
         let until = Instant::now() + ALL_WITHIN;
-        let (http, address) = (self.http, &address);
         let told = extracts.iter().map(async |ended| {
             let in_time = Instant::now() < until;
-            (in_time && tell(http, address, &FlowRun::of_extract(ended)).await).then(|| ended.table.clone())
+            (in_time && self.tell(address, &FlowRun::of_extract(ended)).await).then(|| ended.table.clone())
         });
         let told: Vec<Option<String>> = stream::iter(told).buffer_unordered(AT_ONCE).collect().await;
         told.into_iter().flatten().collect()
     }
 
-    async fn address(&self) -> Option<keys::Prefect> {
-        let keys = with_secret(self.secrets, self.secret, async |keys: Keys| Ok(keys)).await;
-        // A secret that cannot be used is told where channels are.
-        keys.ok().and_then(|keys| keys.prefect)
-    }
-}
-
-/// Whether Prefect has taken the run.
-async fn tell(http: &Client, address: &keys::Prefect, run: &FlowRun) -> bool {
-    let api = Api { http, address };
-    let told = tokio::time::timeout(ALL_WITHIN, api.tell(run)).await;
-    match told {
-        Ok(Ok(())) => return true,
-        Ok(Err(error)) => {
-            warn!(run = run.name, error = error.chain(), error_kind = %error.kind(), "Prefect has not taken a run");
+    /// `None` where no Prefect is set up.
+    async fn address(&self) -> Result<Option<keys::Prefect>> {
+        match with_secret(self.secrets, self.secret, async |keys: Keys| Ok(keys.prefect)).await {
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            address => address,
         }
-        Err(_) => warn!(run = run.name, "Prefect has not taken a run in time"),
     }
-    false
+
+    /// Whether Prefect has taken the run.
+    async fn tell(&self, address: &keys::Prefect, run: &FlowRun) -> bool {
+        let api = Api { http: self.http, address };
+        match tokio::time::timeout(ALL_WITHIN, api.tell(run)).await {
+            Ok(Ok(())) => return true,
+            Ok(Err(error)) => {
+                // The key may have been rotated: the next run is told with the new one.
+                if error.kind() == Kind::Auth {
+                    self.secrets.forget(self.secret);
+                }
+                warn!(run = run.name, error = error.chain(), error_kind = %error.kind(), "Prefect has not taken a run");
+            }
+            Err(_) => warn!(run = run.name, "Prefect has not taken a run in time"),
+        }
+        false
+    }
 }
 
 struct Api<'a> {
@@ -141,8 +148,7 @@ impl Api<'_> {
             true => Ok(()),
             false => Err(by_status(response, "Prefect has refused a request")),
         };
-        let patience = RetryPolicy { attempts: 2, ..RetryPolicy::once(ANSWER_WITHIN) };
-        let sent = self.http.send(&request.timeout(ANSWER_WITHIN), &patience, accept).await;
+        let sent = self.http.send(&request.timeout(ANSWER_WITHIN), &RetryPolicy::twice(ANSWER_WITHIN), accept).await;
         // A refused key is as good as none: it is nobody's work that fails by it.
         sent.map_err(|error| if error.kind() == Kind::Auth { error.with("secret", "prefect.key") } else { error })
     }

@@ -282,7 +282,7 @@ async fn a_token_that_slack_refuses_is_read_again_once() {
 }
 
 #[tokio::test]
-async fn a_channel_is_there_when_its_part_of_the_secret_is() {
+async fn a_channel_without_its_part_of_the_secret_is_left_out() {
     let stage = Stage::new();
     let names = async || stage.senders().available().await.expect("names").into_iter().collect::<Vec<_>>();
     assert_eq!(names().await, ["data-alerts", "data-critical", "hook", "page"]);

@@ -1,10 +1,12 @@
 //! The sender of OpenLineage events against servers that were written from the vendors' documentation alone.
 
+use std::cell::Cell;
+
 use serde_json::{Value, json};
-use sluice_core::{Kind, Secret};
+use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
 use sluice_http::{Client, Request};
 use sluice_testkit::fake::Fake;
-use watch_platform::openlineage::post;
+use watch_platform::openlineage::{post, send};
 
 const TOKEN: &str = "eyJ-fake";
 
@@ -82,5 +84,48 @@ async fn what_is_away_for_a_moment_is_asked_again_and_a_refusal_is_not() {
     stage.spoil(json!({"status": 400, "times": 1})).await;
     let refused = post(&stage.http, &url, None, event).await.expect_err("refused");
     assert!(refused.is_final(), "{refused:?}");
+    assert_eq!(stage.seen().await.len(), 1);
+}
+
+/// A cache that holds a token of before its rotation.
+struct Rotated(Cell<&'static str>);
+
+impl Secrets for Rotated {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Ok(Secret::new(json!({"openlineage_token": self.0.get()}).to_string()))
+    }
+
+    fn forget(&self, _: &str) {
+        self.0.set(TOKEN);
+    }
+}
+
+/// Secrets Manager, which answers with this.
+struct Away(Kind);
+
+impl Secrets for Away {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        Err(Error::new(self.0, "cannot read the secret"))
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_rotated_is_read_again_after_its_refusal() {
+    let stage = Stage::new();
+    let url = format!("{}/openmetadata", stage.fake.url);
+    let known = |event: &Value| event["job"]["name"] == "dbt.fct_purchases" && event["eventType"] == "COMPLETE";
+    let event = events().into_iter().find(known).expect("an event");
+    send(&stage.http, &url, (&Rotated(Cell::new("eyJ-old")), "alerts"), &event).await.expect("taken with the new one");
+    assert_eq!(stage.seen().await, [job(&event)]);
+}
+
+#[tokio::test]
+async fn only_a_secret_without_a_value_means_that_no_token_is_wanted() {
+    let stage = Stage::new();
+    let url = format!("{}/marquez", stage.fake.url);
+    let event = &events()[0];
+    let away = send(&stage.http, &url, (&Away(Kind::Unavailable), "alerts"), event).await.expect_err("no secret");
+    assert_eq!((away.kind(), stage.seen().await.len()), (Kind::Unavailable, 0), "it is sent in the next round");
+    send(&stage.http, &url, (&Away(Kind::NotFound), "alerts"), event).await.expect("taken without a token");
     assert_eq!(stage.seen().await.len(), 1);
 }

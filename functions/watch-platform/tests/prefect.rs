@@ -1,14 +1,21 @@
 //! Runs told to Prefect: to its own server, which `tests/watch/prefect_server.py` starts, and to none that works.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use chrono::DateTime;
 use serde_json::{Value, json};
-use sluice_core::{Result, RunId, Secret, extract::Outcome, port::Secrets};
+use sluice_core::{Error, Kind, Result, RunId, Secret, extract::Outcome, port::Secrets};
 use sluice_http::{Client, Request};
 use sluice_pipeline::{
     runs::{Failure, LastRun},
     watch::EndedExtract,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
 };
 use watch_platform::{event::News, prefect::Prefect};
 
@@ -98,4 +105,49 @@ async fn without_an_address_nothing_is_told_and_nothing_comes_again() {
     let prefect = Prefect { http: &http, secrets: &secrets, secret: "alerts" };
     prefect.news(&news("RunStarted", dbt(&json!({})))).await;
     assert_eq!(prefect.extracts(&[extract("r-1", None)]).await.into_iter().collect::<Vec<_>>(), ["A.B.C"]);
+}
+
+/// A secret that can be read or not; how often it was refused.
+struct Store {
+    value: Result<String, Kind>,
+    forgotten: Cell<u32>,
+}
+
+impl Secrets for Store {
+    async fn get(&self, _: &str) -> Result<Secret> {
+        let value = self.value.clone();
+        value.map(Secret::new).map_err(|kind| Error::new(kind, "cannot read the secret"))
+    }
+
+    fn forget(&self, _: &str) {
+        self.forgotten.set(self.forgotten.get() + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_is_read_again_for_the_next_run() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let api = format!("http://{}/api", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 4_096]).await;
+            let _ =
+                stream.write_all(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+        }
+    });
+    let secrets = Store { value: Ok(secret(&api).0), forgotten: Cell::new(0) };
+    let http = Client::new().expect("a client");
+    let prefect = Prefect { http: &http, secrets: &secrets, secret: "alerts" };
+    assert!(prefect.extracts(&[extract("r-1", None)]).await.is_empty(), "it comes again");
+    assert_eq!(secrets.forgotten.get(), 1);
+}
+
+#[tokio::test]
+async fn runs_come_again_while_the_secret_cannot_be_read() {
+    let http = Client::new().expect("a client");
+    for (kind, told) in [(Kind::Unavailable, 0), (Kind::Auth, 0), (Kind::NotFound, 1)] {
+        let secrets = Store { value: Err(kind), forgotten: Cell::new(0) };
+        let prefect = Prefect { http: &http, secrets: &secrets, secret: "alerts" };
+        assert_eq!(prefect.extracts(&[extract("r-1", None)]).await.len(), told, "{kind}");
+    }
 }

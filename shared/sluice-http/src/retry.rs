@@ -36,6 +36,16 @@ impl RetryPolicy {
         RetryPolicy { attempts: 1, total, base: Duration::ZERO, cap: Duration::ZERO }
     }
 
+    /// Tries a second time soon: what is not taken then, a later run brings again.
+    pub fn twice(answer_within: Duration) -> Self {
+        RetryPolicy {
+            attempts: 2,
+            total: answer_within * 2,
+            base: Duration::from_millis(500),
+            cap: Duration::from_secs(1),
+        }
+    }
+
     /// Up to `attempts` without waiting between them: for tests, and where the other side is on this machine.
     pub fn without_waits(attempts: u32) -> Self {
         RetryPolicy { attempts, base: Duration::ZERO, cap: Duration::ZERO, ..Self::default() }
