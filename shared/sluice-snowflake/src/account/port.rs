@@ -37,10 +37,7 @@ pub trait Account {
         role: &str,
         statement: &str,
         tag: &str,
-    ) -> impl Future<Output = Result<Vec<Row>>> {
-        let _ = warehouses;
-        self.run(role, statement, tag)
-    }
+    ) -> impl Future<Output = Result<Vec<Row>>>;
 }
 
 /// The SQL API, for work that must be done by then.

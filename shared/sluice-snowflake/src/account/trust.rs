@@ -92,6 +92,10 @@ impl<A: Account, R: ReaderRole> Account for LetIn<'_, A, R> {
         }
         self.account.run(role, statement, tag).await
     }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        self.account.ask(warehouses, role, statement, tag).await
+    }
 }
 
 /// Whether it makes what reads the lake.

@@ -14,6 +14,7 @@ use crate::account::{
     Account, Applied, Applying, Desired, Plan, apply,
     file::tests::{EVERY_FIELD, parsed},
     look,
+    name::Name,
     plan::Allowed,
     read::{Reader, Scope},
     state::State,
@@ -179,6 +180,10 @@ impl Account for Stubborn<'_> {
             return Err(Error::new(ErrorKind::NotFound, "does not exist or not authorized"));
         }
         self.0.run(role, statement, tag).await
+    }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        self.0.ask(warehouses, role, statement, tag).await
     }
 }
 

@@ -104,6 +104,10 @@ impl Account for Full<'_> {
             })
             .collect())
     }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        self.model.ask(warehouses, role, statement, tag).await
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{
     applying::{SHIPPED, file},
     model::Model,
 };
-use crate::account::{Account, Allowed, Applying, Identity, LetIn, ReaderRole, apply, file::tests::settings};
+use crate::account::{Account, Allowed, Applying, Identity, LetIn, Name, ReaderRole, apply, file::tests::settings};
 
 /// An account whose integration gets through once the role trusts it, after being asked so often.
 struct Guarded {
@@ -18,12 +18,15 @@ struct Guarded {
     trusted: RefCell<Option<Identity>>,
     refusals: Cell<u32>,
     sent: RefCell<Vec<String>>,
+    /// For each question for rows, how many warehouses it may be asked in.
+    asked_in: RefCell<Vec<usize>>,
 }
 
 impl Guarded {
     fn new(refusals: u32) -> Self {
         let (trusted, sent) = (RefCell::default(), RefCell::default());
-        Guarded { model: Model::standard(), trusted, refusals: Cell::new(refusals), sent }
+        let asked_in = RefCell::default();
+        Guarded { model: Model::standard(), trusted, refusals: Cell::new(refusals), sent, asked_in }
     }
 
     fn answer(&self) -> &'static str {
@@ -54,6 +57,11 @@ impl Account for Guarded {
             rows.push(user.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into());
         }
         Ok(rows)
+    }
+
+    async fn ask(&self, warehouses: &[&Name], role: &str, statement: &str, tag: &str) -> Result<Vec<Row>> {
+        self.asked_in.borrow_mut().push(warehouses.len());
+        self.model.ask(warehouses, role, statement, tag).await
     }
 }
 
@@ -97,4 +105,12 @@ fn no_stage_is_made_while_the_warehouse_does_not_get_through() {
     // The next one goes on where this one has ended.
     account.refusals.set(0);
     provisioned(&account, Duration::from_secs(60)).expect("an account");
+}
+
+#[test]
+fn rows_are_asked_for_in_a_warehouse_that_is_there() {
+    let account = Guarded::new(0);
+    provisioned(&account, Duration::from_secs(60)).expect("an account");
+    let asked_in = account.asked_in.borrow();
+    assert!(!asked_in.is_empty() && asked_in.iter().all(|warehouses| *warehouses > 0), "{asked_in:?}");
 }
