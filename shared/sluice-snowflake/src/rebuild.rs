@@ -19,6 +19,7 @@ use crate::{
         evolve::{self, Present},
         load, lock,
         rebuild::{self as sql, Pair, Rebuild},
+        swap::{ALREADY_REPLAYED, REPLAYED},
     },
 };
 
@@ -130,7 +131,7 @@ impl<Sec: Secrets> Warehouse for RebuildTable<'_, Sec> {
         let swap = self.with(|rebuild| rebuild.with_table(scope).swap(mark, &commits, delete))?;
         let answer = self.ask(&swap).await?;
         match answer.first().map(|row| required(row, load::RESULT_COLUMN)).transpose()? {
-            Some(sql::REPLAYED | sql::ALREADY_REPLAYED) => Ok(Swapped::Done),
+            Some(REPLAYED | ALREADY_REPLAYED) => Ok(Swapped::Done),
             Some(sql::MOVED) => Ok(Swapped::Moved),
             other => {
                 let error = Error::internal("the swap answered something else than how it ended");

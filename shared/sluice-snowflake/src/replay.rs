@@ -15,7 +15,10 @@ use sluice_pipeline::{
 use crate::{
     Observer,
     answer::value,
-    sql::{load, lock, replay as sql},
+    sql::{
+        load, lock, replay as sql,
+        swap::{ALREADY_REPLAYED, REPLAYED},
+    },
 };
 
 /// Copying and comparing millions of rows takes minutes.
@@ -98,7 +101,7 @@ impl<Sec: Secrets> Warehouse for ReplayTable<'_, Sec> {
         self.ask(&lock::create(&self.observer.lake_id, &self.table.table)).await?;
         let rows = self.ask(&self.sql(ranges).swap(files.len(), delete_unarchived)?).await?;
         match rows.first().map(|row| required(row, load::RESULT_COLUMN)).transpose()? {
-            Some(sql::REPLAYED | sql::ALREADY_REPLAYED) => Ok(()),
+            Some(REPLAYED | ALREADY_REPLAYED) => Ok(()),
             other => {
                 let error = Error::internal("the swap answered something else than that it is done");
                 Err(error.with("answer", other.unwrap_or("nothing")))

@@ -72,12 +72,7 @@ pub fn render(commit: &Commit) -> Result<String> {
         let error = Error::invalid_data("a merge needs a key and the commit has none");
         return Err(error.with("table", &commit.table).as_final());
     }
-    let block = block(commit);
-    if block.contains("$$") {
-        let error = Error::unsupported("a name in the commit holds two dollar signs in a row");
-        return Err(error.with("table", &commit.table).as_final());
-    }
-    let statement = format!("EXECUTE IMMEDIATE $$\n{block}$$");
+    let statement = super::block(&block(commit), &commit.table)?;
     if statement.len() > STATEMENT_BYTES {
         let error = Error::unsupported("the commit's files and columns do not fit into one statement");
         let error =

@@ -3,6 +3,8 @@
 //! There are no bind variables in a scripting block, so values become literals; [`quote`] is the one way to do that.
 //! The rendered text is kept under `snapshots/`, where an independent parser and two emulators judge it.
 
+use sluice_core::{Error, Result, TableId};
+
 pub mod activations;
 pub mod aside;
 pub mod changes;
@@ -21,6 +23,7 @@ pub mod read_only;
 pub mod rebuild;
 pub mod replay;
 pub mod session;
+pub mod swap;
 pub mod verify;
 pub mod views;
 pub mod watch;
@@ -43,6 +46,15 @@ END;
 /// `CREATE TABLE IF NOT EXISTS`, one column to a line.
 pub(crate) fn create_table(name: &str, columns: &[String]) -> String {
     format!("CREATE TABLE IF NOT EXISTS {name} (\n  {}\n)", columns.join(",\n  "))
+}
+
+/// A scripting block. A name that would end its quotation is refused.
+pub(crate) fn block(text: &str, table: &TableId) -> Result<String> {
+    if text.contains("$$") {
+        let error = Error::unsupported("a name holds two dollar signs in a row");
+        return Err(error.with("table", table).as_final());
+    }
+    Ok(format!("EXECUTE IMMEDIATE $$\n{text}$$"))
 }
 
 #[cfg(test)]

@@ -7,27 +7,19 @@ use sluice_core::{Disposition, Error, LakeId, Result, Table, TableId, names};
 use sluice_pipeline::rebuild::Scope;
 
 use super::{
-    HANDLER, OBSERVABILITY,
+    HANDLER, OBSERVABILITY, block,
     ddl::LOADED_COLUMNS,
     evolve::Present,
     ledger::{self, REPLAY, Status},
     lock, quote,
+    swap::{self, REPLACED, REPLAYED},
 };
-
-/// What the block answers when it has swapped rows in.
-pub const REPLAYED: &str = "replayed";
-
-/// What it answers when it had done so before.
-pub const ALREADY_REPLAYED: &str = "already replayed";
 
 /// What it answers when the table was loaded since it was looked at.
 pub const MOVED: &str = "loaded meanwhile";
 
 /// The code that the block raises when the table holds rows that the side table lacks.
 pub const LAKE_LACKS_ROWS: &str = "-20003";
-
-/// What tells rows to be replaced. Temporary, so private to the request: one name does for all.
-const REPLACED: &str = "ADMIN.OBSERVABILITY.REPLAYED";
 
 /// Which copy of a row one is.
 const COPY: &str = "_SLUICE_COPY";
@@ -176,9 +168,8 @@ impl Pair<'_> {
     /// lock must not have moved since: loads that stand in line there are seen in the change itself.
     pub fn swap(&self, mark: Option<&str>, commits: &str, delete: bool) -> Result<String> {
         let Rebuild { lake, id, by, columns, .. } = *self.of;
-        let is_table = ledger::is_table(lake, &self.other);
-        let claim = lock::claim_entry(lake, &self.other, id, "");
         let stands = mark.map_or_else(String::new, |mark| format!(" AND RECENT = {}", quote::literal(mark)));
+        let claim = swap::claim(lake, &self.other, id, &stands, MOVED);
         let (side, other, on) = (self.side_rows(), self.other_rows(), self.on());
         let (side_name, other_name) = (quote::table(&self.side), quote::table(&self.other));
         let is_key = |left: &str, right: &str| {
@@ -211,24 +202,12 @@ impl Pair<'_> {
                 column.ok_or_else(|| Error::config("the raw table lacks a column of the key").with("column", name))?;
             Ok(format!("{name} {}", data_type(column)?))
         });
-        let block = format!(
+        let text = format!(
             "DECLARE
   lake_lacks_rows EXCEPTION ({LAKE_LACKS_ROWS}, 'the table holds rows that no loaded commit makes');
 BEGIN
   CREATE OR REPLACE TEMPORARY TABLE {REPLACED} ({definitions});
-  BEGIN TRANSACTION;
-  {claim}{stands};
-  LET claimed INTEGER := SQLROWCOUNT;
-  LET done INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {is_table} AND RUN_ID = {id});
-  IF (done > 0) THEN
-    ROLLBACK;
-    RETURN '{ALREADY_REPLAYED}';
-  END IF;
-  IF (claimed = 0) THEN
-    ROLLBACK;
-    RETURN '{MOVED}';
-  END IF;
-{guard}  INSERT INTO {REPLACED}
+{claim}{guard}  INSERT INTO {REPLACED}
   SELECT {s_keys} FROM {side} LEFT JOIN {other}
   {on}
   WHERE t.{COPY} IS NULL OR t.{COPY} > 1 OR {differs};
@@ -259,11 +238,7 @@ BEGIN
             loaded = Status::Loaded.as_str(),
             reason = quote::literal(&format!("{commits} by {by}")),
         );
-        if block.contains("$$") {
-            let text = "a name holds two dollar signs in a row";
-            return Err(Error::unsupported(text).with("table", &self.other));
-        }
-        Ok(format!("EXECUTE IMMEDIATE $$\n{block}$$"))
+        block(&text, &self.other)
     }
 
     fn on(&self) -> String {

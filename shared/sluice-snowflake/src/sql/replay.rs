@@ -5,27 +5,19 @@
 //! and one transaction: it finds the differing rows again, replaces them, and writes the ledger's row. Rows that agree
 //! stay as they are, so that a replay of what is right changes nothing; rows above the ranges are never looked at.
 
-use sluice_core::{DataFile, Error, LakeId, Result, Table, TableId, commit, port::Row};
+use sluice_core::{DataFile, LakeId, Result, Table, TableId, commit, port::Row};
 pub use sluice_pipeline::replay::Range;
 
 use super::{
-    HANDLER, OBSERVABILITY, ddl,
+    HANDLER, OBSERVABILITY, block, ddl,
     ledger::{self, REPLAY, Status},
     load::{self, LOOK_AGAIN},
-    lock, quote,
+    quote,
+    swap::{self, REPLACED, REPLAYED},
 };
-
-/// What the block answers when it has swapped rows in.
-pub const REPLAYED: &str = "replayed";
-
-/// What the block answers when it had done so before.
-pub const ALREADY_REPLAYED: &str = "already replayed";
 
 /// The code that the block raises when the table holds rows that the archive lacks.
 pub const ARCHIVE_LACKS_ROWS: &str = "-20002";
-
-/// The places of rows to be replaced. Temporary, so private to the request: one name does for all.
-const PLACES: &str = "ADMIN.OBSERVABILITY.REPLAYED";
 
 /// One replay.
 #[derive(Debug, Clone)]
@@ -65,7 +57,7 @@ impl Replay<'_> {
     pub fn load(&self, files: &[DataFile]) -> Result<String> {
         let side = quote::table(&self.side_table());
         let rows: u64 = files.iter().map(|file| file.rows).sum();
-        self.block(&format!(
+        let text = format!(
             "DECLARE
   rows_mismatch EXCEPTION ({mismatch}, 'rows loaded differ from rows written');
 BEGIN
@@ -87,7 +79,8 @@ BEGIN
             )),
             loaded = load::LOADED,
             handler = HANDLER,
-        ))
+        );
+        block(&text, &self.table.table)
     }
 
     /// Fails when the block's answer says that the side table lacks values of a file.
@@ -119,11 +112,11 @@ BEGIN
     /// Replaces what differs. Rows that only the live table holds end it, unless they are to go.
     pub fn swap(&self, files: usize, delete_only_held: bool) -> Result<String> {
         let is_table = ledger::is_table(self.lake, &self.table.table);
-        let claim = lock::claim_entry(self.lake, &self.table.table, self.id, "");
+        let claim = swap::claim(self.lake, &self.table.table, self.id, "", LOOK_AGAIN);
         let (side, live) = (self.side_rows(), self.live_rows());
         let only_held = format!("FROM {live} LEFT JOIN {side}\n  {ON}\n  WHERE s._KAFKA_OFFSET IS NULL");
         let guard = if delete_only_held {
-            format!("  INSERT INTO {PLACES}\n  SELECT t._KAFKA_PARTITION, t._KAFKA_OFFSET {only_held};\n")
+            format!("  INSERT INTO {REPLACED}\n  SELECT t._KAFKA_PARTITION, t._KAFKA_OFFSET {only_held};\n")
         } else {
             format!(
                 "  LET lacking INTEGER := (SELECT COUNT(*) {only_held});
@@ -134,38 +127,26 @@ BEGIN
             )
         };
         let columns = self.columns();
-        self.block(&format!(
+        let text = format!(
             "DECLARE
   archive_lacks_rows EXCEPTION ({ARCHIVE_LACKS_ROWS}, 'the table holds rows that the archive lacks');
 BEGIN
-  CREATE OR REPLACE TEMPORARY TABLE {PLACES} (KAFKA_PARTITION NUMBER(10,0), KAFKA_OFFSET NUMBER(20,0));
-  BEGIN TRANSACTION;
-  {claim};
-  LET claimed INTEGER := SQLROWCOUNT;
-  LET done INTEGER := (SELECT COUNT(*) FROM {OBSERVABILITY}.LOADS WHERE {is_table} AND RUN_ID = {id});
-  IF (done > 0) THEN
-    ROLLBACK;
-    RETURN '{ALREADY_REPLAYED}';
-  END IF;
-  IF (claimed = 0) THEN
-    ROLLBACK;
-    RETURN '{LOOK_AGAIN}';
-  END IF;
-{guard}  INSERT INTO {PLACES}
+  CREATE OR REPLACE TEMPORARY TABLE {REPLACED} (KAFKA_PARTITION NUMBER(10,0), KAFKA_OFFSET NUMBER(20,0));
+{claim}{guard}  INSERT INTO {REPLACED}
   SELECT s._KAFKA_PARTITION, s._KAFKA_OFFSET FROM {side} LEFT JOIN {live}
   {ON}
   WHERE t._KAFKA_OFFSET IS NULL OR {differs};
-  INSERT INTO {PLACES}
+  INSERT INTO {REPLACED}
   SELECT t._KAFKA_PARTITION, t._KAFKA_OFFSET FROM {live}
   GROUP BY t._KAFKA_PARTITION, t._KAFKA_OFFSET HAVING COUNT(*) > 1;
-  DELETE FROM {table} t USING {PLACES} p
+  DELETE FROM {table} t USING {REPLACED} p
   WHERE t._KAFKA_PARTITION = p.KAFKA_PARTITION AND t._KAFKA_OFFSET = p.KAFKA_OFFSET AND ({in_range});
   INSERT INTO {table} ({columns}, _SLUICE_LOADED_AT)
-  SELECT {values}, SYSDATE() FROM {side} JOIN (SELECT DISTINCT KAFKA_PARTITION, KAFKA_OFFSET FROM {PLACES}) p
+  SELECT {values}, SYSDATE() FROM {side} JOIN (SELECT DISTINCT KAFKA_PARTITION, KAFKA_OFFSET FROM {REPLACED}) p
   ON s._KAFKA_PARTITION = p.KAFKA_PARTITION AND s._KAFKA_OFFSET = p.KAFKA_OFFSET;
   INSERT INTO {OBSERVABILITY}.LOADS ({ledger_columns})
   SELECT {lake}, {name}, COALESCE(MAX(SEQUENCE), 0) + 1, {id}, '{loaded}', '{REPLAY}', \
-             (SELECT COUNT(*) FROM (SELECT DISTINCT KAFKA_PARTITION, KAFKA_OFFSET FROM {PLACES}) p), {files}, {reason}, SYSDATE()
+             (SELECT COUNT(*) FROM (SELECT DISTINCT KAFKA_PARTITION, KAFKA_OFFSET FROM {REPLACED}) p), {files}, {reason}, SYSDATE()
   FROM {OBSERVABILITY}.LOADS WHERE {is_table};
   COMMIT;
   RETURN '{REPLAYED}';
@@ -182,20 +163,12 @@ BEGIN
             loaded = Status::Loaded.as_str(),
             reason = quote::literal(&self.reason()),
             handler = HANDLER,
-        ))
+        );
+        block(&text, &self.table.table)
     }
 
     pub fn drop_side_table(&self) -> String {
         format!("DROP TABLE IF EXISTS {}", quote::table(&self.side_table()))
-    }
-
-    /// A scripting block. Refuses a name that would end its quotation.
-    fn block(&self, block: &str) -> Result<String> {
-        if block.contains("$$") {
-            let text = "a name holds two dollar signs in a row";
-            return Err(Error::unsupported(text).with("table", &self.table.table));
-        }
-        Ok(format!("EXECUTE IMMEDIATE $$\n{block}$$"))
     }
 
     /// Every column but the time at which a row has reached the live table.
@@ -304,6 +277,7 @@ mod tests {
         snapshot::check("replay_hostile", &[replay.compare(), replay.swap(1, true).expect("a block")]);
         table.columns.0[0].name = "cash$$".into();
         let replay = Replay { table: &table, topic: "t", lake: &lake, id: "A1", by: "arn:user/o'n", ranges: &ranges };
-        assert_eq!(replay.swap(1, false).expect_err("two dollar signs").kind(), Kind::Unsupported);
+        let error = replay.swap(1, false).expect_err("two dollar signs");
+        assert!(error.kind() == Kind::Unsupported && error.is_final(), "{error}");
     }
 }

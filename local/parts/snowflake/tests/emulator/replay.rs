@@ -4,6 +4,7 @@ use sluice_core::{DataFile, LakeId, port::Row};
 use sluice_snowflake::sql::{
     ledger, load, lock,
     replay::{self, Range, Replay},
+    swap,
 };
 
 use crate::support::{LAKE, Warehouse, sources};
@@ -70,8 +71,8 @@ async fn what_differs_is_swapped_in_once_and_nothing_else_is_touched() {
 
     let before = warehouse.run(&ledger::streaming_position(&table.table)).await.expect("a position");
     let swap = replay.swap(1, false).expect("a block");
-    assert_eq!(block(&warehouse, &swap).await.as_deref(), Some(replay::REPLAYED));
-    assert_eq!(block(&warehouse, &swap).await.as_deref(), Some(replay::ALREADY_REPLAYED));
+    assert_eq!(block(&warehouse, &swap).await.as_deref(), Some(swap::REPLAYED));
+    assert_eq!(block(&warehouse, &swap).await.as_deref(), Some(swap::ALREADY_REPLAYED));
     let found = format!(
         "SELECT concat_ws(' ', _KAFKA_OFFSET, QUANTITY, _SLUICE_SOURCE_FILE) FROM {LIVE} ORDER BY _KAFKA_OFFSET, QUANTITY"
     );
@@ -93,7 +94,7 @@ async fn what_differs_is_swapped_in_once_and_nothing_else_is_touched() {
     let error = warehouse.run(&next.swap(1, false).expect("a block")).await.expect_err("a row without a record");
     assert!(format!("{error:?}").contains(replay::ARCHIVE_LACKS_ROWS), "{error:?}");
     assert_eq!(warehouse.column(&found).await.len(), 7, "nothing was changed");
-    assert_eq!(block(&warehouse, &next.swap(1, true).expect("a block")).await.as_deref(), Some(replay::REPLAYED));
+    assert_eq!(block(&warehouse, &next.swap(1, true).expect("a block")).await.as_deref(), Some(swap::REPLAYED));
     assert_eq!(warehouse.column(&found).await, swapped);
 
     for id in ["A1", "A2", "A2"] {

@@ -1,13 +1,13 @@
 //! A commit's rows, or files of no commit, into a table that is not the commit's own.
 
-use sluice_core::{Commit, DataFile, Disposition, Error, Result, TableId, commit};
+use sluice_core::{Commit, DataFile, Disposition, Result, TableId, commit};
 
 use super::{
     INCOMING, LOADED, ORIGIN_METADATA, ROWS_MISMATCH,
     apply::{insert, merge},
     column_names, compare_values, copies, incoming,
 };
-use crate::sql::{HANDLER, quote};
+use crate::sql::{HANDLER, block, quote};
 
 /// Adds a commit's rows to a side table as its load adds them to the raw table; no ledger, and no lock. Commits are added in
 /// their order.
@@ -18,7 +18,7 @@ pub fn add(commit: &Commit, side: &TableId) -> Result<String> {
         Disposition::Replace => format!("  DELETE FROM {};\n{}", quote::table(side), insert(&of_side, "  ")),
         Disposition::Merge => merge(&of_side),
     };
-    block(&format!(
+    let text = format!(
         "DECLARE
   rows_mismatch EXCEPTION ({ROWS_MISMATCH}, 'rows loaded differ from rows committed');
 BEGIN
@@ -39,16 +39,16 @@ BEGIN
             &column_names(commit),
             &values
         )),
-    ))
-    .map_err(|error| error.with("table", &commit.table))
+    );
+    block(&text, &commit.table)
 }
 
 /// Fills a side table with what files hold, whatever it held before: those of the rows that a cursor has behind it, which have
 /// 0 as their sequence, and those ahead of it, which have none.
-pub fn fill(side: &TableId, behind: &[DataFile], ahead: &[DataFile]) -> Result<String> {
-    let side = quote::table(side);
+pub fn fill(table: &TableId, behind: &[DataFile], ahead: &[DataFile]) -> Result<String> {
+    let side = quote::table(table);
     let rows = |files: &[DataFile]| files.iter().map(|file| file.rows).sum::<u64>();
-    block(&format!(
+    let text = format!(
         "DECLARE
   rows_mismatch EXCEPTION ({ROWS_MISMATCH}, 'rows loaded differ from rows written');
 BEGIN
@@ -65,12 +65,6 @@ BEGIN
         rows = rows(behind) + rows(ahead),
         behind = copies(&side, behind, ""),
         ahead = copies(&side, ahead, ""),
-    ))
-}
-
-fn block(block: &str) -> Result<String> {
-    if block.contains("$$") {
-        return Err(Error::unsupported("a name holds two dollar signs in a row").as_final());
-    }
-    Ok(format!("EXECUTE IMMEDIATE $$\n{block}$$"))
+    );
+    block(&text, table)
 }
