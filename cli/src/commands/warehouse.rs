@@ -123,10 +123,10 @@ impl Asked<'_> {
         };
         let mut applied = applied.map_err(of_account)?;
         applied.left.warnings.extend(without_effect);
-        let (is_cut_short, in_vain) = (applied.is_cut_short(), applied.in_vain.clone());
+        let (is_cut_short, ineffective) = (applied.is_cut_short(), applied.ineffective.clone());
         output::print(self.context.json, &Answer { run: &run, applied }, render)?;
-        if !in_vain.is_empty() {
-            return Err(stays(&in_vain));
+        if !ineffective.is_empty() {
+            return Err(stays(&ineffective));
         }
         if is_cut_short {
             let error = Error::new(Kind::Conflict, "the account is not what the file says yet");
@@ -200,8 +200,8 @@ fn ended(kept: Option<Error>) -> Failure {
 }
 
 /// Statements that the account has answered and not done.
-fn stays(in_vain: &[String]) -> Failure {
-    let text = format!("the account has taken these statements and is as before: {}", in_vain.join("; "));
+fn stays(ineffective: &[String]) -> Failure {
+    let text = format!("the account has taken these statements and is as before: {}", ineffective.join("; "));
     Failure::from(Error::new(Kind::Conflict, text)).hint(
         "applying again does not help: look whether somebody changes it back, or whether the role of `sluice warehouse plan --sql` sees \
          the object; then run the statement by hand",

@@ -131,15 +131,15 @@ fn status(applied: &Applied) -> String {
         0 => String::new(),
         revoked => format!("; {revoked} grants were taken that the file does not give"),
     };
-    let in_vain = match applied.in_vain.len() {
+    let ineffective = match applied.ineffective.len() {
         0 => String::new(),
-        _ => format!("; the account has taken these and is as before: {}", applied.in_vain.join("; ")),
+        _ => format!("; the account has taken these and is as before: {}", applied.ineffective.join("; ")),
     };
     match applied.left.is_empty() {
         true => format!("provisioned{taken}"),
         false => {
             format!(
-                "provisioned, but for {}; `sluice warehouse plan` tells what to do{taken}{in_vain}",
+                "provisioned, but for {}; `sluice warehouse plan` tells what to do{taken}{ineffective}",
                 applied.left.summary()
             )
         }
@@ -165,7 +165,7 @@ fn wait_after(error: &Error, tries: u32) -> Option<Duration> {
 
 /// The answer to a request that an error has ended.
 pub(crate) fn refusal(error: &Error, may_stand: bool) -> Answer {
-    refused(format!("{}; mend that and deploy again with another AccountRevision", told(error)), may_stand)
+    refused(format!("{}; fix that and deploy again with another AccountRevision", told(error)), may_stand)
 }
 
 /// A stack in which nothing runs stands without an account, its schedules off; where a platform runs, the deployment is taken back

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sluice_core::{
     Error, Kind as ErrorKind, Result, Retry,
@@ -14,8 +14,9 @@ use sluice_core::{
 };
 
 use super::{
-    file::{Desired, Settings},
+    file::Desired,
     kinds::{Kind, SYSADMIN},
+    lease::{Lease, tag},
     name::Name,
     plan::{Allowed, Change, Plan, Sign, Step, plan},
     port::Account,
@@ -24,11 +25,6 @@ use super::{
     state::State,
 };
 use crate::sql::changes::{self, Identity, Sent};
-
-/// How long a lease holds, and what is left of it when it is taken for as long again. An apply that ended without a word
-/// keeps others out no longer than that.
-const LEASE: TimeDelta = TimeDelta::seconds(300);
-const RENEWED_AT: TimeDelta = TimeDelta::seconds(200);
 
 /// How an apply goes about it.
 #[derive(Debug, Clone)]
@@ -51,7 +47,7 @@ pub struct Applied {
     /// Of the changes, how many have taken a grant that the file does not give.
     pub revoked: usize,
     /// Statements that were sent and answered and are planned again: sending them once more does not help.
-    pub in_vain: Vec<String>,
+    pub ineffective: Vec<String>,
     /// What is left, read again after the last statement.
     pub left: Plan,
 }
@@ -59,7 +55,7 @@ pub struct Applied {
 impl Applied {
     /// Whether time ran out before the work was done.
     pub fn is_cut_short(&self) -> bool {
-        !self.left.changes.is_empty() && self.in_vain.is_empty()
+        !self.left.changes.is_empty() && self.ineffective.is_empty()
     }
 }
 
@@ -84,51 +80,20 @@ pub async fn apply(
         return Ok(Applied { left: first, ..Applied::default() });
     }
     let identity = Identity { lake: &desired.lake.0, environment: &desired.environment };
-    let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
-    let (number, revoked) = (0, 0);
-    let mut work = Work { account, clock, applying, identity, tag: &tag, sent, done, number, revoked, held_until };
+    let lease = Lease::new(account, clock, applying.run, identity);
+    let (sent, done) = (Vec::new(), Vec::new());
+    let mut work = Work { account, clock, applying, lease, tag: &tag, sent, done, number: 0, revoked: 0 };
     work.begin(&first).await?;
     let ended = work.rest(desired).await;
-    let given_back = work.give_back().await;
-    let (left, in_vain) = ended?;
+    let given_back = work.lease.give_back().await;
+    let (left, ineffective) = ended?;
     given_back?;
-    Ok(Applied { done: work.done, statements: work.number, revoked: work.revoked, in_vain, left })
+    Ok(Applied { done: work.done, statements: work.number, revoked: work.revoked, ineffective, left })
 }
 
-/// Does what takes less time than a lease while no apply is under way, nor another of such.
-pub(super) async fn alone<T>(
-    account: &impl Account,
-    clock: &impl Clock,
-    run: &str,
-    settings: &Settings,
-    work: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let applying = Applying { run, allowed: Allowed::default(), until: clock.now(), warehouse: "" };
-    let identity = Identity { lake: &settings.lake.0, environment: &settings.environment };
-    let (sent, done, held_until) = (Vec::new(), Vec::new(), clock.now());
-    let tag = &tag(run);
-    let (number, revoked) = (0, 0);
-    let mut held = Work { account, clock, applying: &applying, identity, tag, sent, done, number, revoked, held_until };
-    held.take_lease().await??;
-    let ended = work.await;
-    let given_back = held.give_back().await;
-    let ended = ended?;
-    given_back?;
-    Ok(ended)
-}
-
-/// Gives back the lease of a run that was ended by somebody, so that the next apply need not wait for it to run out.
-pub async fn release(account: &impl Account, run: &str) -> Result<()> {
-    account.run(SYSADMIN, &changes::give_back(run), &tag(run)).await.map(drop)
-}
-
-fn tag(run: &str) -> String {
-    format!("sluice:account:{run}")
-}
-
-/// What the lease and the notes stand on: their tables with what these lie in, the warehouse, and the monitors that may have
-/// stopped it. Each of these may be made twice.
-fn ground<'p>(plan: &'p Plan, warehouse: &str) -> Vec<&'p Change> {
+/// The changes that the lease and the notes need: their tables with what these lie in, the warehouse, and the monitors that
+/// may have stopped it. Each of these may be made twice.
+fn prerequisites<'p>(plan: &'p Plan, warehouse: &str) -> Vec<&'p Change> {
     let own = Name::of(["ADMIN", "OBSERVABILITY"]);
     let is_it = |change: &&Change| {
         let Some((kind, name)) = &change.object else { return false };
@@ -146,44 +111,43 @@ fn ground<'p>(plan: &'p Plan, warehouse: &str) -> Vec<&'p Change> {
             _ => false,
         }
     };
-    let ground: Vec<&Change> = plan.changes.iter().filter(is_it).collect();
+    let needed: Vec<&Change> = plan.changes.iter().filter(is_it).collect();
     // Who is to own some of it may have to be made first.
-    let roles = ground.iter().any(|change| change.step == Step::Owners);
+    let roles = needed.iter().any(|change| change.step == Step::Owners);
     let is_role = |change: &&Change| roles && matches!(change.step, Step::Roles | Step::RoleTree);
-    plan.changes.iter().filter(is_role).chain(ground).collect()
+    plan.changes.iter().filter(is_role).chain(needed).collect()
 }
 
 struct Work<'w, A, C> {
     account: &'w A,
     clock: &'w C,
     applying: &'w Applying<'w>,
-    identity: Identity<'w>,
+    lease: Lease<'w, A, C>,
     tag: &'w str,
-    /// Statements of the ground, which are noted once there is a table for notes.
+    /// Statements that are noted once there is a table for notes.
     sent: Vec<(Statement, String, String)>,
     done: Vec<String>,
     number: usize,
     revoked: usize,
-    held_until: DateTime<Utc>,
 }
 
 impl<A: Account, C: Clock> Work<'_, A, C> {
     /// Everything that is left once the lease is ours, planned again until nothing changes any more; what is left then, and the
-    /// statements that were sent for it in vain.
+    /// statements that were sent for it without effect.
     async fn rest(&mut self, desired: &Desired) -> Result<(Plan, Vec<String>)> {
-        self.note_ground().await?;
+        self.note_sent().await?;
         let (_, mut plan) = look(self.account, desired, &self.applying.allowed, self.tag).await?;
         // What a statement makes may bring more: a new table its grants, a schema what is in it.
         let mut known: BTreeSet<String> = BTreeSet::new();
         while !plan.changes.is_empty() {
             for change in &plan.changes {
-                self.keep_lease().await?;
+                self.lease.keep().await?;
                 if self.clock.now() >= self.applying.until {
                     let left = look(self.account, desired, &self.applying.allowed, self.tag).await?.1;
                     return Ok((left, Vec::new()));
                 }
                 self.make(change).await?;
-                self.note_ground().await?;
+                self.note_sent().await?;
             }
             known.extend(texts(&plan));
             plan = look(self.account, desired, &self.applying.allowed, self.tag).await?.1;
@@ -199,7 +163,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
     async fn make(&mut self, change: &Change) -> Result<()> {
         for statement in &change.statements {
             let answer = self.account.run(&statement.role, &statement.text, self.tag).await;
-            let outcome = settled(statement, answer);
+            let outcome = outcome_of(statement, answer);
             self.number += 1;
             let answer = match &outcome {
                 Ok(answer) => answer.clone(),
@@ -218,7 +182,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
                     .with("role", &statement.role)
                     .with("statement", &statement.text)
                     .with_hint(
-                        "mend what the message says and apply again: what was done stays, and the rest follows",
+                        "fix what the message says and apply again: what was done stays, and the rest follows",
                     ));
             }
         }
@@ -227,7 +191,7 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
         Ok(())
     }
 
-    async fn note_ground(&mut self) -> Result<()> {
+    async fn note_sent(&mut self) -> Result<()> {
         for (statement, what, answer) in std::mem::take(&mut self.sent) {
             self.note(&statement, &what, "done", &answer).await?;
         }
@@ -250,66 +214,19 @@ impl<A: Account, C: Clock> Work<'_, A, C> {
     /// Takes the lease. What keeps it from being taken may be what the plan mends: then that comes first.
     async fn begin(&mut self, plan: &Plan) -> Result<()> {
         let mendable = [ErrorKind::NotFound, ErrorKind::Config, ErrorKind::Auth, ErrorKind::RateLimited];
-        let error = match self.take_lease().await {
+        let error = match self.lease.take().await {
             Ok(taken) => return taken,
             Err(error) if mendable.contains(&error.kind()) => error,
             Err(error) => return Err(error),
         };
-        let ground = ground(plan, self.applying.warehouse);
-        if ground.is_empty() {
+        let prerequisites = prerequisites(plan, self.applying.warehouse);
+        if prerequisites.is_empty() {
             return Err(error);
         }
-        for change in ground {
+        for change in prerequisites {
             self.make(change).await?;
         }
-        self.take_lease().await?
-    }
-
-    /// Asks for the lease; what comes back is whether it was given.
-    async fn take_lease(&mut self) -> Result<Result<()>> {
-        let held_until = self.clock.now() + LEASE;
-        let text = changes::take(self.applying.run, &self.identity, LEASE.num_seconds());
-        if updated(&self.account.run(SYSADMIN, &text, self.tag).await?) == Some(1) {
-            self.held_until = held_until;
-            return Ok(Ok(()));
-        }
-        let holder = self.account.run(SYSADMIN, &changes::holder(), self.tag).await?;
-        let cell = |column: &str| holder.first().and_then(|row| row.get(column).cloned().flatten()).unwrap_or_default();
-        let (lake, environment) = (cell("lake"), cell("environment"));
-        let is_other = |held: &str, own: &str| !held.is_empty() && held != own;
-        if is_other(&lake, self.identity.lake) || is_other(&environment, self.identity.environment) {
-            let error = Error::config("the account belongs to another lake or environment; nothing was changed");
-            let error = error.with("lake", lake).with("environment", environment);
-            return Ok(Err(error.with_hint(
-                "name the stack and the environment that made it; if it changes hands, empty LAKE and ENVIRONMENT in \
-                 ADMIN.OBSERVABILITY.ACCOUNT_LEASE",
-            )));
-        }
-        // It runs out: unlike another conflict, this one ends by itself.
-        let error = Error::new(ErrorKind::Conflict, "another apply or rotation is under way");
-        let error = error.with_retry(Retry::Transient);
-        let error = error.with("run", cell("holder")).with("until", cell("held_until"));
-        Ok(Err(error.with_hint("wait for it to end, or until its lease has run out")))
-    }
-
-    /// Takes it for as long again, before it runs out.
-    async fn keep_lease(&mut self) -> Result<()> {
-        let now = self.clock.now();
-        if self.held_until - now > RENEWED_AT {
-            return Ok(());
-        }
-        let text = changes::renew(self.applying.run, LEASE.num_seconds());
-        if updated(&self.account.run(SYSADMIN, &text, self.tag).await?) != Some(1) {
-            let error = Error::new(ErrorKind::Conflict, "another apply has taken over");
-            let error = error.with_retry(Retry::Transient);
-            return Err(error.with_hint("what was done stays; apply again when the other one has ended"));
-        }
-        self.held_until = now + LEASE;
-        Ok(())
-    }
-
-    async fn give_back(&self) -> Result<()> {
-        release(self.account, self.applying.run).await
+        self.lease.take().await?
     }
 }
 
@@ -317,13 +234,8 @@ fn texts(plan: &Plan) -> Vec<String> {
     plan.changes.iter().flat_map(|change| &change.statements).map(|statement| statement.text.clone()).collect()
 }
 
-/// How many rows an UPDATE has changed.
-fn updated(answer: &[Row]) -> Option<u64> {
-    answer.first()?.get("number of rows updated")?.as_deref()?.parse().ok()
-}
-
 /// What an answer means. A grant may be answered with success and not have been given.
-fn settled(statement: &Statement, answer: Result<Vec<Row>>) -> Result<String> {
+fn outcome_of(statement: &Statement, answer: Result<Vec<Row>>) -> Result<String> {
     let verb = statement.text.split(' ').next().unwrap_or_default();
     let rows = match answer {
         Ok(rows) => rows,
@@ -348,7 +260,7 @@ fn settled(statement: &Statement, answer: Result<Vec<Row>>) -> Result<String> {
     Ok(text)
 }
 
-/// Whether a pipe that is to be replaced has none of its files on the way: what it forgets it would not load.
+/// Whether a pipe that is to be replaced has loaded all of its files: a new one knows nothing of them.
 fn drained(status: String) -> Result<String> {
     let read: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
     if read["pendingFileCount"] == 0 {
@@ -367,16 +279,16 @@ mod tests {
     fn an_answer_of_success_that_says_otherwise_is_a_failure() {
         let answer = |text: &str| Ok(vec![Row::from([("status".to_owned(), Some(text.to_owned()))])]);
         let grant = Statement::of("SECURITYADMIN", "GRANT USAGE ON WAREHOUSE W TO ROLE R");
-        assert!(settled(&grant, answer("Statement executed successfully.")).is_ok());
+        assert!(outcome_of(&grant, answer("Statement executed successfully.")).is_ok());
         for text in
             ["Grant not executed: Insufficient privileges.", "Grant partially executed: privileges [X] not granted."]
         {
-            let error = settled(&grant, answer(text)).expect_err("not granted");
+            let error = outcome_of(&grant, answer(text)).expect_err("not granted");
             assert_eq!(error.kind(), ErrorKind::Auth, "{text}");
         }
         let gone = || Err(Error::new(ErrorKind::NotFound, "gone"));
-        assert!(settled(&grant, gone()).is_err());
-        assert!(settled(&Statement::of("X", "REVOKE USAGE ON WAREHOUSE W FROM ROLE R"), gone()).is_ok());
-        assert!(settled(&Statement::of("X", "DROP ROLE IF EXISTS R"), gone()).is_ok());
+        assert!(outcome_of(&grant, gone()).is_err());
+        assert!(outcome_of(&Statement::of("X", "REVOKE USAGE ON WAREHOUSE W FROM ROLE R"), gone()).is_ok());
+        assert!(outcome_of(&Statement::of("X", "DROP ROLE IF EXISTS R"), gone()).is_ok());
     }
 }

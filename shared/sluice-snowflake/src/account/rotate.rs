@@ -19,7 +19,14 @@ use sluice_core::{
     port::{Clock, Row},
 };
 
-use super::{apply::alone, file::Settings, kinds::USERADMIN, name::Name, normal, port::Account};
+use super::{
+    file::Settings,
+    kinds::USERADMIN,
+    lease::{tag, under_lease},
+    name::Name,
+    normal,
+    port::Account,
+};
 use crate::{Signer, sql::quote};
 
 /// Shorter than the lease that it holds.
@@ -110,12 +117,11 @@ pub async fn rotate(
     settings: &Settings,
     run: &str,
 ) -> Result<Vec<Did>> {
-    let tag = format!("sluice:account:{run}");
-    alone(account, clock, run, settings, turn(account, keys, user, &tag)).await
+    under_lease(account, clock, run, settings, rotate_alone(account, keys, user, &tag(run))).await
 }
 
 /// The same, where nothing else runs.
-pub(super) async fn turn(account: &impl Account, keys: &impl Keys, user: &Name, tag: &str) -> Result<Vec<Did>> {
+pub(super) async fn rotate_alone(account: &impl Account, keys: &impl Keys, user: &Name, tag: &str) -> Result<Vec<Did>> {
     let mut done = Vec::new();
     let mut is_wanted = true;
     for _ in 0..MOST_STEPS {

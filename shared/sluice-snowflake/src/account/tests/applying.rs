@@ -197,10 +197,10 @@ fn what_was_sent_and_is_planned_again_is_not_for_another_apply() {
     ))
     .expect("a grant");
     let applied = block_on(apply(&Stubborn(&model), &Now, &desired, &applying("run-1", 900))).expect("an end");
-    assert_eq!(applied.in_vain, ["REVOKE OPERATE ON WAREHOUSE LOADING FROM ROLE SLUICE_LOADER"]);
+    assert_eq!(applied.ineffective, ["REVOKE OPERATE ON WAREHOUSE LOADING FROM ROLE SLUICE_LOADER"]);
     assert!(!applied.is_cut_short() && applied.left.changes.len() == 1, "{applied:?}");
     let whole = make(&model, &desired).expect("it is taken");
-    assert!(whole.in_vain.is_empty() && whole.left.is_empty());
+    assert!(whole.ineffective.is_empty() && whole.left.is_empty());
 }
 
 #[test]

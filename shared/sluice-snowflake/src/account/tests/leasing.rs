@@ -17,7 +17,7 @@ use crate::account::{
     release,
 };
 
-/// So many seconds go by whenever somebody looks.
+/// How many seconds pass between two looks at the clock.
 struct Slow(Cell<i64>, i64);
 
 impl Clock for Slow {

@@ -15,7 +15,7 @@ use crate::{
         Account, Name,
         file::tests::settings,
         normal,
-        rotate::{Did, Keys, rotate, turn},
+        rotate::{Did, Keys, rotate, rotate_alone},
     },
 };
 
@@ -110,12 +110,12 @@ impl Keys for Service {
     }
 }
 
-fn turned(service: &Service) -> Result<Vec<Did>> {
-    block_on(turn(service, service, &Name::of(["SVC"]), "sluice:account:run-1"))
+fn rotated_alone(service: &Service) -> Result<Vec<Did>> {
+    block_on(rotate_alone(service, service, &Name::of(["SVC"]), "sluice:account:run-1"))
 }
 
 /// One key in one slot, and it is the secret's.
-fn is_settled(service: &Service) -> bool {
+fn has_one_key(service: &Service) -> bool {
     let filled = service.slots.borrow().iter().flatten().count();
     filled == 1 && service.secret.borrow().as_ref().is_some_and(|pem| service.opens(pem))
 }
@@ -123,18 +123,18 @@ fn is_settled(service: &Service) -> bool {
 #[test]
 fn a_service_gets_its_first_key_and_then_a_new_one() {
     let service = Service::default();
-    assert_eq!(turned(&service).expect("a key"), [Did::Switched]);
-    assert!(is_settled(&service));
+    assert_eq!(rotated_alone(&service).expect("a key"), [Did::Switched]);
+    assert!(has_one_key(&service));
     let first = service.fingerprints();
-    assert_eq!(turned(&service).expect("another key"), [Did::Switched, Did::Cleared]);
-    assert!(is_settled(&service) && service.fingerprints() != first);
+    assert_eq!(rotated_alone(&service).expect("another key"), [Did::Switched, Did::Cleared]);
+    assert!(has_one_key(&service) && service.fingerprints() != first);
     assert!(service.logins.borrow().iter().all(|login| login == "true"));
 }
 
 #[test]
 fn a_rotation_that_ends_anywhere_is_finished_by_the_next() {
     let begun = Service::default();
-    turned(&begun).expect("a key");
+    rotated_alone(&begun).expect("a key");
     let before = begun.requests.get();
     for at in 1..=13 {
         for after in [false, true] {
@@ -143,15 +143,15 @@ fn a_rotation_that_ends_anywhere_is_finished_by_the_next() {
             *service.secret.borrow_mut() = begun.secret.borrow().clone();
             service.clock.set(begun.clock.get());
             service.fails_at.set(Some((at, after)));
-            let ended = turned(&service);
+            let ended = rotated_alone(&service);
             // Whatever has happened, the key that the secret holds opens the account.
             let pem = service.secret.borrow().clone().expect("a key");
             assert!(service.opens(&pem), "request {at}, {after}");
             service.fails_at.set(None);
             if ended.is_err() {
-                turned(&service).unwrap_or_else(|error| panic!("request {at}, {after}: {}", error.chain()));
+                rotated_alone(&service).unwrap_or_else(|error| panic!("request {at}, {after}: {}", error.chain()));
             }
-            assert!(is_settled(&service), "request {at}, {after}: {:?}", service.fingerprints());
+            assert!(has_one_key(&service), "request {at}, {after}: {:?}", service.fingerprints());
             assert_ne!(service.fingerprints().iter().flatten().next(), begun.fingerprints().iter().flatten().next());
         }
     }
@@ -161,13 +161,13 @@ fn a_rotation_that_ends_anywhere_is_finished_by_the_next() {
 #[test]
 fn a_key_that_opens_nothing_never_replaces_one_that_does() {
     let service = Service::default();
-    turned(&service).expect("a key");
+    rotated_alone(&service).expect("a key");
     let before = service.secret.borrow().clone();
     let other = Service::default();
-    turned(&other).expect("a key of somebody else");
+    rotated_alone(&other).expect("a key of somebody else");
     // Both slots are taken by keys that nobody here knows.
     *service.slots.borrow_mut() = [other.slots.borrow()[0].clone(), Some(("b3RoZXI=".to_owned(), 9))];
-    let error = turned(&service).expect_err("a conflict");
+    let error = rotated_alone(&service).expect_err("a conflict");
     assert_eq!(error.kind(), Kind::Conflict);
     assert_eq!(*service.secret.borrow(), before);
 }
@@ -176,7 +176,7 @@ fn a_key_that_opens_nothing_never_replaces_one_that_does() {
 fn no_slot_is_touched_while_the_secret_cannot_be_written() {
     let service = Service::default();
     service.is_locked.set(true);
-    assert_eq!(turned(&service).expect_err("refused").kind(), Kind::Auth);
+    assert_eq!(rotated_alone(&service).expect_err("refused").kind(), Kind::Auth);
     assert_eq!(service.fingerprints(), [None, None]);
 }
 
@@ -185,19 +185,19 @@ fn first_keys_that_never_reached_the_secret_block_no_further_one() {
     let service = Service::default();
     let before_the_store = {
         let whole = Service::default();
-        turned(&whole).expect("a key");
+        rotated_alone(&whole).expect("a key");
         whole.requests.get() - 2
     };
     for _ in 0..4 {
         service.requests.set(0);
         service.fails_at.set(Some((before_the_store, false)));
-        turned(&service).expect_err("the secret did not get it");
+        rotated_alone(&service).expect_err("the secret did not get it");
         assert!(service.secret.borrow().is_none());
     }
     service.fails_at.set(None);
-    turned(&service).expect("a key");
-    turned(&service).expect("another key");
-    assert!(is_settled(&service));
+    rotated_alone(&service).expect("a key");
+    rotated_alone(&service).expect("another key");
+    assert!(has_one_key(&service));
 }
 
 /// A service whose account has a lease.
@@ -223,12 +223,12 @@ impl Account for Leased<'_> {
 }
 
 #[test]
-fn a_rotation_holds_the_lease_and_waits_for_nobody() {
+fn a_rotation_holds_the_lease_and_a_second_one_is_refused() {
     let (model, service) = (made(SHIPPED, Model::standard()).0, Service::default());
     let account = Leased { service: &service, model: &model };
     let rotated = |run| block_on(rotate(&account, &Now, &service, &Name::of(["SVC"]), &settings("dev"), run));
     rotated("run-1").expect("a key");
-    assert!(is_settled(&service) && !model.lease.borrow().is_held);
+    assert!(has_one_key(&service) && !model.lease.borrow().is_held);
     let before = service.requests.get();
     model.lease.borrow_mut().is_held = true;
     let error = rotated("run-2").expect_err("another one rotates");
