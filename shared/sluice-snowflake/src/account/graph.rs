@@ -1,6 +1,6 @@
 //! Who holds which role, directly or through others.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     name::Name,
@@ -30,15 +30,15 @@ impl<'s> Graph<'s> {
     /// Every role that somebody has, with the way to it: the roles in between, its own last.
     pub(crate) fn paths(&self, of: &Grantee) -> BTreeMap<Name, Vec<Name>> {
         let mut found: BTreeMap<Name, Vec<Name>> = BTreeMap::new();
-        let mut open: Vec<(Grantee, Vec<Name>)> = vec![(of.clone(), Vec::new())];
-        while let Some((at, path)) = open.pop() {
+        let mut open = VecDeque::from([(of.clone(), Vec::new())]);
+        while let Some((at, path)) = open.pop_front() {
             for role in self.roles.get(&at).into_iter().flatten() {
                 if found.contains_key(*role) {
                     continue;
                 }
                 let path = [path.as_slice(), &[(*role).clone()]].concat();
                 found.insert((*role).clone(), path.clone());
-                open.insert(0, (Grantee::role(role), path));
+                open.push_back((Grantee::role(role), path));
             }
         }
         found
@@ -47,15 +47,15 @@ impl<'s> Graph<'s> {
     /// Everybody who has a role, directly or through others, with the way there: the roles in between.
     pub(crate) fn holders(&self, role: &Name) -> BTreeMap<Grantee, Vec<Name>> {
         let mut found: BTreeMap<Grantee, Vec<Name>> = BTreeMap::new();
-        let mut open: Vec<(Name, Vec<Name>)> = vec![(role.clone(), Vec::new())];
-        while let Some((at, path)) = open.pop() {
+        let mut open = VecDeque::from([(role.clone(), Vec::new())]);
+        while let Some((at, path)) = open.pop_front() {
             for holder in self.holders.get(&at).into_iter().flatten() {
                 if found.contains_key(*holder) {
                     continue;
                 }
                 found.insert((*holder).clone(), path.clone());
                 if let Grantee::Role(name) = holder {
-                    open.insert(0, (name.clone(), [path.as_slice(), std::slice::from_ref(name)].concat()));
+                    open.push_back((name.clone(), [path.as_slice(), std::slice::from_ref(name)].concat()));
                 }
             }
         }

@@ -202,9 +202,7 @@ impl Importing<'_> {
     /// Whether the file may name it: as an entry, or as something that no entry is needed for.
     fn is_known(&self, word: &str, name: &Name) -> bool {
         let Some(kind) = Type::of_word(word) else { return false };
-        let entry = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-        let entry = if word == "INTEGRATION" { Some(Kind::StorageIntegration) } else { entry };
-        let is_there = match entry {
+        let is_there = match Kind::granted_as(word) {
             Some(Kind::Table) => self.known.has(Kind::Table, name),
             Some(Kind::Schema) if name.last() == "PUBLIC" => self.known.has(Kind::Schema, name),
             Some(kind) => self.state.has(kind, name),

@@ -93,6 +93,16 @@ impl Kind {
         }
     }
 
+    /// What grants call it, which is shorter for an integration.
+    pub(crate) fn grant_word(self) -> &'static str {
+        if self == Kind::StorageIntegration { "INTEGRATION" } else { self.word() }
+    }
+
+    /// The kind that grants call so.
+    pub(crate) fn granted_as(word: &str) -> Option<Self> {
+        Kind::ALL.into_iter().find(|kind| kind.grant_word() == word)
+    }
+
     #[cfg(test)]
     pub(crate) fn field(self, name: &str) -> Option<&'static Field> {
         self.spec().fields.iter().find(|field| field.name == name)

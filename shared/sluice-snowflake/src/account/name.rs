@@ -41,6 +41,11 @@ impl Name {
         }
     }
 
+    /// How a name of this many parts is written.
+    pub fn form(depth: usize) -> &'static str {
+        ["", "NAME", "DATABASE.NAME", "DATABASE.SCHEMA.NAME"][depth]
+    }
+
     pub fn parts(&self) -> &[String] {
         &self.0
     }

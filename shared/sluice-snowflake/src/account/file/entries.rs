@@ -198,7 +198,7 @@ fn texts(node: &Node) -> Result<Vec<String>, String> {
 
 fn name(text: &str, depths: std::ops::RangeInclusive<usize>) -> Result<Value, String> {
     let name = Name::parse(text).filter(|name| name.to_string() == text && depths.contains(&name.depth()));
-    let form = ["", "NAME", "DATABASE.NAME", "DATABASE.SCHEMA.NAME"][*depths.end()];
+    let form = Name::form(*depths.end());
     Ok(Value::Text(name.ok_or_else(|| format!("'{text}' is no name of the form {form} in upper case"))?.to_string()))
 }
 

@@ -51,6 +51,10 @@ impl Environments {
         Some(Environments { current: settings.environment.clone(), values })
     }
 
+    fn known(&self) -> String {
+        self.values.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
     /// A part of the file with the values of the environment that is asked for.
     pub(super) fn own(&self, node: &Node, report: &mut Report) -> Node {
         self.filled(node, &self.current, report)
@@ -106,8 +110,7 @@ impl Environments {
             let name = named(section, "name", &At { value: text, place: key.place }, report);
             let Some(name) = name else { continue };
             if name.depth() != depth {
-                let form = ["", "NAME", "DATABASE.NAME", "DATABASE.SCHEMA.NAME"][depth];
-                report.add(key.place, format!("{about}: is named {form}"));
+                report.add(key.place, format!("{about}: is named {}", Name::form(depth)));
                 continue;
             }
             let mut own = node.clone();
@@ -125,7 +128,7 @@ impl Environments {
         let Value::Mapping(fields) = &mut node.value else { return BTreeMap::new() };
         let Some(at) = fields.iter().position(|(key, _)| key.value == "where") else { return BTreeMap::new() };
         let (_, differing) = fields.remove(at);
-        let known = self.values.keys().cloned().collect::<Vec<_>>().join(", ");
+        let known = self.known();
         let Value::Mapping(given) = differing.value else {
             report.add(
                 differing.place,
@@ -152,7 +155,7 @@ impl Environments {
         let Value::Mapping(fields) = &mut node.value else { return None };
         let at = fields.iter().position(|(key, _)| key.value == setting)?;
         let (_, list) = fields.remove(at);
-        let known = self.values.keys().cloned().collect::<Vec<_>>().join(", ");
+        let known = self.known();
         let Value::List(items) = &list.value else {
             report.add(list.place, format!("`{setting}` must be a list of environments; known are {known}"));
             return None;

@@ -100,9 +100,7 @@ fn unreachable(state: &State, grantee: &Grantee, target: &Target) -> Option<Stri
         ));
     }
     let Target::Object(..) = target else { return None };
-    let named = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-    let named = if word == "INTEGRATION" { Some(Kind::StorageIntegration) } else { named };
-    match named {
+    match Kind::granted_as(word) {
         Some(kind) if !state.has(kind, name) => {
             Some(format!("`on`: the {} {name} has no entry; add one", word.to_lowercase()))
         }

@@ -55,7 +55,7 @@ impl<'s> Affected<'s> {
 
     /// The users of roles that hold something on it.
     fn by_grants(&self, kind: Kind, name: &Name) -> BTreeSet<String> {
-        let word = if kind == Kind::StorageIntegration { "INTEGRATION" } else { kind.word() };
+        let word = kind.grant_word();
         let grants = self.states.iter().flat_map(|state| state.grants.keys());
         let roles: BTreeSet<&Grantee> = grants
             .filter(|grant| match &grant.target {

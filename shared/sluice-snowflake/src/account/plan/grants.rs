@@ -170,11 +170,7 @@ fn is_named(desired: &State, grant: &Grant) -> bool {
         Target::Account => matches!(grant.grantee, Grantee::Role(_)),
         Target::Role(role) => desired.has_role(role) || render::is_system(role),
         Target::Object(..) if matches!(grant.grantee, Grantee::User(_)) => false,
-        Target::Object(word, name) => {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.word() == word);
-            let kind = if word == "INTEGRATION" { Some(Kind::StorageIntegration) } else { kind };
-            kind.is_some_and(|kind| desired.has(kind, name))
-        }
+        Target::Object(word, name) => Kind::granted_as(word).is_some_and(|kind| desired.has(kind, name)),
         Target::Future(_, container) | Target::Current(_, container) => {
             desired.has(Kind::Database, &container.up_to(1))
         }
