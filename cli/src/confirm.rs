@@ -19,8 +19,24 @@ pub(crate) fn confirm(plan: &str, question: &str) -> Result<bool> {
     Ok(["y", "Y", "yes"].contains(&answer(&format!("{plan}\n\n{question} [y/N] "))?.as_str()))
 }
 
+/// Ends what would do this unless somebody says yes. `what` is what asks, as in "a reset".
+pub(crate) fn agreed(what: &str, plan: &str, question: &str) -> Outcome {
+    somebody_is_there(what)?;
+    if confirm(plan, question)? { Ok(()) } else { Err(declined()) }
+}
+
+/// Ends what would lose something, unless each loss is in `named` or agreed to. A loss is of what, and which.
+pub(crate) fn losses_agreed<'l>(losses: impl Iterator<Item = (&'l str, &'l str)>, named: &[String]) -> Outcome {
+    for (what, loses) in losses {
+        if !named.iter().any(|name| name == what) && !confirm_loss(what, loses)? {
+            return Err(declined());
+        }
+    }
+    Ok(())
+}
+
 /// Asks for the name of what would lose something, so that no habit of answering yes loses it.
-pub(crate) fn confirm_loss(what: &str, loses: &str) -> Outcome<bool> {
+fn confirm_loss(what: &str, loses: &str) -> Outcome<bool> {
     if !std::io::stdin().is_terminal() {
         let text = format!("{what} would lose {loses} for good, and there is no terminal to ask at");
         return Err(Failure::usage(text).hint(format!("say --lose '{what}' where that is meant")));

@@ -32,10 +32,7 @@ pub(super) async fn run(context: &Context<'_>, args: &ActivateArgs) -> Outcome {
         return output::print(context.json, &plan, render);
     }
     if !args.yes {
-        confirm::somebody_is_there("an activation")?;
-        if !confirm::confirm(&render(&plan), "Send this to HubSpot?")? {
-            return Err(confirm::declined());
-        }
+        confirm::agreed("an activation", &render(&plan), "Send this to HubSpot?")?;
     }
     send(context, false).await
 }

@@ -57,10 +57,7 @@ pub(super) async fn run(context: &Context<'_>, args: &AsideArgs, change: Change)
     let mut answer = Answer { table: id.clone(), key: shown, rows, outcome: "dry run", by, reason, dbt_woken: false };
     if !args.dry_run {
         if !args.yes {
-            confirm::somebody_is_there(change.what())?;
-            if !confirm::confirm(&render(&answer), change.question())? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed(change.what(), &render(&answer), change.question())?;
         }
         let changed = match change {
             Change::PutAside => warehouse.put_aside(id, &key, &answer.by, &answer.reason).await?,

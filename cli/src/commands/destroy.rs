@@ -10,8 +10,7 @@ use sluice_core::{Error, Kind};
 
 use crate::{
     args::{DestroyArgs, Target},
-    check::Health,
-    commands::deploy::{Asked, account, pinned},
+    commands::deploy::Asked,
     confirm,
     failure::{Failure, Outcome},
     output,
@@ -45,11 +44,7 @@ struct Staying {
 pub(super) async fn run(target: &Target, args: &DestroyArgs, progress: &Progress, json: bool) -> Outcome {
     let asked = Asked::of(target, &args.stage, progress, json).await?;
     let (aws, name) = (&asked.place.aws, &asked.stage.stack);
-    let account = account(&asked.place).await?;
-    let check = pinned(&asked.stage, &account);
-    if check.health == Health::Failed {
-        return Err(Failure::from(Error::config(check.detail)).hint(check.fix.unwrap_or_default()));
-    }
+    let account = asked.account().await?;
     let client = Client::new(aws);
     let stack = progress.spin("looking at the stack", Stack::describe(aws, name)).await?;
     let template = client.get_template().stack_name(name).template_stage(TemplateStage::Processed).send().await;
@@ -64,7 +59,7 @@ pub(super) async fn run(target: &Target, args: &DestroyArgs, progress: &Progress
     if let Some(status) = progress.spin("deleting the stack", stack::ended(aws, name, POLL)).await? {
         let why = stack::cause(aws, name).await?.map(|cause| format!(": {cause}")).unwrap_or_default();
         let error = Error::conflict(format!("{name} is {status}{why}"));
-        return Err(Failure::from(error).hint("mend what it names, then destroy again; what holds data is still there"));
+        return Err(Failure::from(error).hint("fix what it names, then destroy again; what holds data is still there"));
     }
     parting.deleted = true;
     output::print(json, &parting, render)

@@ -56,11 +56,8 @@ pub(super) async fn run(context: &Context<'_>, args: &ResetArgs) -> Outcome {
         answer.outcome = "nothing to change";
     } else if !args.dry_run {
         if !args.yes {
-            confirm::somebody_is_there("a reset")?;
             let question = format!("write commit {} of {}?", plan.newest.sequence.next(), answer.table);
-            if !confirm::confirm(&render(&answer), &question)? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed("a reset", &render(&answer), &question)?;
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
         let reset = Reset { to, by, reason: args.reason.clone(), erased_before: None };

@@ -92,21 +92,12 @@ async fn connect(reach: Reach, secrets: Held) -> Outcome<Connected> {
 /// Asks whether to go on. What comes back are the topics of which records may be lost.
 fn confirmed(plan: &Plan, yes: bool, lose: &[String], title: &str) -> Outcome<BTreeSet<String>> {
     if !plan.changes.is_empty() && !yes {
-        confirm::somebody_is_there("an apply")?;
         let question = format!("make {} changes at {title}?", plan.changes.len());
-        if !confirm::confirm(plan.to_text().trim_end(), &question)? {
-            return Err(confirm::declined());
-        }
+        confirm::agreed("an apply", plan.to_text().trim_end(), &question)?;
     }
-    let mut may_lose = BTreeSet::new();
-    for change in &plan.changes {
-        let Some(loses) = &change.loses else { continue };
-        if !lose.contains(&change.topic) && !confirm::confirm_loss(&change.topic, loses)? {
-            return Err(confirm::declined());
-        }
-        may_lose.insert(change.topic.clone());
-    }
-    Ok(may_lose)
+    let losses = || plan.changes.iter().filter_map(|change| Some((change.topic.as_str(), change.loses.as_deref()?)));
+    confirm::losses_agreed(losses(), lose)?;
+    Ok(losses().map(|(topic, _)| topic.to_owned()).collect())
 }
 
 #[derive(Serialize)]

@@ -95,19 +95,11 @@ impl Asked<'_> {
         let plan = self.look(&desired, &allowed).await?;
         let without_effect = without_effect(&plan, &args.allowed);
         if !plan.changes.is_empty() && !args.yes {
-            confirm::somebody_is_there("an apply")?;
             let question = question(&plan, &self.context.platform.place.title());
-            if !confirm::confirm(plan.to_text().trim_end(), &question)? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed("an apply", plan.to_text().trim_end(), &question)?;
         }
-        for change in &plan.changes {
-            if let (Some(loses), false) = (change.loses, args.lose.contains(&change.what))
-                && !confirm::confirm_loss(&change.what, loses)?
-            {
-                return Err(confirm::declined());
-            }
-        }
+        let losses = plan.changes.iter().filter_map(|change| Some((change.what.as_str(), change.loses?)));
+        confirm::losses_agreed(losses, &args.lose)?;
         let run = Uuid::now_v7().to_string();
         let warehouse = &self.administrator.warehouse;
         let applying = Applying { run: &run, allowed, until: Utc::now() + LONGEST, warehouse };

@@ -16,7 +16,7 @@ use crate::{
 
 /// At least this concurrency stays with the other functions of the account: AWS refuses to reserve it.
 const LEFT_TO_OTHERS: i32 = 100;
-/// So many invocations of one platform may run at once: 14 by its queues, and one of each function by schedules and the bus.
+/// How many invocations of one platform may run at once: 14 by its queues, and one of each function by schedules and the bus.
 const AT_ONCE: i32 = 25;
 /// What the template gives CollectConcurrency.
 const COLLECT_CONCURRENCY: i32 = 20;
@@ -79,14 +79,14 @@ fn refusal(text: String) -> Failure {
 }
 
 /// Whose credentials these are.
-pub(crate) async fn account(place: &Place) -> Outcome<String> {
+pub(super) async fn account(place: &Place) -> Outcome<String> {
     let identity = aws_sdk_sts::Client::new(&place.aws).get_caller_identity().send().await;
     let identity = identity.map_err(|error| classify(error, "cannot ask who is calling".into()))?;
     Ok(identity.account().unwrap_or_default().to_owned())
 }
 
 /// The account is the one that the stage is pinned to: what is made in another is found by nobody.
-pub(crate) fn pinned(stage: &Stage, account: &str) -> Check {
+pub(super) fn pinned(stage: &Stage, account: &str) -> Check {
     if stage.account == account {
         return Check::ok("account", format!("{account}, as the stage {} wants", stage.name));
     }
@@ -133,7 +133,7 @@ fn changeable(status: &str, stage: &str) -> Check {
         "UPDATE_ROLLBACK_FAILED" => Check::failed(
             "stack",
             status,
-            "`aws cloudformation continue-update-rollback` after what its events name is mended",
+            "`aws cloudformation continue-update-rollback` after what its events name is fixed",
         ),
         status if status.ends_with("_IN_PROGRESS") => {
             Check::failed("stack", format!("{status}: somebody else is changing it"), "wait until that has ended")
@@ -209,12 +209,15 @@ fn key_check(secret: &str, stack: &str, found: Result<Secret>) -> Check {
         Ok(_) => Check::ok(what, format!("its key is in {secret}")),
         Err(error) if error.kind() == Kind::Auth => Check::warning(
             what,
-            format!("{name} has no value"),
-            format!(
-                "`tools/sluice warehouse bootstrap --stack {}` makes its key and says what to do with it",
-                stage.stack
-            ),
+            format!("{secret} cannot be read"),
+            "it must hold the key; ask somebody who may read it",
         ),
+        Err(error) if error.kind() == Kind::NotFound => Check::failed(
+            what,
+            format!("{secret} has no value"),
+            format!("`tools/sluice warehouse bootstrap --stack {stack}` makes its key and says what to do with it"),
+        ),
+        Err(error) => Check::of(what, Err(error.into()), "run this again when Secrets Manager answers"),
     }
 }
 
@@ -261,9 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn a_sam_that_expands_no_loops_is_refused() {
-        assert_eq!(sam("1.159.9").health, Health::Failed);
-    #[test]
     fn only_a_secret_that_is_not_there_is_called_empty() {
         let check = |kind| key_check("s/k", "sluice-dev", Err(Error::new(kind, "cannot read the secret s/k")));
         assert_eq!(check(Kind::Auth).health, Health::Warning);
@@ -276,6 +276,9 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_sam_that_expands_no_loops_is_refused() {
+        assert_eq!(sam("1.159.9").health, Health::Failed);
         assert_eq!(sam("1.160.0").health, Health::Ok);
         assert_eq!(sam("2.0.0").health, Health::Ok);
     }

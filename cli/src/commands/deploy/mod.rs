@@ -8,8 +8,6 @@ use serde::Serialize;
 use sluice_aws::SdkConfig;
 use sluice_core::{Error, Kind};
 
-pub(super) use before::{account, pinned};
-
 use crate::{
     args::{DeployArgs, DiffArgs, StageArgs, Target},
     change_set::{Change, ChangeSet},
@@ -24,7 +22,7 @@ use crate::{
     sam::Sam,
     stage::Stage,
 };
-use before::Before;
+use before::{Before, account, pinned};
 use plan::{Plan, Saved};
 
 /// A stage that something is asked of.
@@ -41,6 +39,16 @@ impl<'a> Asked<'a> {
         let stage = Stage::read(args)?;
         let place = Place::of_stack(target, &stage.stack, &stage.region).await?;
         Ok(Asked { stage, place, progress, json, target })
+    }
+
+    /// Whose credentials these are: those of the account that the stage is pinned to, and of no other.
+    pub(super) async fn account(&self) -> Outcome<String> {
+        let account = account(&self.place).await?;
+        let check = pinned(&self.stage, &account);
+        match check.health {
+            Health::Failed => Err(Failure::from(Error::config(check.detail)).hint(check.fix.unwrap_or_default())),
+            _ => Ok(account),
+        }
     }
 
     /// Another handle on the place.
@@ -113,11 +121,7 @@ impl Asked<'_> {
 
     /// Exactly what was read and kept.
     async fn carry_out(&self, saved: &Saved, args: &DeployArgs) -> Outcome {
-        let account = account(&self.place).await?;
-        let check = pinned(&self.stage, &account);
-        if check.health == Health::Failed {
-            return Err(Failure::from(Error::config(check.detail)).hint(check.fix.unwrap_or_default()));
-        }
+        self.account().await?;
         let Some(arn) = &saved.change_set else {
             return self.say(&format!("{}: nothing to change\n", saved.stack));
         };
@@ -196,20 +200,11 @@ impl Asked<'_> {
         if args.yes {
             self.say(text)?;
         } else {
-            confirm::somebody_is_there("a deployment")?;
             let question = format!("change {} in account {}?", self.stage.stack, self.stage.account);
-            if !confirm::confirm(text.trim_end(), &question)? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed("a deployment", text.trim_end(), &question)?;
         }
-        for Change { resource, loses, .. } in changes {
-            if let (Some(loses), false) = (loses, args.lose.contains(resource))
-                && !confirm::confirm_loss(resource, loses)?
-            {
-                return Err(confirm::declined());
-            }
-        }
-        Ok(())
+        let losses = changes.iter().filter_map(|change| Some((change.resource.as_str(), change.loses?)));
+        confirm::losses_agreed(losses, &args.lose)
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs) -> Outcome {
     }
     if args.column.is_some() {
         let failure = Failure::usage("--column and --values are for a topic's table");
-        return Err(failure.hint("of any other table the files from before its newest whole read go"));
+        return Err(failure.hint("without them: this table's files from before its newest whole read are deleted"));
     }
     let store = platform.store()?;
     let plan = context.progress.spin("reading the log", erase::plan(&store, table)).await.map_err(of_plan)?;
@@ -70,11 +70,8 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs) -> Outcome {
         answer.outcome = "nothing to erase";
     } else if !args.dry_run {
         if !args.yes {
-            confirm::somebody_is_there("an erasure")?;
             let question = format!("erase {} objects in all their versions?", thousands(answer.objects as u64));
-            if !confirm::confirm(&render(&answer), &question)? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed("an erasure", &render(&answer), &question)?;
         }
         let (lake_id, run_id) = (platform.lake_id().await?, RunId(Uuid::now_v7().to_string()));
         let who_and_why = (by.as_str(), args.reason.as_str());

@@ -70,12 +70,9 @@ pub(super) async fn run(context: &Context<'_>, args: &EraseArgs, table: &Table) 
         answer.outcome = "nothing to erase";
     } else if !args.dry_run {
         if !args.yes {
-            confirm::somebody_is_there("an erasure")?;
             let question =
                 "write these objects again without the person, and erase the old ones in all their versions?";
-            if !confirm::confirm(&render(&answer, args.unreadable), question)? {
-                return Err(confirm::declined());
-            }
+            confirm::agreed("an erasure", &render(&answer, args.unreadable), question)?;
         }
         let run_id = RunId(Uuid::now_v7().to_string());
         let who_and_why = (by.as_str(), args.reason.as_str());

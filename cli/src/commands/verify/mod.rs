@@ -15,8 +15,7 @@ use sluice_core::Error;
 
 use crate::{
     args::{StageArgs, Target, VerifyArgs},
-    check::Health,
-    commands::deploy::{Asked, account, pinned},
+    commands::deploy::Asked,
     failure::{Failure, Outcome},
     output::{self, WIDTH, shortened},
     place::checkout,
@@ -137,10 +136,7 @@ async fn open(target: &Target, args: &VerifyArgs, progress: &Progress) -> Outcom
     };
     let stage = StageArgs { env: env.clone(), config: args.config.clone() };
     let asked = Asked::of(target, &stage, progress, false).await?;
-    let check = pinned(&asked.stage, &account(&asked.place).await?);
-    if check.health == Health::Failed {
-        return Err(Failure::from(Error::config(check.detail)).hint(check.fix.unwrap_or_default()));
-    }
+    asked.account().await?;
     progress.spin("looking at the stack", Platform::at(asked.place)).await
 }
 
