@@ -72,19 +72,7 @@ pub async fn compare(
         run.known.note(row.id, !row.archived);
         run.taken.keep(row);
     }
-    let fresh = || Comparison { after: String::new(), last_id: 0, started: now, gone: 0 };
-    match (standing, position.known.is_some(), position.compared, comparing.every) {
-        (_, _, _, None) => position.comparison = None,
-        // A commit of an earlier build: the list tells what there is.
-        (Some(_), false, None, _) if position.comparison.is_none() => position.comparison = Some(fresh()),
-        (_, _, Some(at), Some(every)) if position.comparison.is_none() => {
-            let due = i64::try_from(every.as_micros()).is_ok_and(|every| now - at >= every);
-            position.comparison = due.then(fresh);
-        }
-        // Everything has just been read.
-        (_, _, None, Some(_)) if position.comparison.is_none() && is_complete => position.compared = Some(now),
-        _ => {}
-    }
+    begin(&mut position, standing.is_none(), comparing.every, is_complete, now);
     if let Some(mut comparison) = position.comparison.take().filter(|_| comparing.every.is_some()) {
         let ended = if is_complete { run.all(&mut comparison, ids).await } else { Ok(false) };
         // Without a page read, nothing has changed that a commit would have to keep.
@@ -99,16 +87,7 @@ pub async fn compare(
                     "the comparison with HubSpot's list stopped; the next run goes on"
                 );
                 facts.insert("comparison_stopped_by".into(), error.kind().as_str().into());
-                match error.kind() {
-                    _ if !error.is_final() => {}
-                    // It is not what it is documented to be, or of another account: a later one may be right.
-                    Kind::SchemaMismatch | Kind::Conflict => {
-                        (position.compared, position.comparison) = (Some(now), None);
-                        run.gone.clear();
-                    }
-                    // The list no longer knows where it was left.
-                    _ => position.comparison = None,
-                }
+                run.give_up(&error, &mut position, now);
             }
         }
     }
@@ -130,6 +109,28 @@ pub async fn compare(
     Ok(Read { rows: taken.rows.into_values().collect(), invalid, cursor, whole_since, facts })
 }
 
+/// Begins a comparison where it is time for one.
+fn begin(position: &mut Position, is_first_run: bool, every: Option<Duration>, is_complete: bool, now: i64) {
+    let Some(every) = every else {
+        position.comparison = None;
+        return;
+    };
+    if position.comparison.is_some() {
+        return;
+    }
+    let is_due = match position.compared {
+        Some(at) => i64::try_from(every.as_micros()).is_ok_and(|every| now - at >= every),
+        // A commit of an earlier build: the list tells what there is.
+        None if !is_first_run && position.known.is_none() => true,
+        None => {
+            // Everything has just been read.
+            position.compared = is_complete.then_some(now);
+            false
+        }
+    };
+    position.comparison = is_due.then(|| Comparison { after: String::new(), last_id: 0, started: now, gone: 0 });
+}
+
 struct Run<'a> {
     client: &'a Client,
     columns: &'a Schema,
@@ -147,6 +148,20 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// What a final error leaves of the comparison; after another one the next run goes on where this one stopped.
+    fn give_up(&mut self, error: &Error, position: &mut Position, now: i64) {
+        match error.kind() {
+            _ if !error.is_final() => {}
+            // It is not what it is documented to be, or of another account: a later one may be right.
+            Kind::SchemaMismatch | Kind::Conflict => {
+                (position.compared, position.comparison) = (Some(now), None);
+                self.gone.clear();
+            }
+            // The list no longer knows where it was left.
+            _ => position.comparison = None,
+        }
+    }
+
     /// Says whether the list has been read to its end.
     async fn all(&mut self, comparison: &mut Comparison, ids: &impl IdStore) -> Result<bool> {
         let known = self.known.all(ids).await?;
