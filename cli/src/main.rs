@@ -1,4 +1,7 @@
 //! `sluice`: looks after a deployed platform, or after the one on this machine. See docs/cli.md.
+//!
+//! `args` says what can be asked, `commands` has a file for each verb, `place` finds the platform, and `platform` is what commands
+//! use of it.
 
 // A pipe's other end may be closed: what is printed goes through `output`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -1,5 +1,8 @@
 //! Events from browsers and servers into Kafka: HTTP → checked against the contract → topic, by way of a queue while
 //! Kafka is away.
+//!
+//! `handler` serves one request, `collector` judges and answers it, `delivery` decides between Kafka and the queue, and
+//! `draining` brings back what the queue holds.
 
 pub mod auth;
 pub mod body;

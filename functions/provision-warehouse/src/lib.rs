@@ -1,5 +1,8 @@
 //! Makes the warehouse's account what `platform/warehouse.yaml` says when the stack is deployed, and looks for drift on a
 //! schedule.
+//!
+//! `handler` serves one event, `request` answers CloudFormation on every path, `provision` does the work and `look` tells what is
+//! found of the account; how an account becomes what its file says is `sluice_snowflake::account`.
 
 // The future of a request holds those of every client that it uses, deeper than the compiler looks by default.
 #![recursion_limit = "256"]

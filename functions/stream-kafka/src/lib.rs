@@ -1,4 +1,7 @@
 //! Streams Kafka records into the warehouse, each exactly once: Kafka event → channel per partition → `TableLoaded`.
+//!
+//! `handler` serves one batch, `answer` says what the event source mapping delivers again, and the order of effects is that of
+//! `sluice_pipeline::stream`.
 
 pub mod answer;
 pub mod config;

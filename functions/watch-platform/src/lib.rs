@@ -1,4 +1,7 @@
 //! Watches the platform's data: ledger, lake and tables → findings → incidents → the channels of `platform/alerts.yaml`.
+//!
+//! `handler` serves one event. A round is that of `sluice_pipeline::watch`, what it judges by is `sluice_watch`; `channels` sends
+//! messages, `openlineage` and `prefect` tell others of runs.
 
 // A round's future holds those of every client that it uses, deeper than the compiler looks by default.
 #![recursion_limit = "256"]

@@ -1,5 +1,7 @@
 //! The domain of Sluice: tables, commits, contracts, events, errors, and the ports to the outside world.
 //!
+//! Begin with `commit`, which everything else is about, then `sources`, which says what tables there are.
+//!
 //! Every effect is behind a trait in [`port`], whose doc comment is the contract that an implementation must keep.
 //! `sluice-pipeline` orders those effects; adapters carry them out. Two things that every process has are offered here and
 //! called by nothing here: the system's clock, [`port::SystemClock`], and the file of entries, [`Sources::read`].

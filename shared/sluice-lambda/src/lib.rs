@@ -1,5 +1,8 @@
 //! What every function does the same way: start, read its settings, log, run, answer errors, report failed messages.
 //!
+//! `start` reads the settings, `invocation` serves events one by one; `messages` and `extracts` are for functions that a queue
+//! or a schedule wakes; `policy` says what an operator does about each kind of error.
+//!
 //! With `functions/*` this is the only crate that knows Lambda.
 
 mod extracts;

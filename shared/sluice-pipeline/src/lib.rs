@@ -1,7 +1,11 @@
 //! The loops over ports: the only place that decides the order of effects.
 //!
-//! Each module is one loop of the platform. None knows a vendor; each takes the ports it needs and nothing more, so a
-//! test can fail any call of any port and look at what was left behind.
+//! The loops are `extract` with `split`, `load`, `stream`, `dispatch`, `activate` and `watch`; what an operator starts is
+//! `reset`, `replay`, `rebuild`, `prove`, `erase` and `aside`. Begin with `extract`, the shortest. The other modules are what
+//! several of them keep in the lake (`log`, `runs`, `attempts`, `reports`) or ask of the warehouse (`observe`, `why`).
+//!
+//! None knows a vendor; each takes the ports it needs and nothing more, so a test can fail any call of any port and look at
+//! what was left behind.
 
 pub mod account;
 pub mod activate;

@@ -1,10 +1,12 @@
 //! Snowflake over HTTPS: key-pair tokens, the SQL API, Snowpipe and Snowpipe Streaming.
 //!
 //! [`Snowflake`] and [`Streaming`] are what the pipeline's ports ask for; the functions and the operator's command wire
-//! them and name nothing else of here.
+//! them and name nothing else of here. Begin with `loads`, which brings a commit into its table.
 //!
 //! An [`Account`] is one service user's way to one account. [`SqlApi`], [`Snowpipe`] and [`Streaming`] share it, and
 //! with it the token. [`sql`] renders every statement and does nothing else; the clients send text and never make any.
+//!
+//! [`account`] makes an account what `platform/warehouse.yaml` says, and needs nothing of the rest but [`SqlApi`] and [`sql`].
 
 pub mod account;
 mod activations;
