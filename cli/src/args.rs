@@ -85,7 +85,7 @@ pub(crate) enum Task {
     Activate(ActivateArgs),
     /// Load a commit again that failed to load, send again what HubSpot did not take, or send back dead letters.
     Retry(RetryArgs),
-    /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to mend what is wrong.
+    /// Check credentials, stack, secrets, warehouse, queues and freshness; say how to fix what is wrong.
     Doctor,
     /// What is wrong with the data, and who has it in hand.
     Alerts(AlertsArgs),

@@ -137,7 +137,7 @@ impl ChangeSet {
                     let status = other.map_or("unknown", ChangeSetStatus::as_str);
                     let reason = found.status_reason().unwrap_or("no reason given");
                     let error = Error::config(format!("the change set is {status}: {reason}"));
-                    return Err(Failure::from(error).hint("mend what it names; nothing was changed"));
+                    return Err(Failure::from(error).hint("fix what it names; nothing was changed"));
                 }
             }
             tokio::time::sleep(POLL).await;
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_says_what_happens_to_what_and_what_it_costs() {
+    fn a_change_names_its_action_its_resource_and_what_it_loses() {
         assert_eq!(line(raw(ChangeAction::Add, "AWS::SQS::Queue", "One")), "+ AWS::SQS::Queue One");
         let mut changed = raw(ChangeAction::Modify, "AWS::Lambda::Function", "Two");
         changed.details =

@@ -158,7 +158,7 @@ impl DeadLetters {
 
 fn news() -> Failure {
     Failure::usage("these dead letters are news for people; nothing takes them back")
-        .hint("read them, mend the topic's policy or its key, then purge the queue (docs/runbooks/news-is-lost.md)")
+        .hint("read them, fix the topic's policy or its key, then purge the queue (docs/runbooks/news-is-lost.md)")
 }
 
 /// Which function was to run, and its event: Lambda wraps the event of an asynchronous invocation, and the scheduler leaves the

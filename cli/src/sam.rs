@@ -12,7 +12,7 @@ use crate::{
 
 /// The environment that `tools/setup sam` has made, below the checkout.
 const OWN: &str = ".tools/venv/sam/bin";
-/// So many of the last lines of a program that failed are shown.
+/// How many of the last lines of a program that failed are shown.
 const TOLD: usize = 20;
 
 /// SAM on the path, or the checkout's own.
@@ -104,7 +104,7 @@ fn read(is_success: bool, said: &str) -> Outcome<Option<String>> {
     match said.split_whitespace().find(is_change_set).filter(|_| is_success) {
         Some(arn) => Ok(Some(arn.to_owned())),
         None => Err(Failure::from(Error::config(format!("SAM has made no change set:\n{}", end(said))))
-            .hint("mend what it names; nothing was changed")),
+            .hint("fix what it names; nothing was changed")),
     }
 }
 

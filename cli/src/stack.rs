@@ -127,7 +127,7 @@ pub(crate) async fn settled(aws: &SdkConfig, name: &str, poll: Duration) -> Outc
     let stands = if status == "ROLLBACK_COMPLETE" {
         "`sluice destroy` removes what is left, then deploy again"
     } else {
-        "the stack stands as before; mend what it names, then deploy again"
+        "the stack stands as before; fix what it names, then deploy again"
     };
     Err(Failure::from(Error::conflict(format!("{name} is {status}{why}"))).hint(stands))
 }

@@ -17,7 +17,7 @@ use crate::{
     world::World,
 };
 
-/// So many lines of the report are shown on the terminal.
+/// How many lines of the report are shown on the terminal.
 const REPORTED: usize = 8;
 
 /// No function's process may need more.

@@ -54,7 +54,7 @@ impl Faults {
     }
 }
 
-/// S3 lists so many keys at once.
+/// How many keys S3 lists at once.
 const AT_ONCE: usize = 1_000;
 
 /// A bucket. Views that share its objects may have faults of their own.

@@ -19,7 +19,7 @@ use crate::{
     output::{self, Side, WIDTH, age, shortened, table},
 };
 
-/// A round lasts a minute at most; so long somebody's word waits for its end.
+/// How long a command waits for the end of a round, which lasts a minute at most.
 const TRIES: usize = 30;
 const BETWEEN: Duration = Duration::from_secs(3);
 

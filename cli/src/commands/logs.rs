@@ -30,7 +30,7 @@ const FILTER_LOG_EVENTS: signed::Operation = signed::Operation {
 /// How often CloudWatch is asked for new lines.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// A line may be listed so much later than the time that it bears.
+/// How much later than its own time a line may be listed.
 const LATE: i64 = 10_000;
 
 #[derive(Debug, Deserialize)]

@@ -51,7 +51,7 @@ pub(super) async fn run(context: &Context<'_>, args: &ProveArgs) -> Outcome {
         return Ok(());
     }
     let differ = format!("{} is not what its source and its commits say", proof.table);
-    Err(Failure::different(differ).hint("docs/runbooks/the-numbers-are-wrong.md says what mends each finding"))
+    Err(Failure::different(differ).hint("docs/runbooks/the-numbers-are-wrong.md says what fixes each finding"))
 }
 
 /// Somebody has ended it at the terminal.

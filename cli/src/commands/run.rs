@@ -119,7 +119,7 @@ pub(super) async fn loaded(
                             .with("table", table)
                             .with("sequence", sequence),
                     )
-                    .hint(format!("mend it, then `sluice retry {table} --sequence {sequence}`")));
+                    .hint(format!("fix it, then `sluice retry {table} --sequence {sequence}`")));
                 }
                 _ => {}
             }

@@ -71,7 +71,7 @@ impl Catalogue {
                 Err(error) => {
                     error!(
                         topic = name, error = error.chain(), error_kind = %error.kind(), hint = hint(&error),
-                        "events of this topic are refused until this is mended; other topics take theirs"
+                        "events of this topic are refused until this is fixed; other topics take theirs"
                     );
                     catalogue.unavailable.insert(name.clone());
                 }

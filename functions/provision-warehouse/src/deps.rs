@@ -1,4 +1,4 @@
-//! The clients of the function's work.
+//! The clients that an instance keeps between invocations.
 
 use sluice_aws::{EventBus, FreshSecrets, S3Lake};
 use sluice_core::{Error, Result};
@@ -10,7 +10,6 @@ use crate::{
     trust::LakeReader,
 };
 
-/// What the function holds between invocations.
 pub struct Deps {
     pub config: Config,
     pub(crate) store: S3Lake,

@@ -127,7 +127,7 @@
         };
     }
 
-    // For whoever does not see the drawing; the table behind it has every value.
+    // For those who do not see the drawing; the table behind it has every value.
     function sentence(title, drawn, categories) {
         const of = ({ name, data }) => {
             const found = data.map((item, index) => [item, categories[index]]).filter(([item]) => item);

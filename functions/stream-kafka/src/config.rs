@@ -77,7 +77,7 @@ fn schemas(env: &mut Env, sources: &Sources) -> BTreeMap<String, ReaderSchema> {
 }
 
 fn unreadable(topic: &str, error: &str) {
-    let hint = "mend it and deploy; the partitions are delivered again until then";
+    let hint = "fix it and deploy; the partitions are delivered again until then";
     error!(topic, error, error_kind = %Kind::Config, hint, "a topic in Avro cannot be read; other topics go on");
 }
 

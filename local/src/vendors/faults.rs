@@ -36,7 +36,7 @@ struct Fault {
     kind: Kind,
     #[serde(default = "one")]
     requests: usize,
-    /// So many of its requests are let through before.
+    /// How many of its requests are let through before.
     #[serde(default)]
     after: usize,
     /// Only requests whose path contains this.

@@ -46,7 +46,7 @@ impl Hops {
             return Ok(());
         }
         let message = "a chain of messages of the function to itself was ended: it turns without getting anywhere";
-        let hint = "read the function's log for what it does again and again and mend that; the next schedule begins the \
+        let hint = "read the function's log for what it does again and again and fix that; the next schedule begins the \
                     work again";
         let ended = Error::new(Kind::Timeout, message).with("hops", self.count).with("seconds", age.num_seconds());
         Err(ended.exhausted().with_hint(hint))
@@ -104,7 +104,7 @@ mod tests {
         let old = Hops { count: 3, since: at(0) };
         assert!(old.check(at(0) + LONGEST).is_ok());
         let error = old.check(at(1) + LONGEST).expect_err("too old");
-        assert!(error.hint().is_some_and(|hint| hint.contains("mend")), "{error}");
+        assert!(error.hint().is_some_and(|hint| hint.contains("fix")), "{error}");
     }
 
     #[test]

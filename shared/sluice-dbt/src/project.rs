@@ -21,7 +21,7 @@ const REASON_CHARS: usize = 300;
 /// The target of `dbt/dbt_projects_profiles.yml`.
 const TARGET: &str = "snowflake";
 
-/// Snowflake ends a run by itself so much after its limit, should the dispatcher not have done it.
+/// How long after its limit Snowflake ends a run by itself, should the dispatcher not have done it.
 const GRACE: Duration = Duration::from_secs(600);
 
 /// Which dbt project object is run.

@@ -121,7 +121,7 @@ impl Admin {
         self.done(&answer, topic)
     }
 
-    /// Gives a topic so many partitions, which must be more than it has.
+    /// Gives a topic this many partitions, which must be more than it has.
     pub async fn grow(&mut self, topic: &str, partitions: u32) -> Result<()> {
         let body = Body::default().list(&[topic], |body, topic| body.text(topic).i32(number(partitions)).no_list());
         let answer = self.controller.ask(CREATE_PARTITIONS, body.i32(DONE_WITHIN_MS).flag(false)).await?;

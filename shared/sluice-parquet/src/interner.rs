@@ -98,7 +98,7 @@ impl Interner {
                 _ => slot = (slot + 1) & mask,
             }
         }
-        let too_large = |_| Error::internal("a dictionary has outgrown its page");
+        let too_large = |_| Error::internal("a dictionary of texts is larger than its page may be");
         let (index, start) = (u32::try_from(self.len()), u32::try_from(self.page.len()).map_err(too_large)?);
         let (index, length) = (index.map_err(too_large)?, u32::try_from(text.len()).map_err(too_large)?);
         self.page.extend_from_slice(&length.to_le_bytes());

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{Error, Result, RunId, lake, port::ObjectStore};
 
-/// A key is to be given another after so many days.
+/// A key is old after this many days, and is to be rotated.
 pub const KEY_DAYS: i64 = 90;
 
 /// What a look has found.

@@ -91,14 +91,14 @@ mod tests {
         let last = || block_on(last(&store, &table())).expect("readable");
         assert_eq!(attempt(&store, &clock, 1, Ok(7)).expect("loaded"), 7);
         assert_eq!(last(), None);
-        let denied = || Error::config("the lake cannot be read").because("Access Denied").with_hint("mend the role");
+        let denied = || Error::config("the lake cannot be read").because("Access Denied").with_hint("fix the role");
         attempt(&store, &clock, 2, Err(denied())).expect_err("denied");
         clock.advance(Duration::from_secs(60));
         attempt(&store, &clock, 3, Err(denied())).expect_err("denied");
         let kept = last().expect("an attempt");
         assert_eq!((kept.sequence, kept.at, kept.kind.as_str()), (Sequence(3), clock.now(), "Config"));
         assert_eq!(kept.reason, "the lake cannot be read: Access Denied");
-        assert_eq!(kept.hint.as_deref(), Some("mend the role"));
+        assert_eq!(kept.hint.as_deref(), Some("fix the role"));
         attempt(&store, &clock, 4, Err(Error::conflict("another delivery has it"))).expect_err("taken");
         assert_eq!(last(), Some(kept), "another delivery's work is no failure");
     }

@@ -100,7 +100,7 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: DelayedQueue, C: Clock> Load<'_, S
                 self.again(at, wait).await
             }
             Loaded::Failed { reason, already } => {
-                let hint = "mend the cause, then send {\"retry\": {\"table\": …, \"sequence\": …}} to the load queue";
+                let hint = "fix the cause, then send {\"retry\": {\"table\": …, \"sequence\": …}} to the load queue";
                 error!(table = %at.table, sequence = at.sequence.0, reason, already, hint, "will not load");
                 Ok(())
             }

@@ -98,10 +98,10 @@ where
         fill(*warehouse, *operator, &build).await?;
         operator.begins(Step::Comparing);
         report.place(warehouse.compare(&build.scope).await?);
-        self.settle(report, &build.scope, &standing).await
+        self.conclude(report, &build.scope, &standing).await
     }
 
-    async fn settle(&self, report: &mut Report, scope: &Scope, standing: &Standing) -> Result<bool> {
+    async fn conclude(&self, report: &mut Report, scope: &Scope, standing: &Standing) -> Result<bool> {
         let Rebuild { warehouse, operator, request, .. } = self;
         let (changes, only_held) = (report.changes(), report.only_held());
         let Mode::Swap { delete_unarchived } = request.mode else {

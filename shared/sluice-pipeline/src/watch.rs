@@ -48,7 +48,7 @@ const FOR_MESSAGES: Duration = Duration::from_secs(20);
 /// Kept for what is remembered.
 const FOR_STATE: Duration = Duration::from_secs(5);
 
-/// A schedule's clock may be so much ahead of the function's.
+/// How much a schedule's clock may be ahead of the function's.
 const MOST_AHEAD: Duration = Duration::from_secs(300);
 
 /// What a round works with.

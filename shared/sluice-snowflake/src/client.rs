@@ -67,7 +67,7 @@ impl<Sec: Secrets> SqlApi<Sec> {
         self
     }
 
-    /// The same API for a caller that must be done by then: a function with so much time left.
+    /// The same API for a caller that must be done by then: a function with this much time left.
     pub fn until(&self, deadline: Instant) -> Until<'_, Sec> {
         Until { api: self, deadline }
     }

@@ -87,7 +87,7 @@ fn at(commit: &Commit) -> CommitRef {
 }
 
 impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
-    const OVERDUE_HINT: &'static str = "ask SYSTEM$PIPE_STATUS of the table's pipe and mend what stops it (its owner's \
+    const OVERDUE_HINT: &'static str = "ask SYSTEM$PIPE_STATUS of the table's pipe and fix what stops it (its owner's \
         grants, the stage, the lake's permissions); the sweep hands the files in again";
 
     async fn ledger(&self, lake: &LakeId, at: &CommitRef, run_id: Option<&RunId>) -> Result<LedgerState> {

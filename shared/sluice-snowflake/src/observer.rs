@@ -49,7 +49,7 @@ impl<Sec: Secrets> Observer<Sec> {
         Observer { lake_id, user, statements, without_role, streaming, longest_question }
     }
 
-    /// The same for a caller that has so long for each statement, whatever it asks.
+    /// The same for a caller that has this long for each statement.
     #[must_use]
     pub fn with_longest(self, longest: Duration) -> Self {
         Observer { statements: self.statements.with_wait(longest), longest_question: longest, ..self }

@@ -29,7 +29,7 @@ impl<Sec: Secrets> Snowflake<Sec> {
         self
     }
 
-    /// For an invocation that has so much time left.
+    /// For an invocation that has this much time left.
     pub fn loads<'a>(&'a self, run_id: &'a RunId, within: Duration) -> Loads<'a, Until<'a, Sec>, Sec> {
         let statements = self.statements.until(Instant::now() + within);
         Loads { statements, pipe: &self.pipe, attempt: &run_id.0, known: &self.known }

@@ -121,7 +121,7 @@ fn letters_check(letters: &DeadLetters, name: &str, found: Outcome<u64>) -> Chec
         let fix = match letters.back {
             Back::ToPeople => "read the messages: they are the news; docs/runbooks/news-is-lost.md".to_owned(),
             Back::To(_) | Back::Invoked => {
-                format!("read why in the function's log, mend it, then `sluice retry --dead {}`", letters.name)
+                format!("read why in the function's log, fix it, then `sluice retry --dead {}`", letters.name)
             }
         };
         let check = Check::failed(name, format!("{count} {}", letters.what), fix);

@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::finding::Finding;
 use crate::{commands::logs, failure::Outcome, platform::Platform};
 
-/// So many puts race for one key.
+/// How many puts race for one key.
 const RACING: usize = 8;
 /// From this share of its memory on, a function is near its end.
 const FULL: f64 = 0.9;

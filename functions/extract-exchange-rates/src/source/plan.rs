@@ -199,7 +199,7 @@ impl Plan {
         self.asks.is_empty()
     }
 
-    /// What this run may ask when so much of the day's share is spent already. The schedule's own requests are kept back
+    /// What this run may ask when this much of the day's share is spent already. The schedule's own requests are kept back
     /// by nothing that was spent on old gaps.
     pub(super) fn within(mut self, share: u64, spent: u64, quota: Quota) -> Allowed {
         let remaining = quota.requests_remaining.unwrap_or(u64::MAX);

@@ -9,7 +9,7 @@ use super::{
     Compiled,
     chart::Chart,
     field::Table,
-    filters::{Rule, Settings, Target},
+    filters::{Group, Rule, Settings, Target},
     read,
 };
 
@@ -175,7 +175,7 @@ impl Dashboard {
             }
         }
         if !rules.is_empty() {
-            let own = chart.where_.take().unwrap_or_else(super::filters::Group::nothing);
+            let own = chart.where_.take().unwrap_or_else(Group::nothing);
             chart.where_ = Some(own.overridden(&rules));
         }
         chart

@@ -64,12 +64,6 @@ impl Kind {
     }
 }
 
-impl Field {
-    pub(super) fn kind_name(&self) -> &'static str {
-        self.kind.as_str()
-    }
-}
-
 impl Table {
     pub fn field(&self, id: &str) -> Option<&Field> {
         self.fields.iter().find(|field| field.id == id)

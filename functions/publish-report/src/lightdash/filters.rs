@@ -209,7 +209,7 @@ pub(super) fn rule_sql(rule: &Rule, field: &Field, dialect: Dialect, today: Opti
         "notNull" => return Ok(format!("({sql}) IS NOT NULL")),
         _ => {}
     }
-    let refused = || format!("operator: {operator} on a {} is not compiled", field.kind_name());
+    let refused = || format!("operator: {operator} on a {} is not compiled", field.kind.as_str());
     match (field.kind, operator) {
         (Kind::Boolean, "equals" | "notEquals") => {
             let [Value::Bool(value)] = rule.values[..] else { return Err("values: true or false".to_owned()) };
@@ -266,7 +266,7 @@ fn literal(value: &Value, kind: Kind, dialect: Dialect) -> Compiled<String> {
     }
 }
 
-/// The last so many days, weeks, months, quarters or years, today included; or those that are over.
+/// The last days, weeks, months, quarters or years, today included; or only those that have ended.
 fn in_the_past(rule: &Rule, sql: &str, today: NaiveDate) -> Compiled<String> {
     let [value] = &rule.values[..] else { return Err("values: one number".to_owned()) };
     let count = value.as_u64().and_then(|count| u32::try_from(count).ok());

@@ -6,6 +6,7 @@ use super::{
     Compiled, Dialect,
     chart::{Chart, Sort},
     field::{Field, Table},
+    filters::Group,
 };
 
 /// A chart that can be asked.
@@ -30,7 +31,7 @@ impl Query {
 
     /// `today` is the day from which filters such as "in the past 90 days" count.
     pub fn of(chart: &Chart, table: &Table, dialect: Dialect, today: NaiveDate) -> Compiled<Self> {
-        let sql = |group: &Option<super::filters::Group>| match group {
+        let sql = |group: &Option<Group>| match group {
             Some(group) => group.sql(table, dialect, today),
             None => Ok(None),
         };
@@ -48,7 +49,7 @@ impl Query {
         }
         // What only a filter needs is computed and not shown.
         let mut selected: Vec<&Field> = fields.iter().collect();
-        for id in chart.having.iter().flat_map(super::filters::Group::fields) {
+        for id in chart.having.iter().flat_map(Group::fields) {
             if !selected.iter().any(|field| field.id == id) {
                 selected.push(table.require(id)?);
             }
@@ -72,12 +73,12 @@ impl Query {
             let sorts: Vec<String> = chart.sorts.iter().map(sort_sql).collect();
             core.push_str(&format!("\nORDER BY {}", sorts.join(", ")));
         }
-        let compared = chart.where_.iter().chain(&chart.having).flat_map(super::filters::Group::compared);
+        let compared = chart.where_.iter().chain(&chart.having).flat_map(Group::compared);
         let compared =
             compared.filter_map(|id| table.field(id)).filter(|field| !fields.iter().any(|f| f.id == field.id));
         let personal =
             fields.iter().chain(compared).filter(|field| field.pii).map(|field| field.label.clone()).collect();
-        let is_relative = chart.where_.as_ref().is_some_and(super::filters::Group::is_relative);
+        let is_relative = chart.where_.as_ref().is_some_and(Group::is_relative);
         Ok(Query { fields, where_, having, limit: chart.limit, personal, is_relative, unlimited: core })
     }
 

@@ -141,9 +141,10 @@ fn tile(tile: &Tile, report: &Report) -> String {
     let description =
         tile.description.as_ref().map(|words| format!("<p class=\"words\">{}</p>\n", text(words))).unwrap_or_default();
     let behind = match &tile.shown {
-        Shown::Chart(_) => format!("<details><summary>Table</summary>{}</details>\n", table(tile, &id)),
         // What a number is read from is a table of one row.
-        Shown::Number { .. } => format!("<details><summary>Table</summary>{}</details>\n", table(tile, &id)),
+        Shown::Chart(_) | Shown::Number { .. } => {
+            format!("<details><summary>Table</summary>{}</details>\n", table(tile, &id))
+        }
         Shown::Table | Shown::Nothing => String::new(),
     };
     let csv = match tile.shown {

@@ -22,7 +22,7 @@ use crate::{
 
 /// No tile has more rows: the page has to stay small.
 const MOST_ROWS: u64 = 2_000;
-/// So many questions are asked side by side.
+/// How many questions are asked at the same time.
 const SIDE_BY_SIDE: usize = 4;
 /// A chart of personal data says so in its description, or it is not shown.
 const SAYS_PERSONAL: &str = "personal data";

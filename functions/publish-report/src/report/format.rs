@@ -102,7 +102,7 @@ impl Decimal {
         Decimal { negative: self.negative, whole, fraction: fraction[2..].to_owned() }
     }
 
-    /// Rounded half away from zero to so many decimals, or with those that it has, without ending zeros.
+    /// Rounded half away from zero to this many decimals, or with those that it has, without ending zeros.
     fn to_text(&self, decimals: Option<usize>, thousands: bool) -> String {
         let kept = decimals.unwrap_or_else(|| self.fraction.trim_end_matches('0').len());
         let mut digits: Vec<u8> =

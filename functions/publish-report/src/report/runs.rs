@@ -3,7 +3,7 @@
 use sluice_core::{Error, Result, lake, port::ObjectStore};
 use sluice_pipeline::dispatch::{End, EndStatus};
 
-/// So many are looked at.
+/// How many runs are looked at.
 const RECENT: u64 = 10;
 
 /// Runs that have ended, the newest first.

@@ -157,7 +157,7 @@ pub struct Monitors {
     /// The columns of numbers whose distribution is watched.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub distribution_columns: Vec<String>,
-    /// A row is late when it loads so long after its event.
+    /// A row is late when it loads this long after its event.
     #[cfg_attr(test, schemars(range(min = 1)))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late_hours: Option<u32>,

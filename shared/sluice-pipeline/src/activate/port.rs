@@ -46,7 +46,7 @@ pub trait Model {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// It was about to be sent, and nobody knows what became of it.
+    /// It was about to be sent; whether it arrived is unknown.
     Sending,
     /// The destination has confirmed what it holds.
     Held,
@@ -70,7 +70,7 @@ impl State {
         [State::Sending, State::Held, State::Refused, State::Gone]
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| Error::internal("the ledger of activations holds a state that nobody knows"))
+            .ok_or_else(|| Error::internal("the ledger of activations holds an unknown state"))
     }
 }
 

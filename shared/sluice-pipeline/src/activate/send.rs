@@ -11,7 +11,7 @@ use super::{
     value::canonical,
 };
 
-/// From so many records that are refused or gone on their share is looked at.
+/// The share of records that are refused or gone is looked at when there are more of them than this.
 const FEW: u64 = 20;
 
 /// More of them than this in a hundred are no accident: the model or the destination is not what it was.
@@ -59,7 +59,7 @@ impl<L: Ledger, D: Destination> Send<'_, L, D> {
         report.pending -= outcomes.len() as u64;
         for (planned, reason) in gone {
             let outcome = Outcome::Gone { reason: reason.to_owned() };
-            outcomes.push((planned.id.clone(), settled(planned, outcome, report)));
+            outcomes.push((planned.id.clone(), ended(planned, outcome, report)));
         }
         let by_id: BTreeMap<&str, &Planned> = part.iter().map(|planned| (planned.id.as_str(), planned)).collect();
         let planned = |id: &str| by_id.get(id).copied().ok_or_else(|| Error::internal("an outcome is of no record"));
@@ -81,7 +81,7 @@ impl<L: Ledger, D: Destination> Send<'_, L, D> {
         let mut kept = Vec::new();
         for (id, outcome) in sent {
             let planned = planned(&id)?;
-            kept.push((id, settled(planned, outcome, report)));
+            kept.push((id, ended(planned, outcome, report)));
         }
         if !kept.is_empty() {
             self.ledger.keep(&kept).await?;
@@ -186,7 +186,7 @@ fn is_no_accident(failed: u64, of: u64) -> bool {
 }
 
 /// What the ledger keeps of a record that came to its end.
-fn settled(planned: &Planned, outcome: Outcome, report: &mut Report) -> Entry {
+fn ended(planned: &Planned, outcome: Outcome, report: &mut Report) -> Entry {
     report.pending -= 1;
     match outcome {
         Outcome::Written { at } => {

@@ -300,7 +300,7 @@ fn a_dry_run_tells_the_difference_and_leaves_nothing_behind() {
 
 /// A webhook cannot be read: what may have arrived arrives again, and only that.
 #[test]
-fn a_second_destination_that_cannot_be_read_gets_what_is_not_known() {
+fn a_destination_that_cannot_be_read_is_sent_what_is_not_known() {
     let mut world = World::new(6);
     world.portal.readable = false;
     assert_eq!(world.allowed().written, 6);

@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn something_else_is_an_error_not_an_empty_result() {
+    fn json_or_html_that_is_no_run_result_is_an_error() {
         assert!(RunResults::parse(b"{}").is_err());
         assert!(RunResults::parse(b"<html>").is_err());
     }

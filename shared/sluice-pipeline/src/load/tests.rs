@@ -42,7 +42,7 @@ struct OneTable {
 }
 
 impl Warehouse for OneTable {
-    const OVERDUE_HINT: &'static str = "mend the pipe";
+    const OVERDUE_HINT: &'static str = "fix the pipe";
 
     async fn ledger(&self, _: &LakeId, _: &CommitRef, _: Option<&RunId>) -> Result<LedgerState> {
         self.faults.call(|| match self.ledger.borrow().clone() {

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 use sluice_core::{event::LoadFailed, sources::Monitor};
 use sluice_watch::{Finding, Kind, Verdict, finding::Object};
 
-/// So long what was announced is a fault; a person has seen it by then.
+/// How long what was announced is a fault; a person has seen it by then.
 const TOLD_HOURS: i64 = 24;
 
-/// So long it is remembered, so that its end is told too.
+/// How long it is remembered, so that its end is told too.
 const KEPT_HOURS: i64 = 2 * TOLD_HOURS;
 
 /// A failure that was announced.

@@ -1,4 +1,4 @@
-//! What days cost, once a day: measured when their figures may have arrived, kept for people, judged when they are complete.
+//! What days cost, once a day: measured when the bill may have them, kept for people, judged when they are complete.
 //!
 //! A warehouse tells what each query cost hours later, and what it has told of a day still changes on the next. So each
 //! measure takes the last days again, and a day is judged on the second after it.
@@ -90,7 +90,7 @@ fn is_measured(what: &'static str, outcome: Result<()>, context: &Context<'_>) -
     Finding { monitor: Monitor::Cost, object: Object::whole(what), at: context.now, verdict }
 }
 
-/// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a figure cost nothing.
+/// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value cost nothing.
 fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet<NaiveDate>>) -> Vec<CostFacts> {
     let Some(first) = costs.iter().map(|cost| cost.day).min() else { return Vec::new() };
     let mut objects: BTreeMap<&str, (Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();

@@ -32,7 +32,7 @@ use crate::{
 /// This many tables are looked at in the lake at once.
 const AT_ONCE: usize = 16;
 
-/// So far back dbt's runs are read.
+/// How far back dbt's runs are read.
 const DBT_DAYS: u64 = 120;
 
 /// dbt's own time is compared with this many runs.

@@ -32,7 +32,7 @@ const AT_ONCE: usize = 10;
 /// Days that teach a month's place, a weekday and a level.
 const HISTORY_DAYS: u64 = 120;
 
-/// A table without kept days is read so far back.
+/// How far back a table without kept days is read.
 const FIRST_DAYS: u64 = 60;
 
 /// What is wrong is measured again after this many minutes, a table with new loads after an hour.

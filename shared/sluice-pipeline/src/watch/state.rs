@@ -19,7 +19,7 @@ const LEASE_MINUTES: i64 = 5;
 /// Rows for the ledger that wait while the warehouse is away; older ones go first.
 const MOST_WAITING: usize = 2_000;
 
-/// A table that could not be measured twice is tried again after so long, then after twice as long, up to an hour.
+/// A table that could not be measured twice is tried again after this time, then after twice as long, up to an hour.
 const FAILED_AGAIN_MINUTES: i64 = 15;
 const MOST_FAILED_AGAIN_MINUTES: i64 = 60;
 

@@ -348,7 +348,7 @@ fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
 }
 
 #[test]
-fn a_time_that_has_not_come_yet_is_refused_and_stops_no_later_round() {
+fn a_time_in_the_future_is_refused_and_stops_no_later_round() {
     let stage = Stage::new(1);
     stage.report();
     let at = |minutes: i64| Some(stage.clock.now() + chrono::Duration::minutes(minutes));

@@ -146,13 +146,4 @@ impl Lineage {
         }
         fed
     }
-
-    /// Columns of a raw table that models read.
-    pub fn read_columns(&self, table: &str) -> BTreeSet<&str> {
-        let origins = self.models.values().flat_map(|model| model.columns.values()).flat_map(|column| &column.from);
-        origins
-            .filter(|origin| origin.table == table && origin.column != "*")
-            .map(|origin| origin.column.as_str())
-            .collect()
-    }
 }

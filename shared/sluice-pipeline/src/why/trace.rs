@@ -2,7 +2,7 @@
 
 use futures::future;
 use serde::Serialize;
-use sluice_core::{Error, Result, Table};
+use sluice_core::{Error, Kind, Loader, Result, Table, names};
 
 use super::{Again, Ask, Cell, How, Inquiry, Lineage, Step, Traces, plan};
 use crate::observe::Answer;
@@ -197,7 +197,7 @@ impl<W: Traces> Asked<'_, W> {
 
     /// The commits or offsets that have brought the rows.
     async fn place(&self, at: usize, table: &Table, found: &mut Found) -> Result<()> {
-        if table.loader == sluice_core::Loader::Streaming {
+        if table.loader == Loader::Streaming {
             let answer = self.ask(at, Ask::Offsets, MOST_PARTS).await?;
             for row in 0..answer.rows.len() {
                 found.offsets.push(Offsets {
@@ -225,9 +225,7 @@ impl<W: Traces> Asked<'_, W> {
 /// A formula that this warehouse does not understand says nothing about the number; every other fault is one.
 fn worked_out(answer: Result<Answer>) -> Result<Option<Answer>> {
     match answer {
-        Err(error) if error.kind() == sluice_core::Kind::Unsupported || error.kind() == sluice_core::Kind::Config => {
-            Ok(None)
-        }
+        Err(error) if error.kind() == Kind::Unsupported || error.kind() == Kind::Config => Ok(None),
         other => other.map(Some),
     }
 }
@@ -247,10 +245,10 @@ fn formulas<'a>(lineage: &'a Lineage, step: &'a Step) -> Vec<(&'a str, &'a Again
 fn columns(step: &Step, raw: Option<&Table>) -> Vec<String> {
     let Some(table) = raw else { return step.columns.clone() };
     let own: &[&str] = match table.loader {
-        sluice_core::Loader::Streaming => &["_KAFKA_TOPIC", "_KAFKA_PARTITION", "_KAFKA_OFFSET", "_KAFKA_TIMESTAMP"],
+        Loader::Streaming => &["_KAFKA_TOPIC", "_KAFKA_PARTITION", "_KAFKA_OFFSET", "_KAFKA_TIMESTAMP"],
         _ => &["_SLUICE_SEQUENCE", "_SLUICE_SOURCE_FILE", "_SLUICE_ROW_NUMBER", "_SLUICE_LOADED_AT"],
     };
-    let key = table.key.iter().map(|name| sluice_core::names::fold(name));
+    let key = table.key.iter().map(|name| names::fold(name));
     let mut columns: Vec<String> = Vec::new();
     for column in key.chain(step.columns.iter().cloned()).chain(own.iter().map(|name| (*name).to_owned())) {
         if !columns.contains(&column) {

@@ -61,7 +61,7 @@ pub(crate) fn copy_bytes(
     )
 }
 
-/// The places of the rows that meet a condition, at most so many: table, block and item.
+/// The places of the rows that meet a condition, at most this many: table, block and item.
 pub(crate) fn places(schema: &str, table: &str, condition: &str, limit: Option<usize>) -> String {
     let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
     format!(

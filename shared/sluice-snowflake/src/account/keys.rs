@@ -89,7 +89,7 @@ impl<S: SecretStore> Keys for KeysInSecret<'_, S> {
 
 /// The first user of an account, which is in no file: the value of its secret, and the statements that somebody who is ACCOUNTADMIN
 /// runs at once. USERADMIN makes it and so owns it, as it owns the users of the file. A user that is there already gets the key,
-/// whoever owns it.
+/// no matter who owns it.
 pub fn first_user() -> Result<(Secret, [String; 5])> {
     let (pem, public) = generate()?;
     let statements = [

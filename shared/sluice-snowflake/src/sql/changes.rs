@@ -54,7 +54,7 @@ pub(crate) fn take(run: &str, identity: &Identity<'_>, seconds: i64) -> String {
     )
 }
 
-/// Holds it for so many seconds more; no row is updated once another run has taken it.
+/// Holds it for this many seconds more; no row is updated once another run has taken it.
 pub(crate) fn renew(run: &str, seconds: i64) -> String {
     format!(
         "UPDATE {OBSERVABILITY}.{LEASE} SET HELD_UNTIL = DATEADD('second', {seconds}, SYSDATE()) WHERE HOLDER = {}",

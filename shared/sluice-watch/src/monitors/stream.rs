@@ -9,7 +9,7 @@ use crate::{
     settings::TableSettings,
 };
 
-/// A partition is stuck when by its share so many rows would have come since its newest, and none has: of a partition that goes
+/// A partition is stuck when by its share this many rows would have come since its newest, and none has: of a partition that goes
 /// on, chance brings that once in e^20.
 const EXPECTED_ROWS: f64 = 20.0;
 

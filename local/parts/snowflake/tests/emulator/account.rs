@@ -71,7 +71,7 @@ async fn create_or_alter_resets_what_it_leaves_out() {
 }
 
 #[tokio::test]
-async fn standard_refuses_what_enterprise_sells() {
+async fn what_needs_enterprise_is_refused_on_the_standard_edition() {
     let warehouse = with_a_schema().await;
     let policy = "CREATE MASKING POLICY D.S.P AS (val VARCHAR) RETURNS VARCHAR -> '***' COMMENT = 'c'";
     let clusters = "CREATE WAREHOUSE W MAX_CLUSTER_COUNT = 3";

@@ -22,7 +22,7 @@ use sluice_pipeline::load::PollPolicy;
 
 use crate::support::{BUCKET, LAKE, Lake, OneSecret, Warehouse};
 
-/// So many invocations at once, as the template allows; so many messages each.
+/// How many invocations at once, as the template allows, and how many messages each.
 const AT_ONCE: usize = 10;
 const BATCH: usize = 10;
 

@@ -36,7 +36,7 @@ fn begins_with_word(bytes: &[u8]) -> bool {
     begin.trim_start_matches(JOINTS).chars().next().is_some_and(char::is_alphanumeric)
 }
 
-/// So many bytes around it are looked at.
+/// How many bytes around it are looked at.
 const MOST: usize = 16;
 
 #[cfg(test)]

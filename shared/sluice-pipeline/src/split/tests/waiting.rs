@@ -29,7 +29,7 @@ fn what_is_lost_is_queued_again_and_ever_more_seldom() {
 }
 
 #[test]
-fn an_old_plan_is_given_up_aloud_and_the_next_run_makes_another() {
+fn an_expired_plan_is_announced_and_the_next_run_makes_another() {
     let world = World::new("merge", 10);
     world.run().expect("a plan");
     let parts = world.parts();

@@ -55,7 +55,7 @@ fn receipt() -> Option<Receipt> {
 }
 
 #[test]
-fn slack_is_posted_once_edited_and_answered_by_reminders() {
+fn a_slack_alert_is_one_post_edited_with_reminders_below_it() {
     let posted = slack::calls(&message(Action::Open, None), "#data-alerts");
     assert_eq!((posted.len(), posted[0].method), (1, "chat.postMessage"));
     assert_eq!(posted[0].body["channel"], "#data-alerts");
