@@ -73,10 +73,26 @@ fn a_network_of_the_stack_reaches_s3_by_its_gateway_endpoint() {
         endpoint["Properties"]["RouteTableIds"],
         json!([{ "Ref": "PrivateRoutes" }, { "Ref": "PrivateRoutesB" }])
     );
+}
+
+/// Whether a statement of an endpoint's policy lets this account's own credentials through, and no others.
+fn is_for_this_account(statement: &Value) -> bool {
+    statement["Condition"] == json!({ "StringEquals": { "aws:PrincipalAccount": { "Ref": "AWS::AccountId" } } })
+}
+
+/// The account that a request is signed with decides at an endpoint, and CloudFormation signs where it is answered with its own.
+#[test]
+fn credentials_of_others_pass_an_endpoint_to_answer_cloudformation_alone() {
     for endpoint in of_type("::VPCEndpoint") {
-        let statement = &list(&properties(endpoint)["PolicyDocument"]["Statement"])[0];
-        let principal = &statement["Condition"]["StringEquals"]["aws:PrincipalAccount"];
-        assert_eq!(*principal, json!({ "Ref": "AWS::AccountId" }), "{endpoint} lets other accounts' credentials out");
+        let statements = list(&properties(endpoint)["PolicyDocument"]["Statement"]);
+        let others: Vec<&Value> = statements.iter().filter(|one| !is_for_this_account(one)).collect();
+        assert!(others.len() < statements.len(), "{endpoint} lets this account's credentials through nowhere");
+        let region = json!({ "Fn::Join": ["", { "Fn::Split": ["-", { "Ref": "AWS::Region" }] }] });
+        let bucket = "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-${Region}/*";
+        let answer = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:PutObject",
+            "Resource": { "Fn::Sub": [bucket, { "Region": region }] } });
+        let expected = if endpoint == "S3Endpoint" { vec![&answer] } else { Vec::new() };
+        assert_eq!(others, expected, "{endpoint}");
     }
 }
 
