@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The types that only an account makes; ARCHITECTURE.md calls them unproven.
-const UNPROVEN: [&str; 12] = [
+const UNPROVEN: [&str; 10] = [
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
@@ -21,8 +21,6 @@ const UNPROVEN: [&str; 12] = [
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
-    "AWS::SNS::Topic",
-    "AWS::SNS::TopicPolicy",
 ];
 
 /// Whether a condition holds on AWS alone.

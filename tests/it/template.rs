@@ -226,14 +226,26 @@ fn what_a_queue_gives_up_raises_an_alarm() {
     }
 }
 
+/// The bus names neither account nor rule when it publishes, so no condition on them may stand in its way; tests/deploy plays it.
 #[test]
-fn only_this_account_publishes_alarms_and_undelivered_news_is_kept() {
-    let statements = list(&properties("AlarmsPolicy")["PolicyDocument"]["Statement"]);
-    assert_eq!(statements.len(), 2);
-    for statement in statements {
-        let condition = &statement["Condition"]["StringEquals"]["aws:SourceAccount"];
-        assert_eq!(*condition, json!({ "Ref": "AWS::AccountId" }), "{statement}");
-    }
+fn the_key_takes_publishers_for_the_topic_of_alarms_alone() {
+    let conditions = |policy: &'static Value, sid: &str| {
+        let said = list(&policy["Statement"]).iter().find(|one| one["Sid"] == sid);
+        said.unwrap_or_else(|| panic!("no {sid}"))["Condition"].clone()
+    };
+    let topic = &properties("AlarmsPolicy")["PolicyDocument"];
+    let account = json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
+    assert_eq!((conditions(topic, "Bus"), conditions(topic, "CloudWatch")), (Value::Null, account));
+    let name = format!("arn:${{AWS::Partition}}:sns:${{AWS::Region}}:${{AWS::AccountId}}:{}", sub(&properties("Alarms")["TopicName"]));
+    let for_topic = json!({ "StringEquals": { "kms:EncryptionContext:aws:sns:topicArn": { "Fn::Sub": name } } });
+    assert_eq!(conditions(&properties("LakeKey")["KeyPolicy"], "PublishAlarms"), for_topic);
+    let through = &conditions(&properties("LakeKey")["KeyPolicy"], "UseThroughServices")["StringEquals"]["kms:ViaService"];
+    let services = ["s3", "sns"].map(|name| json!({ "Fn::Sub": format!("{name}.${{AWS::Region}}.amazonaws.com") }));
+    assert_eq!(*through, json!(services));
+}
+
+#[test]
+fn undelivered_news_is_kept() {
     for rule in of_type("::Events::Rule") {
         let chosen = |target: &'static Value| target.get("Fn::If").map_or(target, |branches| &branches[1]);
         for target in list(&properties(rule)["Targets"]).iter().map(chosen) {
