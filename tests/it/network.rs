@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::expanded::{expanded, list, of_type, properties, resource, section};
+use crate::expanded::{expanded, list, of_type, properties, resource, section, sub};
 
 /// The network that a function has, `None` for that of all.
 fn own(function: &str) -> Option<&'static Value> {
@@ -93,6 +93,25 @@ fn credentials_of_others_pass_an_endpoint_to_answer_cloudformation_alone() {
             "Resource": { "Fn::Sub": [bucket, { "Region": region }] } });
         let expected = if endpoint == "S3Endpoint" { vec![&answer] } else { Vec::new() };
         assert_eq!(others, expected, "{endpoint}");
+    }
+}
+
+/// A bucket that a flow log finds without a policy gets one of AWS's own, beside which CloudFormation's is refused.
+#[test]
+fn a_flow_log_finds_the_policy_of_its_bucket_and_nothing_to_add() {
+    assert_eq!(resource("FlowLog")["DependsOn"], "AccessLogsPolicy");
+    let statements = list(&properties("AccessLogsPolicy")["PolicyDocument"]["Statement"]);
+    let to_deliver: Vec<&Value> =
+        statements.iter().filter(|one| one["Principal"]["Service"] == "delivery.logs.amazonaws.com").collect();
+    let [write, check] = to_deliver[..] else { panic!("{to_deliver:?}") };
+    assert_eq!((&write["Action"], &check["Action"]), (&json!("s3:PutObject"), &json!(["s3:GetBucketAcl", "s3:ListBucket"])));
+    assert_eq!(sub(&write["Resource"]), "${AccessLogs.Arn}/flow/AWSLogs/${AWS::AccountId}/*");
+    assert_eq!(sub(&properties("FlowLog")["LogDestination"]), "${AccessLogs.Arn}/flow/");
+    assert_eq!(write["Condition"]["StringEquals"]["s3:x-amz-acl"], "bucket-owner-full-control");
+    for statement in to_deliver {
+        let condition = &statement["Condition"];
+        assert_eq!(condition["StringEquals"]["aws:SourceAccount"], json!({ "Ref": "AWS::AccountId" }), "{statement}");
+        assert!(sub(&condition["ArnLike"]["aws:SourceArn"]).contains(":logs:"), "{statement}");
     }
 }
 
