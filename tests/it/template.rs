@@ -284,6 +284,26 @@ fn a_mapping_takes_one_topic_in_a_consumer_group_of_its_own() {
     assert_eq!((mappings.len(), groups.len()), (2, 4), "{mappings:?} {groups:?}");
 }
 
+/// A deployment may read the stack's secrets, as CloudFormation's handler does, and what it resolves is in nobody's policy.
+#[test]
+fn no_secret_is_resolved_into_the_stack() {
+    assert!(!read("template.yaml").contains("{{resolve:"), "its value would stand where many may read it");
+}
+
+#[test]
+fn the_lakes_reader_is_assumed_by_nobody_until_the_warehouse_is_let_in() {
+    let trust = &properties("LakeReaderRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
+    let own = sub(&properties("LakeReaderRole")["RoleName"]);
+    let itself = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{own}");
+    assert_eq!(sub(&trust["aws:PrincipalArn"]), itself);
+}
+
+#[test]
+fn the_schedulers_role_trusts_the_group_of_the_stack_alone() {
+    let trust = &properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
+    assert_eq!(trust["aws:SourceArn"], get_att("Schedules", "Arn"));
+}
+
 #[test]
 fn every_parameter_is_in_one_group() {
     let groups = list(&section("Metadata")["AWS::CloudFormation::Interface"]["ParameterGroups"]);
