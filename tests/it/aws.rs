@@ -80,6 +80,26 @@ fn the_dashboard_is_json_and_shows_each_queue() {
     }
 }
 
+/// By their names: a search takes a part of a name for another stack's too, and a quoted part for a whole name.
+#[test]
+fn the_tiles_of_functions_show_each_by_its_name() {
+    let body: Value = serde_json::from_str(&sub(&properties("Dashboard")["DashboardBody"])).expect("JSON");
+    assert!(!body.to_string().contains("SEARCH"), "a search is no list of functions");
+    let functions: Vec<String> =
+        of_type("::Serverless::Function").iter().map(|name| format!("${{AWS::StackName}}-{name}")).collect();
+    for metric in ["Errors", "Duration"] {
+        let mut shown = Vec::new();
+        for widget in list(&body["widgets"]) {
+            let metrics = list(&widget["properties"]["metrics"]);
+            if metrics.first().is_some_and(|first| first[0] == "AWS/Lambda" && first[1] == metric) {
+                shown.extend(metrics.iter().filter_map(|one| list(one).last()?.as_str()));
+            }
+        }
+        shown.sort_unstable();
+        assert_eq!(shown, functions, "{metric}");
+    }
+}
+
 #[test]
 fn only_silence_breaches_without_data() {
     for alarm in of_type("::CloudWatch::Alarm") {

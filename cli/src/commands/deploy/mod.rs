@@ -2,6 +2,7 @@
 //! schedules only when what they need answers. `sluice diff` is the first half of it.
 
 mod before;
+mod fits;
 mod plan;
 
 use serde::Serialize;
