@@ -10,6 +10,7 @@ import os
 import sys
 
 import keys
+import mappings
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 
@@ -93,6 +94,7 @@ def main():
     recorded(Record(os.environ["SLUICE_ROLES_USED"]))
     more_keys()
     keys.in_force()
+    mappings.in_force()
     pin = iam_evaluator.pin_request_origin
     app.pin_request_origin = lambda address, _: pin(address, True)
     return app.main()
