@@ -8,9 +8,12 @@ use crate::expanded::{list, of_type, properties, resource};
 fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::Array(members) => members.iter().flat_map(texts).collect(),
-        Value::Object(members) => {
-            members.iter().flat_map(|(key, member)| if key == "Fn::Sub" { member.as_str().into_iter().collect() } else { texts(member) }).collect()
-        }
+        Value::Object(members) => members
+            .iter()
+            .flat_map(
+                |(key, member)| if key == "Fn::Sub" { member.as_str().into_iter().collect() } else { texts(member) },
+            )
+            .collect(),
         _ => Vec::new(),
     }
 }
@@ -49,5 +52,8 @@ fn the_streams_code_may_not_do_what_lambda_does_to_place_pollers() {
     let statements = list(&properties("StreamKafkaSourcePolicy")["PolicyDocument"]["Statement"]);
     let denied = statements.iter().find(|one| one["Sid"] == "NotByCode").expect("a denial");
     let by_code = json!({ "Null": { "lambda:SourceFunctionArn": "false" } });
-    assert_eq!((&denied["Effect"], &denied["Action"], &denied["Condition"]), (&json!("Deny"), &json!("ec2:*"), &by_code));
+    assert_eq!(
+        (&denied["Effect"], &denied["Action"], &denied["Condition"]),
+        (&json!("Deny"), &json!("ec2:*"), &by_code)
+    );
 }

@@ -104,7 +104,10 @@ fn a_flow_log_finds_the_policy_of_its_bucket_and_nothing_to_add() {
     let to_deliver: Vec<&Value> =
         statements.iter().filter(|one| one["Principal"]["Service"] == "delivery.logs.amazonaws.com").collect();
     let [write, check] = to_deliver[..] else { panic!("{to_deliver:?}") };
-    assert_eq!((&write["Action"], &check["Action"]), (&json!("s3:PutObject"), &json!(["s3:GetBucketAcl", "s3:ListBucket"])));
+    assert_eq!(
+        (&write["Action"], &check["Action"]),
+        (&json!("s3:PutObject"), &json!(["s3:GetBucketAcl", "s3:ListBucket"]))
+    );
     assert_eq!(sub(&write["Resource"]), "${AccessLogs.Arn}/flow/AWSLogs/${AWS::AccountId}/*");
     assert_eq!(sub(&properties("FlowLog")["LogDestination"]), "${AccessLogs.Arn}/flow/");
     assert_eq!(write["Condition"]["StringEquals"]["s3:x-amz-acl"], "bucket-owner-full-control");

@@ -239,10 +239,14 @@ fn the_key_takes_publishers_for_the_topic_of_alarms_alone() {
     let topic = &properties("AlarmsPolicy")["PolicyDocument"];
     let account = json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
     assert_eq!((conditions(topic, "Bus"), conditions(topic, "CloudWatch")), (Value::Null, account));
-    let name = format!("arn:${{AWS::Partition}}:sns:${{AWS::Region}}:${{AWS::AccountId}}:{}", sub(&properties("Alarms")["TopicName"]));
+    let name = format!(
+        "arn:${{AWS::Partition}}:sns:${{AWS::Region}}:${{AWS::AccountId}}:{}",
+        sub(&properties("Alarms")["TopicName"])
+    );
     let for_topic = json!({ "StringEquals": { "kms:EncryptionContext:aws:sns:topicArn": { "Fn::Sub": name } } });
     assert_eq!(conditions(&properties("LakeKey")["KeyPolicy"], "PublishAlarms"), for_topic);
-    let through = &conditions(&properties("LakeKey")["KeyPolicy"], "UseThroughServices")["StringEquals"]["kms:ViaService"];
+    let through =
+        &conditions(&properties("LakeKey")["KeyPolicy"], "UseThroughServices")["StringEquals"]["kms:ViaService"];
     let services = ["s3", "sns"].map(|name| json!({ "Fn::Sub": format!("{name}.${{AWS::Region}}.amazonaws.com") }));
     assert_eq!(*through, json!(services));
 }

@@ -85,9 +85,10 @@ mod tests {
     fn the_longest_name_of_the_stack_is_that_of_a_schedule() {
         let template = include_str!("../../../../template.yaml");
         let after_stack = |line: &str| line.split("${AWS::StackName}-").nth(1)?.split('"').next().map(str::len);
-        let rounds = template.lines().filter(|line| line.contains(", Starts: ")).filter_map(|line| {
-            line.split("Name: ").nth(1)?.split(',').next().map(str::len)
-        });
+        let rounds = template
+            .lines()
+            .filter(|line| line.contains(", Starts: "))
+            .filter_map(|line| line.split("Name: ").nth(1)?.split(',').next().map(str::len));
         let named = template.lines().filter(|line| line.contains("FunctionName: !Sub")).filter_map(after_stack);
         let longest = rounds.chain(named).max().expect("names");
         assert_eq!(LONGEST_STACK + 1 + longest, 64);

@@ -107,7 +107,8 @@ fn identity(rows: &[Row]) -> Result<Identity> {
         let value = row.and_then(|row| row.get("property_value").cloned().flatten()).filter(|value| !value.is_empty());
         value.ok_or_else(|| Error::internal("the integration does not say who it is").with("property", property))
     };
-    let identity = Identity { user: value("STORAGE_AWS_IAM_USER_ARN")?, external_id: value("STORAGE_AWS_EXTERNAL_ID")? };
+    let identity =
+        Identity { user: value("STORAGE_AWS_IAM_USER_ARN")?, external_id: value("STORAGE_AWS_EXTERNAL_ID")? };
     if is_user(&identity.user) {
         return Ok(identity);
     }

@@ -50,7 +50,8 @@ impl Account for Guarded {
         }
         let mut rows = self.model.run(role, statement, tag).await?;
         if statement.starts_with("DESC INTEGRATION") {
-            let user = [("property", "STORAGE_AWS_IAM_USER_ARN"), ("property_value", "arn:aws:iam::123456789001:user/snow")];
+            let user =
+                [("property", "STORAGE_AWS_IAM_USER_ARN"), ("property_value", "arn:aws:iam::123456789001:user/snow")];
             rows.push(user.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into());
         }
         Ok(rows)
