@@ -324,7 +324,8 @@ def iam():
         statements = [each for document in documents for each in lines_of(document["Statement"])]
         also = [each for each in properties.get("ManagedPolicyArns", []) if "Ref" not in each]
         policies.append((name, {"Statement": statements}, also))
-    policies += [(name, properties["PolicyDocument"], []) for name, properties in template.of("AWS::IAM::Policy")]
+    # That of a topic has its name from a parameter.
+    policies += [(name, properties["PolicyDocument"], []) for name, properties in template.of("AWS::IAM::Policy") if name == "StreamKafkaSourcePolicy"]
     out.append(folders(template, policies))
     for name, document, others in policies:
         out.append(f"## {name}\n")
