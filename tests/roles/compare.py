@@ -43,7 +43,7 @@ def allowed(resources):
         managed = [policy["Ref"] for policy in role.get("ManagedPolicyArns", []) if "Ref" in policy]
         documents += [resources[policy]["Properties"]["PolicyDocument"] for policy in managed]
         for document in documents:
-            for statement in (one for one in document["Statement"] if not is_on_aws_alone(one)):
+            for statement in (one for one in document["Statement"] if not is_on_aws_alone(one) and one["Effect"] == "Allow"):
                 yield from ((name, statement["Sid"], action) for action in members(statement["Action"]))
 
 

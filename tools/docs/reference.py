@@ -294,7 +294,7 @@ def folders(template, policies):
     """Who reads and who writes which folder of the lake."""
     found = {}
     for name, document, _ in policies:
-        for statement in statements_of(document):
+        for statement in (each for each in statements_of(document) if each["Effect"] == "Allow"):
             actions = " ".join(lines_of(statement["Action"]))
             for resource in (template.text(each) for each in lines_of(statement["Resource"])):
                 if not resource.startswith("Lake/"):
