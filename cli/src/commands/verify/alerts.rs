@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use sluice_aws::Topic;
 use sluice_pipeline::watch::State;
 
 use super::finding::Finding;
@@ -11,6 +12,19 @@ use crate::{failure::Outcome, platform::Platform};
 pub(super) async fn sent(platform: &Platform) -> Outcome<Finding> {
     let state = State::read(&platform.store()?).await?;
     Ok(judge(state.board.waiting()))
+}
+
+/// Who is to hear of alarms by mail has said yes to it.
+pub(super) async fn confirmed(platform: &Platform) -> Outcome<Finding> {
+    let topic = Topic::new(&platform.place.aws, platform.stack.resource("Alarms")?);
+    let pending = topic.unconfirmed().await?.join(", ");
+    if pending.is_empty() {
+        return Ok(Finding::AsWanted("no address of the topic of alarms waits to be confirmed".to_owned()));
+    }
+    Ok(Finding::Otherwise {
+        seen: format!("{pending} has not confirmed, and gets nothing"),
+        fix: "follow the link of the mail `AWS Notification - Subscription Confirmation`".to_owned(),
+    })
 }
 
 fn judge(waiting: Option<BTreeSet<&str>>) -> Finding {
