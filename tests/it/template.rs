@@ -297,6 +297,18 @@ fn no_secret_is_resolved_into_the_stack() {
     assert!(!read("template.yaml").contains("{{resolve:"), "its value would stand where many may read it");
 }
 
+/// What an invocation cannot end, another goes on with.
+#[test]
+fn cloudformation_waits_for_the_last_invocation_of_the_account() {
+    let waits = properties("Account")["ServiceTimeout"].as_i64().expect("seconds");
+    let request = read("functions/provision-warehouse/src/request.rs");
+    let longest =
+        request.split("LONGEST: TimeDelta = TimeDelta::minutes(").nth(1).and_then(|rest| rest.split(')').next());
+    let begins = longest.and_then(|minutes| minutes.parse::<i64>().ok()).expect("minutes") * 60;
+    let lasts = properties("ProvisionWarehouse")["Timeout"].as_i64().expect("seconds");
+    assert!(begins + lasts < waits && waits <= 3_600, "{begins} + {lasts} seconds, and it waits {waits}");
+}
+
 #[test]
 fn the_lakes_reader_is_assumed_by_nobody_until_the_warehouse_is_let_in() {
     let trust = &properties("LakeReaderRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
