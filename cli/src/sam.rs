@@ -43,6 +43,9 @@ impl<'a> Sam<'a> {
         arguments.extend(self.settings());
         arguments.extend(["--no-execute-changeset", "--no-confirm-changeset", "--no-progressbar"].map(str::to_owned));
         arguments.extend(role.into_iter().flat_map(|role| ["--role-arn".to_owned(), role.to_owned()]));
+        if let Some(prefix) = &self.stage.prefix {
+            arguments.extend(["--s3-prefix".to_owned(), format!("{}/{prefix}", self.stage.stack)]);
+        }
         arguments.push("--parameter-overrides".to_owned());
         arguments.extend(parameters.iter().cloned());
         let said = self.output("sam", &arguments).await?;

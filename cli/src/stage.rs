@@ -29,6 +29,8 @@ pub(crate) struct Stage {
     /// `Name=Value`, as SAM takes them.
     parameters: Vec<String>,
     pub file: PathBuf,
+    /// Where SAM puts the zips, below the stack's name; `None` leaves it to the file.
+    pub prefix: Option<String>,
     /// The checkout that is deployed.
     pub root: PathBuf,
 }
@@ -70,6 +72,7 @@ impl Stage {
             account: text("sluice", "account")?,
             parameters: parameters.ok_or_else(missing)?,
             file: file.to_owned(),
+            prefix: None,
             root,
         })
     }

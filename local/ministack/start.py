@@ -1,4 +1,5 @@
-"""Starts ministack with policies in force: what a function asks of AWS is judged by its role's and by the lake's, as an account does it.
+"""Starts ministack with policies in force: what a function asks of AWS is judged by its role's, by the lake's and by its key's, as an
+account does it.
 
 What each statement has let through is kept in the file that SLUICE_ROLES_USED names, a line for each role, statement and action, and
 what was denied; tests/roles compares it with the template. Of what requests say of themselves for conditions, ministack leaves out the
@@ -8,6 +9,8 @@ import json
 import os
 import sys
 
+import keys
+import mappings
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 
@@ -43,10 +46,13 @@ def recorded(record):
     def enforcing(key, action, service, region, resource_arn="*", service_context=None):
         if iam_evaluator.is_root_access_key(key):
             return None  # The machine's owner, some of whose programs sign nothing; a function has the key of its role.
-        denied = enforce(key, action, service, region, resource_arn=resource_arn, service_context=service_context)
-        if denied:
-            record.add(getattr(denied, "principal_arn", ""), {"action": action, "denied": resource_arn})
-        return denied
+        asked = (action, service, resource_arn, service_context or {})
+        for action, service, resource, said in [asked, *keys.uses(action, resource_arn, region, asked[3])]:
+            denied = enforce(key, action, service, region, resource_arn=resource, service_context=said)
+            if denied:
+                record.add(getattr(denied, "principal_arn", ""), {"action": action, "denied": resource})
+                return denied
+        return None
 
     iam_evaluator.evaluate, iam_evaluator.enforce = evaluating, enforcing
 
@@ -87,6 +93,8 @@ def main():
     secrets_by_arn()
     recorded(Record(os.environ["SLUICE_ROLES_USED"]))
     more_keys()
+    keys.in_force()
+    mappings.in_force()
     pin = iam_evaluator.pin_request_origin
     app.pin_request_origin = lambda address, _: pin(address, True)
     return app.main()

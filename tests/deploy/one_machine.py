@@ -21,8 +21,9 @@ def answers(url):
         return False
 
 
-def started(tests):
-    """Starts it until the class has ended; returns what makes a client of a service."""
+def started(tests, with_policies=False):
+    """Starts it until the class has ended, with policies in force if that is asked; returns what makes a client of a service, whose keys
+    may be given."""
     folder = tempfile.TemporaryDirectory()
     tests.addClassCleanup(folder.cleanup)
     with socket.socket() as free:
@@ -37,8 +38,11 @@ def started(tests):
         "IOT_MTLS_ENABLED": "0",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    program = ROOT / ".tools/venv/ministack/bin/ministack"
-    aws = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = [ROOT / ".tools/venv/ministack/bin/ministack"]
+    if with_policies:
+        program = [ROOT / ".tools/venv/ministack/bin/python", ROOT / "local/ministack/start.py"]
+        environment |= {"AUTH": "true", "SLUICE_ROLES_USED": f"{folder.name}/roles-used.jsonl"}
+    aws = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     tests.addClassCleanup(aws.wait)
     tests.addClassCleanup(aws.terminate)
     url = f"http://127.0.0.1:{port}"
@@ -47,5 +51,5 @@ def started(tests):
         if time.monotonic() > deadline or aws.poll() is not None:
             raise RuntimeError("the AWS of one machine does not answer")
         time.sleep(0.05)
-    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
-    return lambda service: boto3.client(service, endpoint_url=url, **keys)
+    owner = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    return lambda service, keys=owner: boto3.client(service, endpoint_url=url, region_name="us-east-1", **keys)

@@ -19,7 +19,7 @@ region = "us-east-1"
 [dev.sluice.parameters]
 account = "{account}"
 [dev.deploy.parameters]
-stack_name = "sluice-dev"
+stack_name = "{stack}"
 parameter_overrides = [{parameters}]
 """
 
@@ -29,12 +29,12 @@ class Stages(unittest.TestCase):
     def setUpClass(cls):
         cls.client = staticmethod(one_machine.started(cls))
 
-    def sluice(self, *arguments, account=ACCOUNT, parameters=('"Stage=dev"',), **environment):
+    def sluice(self, *arguments, account=ACCOUNT, parameters=('"Stage=dev"',), stack="sluice-dev", **environment):
         """Status and standard streams of the command, with a stage of its own."""
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         config = Path(folder.name, "samconfig.toml")
-        config.write_text(STAGE.format(account=account, parameters=", ".join(parameters)))
+        config.write_text(STAGE.format(account=account, stack=stack, parameters=", ".join(parameters)))
         known = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": self.client("sts").meta.endpoint_url}
         called = [SLUICE, *arguments, "--env", "dev", "--config", config]
@@ -68,6 +68,18 @@ class Stages(unittest.TestCase):
         self.assertIn("2 checks have failed", error)
         self.assertIn("CollectEvents reserves 950", said)
         self.assertIn("sluice warehouse bootstrap --stack sluice-dev", said)
+
+    def test_a_stream_with_a_user_waits_for_its_secret(self):
+        self.provisioner()
+        parameters = ('"Kafka=SASL"', '"KafkaAuth=PLAIN"', '"KafkaBootstrap=broker:9092"')
+        status, _, error = self.sluice("deploy", "--built", "--yes", parameters=parameters)
+        self.assertEqual((status, "sluice-dev/kafka has no value" in error, "Kafka=NONE" in error), (1, True, True), error)
+        self.assertEqual(self.stacks(), [])
+
+    def test_a_name_that_others_are_made_of_is_refused_where_it_does_not_fit(self):
+        for stack in ("Sluice-dev", "s" * 42):
+            status, said, _ = self.sluice("deploy", "--built", "--yes", stack=stack)
+            self.assertEqual((status, f"{stack} is no part of a bucket's name" in said), (1, True), said)
 
     def test_no_credentials_say_how_to_log_in(self):
         status, _, error = self.sluice("diff", AWS_ACCESS_KEY_ID="", AWS_SECRET_ACCESS_KEY="", AWS_EC2_METADATA_DISABLED="true", HOME="/nonexistent")

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The types that only an account makes; ARCHITECTURE.md calls them unproven.
-const UNPROVEN: [&str; 12] = [
+const UNPROVEN: [&str; 10] = [
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
@@ -21,8 +21,6 @@ const UNPROVEN: [&str; 12] = [
     "AWS::S3::Bucket",
     "AWS::S3::BucketPolicy",
     "AWS::SNS::Subscription",
-    "AWS::SNS::Topic",
-    "AWS::SNS::TopicPolicy",
 ];
 
 /// Whether a condition holds on AWS alone.
@@ -79,6 +77,26 @@ fn the_dashboard_is_json_and_shows_each_queue() {
         let name = sub(&properties(queue)["QueueName"]);
         let is_shown = shown.contains(&format!("\"{name}\""));
         assert!(is_shown, "no tile shows {queue}");
+    }
+}
+
+/// By their names: a search takes a part of a name for another stack's too, and a quoted part for a whole name.
+#[test]
+fn the_tiles_of_functions_show_each_by_its_name() {
+    let body: Value = serde_json::from_str(&sub(&properties("Dashboard")["DashboardBody"])).expect("JSON");
+    assert!(!body.to_string().contains("SEARCH"), "a search is no list of functions");
+    let functions: Vec<String> =
+        of_type("::Serverless::Function").iter().map(|name| format!("${{AWS::StackName}}-{name}")).collect();
+    for metric in ["Errors", "Duration"] {
+        let mut shown = Vec::new();
+        for widget in list(&body["widgets"]) {
+            let metrics = list(&widget["properties"]["metrics"]);
+            if metrics.first().is_some_and(|first| first[0] == "AWS/Lambda" && first[1] == metric) {
+                shown.extend(metrics.iter().filter_map(|one| list(one).last()?.as_str()));
+            }
+        }
+        shown.sort_unstable();
+        assert_eq!(shown, functions, "{metric}");
     }
 }
 

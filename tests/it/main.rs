@@ -12,6 +12,7 @@ mod expanded;
 mod faults;
 mod functions;
 mod growth;
+mod kafka;
 mod loops;
 mod modules;
 mod network;

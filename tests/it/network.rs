@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::expanded::{expanded, list, of_type, properties, resource, section};
+use crate::expanded::{expanded, list, of_type, properties, resource, section, sub};
 
 /// The network that a function has, `None` for that of all.
 fn own(function: &str) -> Option<&'static Value> {
@@ -73,10 +73,48 @@ fn a_network_of_the_stack_reaches_s3_by_its_gateway_endpoint() {
         endpoint["Properties"]["RouteTableIds"],
         json!([{ "Ref": "PrivateRoutes" }, { "Ref": "PrivateRoutesB" }])
     );
+}
+
+/// Whether a statement of an endpoint's policy lets this account's own credentials through, and no others.
+fn is_for_this_account(statement: &Value) -> bool {
+    statement["Condition"] == json!({ "StringEquals": { "aws:PrincipalAccount": { "Ref": "AWS::AccountId" } } })
+}
+
+/// The account that a request is signed with decides at an endpoint, and CloudFormation signs where it is answered with its own.
+#[test]
+fn credentials_of_others_pass_an_endpoint_to_answer_cloudformation_alone() {
     for endpoint in of_type("::VPCEndpoint") {
-        let statement = &list(&properties(endpoint)["PolicyDocument"]["Statement"])[0];
-        let principal = &statement["Condition"]["StringEquals"]["aws:PrincipalAccount"];
-        assert_eq!(*principal, json!({ "Ref": "AWS::AccountId" }), "{endpoint} lets other accounts' credentials out");
+        let statements = list(&properties(endpoint)["PolicyDocument"]["Statement"]);
+        let others: Vec<&Value> = statements.iter().filter(|one| !is_for_this_account(one)).collect();
+        assert!(others.len() < statements.len(), "{endpoint} lets this account's credentials through nowhere");
+        let region = json!({ "Fn::Join": ["", { "Fn::Split": ["-", { "Ref": "AWS::Region" }] }] });
+        let bucket = "arn:${AWS::Partition}:s3:::cloudformation-custom-resource-response-${Region}/*";
+        let answer = json!({ "Effect": "Allow", "Principal": "*", "Action": "s3:PutObject",
+            "Resource": { "Fn::Sub": [bucket, { "Region": region }] } });
+        let expected = if endpoint == "S3Endpoint" { vec![&answer] } else { Vec::new() };
+        assert_eq!(others, expected, "{endpoint}");
+    }
+}
+
+/// A bucket that a flow log finds without a policy gets one of AWS's own, beside which CloudFormation's is refused.
+#[test]
+fn a_flow_log_finds_the_policy_of_its_bucket_and_nothing_to_add() {
+    assert_eq!(resource("FlowLog")["DependsOn"], "AccessLogsPolicy");
+    let statements = list(&properties("AccessLogsPolicy")["PolicyDocument"]["Statement"]);
+    let to_deliver: Vec<&Value> =
+        statements.iter().filter(|one| one["Principal"]["Service"] == "delivery.logs.amazonaws.com").collect();
+    let [write, check] = to_deliver[..] else { panic!("{to_deliver:?}") };
+    assert_eq!(
+        (&write["Action"], &check["Action"]),
+        (&json!("s3:PutObject"), &json!(["s3:GetBucketAcl", "s3:ListBucket"]))
+    );
+    assert_eq!(sub(&write["Resource"]), "${AccessLogs.Arn}/flow/AWSLogs/${AWS::AccountId}/*");
+    assert_eq!(sub(&properties("FlowLog")["LogDestination"]), "${AccessLogs.Arn}/flow/");
+    assert_eq!(write["Condition"]["StringEquals"]["s3:x-amz-acl"], "bucket-owner-full-control");
+    for statement in to_deliver {
+        let condition = &statement["Condition"];
+        assert_eq!(condition["StringEquals"]["aws:SourceAccount"], json!({ "Ref": "AWS::AccountId" }), "{statement}");
+        assert!(sub(&condition["ArnLike"]["aws:SourceArn"]).contains(":logs:"), "{statement}");
     }
 }
 
@@ -95,8 +133,7 @@ fn pollers_and_functions_reach_the_brokers_of_the_cluster_made_here() {
     let is_open = |port: i64| {
         egress.iter().any(|one| one["FromPort"].as_i64() <= Some(port) && one["ToPort"].as_i64() >= Some(port))
     };
-    assert!([443, 9092, 9096, 9098].into_iter().all(is_open), "{egress:?}");
-    assert!(egress.iter().any(|one| one["FromPort"] == json!({ "Ref": "PostgresPort" })), "{egress:?}");
+    assert!([443, 5432, 9092, 9096, 9098, 65_535].into_iter().all(is_open), "{egress:?}");
     for output in ["FunctionsSecurityGroupId", "KafkaSecurityGroupId"] {
         assert!(section("Outputs").get(output).is_some(), "{output}");
     }

@@ -103,6 +103,9 @@ fn a_message_is_a_functions_alone_for_six_times_its_timeout() {
                 let timeout = in_stage(&properties(function)["Timeout"], stage);
                 assert_eq!(in_stage(visible, stage), 6 * timeout, "{queue} in {stage}");
             }
+            // Lambda makes no mapping otherwise, and neither does the emulator.
+            let timeout = in_stage(&properties(function)["Timeout"], "local");
+            assert!(in_stage(visible, "local") >= timeout, "{queue} on one machine");
         }
     }
 }
@@ -226,14 +229,30 @@ fn what_a_queue_gives_up_raises_an_alarm() {
     }
 }
 
+/// The bus names neither account nor rule when it publishes, so no condition on them may stand in its way; tests/deploy plays it.
 #[test]
-fn only_this_account_publishes_alarms_and_undelivered_news_is_kept() {
-    let statements = list(&properties("AlarmsPolicy")["PolicyDocument"]["Statement"]);
-    assert_eq!(statements.len(), 2);
-    for statement in statements {
-        let condition = &statement["Condition"]["StringEquals"]["aws:SourceAccount"];
-        assert_eq!(*condition, json!({ "Ref": "AWS::AccountId" }), "{statement}");
-    }
+fn the_key_takes_publishers_for_the_topic_of_alarms_alone() {
+    let conditions = |policy: &'static Value, sid: &str| {
+        let said = list(&policy["Statement"]).iter().find(|one| one["Sid"] == sid);
+        said.unwrap_or_else(|| panic!("no {sid}"))["Condition"].clone()
+    };
+    let topic = &properties("AlarmsPolicy")["PolicyDocument"];
+    let account = json!({ "StringEquals": { "aws:SourceAccount": { "Ref": "AWS::AccountId" } } });
+    assert_eq!((conditions(topic, "Bus"), conditions(topic, "CloudWatch")), (Value::Null, account));
+    let name = format!(
+        "arn:${{AWS::Partition}}:sns:${{AWS::Region}}:${{AWS::AccountId}}:{}",
+        sub(&properties("Alarms")["TopicName"])
+    );
+    let for_topic = json!({ "StringEquals": { "kms:EncryptionContext:aws:sns:topicArn": { "Fn::Sub": name } } });
+    assert_eq!(conditions(&properties("LakeKey")["KeyPolicy"], "PublishAlarms"), for_topic);
+    let through =
+        &conditions(&properties("LakeKey")["KeyPolicy"], "UseThroughServices")["StringEquals"]["kms:ViaService"];
+    let services = ["s3", "sns"].map(|name| json!({ "Fn::Sub": format!("{name}.${{AWS::Region}}.amazonaws.com") }));
+    assert_eq!(*through, json!(services));
+}
+
+#[test]
+fn undelivered_news_is_kept() {
     for rule in of_type("::Events::Rule") {
         let chosen = |target: &'static Value| target.get("Fn::If").map_or(target, |branches| &branches[1]);
         for target in list(&properties(rule)["Targets"]).iter().map(chosen) {
@@ -270,6 +289,38 @@ fn a_mapping_takes_one_topic_in_a_consumer_group_of_its_own() {
     }
     assert_eq!(topics, BTreeSet::from(["order-lines", "purchases"]));
     assert_eq!((mappings.len(), groups.len()), (2, 4), "{mappings:?} {groups:?}");
+}
+
+/// A deployment may read the stack's secrets, as CloudFormation's handler does, and what it resolves is in nobody's policy.
+#[test]
+fn no_secret_is_resolved_into_the_stack() {
+    assert!(!read("template.yaml").contains("{{resolve:"), "its value would stand where many may read it");
+}
+
+/// What an invocation cannot end, another goes on with.
+#[test]
+fn cloudformation_waits_for_the_last_invocation_of_the_account() {
+    let waits = properties("Account")["ServiceTimeout"].as_i64().expect("seconds");
+    let request = read("functions/provision-warehouse/src/request.rs");
+    let longest =
+        request.split("LONGEST: TimeDelta = TimeDelta::minutes(").nth(1).and_then(|rest| rest.split(')').next());
+    let begins = longest.and_then(|minutes| minutes.parse::<i64>().ok()).expect("minutes") * 60;
+    let lasts = properties("ProvisionWarehouse")["Timeout"].as_i64().expect("seconds");
+    assert!(begins + lasts < waits && waits <= 3_600, "{begins} + {lasts} seconds, and it waits {waits}");
+}
+
+#[test]
+fn the_lakes_reader_is_assumed_by_nobody_until_the_warehouse_is_let_in() {
+    let trust = &properties("LakeReaderRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
+    let own = sub(&properties("LakeReaderRole")["RoleName"]);
+    let itself = format!("arn:${{AWS::Partition}}:iam::${{AWS::AccountId}}:role/{own}");
+    assert_eq!(sub(&trust["aws:PrincipalArn"]), itself);
+}
+
+#[test]
+fn the_schedulers_role_trusts_the_group_of_the_stack_alone() {
+    let trust = &properties("SchedulerRole")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"];
+    assert_eq!(trust["aws:SourceArn"], get_att("Schedules", "Arn"));
 }
 
 #[test]

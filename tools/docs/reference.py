@@ -284,6 +284,29 @@ def lines_of(value):
     return value if isinstance(value, list) else [value]
 
 
+def statements_of(document):
+    """Of one with a condition of the template all that it may be."""
+    for statement in lines_of(document["Statement"]):
+        yield from (each for each in statement.get("Fn::If", [None, statement])[1:] if "Action" in each)
+
+
+def folders(template, policies):
+    """Who reads and who writes which folder of the lake."""
+    found = {}
+    for name, document, _ in policies:
+        for statement in (each for each in statements_of(document) if each["Effect"] == "Allow"):
+            actions = " ".join(lines_of(statement["Action"]))
+            for resource in (template.text(each) for each in lines_of(statement["Resource"])):
+                if not resource.startswith("Lake/"):
+                    continue
+                of = found.setdefault(resource.split("/")[1], (set(), set()))
+                for at, action in enumerate(("s3:GetObject", "s3:PutObject")):
+                    if action in actions:
+                        of[at].add(name.removesuffix("Role"))
+    rows = [[code(f"{folder}/"), *(", ".join(sorted(each)) or " " for each in of)] for folder, of in sorted(need(found, "the folders of the lake").items())]
+    return "## Folders of the lake\n\n" + table(["Folder", "Read by", "Written by"], rows)
+
+
 def iam():
     template = Template(read("template.yaml"))
     out = ["# Roles and rights\n", MADE.format("template.yaml")]
@@ -301,19 +324,20 @@ def iam():
         statements = [each for document in documents for each in lines_of(document["Statement"])]
         also = [each for each in properties.get("ManagedPolicyArns", []) if "Ref" not in each]
         policies.append((name, {"Statement": statements}, also))
+    # That of a topic has its name from a parameter.
+    policies += [(name, properties["PolicyDocument"], []) for name, properties in template.of("AWS::IAM::Policy") if name == "StreamKafkaSourcePolicy"]
+    out.append(folders(template, policies))
     for name, document, others in policies:
         out.append(f"## {name}\n")
         also = [template.text(each).rsplit("/", 1)[-1] for each in others]
         if any(also):
             out.append("Also has: " + ", ".join(code(each) for each in also if each) + ".\n")
         rows = []
-        for statement in lines_of(document["Statement"]):
-            if "Fn::If" in statement:
-                statement = next(each for each in statement["Fn::If"][1:] if isinstance(each, dict) and "Action" in each)
+        for statement in statements_of(document):
             said = template.text(statement.get("Condition", ""))
             rows.append([
                 cell(statement.get("Sid", "")),
-                ", ".join(code(template.text(each)) for each in lines_of(statement["Action"])),
+                ("never " if statement["Effect"] == "Deny" else "") + ", ".join(code(template.text(each)) for each in lines_of(statement["Action"])),
                 ", ".join(code(template.text(each)) for each in lines_of(statement["Resource"])),
                 code(said) or " ",
             ])

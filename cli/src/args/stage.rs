@@ -52,6 +52,9 @@ pub(crate) struct DiffArgs {
     /// The role that CloudFormation is to change the stack with [default: the caller].
     #[arg(long, value_name = "ARN")]
     pub role: Option<String>,
+    /// Put the zips below this name in the stack's folder of SAM's bucket [default: s3_prefix of the file].
+    #[arg(long, value_name = "NAME")]
+    pub prefix: Option<String>,
 }
 
 #[derive(Debug, Args)]

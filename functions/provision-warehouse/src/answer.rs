@@ -1,4 +1,4 @@
-//! The answer to CloudFormation. There is one on every path: until it comes, a deployment stands still for an hour.
+//! The answer to CloudFormation. There is one on every path: until it comes, a deployment stands still for half an hour.
 
 use std::{
     panic,

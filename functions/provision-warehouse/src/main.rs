@@ -8,7 +8,7 @@ use sluice_lambda::{MainResult, run, start};
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> MainResult {
     answer::instead_of_silence();
-    // A process that ended here would leave CloudFormation without an answer: it waits for one for an hour.
+    // A process that ended here would leave CloudFormation without an answer: it waits for one for half an hour.
     let deps = match start(Config::read) {
         Ok(config) => Deps::connect(config).await,
         Err(error) => Err(Error::config(error.to_string())),

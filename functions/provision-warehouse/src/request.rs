@@ -17,8 +17,8 @@ use crate::{
     provision::{self, Outcome, provision},
 };
 
-/// CloudFormation waits an hour for an answer; one more invocation must not outlast that.
-const LONGEST: TimeDelta = TimeDelta::minutes(42);
+/// The template lets CloudFormation wait half an hour for an answer; one more invocation must not outlast that.
+const LONGEST: TimeDelta = TimeDelta::minutes(12);
 /// Kept of an invocation's time for the answer itself.
 const FOR_ANSWER: Duration = Duration::from_secs(15);
 

@@ -16,6 +16,17 @@ impl Topic {
         Topic { client: Client::new(config), arn: arn.into() }
     }
 
+    /// The addresses that have not confirmed their subscription, and so get nothing.
+    pub async fn unconfirmed(&self) -> Result<Vec<String>> {
+        let asked = self.client.list_subscriptions_by_topic().topic_arn(&self.arn).into_paginator().items().send();
+        let all: Vec<_> = asked
+            .collect::<std::result::Result<_, _>>()
+            .await
+            .map_err(|error| classify(error, "cannot list the subscriptions of the topic".into()))?;
+        let pending = all.iter().filter(|one| one.subscription_arn() == Some("PendingConfirmation"));
+        Ok(pending.filter_map(|one| one.endpoint().map(str::to_owned)).collect())
+    }
+
     /// Accepted when it returns. A subscription may choose by the attributes; e-mail shows subject and message.
     pub async fn publish(&self, subject: &str, message: &str, attributes: &[(&str, String)]) -> Result<()> {
         let mut publish = self.client.publish().topic_arn(&self.arn).subject(subject).message(message);

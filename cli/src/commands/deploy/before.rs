@@ -4,6 +4,7 @@ use aws_sdk_s3::error::ProvideErrorMetadata;
 use sluice_aws::{CachedSecrets, classify};
 use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
 
+use super::fits;
 use crate::{
     check::{Check, Health},
     failure::{Failure, Outcome},
@@ -46,12 +47,13 @@ impl Before {
             None => left_lake(place, &stage.stack, &account).await?,
             Some(_) => None,
         };
-        let mut checks = vec![pinned(stage, &account), filled_in(stage)];
+        let mut checks = vec![pinned(stage, &account), fits::name(stage), filled_in(stage)];
         let version = Sam::of(stage).version().await.map(|version| sam(&version));
         checks.push(Check::of("sam", version, "`tools/setup sam` puts it into this checkout"));
         checks.extend(stack.as_ref().map(|stack| changeable(&stack.status, &stage.name)));
         checks.push(quota(stage, place, stack.as_ref()).await);
         checks.push(provisioner(stage, place).await);
+        checks.extend(fits::stream_user(stage, place).await);
         Ok(Before { checks, account, stack, left_lake })
     }
 

@@ -2,6 +2,7 @@
 //! schedules only when what they need answers. `sluice diff` is the first half of it.
 
 mod before;
+mod fits;
 mod plan;
 
 use serde::Serialize;
@@ -77,7 +78,8 @@ struct Deployed {
 }
 
 pub(super) async fn diff(target: &Target, args: &DiffArgs, progress: &Progress, json: bool) -> Outcome {
-    let asked = Asked::of(target, &args.stage, progress, json).await?;
+    let mut asked = Asked::of(target, &args.stage, progress, json).await?;
+    asked.stage.prefix.clone_from(&args.prefix);
     let before = asked.before().await?;
     if let refused @ Err(_) = before.must_hold() {
         asked.say(&format!("{}\n", check::render(&before.checks)))?;
@@ -103,7 +105,8 @@ pub(super) async fn diff(target: &Target, args: &DiffArgs, progress: &Progress, 
 
 pub(super) async fn run(target: &Target, args: &DeployArgs, progress: &Progress, json: bool) -> Outcome {
     if args.dry_run {
-        let diff_args = DiffArgs { stage: args.stage.clone(), built: args.built, save: None, role: args.role.clone() };
+        let (stage, role) = (args.stage.clone(), args.role.clone());
+        let diff_args = DiffArgs { stage, built: args.built, save: None, role, prefix: None };
         return Box::pin(diff(target, &diff_args, progress, json)).await;
     }
     let asked = Asked::of(target, &args.stage, progress, json).await?;

@@ -1,6 +1,7 @@
 //! `sluice verify`: what one machine cannot prove, asked of an account, row by row. On one machine the same questions go to the
 //! emulators, and the report says that it proves nothing but those.
 
+mod alerts;
 mod aws;
 mod canary;
 mod finding;

@@ -2,7 +2,7 @@
 
 use chrono::Utc;
 
-use super::{aws, canary, finding::Finding, warehouse};
+use super::{alerts, aws, canary, finding::Finding, warehouse};
 use crate::{failure::Outcome, platform::Platform};
 
 /// One question to the platform, by which a row of the list is proven.
@@ -28,6 +28,8 @@ pub(super) const PROBES: &[Probe] = &[
     Probe { id: "on-aws", of: Of::Aws, writes: false },
     Probe { id: "recursion", of: Of::Aws, writes: false },
     Probe { id: "roles-no-wider", of: Of::Aws, writes: false },
+    Probe { id: "alerts-sent", of: Of::Aws, writes: false },
+    Probe { id: "mail-confirmed", of: Of::Aws, writes: false },
     Probe { id: "memory", of: Of::Aws, writes: false },
     Probe { id: "conditional-put", of: Of::Aws, writes: true },
     Probe { id: "account-plan", of: Of::Warehouse, writes: false },
@@ -44,6 +46,8 @@ impl Probe {
             "on-aws" => Ok(aws::on_aws(platform)),
             "recursion" => aws::recursion(platform).await,
             "roles-no-wider" => aws::roles_no_wider(platform).await,
+            "alerts-sent" => alerts::sent(platform).await,
+            "mail-confirmed" => alerts::confirmed(platform).await,
             "memory" => aws::memory(platform, Utc::now()).await,
             "conditional-put" => aws::conditional_put(platform).await,
             "account-plan" => warehouse::account_plan(platform).await,

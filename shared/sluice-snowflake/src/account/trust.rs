@@ -111,5 +111,48 @@ fn identity(rows: &[Row]) -> Result<Identity> {
         let value = row.and_then(|row| row.get("property_value").cloned().flatten()).filter(|value| !value.is_empty());
         value.ok_or_else(|| Error::internal("the integration does not say who it is").with("property", property))
     };
-    Ok(Identity { user: value("STORAGE_AWS_IAM_USER_ARN")?, external_id: value("STORAGE_AWS_EXTERNAL_ID")? })
+    let identity =
+        Identity { user: value("STORAGE_AWS_IAM_USER_ARN")?, external_id: value("STORAGE_AWS_EXTERNAL_ID")? };
+    if is_user(&identity.user) {
+        return Ok(identity);
+    }
+    let error = Error::invalid_data("the integration names no user of IAM, so the lake's role does not trust it");
+    Err(error.with("user", identity.user).as_final())
+}
+
+/// Whether it is one user of one account: what else a trust policy takes, such as `*`, would let in more than the warehouse.
+fn is_user(arn: &str) -> bool {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, user] = parts[..] else { return false };
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    let is_name = |name: &str| !name.is_empty() && !name.contains(['*', '?']);
+    partition.starts_with("aws") && is_account && user.strip_prefix("user/").is_some_and(is_name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_user_of_an_account_is_trusted() {
+        for (user, is_trusted) in [
+            ("arn:aws:iam::123456789012:user/abc-1", true),
+            ("arn:aws-us-gov:iam::123456789012:user/externalstages/ci", true),
+            ("*", false),
+            ("123456789012", false),
+            ("arn:aws:iam::123456789012:root", false),
+            ("arn:aws:iam::123456789012:role/x", false),
+            ("arn:aws:iam::123456789012:user/*", false),
+            ("arn:aws:iam::*:user/x", false),
+            ("arn:aws:sts::123456789012:user/x", false),
+        ] {
+            let row = |property: &str, value: &str| -> Row {
+                [("property", property), ("property_value", value)]
+                    .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
+                    .into()
+            };
+            let rows = [row("STORAGE_AWS_IAM_USER_ARN", user), row("STORAGE_AWS_EXTERNAL_ID", "sluice")];
+            assert_eq!(identity(&rows).is_ok(), is_trusted, "{user}");
+        }
+    }
 }

@@ -154,6 +154,12 @@ impl Board {
         self.incidents.values().find(|found| found.key == incident || found.id() == incident)
     }
 
+    /// The channels that have not taken what they were last sent; `None` before the first summary.
+    pub fn waiting(&self) -> Option<BTreeSet<&str>> {
+        self.summary_day?;
+        Some(self.failing.keys().chain(self.summary.keys()).map(String::as_str).collect())
+    }
+
     fn members<'b>(&'b self, alert: &'b Alert) -> Vec<&'b Incident> {
         alert.members.iter().filter_map(|key| self.incidents.get(key)).collect()
     }

@@ -53,7 +53,8 @@ impl Account for Guarded {
         }
         let mut rows = self.model.run(role, statement, tag).await?;
         if statement.starts_with("DESC INTEGRATION") {
-            let user = [("property", "STORAGE_AWS_IAM_USER_ARN"), ("property_value", "arn:aws:iam::1:user/snow")];
+            let user =
+                [("property", "STORAGE_AWS_IAM_USER_ARN"), ("property_value", "arn:aws:iam::123456789001:user/snow")];
             rows.push(user.map(|(name, value)| (name.to_owned(), Some(value.to_owned()))).into());
         }
         Ok(rows)
@@ -88,7 +89,7 @@ fn the_role_trusts_the_integration_before_a_stage_or_pipe_is_made() {
     let account = Guarded::new(0);
     provisioned(&account, Duration::from_secs(60)).expect("an account");
     let trusted = account.trusted.borrow().clone().expect("an identity");
-    assert_eq!((trusted.user.as_str(), trusted.external_id.is_empty()), ("arn:aws:iam::1:user/snow", false));
+    assert_eq!((trusted.user.as_str(), trusted.external_id.is_empty()), ("arn:aws:iam::123456789001:user/snow", false));
     let sent = account.sent.borrow();
     let first = |part: &str| sent.iter().position(|text| text.contains(part)).unwrap_or_else(|| panic!("no {part}"));
     let (made, proven) = (first("CREATE STORAGE INTEGRATION"), first("VALIDATE_STORAGE_INTEGRATION"));

@@ -1,0 +1,96 @@
+//! Whether what a stage says fits AWS: names within their lengths, and the brokers' user where Lambda reads it.
+
+use sluice_aws::CachedSecrets;
+use sluice_core::{Kind, port::Secrets};
+
+use crate::{check::Check, place::Place, stage::Stage};
+
+/// The longest name that begins with the stack's, a schedule's, is 64 letters: `-extract-exchange-rates` takes the rest.
+const LONGEST_STACK: usize = 41;
+
+/// The stack's name is part of those of its bucket, its functions and its schedules.
+pub(super) fn name(stage: &Stage) -> Check {
+    let stack = &stage.stack;
+    let is_plain = stack.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if is_plain && stack.len() <= LONGEST_STACK {
+        return Check::ok("name", stack);
+    }
+    Check::failed(
+        "name",
+        format!("{stack} is no part of a bucket's name, or has more than {LONGEST_STACK} letters"),
+        format!("give stack_name in [{}.deploy.parameters] small letters, digits and hyphens", stage.name),
+    )
+}
+
+/// Lambda reads the brokers' user when it makes a stream; `None` where there is no stream with a user.
+pub(super) async fn stream_user(stage: &Stage, place: &Place) -> Option<Check> {
+    if !takes_user(stage.parameter("Kafka"), stage.parameter("KafkaAuth")) {
+        return None;
+    }
+    let name = format!("{}/kafka", stage.stack);
+    let held = CachedSecrets::new(&place.aws).get(&name).await;
+    Some(user(&name, held.err().map(|error| error.kind())))
+}
+
+fn takes_user(kafka: Option<&str>, auth: Option<&str>) -> bool {
+    match kafka {
+        Some("SASL") => true,
+        Some("MSK") => auth.is_some_and(|auth| auth != "IAM"),
+        _ => false,
+    }
+}
+
+fn user(name: &str, problem: Option<Kind>) -> Check {
+    let what = "user of Kafka";
+    match problem {
+        None => Check::ok(what, format!("it is in {name}")),
+        Some(Kind::Auth) => Check::warning(
+            what,
+            format!("{name} cannot be read"),
+            "it must hold username and password; ask somebody who may read it",
+        ),
+        Some(_) => Check::failed(
+            what,
+            format!("{name} has no value, and Lambda reads it when it makes the stream"),
+            "the first deployment takes Kafka=NONE; put the user into the secret that it makes, then set Kafka",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::Health;
+
+    #[test]
+    fn a_stream_with_a_user_waits_for_the_secret() {
+        for (kafka, auth, takes) in [
+            (None, None, false),
+            (Some("NONE"), Some("PLAIN"), false),
+            (Some("SERVERLESS"), Some("IAM"), false),
+            (Some("MSK"), None, false),
+            (Some("MSK"), Some("SCRAM-SHA-512"), true),
+            (Some("SASL"), Some("PLAIN"), true),
+        ] {
+            assert_eq!(takes_user(kafka, auth), takes, "{kafka:?} {auth:?}");
+        }
+        let missing = user("sluice-dev/kafka", Some(Kind::NotFound));
+        assert_eq!(missing.health, Health::Failed);
+        assert!(missing.fix.expect("a fix").contains("Kafka=NONE"));
+        assert_eq!(user("sluice-dev/kafka", Some(Kind::Auth)).health, Health::Warning);
+        assert_eq!(user("sluice-dev/kafka", None).health, Health::Ok);
+    }
+
+    #[test]
+    fn the_longest_name_of_the_stack_is_that_of_a_schedule() {
+        let template = include_str!("../../../../template.yaml");
+        let after_stack = |line: &str| line.split("${AWS::StackName}-").nth(1)?.split('"').next().map(str::len);
+        let rounds = template
+            .lines()
+            .filter(|line| line.contains(", Starts: "))
+            .filter_map(|line| line.split("Name: ").nth(1)?.split(',').next().map(str::len));
+        let named = template.lines().filter(|line| line.contains("FunctionName: !Sub")).filter_map(after_stack);
+        let longest = rounds.chain(named).max().expect("names");
+        assert_eq!(LONGEST_STACK + 1 + longest, 64);
+    }
+}
