@@ -102,6 +102,7 @@ class Outputs(unittest.TestCase):
 
     def test_times_ids_and_widths_do_not_count(self):
         self.assertTrue(self.same("T  #4  3.6s   197  paused", "T   #12  1m  197  paused"))
+        self.assertTrue(self.same("rows per second: 6.6 (5m), 0.5 (1h)", "rows per second: 0.0 (5m), 0.4 (1h)"))
         self.assertTrue(self.same("on this machine, 2026-11-23 03:52:41 UTC", "on this machine, 2027-01-01 00:00:00 UTC"))
         self.assertTrue(self.same('cursor  {"high":225,"pend…', 'cursor  {"high":7}'))
         self.assertTrue(self.same("newest commit 4.1s ago; paused with all of its functio…", "newest commit 54.1s ago; paused with all of its funct…"))
