@@ -13,7 +13,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 10
 
 demo: ## run the platform end to end on this machine; DATA=<folder> for your own files, SCALE=<factor>, BINARIES=<folder>
-	@test -x $(LOCAL) -o -n "$(BINARIES)" || echo "The first time: some 450 crates are compiled and the tools installed, about five minutes on two cores."
+	@test -x $(LOCAL) -o -n "$(BINARIES)" || echo "The first time: some 450 crates are compiled and the tools installed, about six minutes on two cores."
 	@$(MAKE) --no-print-directory -j2 $(if $(BINARIES),taken,build-demo demo-tools)
 	@$(LOCAL) demo --scale "$(SCALE)" $(if $(DATA),--data "$(DATA)")
 

@@ -153,7 +153,7 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "wait")]
     pub dry_run: bool,
     /// Run as if it were this time (RFC 3339) [default: now].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = from_time)]
     pub time: Option<DateTime<Utc>>,
     /// With --wait: how long at most, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, requires = "wait", allow_negative_numbers = true)]
@@ -165,16 +165,16 @@ pub(crate) struct BackfillArgs {
     /// A table with one set of rows per day.
     pub table: String,
     /// First day, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DATE", value_parser = day, allow_negative_numbers = true)]
     pub from: NaiveDate,
     /// Last day, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "DATE", value_parser = day, allow_negative_numbers = true)]
     pub to: NaiveDate,
     /// Say which days are missing; fetch none.
     #[arg(long)]
     pub dry_run: bool,
     /// Run as if it were this time (RFC 3339) [default: now].
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = from_time)]
     pub time: Option<DateTime<Utc>>,
 }
 
@@ -286,6 +286,10 @@ pub(crate) struct RetryArgs {
     pub dead: Option<String>,
 }
 
+fn day(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| "a day is written 2026-01-31".to_owned())
+}
+
 fn from_time(text: &str) -> Result<DateTime<Utc>, String> {
     time(text, Some)
 }
@@ -316,6 +320,19 @@ mod tests {
 
     fn parse(line: &str) -> Result<Cli, ErrorKind> {
         Cli::try_parse_from(std::iter::once("sluice").chain(line.split(' '))).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn a_day_or_a_time_that_is_none_is_told_its_form() {
+        for (line, form) in [
+            ("backfill rates --from 01.02.2026 --to 2026-02-03", "a day is written 2026-01-31"),
+            ("backfill rates --from 2026-02-01 --to tomorrow", "a day is written 2026-01-31"),
+            ("run products --time noon", "a time is written 2026-01-31T12:00:00Z"),
+            ("report --publish --time noon", "a time is written 2026-01-31T12:00:00Z"),
+        ] {
+            let error = Cli::try_parse_from(std::iter::once("sluice").chain(line.split(' '))).expect_err(line);
+            assert!(error.to_string().contains(form), "{error}");
+        }
     }
 
     #[test]

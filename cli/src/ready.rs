@@ -64,14 +64,25 @@ async fn secrets(platform: &Platform) -> Vec<Check> {
             Err(error) => Check::failed(what, error.to_string(), "put its value in, or ask for leave to read it"),
             Ok(secret) => match serde_json::from_str::<Map<String, Value>>(secret.expose()) {
                 Ok(fields) if !fields.is_empty() => Check::ok(what, "readable"),
-                // What a cluster without credentials has, and nothing else.
-                Ok(_) => Check::warning(what, "an empty object: right only for a cluster that asks for nothing", fix),
+                Ok(_) => empty(what, own_name(&resource.physical, &platform.stack.name), is_needed, fix),
                 Err(_) if !is_needed => Check::warning(what, "its value is no JSON object with fields", fix),
                 Err(_) => Check::failed(what, "its value is no JSON object with fields", fix),
             },
         });
     }
     checks
+}
+
+/// An empty object is the value of few secrets.
+fn empty(what: String, name: Option<&str>, is_needed: bool, fix: &str) -> Check {
+    match name {
+        Some("kafka" | "schema-registry") => {
+            Check::warning(what, "an empty object: right only where no user is asked for", fix)
+        }
+        Some("alerts") => Check::warning(what, "an empty object: alerts go to the topic alone", fix),
+        _ if is_needed => Check::failed(what, "an empty object", fix),
+        _ => Check::warning(what, "an empty object", fix),
+    }
 }
 
 /// The stack's secrets without which a function of it fails, by their names in the template.
@@ -184,6 +195,14 @@ mod tests {
         assert_eq!(of(&[("DbtRunner", "snowflake")], &always), "HubspotSecret");
         let all = of(&[("EnableActivate", "true")], &["DispatchDbt", "CollectEvents"]);
         assert_eq!(all, "DbtSecret HubspotActivateSecret HubspotSecret KafkaSecret");
+    }
+
+    #[test]
+    fn an_empty_secret_is_right_only_where_nothing_is_asked_for() {
+        let of = |name, is_needed| empty("secret".to_owned(), Some(name), is_needed, "fix");
+        assert_eq!(of("kafka", true).health, Health::Warning);
+        assert!(of("alerts", false).detail.ends_with("alerts go to the topic alone"));
+        assert_eq!((of("postgres", true).health, of("postgres", false).health), (Health::Failed, Health::Warning));
     }
 
     #[test]

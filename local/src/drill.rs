@@ -284,7 +284,7 @@ fn answer(trials: &[Trial], open: &[String]) -> Value {
     let share = |part: usize, whole: usize| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
     let rounded = |share: f64| (share * 10_000.0).round() / 10_000.0;
     let unproven: Vec<&str> =
-        Monitor::ALL.into_iter().filter(|monitor| !slowest.contains_key(monitor)).map(Monitor::as_str).collect();
+        Monitor::ALL.iter().filter(|monitor| !slowest.contains_key(monitor)).map(|monitor| monitor.as_str()).collect();
     json!({
         "monitors": Monitor::ALL.len(),
         "proven": slowest.len(),

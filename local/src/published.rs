@@ -34,9 +34,9 @@ pub(crate) async fn report(stack: &Stack, world: &World) -> Result<()> {
     if newest.as_ref().is_none_or(|report| report.number < run) {
         println!("  ! news of dbt run {run} has brought no report within {} s", BY_ITSELF_WITHIN.as_secs());
     }
-    let is_of_today = |report: &Summary| report.number == run && report.at == world.now();
+    let is_of_today = |report: &Summary| report.number == run && report.at == world.reported_at();
     if !newest.as_ref().is_some_and(is_of_today) {
-        stack.functions.invoke(&PUBLISH_REPORT, &json!({"publish": true, "time": world.now()})).await?;
+        stack.functions.invoke(&PUBLISH_REPORT, &json!({"publish": true, "time": world.reported_at()})).await?;
     }
     Ok(())
 }

@@ -79,6 +79,8 @@ impl Options {
 pub(crate) struct World {
     pub data: Dataset,
     pub today: NaiveDate,
+    /// The day that the report is of: rates may end before the last purchase.
+    pub reported: NaiveDate,
     /// The first day that the platform asks rates for, where it is not the one of `platform/sources.yaml`.
     pub rates_from: Option<NaiveDate>,
 }
@@ -89,7 +91,7 @@ impl World {
         let Some(folder) = &options.data else {
             let data = generate(SEED, Scale::times(options.scale), rates(folders, GENERATED_DAYS).await?);
             let today = data.rates.dates().next_back().context("there are no exchange rates")?;
-            return Ok(World { data, today, rates_from: None });
+            return Ok(World { data, today, reported: today, rates_from: None });
         };
         let published = rates(folders, ALL_DAYS).await?;
         let loaded = formats::load(folder, published.clone(), Utc::now().date_naive());
@@ -100,14 +102,19 @@ impl World {
         let data = loaded.dataset;
         own_data::take(folders, folder, &data, published, options.open).await?;
         let known: Vec<NaiveDate> = data.rates.dates().collect();
-        let days = asked_days(formats::purchase_dates(&data.purchases), &known);
-        let Asked { from, today } = days.context(NO_RATES)?.bounded()?;
-        Ok(World { data, today, rates_from: Some(from) })
+        let purchases = formats::purchase_dates(&data.purchases);
+        let Asked { from, today } = asked_days(purchases, &known).context(NO_RATES)?.bounded()?;
+        let reported = reported(purchases, today, Utc::now().date_naive());
+        Ok(World { data, today, reported, rates_from: Some(from) })
     }
 
     /// The time of a scheduled run on that day, late enough for the day's provisional rates.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        self.today.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
+        morning(self.today)
+    }
+
+    pub(crate) fn reported_at(&self) -> DateTime<Utc> {
+        morning(self.reported)
     }
 
     pub(crate) fn vendors(&self, folders: &Folders) -> Result<Vendors> {
@@ -120,6 +127,15 @@ impl World {
             RatesConfig { app_id: OXR_APP_ID.into(), rates: self.data.rates.clone(), today: self.today, quota: None };
         Ok(Vendors { hubspot, rates: RatesState::new(config) })
     }
+}
+
+fn morning(day: NaiveDate) -> DateTime<Utc> {
+    day.and_hms_opt(9, 0, 0).unwrap_or_default().and_utc()
+}
+
+/// The day of the last purchase where no rates reach so far, but no day to come: a mistyped year would hide all others.
+fn reported(purchases: Option<(NaiveDate, NaiveDate)>, today: NaiveDate, this_day: NaiveDate) -> NaiveDate {
+    purchases.map_or(today, |(_, last)| last.min(this_day).max(today))
 }
 
 /// The days that the platform is asked to know rates for.
@@ -195,6 +211,15 @@ mod tests {
         assert_eq!(days("2026-01-01", "2026-01-02"), asked("2009-12-07", "2009-12-07"), "younger than every rate");
         assert_eq!(asked_days(None, &[day("2009-12-03")]), asked("2009-12-03", "2009-12-03"));
         assert_eq!(asked_days(Some((day("2009-12-01"), day("2009-12-03"))), &[]), None);
+    }
+
+    #[test]
+    fn the_report_is_of_the_last_purchase_also_without_its_rates() {
+        let of = |last| reported(Some((day("2026-01-01"), day(last))), day("2026-10-30"), day("2026-11-30"));
+        assert_eq!(of("2026-11-12"), day("2026-11-12"));
+        assert_eq!(of("2026-10-12"), day("2026-10-30"));
+        assert_eq!(of("2062-11-12"), day("2026-11-30"), "a mistyped year");
+        assert_eq!(reported(None, day("2026-10-30"), day("2026-11-30")), day("2026-10-30"));
     }
 
     #[test]

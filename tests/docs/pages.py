@@ -90,8 +90,9 @@ def comparable(line):
         (r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b", "<id>"),
         (r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z| UTC|[+-]\d\d:\d\d)?)?", "<time>"),
         (r"127\.0\.0\.1:\d+", "<address>"),
-        (r"(?<![\w.#])\d+(\.\d+)?( )?(ms|s|m|h|d)\b", "<age>"),
+        # Before the ages, which a rate's own time looks like.
         (r"\d+(\.\d+)? \((5m|1h)\)", "<rate>"),
+        (r"(?<![\w.#])\d+(\.\d+)?( )?(ms|s|m|h|d)\b", "<age>"),
         (r"#\d+", "#<number>"),
         # Which tables a run of dbt covers depends on what had arrived when it began.
         (r"^dbt: run \d+ (succeeded|running|started) .*", "dbt: <a run that has not failed>"),

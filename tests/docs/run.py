@@ -26,7 +26,7 @@ import yaml  # noqa: E402
 
 import pages  # noqa: E402
 import picture  # noqa: E402
-from stage import front_matter  # noqa: E402
+from stage import front_matter, outside_code  # noqa: E402
 
 LOCAL = ROOT / "target/x86_64-unknown-linux-gnu/release/sluice-local"
 SLUICE = LOCAL.with_name("sluice")
@@ -59,23 +59,50 @@ def parse_only(block, report):
         report.fail(f"{block.page}:{block.line}", "bash does not understand this", parsed.stderr)
 
 
-def options_of(verb, task=None, known={}):
-    """The help of a verb; of one with tasks, such as `warehouse rotate`, also that of the task."""
-    called = (verb, task) if task else (verb,)
-    if called not in known:
-        known[called] = subprocess.run([SLUICE, *called, "--help"], capture_output=True, text=True).stdout
-    return known[called]
+def help_of(*words, known={}):
+    """The help of `sluice`, of a verb, or of a verb's task such as `warehouse rotate`."""
+    if words not in known:
+        known[words] = subprocess.run([SLUICE, *words, "--help"], capture_output=True, text=True).stdout
+    return known[words]
 
 
-def check_options(block, report):
-    """Every option that a page gives to `sluice` is one."""
+def words_below(*words):
+    """The verbs of `sluice`, or the tasks of a verb that has some."""
+    listed = re.search(r"^Commands:\n((?:  .*\n|\n)+)", help_of(*words), re.M)
+    return re.findall(r"^  ([a-z-]+)", listed[1], re.M) if listed else []
+
+
+def check_call(place, verb, rest, report):
+    """What a page calls `sluice` with is there: the verb, its task, each option."""
+    if verb not in words_below():
+        return report.fail(place, f"sluice has no {verb}")
+    words, task = [verb], re.match(r"\s+([a-z][a-z-]*)(?![\w.])", rest)
+    if task and words_below(verb):
+        if task[1] not in words_below(verb):
+            return report.fail(place, f"sluice {verb} has no {task[1]}")
+        words.append(task[1])
+    options = help_of(verb) + help_of(*words)
+    for option in re.findall(r"(?:^|\s)(--[a-z-]+)", rest):
+        if not re.search(rf"{option}(?![\w-])", options):
+            report.fail(place, f"sluice {verb} has no {option}")
+    return None
+
+
+def check_calls(block, report):
     for command in block.commands():
-        for call in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
-            for option in re.findall(r"(?:^|\s)(--[a-z-]+)", call[1]):
-                task = re.match(r"\s*([a-z-]*)", call[1])[1]
-                has_task = re.search(rf"^  {task}( |$)", options_of(call[0]), re.M) if task and task[0] != "-" else None
-                if option not in options_of(call[0]) + (options_of(call[0], task) if has_task else ""):
-                    report.fail(f"{block.page}:{command.line}", f"sluice {call[0]} has no {option}")
+        for verb, rest in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
+            check_call(f"{block.page}:{command.line}", verb, rest, report)
+
+
+def check_prose(page, text, report):
+    """A command within a sentence is not executed, but it is one: of `sluice`, or a target of the Makefile."""
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    for number, (line, is_prose) in enumerate(outside_code(text), 1):
+        for code in re.findall(r"`([^`]+)`", line) if is_prose else []:
+            if call := re.fullmatch(r"(?:tools/)?sluice ([a-z-]+)((?:\s[^()]*)?)", code):
+                check_call(f"{page}:{number}", call[1], call[2], report)
+            elif (called := re.match(r"make ([a-z-]+)", code)) and called[1] not in targets:
+                report.fail(f"{page}:{number}", f"the Makefile has no {called[1]}")
 
 
 def run_by_ci(command):
@@ -108,7 +135,7 @@ def without_platform(block, report):
     if block.language not in ("sh", "console"):
         return "entry" not in block.words
     report.commands += len(block.commands())
-    check_options(block, report)
+    check_calls(block, report)
     if "aws" in block.words:
         report.for_an_account += len(block.commands())
         parse_only(block, report)
@@ -220,6 +247,7 @@ def judge(texts, state):
     for page, text in texts.items():
         report.pages += 1
         before, start = len(report.failures), time.monotonic()
+        check_prose(page, text, report)
         try:
             found = pages.blocks(page, text)
         except pages.Fault as fault:

@@ -73,6 +73,19 @@ class Commands(unittest.TestCase):
         self.assertEqual(failures("```sh aws", "tools/sluice run products --wait --stack x", "```"), 0)
         self.assertEqual(failures("```sh aws", "tools/sluice run products --wayt", "```"), 1)
 
+    @unittest.skipUnless(run.SLUICE.exists(), "the binaries are not built")
+    def test_a_verb_and_a_task_that_the_command_does_not_have_are_noticed(self):
+        for good in ["warehouse plan --stack x", "alerts --stack x", "run plan --wait", "warehouse rotate SVC --secret s"]:
+            self.assertEqual(failures("```sh aws", f"tools/sluice {good}", "```"), 0, good)
+        for bad in ["statuss", "warehouse plann --stack x", "runs --tab products"]:
+            self.assertEqual(failures("```sh aws", f"tools/sluice {bad}", "```"), 1, bad)
+
+    @unittest.skipUnless(run.SLUICE.exists(), "the binaries are not built")
+    def test_a_command_in_a_sentence_that_is_none_is_noticed(self):
+        self.assertEqual(failures("Say `sluice run TABLE --wait`, then `make demo DATA=x`, of `sluice dispatch <n> (<id>)`."), 0)
+        self.assertEqual(failures("`tools/sluice rejcts products`, `sluice run T --wayt`, `make dmo`"), 3)
+        self.assertEqual(failures("```text", "`make dmo`", "```"), 0)
+
     def test_a_command_that_ci_does_not_run_is_noticed(self):
         self.assertEqual(failures("```sh ci", "make demo", "make dbt-snowflake", "```"), 0)
         self.assertEqual(failures("```sh ci", "make clean", "```"), 1)
@@ -89,6 +102,7 @@ class Outputs(unittest.TestCase):
 
     def test_times_ids_and_widths_do_not_count(self):
         self.assertTrue(self.same("T  #4  3.6s   197  paused", "T   #12  1m  197  paused"))
+        self.assertTrue(self.same("rows per second: 6.6 (5m), 0.5 (1h)", "rows per second: 0.0 (5m), 0.4 (1h)"))
         self.assertTrue(self.same("on this machine, 2026-11-23 03:52:41 UTC", "on this machine, 2027-01-01 00:00:00 UTC"))
         self.assertTrue(self.same('cursor  {"high":225,"pend…', 'cursor  {"high":7}'))
         self.assertTrue(self.same("newest commit 4.1s ago; paused with all of its functio…", "newest commit 54.1s ago; paused with all of its funct…"))

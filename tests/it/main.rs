@@ -1,6 +1,6 @@
 //! The one integration binary: what holds for the project as a whole.
 
-mod add_a_source;
+mod additions;
 mod aws;
 mod benches;
 mod build;

@@ -52,7 +52,7 @@ pub(crate) struct ReportArgs {
     #[arg(long)]
     pub publish: bool,
     /// With --publish: as if it were made at this time (RFC 3339) [default: now].
-    #[arg(long, value_name = "TIME", requires = "publish")]
+    #[arg(long, value_name = "TIME", requires = "publish", value_parser = from_time)]
     pub time: Option<DateTime<Utc>>,
     /// The folder for the page and the rows behind its tiles [default: sluice-report].
     #[arg(long, value_name = "FOLDER")]

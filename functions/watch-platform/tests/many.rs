@@ -131,7 +131,7 @@ impl Observations for FarWarehouse {
         Ok(None)
     }
 
-    async fn partitions(&self, _: &TableId, _: DateTime<Utc>) -> Result<Vec<PartitionRows>> {
+    async fn partitions(&self, _: &TableId, _: NaiveDate) -> Result<Vec<PartitionRows>> {
         sleep(STATEMENT).await;
         Ok(Vec::new())
     }

@@ -91,7 +91,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
         rows.first().map_or(Ok(None), |row| optional(row, "newest"))
     }
 
-    async fn partitions(&self, table: &TableId, since: DateTime<Utc>) -> Result<Vec<PartitionRows>> {
+    async fn partitions(&self, table: &TableId, since: NaiveDate) -> Result<Vec<PartitionRows>> {
         let rows = |row: &Row| {
             Ok(PartitionRows {
                 partition: value(row, "topic_partition")?,

@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn every_monitor_has_an_origin_and_every_origin_a_name() {
         for monitor in Monitor::ALL {
-            assert!(!Origin::of(monitor).as_str().is_empty(), "{monitor}");
+            assert!(!Origin::of(*monitor).as_str().is_empty(), "{monitor}");
         }
         assert_eq!(Origin::Watch.as_str(), "watch");
     }

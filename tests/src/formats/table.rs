@@ -45,7 +45,9 @@ impl Row<'_> {
         let plain = ["%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f"];
         let naive = plain.iter().find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
         let midnight = || text.parse::<NaiveDate>().ok()?.and_hms_opt(0, 0, 0);
-        let time = with_offset.or(naive).or_else(midnight).ok_or_else(|| format!("{column} is not a time"))?;
+        let time = with_offset.or(naive).or_else(midnight);
+        let time =
+            time.ok_or_else(|| format!("{column} is not a time such as 2026-03-04 or 2026-03-04T12:00:00+01:00"))?;
         if !YEARS.contains(&time.year()) {
             return Err(format!("{column} is not in the years 1 to 9999"));
         }

@@ -90,7 +90,8 @@ pub(super) fn rates(folder: &Path, last: NaiveDate, problems: &mut Vec<BadLine>)
     let mut seen = HashSet::new();
     let required = ["rate_date", "base_currency", "target_currency", "rate"];
     let rows = read(folder, RATES, &required, &[], problems, |row| {
-        let date: NaiveDate = row.required("rate_date")?.parse().map_err(|_| "rate_date is not a date".to_owned())?;
+        let date = row.required("rate_date")?.parse();
+        let date: NaiveDate = date.map_err(|_| "rate_date is not a date such as 2026-03-04".to_owned())?;
         if date < NaiveDate::default() {
             return Err("rate_date lies before 1970, where the times of the rates' source begin".to_owned());
         }

@@ -91,7 +91,7 @@ fn every_bad_line_is_named_with_its_file_and_number() {
         "products.csv:8: operation is none of INSERT, UPDATE, DELETE",
         "products.csv:9: has 2 fields, the header has 6",
         "products.csv:10: price_usd is not a plain decimal number",
-        "products.csv:11: valid_ts is not a time",
+        "products.csv:11: valid_ts is not a time such as 2026-03-04 or 2026-03-04T12:00:00+01:00",
         "contacts.csv:1: the header lacks the column id",
         "rates.csv:2: base_currency is not USD",
         "rates.csv:3: rate is zero",

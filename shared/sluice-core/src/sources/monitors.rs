@@ -9,98 +9,67 @@ use crate::{
     yaml::{At, Node, Place},
 };
 
-/// One thing that is watched, by the name that settings, findings and alerts have for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Monitor {
+macro_rules! monitors {
+    ($($(#[$says:meta])* $monitor:ident $name:literal,)*) => {
+        /// One thing that is watched, by the name that settings, findings and alerts have for it.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        pub enum Monitor {
+            $($(#[$says])* #[serde(rename = $name)] $monitor,)*
+        }
+
+        impl Monitor {
+            pub const ALL: &'static [Monitor] = &[$(Monitor::$monitor,)*];
+
+            pub fn as_str(self) -> &'static str {
+                match self { $(Monitor::$monitor => $name,)* }
+            }
+        }
+    };
+}
+
+monitors! {
     /// How old the newest commit or row is.
-    Freshness,
+    Freshness "freshness",
     /// How long an event takes from its time to the report.
-    EventToReport,
+    EventToReport "event_to_report",
     /// How many rows a day brings.
-    Volume,
+    Volume "volume",
     /// Which share of a column has no value.
-    NullRate,
+    NullRate "null_rate",
     /// Rows whose key another row has.
-    Duplicates,
+    Duplicates "duplicates",
     /// Where a column's numbers lie, and whether they still change.
-    Distribution,
+    Distribution "distribution",
     /// The columns and their types.
-    Schema,
+    Schema "schema",
     /// Rows that come long after their time.
-    LateArrival,
+    LateArrival "late_arrival",
     /// Rows of the source, the commit, the load and the table.
-    Reconciliation,
+    Reconciliation "reconciliation",
     /// How far a stream is behind its topic.
-    Lag,
+    Lag "lag",
     /// Records that broke their contract on the way.
-    DeadLetters,
+    DeadLetters "dead_letters",
     /// Rows that broke their contract in a run.
-    Rejects,
+    Rejects "rejects",
     /// Commits that do not load.
-    Loads,
+    Loads "loads",
     /// Runs and tests of dbt.
-    Dbt,
+    Dbt "dbt",
     /// How long a run of dbt takes.
-    DbtDuration,
+    DbtDuration "dbt_duration",
     /// What a day costs.
-    Cost,
+    Cost "cost",
     /// How old keys and secrets are.
-    Secrets,
+    Secrets "secrets",
     /// Runs that are due and do not happen.
-    Silence,
+    Silence "silence",
     /// Whether alerts reach their channels.
-    Alerts,
+    Alerts "alerts",
 }
 
 impl Monitor {
-    pub const ALL: [Monitor; 19] = [
-        Monitor::Freshness,
-        Monitor::EventToReport,
-        Monitor::Volume,
-        Monitor::NullRate,
-        Monitor::Duplicates,
-        Monitor::Distribution,
-        Monitor::Schema,
-        Monitor::LateArrival,
-        Monitor::Reconciliation,
-        Monitor::Lag,
-        Monitor::DeadLetters,
-        Monitor::Rejects,
-        Monitor::Loads,
-        Monitor::Dbt,
-        Monitor::DbtDuration,
-        Monitor::Cost,
-        Monitor::Secrets,
-        Monitor::Silence,
-        Monitor::Alerts,
-    ];
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Monitor::Freshness => "freshness",
-            Monitor::EventToReport => "event_to_report",
-            Monitor::Volume => "volume",
-            Monitor::NullRate => "null_rate",
-            Monitor::Duplicates => "duplicates",
-            Monitor::Distribution => "distribution",
-            Monitor::Schema => "schema",
-            Monitor::LateArrival => "late_arrival",
-            Monitor::Reconciliation => "reconciliation",
-            Monitor::Lag => "lag",
-            Monitor::DeadLetters => "dead_letters",
-            Monitor::Rejects => "rejects",
-            Monitor::Loads => "loads",
-            Monitor::Dbt => "dbt",
-            Monitor::DbtDuration => "dbt_duration",
-            Monitor::Cost => "cost",
-            Monitor::Secrets => "secrets",
-            Monitor::Silence => "silence",
-            Monitor::Alerts => "alerts",
-        }
-    }
-
     /// Whether it judges tables, so that an entry may turn it off.
     pub fn is_of_tables(self) -> bool {
         !matches!(
@@ -266,12 +235,11 @@ fn words(fields: &mut Fields<'_>, name: &'static str, report: &mut Report) -> Ve
     let Some(list) = fields.list(name, report) else { return Vec::new() };
     let mut monitors = Vec::new();
     for At { value, place } in list.value {
-        match Monitor::ALL.into_iter().find(|monitor| monitor.as_str() == value && monitor.is_of_tables()) {
+        let of_tables = || Monitor::ALL.iter().copied().filter(|monitor| monitor.is_of_tables());
+        match of_tables().find(|monitor| monitor.as_str() == value) {
             Some(monitor) => monitors.push(At { value: monitor, place }),
             None => {
-                let known: Vec<&str> =
-                    Monitor::ALL.into_iter().filter(|monitor| monitor.is_of_tables()).map(Monitor::as_str).collect();
-                let known = known.join(", ");
+                let known = of_tables().map(Monitor::as_str).collect::<Vec<_>>().join(", ");
                 fields.tell(
                     place,
                     format_args!("`{name}`: '{value}' is no monitor of a table; known are {known}"),

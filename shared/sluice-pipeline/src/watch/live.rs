@@ -39,7 +39,7 @@ const DBT_DAYS: u64 = 120;
 const DBT_RUNS: usize = 60;
 
 /// What measures tables; the rest is judged in each round.
-pub(super) const MEASURED: [Monitor; 8] = [
+pub(super) const MEASURED: &[Monitor] = &[
     Monitor::Volume,
     Monitor::NullRate,
     Monitor::Duplicates,
@@ -155,7 +155,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     settings.off.extend(MEASURED);
     if table.loader == Loader::Streaming {
         settings.off.push(Monitor::Reconciliation);
-        let since = now - Duration::hours(stream::HOURS);
+        let since = (now - Duration::hours(stream::HOURS)).date_naive();
         let (newest, rows) =
             futures::join!(watch.warehouse.newest_row(&table.table), watch.warehouse.partitions(&table.table, since));
         let newest = observed("the newest row of a stream", newest);

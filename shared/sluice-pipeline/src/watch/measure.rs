@@ -181,7 +181,7 @@ fn add_empty_days(measured: &mut Measured, kept: &BTreeMap<NaiveDate, Day>, from
 /// The settings of a table with everything off that is judged in each round.
 fn of_measures(table: &Table) -> TableSettings {
     let mut settings = settings(table);
-    let live = Monitor::ALL.into_iter().filter(|monitor| !MEASURED.contains(monitor));
+    let live = Monitor::ALL.iter().copied().filter(|monitor| !MEASURED.contains(monitor));
     settings.off.extend(live.filter(|monitor| *monitor != Monitor::Reconciliation));
     settings
 }

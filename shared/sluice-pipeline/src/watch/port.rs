@@ -141,7 +141,7 @@ pub trait Observations {
     fn newest_row(&self, table: &TableId) -> impl Future<Output = Result<Option<DateTime<Utc>>>>;
 
     /// By partition, the rows that were loaded since; a partition without any is absent, and so are rows of a replay.
-    fn partitions(&self, table: &TableId, since: DateTime<Utc>) -> impl Future<Output = Result<Vec<PartitionRows>>>;
+    fn partitions(&self, table: &TableId, since: NaiveDate) -> impl Future<Output = Result<Vec<PartitionRows>>>;
 
     /// Columns by the contract and as they are; a table that does not exist has none.
     fn shapes(&self, tables: &[&Table]) -> impl Future<Output = Result<BTreeMap<String, Shape>>>;

@@ -1,6 +1,6 @@
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     rc::Rc,
 };
 
@@ -33,6 +33,8 @@ struct Warehouse {
     loaded: Cell<u64>,
     failed_nodes: RefCell<Vec<String>>,
     measures: Cell<usize>,
+    /// From when on a topic's partitions were asked for.
+    partitions_since: RefCell<BTreeSet<NaiveDate>>,
     /// The statement over a table fails, and the ledger answers.
     is_unmeasured: Cell<bool>,
     kept: RefCell<BTreeMap<String, BTreeMap<NaiveDate, Day>>>,
@@ -75,7 +77,8 @@ impl Observations for Warehouse {
         self.answer(Some(self.today.get().and_hms_opt(0, 0, 0).unwrap_or_default().and_utc()))
     }
 
-    async fn partitions(&self, _: &TableId, _: DateTime<Utc>) -> Result<Vec<PartitionRows>> {
+    async fn partitions(&self, _: &TableId, since: NaiveDate) -> Result<Vec<PartitionRows>> {
+        self.partitions_since.borrow_mut().insert(since);
         self.answer(Vec::new())
     }
 

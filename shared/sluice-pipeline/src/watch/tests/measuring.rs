@@ -40,6 +40,15 @@ fn a_warehouse_that_hangs_leaves_the_time_for_messages() {
 }
 
 #[test]
+fn rounds_of_a_day_ask_for_partitions_in_the_same_words() {
+    let stage = Stage::of(stream());
+    for _ in 0..12 {
+        stage.report();
+    }
+    assert_eq!(stage.warehouse.partitions_since.borrow().len(), 1, "another question starts the warehouse again");
+}
+
+#[test]
 fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
     let stage = Stage::new(1);
     stage.warehouse.is_unmeasured.set(true);

@@ -1,4 +1,5 @@
-//! docs/add-a-source.md, done: its edits are made in a copy of the project, whose function is compiled and run, and whose template is judged.
+//! The pages that add a source and a monitor, done: their edits are made in a copy of the project, where both are compiled
+//! and run and the template is judged.
 
 use std::{
     collections::BTreeMap,
@@ -11,7 +12,9 @@ use std::{
 use crate::project::{OTHER_ROOT, files, read, root};
 
 /// Where the copy is: in one place, so that what was compiled of it last time need not be compiled again.
-const COPY: &str = "target/tmp/add-a-source";
+const COPY: &str = "target/tmp/additions";
+
+const PAGES: [&str; 2] = ["docs/add-a-source.md", "docs/how-to/add-a-monitor.md"];
 
 /// A block of the page, and where it belongs.
 #[derive(Debug)]
@@ -32,14 +35,20 @@ enum Place {
     InsteadOf(String),
 }
 
-/// The edits of the page. The paragraph before each block ends with its place: `file`, after `line`.
+/// The edits of a page. The paragraph before each block ends with its place: `file`, after `line`. A block whose language
+/// is followed by a word is for another test.
 fn edits(page: &str) -> Vec<Edit> {
     let mut parts = page.split("\n```");
     let mut text = parts.next().unwrap_or_default();
     let mut found = Vec::new();
     while let (Some(block), Some(after)) = (parts.next(), parts.next()) {
-        let block = block.split_once('\n').map_or("", |(_, block)| block).to_owned() + "\n";
-        let paragraph = text.trim().rsplit("\n\n").next().unwrap_or_default().replace('\n', " ");
+        let (info, block) = block.split_once('\n').unwrap_or_default();
+        let before = std::mem::replace(&mut text, after);
+        if info.contains(' ') {
+            continue;
+        }
+        let block = block.to_owned() + "\n";
+        let paragraph = before.trim().rsplit("\n\n").next().unwrap_or_default().replace('\n', " ");
         // Texts and the names between them take turns.
         let turns: Vec<&str> = paragraph.split('`').collect();
         let (file, between, name) = match turns[..] {
@@ -61,7 +70,6 @@ fn edits(page: &str) -> Vec<Edit> {
             _ => file,
         };
         found.push(Edit { file: file.to_owned(), place, block });
-        text = after;
     }
     found
 }
@@ -95,7 +103,7 @@ impl Edit {
     }
 }
 
-/// The project's files with the page's edits. What has not changed since the last time stays as it is.
+/// The project's files with the pages' edits. What has not changed since the last time stays as it is.
 fn copied(edits: &[Edit]) -> PathBuf {
     let copy = root().join(COPY);
     let mut edited: BTreeMap<&str, String> = BTreeMap::new();
@@ -138,22 +146,25 @@ fn run(command: &mut Command, folder: &Path) {
 }
 
 #[test]
-fn a_source_made_as_the_page_says_runs_and_fits_the_template() {
-    let edits = edits(&read("docs/add-a-source.md"));
-    assert!(edits.len() > 20, "the page has {} edits", edits.len());
+fn a_source_and_a_monitor_made_as_the_pages_say_work() {
+    let edits: Vec<Edit> = PAGES.iter().flat_map(|page| edits(&read(page))).collect();
+    assert!(edits.len() > 30, "the pages have {} edits", edits.len());
     let copy = copied(&edits);
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["test", "--release", "--offline", "--quiet", "--package", "extract-weather", "--lib", "--bins"]);
+    cargo.args(["test", "--release", "--offline", "--quiet", "--lib", "--bins"]);
+    cargo.args(["--package", "extract-weather", "--package", "sluice-watch"]);
     run(cargo.env("CARGO_TARGET_DIR", root().join("target")), &copy);
     let mut rules = Command::new(std::env::current_exe().expect("the path of this program"));
     run(rules.args(["template::", "loops::"]).env(OTHER_ROOT, &copy), &copy);
 }
 
 #[test]
-fn the_page_names_files_that_are_there() {
-    let page = read("docs/add-a-source.md");
-    let table = page.split("\n| | Place |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
-    let named = table.split('`').skip(1).step_by(2).filter(|name| name.contains('.') && !name.contains("weather"));
-    let gone: Vec<&str> = named.filter(|name| !root().join(name).exists()).collect();
-    assert!(gone.is_empty(), "the page names {gone:?}");
+fn the_pages_name_files_that_are_there() {
+    for page in PAGES {
+        let text = read(page);
+        let table = text.split("\n| | Place |").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the table");
+        let named = table.split('`').skip(1).step_by(2).filter(|name| name.contains('.') && !name.contains("weather"));
+        let gone: Vec<&str> = named.filter(|name| !root().join(name).exists()).collect();
+        assert!(gone.is_empty(), "{page} names {gone:?}");
+    }
 }
