@@ -43,6 +43,7 @@ impl<'a> Sam<'a> {
         arguments.extend(self.settings());
         arguments.extend(["--no-execute-changeset", "--no-confirm-changeset", "--no-progressbar"].map(str::to_owned));
         arguments.extend(role.into_iter().flat_map(|role| ["--role-arn".to_owned(), role.to_owned()]));
+        arguments.extend(self.stage.prefix.iter().flat_map(|prefix| ["--s3-prefix".to_owned(), prefix.clone()]));
         arguments.push("--parameter-overrides".to_owned());
         arguments.extend(parameters.iter().cloned());
         let said = self.output("sam", &arguments).await?;
@@ -76,7 +77,8 @@ impl<'a> Sam<'a> {
         let program = if own.exists() { own } else { PathBuf::from(program) };
         let mut command = Command::new(&program);
         command.args(arguments).current_dir(&self.stage.root).env("SAM_CLI_TELEMETRY", "0");
-        command.env("AWS_DEFAULT_REGION", &self.stage.region).kill_on_drop(true);
+        command.env("AWS_DEFAULT_REGION", &self.stage.region).env("SLUICE_ARCHITECTURE", self.stage.architecture());
+        command.kill_on_drop(true);
         let failed = |error| {
             let none = Error::config(format!("cannot start {}", program.display())).because(error);
             Failure::from(none).hint("`tools/setup sam` puts the SAM command line into this checkout")

@@ -52,6 +52,9 @@ pub(crate) struct DiffArgs {
     /// The role that CloudFormation is to change the stack with [default: the caller].
     #[arg(long, value_name = "ARN")]
     pub role: Option<String>,
+    /// Put zips and template below this prefix in SAM's bucket, under the stack's name [default: s3_prefix of samconfig.toml].
+    #[arg(long, value_name = "PREFIX")]
+    pub prefix: Option<String>,
 }
 
 #[derive(Debug, Args)]
