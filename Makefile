@@ -104,9 +104,9 @@ notebook: ## open the notebook on the warehouse of the demo; SLUICE_DBT_TARGET=s
 	@tools/setup notebook
 	@SLUICE_DUCKDB_PATH="$${SLUICE_DUCKDB_PATH:-.sluice/warehouse.duckdb}" .tools/venv/notebook/bin/marimo edit dbt/notebooks/exchange_rates.py
 
-release: ## make what a release holds in target/release-files: zips, bills of materials, checksums; for stages on AWS
-	@tools/setup sam
-	@.tools/venv/sam/bin/python tools/release.py
+release: ## make what a release holds in target/release-files: zips, bills of materials, checksums; ARCHITECTURE=arm64 for ARM
+	@tools/setup sam zig
+	@.tools/venv/sam/bin/python tools/release.py $(ARCHITECTURE)
 
 docs: ## build the documentation strictly in target/docs; pages of docs/reference are made from the code
 	@tools/setup docs

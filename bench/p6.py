@@ -1,13 +1,14 @@
 """P6: what a billion rows cost on Lambda, computed from what P1 (and P2, where it has run) measured.
 
-Prices are AWS's public ones for us-east-1 on arm64. A second here is taken for a second of one Lambda vCPU's memory
+Prices are AWS's public ones for us-east-1 on x86_64, and on ARM as if it took the same time. A second here is taken for a second of one Lambda vCPU's memory
 step (1,769 MB), which this machine's processors are not exactly.
 """
 
 import p1
 import report
 
-GB_SECOND = 0.0000133334
+GB_SECOND = 0.0000166667
+GB_SECOND_ARM = 0.0000133334
 REQUEST = 0.20 / 1_000_000
 S3_PUT = 0.005 / 1_000
 NAT_GB = 0.045
@@ -30,6 +31,7 @@ def main():
     puts = runs * (written / PART_BYTES + 4)
     lines = [
         ["Lambda compute", f"{compute:.4f}"],
+        ["the same on ARM", f"{compute / GB_SECOND * GB_SECOND_ARM:.4f}"],
         ["Lambda requests", f"{runs * REQUEST:.6f}"],
         ["S3 puts", f"{puts * S3_PUT:.4f}"],
         ["NAT, only where S3 has no endpoint", f"{runs * written / 1e9 * NAT_GB:.4f}"],

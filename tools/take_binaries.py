@@ -2,8 +2,8 @@
 
     tools/take_binaries.py <folder>     the folder of a release, or one of binaries such as target/x86_64-unknown-linux-gnu/release
 
-A release holds a zip for each function and one-machine.zip, which has the programs of one machine; their checksums are
-compared. Binaries come as they are."""
+A release holds a zip for each function and architecture, and one-machine-x86_64.zip, which has the programs of one machine; the
+checksums of what is taken are compared. Binaries come as they are. One that is for other processors is refused."""
 
 import hashlib
 import os
@@ -12,10 +12,14 @@ import sys
 import zipfile
 from pathlib import Path
 
+import elf
+
 ROOT = Path(__file__).resolve().parents[1]
 # Three levels below the checkout, as cargo's own: from there the programs find DuckDB's library.
 TAKEN = ROOT / "target/binaries/taken"
-ONE_MACHINE = "one-machine.zip"
+# One machine means Linux on x86_64.
+ARCHITECTURE = "x86_64"
+ONE_MACHINE = f"one-machine-{ARCHITECTURE}.zip"
 PROGRAMS = ("sluice-local", "sluice")
 
 
@@ -28,22 +32,22 @@ def functions():
 
 
 def compare(folder):
-    """Every file that SHA256SUMS names is as it says."""
-    sums = folder / "SHA256SUMS"
-    if not sums.exists():
-        return
-    for line in sums.read_text().splitlines():
-        wanted, name = line.split(maxsplit=1)
-        path = folder / name
-        if not path.exists():
-            fail(f"{folder} lacks {name}, which its SHA256SUMS names; fetch the release again")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-            fail(f"{path} has another checksum than SHA256SUMS says; fetch it again")
+    """Every file for this machine that the checksums name is as they say."""
+    for sums in sorted(folder.glob("SHA256SUMS*")):
+        for line in sums.read_text().splitlines():
+            wanted, name = line.split(maxsplit=1)
+            if not name.endswith(f"-{ARCHITECTURE}.zip"):
+                continue
+            path = folder / name
+            if not path.exists():
+                fail(f"{folder} lacks {name}, which its {sums.name} names; fetch the release again")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+                fail(f"{path} has another checksum than {sums.name} says; fetch it again")
 
 
 def found(folder):
     """Each program's file: a member of a zip, or the file itself."""
-    members = {name: (f"{name}.zip", "bootstrap") for name in functions()}
+    members = {name: (f"{name}-{ARCHITECTURE}.zip", "bootstrap") for name in functions()}
     members.update({name: (ONE_MACHINE, name) for name in PROGRAMS})
     programs, missing = {}, []
     for name, (archive, member) in members.items():
@@ -56,6 +60,13 @@ def found(folder):
     if missing:
         fail(f"{folder} lacks {', '.join(dict.fromkeys(missing))}; `make release` makes them")
     return programs
+
+
+def contents(path, member):
+    if member is None:
+        return path.read_bytes()
+    with zipfile.ZipFile(path) as packed:
+        return packed.read(member)
 
 
 def take(folder, taken=TAKEN):
@@ -73,13 +84,12 @@ def take(folder, taken=TAKEN):
     shutil.rmtree(taken, ignore_errors=True)
     taken.mkdir(parents=True)
     for name, (path, member) in programs.items():
-        target = taken / name
-        if member is None:
-            shutil.copyfile(path, target)
-        else:
-            with zipfile.ZipFile(path) as packed, packed.open(member) as source, target.open("wb") as file:
-                shutil.copyfileobj(source, file)
-        os.chmod(target, 0o755)
+        data = contents(path, member)
+        faults = elf.faults(name, data, ARCHITECTURE)
+        if faults:
+            fail(f"{path}: {faults[0]}")
+        (taken / name).write_bytes(data)
+        os.chmod(taken / name, 0o755)
     note.write_text(repr(state))
     return True
 

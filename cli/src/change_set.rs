@@ -6,7 +6,10 @@ use aws_config::SdkConfig;
 use aws_sdk_cloudformation::{
     Client,
     operation::describe_change_set::DescribeChangeSetOutput,
-    types::{Change as Raw, ChangeAction, ChangeSetStatus, ExecutionStatus, PolicyAction, Replacement, ResourceChange},
+    types::{
+        Change as Raw, ChangeAction, ChangeSetStatus, ExecutionStatus, Parameter, PolicyAction, Replacement,
+        ResourceChange,
+    },
 };
 use serde::Serialize;
 use sluice_aws::classify;
@@ -15,6 +18,7 @@ use sluice_core::{Error, Kind};
 use crate::{
     failure::{Failure, Outcome},
     stack::{self, Stack},
+    stage::SCHEDULES,
 };
 
 /// How often a change set or a stack under way is looked at.
@@ -121,6 +125,9 @@ pub(crate) struct ChangeSet {
     pub arn: String,
     #[serde(skip)]
     pub stack: String,
+    /// How it leaves the stack's schedules.
+    #[serde(skip)]
+    pub schedules: bool,
     pub changes: Vec<Change>,
 }
 
@@ -173,7 +180,14 @@ impl ChangeSet {
             let place = order.iter().position(|action| *action == change.action);
             (change.loses.is_none(), place, change.replaced != Some("yes"), change.line())
         });
-        ChangeSet { arn: arn.to_owned(), stack: found.stack_name().unwrap_or_default().to_owned(), changes }
+        let is_on =
+            |one: &Parameter| (one.parameter_key(), one.parameter_value()) == (Some(SCHEDULES), Some("ENABLED"));
+        ChangeSet {
+            arn: arn.to_owned(),
+            stack: found.stack_name().unwrap_or_default().to_owned(),
+            schedules: found.parameters().iter().any(is_on),
+            changes,
+        }
     }
 
     pub(crate) fn to_text(&self) -> String {

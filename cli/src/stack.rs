@@ -25,6 +25,8 @@ pub(crate) struct Resource {
 pub(crate) struct Stack {
     pub name: String,
     pub status: String,
+    /// Against being deleted.
+    pub is_protected: bool,
     pub outputs: BTreeMap<String, String>,
     pub parameters: BTreeMap<String, String>,
     pub resources: Vec<Resource>,
@@ -46,6 +48,7 @@ impl Stack {
         let mut stack = Stack {
             name: name.to_owned(),
             status: found.stack_status().map(|status| status.as_str().to_owned()).unwrap_or_default(),
+            is_protected: found.enable_termination_protection().unwrap_or_default(),
             outputs: outputs.collect(),
             parameters: parameters.collect(),
             resources: Vec::new(),
@@ -99,6 +102,13 @@ impl Stack {
     pub(crate) fn of_type<'a>(&'a self, resource_type: &'a str) -> impl Iterator<Item = &'a Resource> {
         self.resources.iter().filter(move |resource| resource.resource_type == resource_type)
     }
+}
+
+/// A deletion is refused until somebody takes the protection off.
+pub(crate) async fn protect(aws: &SdkConfig, name: &str) -> Outcome {
+    let sent = Client::new(aws).update_termination_protection().stack_name(name).enable_termination_protection(true);
+    sent.send().await.map_err(|error| classify(error, format!("cannot protect the stack {name}")))?;
+    Ok(())
 }
 
 /// Longer than any change of a stack takes.

@@ -33,6 +33,8 @@ pub(crate) struct Stage {
     pub prefix: Option<String>,
     /// The checkout that is deployed.
     pub root: PathBuf,
+    /// Where the functions are that `sam build` has left.
+    pub built: PathBuf,
 }
 
 impl Stage {
@@ -59,6 +61,8 @@ impl Stage {
             let missing = || Failure::usage(format!("{} lacks {key} in [{name}.{command}.parameters]", file.display()));
             Ok(value.ok_or_else(missing)?.to_owned())
         };
+        let template = of("deploy", "template_file").and_then(|value| value.as_str()).map(Path::new);
+        let built = template.and_then(Path::parent).map_or_else(|| root.join(".aws-sam/build"), Path::to_owned);
         let parameters = of("deploy", "parameter_overrides").and_then(|value| value.as_array());
         let parameters = parameters.map(|all| all.iter().filter_map(|one| one.as_str().map(str::to_owned)).collect());
         let missing = || {
@@ -74,6 +78,7 @@ impl Stage {
             file: file.to_owned(),
             prefix: None,
             root,
+            built,
         })
     }
 
@@ -103,6 +108,16 @@ impl Stage {
         let is_other = |one: &&String| one.split_once('=').is_none_or(|(own, _)| own != name);
         let others = self.parameters.iter().filter(is_other).cloned();
         others.chain([format!("{name}={value}")]).collect()
+    }
+
+    /// What the functions run on, as `sam build` and the template call it.
+    pub(crate) fn architecture(&self) -> &str {
+        self.parameter("Architecture").unwrap_or("x86_64")
+    }
+
+    /// Whether the stage has a life that nobody ends by mistake.
+    pub(crate) fn is_protected(&self) -> bool {
+        ["staging", "prod"].iter().any(|life| self.name == *life || self.parameter("Stage") == Some(life))
     }
 
     /// Whether the schedules are to be on, once everything is ready.

@@ -119,13 +119,8 @@ async fn drill(keys: &Keys, port: u16) -> Result<()> {
     println!("drill: {} shadow tables, {LEARNED_DAYS} days of rows", shadow.sources.tables.len());
     shadow.learn(LEARNED_DAYS).await?;
     let fake = Fake::start("alert_channels")?;
-    let keys = json!({"routing_keys": {"page": ROUTING_KEY}, "urls": {"hook": format!("{}/hook", fake.url)}});
-    let settings = ChannelSettings {
-        secret: "alerts".into(),
-        slack: fake.url.clone(),
-        pagerduty: fake.url.clone(),
-        topic_arn: None,
-    };
+    let keys = json!({"routing_keys": {"page": ROUTING_KEY}, "urls": {"hook": format!("{}/hook", fake.url), "page": fake.url}});
+    let settings = ChannelSettings { secret: "alerts".into(), slack: fake.url.clone(), topic_arn: None };
     let mut drill = Drill {
         warehouse: Snowflake::connect(config, secret, http.clone()),
         shadow,

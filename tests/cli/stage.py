@@ -33,6 +33,7 @@ class Life:
             "AWS_SECRET_ACCESS_KEY": "test",
             "AWS_DEFAULT_REGION": REGION,
             "SLUICE_PREBUILT": "1",
+            "SLUICE_PROFILE": "release",
             "SLUICE_BINARIES": str(BINARIES),
             "SAM_CLI_TELEMETRY": "0",
             "SAM_CLI_POLL_DELAY": "0.1",
@@ -55,19 +56,20 @@ class Life:
         self.template = built / "template.json"
 
     def configure(self, **changes):
-        """A stage dev as the running stack is, but for these parameters."""
+        """Stages dev and staging as the running stack is, but for these parameters."""
         if not self.parameters:
             found = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Parameters"]
             self.parameters = {one["ParameterKey"]: one["ParameterValue"] for one in found}
         self.parameters |= changes
         overrides = ",\n".join(json.dumps(f'{name}="{value}"') for name, value in self.parameters.items())
-        self.config.write_text(
-            f'version = 0.1\n[dev.global.parameters]\nregion = "{REGION}"\nlanguage_extensions = true\n'
-            f'[dev.sluice.parameters]\naccount = "{ACCOUNT}"\n'
-            f'[dev.deploy.parameters]\nstack_name = "{STACK}"\ns3_bucket = "{STACK}-artifacts"\n'
+        self.config.write_text("version = 0.1\n" + "".join(
+            f'[{stage}.global.parameters]\nregion = "{REGION}"\nlanguage_extensions = true\n'
+            f'[{stage}.sluice.parameters]\naccount = "{ACCOUNT}"\n'
+            f'[{stage}.deploy.parameters]\nstack_name = "{STACK}"\ns3_bucket = "{STACK}-artifacts"\n'
             f'template_file = "{self.template}"\ncapabilities = "CAPABILITY_NAMED_IAM CAPABILITY_AUTO_EXPAND"\n'
             f"fail_on_empty_changeset = false\nparameter_overrides = [\n{overrides}\n]\n"
-        )
+            for stage in ("dev", "staging")
+        ))
 
     def former(self):
         """The template as another version had it: a queue more, and a queue with another time."""
@@ -80,10 +82,10 @@ class Life:
     def present(self):
         self.template.write_text(json.dumps(self.built))
 
-    def stage(self, verb, *arguments, status=0):
+    def stage(self, verb, *arguments, status=0, env="dev"):
         """A verb on the stage; its JSON, or its error's."""
         begun = time.monotonic()
-        called = [BINARIES / "sluice", "--json", verb, "--env", "dev", "--config", self.config, *arguments]
+        called = [BINARIES / "sluice", "--json", verb, "--env", env, "--config", self.config, *arguments]
         done = subprocess.run(called, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600)
         self.took[verb] = self.took.get(verb, []) + [round(time.monotonic() - begun, 1)]
         assert done.returncode == status, f"sluice {verb} {arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -146,7 +148,9 @@ def reviewed(life):
     """What was read is carried out once, and nothing else."""
     file = life.folder / "plan.json"
     life.configure(LogRetentionDays="14" if life.parameters["LogRetentionDays"] == "30" else "30")
-    life.stage("diff", "--built", "--save", str(file))
+    life.stage("diff", "--built", "--save", str(file), "--prefix", "pull-requests")
+    apart = life.s3.list_objects_v2(Bucket=f"{STACK}-artifacts", Prefix=f"pull-requests/{STACK}/")
+    assert apart["KeyCount"] > len(life.built["Resources"]) / 100, "the zips lie beside those that are carried out"
     read = json.loads(file.read_text())
     assert read["change_set"] and read["changes"], read
     file.write_text(json.dumps({**read, "changes": read["changes"][1:]}))
@@ -173,6 +177,39 @@ def switched_on(life):
     assert answer["schedules"] is True and not [one for one in answer["checks"] if one["health"] == "failed"], answer
     life.configure(SchedulesEnabled="DISABLED")
     assert life.stage("deploy", "--built", "--yes")["schedules"] is False
+
+
+def switched_on_by_a_plan(life):
+    """What was read is carried out whole, so that what schedules need is asked before, and again after."""
+    name, file = f"{STACK}/dbt", life.folder / "on.json"
+    value = life.secrets.get_secret_value(SecretId=name)["SecretString"]
+    life.secrets.put_secret_value(SecretId=name, SecretString="nothing")
+    life.configure(SchedulesEnabled="ENABLED")
+    life.stage("diff", "--built", "--save", str(file))
+    _, error = life.stage("deploy", "--plan", str(file), "--yes", status=1)
+    assert "nothing was changed: schedules would go on" in error["message"], error
+    now = life.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Parameters"]
+    assert {"ParameterKey": "SchedulesEnabled", "ParameterValue": "DISABLED"} in now, now
+    life.secrets.put_secret_value(SecretId=name, SecretString=value)
+    answer = life.stage("deploy", "--plan", str(file), "--yes")
+    assert answer["schedules"] is True and {"dbt", "warehouse"} <= {check["what"] for check in answer["checks"]}, answer
+    life.configure(SchedulesEnabled="DISABLED")
+    assert life.stage("deploy", "--built", "--yes")["schedules"] is False
+
+
+def protected(life):
+    """The deployment of a stage that is no trial protects its stack; who destroys it learns how that is taken off."""
+    def is_protected():
+        return life.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["EnableTerminationProtection"]
+
+    assert not is_protected(), "dev is a trial"
+    for _ in range(2):
+        answer = life.stage("deploy", "--built", "--yes", env="staging")
+        assert {"protection": "ok"}.items() <= {check["what"]: check["health"] for check in answer["checks"]}.items(), answer
+        assert is_protected()
+    _, error = life.stage("destroy", "--confirm", STACK, status=1, env="staging")
+    assert "is protected against deletion" in error["message"] and "--no-enable-termination-protection" in error["hint"], error
+    life.cloudformation.update_termination_protection(StackName=STACK, EnableTerminationProtection=False)
 
 
 def taken_down_and_up(life):
@@ -217,7 +254,7 @@ def main(state):
         life = Life(state, Path(folder))
         life.build()
         life.configure()
-        for part in (updated, reviewed, switched_on, taken_down_and_up):
+        for part in (updated, reviewed, switched_on, switched_on_by_a_plan, protected, taken_down_and_up):
             part(life)
         print("a stage's life: " + ", ".join(f"{verb} {max(took)} s at most" for verb, took in life.took.items()))
 

@@ -16,9 +16,10 @@ fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
     let home = std::env::temp_dir().join(format!("sluice büro {}", std::process::id()));
     let (platform, binaries) = (home.join("platform"), home.join("target/x86_64-unknown-linux-gnu/release"));
     let (artifacts, function) = (home.join("artifacts of one"), home.join("functions/extract-postgres"));
-    for folder in [&platform.join("schemas"), &binaries, &artifacts, &function] {
+    for folder in [&platform.join("schemas"), &binaries, &artifacts, &function, &home.join("tools")] {
         fs::create_dir_all(folder).expect("a folder");
     }
+    fs::copy(root().join("tools/elf.py"), home.join("tools/elf.py")).expect("copied");
     for file in ["Makefile", "sources.yaml", "schemas/purchases.json"] {
         fs::copy(root().join("platform").join(file), platform.join(file)).expect("copied");
     }
@@ -29,6 +30,7 @@ fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
     for settings in ["", "elsewhere"] {
         let mut command = make(&platform, &["--silent", "--makefile", &makefile, "build-ExtractPostgres"]);
         command.env("SLUICE_PREBUILT", "1").env("ARTIFACTS_DIR", &artifacts).env_remove("CARGO_TARGET_DIR");
+        command.env_remove("SLUICE_PROFILE").env_remove("SLUICE_ARCHITECTURE");
         if !settings.is_empty() {
             command.env("SLUICE_BINARIES", &binaries).env("SLUICE_PLATFORM", &platform);
         }
@@ -39,6 +41,12 @@ fn a_function_is_built_in_a_folder_with_blanks_and_umlauts() {
         }
         fs::remove_dir_all(&artifacts).and_then(|()| fs::create_dir(&artifacts)).expect("emptied");
     }
+    let mut for_arm = make(&platform, &["--silent", "--makefile", &makefile, "build-ExtractPostgres"]);
+    for_arm.env("SLUICE_PREBUILT", "1").env("SLUICE_BINARIES", &binaries).env("ARTIFACTS_DIR", &artifacts);
+    let refused = for_arm.env("SLUICE_ARCHITECTURE", "arm64").output().expect("make runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("extract-postgres is built for x86_64 and must be for arm64"), "{said}");
+    assert!(!refused.status.success() && !artifacts.join("bootstrap").exists());
     fs::remove_dir_all(&home).expect("removed");
 }
 

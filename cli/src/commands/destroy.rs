@@ -53,9 +53,12 @@ pub(super) async fn run(target: &Target, args: &DestroyArgs, progress: &Progress
     if args.dry_run {
         return output::print(json, &parting, render);
     }
+    if stack.is_protected {
+        return Err(protected(name));
+    }
     agreed(args, &parting)?;
     let deleted = client.delete_stack().stack_name(name).send().await;
-    deleted.map_err(|error| refused(classify(error, format!("cannot delete the stack {name}")), name))?;
+    deleted.map_err(|error| classify(error, format!("cannot delete the stack {name}")))?;
     if let Some(status) = progress.spin("deleting the stack", stack::ended(aws, name, POLL)).await? {
         let why = stack::cause(aws, name).await?.map(|cause| format!(": {cause}")).unwrap_or_default();
         let error = Error::conflict(format!("{name} is {status}{why}"));
@@ -77,11 +80,7 @@ fn agreed(args: &DestroyArgs, parting: &Parting) -> Outcome {
     }
 }
 
-/// What CloudFormation says where a stack is protected has no code of its own.
-fn refused(error: Error, name: &str) -> Failure {
-    if !error.chain().contains("TerminationProtection") {
-        return error.into();
-    }
+fn protected(name: &str) -> Failure {
     Failure::from(Error::new(Kind::Conflict, format!("{name} is protected against deletion"))).hint(format!(
         "`aws cloudformation update-termination-protection --no-enable-termination-protection --stack-name {name}`"
     ))
@@ -176,9 +175,7 @@ mod tests {
 
     #[test]
     fn a_protected_stack_says_how_its_protection_is_taken_off() {
-        let error = Error::internal("cannot delete")
-            .because("Stack [s] cannot be deleted while TerminationProtection is enabled");
-        let text = refused(error, "s").text();
+        let text = protected("s").text();
         assert!(text.contains("s is protected") && text.contains("--no-enable-termination-protection"), "{text}");
     }
 }

@@ -74,7 +74,8 @@ impl<S: Secrets> Channels for Senders<'_, S> {
                     slack.send(message, channel.channel.as_deref().unwrap_or(&channel.name)).await
                 }
                 ChannelKind::PagerDuty => {
-                    pagerduty::send(post, &self.settings.pagerduty, message, &key(&keys.routing_keys)?).await
+                    let url = keys.urls.get(&channel.name).map_or(pagerduty::URL, Secret::expose);
+                    pagerduty::send(post, url, message, &key(&keys.routing_keys)?).await
                 }
                 kind => webhook::send(post, &key(&keys.urls)?, message, kind).await,
             }

@@ -12,7 +12,6 @@ use sluice_watch::{Calendar, alerts::Table};
 pub type Warehouse = Snowflake<CachedSecrets>;
 
 const SLACK: &str = "https://slack.com/api";
-const PAGERDUTY: &str = "https://events.pagerduty.com";
 
 #[derive(Debug)]
 pub struct Config {
@@ -38,7 +37,6 @@ pub struct ChannelSettings {
     /// The name of the secret, not its value.
     pub secret: String,
     pub slack: String,
-    pub pagerduty: String,
     pub topic_arn: Option<String>,
 }
 
@@ -66,7 +64,6 @@ impl Config {
             channels: ChannelSettings {
                 secret: env.required("SLUICE_ALERTS_SECRET"),
                 slack: env.optional("SLUICE_SLACK_URL").unwrap_or_else(|| SLACK.to_owned()),
-                pagerduty: env.optional("SLUICE_PAGERDUTY_URL").unwrap_or_else(|| PAGERDUTY.to_owned()),
                 topic_arn: env.optional("SLUICE_ALARMS_TOPIC_ARN"),
             },
             stack: env.optional("SLUICE_STACK"),

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use sluice_core::Secret;
 
 /// `{"slack_token": "xoxb-…", "routing_keys": {"page": "…"}, "urls": {"hook": "https://…"}, "openlineage_token": "…"}`. Keys and
-/// addresses are named by the channel of the table; each is left out where there is none.
+/// addresses are named by the channel of the table; each is left out where there is none. A channel of PagerDuty has an address where
+/// its account is not one of the United States.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Keys {

@@ -44,6 +44,7 @@ impl Surroundings for OnAws<'_> {
             amount: UsedAmount::Invocations {
                 requests: function.requests,
                 gigabyte_seconds: function.gigabyte_seconds,
+                is_arm: function.is_arm,
             },
         });
         let bytes = self.usage.bucket(&self.config.lake_bucket, from, until).await?;

@@ -59,12 +59,8 @@ struct Stage {
 impl Stage {
     fn new() -> Self {
         let fake = Fake::start("alert_channels").expect("a fake");
-        let settings = ChannelSettings {
-            secret: "sluice/alerts".into(),
-            slack: format!("{}/api", fake.url),
-            pagerduty: fake.url.clone(),
-            topic_arn: None,
-        };
+        let settings =
+            ChannelSettings { secret: "sluice/alerts".into(), slack: format!("{}/api", fake.url), topic_arn: None };
         let vault = Vault { values: RefCell::new(vec![Some(keys(TOKEN, &fake.url))]), reads: Cell::new(0) };
         let table = Table::parse(include_str!("../../../platform/alerts.yaml")).expect("the shipped table");
         let table = Table { summary: None, canary: None, ..table };
@@ -126,7 +122,8 @@ impl Stage {
 
 fn keys(token: &str, url: &str) -> String {
     let hook = format!("{url}/hook");
-    json!({"slack_token": token, "routing_keys": {"page": ROUTING_KEY}, "urls": {"hook": hook}}).to_string()
+    let urls = json!({"hook": hook, "page": url});
+    json!({"slack_token": token, "routing_keys": {"page": ROUTING_KEY}, "urls": urls}).to_string()
 }
 
 fn list(value: &Value) -> &Vec<Value> {

@@ -161,6 +161,9 @@ impl<'a> Deployment<'a> {
             .env("SAM_CLI_TELEMETRY", "0")
             .env("SAM_CLI_POLL_DELAY", "0.1")
             .env("SLUICE_PREBUILT", "1")
+            // What the surroundings have set for a stage on AWS is not for this machine.
+            .env("SLUICE_PROFILE", "release")
+            .env("SLUICE_ARCHITECTURE", "x86_64")
             .env("SLUICE_BINARIES", &self.binaries)
             .env("SLUICE_PLATFORM", self.platform)
             .env("AWS_ENDPOINT_URL", &self.endpoint)

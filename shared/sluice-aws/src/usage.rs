@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_sdk_lambda::Client;
+use aws_sdk_lambda::{Client, types::Architecture};
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ pub struct FunctionDay {
     pub function: String,
     pub requests: f64,
     pub gigabyte_seconds: f64,
+    /// Whether it runs on ARM now, which has a price of its own.
+    pub is_arm: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -51,7 +53,7 @@ impl Usage {
     pub async fn functions(&self, names: &[String], from: NaiveDate, until: NaiveDate) -> Result<Vec<FunctionDay>> {
         let mut days = Vec::new();
         for name in names {
-            let Some(gigabytes) = self.memory(name).await? else { continue };
+            let Some((gigabytes, is_arm)) = self.size(name).await? else { continue };
             let of = |metric| Asked {
                 namespace: "AWS/Lambda",
                 metric,
@@ -62,7 +64,8 @@ impl Usage {
             let [requests, milliseconds] = self.days(&asked, from, until).await?;
             for (day, requests) in requests {
                 let seconds = milliseconds.get(&day).copied().unwrap_or_default() / 1_000.0;
-                days.push(FunctionDay { day, function: name.clone(), requests, gigabyte_seconds: seconds * gigabytes });
+                let (function, gigabyte_seconds) = (name.clone(), seconds * gigabytes);
+                days.push(FunctionDay { day, function, requests, gigabyte_seconds, is_arm });
             }
         }
         Ok(days)
@@ -77,10 +80,14 @@ impl Usage {
         Ok(days)
     }
 
-    async fn memory(&self, name: &str) -> Result<Option<f64>> {
+    /// Its memory, and whether it runs on ARM.
+    async fn size(&self, name: &str) -> Result<Option<(f64, bool)>> {
         let found = self.lambda.get_function_configuration().function_name(name).send().await;
         match found.map_err(|error| classify(error, format!("cannot read the settings of {name}"))) {
-            Ok(found) => Ok(found.memory_size().map(|megabytes| f64::from(megabytes) / 1_024.0)),
+            Ok(found) => {
+                let is_arm = found.architectures().contains(&Architecture::Arm64);
+                Ok(found.memory_size().map(|megabytes| (f64::from(megabytes) / 1_024.0, is_arm)))
+            }
             Err(error) if error.kind() == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

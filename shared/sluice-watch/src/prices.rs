@@ -14,17 +14,20 @@ pub struct Prices {
     pub lake_cents_per_terabyte_month: u32,
     pub lambda_cents_per_million_requests: u32,
     pub lambda_cents_per_million_gigabyte_seconds: u32,
+    /// The same on ARM.
+    pub lambda_arm_cents_per_million_gigabyte_seconds: u32,
 }
 
 impl Default for Prices {
-    /// List prices of us-east-1 for Snowflake's Standard edition and Lambda on ARM.
+    /// List prices of us-east-1 for Snowflake's Standard edition.
     fn default() -> Self {
         Prices {
             cents_per_credit: 200,
             warehouse_cents_per_terabyte_month: 2_300,
             lake_cents_per_terabyte_month: 2_300,
             lambda_cents_per_million_requests: 20,
-            lambda_cents_per_million_gigabyte_seconds: 1_333,
+            lambda_cents_per_million_gigabyte_seconds: 1_667,
+            lambda_arm_cents_per_million_gigabyte_seconds: 1_333,
         }
     }
 }
@@ -50,6 +53,10 @@ impl Prices {
                 "lambda_cents_per_million_gigabyte_seconds",
                 usual.lambda_cents_per_million_gigabyte_seconds,
             ),
+            lambda_arm_cents_per_million_gigabyte_seconds: cents(
+                "lambda_arm_cents_per_million_gigabyte_seconds",
+                usual.lambda_arm_cents_per_million_gigabyte_seconds,
+            ),
         };
         fields.end(report);
         prices
@@ -69,9 +76,13 @@ impl Prices {
         bytes / TERABYTE * f64::from(self.lake_cents_per_terabyte_month) / 100.0 / DAYS_OF_A_MONTH
     }
 
-    pub fn lambda_dollars(&self, requests: f64, gigabyte_seconds: f64) -> f64 {
+    pub fn lambda_dollars(&self, requests: f64, gigabyte_seconds: f64, is_arm: bool) -> f64 {
         let requests = requests * f64::from(self.lambda_cents_per_million_requests);
-        let seconds = gigabyte_seconds * f64::from(self.lambda_cents_per_million_gigabyte_seconds);
+        let cents = match is_arm {
+            true => self.lambda_arm_cents_per_million_gigabyte_seconds,
+            false => self.lambda_cents_per_million_gigabyte_seconds,
+        };
+        let seconds = gigabyte_seconds * f64::from(cents);
         (requests + seconds) / 100.0 / 1e6
     }
 }
@@ -88,7 +99,8 @@ mod tests {
     #[test]
     fn a_million_requests_of_a_gigabyte_second_cost_what_the_list_says() {
         let prices = Prices::default();
-        assert!((prices.lambda_dollars(1e6, 1e6) - 13.53).abs() < 1e-9);
+        assert!((prices.lambda_dollars(1e6, 1e6, false) - 16.87).abs() < 1e-9);
+        assert!((prices.lambda_dollars(1e6, 1e6, true) - 13.53).abs() < 1e-9);
         assert!((prices.lake_dollars(TERABYTE) * DAYS_OF_A_MONTH - 23.0).abs() < 1e-9);
         assert!((prices.dollars_per_credit() - 2.0).abs() < 1e-9);
     }

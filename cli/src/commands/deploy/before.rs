@@ -11,7 +11,7 @@ use crate::{
     place::Place,
     sam::Sam,
     stack::{self, Stack},
-    stage::{SCHEDULES, Stage},
+    stage::Stage,
     warehouse::account::PROVISIONER_SECRET,
 };
 
@@ -67,12 +67,6 @@ impl Before {
             several => Err(refusal(format!("nothing was made: {} checks have failed", several.len()))
                 .hint("each line above names its fix")),
         }
-    }
-
-    /// Whether the stack's schedules are on now.
-    pub(crate) fn has_schedules_on(&self) -> bool {
-        let parameter = self.stack.as_ref().and_then(|stack| stack.parameters.get(SCHEDULES));
-        parameter.is_some_and(|value| value == "ENABLED")
     }
 }
 

@@ -21,7 +21,8 @@ use crate::{
     progress::Progress,
     ready,
     sam::Sam,
-    stage::Stage,
+    stack::{self, Stack},
+    stage::{SCHEDULES, Stage},
 };
 use before::{Before, account, pinned};
 use plan::{Plan, Saved};
@@ -119,7 +120,7 @@ pub(super) async fn run(target: &Target, args: &DeployArgs, progress: &Progress,
 impl Asked<'_> {
     /// Schedules that are on stay on; otherwise they wait until what they need answers.
     fn first_schedules(&self, before: &Before) -> &'static str {
-        state(self.stage.wants_schedules() && before.has_schedules_on())
+        state(self.stage.wants_schedules() && before.stack.as_ref().is_some_and(has_schedules_on))
     }
 
     /// Exactly what was read and kept.
@@ -131,15 +132,75 @@ impl Asked<'_> {
         let changes = ChangeSet::read_again(&self.place.aws, arn).await?;
         saved.must_be(&changes)?;
         self.agreed(&changes.to_text(), &changes.changes, args)?;
+        if changes.schedules {
+            self.ready_for_schedules().await?;
+        }
         let stack = self.progress.spin("changing the stack", changes.execute(&self.place.aws)).await?;
-        let deployed = Deployed {
-            schedules: stack.parameters.get(crate::stage::SCHEDULES).is_some_and(|value| value == "ENABLED"),
+        let checks = self.after(&Platform::at(self.again().await?).await?).await;
+        self.ended(&Deployed {
+            schedules: has_schedules_on(&stack),
             stack: stack.name,
             status: stack.status,
             changed: changes.changes.len(),
-            checks: Vec::new(),
+            checks,
+        })
+    }
+
+    /// A change set that was read is carried out whole, so that what its schedules need must answer before.
+    async fn ready_for_schedules(&self) -> Outcome {
+        let platform = Platform::at(self.again().await?).await?;
+        if has_schedules_on(&platform.stack) {
+            return Ok(());
+        }
+        let checks = self.progress.spin("looking at secrets, warehouse and dbt", ready::look(&platform)).await.checks;
+        match failed(&checks) {
+            0 => Ok(()),
+            failed => {
+                self.say(&format!("{}\n", check::render(&checks)))?;
+                let text =
+                    format!("nothing was changed: schedules would go on, and {failed} of the checks have failed");
+                Err(Failure::from(Error::new(Kind::Unavailable, text))
+                    .hint("mend what each line names, or plan with SchedulesEnabled=DISABLED"))
+            }
+        }
+    }
+
+    /// What is looked at when the stack is as it was wanted; it is protected first.
+    async fn after(&self, platform: &Platform) -> Vec<Check> {
+        let mut checks = Vec::new();
+        if self.stage.is_protected() {
+            checks.push(self.protected(&platform.stack).await);
+        }
+        checks.extend(self.progress.spin("looking at secrets, warehouse and dbt", ready::look(platform)).await.checks);
+        checks
+    }
+
+    async fn protected(&self, stack: &Stack) -> Check {
+        let set = match stack.is_protected {
+            true => Ok(()),
+            false => stack::protect(&self.place.aws, &stack.name).await,
         };
-        output::print(self.json, &deployed, render)
+        match set {
+            Ok(()) => Check::ok("protection", "the stack cannot be deleted until it is taken off"),
+            Err(failure) => Check::warning(
+                "protection",
+                failure.message(),
+                "ask for cloudformation:UpdateTerminationProtection: the stack can be deleted by mistake",
+            ),
+        }
+    }
+
+    /// Says how the deployment has ended. Checks that have failed are a failure where schedules are wanted.
+    fn ended(&self, deployed: &Deployed) -> Outcome {
+        output::print(self.json, deployed, render)?;
+        let failed = failed(&deployed.checks);
+        if failed == 0 || !self.stage.wants_schedules() {
+            return Ok(());
+        }
+        let what = if deployed.schedules { "schedules are on" } else { "schedules stay off" };
+        let error = Error::new(Kind::Unavailable, format!("{what}, and {failed} of the checks have failed"));
+        Err(Failure::from(error)
+            .hint(format!("each line above names its fix; then `sluice deploy --env {}` again", self.stage.name)))
     }
 
     async fn deploy(&self, args: &DeployArgs) -> Outcome {
@@ -158,8 +219,8 @@ impl Asked<'_> {
         wanted(agreed, plan.changes.as_ref(), &self.place.aws).await?;
         let mut changed = self.change(&plan, schedules, role).await?;
         let platform = Platform::at(self.again().await?).await?;
-        let ready = self.progress.spin("looking at secrets, warehouse and dbt", ready::look(&platform)).await;
-        let failed = ready.checks.iter().filter(|check| check.health == Health::Failed).count();
+        let checks = self.after(&platform).await;
+        let failed = failed(&checks);
         let mut status = platform.stack.status.clone();
         if failed == 0 && plan.then_schedules {
             let on = plan::change_set(&self.place, &self.stage, state(true), role);
@@ -169,15 +230,7 @@ impl Asked<'_> {
             }
         }
         let on = schedules == state(true) || (failed == 0 && plan.then_schedules);
-        let deployed = Deployed { stack: plan.stack.clone(), status, changed, checks: ready.checks, schedules: on };
-        output::print(self.json, &deployed, render)?;
-        if failed == 0 || !self.stage.wants_schedules() {
-            return Ok(());
-        }
-        let what = if on { "schedules are on" } else { "schedules stay off" };
-        let error = Error::new(Kind::Unavailable, format!("{what}, and {failed} of the checks have failed"));
-        Err(Failure::from(error)
-            .hint(format!("each line above names its fix; then `sluice deploy --env {}` again", self.stage.name)))
+        self.ended(&Deployed { stack: plan.stack.clone(), status, changed, checks, schedules: on })
     }
 
     /// Imports what an earlier stack has left, and carries out the change set. How much was changed.
@@ -217,6 +270,14 @@ async fn wanted(agreed: Outcome, changes: Option<&ChangeSet>, aws: &SdkConfig) -
         changes.forget(aws).await?;
     }
     agreed
+}
+
+fn failed(checks: &[Check]) -> usize {
+    checks.iter().filter(|check| check.health == Health::Failed).count()
+}
+
+fn has_schedules_on(stack: &Stack) -> bool {
+    stack.parameters.get(SCHEDULES).is_some_and(|value| value == "ENABLED")
 }
 
 fn state(on: bool) -> &'static str {

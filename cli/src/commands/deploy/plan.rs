@@ -1,6 +1,10 @@
 //! What a deployment would change: the stack's change set, and what that makes of the warehouse's account.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::Error;
@@ -60,6 +64,7 @@ impl Plan {
         if !built {
             progress.spin("building", sam.build()).await?;
         }
+        must_run_on(stage.architecture(), &stage.built)?;
         let imported = match &before.left_lake {
             Some(_) => {
                 kept(&progress.spin("looking at what the earlier stack has left", sam.import_kept(true)).await?)?
@@ -119,6 +124,30 @@ impl Plan {
         }
         text
     }
+}
+
+/// Lambda takes binaries for other processors, and starts none of them.
+fn must_run_on(architecture: &str, built: &Path) -> Outcome {
+    let functions = fs::read_dir(built)
+        .map_err(|error| Error::config(format!("{} cannot be read", built.display())).because(error))
+        .map_err(|error| Failure::from(error).hint("`sam build` makes it; leave --built out"))?;
+    for program in functions.flatten().map(|function| function.path().join("bootstrap")) {
+        let mut head = [0; 20];
+        if File::open(&program).and_then(|mut file| file.read_exact(&mut head)).is_err() {
+            continue; // A layer, or the template.
+        }
+        // The field e_machine of an ELF file.
+        let found = match u16::from_le_bytes([head[18], head[19]]) {
+            62 => "x86_64",
+            183 => "arm64",
+            _ => "nothing that Lambda has",
+        };
+        if found != architecture {
+            let text = format!("{} is built for {found}, and Architecture is {architecture}", program.display());
+            return Err(Failure::from(Error::config(text)).hint("build again: leave --built out"));
+        }
+    }
+    Ok(())
 }
 
 /// The change set of what is built, with the schedules in that state.
@@ -205,7 +234,8 @@ mod tests {
             replaced: None,
             loses: None,
         };
-        ChangeSet { arn: "arn:1".to_owned(), stack: "s".to_owned(), changes: resources.iter().map(change).collect() }
+        let changes = resources.iter().map(change).collect();
+        ChangeSet { arn: "arn:1".to_owned(), stack: "s".to_owned(), schedules: true, changes }
     }
 
     fn plan() -> Plan {
@@ -237,6 +267,25 @@ mod tests {
         assert!(adopted.to_text().contains("1 to import") && adopted.to_text().contains("  > AWS::S3::Bucket Lake\n"));
         let json = serde_json::to_value(plan()).expect("JSON");
         assert_eq!((&json["change_set"], &json["changes"][0]["resource"]), (&"arn:1".into(), &"One".into()));
+    }
+
+    #[test]
+    fn binaries_for_other_processors_are_refused_before_a_change_set_is_made() {
+        let built = std::env::temp_dir().join(format!("sluice-built-{}", std::process::id()));
+        fs::create_dir_all(built.join("LoadCommits")).expect("a folder");
+        fs::write(built.join("template.yaml"), "Resources: {}").expect("written");
+        let program = |machine: u8| {
+            let head = [&b"\x7fELF\x02\x01"[..], &[0; 12], &[machine, 0, 1, 0]].concat();
+            fs::write(built.join("LoadCommits/bootstrap"), head).expect("written");
+        };
+        program(62);
+        assert!(must_run_on("x86_64", &built).is_ok());
+        let text = must_run_on("arm64", &built).expect_err("another").text();
+        assert!(text.contains("LoadCommits/bootstrap is built for x86_64, and Architecture is arm64"), "{text}");
+        program(183);
+        assert!(must_run_on("arm64", &built).is_ok());
+        fs::remove_dir_all(&built).expect("removed");
+        assert!(must_run_on("arm64", &built).expect_err("nothing").text().contains("sam build"));
     }
 
     #[test]

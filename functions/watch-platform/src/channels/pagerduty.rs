@@ -6,6 +6,9 @@ use sluice_watch::alerts::{Message, Receipt, render::pagerduty::event};
 
 use super::Post;
 
+/// Where an account takes events that names no address of its own.
+pub(super) const URL: &str = "https://events.pagerduty.com";
+
 pub(super) async fn send(post: Post<'_>, url: &str, message: &Message, key: &Secret) -> Result<Option<Receipt>> {
     let Some(event) = event(&message.content, key.expose()) else { return Ok(None) };
     let request = Request::post(format!("{url}/v2/enqueue")).json(&event)?;

@@ -77,7 +77,7 @@ pub struct Used {
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum UsedAmount {
-    Invocations { requests: f64, gigabyte_seconds: f64 },
+    Invocations { requests: f64, gigabyte_seconds: f64, is_arm: bool },
     StoredBytes(f64),
 }
 

@@ -92,8 +92,8 @@ const MODEL: &str = "CASE WHEN LEFT(QUERY_TAG, 12) = 'sluice:load:' THEN SPLIT_P
 pub fn keep(used: &[Used], prices: &Prices, at: DateTime<Utc>) -> String {
     let row = |used: &Used| {
         let (part, dollars) = match used.amount {
-            UsedAmount::Invocations { requests, gigabyte_seconds } => {
-                ("functions", prices.lambda_dollars(requests, gigabyte_seconds))
+            UsedAmount::Invocations { requests, gigabyte_seconds, is_arm } => {
+                ("functions", prices.lambda_dollars(requests, gigabyte_seconds, is_arm))
             }
             UsedAmount::StoredBytes(bytes) => ("storage", prices.lake_dollars(bytes)),
         };
@@ -173,7 +173,7 @@ mod tests {
     fn the_statements_about_costs() {
         let day = |text: &str| text.parse::<NaiveDate>().expect("a date");
         let (from, until, prices) = (day("2026-03-01"), day("2026-03-05"), Prices::default());
-        let amount = UsedAmount::Invocations { requests: 1_000.0, gigabyte_seconds: 250.0 };
+        let amount = UsedAmount::Invocations { requests: 1_000.0, gigabyte_seconds: 250.0, is_arm: true };
         let used = [
             Used { day: from, object: "it's a function".into(), amount },
             Used { day: from, object: "the lake".into(), amount: UsedAmount::StoredBytes(1e12) },

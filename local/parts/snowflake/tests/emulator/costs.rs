@@ -105,7 +105,7 @@ async fn a_query_is_told_by_run_model_user_and_work() {
 #[tokio::test]
 async fn what_is_used_beside_the_warehouse_has_dollars_and_no_credits() {
     let warehouse = Warehouse::founded().await;
-    let amount = UsedAmount::Invocations { requests: 1e6, gigabyte_seconds: 1e6 };
+    let amount = UsedAmount::Invocations { requests: 1e6, gigabyte_seconds: 1e6, is_arm: true };
     let used = [Used { day: day(2), object: "sluice-ExtractPostgres".into(), amount }];
     let statement = costs::keep(&used, &Prices::default(), DateTime::UNIX_EPOCH);
     warehouse.run(&statement).await.expect("kept");
