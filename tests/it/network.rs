@@ -1,8 +1,9 @@
 //! Where functions run and how they get out, by the parameter `Network`.
 
 use serde_json::{Value, json};
+use sluice_kafka::{Mechanism, SecurityProtocol};
 
-use crate::expanded::{expanded, list, of_type, properties, resource, section, sub};
+use crate::expanded::{expanded, list, of_type, properties, resource, section, statements, sub};
 
 /// The network that a function has, `None` for that of all.
 fn own(function: &str) -> Option<&'static Value> {
@@ -137,4 +138,44 @@ fn pollers_and_functions_reach_the_brokers_of_the_cluster_made_here() {
     for output in ["FunctionsSecurityGroupId", "KafkaSecurityGroupId"] {
         assert!(section("Outputs").get(output).is_some(), "{output}");
     }
+}
+
+/// As the stream's role reads them: the cluster and its topics, and no other cluster's.
+#[test]
+fn collect_events_may_send_to_the_topics_of_its_cluster_by_iam() {
+    let by_iam = |statements: Vec<&'static Value>| {
+        let mut all = statements.into_iter().map(|one| &one["Fn::If"]).filter(|one| one[0] == "WithKafkaIam");
+        all.next().expect("a statement by IAM")
+    };
+    let sends = by_iam(statements("CollectEvents"));
+    let rights = ["kafka-cluster:Connect", "kafka-cluster:DescribeTopic", "kafka-cluster:WriteData"];
+    assert_eq!((&sends[1]["Action"], &sends[2]), (&json!(rights), &json!({ "Ref": "AWS::NoValue" })));
+    let reads = &properties("StreamKafkaSourcePolicy")["PolicyDocument"]["Statement"];
+    let reads = by_iam(list(reads).iter().collect());
+    let on = |statement: &'static Value, branch: usize| list(&statement[1]["Resource"]["Fn::If"][branch]);
+    for branch in [1, 2] {
+        assert_eq!(on(sends, branch), &on(reads, branch)[..2]);
+    }
+    let settings = &properties("CollectEvents")["Environment"]["Variables"];
+    assert_eq!(settings["SLUICE_KAFKA_SECRET"]["Fn::If"][1], "", "a role reads no user's secret");
+    let secrets = statements("CollectEvents").into_iter().find(|one| one["Sid"] == "ReadSecrets").expect("secrets");
+    let user = json!({ "Fn::If": ["WithKafkaIam", { "Ref": "AWS::NoValue" }, { "Ref": "KafkaSecret" }] });
+    assert!(list(&secrets["Resource"]).contains(&user), "{secrets}");
+    let in_network = &section("Conditions")["CollectInNetwork"];
+    let near_brokers = json!({ "Fn::And": [{ "Condition": "WithNetwork" }, { "Condition": "WithMsk" }] });
+    assert_eq!(in_network["Fn::Or"][1], near_brokers);
+}
+
+#[test]
+fn each_way_to_log_in_is_one_that_the_code_knows() {
+    let ways = section("Mappings")["KafkaAuth"].as_object().expect("ways");
+    for (name, way) in ways {
+        let (protocol, mechanism) = (way["Protocol"].as_str(), way["Mechanism"].as_str());
+        let protocol: SecurityProtocol = protocol.expect("a protocol").parse().expect(name);
+        let mechanism: Mechanism = mechanism.expect("a mechanism").parse().expect(name);
+        assert_eq!(protocol.is_encrypted(), name != "NONE");
+        assert_eq!(mechanism == Mechanism::Iam, name == "IAM");
+    }
+    let parameter = &section("Parameters")["KafkaAuth"]["AllowedValues"];
+    assert_eq!(list(parameter).len(), ways.len());
 }

@@ -79,7 +79,7 @@ class Template:
         return self.resources[name].get("Condition")
 
     def text(self, value):
-        """A value in words: names instead of references, `<stack>` for the stack's name, a condition's first branch."""
+        """A value in words: names instead of references, `<stack>` for the stack's name, a condition's first branch that says something."""
         if isinstance(value, bool):
             return str(value).lower()
         if not isinstance(value, (dict, list)):
@@ -98,7 +98,9 @@ class Template:
         if function == "Fn::FindInMap":
             return self._mapped(inner)
         if function == "Fn::If":
-            return self.text(inner[1])
+            return self.text(inner[1]) or self.text(inner[2])
+        if function == "Fn::Join" and isinstance(inner[1], dict):
+            return inner[0].join(self.text(inner[1]["Fn::Split"][1]).split(inner[1]["Fn::Split"][0]))
         if function == "Fn::Join":
             return inner[0].join(self.text(each) for each in inner[1])
         return ", ".join(f"{key}: {self.text(each)}" for key, each in value.items())

@@ -8,10 +8,10 @@ pub(crate) struct TopicsArgs {
     /// The brokers, HOST:PORT joined by commas [default: the stack's]. With them no stack is needed.
     #[arg(long, global = true, value_name = "BROKERS")]
     pub bootstrap: Option<String>,
-    /// PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL [default: the stack's; of named brokers SASL_SSL with --secret, PLAINTEXT without].
+    /// PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL [default: the stack's; of named brokers SASL_SSL with --secret or IAM, else PLAINTEXT].
     #[arg(long, global = true, value_name = "WORD", value_parser = protocol)]
     pub protocol: Option<SecurityProtocol>,
-    /// PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 [default: the stack's; of named brokers SCRAM-SHA-512].
+    /// PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or IAM [default: the stack's; of named brokers SCRAM-SHA-512].
     #[arg(long, global = true, value_name = "WORD", value_parser = mechanism)]
     pub mechanism: Option<Mechanism>,
     /// The secret in Secrets Manager with a user who may make topics [default: the stack's Kafka secret].

@@ -6,14 +6,14 @@ mod reach;
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sluice_aws::CachedSecrets;
+use sluice_aws::{CachedSecrets, SdkConfig};
 use sluice_core::{
     Error, Kind, Result, Secret,
     port::{Secrets, SystemClock},
     with_secret,
 };
 use sluice_kafka::{
-    Admin, Credentials, Registry,
+    Admin, Credentials, Iam, Registry,
     topics::{self, Change, Place as Cluster, Plan, Topic},
 };
 
@@ -33,19 +33,17 @@ pub(super) async fn run(target: &Target, args: &TopicsArgs, progress: &Progress,
         Some(bootstrap) => {
             let (sources, schemas) = place::files(target)?;
             let reach = Reach::named(bootstrap, args);
-            let aws = if reach.has_secrets() { Some(place::deployed(None).await?) } else { None };
+            let aws = if reach.needs_account() { Some(place::deployed(None).await?) } else { None };
             (reach, aws, sources, schemas)
         }
         None => {
             let platform = progress.spin("looking at the stack", Platform::open(target)).await?;
-            let reach = Reach::of(&platform.stack, platform.place.kafka.as_deref(), args)?;
+            let reach = Reach::of(&platform.stack, &platform.place.aws, platform.place.kafka.as_deref(), args).await?;
             (reach, Some(platform.place.aws), platform.place.sources, platform.place.schemas)
         }
     };
     let topics = topics::of(&sources, Some(&schemas))?;
-    let secrets = Held(aws.as_ref().map(CachedSecrets::new));
-    let title = reach.kafka.bootstrap.clone();
-    let mut cluster = progress.spin("asking the brokers", connect(reach, secrets)).await?;
+    let mut cluster = progress.spin("asking the brokers", connect(&reach, aws.as_ref())).await?;
     match &args.task {
         TopicTask::Plan => {
             let plan = progress.spin("reading the topics", cluster.plan(&topics)).await?;
@@ -53,7 +51,9 @@ pub(super) async fn run(target: &Target, args: &TopicsArgs, progress: &Progress,
         }
         TopicTask::Apply { yes, lose } => {
             let plan = progress.spin("reading the topics", cluster.plan(&topics)).await?;
-            let may_lose = confirmed(&plan, *yes, lose, &title)?;
+            let may_lose = confirmed(&plan, *yes, lose, &reach.kafka.bootstrap)?;
+            // Brokers end a connection that has waited for an answer longer than its login is good for.
+            cluster = connect(&reach, aws.as_ref()).await?;
             apply(&mut cluster, &topics, &may_lose, progress, json).await
         }
     }
@@ -77,16 +77,18 @@ impl Secrets for Held {
 
 type Connected = Cluster<Held, SystemClock>;
 
-async fn connect(reach: Reach, secrets: Held) -> Outcome<Connected> {
+async fn connect(reach: &Reach, aws: Option<&SdkConfig>) -> Outcome<Connected> {
+    let secrets = Held(aws.map(CachedSecrets::new));
+    let iam = aws.map(|aws| Iam::new(aws.credentials_provider(), aws.region().map(ToString::to_string)));
+    let connect = async |credentials: Credentials| {
+        Admin::connect(&reach.kafka, &Credentials { iam: iam.clone(), ..credentials }).await
+    };
     let cluster = match &reach.kafka.secret {
-        None => Admin::connect(&reach.kafka, &Credentials::default()).await?,
-        Some(name) => {
-            let connect = async |credentials: Credentials| Admin::connect(&reach.kafka, &credentials).await;
-            with_secret(&secrets, name, connect).await?
-        }
+        None => connect(Credentials::default()).await?,
+        Some(name) => with_secret(&secrets, name, connect).await?,
     };
     let http = sluice_http::Client::new()?;
-    Ok(Cluster { cluster, registry: reach.registry.map(|config| Registry::new(config, http, secrets)) })
+    Ok(Cluster { cluster, registry: reach.registry.clone().map(|config| Registry::new(config, http, secrets)) })
 }
 
 /// Asks whether to go on. What comes back are the topics of which records may be lost.

@@ -4,7 +4,7 @@ use std::{cell::RefCell, time::Instant};
 
 use sluice_aws::{CachedSecrets, FreshSecrets, SqsQueue};
 use sluice_core::Result;
-use sluice_kafka::Cluster;
+use sluice_kafka::{Cluster, Iam};
 
 use crate::{Config, auth::Guard, collector::Collector, delivery::Delivery, openapi, rate::Bucket};
 
@@ -14,7 +14,8 @@ impl Deps {
     /// Builds the clients. Nothing is called yet: secrets are fetched and Kafka is connected on first use.
     pub async fn connect(config: Config) -> Result<Self> {
         let aws = sluice_aws::sdk_config().await;
-        let cluster = Cluster::new(config.kafka, CachedSecrets::new(&aws), config.kafka_timeout);
+        let iam = Iam::new(aws.credentials_provider(), aws.region().map(ToString::to_string));
+        let cluster = Cluster::new(config.kafka, CachedSecrets::new(&aws), config.kafka_timeout).with_iam(iam);
         Ok(Collector {
             lake_id: config.lake_id,
             document: openapi::document(&config.catalogue, config.limits)?,

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use sluice_core::{Error, Kind, Result};
+use sluice_core::{Error, Result};
 
-use crate::config::{Credentials, KafkaConfig};
+use crate::{
+    config::{Credentials, KafkaConfig},
+    iam,
+};
 
-mod connection;
+pub(crate) mod connection;
 mod wire;
 
 use connection::{Api, Connection, refused};
@@ -38,6 +41,7 @@ pub type Settings = BTreeMap<String, String>;
 
 /// A cluster's controller.
 pub struct Admin {
+    config: KafkaConfig,
     controller: Connection,
 }
 
@@ -59,27 +63,14 @@ struct Cluster {
 impl Admin {
     /// Connects to the controller, which any of the brokers names.
     pub async fn connect(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        let mut last = Error::config("no broker is named; a broker is `host:port`");
-        for address in config.bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty()) {
-            match Self::through(address, config, credentials).await {
-                Ok(admin) => return Ok(admin),
-                // The next broker refuses the same.
-                Err(error) if matches!(error.kind(), Kind::Auth | Kind::Config) => return Err(error),
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-
-    async fn through(address: &str, config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        let mut connection = Connection::open(address, config, credentials).await?;
+        let mut connection = Connection::to_any(config, credentials).await?;
         let Cluster { brokers, controller, .. } = cluster(&mut connection).await?;
         let controller = brokers.into_iter().find(|(id, _)| *id == controller).map(|(_, address)| address);
         let controller = controller.ok_or_else(|| Error::unavailable("the cluster has no controller now"))?;
         if controller != connection.address {
             connection = Connection::open(&controller, config, credentials).await?;
         }
-        Ok(Admin { controller: connection })
+        Ok(Admin { config: config.clone(), controller: connection })
     }
 
     /// Every topic that the user may see.
@@ -140,7 +131,7 @@ impl Admin {
         answer.i32()?;
         let answers =
             answer.list(|answer| Ok((answer.i16()?, answer.nullable_text()?, answer.i8()?, answer.text()?)))?;
-        outcome(answers.into_iter().map(|(code, said, _, name)| (name, code, said)), topic)
+        self.outcome(answers.into_iter().map(|(code, said, _, name)| (name, code, said)), topic)
     }
 
     /// What an answer to a request about one topic comes to.
@@ -148,21 +139,20 @@ impl Admin {
         let mut answer = Answer(answer);
         answer.i32()?;
         let answers = answer.list(|answer| Ok((answer.text()?, answer.i16()?, answer.nullable_text()?)))?;
-        outcome(answers.into_iter(), topic).map_err(|error| error.with("broker", &self.controller.address))
+        self.outcome(answers.into_iter(), topic)
     }
-}
 
-fn outcome(mut answers: impl Iterator<Item = (String, i16, Option<String>)>, topic: &str) -> Result<()> {
-    let Some((_, code, said)) = answers.find(|(name, ..)| name == topic) else {
-        return Err(Error::invalid_data("the broker answers for another topic").with("topic", topic));
-    };
-    match code {
-        0 => Ok(()),
-        NOT_CONTROLLER => {
-            let error = Error::unavailable("the cluster has another controller by now").with("topic", topic);
-            Err(error.with_hint("call again: it is asked for then"))
-        }
-        code => Err(refused(code, said).with("topic", topic)),
+    fn outcome(&self, mut answers: impl Iterator<Item = (String, i16, Option<String>)>, topic: &str) -> Result<()> {
+        let Some((_, code, said)) = answers.find(|(name, ..)| name == topic) else {
+            return Err(Error::invalid_data("the broker answers for another topic").with("topic", topic));
+        };
+        let error = match code {
+            0 => return Ok(()),
+            NOT_CONTROLLER => Error::unavailable("the cluster has another controller by now")
+                .with_hint("call again: it is asked for then"),
+            code => iam::hinted(refused(code, said), &self.config, iam::ADMINISTER),
+        };
+        Err(error.with("topic", topic).with("broker", &self.controller.address))
     }
 }
 

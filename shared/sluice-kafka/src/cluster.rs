@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 
 use crate::{
     config::{Credentials, KafkaConfig},
+    iam::Iam,
     producer::{Message, Producer},
 };
 
@@ -16,13 +17,21 @@ pub struct Cluster<S> {
     config: KafkaConfig,
     secrets: S,
     timeout: Duration,
+    iam: Option<Iam>,
     connected: Mutex<Option<(Credentials, Arc<Producer>)>>,
 }
 
 impl<S: Secrets> Cluster<S> {
     /// No attempt to produce takes longer than `timeout`.
     pub fn new(config: KafkaConfig, secrets: S, timeout: Duration) -> Self {
-        Cluster { config, secrets, timeout, connected: Mutex::default() }
+        Cluster { config, secrets, timeout, iam: None, connected: Mutex::default() }
+    }
+
+    /// Who we are where the brokers take IAM.
+    #[must_use]
+    pub fn with_iam(mut self, iam: Iam) -> Self {
+        self.iam = Some(iam);
+        self
     }
 
     /// The messages are on all in-sync replicas when it returns. On an error any of them may be.
@@ -37,6 +46,7 @@ impl<S: Secrets> Cluster<S> {
     }
 
     async fn attempt(&self, credentials: Credentials, topic: &str, messages: Vec<Message>) -> Result<()> {
+        let credentials = Credentials { iam: self.iam.clone(), ..credentials };
         // Boxed: the client's futures are deeper than the compiler looks.
         let work = Box::pin(async { self.producer(credentials).await?.produce(topic, messages).await.map(drop) });
         let outcome = tokio::time::timeout(self.timeout, work).await.unwrap_or_else(|_| {

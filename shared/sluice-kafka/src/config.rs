@@ -5,6 +5,8 @@ use std::str::FromStr;
 use serde::Deserialize;
 use sluice_core::{Error, Result, Secret, env::Env};
 
+use crate::iam::Iam;
+
 /// Kafka's own names for how a connection is secured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum SecurityProtocol {
@@ -39,13 +41,14 @@ impl FromStr for SecurityProtocol {
     }
 }
 
-/// How the user proves itself: Confluent Cloud takes PLAIN, Amazon MSK takes SCRAM-SHA-512.
+/// How a client proves itself: Confluent Cloud takes PLAIN, Amazon MSK takes SCRAM-SHA-512 of a user, and IAM of an AWS principal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Mechanism {
     Plain,
     ScramSha256,
     #[default]
     ScramSha512,
+    Iam,
 }
 
 impl FromStr for Mechanism {
@@ -56,7 +59,8 @@ impl FromStr for Mechanism {
             "PLAIN" => Mechanism::Plain,
             "SCRAM-SHA-256" => Mechanism::ScramSha256,
             "SCRAM-SHA-512" => Mechanism::ScramSha512,
-            _ => return Err(Error::config("known mechanisms are PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512")),
+            "IAM" => Mechanism::Iam,
+            _ => return Err(Error::config("known mechanisms are PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 and IAM")),
         })
     }
 }
@@ -81,7 +85,8 @@ impl KafkaConfig {
             mechanism: env.parsed_or("SLUICE_KAFKA_SASL_MECHANISM", Mechanism::default()),
             secret: env.optional("SLUICE_KAFKA_SECRET"),
         };
-        if config.protocol.is_authenticated() && config.secret.is_none() {
+        let has_user = config.protocol.is_authenticated() && config.mechanism != Mechanism::Iam;
+        if has_user && config.secret.is_none() {
             env.problem("SLUICE_KAFKA_SECRET is not set, and the security protocol needs a user");
         }
         config
@@ -98,6 +103,9 @@ pub struct Credentials {
     pub password: Option<Secret>,
     #[serde(default)]
     pub ca_pem: Option<String>,
+    /// Who we are instead of a user, where the brokers take IAM. It is in no secret.
+    #[serde(skip)]
+    pub iam: Option<Iam>,
 }
 
 #[cfg(test)]
@@ -135,5 +143,11 @@ mod tests {
         assert!(error.is_err_and(|error| error.to_string().contains("SLUICE_KAFKA_SECRET")));
         let plain = read(&[("SLUICE_KAFKA_BOOTSTRAP", "a:1")]).expect("no user is needed");
         assert_eq!(plain.protocol, SecurityProtocol::Plaintext);
+        let iam = [
+            ("SLUICE_KAFKA_BOOTSTRAP", "a:9098"),
+            ("SLUICE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL"),
+            ("SLUICE_KAFKA_SASL_MECHANISM", "IAM"),
+        ];
+        assert_eq!(read(&iam).expect("a role needs no user").mechanism, Mechanism::Iam);
     }
 }

@@ -6,7 +6,7 @@ use futures::future;
 use rskafka::client::partition::OffsetAt;
 use sluice_core::{Error, Result};
 
-use crate::{error::classify, producer::Producer};
+use crate::producer::Producer;
 
 impl Producer {
     /// The offset that the next record of each partition will have.
@@ -15,7 +15,9 @@ impl Producer {
         let ends = partitions.iter().map(|client| async move {
             let partition = client.partition();
             let end = client.get_offset(OffsetAt::Latest).await.map_err(|error| {
-                classify("cannot ask where a partition ends", error).with("topic", topic).with("partition", partition)
+                self.failed("cannot ask where a partition ends", error)
+                    .with("topic", topic)
+                    .with("partition", partition)
             })?;
             Ok::<_, Error>((partition, end))
         });

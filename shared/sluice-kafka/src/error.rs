@@ -42,8 +42,10 @@ fn refusal(text: &str) -> Option<Kind> {
     if is("unsupportedsaslmechanism") || is("unsupported sasl mechanism") {
         return Some(Kind::Config);
     }
-    // A connection that broke off in the middle says nothing of the user.
-    (!reason.starts_with("Request error")).then_some(Kind::Auth)
+    // A connection that broke off in the middle says nothing of the user, and a token that could not be made nothing of the brokers.
+    let is_about_user =
+        !["Request error", "Error in user defined callback"].iter().any(|said| reason.starts_with(said));
+    is_about_user.then_some(Kind::Auth)
 }
 
 #[cfg(test)]
@@ -61,6 +63,7 @@ mod tests {
         assert_eq!(handshake("API error: UnsupportedSaslMechanism"), Some(Kind::Config));
         assert_eq!(handshake("unsupported sasl mechanism"), Some(Kind::Config));
         assert_eq!(handshake("Request error: Cannot read/write data: early eof"), None);
+        assert_eq!(handshake("Error in user defined callback: AWS credentials cannot be had"), None);
         assert_eq!(retried("error connecting to broker \"localhost:1\": IO Error: refused"), None);
     }
 }

@@ -19,6 +19,7 @@ use rskafka::{
     BackoffConfig,
     client::{
         Client, ClientBuilder,
+        error::Error as ClientError,
         partition::{Compression, PartitionClient, UnknownTopicHandling},
     },
     record::Record,
@@ -27,8 +28,10 @@ use sluice_core::{Error, Kind, Result};
 use tokio::sync::Mutex;
 
 use crate::{
+    admin::connection::Connection,
     config::{Credentials, KafkaConfig},
     error::classify,
+    iam,
     partitioner::partition_for_key,
     security,
 };
@@ -62,6 +65,7 @@ pub struct Placed {
 
 /// Produces to any topic of one cluster. Connections are made on first use and kept.
 pub struct Producer {
+    config: KafkaConfig,
     client: Client,
     topics: Mutex<Topics>,
     calls: AtomicU32,
@@ -99,26 +103,26 @@ impl Producer {
     /// Fails if none of the brokers answers in time. `timeout` is also how long a request is tried again before it
     /// fails.
     pub async fn connect_with(config: &KafkaConfig, credentials: &Credentials, timeout: Duration) -> Result<Self> {
-        let connect = async |backoff| {
-            let client = builder(config, credentials)?.backoff_config(backoff).build().await;
-            client.map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", &config.bootstrap))
-        };
         if config.protocol.is_authenticated() {
-            // The client tries a refused user again and counts only its pauses: a slow cluster's refusal would come after
-            // the caller's patience. One attempt alone tells it at once.
-            match connect(BackoffConfig { deadline: Some(Duration::ZERO), ..BackoffConfig::default() }).await {
-                Err(error) if matches!(error.kind(), Kind::Auth | Kind::Config) => return Err(error),
+            // The client keeps a broker's reason to itself and tries a refused user again, longer than the caller may wait. A login
+            // of our own has both at once.
+            match tokio::time::timeout(timeout, Connection::to_any(config, credentials)).await {
+                Ok(Err(error)) if matches!(error.kind(), Kind::Auth | Kind::Config) => return Err(error),
                 _ => {}
             }
         }
-        let client = connect(BackoffConfig {
+        let backoff = BackoffConfig {
             init_backoff: Duration::from_millis(50),
             max_backoff: Duration::from_secs(2),
             deadline: Some(timeout),
             ..BackoffConfig::default()
-        })
-        .await?;
-        Ok(Producer { client, topics: Mutex::default(), calls: AtomicU32::new(0) })
+        };
+        let client = builder(config, credentials)?
+            .backoff_config(backoff)
+            .build()
+            .await
+            .map_err(|error| classify("cannot connect to Kafka", error).with("bootstrap", &config.bootstrap))?;
+        Ok(Producer { config: config.clone(), client, topics: Mutex::default(), calls: AtomicU32::new(0) })
     }
 
     /// Produces the messages, each to the partition of its key; those without a key go together to one partition,
@@ -139,7 +143,7 @@ impl Producer {
         }
         let sends = partitions.iter().zip(groups).filter(|(_, (places, _))| !places.is_empty());
         let sends =
-            sends.map(|(client, (places, group))| async move { Ok((client, places, send(client, group).await?)) });
+            sends.map(|(client, (places, group))| async move { Ok((client, places, self.send(client, group).await?)) });
         for (client, places, offsets) in future::try_join_all(sends).await? {
             for (place, offset) in places.into_iter().zip(offsets) {
                 placed[place] = Placed { partition: client.partition(), offset };
@@ -154,7 +158,7 @@ impl Producer {
         let client = partitions.iter().find(|client| client.partition() == partition).ok_or_else(|| {
             Error::not_found("the topic has no such partition").with("topic", topic).with("partition", partition)
         })?;
-        send(client, messages).await
+        self.send(client, messages).await
     }
 
     pub(crate) async fn partitions(&self, topic: &str) -> Result<Partitions> {
@@ -163,11 +167,13 @@ impl Producer {
         if let Some(partitions) = topics.fresh(topic, now) {
             return Ok(partitions);
         }
-        let listed = self.client.list_topics().await.map_err(|error| classify("cannot list the topics", error))?;
+        let listed = self.client.list_topics().await.map_err(|error| self.failed("cannot list the topics", error))?;
         let listed = listed.into_iter().find(|listed| listed.name == topic && !listed.partitions.is_empty());
-        let numbers = listed
-            .ok_or_else(|| Error::not_found("no such topic in Kafka; create it first").with("topic", topic))?
-            .partitions;
+        let missing = || {
+            let error = Error::not_found("no such topic in Kafka; create it first").with("topic", topic);
+            iam::hinted(error, &self.config, iam::PRODUCE)
+        };
+        let numbers = listed.ok_or_else(missing)?.partitions;
         // Each client is a connection: where nothing has changed they stay.
         let unchanged = |held: &Partitions| held.iter().map(PartitionClient::partition).eq(numbers.iter().copied());
         let partitions = match topics.any(topic).filter(unchanged) {
@@ -181,9 +187,26 @@ impl Producer {
     async fn connect_to(&self, topic: &str, partitions: &BTreeSet<i32>) -> Result<Partitions> {
         let connect = |partition: i32| async move {
             let client = self.client.partition_client(topic, partition, UnknownTopicHandling::Retry).await;
-            client.map_err(|error| classify("cannot reach a partition's leader", error).with("topic", topic))
+            client.map_err(|error| self.failed("cannot reach a partition's leader", error).with("topic", topic))
         };
         Ok(Arc::new(future::try_join_all(partitions.iter().copied().map(connect)).await?))
+    }
+
+    async fn send(&self, client: &PartitionClient, messages: Vec<Message>) -> Result<Vec<i64>> {
+        let mut offsets = Vec::with_capacity(messages.len());
+        for request in requests(messages) {
+            let sent = client.produce(request, Compression::Zstd).await.map_err(|error| {
+                self.failed("cannot produce to Kafka", error)
+                    .with("topic", client.topic())
+                    .with("partition", client.partition())
+            })?;
+            offsets.extend(sent);
+        }
+        Ok(offsets)
+    }
+
+    pub(crate) fn failed(&self, attempt: &str, error: ClientError) -> Error {
+        iam::hinted(classify(attempt, error), &self.config, iam::PRODUCE)
     }
 }
 
@@ -197,19 +220,6 @@ fn builder(config: &KafkaConfig, credentials: &Credentials) -> Result<ClientBuil
         builder = builder.sasl_config(sasl);
     }
     Ok(builder)
-}
-
-async fn send(client: &PartitionClient, messages: Vec<Message>) -> Result<Vec<i64>> {
-    let mut offsets = Vec::with_capacity(messages.len());
-    for request in requests(messages) {
-        let sent = client.produce(request, Compression::Zstd).await.map_err(|error| {
-            classify("cannot produce to Kafka", error)
-                .with("topic", client.topic())
-                .with("partition", client.partition())
-        })?;
-        offsets.extend(sent);
-    }
-    Ok(offsets)
 }
 
 /// Cuts messages into requests that a broker with default limits takes, by their size before compression.

@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::wire::{Answer, Body};
 use crate::{
     config::{Credentials, KafkaConfig, Mechanism},
-    security,
+    iam, security,
 };
 
 const CLIENT_ID: &str = "sluice";
@@ -37,11 +37,15 @@ const API_VERSIONS: Api = Api { key: 18, version: 0, name: "ApiVersions" };
 const SASL_HANDSHAKE: Api = Api { key: 17, version: 1, name: "SaslHandshake" };
 const SASL_AUTHENTICATE: Api = Api { key: 36, version: 0, name: "SaslAuthenticate" };
 
+/// The code of a refused mechanism, and that of a refused login.
+const NO_SUCH_MECHANISM: i16 = 33;
+const REFUSED: i16 = 58;
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     pub(super) address: String,
     stream: Box<dyn Stream>,
     sent: i32,
@@ -50,6 +54,19 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Connects to the first of the brokers that is there.
+    pub(crate) async fn to_any(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
+        let mut last = Error::config("no broker is named; a broker is `host:port`");
+        for address in config.bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty()) {
+            match Self::open(address, config, credentials).await {
+                // The next broker refuses the same.
+                Err(error) if !matches!(error.kind(), Kind::Auth | Kind::Config) => last = error,
+                connected => return connected,
+            }
+        }
+        Err(last)
+    }
+
     /// Connects as the user of these credentials.
     pub(super) async fn open(address: &str, config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
         let stream = timeout(ANSWERS_WITHIN, connected(address, config, credentials))
@@ -59,7 +76,7 @@ impl Connection {
         let mut connection = Connection { address: address.to_owned(), stream, sent: 0, takes: BTreeMap::new() };
         connection.takes = connection.versions().await?;
         if config.protocol.is_authenticated() {
-            connection.log_in(config.mechanism, credentials).await?;
+            connection.log_in(config, credentials).await?;
         }
         Ok(connection)
     }
@@ -75,18 +92,15 @@ impl Connection {
         Ok(takes.into_iter().collect())
     }
 
-    async fn log_in(&mut self, mechanism: Mechanism, credentials: &Credentials) -> Result<()> {
-        let (user, password) = security::user(credentials)?;
-        let name = match mechanism {
+    async fn log_in(&mut self, config: &KafkaConfig, credentials: &Credentials) -> Result<()> {
+        let name = match config.mechanism {
+            Mechanism::Iam => return self.bear_token(config, credentials).await,
             Mechanism::Plain => "PLAIN",
             Mechanism::ScramSha256 => "SCRAM-SHA-256",
             Mechanism::ScramSha512 => "SCRAM-SHA-512",
         };
-        let handshake = self.send(SASL_HANDSHAKE, Body::default().text(name)).await?;
-        let code = Answer(&handshake).i16()?;
-        if code != 0 {
-            return Err(refused(code, None).with("mechanism", name));
-        }
+        let (user, password) = security::user(credentials)?;
+        self.shake_hands(name).await?;
         let unusable = |error: String| Error::internal("cannot prepare the login").because(error);
         let settings = SASLConfig::with_credentials(None, user.to_owned(), password.expose().to_owned());
         let client = SASLClient::new(settings.map_err(|error| unusable(error.to_string()))?);
@@ -106,6 +120,28 @@ impl Connection {
             if state.is_finished() {
                 return Ok(());
             }
+        }
+    }
+
+    /// SASL/OAUTHBEARER, RFC 7628.
+    async fn bear_token(&mut self, config: &KafkaConfig, credentials: &Credentials) -> Result<()> {
+        let token = security::iam(config, credentials)?.token(&config.bootstrap).await?;
+        self.shake_hands("OAUTHBEARER").await?;
+        let message = format!("n,,\u{1}auth=Bearer {}\u{1}\u{1}", token.expose());
+        let answer = match self.authenticate(message.as_bytes()).await {
+            Ok(answer) if answer.is_empty() => return Ok(()),
+            // Only a refusal says more.
+            Ok(said) => refused(REFUSED, Some(String::from_utf8_lossy(&said).into())),
+            Err(error) => error,
+        };
+        Err(iam::refused(answer, config))
+    }
+
+    async fn shake_hands(&mut self, mechanism: &str) -> Result<()> {
+        let answer = self.send(SASL_HANDSHAKE, Body::default().text(mechanism)).await?;
+        match Answer(&answer).i16()? {
+            0 => Ok(()),
+            code => Err(refused(code, None).with("mechanism", mechanism)),
         }
     }
 
@@ -178,10 +214,14 @@ pub(super) fn refused(code: i16, said: Option<String>) -> Error {
         7 => (Kind::Timeout, "the brokers have not done it in time; it may still come"),
         17 | 37..=40 | 42 | 44 => (Kind::Config, "the broker takes no such topic"),
         29..=31 => (Kind::Auth, "the user may not do this"),
-        33 => (Kind::Config, "the broker does not take this way to log in"),
+        NO_SUCH_MECHANISM => (Kind::Config, "the broker does not take this way to log in"),
         35 => (Kind::Unsupported, "the broker does not take this version of the request"),
         36 => (Kind::Conflict, "the topic is there already"),
-        58 => (Kind::Auth, "the broker refuses the user"),
+        // MSK bounds how many logins by IAM a broker takes in a second.
+        REFUSED if said.as_ref().is_some_and(|said| said.contains("Too many connects")) => {
+            (Kind::RateLimited, "the broker takes no more logins for now")
+        }
+        REFUSED => (Kind::Auth, "the broker refuses the user"),
         89 => (Kind::RateLimited, "the broker takes no more changes for now"),
         _ => (Kind::Unavailable, "the broker could not do it"),
     };
@@ -190,10 +230,13 @@ pub(super) fn refused(code: i16, said: Option<String>) -> Error {
         Some(said) => error.because(said),
         None => error,
     };
-    match kind {
-        Kind::Auth => error.with_hint(
-            "check user and password in the Kafka secret, and that the user may describe, create and alter topics and their \
-             settings; --secret names another user's",
+    match code {
+        NO_SUCH_MECHANISM => error.with_hint(
+            "set the SASL mechanism that the brokers take; those of MSK take IAM at port 9098, and SCRAM at 9096",
+        ),
+        REFUSED if kind == Kind::Auth => error.with_hint("check user and password in the Kafka secret"),
+        _ if kind == Kind::Auth => error.with_hint(
+            "let the user describe, create and alter topics and their settings; --secret names another user's secret",
         ),
         _ => error,
     }

@@ -15,7 +15,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::scram::{self, Digest};
+use crate::{
+    iam::Msk,
+    scram::{self, Digest},
+};
 
 const API_VERSIONS: i16 = 18;
 const SASL_HANDSHAKE: i16 = 17;
@@ -35,7 +38,7 @@ const VERSIONS: [(i16, i16, i16); 11] = [
     (44, 0, 0),
     (SASL_HANDSHAKE, 1, 1),
     (API_VERSIONS, 0, 0),
-    (SASL_AUTHENTICATE, 0, 0),
+    (SASL_AUTHENTICATE, 0, 1),
 ];
 
 /// Whom the front lets in.
@@ -44,6 +47,32 @@ pub(crate) enum Login {
     None,
     Plain { user: &'static str, password: &'static str },
     Scram { digest: Digest, user: &'static str, password: &'static str, honest: bool },
+    Iam(&'static Msk),
+}
+
+impl Login {
+    /// The mechanisms that the front takes, MSK's in its order.
+    fn mechanisms(self) -> &'static [&'static str] {
+        match self {
+            Login::None => &[],
+            Login::Plain { .. } => &["PLAIN"],
+            Login::Scram { digest: Digest::Sha256, .. } => &["SCRAM-SHA-256"],
+            Login::Scram { digest: Digest::Sha512, .. } => &["SCRAM-SHA-512"],
+            Login::Iam(_) => &["AWS_MSK_IAM", "OAUTHBEARER"],
+        }
+    }
+
+    /// The number of the session of a connection that is made now.
+    fn session(self) -> u64 {
+        if let Login::Iam(msk) = self { msk.session() } else { 0 }
+    }
+}
+
+/// What the front says to a message of a login.
+struct Reply {
+    said: String,
+    is_done: bool,
+    lifetime_ms: i64,
 }
 
 pub(crate) struct Front {
@@ -76,8 +105,9 @@ impl Front {
                 tokio::spawn(async move {
                     // A client that breaks off is what some tests are about.
                     let Ok(mut client) = acceptor.accept(stream).await else { return };
+                    let session = login.session();
                     if admit(&mut client, login).await.is_some() {
-                        pass(client, &broker, port).await;
+                        pass(client, &broker, port, move || login.session() == session).await;
                     }
                 });
             }
@@ -127,30 +157,37 @@ async fn admit(client: &mut (impl AsyncRead + AsyncWrite + Unpin), login: Login)
                 }
             }
             SASL_HANDSHAKE => {
-                let ours = match login {
-                    Login::None => return None,
-                    Login::Plain { .. } => "PLAIN",
-                    Login::Scram { digest, .. } => digest.mechanism(),
-                };
                 let wanted = std::str::from_utf8(body.get(2..)?).ok()?;
-                let error = if wanted == ours { 0 } else { UNSUPPORTED_MECHANISM };
+                let ours = login.mechanisms();
+                let error = if ours.contains(&wanted) && wanted != "AWS_MSK_IAM" { 0 } else { UNSUPPORTED_MECHANISM };
                 answer.extend(error.to_be_bytes());
-                answer.extend(1_i32.to_be_bytes());
-                answer.extend((ours.len() as i16).to_be_bytes());
-                answer.extend(ours.as_bytes());
+                answer.extend((ours.len() as i32).to_be_bytes());
+                for name in ours {
+                    answer.extend((name.len() as i16).to_be_bytes());
+                    answer.extend(name.as_bytes());
+                }
                 send(client, &answer).await?;
             }
             SASL_AUTHENTICATE => {
-                let token = std::str::from_utf8(body.get(4..)?).ok()?;
-                let step = step(login, token, &mut said);
-                let error = if step.is_some() { 0 } else { AUTHENTICATION_FAILED };
+                let step = step(login, body.get(4..)?, &mut said);
+                let error = if step.is_ok() { 0 } else { AUTHENTICATION_FAILED };
                 answer.extend(error.to_be_bytes());
-                answer.extend((-1_i16).to_be_bytes());
-                let (reply, done) = step.unwrap_or_default();
-                answer.extend((reply.len() as i32).to_be_bytes());
-                answer.extend(reply.as_bytes());
+                match step.as_ref().err().and_then(Option::as_ref) {
+                    None => answer.extend((-1_i16).to_be_bytes()),
+                    Some(why) => {
+                        answer.extend((why.len() as i16).to_be_bytes());
+                        answer.extend(why.as_bytes());
+                    }
+                }
+                let said = step.as_ref().map(|reply| reply.said.as_bytes()).unwrap_or_default();
+                answer.extend((said.len() as i32).to_be_bytes());
+                answer.extend(said);
+                if version >= 1 {
+                    answer.extend(step.as_ref().map_or(0, |reply| reply.lifetime_ms).to_be_bytes());
+                }
                 send(client, &answer).await?;
-                if done {
+                // A broker ends the connection of whom it refuses.
+                if step.ok()?.is_done {
                     return Some(());
                 }
             }
@@ -160,10 +197,20 @@ async fn admit(client: &mut (impl AsyncRead + AsyncWrite + Unpin), login: Login)
     }
 }
 
-/// The server's reply to a token, and whether the user is known with it. `None` refuses.
-fn step(login: Login, token: &str, said: &mut Option<String>) -> Option<(String, bool)> {
+/// The server's reply to a message, or a refusal with what it says of it.
+fn step(login: Login, message: &[u8], said: &mut Option<String>) -> Result<Reply, Option<String>> {
+    if let Login::Iam(msk) = login {
+        let lifetime_ms = msk.log_in(message).map_err(Some)?;
+        return Ok(Reply { said: String::new(), is_done: true, lifetime_ms });
+    }
+    let (said, is_done) = std::str::from_utf8(message).ok().and_then(|text| of_user(login, text, said)).ok_or(None)?;
+    Ok(Reply { said, is_done, lifetime_ms: 0 })
+}
+
+/// The server's reply to a user, and whether the user is known with it. `None` refuses.
+fn of_user(login: Login, token: &str, said: &mut Option<String>) -> Option<(String, bool)> {
     match login {
-        Login::None => None,
+        Login::None | Login::Iam(_) => None,
         Login::Plain { user, password } => (token == format!("\0{user}\0{password}")).then_some((String::new(), true)),
         Login::Scram { digest, user, password, honest } => match said.take() {
             None => {
@@ -177,14 +224,20 @@ fn step(login: Login, token: &str, said: &mut Option<String>) -> Option<(String,
     }
 }
 
-/// Passes frames both ways, with the broker's port replaced.
-async fn pass(client: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, broker: &str, port: u16) {
+/// Passes frames both ways, with the broker's port replaced. The first request after the end of the session ends the connection
+/// and is not carried out (KIP-368).
+async fn pass(
+    client: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    broker: &str,
+    port: u16,
+    lasts: impl Fn() -> bool + Send + 'static,
+) {
     let own: i32 = broker.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
     let Ok(stream) = TcpStream::connect(broker).await else { return };
     let ((mut from_client, mut to_client), (mut from_broker, mut to_broker)) = (split(client), stream.into_split());
     tokio::spawn(async move {
         while let Some(request) = frame(&mut from_client).await {
-            if send(&mut to_broker, &request).await.is_none() {
+            if !lasts() || send(&mut to_broker, &request).await.is_none() {
                 return;
             }
         }

@@ -15,13 +15,6 @@ pub(crate) enum Digest {
 }
 
 impl Digest {
-    pub(crate) fn mechanism(self) -> &'static str {
-        match self {
-            Digest::Sha256 => "SCRAM-SHA-256",
-            Digest::Sha512 => "SCRAM-SHA-512",
-        }
-    }
-
     fn hash(self, data: &[u8]) -> Vec<u8> {
         let algorithm = match self {
             Digest::Sha256 => &digest::SHA256,
