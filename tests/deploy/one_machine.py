@@ -36,9 +36,10 @@ def started(tests):
         "BIND_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SLUICE_ROLES_USED": f"{folder.name}/roles-used.jsonl",
     }
-    program = ROOT / ".tools/venv/ministack/bin/ministack"
-    aws = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    program = [ROOT / ".tools/venv/ministack/bin/python", ROOT / "local/ministack/start.py"]
+    aws = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     tests.addClassCleanup(aws.wait)
     tests.addClassCleanup(aws.terminate)
     url = f"http://127.0.0.1:{port}"
