@@ -4,7 +4,10 @@
     tools/fault secret NAME [VALUE]              another value of a secret, or none
     tools/fault timeout FUNCTION SECONDS
     tools/fault concurrency FUNCTION NUMBER      so many at once; 0 lets nobody in
-    tools/fault letter QUEUE                     a dead letter: extract, load, dispatch, activate, spool or runs
+    tools/fault silence rates                    the vendor takes requests and never answers
+    tools/fault rule RULE                        switched off on the bus, which then loses what it would have passed on
+    tools/fault schedule NAME                    deleted
+    tools/fault letter QUEUE                     a dead letter: extract, load, dispatch, activate, spool, runs or schedule
     tools/fault mend                             puts everything back
 
 Only the emulator on this machine is reached, never an account."""
@@ -12,6 +15,7 @@ Only the emulator on this machine is reached, never an account."""
 import argparse
 import json
 import sys
+import urllib.request
 from pathlib import Path
 
 import boto3
@@ -32,6 +36,15 @@ FAILED_RUN = {
     "requestPayload": {"time": "2026-10-29T12:00:00Z", "table": "DLT.OPEN_EXCHANGE_RATES.CURRENCIES"},
     "responsePayload": {"errorType": "Unavailable", "errorMessage": "a drill"},
 }
+# As Scheduler leaves what it could not start: the input, and why beside it.
+NOT_STARTED = {
+    "ERROR_CODE": "AccessDeniedException",
+    "ERROR_MESSAGE": "the schedule's role may not invoke the function",
+    "EXHAUSTED_RETRY_CONDITION": "MaximumRetryAttempts",
+    "SCHEDULED_TIME": "2026-10-29T12:00:00Z",
+}
+# Silent for as long as anybody asks.
+ENDLESS = 1_000_000
 
 
 class Faults:
@@ -41,9 +54,11 @@ class Faults:
         ports = state / "ports.json"
         if not ports.exists():
             sys.exit("fault: no platform runs on this machine; start one with `make up` in another terminal")
-        own = {"endpoint_url": f"http://127.0.0.1:{json.loads(ports.read_text())['aws']}", "region_name": "us-east-1",
+        self.ports = json.loads(ports.read_text())
+        own = {"endpoint_url": f"http://127.0.0.1:{self.ports['aws']}", "region_name": "us-east-1",
                "aws_access_key_id": "test", "aws_secret_access_key": "test"}
-        self.functions, self.secrets, self.queues = (boto3.client(name, **own) for name in ("lambda", "secretsmanager", "sqs"))
+        services = ("lambda", "secretsmanager", "sqs", "events", "scheduler", "cloudformation")
+        self.functions, self.secrets, self.queues, self.bus, self.scheduler, self.stacks = (boto3.client(name, **own) for name in services)
         self.note = state / "faults.json"
         self.planted = json.loads(self.note.read_text()) if self.note.exists() else []
 
@@ -111,15 +126,59 @@ class Faults:
     def mend_secret(self, name, value):
         self.secrets.put_secret_value(SecretId=f"{STACK}/{name}", SecretString=value)
 
+    def read_silence(self, *_):
+        return None
+
+    def write_silence(self, vendor, *_):
+        self.vendor(vendor, "POST", {"kind": "silence", "requests": ENDLESS})
+
+    def mend_silence(self, vendor, _):
+        self.vendor(vendor, "DELETE")
+
+    def vendor(self, name, method, fault=None):
+        url = f"http://127.0.0.1:{self.ports[name]}/_emulator/faults"
+        body = None if fault is None else json.dumps(fault).encode()
+        request = urllib.request.Request(url, body, {"Content-Type": "application/json"}, method=method)
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def physical(self, logical):
+        found = self.stacks.describe_stack_resource(StackName=STACK, LogicalResourceId=logical)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def read_rule(self, rule, *_):
+        return self.physical(rule)
+
+    def write_rule(self, _, name):
+        self.bus.disable_rule(Name=name, EventBusName=f"{STACK}-bus")
+
+    def mend_rule(self, _, name):
+        self.bus.enable_rule(Name=name, EventBusName=f"{STACK}-bus")
+
+    def read_schedule(self, name, *_):
+        kept = ("Name", "GroupName", "Description", "State", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow",
+                "Target")
+        found = self.scheduler.get_schedule(Name=self.physical(name), GroupName=self.physical("Schedules"))
+        return {key: found[key] for key in kept if found.get(key)}
+
+    def write_schedule(self, _, before):
+        self.scheduler.delete_schedule(Name=before["Name"], GroupName=before["GroupName"])
+
+    def mend_schedule(self, _, before):
+        self.scheduler.create_schedule(**before)
+
     def letter(self, queue):
+        function = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates"
+        attributes = {}
         if queue == "runs":
-            arn = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates:$LATEST"
-            context = {**FAILED_RUN["requestContext"], "functionArn": arn}
+            context = {**FAILED_RUN["requestContext"], "functionArn": f"{function}:$LATEST"}
             name, body = "runs-dead", {**FAILED_RUN, "requestContext": context}
+        elif queue == "schedule":
+            name, body, attributes = "runs-dead", FAILED_RUN["requestPayload"], {**NOT_STARTED, "TARGET_ARN": function}
         else:
             name, body = LETTERS[queue]
         url = self.queues.get_queue_url(QueueName=f"{STACK}-{name}")["QueueUrl"]
-        self.queues.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+        said = {key: {"DataType": "String", "StringValue": value} for key, value in attributes.items()}
+        self.queues.send_message(QueueUrl=url, MessageBody=json.dumps(body), MessageAttributes=said)
 
 
 def main():
@@ -135,7 +194,10 @@ def main():
     secret = kinds.add_parser("secret")
     secret.add_argument("name", help="the part behind the stack's name")
     secret.add_argument("value", nargs="?")
-    kinds.add_parser("letter").add_argument("queue", choices=[*LETTERS, "runs"])
+    kinds.add_parser("silence").add_argument("name", choices=["rates", "hubspot"])
+    for kind in ("rule", "schedule"):
+        kinds.add_parser(kind).add_argument("name", help="as the template names it")
+    kinds.add_parser("letter").add_argument("queue", choices=[*LETTERS, "runs", "schedule"])
     kinds.add_parser("mend")
     asked = parser.parse_args()
     faults = Faults(asked.state)
@@ -148,6 +210,8 @@ def main():
             faults.plant("variable", asked.function, asked.name, asked.value)
         case "secret":
             faults.plant("secret", asked.name, asked.value)
+        case "silence" | "rule" | "schedule":
+            faults.plant(asked.kind, asked.name)
         case kind:
             faults.plant(kind, asked.function, asked.value)
 

@@ -191,11 +191,14 @@ pub(crate) struct SwitchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// A raw table that is loaded from commits; the end of its name will do.
-    #[arg(long, required_unless_present = "topic", conflicts_with_all = ["topic", "from", "to", "partition"])]
+    #[arg(long, required_unless_present_any = ["topic", "announcements"], conflicts_with_all = ["topic", "from", "to", "partition"])]
     pub table: Option<String>,
     /// The topic of a streaming table, as platform/sources.yaml names it.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "announcements")]
     pub topic: Option<String>,
+    /// What was announced on the bus, from its archive: for what a rule, a queue or a function has lost.
+    #[arg(long, conflicts_with_all = ["table", "partition", "no_swap", "delete_unarchived", "yes"])]
+    pub announcements: bool,
     /// Records from this time on: RFC 3339, or a date for the beginning of that day (UTC).
     #[arg(long, value_name = "TIME", value_parser = from_time, required_unless_present = "table", allow_negative_numbers = true)]
     pub from: Option<DateTime<Utc>>,

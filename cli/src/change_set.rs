@@ -7,10 +7,11 @@ use aws_sdk_cloudformation::{
     Client,
     operation::describe_change_set::DescribeChangeSetOutput,
     types::{
-        Change as Raw, ChangeAction, ChangeSetStatus, ExecutionStatus, Parameter, PolicyAction, Replacement,
-        ResourceChange,
+        Capability, Change as Raw, ChangeAction, ChangeSetStatus, ChangeSetType, DeploymentMode, ExecutionStatus,
+        Parameter, PolicyAction, Replacement, ResourceChange, StackResourceDriftStatus,
     },
 };
+use chrono::Utc;
 use serde::Serialize;
 use sluice_aws::classify;
 use sluice_core::{Error, Kind};
@@ -50,12 +51,21 @@ pub(crate) struct Change {
     /// What would be lost for good.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loses: Option<&'static str>,
+    /// What somebody has done to it outside of the stack: `deleted` or `changed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_hand: Option<&'static str>,
 }
 
 impl Change {
     fn read(raw: &Raw) -> Option<Self> {
         let change = raw.resource_change()?;
+        let by_hand = match change.resource_drift_status() {
+            Some(StackResourceDriftStatus::Deleted) => Some("deleted"),
+            Some(StackResourceDriftStatus::Modified) => Some("changed"),
+            _ => None,
+        };
         let action = match change.action()? {
+            _ if by_hand == Some("deleted") => "add",
             ChangeAction::Add => "add",
             ChangeAction::Remove => "remove",
             ChangeAction::Import => "import",
@@ -72,7 +82,7 @@ impl Change {
         let resource_type = change.resource_type().unwrap_or_default().to_owned();
         let resource = change.logical_resource_id().unwrap_or_default().to_owned();
         let loses = loses(change, action, replaced == Some("yes"));
-        Some(Change { action, resource_type, resource, fields, replaced, loses })
+        Some(Change { action, resource_type, resource, fields, replaced, loses, by_hand })
     }
 
     fn sign(&self) -> char {
@@ -97,6 +107,9 @@ impl Change {
         }
         if let Some(loses) = self.loses {
             text.push_str(&format!(" (loses {loses})"));
+        }
+        if let Some(by_hand) = self.by_hand {
+            text.push_str(&format!(" (was {by_hand} by hand)"));
         }
         text
     }
@@ -132,6 +145,39 @@ pub(crate) struct ChangeSet {
 }
 
 impl ChangeSet {
+    /// One that makes again what somebody has deleted and sets back what was changed; the template stays the stack's. The account
+    /// is looked at again, because the trust of the lake's reader is among what is set back, and with it the policies of queues are
+    /// written again, of which CloudFormation cannot see whether they are there. `None` where nothing differs.
+    pub(crate) async fn of_drift(aws: &SdkConfig, stack: &Stack, role: Option<&str>) -> Outcome<Option<Self>> {
+        let now = Utc::now().format("%Y%m%dT%H%M%SZ").to_string();
+        let parameter = |key: &String| {
+            let parameter = Parameter::builder().parameter_key(key);
+            match key.as_str() {
+                "AccountRevision" => parameter.parameter_value(&now).build(),
+                _ => parameter.use_previous_value(true).build(),
+            }
+        };
+        let create = Client::new(aws)
+            .create_change_set()
+            .stack_name(&stack.name)
+            .change_set_name(format!("sluice-mend-{now}"))
+            .change_set_type(ChangeSetType::Update)
+            .deployment_mode(DeploymentMode::RevertDrift)
+            .use_previous_template(true)
+            .set_parameters(Some(stack.parameters.keys().map(parameter).collect()))
+            .capabilities(Capability::CapabilityNamedIam)
+            .capabilities(Capability::CapabilityAutoExpand)
+            .set_role_arn(role.map(str::to_owned));
+        let made = create.send().await;
+        let made = made.map_err(|error| classify(error, format!("cannot compare {} with the account", stack.name)))?;
+        let changes = Self::read(aws, made.id().unwrap_or_default()).await?;
+        if changes.changes.iter().all(|change| change.by_hand.is_none()) {
+            changes.forget(aws).await?;
+            return Ok(None);
+        }
+        Ok(Some(changes))
+    }
+
     /// Waits until it is made.
     pub(crate) async fn read(aws: &SdkConfig, arn: &str) -> Outcome<Self> {
         let client = Client::new(aws);
@@ -287,6 +333,18 @@ mod tests {
         let told = line(perhaps);
         assert_eq!(told, "~ AWS::S3::Bucket Lake (may be replaced)", "as every value that is known later says");
         assert_eq!(line(raw(ChangeAction::Remove, "AWS::IAM::Role", "Role")), "- AWS::IAM::Role Role");
+    }
+
+    #[test]
+    fn what_was_deleted_by_hand_is_added_and_what_was_changed_is_changed() {
+        let mut deleted = raw(ChangeAction::Modify, "AWS::SQS::Queue", "One");
+        deleted.resource_drift_status = Some(StackResourceDriftStatus::Deleted);
+        assert_eq!(line(deleted), "+ AWS::SQS::Queue One (was deleted by hand)");
+        let mut changed = raw(ChangeAction::Modify, "AWS::IAM::Role", "Role");
+        changed.resource_drift_status = Some(StackResourceDriftStatus::Modified);
+        assert_eq!(line(changed.clone()), "~ AWS::IAM::Role Role (was changed by hand)");
+        changed.resource_drift_status = Some(StackResourceDriftStatus::InSync);
+        assert_eq!(line(changed), "~ AWS::IAM::Role Role");
     }
 
     #[test]

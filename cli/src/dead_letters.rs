@@ -75,7 +75,7 @@ pub(crate) const ALL: &[DeadLetters] = &[
     DeadLetters {
         name: "runs",
         logical: "FailedRuns",
-        what: "scheduled runs that failed every attempt",
+        what: "scheduled runs that failed every attempt or could not be started",
         back: Back::Invoked,
     },
     DeadLetters {

@@ -13,6 +13,7 @@ mod commands;
 mod confirm;
 mod cursor;
 mod dead_letters;
+mod drift;
 mod failure;
 mod formats;
 mod lag;

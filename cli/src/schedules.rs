@@ -3,7 +3,7 @@
 use aws_config::SdkConfig;
 use aws_sdk_scheduler::{Client, operation::get_schedule::GetScheduleOutput, types::ScheduleState};
 use sluice_aws::classify;
-use sluice_core::{Error, Sources, Table, TableId};
+use sluice_core::{Error, Kind, Sources, Table, TableId};
 
 use crate::{
     failure::{Failure, Outcome},
@@ -46,10 +46,15 @@ impl Schedules {
         })
     }
 
-    /// Every schedule of the stack and, after one that wakes an extract function, each of the function's tables.
+    /// Every schedule of the stack and, after one that wakes an extract function, each of the function's tables. One that
+    /// somebody has deleted is none.
     pub(crate) async fn list(&self) -> Outcome<Vec<Schedule>> {
         let mut schedules = Vec::new();
-        for found in futures::future::try_join_all(self.names.iter().map(|name| self.get(name))).await? {
+        for found in futures::future::join_all(self.names.iter().map(|name| self.get(name))).await {
+            let found = match found {
+                Err(failure) if failure.kind() == Kind::NotFound => continue,
+                found => found?,
+            };
             let input = found.target().and_then(|target| target.input()).unwrap_or_default();
             let name = found.name().unwrap_or_default().to_owned();
             let enabled = found.state() == Some(&ScheduleState::Enabled);

@@ -136,6 +136,8 @@ pub(crate) async fn settled(aws: &SdkConfig, name: &str, poll: Duration) -> Outc
     let why = cause(aws, name).await?.map(|cause| format!(": {cause}")).unwrap_or_default();
     let stands = if status == "ROLLBACK_COMPLETE" {
         "`sluice destroy` removes what is left, then deploy again"
+    } else if why.contains("NotFound") {
+        "somebody has deleted it: `sluice deploy --env STAGE --mend` makes it again, then deploy"
     } else {
         "the stack stands as before; fix what it names, then deploy again"
     };

@@ -3,14 +3,19 @@ account does it.
 
 What each statement has let through is kept in the file that SLUICE_ROLES_USED names, a line for each role, statement and action, and
 what was denied; tests/roles compares it with the template. Of what requests say of themselves for conditions, ministack leaves out the
-source of an announcement and whether a put is conditional; the loopback stands for TLS, which policies demand."""
+source of an announcement and whether a put is conditional; the loopback stands for TLS, which policies demand.
+
+What else ministack forgives or leaves out, and the platform relies on, is beside this file: damage.py, bus.py, payload.py."""
 
 import json
 import os
 import sys
 
+import bus
+import damage
 import keys
 import mappings
+import payload
 from ministack import app
 from ministack.core import iam_actions, iam_evaluator
 
@@ -93,6 +98,8 @@ def main():
     secrets_by_arn()
     recorded(Record(os.environ["SLUICE_ROLES_USED"]))
     more_keys()
+    for part in (bus, damage, payload):
+        part.install()
     keys.in_force()
     mappings.in_force()
     pin = iam_evaluator.pin_request_origin

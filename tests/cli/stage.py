@@ -1,12 +1,14 @@
-"""A stage over its life on the AWS of one machine: an update from a former template with data in place, schedules that wait for
-secrets, the stack taken down, and a second one that takes up what the first has left. Runs beside a filled stack, as a stage of
-a samconfig.toml of its own, and leaves the stack there:
+"""A stage over its life on the AWS of one machine: an update from the release before with data in place, schedules that wait for
+secrets, parts that somebody deletes by hand, the stack taken down, and a second one that takes up what the first has left. Runs beside
+a filled stack, as a stage of a samconfig.toml of its own, and leaves the stack there:
 
     sluice-local --state <folder> with-stack --scale 0.02 -- tests/cli/stage <folder>
 """
 
 import json
+import lzma
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -14,13 +16,16 @@ import time
 from pathlib import Path
 
 import boto3
+from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = ROOT / "target/x86_64-unknown-linux-gnu/release"
 STACK, ACCOUNT, REGION = "sluice-local", "000000000000", "us-east-1"
 PRODUCTS = "DLT.APPLICATION_DATA.PRODUCTS"
-# Neither is in samconfig.toml: where a former version of the template had another queue, and another time.
+# What the release before has more than its template: a queue, so that one goes, and another time.
 FORMER = {"Former": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{STACK}-former"}}}
+RELEASED = ROOT / "tests/deploy/released.yaml.xz"
+SEED = int(os.environ.get("SEED", "7"))
 
 
 class Life:
@@ -39,7 +44,9 @@ class Life:
             "SAM_CLI_POLL_DELAY": "0.1",
         }
         os.environ.update(self.own)
-        self.cloudformation, self.s3, self.sqs, self.secrets = map(boto3.client, ("cloudformation", "s3", "sqs", "secretsmanager"))
+        services = ("cloudformation", "s3", "sqs", "secretsmanager", "scheduler", "lambda", "events", "iam")
+        (self.cloudformation, self.s3, self.sqs, self.secrets, self.scheduler, self.functions, self.bus,
+         self.roles) = map(boto3.client, services)
         self.bucket = f"{STACK}-lake-{ACCOUNT}"
         self.config = folder / "samconfig.toml"
         self.parameters, self.took = {}, {}
@@ -61,7 +68,8 @@ class Life:
             found = self.cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]["Parameters"]
             self.parameters = {one["ParameterKey"]: one["ParameterValue"] for one in found}
         self.parameters |= changes
-        overrides = ",\n".join(json.dumps(f'{name}="{value}"') for name, value in self.parameters.items())
+        known = json.loads(self.template.read_text())["Parameters"]
+        overrides = ",\n".join(json.dumps(f'{name}="{value}"') for name, value in self.parameters.items() if name in known)
         self.config.write_text("version = 0.1\n" + "".join(
             f'[{stage}.global.parameters]\nregion = "{REGION}"\nlanguage_extensions = true\n'
             f'[{stage}.sluice.parameters]\naccount = "{ACCOUNT}"\n'
@@ -72,15 +80,23 @@ class Life:
         ))
 
     def former(self):
-        """The template as another version had it: a queue more, and a queue with another time."""
-        former = json.loads(json.dumps(self.built))
+        """The release before, with a queue more and a queue with another time; its functions are today's."""
+        former = yaml_parse(lzma.open(RELEASED, "rt").read())
+        for name, resource in former["Resources"].items():
+            code = self.built["Resources"].get(name, {})
+            if isinstance(resource, dict) and resource["Type"].startswith("AWS::Serverless::") and isinstance(code, dict):
+                where = {field: code["Properties"][field] for field in ("CodeUri", "ContentUri") if field in code["Properties"]}
+                resource["Properties"] |= where
+                resource.pop("Metadata", None)
         former["Resources"] |= FORMER
         times = former["Mappings"]["Visibility"]["Extract"]
         times |= dict.fromkeys(times, 5000)
         self.template.write_text(json.dumps(former))
+        self.configure()
 
     def present(self):
         self.template.write_text(json.dumps(self.built))
+        self.configure()
 
     def stage(self, verb, *arguments, status=0, env="dev"):
         """A verb on the stage; its JSON, or its error's."""
@@ -92,10 +108,10 @@ class Life:
         answer = json.loads(done.stdout) if done.stdout else {}
         return answer if status == 0 else (answer, json.loads(done.stderr)["error"])
 
-    def sluice(self, *arguments):
+    def sluice(self, *arguments, status=0):
         called = [BINARIES / "sluice", "--stack", STACK, "--json", *arguments]
         done = subprocess.run(called, cwd=ROOT, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, f"sluice {arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        assert done.returncode == status, f"sluice {arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
         return json.loads(done.stdout)
 
     # ---- What must be so
@@ -110,6 +126,34 @@ class Life:
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix="raw/")
         return sorted(one["Key"] for page in pages for one in page.get("Contents", []))
 
+    def resources(self, kind):
+        pages = self.cloudformation.get_paginator("list_stack_resources").paginate(StackName=STACK)
+        return [one for page in pages for one in page["StackResourceSummaries"] if one["ResourceType"] == kind]
+
+    def physical(self, logical):
+        found = self.cloudformation.describe_stack_resource(StackName=STACK, LogicalResourceId=logical)
+        return found["StackResourceDetail"]["PhysicalResourceId"]
+
+    def held(self):
+        """What no update may change: objects, messages, secrets, who may read the lake, and what somebody has switched."""
+        letters = self.physical("SpoolDead")
+        depth = self.sqs.get_queue_attributes(QueueUrl=letters, AttributeNames=["ApproximateNumberOfMessages"])["Attributes"]
+        schedule = self.scheduler.get_schedule(Name=self.physical("FullRefreshSchedule"), GroupName=self.physical("Schedules"))
+        return {
+            "objects": self.objects(),
+            "letters": depth,
+            "secrets": self.secret_values(),
+            "trust": self.roles.get_role(RoleName=self.physical("LakeReaderRole"))["Role"]["AssumeRolePolicyDocument"],
+            "schedule": schedule["State"],
+            "key": self.physical("LakeKey"),
+        }
+
+    def switch(self, state):
+        """As somebody does it by hand."""
+        found = self.scheduler.get_schedule(Name=self.physical("FullRefreshSchedule"), GroupName=self.physical("Schedules"))
+        kept = ("Name", "GroupName", "ScheduleExpression", "ScheduleExpressionTimezone", "FlexibleTimeWindow", "Target")
+        self.scheduler.update_schedule(**{field: found[field] for field in kept}, State=state)
+
     def secret_values(self):
         names = [one["Name"] for one in self.secrets.list_secrets()["SecretList"] if one["Name"].startswith(f"{STACK}/")]
         return {name: self.secrets.get_secret_value(SecretId=name)["SecretString"] for name in names}
@@ -120,28 +164,81 @@ def named(plan, resource):
 
 
 def updated(life):
-    """From a former template, with data in place: what would be lost is refused until it is named."""
+    """From the release before, with data in place: what would be lost is refused until it is named, and nothing else is touched."""
     life.former()
     life.stage("deploy", "--built", "--yes")
     before = life.newest()
     life.sluice("run", "products", "--full-refresh", "--wait")
     assert life.newest() == before + 1
-    kept = life.objects()
+    life.sqs.send_message(QueueUrl=life.physical("SpoolDead"), MessageBody="accepted, and not in Kafka")
+    life.switch("ENABLED")
+    held = life.held()
+    assert held["letters"]["ApproximateNumberOfMessages"] != "0" and held["schedule"] == "ENABLED", held
 
     life.present()
     plan = life.stage("diff", "--built")
     assert named(plan, "Former")["action"] == "remove" and named(plan, "Former")["loses"] == "its messages", plan["changes"]
     assert "VisibilityTimeout" in named(plan, "ExtractQueue")["fields"], plan["changes"]
+    assert [change["resource"] for change in plan["changes"] if change.get("loses")] == ["Former"], plan["changes"]
     assert plan["warehouse"]["changes"] == [] and plan["then_schedules"] is False, plan
     _, error = life.stage("deploy", "--built", "--yes", status=2)
     assert "Former would lose its messages" in error["message"], error
     life.sqs.get_queue_url(QueueName=f"{STACK}-former")
     answer = life.stage("deploy", "--built", "--yes", "--lose", "Former")
     assert answer["status"] == "UPDATE_COMPLETE" and answer["changed"] > 0 and answer["schedules"] is False, answer
-    assert life.newest() == before + 1 and life.objects() == kept
+    assert life.newest() == before + 1 and life.held() == held
+    life.switch("DISABLED")
+    life.sqs.purge_queue(QueueUrl=life.physical("SpoolDead"))
 
     nothing = life.stage("deploy", "--built", "--yes")
     assert nothing["changed"] == 0, nothing
+
+
+def deleted_by_hand(life):
+    """Whatever somebody deletes is named, stays away through a deployment, and comes back by the documented command."""
+    group = life.physical("Schedules")
+    queue = lambda name: lambda: life.sqs.delete_queue(QueueUrl=life.physical(name))
+    schedule = lambda name: lambda: life.scheduler.delete_schedule(Name=life.physical(name), GroupName=group)
+    ways = {
+        "ExtractDead": queue("ExtractDead"),
+        "LoadQueue": queue("LoadQueue"),
+        "DispatchQueue": queue("DispatchQueue"),
+        "ExtractPostgresSchedule": schedule("ExtractPostgresSchedule"),
+        "LoadSweepSchedule": schedule("LoadSweepSchedule"),
+        "ExtractHubspot": lambda: life.functions.delete_function(FunctionName=life.physical("ExtractHubspot")),
+        "TableLoadedRule": lambda: life.bus.delete_rule(Name=life.physical("TableLoadedRule"), EventBusName=f"{STACK}-bus", Force=True),
+        "BusArchive": lambda: life.bus.delete_archive(ArchiveName=life.physical("BusArchive")),
+        "LakePolicy": lambda: life.s3.delete_bucket_policy(Bucket=life.bucket),
+    }
+    mappings = [one["LogicalResourceId"] for one in life.resources("AWS::Lambda::EventSourceMapping")]
+    ways |= {name: lambda name=name: life.functions.delete_event_source_mapping(UUID=life.physical(name)) for name in mappings}
+    chance = random.Random(SEED)
+    gone = sorted(chance.sample(sorted(ways), 5))
+    print(f"deleted by hand, of the seed {SEED}: {', '.join(gone)}")
+    held, newest = life.held(), life.newest()
+    for name in gone:
+        ways[name]()
+    life.roles.delete_role_policy(RoleName=life.physical("SchedulerRole"), PolicyName="least")
+
+    checks = life.sluice("doctor", status=1)
+    found = next(check for check in checks if check["what"] == "resources")
+    missing = set(found["detail"].removeprefix("deleted by hand: ").split(", "))
+    # With a function goes what is configured of it.
+    assert set(gone) <= missing and all(name in gone or name.startswith("ExtractHubspot") for name in missing), found
+    assert "deploy --env STAGE --mend" in found["fix"], found
+    assert life.stage("deploy", "--built", "--yes")["changed"] == 0
+    plan = life.stage("diff", "--mend")
+    by_hand = {change["resource"]: (change["action"], change["by_hand"]) for change in plan["changes"] if change.get("by_hand")}
+    assert {name for name, what in by_hand.items() if what == ("add", "deleted")} == missing, by_hand
+    assert by_hand["SchedulerRole"] == ("change", "changed"), by_hand
+    answer = life.stage("deploy", "--mend", "--yes")
+    assert answer["status"] == "UPDATE_COMPLETE", answer
+    assert not [check for check in answer["checks"] if check["health"] == "failed"], answer["checks"]
+    checks = life.sluice("doctor")
+    assert next(check for check in checks if check["what"] == "resources")["health"] == "ok", checks
+    assert life.held() == held
+    life.sluice("run", "products", "--full-refresh", "--wait")
+    assert life.newest() == newest + 1
 
 
 def reviewed(life):
@@ -254,7 +351,7 @@ def main(state):
         life = Life(state, Path(folder))
         life.build()
         life.configure()
-        for part in (updated, reviewed, switched_on, switched_on_by_a_plan, protected, taken_down_and_up):
+        for part in (updated, reviewed, switched_on, switched_on_by_a_plan, protected, deleted_by_hand, taken_down_and_up):
             part(life)
         print("a stage's life: " + ", ".join(f"{verb} {max(took)} s at most" for verb, took in life.took.items()))
 

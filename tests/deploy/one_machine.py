@@ -37,11 +37,11 @@ def started(tests, with_policies=False):
         "BIND_HOST": "127.0.0.1",
         "IOT_MTLS_ENABLED": "0",
         "AWS_EC2_METADATA_DISABLED": "true",
+        "SLUICE_ROLES_USED": f"{folder.name}/roles-used.jsonl",
     }
-    program = [ROOT / ".tools/venv/ministack/bin/ministack"]
+    program = [ROOT / ".tools/venv/ministack/bin/python", ROOT / "local/ministack/start.py"]
     if with_policies:
-        program = [ROOT / ".tools/venv/ministack/bin/python", ROOT / "local/ministack/start.py"]
-        environment |= {"AUTH": "true", "SLUICE_ROLES_USED": f"{folder.name}/roles-used.jsonl"}
+        environment |= {"AUTH": "true"}
     aws = subprocess.Popen(program, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     tests.addClassCleanup(aws.wait)
     tests.addClassCleanup(aws.terminate)

@@ -10,12 +10,11 @@ use crate::{
 };
 
 /// The types that only an account makes; ARCHITECTURE.md calls them unproven.
-const UNPROVEN: [&str; 10] = [
+const UNPROVEN: [&str; 9] = [
     "AWS::Budgets::Budget",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::EC2::FlowLog",
-    "AWS::Events::Archive",
     "AWS::Events::Rule",
     "AWS::Lambda::Permission",
     "AWS::S3::Bucket",

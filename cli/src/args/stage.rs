@@ -25,6 +25,9 @@ pub(crate) struct DeployArgs {
     /// Take what `sam build` has left, instead of building.
     #[arg(long)]
     pub built: bool,
+    /// Make again what somebody has deleted of the stack by hand, and set back what was changed; deploy nothing else.
+    #[arg(long, conflicts_with_all = ["built", "plan"])]
+    pub mend: bool,
     /// Show what would change; change nothing. As `sluice diff`.
     #[arg(long, conflicts_with_all = ["yes", "lose", "plan"])]
     pub dry_run: bool,
@@ -46,6 +49,9 @@ pub(crate) struct DiffArgs {
     /// Take what `sam build` has left, instead of building.
     #[arg(long)]
     pub built: bool,
+    /// What `sluice deploy --mend` would change.
+    #[arg(long, conflicts_with_all = ["built", "save"])]
+    pub mend: bool,
     /// Keep the change set for `sluice deploy --plan`, and what was shown of it in this file.
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
@@ -108,6 +114,7 @@ mod tests {
             ("deploy --env dev --dry-run --yes", ErrorKind::ArgumentConflict),
             ("deploy --env dev --plan p.json --built", ErrorKind::ArgumentConflict),
             ("diff --save p.json", ErrorKind::MissingRequiredArgument),
+            ("deploy --env dev --mend --plan p.json", ErrorKind::ArgumentConflict),
             ("destroy --env dev --dry-run --confirm sluice-dev", ErrorKind::ArgumentConflict),
         ] {
             assert_eq!(parse(line).expect_err(line), kind, "{line}");

@@ -1,8 +1,8 @@
 //! Faults on demand: a number of requests to an emulator fail in a chosen way.
 //!
 //! `POST /_emulator/faults` with `{"kind": "status", "status": 503, "retry_after": 1, "requests": 2}`,
-//! `{"kind": "html_page"}` or `{"kind": "truncated_json", "path": "/search"}`. `requests` is 1, `after` 0 and `path` is
-//! every path unless given. `DELETE` forgets what is left.
+//! `{"kind": "html_page"}`, `{"kind": "truncated_json", "path": "/search"}` or `{"kind": "silence"}`. `requests` is 1, `after` 0
+//! and `path` is every path unless given. `DELETE` forgets what is left.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,6 +28,8 @@ enum Kind {
     /// What a proxy in between answers: 200 and a page.
     HtmlPage,
     TruncatedJson,
+    /// No answer as long as the client waits for one.
+    Silence,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -79,6 +81,7 @@ async fn fail(State(faults): State<Faults>, request: Request, next: Next) -> Res
             response
         }
         Some(Kind::HtmlPage) => Html("<html><body><h1>We'll be right back</h1></body></html>").into_response(),
+        Some(Kind::Silence) => std::future::pending().await,
         Some(Kind::TruncatedJson) => {
             let (mut parts, body) = next.run(request).await.into_parts();
             let whole = to_bytes(body, usize::MAX).await.unwrap_or_default();

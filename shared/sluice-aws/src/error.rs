@@ -47,6 +47,8 @@ fn kind_of(status: u16, code: Option<&str>) -> Kind {
         ) => {
             return Kind::RateLimited;
         }
+        // A body that was damaged on its way: the next one arrives.
+        Some("BadDigest" | "XAmzContentSHA256Mismatch") => return Kind::Unavailable,
         _ => {}
     }
     match status {
@@ -71,6 +73,7 @@ mod tests {
             (409, Some("ConditionalRequestConflict"), Kind::Unavailable),
             (412, Some("PreconditionFailed"), Kind::Conflict),
             (500, None, Kind::Unavailable),
+            (400, Some("BadDigest"), Kind::Unavailable),
             (400, Some("SomethingNew"), Kind::Internal),
         ];
         for (status, code, expected) in cases {

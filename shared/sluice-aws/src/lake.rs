@@ -4,7 +4,7 @@ use aws_sdk_s3::{
     Client,
     config::{RequestChecksumCalculation, ResponseChecksumValidation},
     primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart},
+    types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart},
 };
 use bytes::{Bytes, BytesMut};
 use futures::future::join;
@@ -29,11 +29,13 @@ pub struct S3Lake {
 }
 
 impl S3Lake {
+    /// A body carries the CRC32 that was made of it in memory: S3 compares it, keeps it, and sends it to whom reads, who compares it
+    /// again. That of an upload in parts is one of the whole object.
     pub fn new(config: &SdkConfig, bucket: impl Into<String>) -> Self {
         let config = aws_sdk_s3::config::Builder::from(config)
             .force_path_style(true)
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .request_checksum_calculation(RequestChecksumCalculation::WhenSupported)
+            .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
             .build();
         S3Lake { client: Client::from_conf(config), bucket: bucket.into() }
     }
@@ -52,8 +54,8 @@ impl S3Lake {
                 (answer, Some(next?))
             };
             let answer = answer.map_err(|e| classify(e, format!("cannot upload part {number} of {key}")))?;
-            let etag = answer.e_tag().unwrap_or_default();
-            sent.push(CompletedPart::builder().part_number(number).e_tag(etag).build());
+            let part = CompletedPart::builder().part_number(number).e_tag(answer.e_tag().unwrap_or_default());
+            sent.push(part.set_checksum_crc32(answer.checksum_crc32).build());
             match next {
                 Some(next) if !(next.is_last && next.body.is_empty()) => current = next,
                 _ => break,
@@ -108,6 +110,7 @@ impl ObjectStore for S3Lake {
             return self.put(key, first.body).await;
         }
         let begin = self.client.create_multipart_upload().bucket(&self.bucket).key(key);
+        let begin = begin.checksum_algorithm(ChecksumAlgorithm::Crc32).checksum_type(ChecksumType::FullObject);
         let begun = begin.send().await.map_err(|e| classify(e, format!("cannot begin the upload of {key}")))?;
         let upload = begun.upload_id().unwrap_or_default();
         let failed = match self.send_parts(key, upload, first, content).await {
@@ -151,7 +154,8 @@ impl ObjectStore for S3Lake {
             }
         };
         let body = answer.body.collect().await;
-        let body = body.map_err(|e| Error::unavailable("an object's body broke off").with("key", key).because(e))?;
+        let body = body
+            .map_err(|e| Error::unavailable("an object's body broke off, or is damaged").with("key", key).because(e))?;
         Ok(Some(body.into_bytes()))
     }
 

@@ -25,7 +25,7 @@ use crate::{
     stage::{SCHEDULES, Stage},
 };
 use before::{Before, account, pinned};
-use plan::{Plan, Saved};
+use plan::{Basis, Plan, Saved};
 
 /// A stage that something is asked of.
 pub(super) struct Asked<'a> {
@@ -89,7 +89,7 @@ pub(super) async fn diff(target: &Target, args: &DiffArgs, progress: &Progress, 
     // What is saved is carried out as it is, so that it is all of what the stage says.
     let whole = args.save.is_some();
     let schedules = if whole { state(asked.stage.wants_schedules()) } else { asked.first_schedules(&before) };
-    let plan = Plan::make(&asked, before, args.built, schedules, args.role.as_deref()).await?;
+    let plan = Plan::make(&asked, before, Basis::of(args.built, args.mend), schedules, args.role.as_deref()).await?;
     output::print(json, &plan, Plan::to_text)?;
     match (&args.save, &plan.changes) {
         (Some(_), None) if !plan.imported.is_empty() => {
@@ -106,8 +106,9 @@ pub(super) async fn diff(target: &Target, args: &DiffArgs, progress: &Progress, 
 
 pub(super) async fn run(target: &Target, args: &DeployArgs, progress: &Progress, json: bool) -> Outcome {
     if args.dry_run {
+        let DeployArgs { built, mend, .. } = *args;
         let (stage, role) = (args.stage.clone(), args.role.clone());
-        let diff_args = DiffArgs { stage, built: args.built, save: None, role, prefix: None };
+        let diff_args = DiffArgs { stage, built, mend, save: None, role, prefix: None };
         return Box::pin(diff(target, &diff_args, progress, json)).await;
     }
     let asked = Asked::of(target, &args.stage, progress, json).await?;
@@ -210,7 +211,7 @@ impl Asked<'_> {
             return refused;
         }
         let (schedules, role) = (self.first_schedules(&before), args.role.as_deref());
-        let plan = Plan::make(self, before, args.built, schedules, role).await?;
+        let plan = Plan::make(self, before, Basis::of(args.built, args.mend), schedules, role).await?;
         let changes = plan.changes.as_ref().map_or(&[][..], |changes| &changes.changes);
         let agreed = match plan.changes.is_none() && plan.imported.is_empty() {
             true => self.say(&plan.to_text()),

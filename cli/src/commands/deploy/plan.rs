@@ -14,6 +14,7 @@ use crate::{
     change_set::ChangeSet,
     check::{self, Check},
     commands::warehouse,
+    drift,
     failure::{Failure, Outcome},
     place::Place,
     platform::Platform,
@@ -50,18 +51,39 @@ pub(crate) struct Plan {
     pub then_schedules: bool,
 }
 
+/// What a plan is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Basis {
+    /// This checkout, built first.
+    Checkout,
+    /// What `sam build` has left.
+    Built,
+    /// What the stack was deployed with, for the account that has lost parts of it.
+    Deployed,
+}
+
+impl Basis {
+    pub(super) fn of(built: bool, mend: bool) -> Self {
+        match (built, mend) {
+            (_, true) => Basis::Deployed,
+            (true, _) => Basis::Built,
+            _ => Basis::Checkout,
+        }
+    }
+}
+
 impl Plan {
-    /// Builds unless that was done, and asks CloudFormation. `schedules` is the state that the stack's schedules get.
+    /// Asks CloudFormation. `schedules` is the state that the stack's schedules get.
     pub(super) async fn make(
         asked: &Asked<'_>,
-        before: Before,
-        built: bool,
+        mut before: Before,
+        basis: Basis,
         schedules: &str,
         role: Option<&str>,
     ) -> Outcome<Self> {
         let Asked { stage, place, progress, .. } = asked;
         let sam = Sam::of(stage);
-        if !built {
+        if basis == Basis::Checkout {
             progress.spin("building", sam.build()).await?;
         }
         must_run_on(stage.architecture(), &stage.built)?;
@@ -71,9 +93,23 @@ impl Plan {
             }
             None => Vec::new(),
         };
-        let changes = match imported.is_empty() {
-            true => progress.spin("making the change set", change_set(place, stage, schedules, role)).await?,
-            false => None,
+        let changes = match (basis, &before.stack) {
+            (Basis::Deployed, Some(stack)) => {
+                let changes = ChangeSet::of_drift(&place.aws, stack, role);
+                progress.spin("comparing the stack with the account", changes).await?
+            }
+            (Basis::Deployed, None) => {
+                let hint = format!("`sluice deploy --env {}` makes it", stage.name);
+                return Err(Failure::from(Error::not_found("there is no stack to mend")).hint(hint));
+            }
+            _ if !imported.is_empty() => None,
+            (_, Some(stack)) => {
+                let changes = progress.spin("making the change set", change_set(place, stage, schedules, role));
+                let (compared, changes) = futures::join!(drift::compared(&place.aws, &stack.name), changes);
+                before.checks.extend(compared.ok());
+                changes?
+            }
+            (_, None) => progress.spin("making the change set", change_set(place, stage, schedules, role)).await?,
         };
         let seen = match &before.stack {
             Some(_) => Some(progress.spin("reading the warehouse's account", account(asked)).await),
@@ -88,7 +124,7 @@ impl Plan {
             stack: stage.stack.clone(),
             region: stage.region.clone(),
             account: before.account.clone(),
-            then_schedules: stage.wants_schedules() && schedules != "ENABLED",
+            then_schedules: basis != Basis::Deployed && stage.wants_schedules() && schedules != "ENABLED",
             checks: before.checks,
             imported,
             changes,
@@ -233,6 +269,7 @@ mod tests {
             fields: Vec::new(),
             replaced: None,
             loses: None,
+            by_hand: None,
         };
         let changes = resources.iter().map(change).collect();
         ChangeSet { arn: "arn:1".to_owned(), stack: "s".to_owned(), schedules: true, changes }

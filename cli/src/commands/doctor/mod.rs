@@ -17,6 +17,7 @@ use crate::{
     args::Target,
     check::{self, Check, Health},
     dead_letters::{self, Back, DeadLetters},
+    drift,
     failure::{Failure, Outcome},
     mappings::Mapping,
     output::{self, duration},
@@ -39,10 +40,20 @@ pub(super) async fn run(target: &Target, progress: &Progress, json: bool) -> Out
 }
 
 async fn examine(platform: &Platform) -> Vec<Check> {
+    let compared = drift::check(&platform.place.aws, &platform.stack.name);
+    let (compared, others) = futures::join!(compared, parts(platform));
     let mut checks = vec![
         Check::of("credentials", credentials(platform).await, "log in again, or set AWS_PROFILE"),
         stack(&platform.stack.status),
+        compared,
     ];
+    checks.extend(others);
+    checks
+}
+
+/// Each part by itself.
+async fn parts(platform: &Platform) -> Vec<Check> {
+    let mut checks = Vec::new();
     let ready = ready::look(platform).await;
     let answers = ready.warehouse;
     checks.extend(ready.checks);
@@ -120,7 +131,10 @@ fn letters_check(letters: &DeadLetters, name: &str, found: Outcome<u64>) -> Chec
         }
         let fix = match letters.back {
             Back::ToPeople => "read the messages: they are the news; docs/runbooks/news-is-lost.md".to_owned(),
-            Back::To(_) | Back::Invoked => {
+            Back::Invoked => {
+                "the function's log or the message says why: fix it, then `sluice retry --dead runs`".to_owned()
+            }
+            Back::To(_) => {
                 format!("read why in the function's log, fix it, then `sluice retry --dead {}`", letters.name)
             }
         };
@@ -141,7 +155,10 @@ async fn tables(platform: &Platform) -> Outcome<Vec<Check>> {
         let newest = log::newest_commit(&store, &table.table).await?;
         let last_run = runs::last(&store, &table.table).await?;
         let name = table.table.to_string();
-        let check = table_check(&name, &own, newest.as_ref(), last_run.as_ref(), Utc::now());
+        let check = match own.is_empty() && table.schedule.is_some() {
+            true => Check::failed(name.clone(), "nothing runs it: its function's schedule was deleted", drift::MEND),
+            false => table_check(&name, &own, newest.as_ref(), last_run.as_ref(), Utc::now()),
+        };
         checks.push(if platform.place.is_local { by_hand(check, &name) } else { check });
     }
     Ok(checks)

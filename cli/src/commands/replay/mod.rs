@@ -1,7 +1,8 @@
 //! `sluice replay`: a table's rows made again from the lake, compared and swapped in: a raw table's from its commits, a
-//! streaming table's of some time from the archive. What is done and in which order is the pipeline's; here its ports are wired,
+//! streaming table's of some time from the archive. Or what was announced on the bus, from the bus's own archive. What is done and in which order is the pipeline's; here its ports are wired,
 //! and the person at the terminal is asked and told.
 
+mod announcements;
 mod files;
 mod render;
 mod table;
@@ -30,6 +31,9 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs) -> Outcome {
+    if let ReplayArgs { announcements: true, from: Some(from), to: Some(to), dry_run, .. } = args {
+        return announcements::run(context, (*from, *to), *dry_run).await;
+    }
     let mode = match (args.dry_run, args.no_swap) {
         (true, _) => Mode::DryRun,
         (_, true) => Mode::Compare,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
@@ -141,6 +142,10 @@ async fn served(failing: Option<&'static str>) -> (S3Lake, Arc<Mutex<Seen>>) {
             tokio::spawn(serve(stream, serving.clone()));
         }
     });
+    (lake_at(address).await, seen)
+}
+
+async fn lake_at(address: SocketAddr) -> S3Lake {
     let config = aws_config::defaults(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("a", "b", None, None, "test"))
@@ -148,7 +153,7 @@ async fn served(failing: Option<&'static str>) -> (S3Lake, Arc<Mutex<Seen>>) {
         .retry_config(RetryConfig::disabled())
         .load()
         .await;
-    (S3Lake::new(&config, "lake"), seen)
+    S3Lake::new(&config, "lake")
 }
 
 async fn put(mut pieces: Pieces, failing: Option<&'static str>) -> (Result<Stored>, Arc<Mutex<Seen>>) {
@@ -169,6 +174,30 @@ async fn keys_are_listed_from_a_place_on_in_one_request() {
     let (lake, seen) = served(None).await;
     assert_eq!(lake.keys_after("a/", "a/1-~").await.unwrap(), ["a/2", "a/3"]);
     assert_eq!(seen.lock().unwrap().requests.len(), 1);
+}
+
+/// What the lake reads of a body that comes with the checksum of `123456789`, as S3 sends it to those who ask.
+async fn read(body: &'static str) -> Result<Option<Bytes>> {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let lake = lake_at(listener.local_addr().unwrap()).await;
+    let serve = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"\r\n\r\n") {
+            stream.read_buf(&mut asked).await.unwrap();
+        }
+        assert!(String::from_utf8(asked).unwrap().to_lowercase().contains("x-amz-checksum-mode: enabled"));
+        let head = format!("content-length: {}\r\nx-amz-checksum-crc32: y/Q5Jg==", body.len());
+        stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    };
+    tokio::join!(lake.get("raw/x"), serve).0
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_what_s3_has_taken_is_not_read() {
+    assert_eq!(read("123456789").await.unwrap(), Some(Bytes::from_static(b"123456789")));
+    let damaged = read("123456780").await.unwrap_err();
+    assert_eq!(damaged.kind(), Kind::Unavailable, "{}", damaged.chain());
 }
 
 #[tokio::test]

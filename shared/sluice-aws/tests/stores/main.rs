@@ -1,10 +1,12 @@
 //! What the lake relies on of S3, shown on two servers that share no code: the emulator of one machine and SeaweedFS.
 
+mod damage;
 mod server;
 
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
+use damage::Damage;
 use futures::future::join_all;
 use server::{Kind, Server};
 use sluice_aws::S3Lake;
@@ -122,4 +124,40 @@ async fn an_erased_object_has_no_version_left_and_may_be_put_again() {
         assert_eq!(lake.get("raw/x2").await.unwrap(), Some(Bytes::from_static(b"another")), "{kind:?}");
     })
     .await;
+}
+
+/// Three parts, each full of a word that is damaged on its way.
+struct Words(u8);
+
+impl Content for Words {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let left = self.0.checked_sub(1);
+        self.0 = left.unwrap_or_default();
+        Ok(left.map(|_| Bytes::from(b"WHOLE".repeat(6 << 18))))
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_damaged_on_its_way_is_refused() {
+    for kind in BOTH {
+        let server = Server::start(kind).await;
+        let word = Damage { from: b"WHOLE", to: b"WHALE" };
+        let lake = server.damaged(word).await;
+        let body = || Bytes::from(b"WHOLE".repeat(200));
+        for (what, refused) in [
+            ("a put", lake.put("raw/x", body()).await.map(drop)),
+            ("a put that is to be the first", lake.put_if_absent("raw/x", body()).await.map(drop)),
+            ("a part", lake.put_content("raw/x", &mut Words(3)).await.map(drop)),
+        ] {
+            let error = refused.expect_err(&format!("{kind:?} takes {what} that is damaged"));
+            assert_eq!(error.kind(), sluice_core::Kind::Unavailable, "{kind:?} refuses {what}: {}", error.chain());
+        }
+        let part = Damage { from: b"<PartNumber>2<", to: b"<PartNumber>3<" };
+        let refused = server.damaged(part).await.put_content("raw/x", &mut Words(3)).await;
+        assert!(refused.is_err(), "{kind:?} takes the end of an upload that is damaged");
+        let lake = server.lake();
+        assert_eq!(lake.get("raw/x").await.unwrap(), None, "{kind:?} has kept what was damaged");
+        lake.put("raw/x", body()).await.unwrap();
+        assert_eq!(lake.get("raw/x").await.unwrap(), Some(body()), "{kind:?}");
+    }
 }

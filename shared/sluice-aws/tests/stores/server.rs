@@ -15,6 +15,8 @@ use aws_sdk_s3::{
 };
 use sluice_aws::{S3Lake, SdkConfig};
 
+use crate::damage::{Damage, on_the_way_to};
+
 const KEY: (&str, &str) = ("test", "testtest");
 const BUCKET: &str = "lake";
 /// How long a server may take to make its first bucket.
@@ -46,8 +48,11 @@ fn ports<const N: usize>() -> [String; N] {
     held.each_ref().map(|listener| listener.local_addr().expect("an address").port().to_string())
 }
 
+/// With all that the platform's one is strict about.
 fn ministack(port: &str, folder: &Path) -> Command {
-    let mut command = Command::new(tool("ministack", "ministack"));
+    let mut command = Command::new(tool("ministack", "python"));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../local/ministack/start.py"));
+    command.env("SLUICE_ROLES_USED", folder.join("roles-used.jsonl"));
     command.env("BIND_HOST", "127.0.0.1").env("MINISTACK_HOST", "127.0.0.1").env("GATEWAY_PORT", port);
     command.env("IOT_MTLS_ENABLED", "0").env("TMPDIR", folder);
     command
@@ -111,6 +116,13 @@ impl Server {
         let versions = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
         let enabled = client.put_bucket_versioning().bucket(BUCKET).versioning_configuration(versions).send().await;
         enabled.unwrap_or_else(|error| panic!("{kind:?} keeps no versions: {error:?}"));
+    }
+
+    /// The lake as it is seen over a way on which bytes change.
+    pub(crate) async fn damaged(&self, damage: Damage) -> S3Lake {
+        let server = self.config.endpoint_url().and_then(|url| url.strip_prefix("http://")?.parse().ok());
+        let way = on_the_way_to(server.expect("the server's address"), damage).await;
+        S3Lake::new(&self.config.to_builder().endpoint_url(format!("http://{way}")).build(), BUCKET)
     }
 
     pub(crate) fn lake(&self) -> S3Lake {
