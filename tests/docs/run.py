@@ -59,23 +59,29 @@ def parse_only(block, report):
         report.fail(f"{block.page}:{block.line}", "bash does not understand this", parsed.stderr)
 
 
-def options_of(verb, task=None, known={}):
-    """The help of a verb; of one with tasks, such as `warehouse rotate`, also that of the task."""
-    called = (verb, task) if task else (verb,)
+def help_of(*called, known={}):
+    """The help of a verb, or of a task of one, such as `warehouse rotate`; empty where there is no such thing."""
     if called not in known:
-        known[called] = subprocess.run([SLUICE, *called, "--help"], capture_output=True, text=True).stdout
+        done = subprocess.run([SLUICE, *called, "--help"], capture_output=True, text=True)
+        known[called] = "" if done.returncode else done.stdout
     return known[called]
 
 
-def check_options(block, report):
-    """Every option that a page gives to `sluice` is one."""
+def check_calls(block, report):
+    """Every verb that a page gives to `sluice` is one, and has each of its options."""
     for command in block.commands():
-        for call in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
-            for option in re.findall(r"(?:^|\s)(--[a-z-]+)", call[1]):
-                task = re.match(r"\s*([a-z-]*)", call[1])[1]
-                has_task = re.search(rf"^  {task}( |$)", options_of(call[0]), re.M) if task and task[0] != "-" else None
-                if option not in options_of(call[0]) + (options_of(call[0], task) if has_task else ""):
-                    report.fail(f"{block.page}:{command.line}", f"sluice {call[0]} has no {option}")
+        for verb, rest in re.findall(r"tools/sluice ([a-z-]+)([^|;&]*)", command.text):
+            place = f"{block.page}:{command.line}"
+            # `--state <folder>` and its kind may stand before the verb.
+            if not verb.startswith("-") and not help_of(verb):
+                report.fail(place, f"sluice has no verb {verb}")
+                continue
+            task = re.match(r"\s*([a-z-]*)", rest)[1]
+            has_task = re.search(rf"^  {task}( |$)", help_of(verb), re.M) if task and task[0] != "-" else None
+            known = set(re.findall(r"--[a-z-]+", help_of(verb) + (help_of(verb, task) if has_task else "")))
+            for option in re.findall(r"(?:^|\s)(--[a-z-]+)", rest):
+                if option not in known:
+                    report.fail(place, f"sluice {verb} has no {option}")
 
 
 def run_by_ci(command):
@@ -108,7 +114,7 @@ def without_platform(block, report):
     if block.language not in ("sh", "console"):
         return "entry" not in block.words
     report.commands += len(block.commands())
-    check_options(block, report)
+    check_calls(block, report)
     if "aws" in block.words:
         report.for_an_account += len(block.commands())
         parse_only(block, report)
@@ -244,7 +250,9 @@ def site_faults():
     """Faults of the site: the reference as committed, every link. A line each."""
     build = [sys.executable, str(ROOT / "tools/docs/build.py"), "--frozen"]
     built = subprocess.run(build, capture_output=True, text=True)
-    return built.stderr.splitlines() if built.returncode else []
+    if not built.returncode:
+        return []
+    return built.stderr.splitlines() + [f"the site was not built: tools/docs/build.py ended with {built.returncode}"]
 
 
 def write_outputs(outputs):
@@ -288,6 +296,8 @@ def outer(state):
         "broken_links": len(broken), "for_an_account": found["for_an_account"], "by_ci": found["by_ci"],
         "seconds": round(time.monotonic() - start),
     }))
+    if not found["pages"] or not found["executed"]:
+        sys.exit("docs-test: no page or no command was tested")
     sys.exit(1 if failed or broken else 0)
 
 
