@@ -133,7 +133,10 @@ async fn runs(context: &Context<'_>, warehouse: &Warehouse, trace: &Trace) -> Ou
             let sequence = Sequence(commit.sequence);
             let entry = warehouse.entry(&table, sequence).await?;
             // What was erased for a person's sake has left its rows behind.
-            let object = log::read_commit(&store, &table, sequence).await.ok();
+            let object = match log::read_commit(&store, &table, sequence).await {
+                Err(error) if error.kind() == Kind::NotFound => None,
+                read => Some(read?),
+            };
             let cursor =
                 |cursor: Option<&sluice_core::Cursor>| cursor.and_then(|cursor| serde_json::to_value(cursor).ok());
             runs.push(Run {

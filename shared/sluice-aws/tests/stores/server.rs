@@ -113,6 +113,10 @@ impl Server {
         enabled.unwrap_or_else(|error| panic!("{kind:?} keeps no versions: {error:?}"));
     }
 
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     pub(crate) fn lake(&self) -> S3Lake {
         S3Lake::new(&self.config, BUCKET)
     }
