@@ -67,7 +67,7 @@ class Faults:
         before = getattr(self, f"read_{kind}")(*what)
         self.planted.append([kind, what[0], before])
         self.note.write_text(json.dumps(self.planted))
-        getattr(self, f"write_{kind}")(what[0], before, *what[1:])
+        getattr(self, f"write_{kind}")(*what)
 
     def mend(self):
         for kind, name, before in reversed(self.planted):
@@ -81,20 +81,22 @@ class Faults:
     def configure(self, function, **changes):
         self.functions.update_function_configuration(FunctionName=f"{STACK}-{function}", **changes)
 
-    def read_variable(self, function, *_):
-        return self.configuration(function)["Environment"]["Variables"]
+    def read_variable(self, function, name, *_):
+        return [name, self.configuration(function)["Environment"]["Variables"].get(name)]
 
-    def write_variable(self, function, before, name, value):
-        others = {key: old for key, old in before.items() if key != name}
-        self.mend_variable(function, others | ({} if value is None else {name: value}))
+    def write_variable(self, function, name, value):
+        """The others stay: what a platform that was started again has given them."""
+        others = self.configuration(function)["Environment"]["Variables"]
+        others.pop(name, None)
+        self.configure(function, Environment={"Variables": others | ({} if value is None else {name: value})})
 
-    def mend_variable(self, function, variables):
-        self.configure(function, Environment={"Variables": variables})
+    def mend_variable(self, function, before):
+        self.write_variable(function, *before)
 
     def read_timeout(self, function, *_):
         return self.configuration(function)["Timeout"]
 
-    def write_timeout(self, function, _, seconds):
+    def write_timeout(self, function, seconds):
         self.mend_timeout(function, seconds)
 
     def mend_timeout(self, function, seconds):
@@ -103,7 +105,7 @@ class Faults:
     def read_concurrency(self, function, *_):
         return self.functions.get_function_concurrency(FunctionName=f"{STACK}-{function}").get("ReservedConcurrentExecutions")
 
-    def write_concurrency(self, function, _, number):
+    def write_concurrency(self, function, number):
         self.mend_concurrency(function, number)
 
     def mend_concurrency(self, function, number):
@@ -116,7 +118,7 @@ class Faults:
     def read_secret(self, name, *_):
         return self.secrets.get_secret_value(SecretId=f"{STACK}/{name}")["SecretString"]
 
-    def write_secret(self, name, _, value):
+    def write_secret(self, name, value):
         """Without a value it is as a first deployment has made it."""
         if value is not None:
             return self.mend_secret(name, value)

@@ -48,7 +48,8 @@ pub(crate) async fn make(bootstrap: &str, registry: &str, sources: &Sources, sch
     let config = RegistryConfig { url: registry.to_owned(), secret: None };
     let registry = Registry::new(config, sluice_http::Client::new()?, One(Secret::new(String::new())));
     let mut place = Place { cluster, registry: Some(registry) };
-    let (_, left) = place.apply(&wanted, &BTreeSet::new()).await.context("cannot make the topics")?;
+    let (_, left) = place.apply(&wanted, &BTreeSet::new()).await;
+    let left = left.context("cannot make the topics")?;
     if !left.is_empty() {
         println!("{}", left.to_text().trim_end());
     }

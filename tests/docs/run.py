@@ -272,7 +272,9 @@ def site_faults():
     """Faults of the site: the reference as committed, every link. A line each."""
     build = [sys.executable, str(ROOT / "tools/docs/build.py"), "--frozen"]
     built = subprocess.run(build, capture_output=True, text=True)
-    return built.stderr.splitlines() if built.returncode else []
+    if not built.returncode:
+        return []
+    return built.stderr.splitlines() + [f"the site was not built: tools/docs/build.py ended with {built.returncode}"]
 
 
 def write_outputs(outputs):
@@ -316,6 +318,8 @@ def outer(state):
         "broken_links": len(broken), "for_an_account": found["for_an_account"], "by_ci": found["by_ci"],
         "seconds": round(time.monotonic() - start),
     }))
+    if not found["pages"] or not found["executed"]:
+        sys.exit("docs-test: no page or no command was tested")
     sys.exit(1 if failed or broken else 0)
 
 

@@ -72,6 +72,11 @@ class Commands(unittest.TestCase):
     def test_an_option_that_the_command_does_not_have_is_noticed(self):
         self.assertEqual(failures("```sh aws", "tools/sluice run products --wait --stack x", "```"), 0)
         self.assertEqual(failures("```sh aws", "tools/sluice run products --wayt", "```"), 1)
+        self.assertEqual(failures("```sh aws", "tools/sluice run products --wai", "```"), 1)
+
+    @unittest.skipUnless(run.SLUICE.exists(), "the binaries are not built")
+    def test_a_verb_that_the_command_does_not_have_is_noticed(self):
+        self.assertEqual(failures("```sh aws", "tools/sluice destory", "```"), 1)
 
     @unittest.skipUnless(run.SLUICE.exists(), "the binaries are not built")
     def test_a_verb_and_a_task_that_the_command_does_not_have_are_noticed(self):

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::project::root;
+use crate::project::{files, read, root};
 
 fn make(folder: &Path, arguments: &[&str]) -> Command {
     let mut make = Command::new("make");
@@ -94,4 +94,20 @@ fn a_folder_of_data_or_binaries_may_have_blanks_in_its_name() {
         prebuilt.contains(r#"take_binaries.py "a release""#) && prebuilt.contains("target/binaries/taken/sluice-local")
     );
     assert!(!prebuilt.contains("cargo"), "{prebuilt}");
+}
+
+/// `unittest` is content with a module that has no test, so that is looked at too.
+#[test]
+fn every_test_in_python_is_run_by_a_tier_and_holds_tests() {
+    let scripts = files("").into_iter().filter(|path| path.starts_with("tools/") && !path.contains('.'));
+    let called: String = scripts.chain(["Makefile".to_owned()]).map(|path| read(&path)).collect();
+    let words: Vec<&str> = called.split(|letter: char| !letter.is_alphanumeric() && letter != '_').collect();
+    let tests: Vec<String> = files(".py").into_iter().filter(|path| path.contains("/test_")).collect();
+    assert!(tests.len() > 10, "{tests:?}");
+    for path in tests {
+        let (folder, name) = path.rsplit_once('/').unwrap_or_default();
+        let is_discovered = called.contains(&format!("--start-directory {folder}\n"));
+        assert!(is_discovered || words.contains(&name.trim_end_matches(".py")), "nothing runs {path}");
+        assert!(read(&path).contains("    def test_"), "{path} has no test");
+    }
 }

@@ -58,7 +58,7 @@ async def look():
         assert set(runs) == expected, f"flow runs: {sorted(runs)}"
         dbt = runs["dbt-7 FAILED"]
         assert dbt.state.message == "a test failed", dbt.state
-        assert dbt.parameters["number"] == 7 and "sluice" in dbt.tags, dbt
+        assert dbt.parameters["number"] == 7 and {"sluice", "a-stack"} == set(dbt.tags), dbt
         assert dbt.start_time and dbt.end_time and dbt.end_time >= dbt.start_time, "a run that was live has a beginning and an end"
         flows = {(await client.read_flow(run.flow_id)).name for run in runs.values()}
         assert flows == {"sluice dbt", "sluice load", "sluice extract"}, flows

@@ -105,6 +105,7 @@ fn confirmed(plan: &Plan, yes: bool, lose: &[String], title: &str) -> Outcome<BT
 #[derive(Serialize)]
 struct Answer {
     done: Vec<Change>,
+    /// Empty where the apply ended before it could be seen.
     left: Plan,
 }
 
@@ -115,7 +116,14 @@ async fn apply(
     progress: &Progress,
     json: bool,
 ) -> Outcome {
-    let (done, left) = progress.spin("changing topics", cluster.apply(topics, may_lose)).await?;
+    let (done, left) = progress.spin("changing topics", cluster.apply(topics, may_lose)).await;
+    let left = match left {
+        Ok(left) => left,
+        Err(error) => {
+            output::print(json, &Answer { done, left: Plan::default() }, |answer| told(&answer.done))?;
+            return Err(error.into());
+        }
+    };
     let is_done = left.is_empty();
     output::print(json, &Answer { done, left }, render)?;
     if is_done {
@@ -125,8 +133,12 @@ async fn apply(
     Err(Failure::from(error).hint("`sluice topics plan` says what is left and what to do about it"))
 }
 
+fn told(done: &[Change]) -> String {
+    done.iter().map(|change| format!("done: {}\n", change.to_text())).collect()
+}
+
 fn render(answer: &Answer) -> String {
-    let mut text: String = answer.done.iter().map(|change| format!("done: {}\n", change.to_text())).collect();
+    let mut text = told(&answer.done);
     text.push_str(&answer.left.to_text());
     text
 }

@@ -25,7 +25,8 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
     invocation.is_one_run();
     let config = &deps.config;
     let within = invocation.time_left(RESERVE);
-    let prefect = Prefect { http: &deps.http, secrets: &deps.secrets, secret: &config.channels.secret };
+    let (http, secrets, secret) = (&deps.http, &deps.secrets, &config.channels.secret);
+    let prefect = Prefect { http, secrets, secret, lake: &config.lake_id };
     if let Event::Bus(news) = &event {
         prefect.news(news).await;
         if !news.is_judged() {

@@ -13,7 +13,7 @@ use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sluice_aws::CachedSecrets;
-use sluice_core::{Kind, Result, port::Secrets, secret::with_secret};
+use sluice_core::{Kind, LakeId, Result, port::Secrets, secret::with_secret};
 use sluice_http::{Client, Request, Response, RetryPolicy, error::by_status};
 use sluice_pipeline::watch::EndedExtract;
 use tracing::warn;
@@ -36,63 +36,57 @@ pub struct Prefect<'a, S = CachedSecrets> {
     pub http: &'a Client,
     pub secrets: &'a S,
     pub secret: &'a str,
+    /// Whose runs they are: several platforms may tell one Prefect.
+    pub lake: &'a LakeId,
 }
 
 impl<S: Secrets> Prefect<'_, S> {
     /// Tells what the bus has told.
     pub async fn news(&self, news: &News) {
-        let Some(run) = FlowRun::of_news(news) else { return };
-        // A secret that cannot be used is told where channels are.
-        if let Ok(Some(address)) = self.address().await {
-            self.tell(&address, &run).await;
+        if let Some(run) = FlowRun::of_news(news) {
+            self.tell(&run).await;
         }
     }
 
     /// Tells how extracts have ended. The tables that need not come again: all, where no Prefect is set up.
     pub async fn extracts(&self, extracts: &[EndedExtract]) -> BTreeSet<String> {
-        let address = match self.address().await {
-            Ok(Some(address)) => &address,
-            Ok(None) => return extracts.iter().map(|ended| ended.table.clone()).collect(),
-            Err(_) => return BTreeSet::new(),
-        };
         let until = Instant::now() + ALL_WITHIN;
         let told = extracts.iter().map(async |ended| {
             let in_time = Instant::now() < until;
-            (in_time && self.tell(address, &FlowRun::of_extract(ended)).await).then(|| ended.table.clone())
+            (in_time && self.tell(&FlowRun::of_extract(ended)).await).then(|| ended.table.clone())
         });
         let told: Vec<Option<String>> = stream::iter(told).buffer_unordered(AT_ONCE).collect().await;
         told.into_iter().flatten().collect()
     }
 
-    /// `None` where no Prefect is set up.
-    async fn address(&self) -> Result<Option<keys::Prefect>> {
-        match with_secret(self.secrets, self.secret, async |keys: Keys| Ok(keys.prefect)).await {
-            Err(error) if error.kind() == Kind::NotFound => Ok(None),
-            address => address,
-        }
-    }
-
-    /// Whether Prefect has taken the run.
-    async fn tell(&self, address: &keys::Prefect, run: &FlowRun) -> bool {
-        let api = Api { http: self.http, address };
-        match tokio::time::timeout(ALL_WITHIN, api.tell(run)).await {
+    /// Whether the run need not come again: Prefect has taken it, or none is set up.
+    async fn tell(&self, run: &FlowRun) -> bool {
+        let told = with_secret(self.secrets, self.secret, async |keys: Keys| match &keys.prefect {
+            Some(address) => Api { http: self.http, address, lake: self.lake }.tell(run).await,
+            None => Ok(()),
+        });
+        match tokio::time::timeout(ALL_WITHIN, told).await {
             Ok(Ok(())) => return true,
+            // A secret without a value is a platform whose runs are told to nobody.
+            Ok(Err(error)) if error.kind() == Kind::NotFound && self.has_no_value().await => return true,
             Ok(Err(error)) => {
-                // The key may have been rotated: the next run is told with the new one.
-                if error.kind() == Kind::Auth {
-                    self.secrets.forget(self.secret);
-                }
                 warn!(run = run.name, error = error.chain(), error_kind = %error.kind(), "Prefect has not taken a run");
             }
             Err(_) => warn!(run = run.name, "Prefect has not taken a run in time"),
         }
         false
     }
+
+    /// Prefect answers "not found" too, where its address is wrong.
+    async fn has_no_value(&self) -> bool {
+        self.secrets.get(self.secret).await.is_err_and(|error| error.kind() == Kind::NotFound)
+    }
 }
 
 struct Api<'a> {
     http: &'a Client,
     address: &'a keys::Prefect,
+    lake: &'a LakeId,
 }
 
 /// What of Prefect's answers is used.
@@ -108,7 +102,8 @@ impl Api<'_> {
     async fn tell(&self, run: &FlowRun) -> Result<()> {
         let flow: Made = self.post("/flows/", &json!({"name": run.flow, "tags": ["sluice"]})).await?;
         let begin = json!({
-            "flow_id": flow.id, "name": run.name, "idempotency_key": run.key, "tags": ["sluice"],
+            "flow_id": flow.id, "name": run.name, "tags": ["sluice", self.lake],
+            "idempotency_key": format!("{}/{}", self.lake, run.key),
             "parameters": run.parameters, "state": {"type": "RUNNING"},
         });
         let made: Made = self.post("/flow_runs/", &begin).await?;

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use aws_sdk_secretsmanager::Client;
+use aws_sdk_secretsmanager::{Client, types::SecretVersionsListEntry};
 use chrono::{DateTime, Utc};
 use sluice_core::{
     Error, Kind, Result, Secret,
@@ -13,6 +13,9 @@ use sluice_core::{
 };
 
 use crate::{SdkConfig, error::classify};
+
+/// The stage of the version that is read without a word about versions.
+const CURRENT: &str = "AWSCURRENT";
 
 /// Fetches every time; for those who watch a secret change.
 #[derive(Debug)]
@@ -84,16 +87,17 @@ impl SecretAges {
         SecretAges(Client::new(config))
     }
 
-    /// `None` of a secret that does not exist, and of one that was never given a value.
+    /// `None` of a secret that does not exist, and of one that was never given a value. The secret's own date will not do: a
+    /// change of its tags or its description moves it.
     pub async fn changed_at(&self, name: &str) -> Result<Option<DateTime<Utc>>> {
-        let described = self.0.describe_secret().secret_id(name).send().await;
-        let described = match described.map_err(|error| classify(error, format!("cannot look at the secret {name}"))) {
-            Ok(described) => described,
+        let listed = self.0.list_secret_version_ids().secret_id(name).send().await;
+        let listed = match listed.map_err(|error| classify(error, format!("cannot look at the secret {name}"))) {
+            Ok(listed) => listed,
             Err(error) if error.kind() == Kind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
-        let has_value = described.version_ids_to_stages().is_some_and(|versions| !versions.is_empty());
-        let changed = described.last_changed_date().filter(|_| has_value);
-        Ok(changed.and_then(|at| DateTime::from_timestamp(at.secs(), 0)))
+        let is_current = |version: &&SecretVersionsListEntry| version.version_stages().iter().any(|it| it == CURRENT);
+        let made = listed.versions().iter().find(is_current).and_then(|version| version.created_date());
+        Ok(made.and_then(|at| DateTime::from_timestamp(at.secs(), 0)))
     }
 }

@@ -78,15 +78,15 @@ impl Admin {
         Ok(cluster(&mut self.controller).await?.topics)
     }
 
-    /// What these settings of topics are, set for them or inherited. A topic that the user may not ask about is left out.
-    pub async fn settings(&mut self, topics: &[&str], names: &[&str]) -> Result<BTreeMap<String, Settings>> {
+    /// What these settings of topics are, set for them or inherited. The broker refuses each topic for itself.
+    pub async fn settings(&mut self, topics: &[&str], names: &[&str]) -> Result<BTreeMap<String, Result<Settings>>> {
         let names = |body: Body| body.list(names, |body, name| body.text(name));
         let body = Body::default().list(topics, |body, topic| names(body.i8(TOPIC).text(topic))).flag(false);
         let answer = self.controller.ask(DESCRIBE_CONFIGS, body).await?;
         let mut answer = Answer(&answer);
         answer.i32()?;
         let described = answer.list(|answer| {
-            let (code, _, _, topic) = (answer.i16()?, answer.nullable_text()?, answer.i8()?, answer.text()?);
+            let (code, said, _, topic) = (answer.i16()?, answer.nullable_text()?, answer.i8()?, answer.text()?);
             let settings = answer.list(|answer| {
                 let (name, value) = (answer.text()?, answer.nullable_text()?.unwrap_or_default());
                 // Whether it is read-only, where it comes from, whether it is a secret, and its synonyms.
@@ -94,10 +94,10 @@ impl Admin {
                 answer.list(|answer| Ok((answer.text()?, answer.nullable_text()?, answer.i8()?)))?;
                 Ok((name, value))
             })?;
-            Ok((code, topic, settings))
+            let settings = if code == 0 { Ok(settings.into_iter().collect()) } else { Err(refused(code, said)) };
+            Ok((topic, settings))
         })?;
-        let known = described.into_iter().filter(|(code, ..)| *code == 0);
-        Ok(known.map(|(_, topic, settings)| (topic, settings.into_iter().collect())).collect())
+        Ok(described.into_iter().collect())
     }
 
     /// Makes a topic; how many partitions and copies it has that are not said here, the brokers decide.

@@ -6,6 +6,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    time::Duration,
 };
 
 use sluice_core::{
@@ -28,6 +29,10 @@ const POLICY: &str = "cleanup.policy";
 const RETENTION: &str = "retention.ms";
 
 const MS_PER_HOUR: u64 = 3_600_000;
+
+/// A broker may know of a change some moments after the controller has made it: how often and after how long it is asked again.
+const LOOKS: usize = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// A topic as its entry says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +95,20 @@ pub(crate) struct Found {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Found {
+    /// What each topic's settings are, or why they could not be read.
+    fn know(&mut self, settings: BTreeMap<String, Result<Settings>>) {
+        for (topic, settings) in settings {
+            match settings {
+                Ok(settings) => drop(self.settings.insert(topic, settings)),
+                Err(error) => {
+                    self.warnings.push(format!("the settings of topic {topic} could not be read: {}", error.chain()));
+                }
+            }
+        }
+    }
+}
+
 /// What a registry says of a topic's schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Registered {
@@ -120,7 +139,7 @@ impl<Sec: Secrets, Clo: Clock> Place<Sec, Clo> {
         let there: Vec<&str> = topics.iter().filter(there).map(|topic| topic.name.as_str()).collect();
         if !there.is_empty() {
             match self.cluster.settings(&there, &[POLICY, RETENTION]).await {
-                Ok(settings) => found.settings = settings,
+                Ok(settings) => found.know(settings),
                 // Then partitions and schemas are compared all the same.
                 Err(error) if matches!(error.kind(), Kind::Unsupported | Kind::Auth) => {
                     found.warnings.push(format!("settings of topics could not be read: {}", error.chain()));
@@ -144,27 +163,49 @@ impl<Sec: Secrets, Clo: Clock> Place<Sec, Clo> {
         Ok(found)
     }
 
-    /// Makes the changes of a plan that is made here, and says what is left. One that was interrupted goes on when it is called
-    /// again. What would lose records is done where the caller has said so of the topic.
-    pub async fn apply(&mut self, topics: &[Topic], may_lose: &BTreeSet<String>) -> Result<(Vec<Change>, Plan)> {
-        let plan = self.plan(topics).await?;
+    /// Makes the changes of a plan that is made here: those that were made, and what is left, or why it ended. One that was
+    /// interrupted goes on when it is called again. What would lose records is done where the caller has said so of the topic.
+    pub async fn apply(&mut self, topics: &[Topic], may_lose: &BTreeSet<String>) -> (Vec<Change>, Result<Plan>) {
         let mut done = Vec::new();
-        for change in plan.changes {
+        let left = self.make_all(topics, may_lose, &mut done).await;
+        (done, left)
+    }
+
+    async fn make_all(
+        &mut self,
+        topics: &[Topic],
+        may_lose: &BTreeSet<String>,
+        done: &mut Vec<Change>,
+    ) -> Result<Plan> {
+        for change in self.plan(topics).await?.changes {
             if change.loses.is_some() && !may_lose.contains(&change.topic) {
                 continue;
             }
             self.make(topics, &change).await?;
             done.push(change);
         }
-        Ok((done, self.plan(topics).await?))
+        let mut left = self.plan(topics).await?;
+        for _ in 1..LOOKS {
+            if !left.changes.iter().any(|change| done.contains(change)) {
+                break;
+            }
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            left = self.plan(topics).await?;
+        }
+        Ok(left)
     }
 
     async fn make(&mut self, topics: &[Topic], change: &Change) -> Result<()> {
         let name = &change.topic;
         match &change.what {
             What::Create { partitions, settings } => match self.cluster.create(name, *partitions, settings).await {
-                // Made by somebody meanwhile: the plan after this one compares it.
-                Err(error) if error.kind() == Kind::Conflict => Ok(()),
+                // Made by somebody meanwhile: the plan after this one compares it. One that is still not listed is hidden.
+                Err(error) if error.kind() == Kind::Conflict => {
+                    let is_listed = self.cluster.topics().await?.contains_key(name);
+                    let hidden = || Error::new(Kind::Auth, "the topic is there, and this user may not see it");
+                    let hint = "allow the user Describe on the topic, or name another user by --secret";
+                    if is_listed { Ok(()) } else { Err(hidden().with("topic", name).with_hint(hint)) }
+                }
                 made => made,
             },
             What::Grow { to, .. } => self.cluster.grow(name, *to).await,

@@ -5,11 +5,12 @@ mod server;
 
 use std::collections::BTreeSet;
 
+use aws_sdk_secretsmanager::Client as Secrets;
 use bytes::Bytes;
 use damage::Damage;
 use futures::future::join_all;
 use server::{Kind, Server};
-use sluice_aws::S3Lake;
+use sluice_aws::{S3Lake, SecretAges};
 use sluice_core::{
     Error, Result,
     port::{Content, Deletion, Erasure, Listing, ObjectStore, PutIfAbsent},
@@ -46,6 +47,24 @@ impl Content for Watched<'_> {
             None => Ok(None),
         }
     }
+}
+
+#[tokio::test]
+async fn a_secret_is_as_old_as_its_value_whatever_else_is_changed() {
+    let server = Server::start(Kind::Ministack).await;
+    let (client, ages) = (Secrets::new(server.config()), SecretAges::new(server.config()));
+    assert_eq!(ages.changed_at("stack/one").await.expect("an answer"), None);
+    client.create_secret().name("stack/one").secret_string("{}").send().await.expect("a secret");
+    let given = ages.changed_at("stack/one").await.expect("an answer").expect("a time");
+    // Dates have seconds: described again until the secret's own date is another.
+    for _ in 0..1_000 {
+        client.update_secret().secret_id("stack/one").description("another").send().await.expect("described");
+        let described = client.describe_secret().secret_id("stack/one").send().await.expect("an answer");
+        if described.last_changed_date().is_some_and(|at| at.secs() > given.timestamp()) {
+            break;
+        }
+    }
+    assert_eq!(ages.changed_at("stack/one").await.expect("an answer"), Some(given));
 }
 
 #[tokio::test]

@@ -125,6 +125,10 @@ impl Server {
         S3Lake::new(&self.config.to_builder().endpoint_url(format!("http://{way}")).build(), BUCKET)
     }
 
+    pub(crate) fn config(&self) -> &SdkConfig {
+        &self.config
+    }
+
     pub(crate) fn lake(&self) -> S3Lake {
         S3Lake::new(&self.config, BUCKET)
     }

@@ -152,7 +152,9 @@ impl Plan {
             let _ = writeln!(text, "    topic {topic}");
         }
         if self.is_empty() {
-            text.push_str("The topics are as platform/sources.yaml says.\n");
+            let seen =
+                if self.warnings.is_empty() { "The topics are" } else { "As far as could be seen, the topics are" };
+            let _ = writeln!(text, "{seen} as platform/sources.yaml says.");
         }
         text
     }

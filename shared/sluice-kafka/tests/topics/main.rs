@@ -62,13 +62,13 @@ fn topic(name: &str, partitions: u32, settings: &[(&str, &str)]) -> Topic {
 }
 
 async fn applied(place: &mut Place<NoSecrets, SystemClock>, topics: &[Topic]) -> (usize, Plan) {
-    let (done, left) = place.apply(topics, &BTreeSet::new()).await.expect("an apply");
-    (done.len(), left)
+    let (done, left) = place.apply(topics, &BTreeSet::new()).await;
+    (done.len(), left.expect("an apply"))
 }
 
 async fn kept(admin: &mut Admin, topic: &str) -> Settings {
     let mut found = admin.settings(&[topic], &["cleanup.policy", "retention.ms"]).await.expect("settings");
-    found.remove(topic).expect("the topic's settings")
+    found.remove(topic).expect("the topic's settings").expect("allowed")
 }
 
 #[tokio::test]
@@ -109,10 +109,21 @@ async fn nothing_shrinks_and_records_are_lost_only_where_that_was_said() {
     let (done, left) = applied(&mut place, &wanted).await;
     assert_eq!((done, left.changes.len(), left.blocked.len()), (0, 1, 1), "{}", left.to_text());
     assert_eq!(kept(&mut admin, &name).await["retention.ms"], "172800000");
-    let (done, left) = place.apply(&wanted, &BTreeSet::from([name.clone()])).await.expect("an apply");
+    let (done, left) = place.apply(&wanted, &BTreeSet::from([name.clone()])).await;
+    let left = left.expect("an apply");
     assert_eq!((done.len(), left.changes.len(), left.blocked.len()), (1, 0, 1), "{}", left.to_text());
     assert_eq!(kept(&mut admin, &name).await["retention.ms"], "86400000");
     assert_eq!(admin.topics().await.expect("topics")[&name].partitions, 3, "Kafka takes none away");
+}
+
+#[tokio::test]
+async fn settings_are_refused_for_each_topic_by_itself() {
+    let (mut place, mut admin) = (place(None).await, admin().await);
+    let (one, nobodys) = (name("one"), name("nobodys"));
+    applied(&mut place, &[topic(&one, 1, &[("retention.ms", "86400000")])]).await;
+    let mut found = admin.settings(&[&one, &nobodys], &["retention.ms"]).await.expect("an answer");
+    assert_eq!(found.remove(&one).expect("told").expect("its settings")["retention.ms"], "86400000");
+    assert_eq!(found.remove(&nobodys).expect("told").expect_err("no such topic").kind(), Kind::NotFound);
 }
 
 #[tokio::test]

@@ -20,7 +20,6 @@ use tracing::warn;
 use super::{
     Channels, Watch,
     live::history,
-    observed,
     port::{CostDay, Observations, REMAINDER, Surroundings},
     state::State,
 };
@@ -41,58 +40,82 @@ const LEAST: f64 = 0.01;
 /// What is measured, each with its own answer whether it was.
 const WAREHOUSE: &str = "costs of the warehouse";
 const FUNCTIONS: &str = "costs of functions and lake";
+const JUDGED: &str = "costs of days";
 
-/// Measures and judges once a day; between, the last findings stand.
+/// Measures and judges once a day, each part by itself: one that fails repeats no other. Between, the last findings stand.
 pub(super) async fn findings<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
     watch: &Watch<'_, S, W, C, K, P>,
     state: &mut State,
     context: &Context<'_>,
 ) -> Vec<Finding> {
-    let today = context.now.date_naive();
-    if state.costs.day == Some(today) || watch.left(super::FOR_MESSAGES).is_zero() {
-        return state.costs.findings.clone();
+    let (now, today, prices) = (context.now, context.now.date_naive(), &watch.table.prices);
+    let is_due = |part: &&str| state.cost_parts.get(*part).is_none_or(|known| known.is_due(now));
+    let due: Vec<&str> = [WAREHOUSE, FUNCTIONS, JUDGED].into_iter().filter(is_due).collect();
+    if due.is_empty() || watch.left(super::FOR_MESSAGES).is_zero() {
+        return all(state);
     }
-    let days = if state.costs.day.is_some() { LATER_DAYS } else { FIRST_DAYS };
-    let from = today - Days::new(days);
-    let prices = &watch.table.prices;
-    let of_warehouse = watch.warehouse.measure_costs(from, today, prices, context.now).await;
-    let beside = async {
-        let used = watch.platform.used(from, today).await?;
-        if used.is_empty() { Ok(()) } else { watch.warehouse.keep_costs(&used, prices, context.now).await }
-    };
-    let outcomes = [(WAREHOUSE, of_warehouse), (FUNCTIONS, beside.await)];
-    let all = outcomes.iter().all(|(_, outcome)| outcome.is_ok());
-    let mut findings: Vec<Finding> =
-        outcomes.into_iter().map(|(what, outcome)| is_measured(what, outcome, context)).collect();
+    let from = |state: &State, part| first_day(state.cost_parts.get(part).and_then(|known| known.day), today);
+    if due.contains(&WAREHOUSE) {
+        let measured = watch.warehouse.measure_costs(from(state, WAREHOUSE), today, prices, now).await;
+        note(state, WAREHOUSE, measured.map(|()| Vec::new()), context);
+    }
+    if due.contains(&FUNCTIONS) {
+        let first = from(state, FUNCTIONS);
+        let kept = async {
+            let used = watch.platform.used(first, today).await?;
+            if used.is_empty() { Ok(()) } else { watch.warehouse.keep_costs(&used, prices, now).await }
+        };
+        let kept = kept.await;
+        note(state, FUNCTIONS, kept.map(|()| Vec::new()), context);
+    }
     let day = today - Days::new(JUDGED_AFTER_DAYS);
-    let costs = observed("what days cost", watch.warehouse.costs(day - Days::new(HISTORY_DAYS)).await);
-    if let Some(costs) = &costs {
-        let judged = monitors::judge_costs(&facts(costs, day, &state.suspects), &month(costs, day), context);
+    let costs = watch.warehouse.costs(day - Days::new(HISTORY_DAYS)).await;
+    let judged = costs.map(|costs| {
+        let judged = monitors::judge_costs(&facts(&costs, day, &state.suspects), &month(&costs, day), context);
         state.note(&judged, day);
-        findings.extend(judged);
-    }
-    if all && costs.is_some() {
-        state.costs.day = Some(today);
-    }
-    state.costs.findings = findings;
-    state.costs.findings.clone()
+        judged
+    });
+    note(state, JUDGED, judged, context);
+    all(state)
 }
 
-/// What could not be measured is missing until it is.
-fn is_measured(what: &'static str, outcome: Result<()>, context: &Context<'_>) -> Finding {
-    let verdict = match outcome {
-        Ok(()) => Verdict::Healthy,
+fn all(state: &State) -> Vec<Finding> {
+    state.cost_parts.values().flat_map(|part| part.findings.clone()).collect()
+}
+
+/// The first measure takes days that teach, a later one also the days on which nobody measured.
+fn first_day(measured: Option<NaiveDate>, today: NaiveDate) -> NaiveDate {
+    let earliest = today - Days::new(FIRST_DAYS);
+    measured.map_or(earliest, |day| earliest.max(day - Days::new(LATER_DAYS - 1)))
+}
+
+/// Keeps what a part has come to, with whether it was measured: what could not be measured is missing until it is.
+fn note(state: &mut State, what: &'static str, outcome: Result<Vec<Finding>>, context: &Context<'_>) {
+    let part = state.cost_parts.entry(what.to_owned()).or_default();
+    part.tried_at = Some(context.now);
+    let (verdict, judged) = match outcome {
+        Ok(judged) => {
+            (part.day, part.failures) = (Some(context.now.date_naive()), 0);
+            (Verdict::Healthy, judged)
+        }
         Err(error) => {
+            part.failures += 1;
             warn!(what, error = error.chain(), error_kind = %error.kind(), "not measured");
-            Verdict::missing(format!("they were not measured ({})", error.kind()))
+            (Verdict::missing(format!("they were not measured ({})", error.kind())), Vec::new())
         }
     };
-    Finding { monitor: Monitor::Cost, object: Object::whole(what), at: context.now, verdict }
+    let own = Finding { monitor: Monitor::Cost, object: Object::whole(what), at: context.now, verdict };
+    part.findings = std::iter::once(own).chain(judged).collect();
 }
 
-/// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value cost nothing.
+/// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value of it cost nothing
+/// where its source has told of the day, and has not arrived where it has not.
 fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet<NaiveDate>>) -> Vec<CostFacts> {
-    let Some(first) = costs.iter().map(|cost| cost.day).min() else { return Vec::new() };
+    let arrived = |in_credits: bool| -> BTreeSet<NaiveDate> {
+        let of_source = costs.iter().filter(|cost| cost.credits.is_some() == in_credits && cost.day <= day);
+        of_source.map(|cost| cost.day).collect()
+    };
+    let (in_credits, in_dollars) = (arrived(true), arrived(false));
     let mut objects: BTreeMap<&str, (Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
     for cost in costs.iter().filter(|cost| cost.day <= day && cost.object != REMAINDER) {
         let (currency, amount) = match cost.credits {
@@ -104,8 +127,8 @@ fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet
     }
     objects.retain(|_, (_, days)| days.values().any(|amount| *amount >= LEAST));
     let of = |(object, (currency, mut days)): (&str, (Currency, BTreeMap<NaiveDate, f64>))| {
-        for day in first.iter_days().take_while(|at| *at <= day) {
-            days.entry(day).or_default();
+        for day in if currency == Currency::Credits { &in_credits } else { &in_dollars } {
+            days.entry(*day).or_default();
         }
         let history = history(&days, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
         CostFacts { object: object.to_owned(), day, amount: days.get(&day).copied(), currency, history }
@@ -157,5 +180,20 @@ mod tests {
         let cents = |amount: Option<f64>| amount.map(|amount| (100.0 * amount).round());
         assert_eq!((cents(month.credits), cents(month.dollars)), (Some(650.0), Some(1_350.0)));
         assert_eq!(super::month(&costs, NaiveDate::from_ymd_opt(2026, 4, 1).expect("a day")).credits, None);
+    }
+
+    #[test]
+    fn a_day_of_which_its_source_has_told_nothing_is_no_cheap_one() {
+        let costs = [
+            cost(1, "LOADING", Some(2.0), 4.0),
+            cost(1, "ExtractPostgres", None, 0.5),
+            cost(2, "LOADING", Some(2.0), 4.0),
+            cost(3, "LOADING", Some(2.0), 4.0),
+            cost(3, "TRANSFORMING", Some(2.0), 4.0),
+        ];
+        let facts = facts(&costs, day(3), &BTreeMap::new());
+        let told: Vec<_> = facts.iter().map(|it| (it.object.as_str(), it.amount)).collect();
+        assert_eq!(told, [("ExtractPostgres", None), ("LOADING", Some(2.0)), ("TRANSFORMING", Some(2.0))]);
+        assert_eq!((facts[0].history.value(day(2)), facts[2].history.value(day(2))), (None, Some(0.0)));
     }
 }

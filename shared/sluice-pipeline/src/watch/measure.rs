@@ -20,7 +20,7 @@ use super::{
     live::{Live, MEASURED, history, settings},
     observed,
     port::{Day, Measured, Observations, Surroundings},
-    state::{Cached, Letters, State},
+    state::{Cached, Letters, State, minutes_to_next_try},
 };
 
 /// History is read for this many tables at once: it is what fills the memory.
@@ -115,7 +115,7 @@ fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Conte
     if cached.is_missing() {
         // Where the whole warehouse was away, it is back as soon as its ledger answers.
         let is_back = cached.position.is_none() && position.is_some();
-        return is_back || is_older(cached.minutes_to_next_try());
+        return is_back || is_older(minutes_to_next_try(cached.failures));
     }
     let may_have_changed = table.loader == Loader::Streaming || position.is_some() && position != cached.position;
     cached.day != context.day

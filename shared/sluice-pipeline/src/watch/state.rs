@@ -56,11 +56,22 @@ impl Letters {
     }
 }
 
-/// What was last found of costs, and on which day they were measured.
+/// What was last found of one part of the costs, and on which day it was measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Costs {
+pub(super) struct CostPart {
     pub day: Option<NaiveDate>,
+    pub tried_at: Option<DateTime<Utc>>,
+    /// Tries in a row that have failed.
+    pub failures: u32,
     pub findings: Vec<Finding>,
+}
+
+impl CostPart {
+    /// Once a day; what has failed is tried again as tables are.
+    pub(super) fn is_due(&self, now: DateTime<Utc>) -> bool {
+        let again = Duration::minutes(minutes_to_next_try(self.failures));
+        self.day != Some(now.date_naive()) && self.tried_at.is_none_or(|at| now - at >= again)
+    }
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -76,7 +87,8 @@ pub struct State {
     pub(super) measured: BTreeMap<String, Cached>,
     /// Of each check the days that it told, which teach nothing.
     pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
-    pub(super) costs: Costs,
+    /// By what is measured.
+    pub(super) cost_parts: BTreeMap<String, CostPart>,
     /// By topic.
     pub(super) letters: BTreeMap<String, Letters>,
     /// Of the newest run of dbt, where only tests have failed.
@@ -135,17 +147,17 @@ pub(super) fn check(finding: &Finding) -> String {
     format!("{}/{}", finding.monitor, finding.object)
 }
 
+/// What may have been bad luck is tried again in the next round, what fails again less and less often.
+pub(super) fn minutes_to_next_try(failures: u32) -> i64 {
+    match failures {
+        0 | 1 => 0,
+        more => (FAILED_AGAIN_MINUTES << (more - 2).min(2)).min(MOST_FAILED_AGAIN_MINUTES),
+    }
+}
+
 impl Cached {
     pub(super) fn is_missing(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_))))
-    }
-
-    /// What may have been bad luck is tried again in the next round, what fails again less and less often.
-    pub(super) fn minutes_to_next_try(&self) -> i64 {
-        match self.failures {
-            0 | 1 => 0,
-            more => (FAILED_AGAIN_MINUTES << (more - 2).min(2)).min(MOST_FAILED_AGAIN_MINUTES),
-        }
     }
 
     pub(super) fn is_breached(&self) -> bool {

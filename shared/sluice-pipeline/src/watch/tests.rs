@@ -148,6 +148,9 @@ struct Platform {
     /// Runs that those who follow were told of, and whether they take any.
     followed: RefCell<Vec<String>>,
     is_followed: Cell<bool>,
+    /// How often it was asked what functions used, and whether that is refused.
+    asked: Cell<usize>,
+    is_refused: Cell<bool>,
 }
 
 impl Surroundings for Platform {
@@ -156,6 +159,10 @@ impl Surroundings for Platform {
     }
 
     async fn used(&self, _: NaiveDate, _: NaiveDate) -> Result<Vec<Used>> {
+        self.asked.set(self.asked.get() + 1);
+        if self.is_refused.get() {
+            return Err(Error::new(sluice_core::Kind::Auth, "the role may not ask for metrics"));
+        }
         Ok(Vec::new())
     }
 
@@ -448,6 +455,32 @@ fn costs_are_measured_once_a_day_and_a_dear_day_is_told_on_the_second() {
     stage.report();
     stage.report();
     assert_eq!(stage.told("Cost rise").last(), Some(&Action::Resolve));
+}
+
+#[test]
+fn a_part_of_the_costs_that_fails_waits_and_repeats_no_other() {
+    let stage = Stage::new(1);
+    stage.platform.is_refused.set(true);
+    // At once, after 5 minutes, then after 15, 30 and 60.
+    for _ in 0..23 {
+        stage.report();
+    }
+    assert_eq!((stage.warehouse.costed.borrow().len(), stage.platform.asked.get()), (1, 5));
+    stage.platform.is_refused.set(false);
+    stage.clock.advance(MINUTES * 12);
+    stage.report();
+    stage.report();
+    assert_eq!((stage.warehouse.costed.borrow().len(), stage.platform.asked.get()), (1, 6));
+}
+
+#[test]
+fn days_on_which_nobody_measured_costs_are_measured_later() {
+    let stage = Stage::new(1);
+    stage.report();
+    stage.clock.advance(MINUTES * 12 * 24 * 9);
+    stage.report();
+    let day = |text: &str| text.parse::<NaiveDate>().expect("a date");
+    assert_eq!(stage.warehouse.costed.borrow()[1], (day("2026-02-28"), day("2026-03-12")));
 }
 
 #[test]

@@ -1,3 +1,7 @@
+use std::collections::BTreeMap;
+
+use sluice_core::{Error, Kind};
+
 use super::*;
 
 fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -75,12 +79,16 @@ fn policies_in_another_order_are_the_same() {
 }
 
 #[test]
-fn settings_that_could_not_be_read_are_not_planned() {
-    let mut there = found(&[("orders", 1, &[])]);
+fn settings_that_could_not_be_read_are_told_and_not_planned() {
+    let mut there = found(&[("orders", 1, &[]), ("clicks", 1, &[])]);
     there.settings.clear();
-    there.warnings.push("settings of topics could not be read: the user may not do this".into());
-    let plan = Plan::between(&[topic("orders", Some(1), &[DAY])], &there);
-    assert!(plan.is_empty() && plan.to_text().contains("! settings of topics"), "{}", plan.to_text());
+    let refused = Err(Error::new(Kind::Auth, "the user may not do this"));
+    there.know(BTreeMap::from([("orders".into(), refused), ("clicks".into(), Ok(settings(&[DAY])))]));
+    let plan = Plan::between(&[topic("orders", Some(1), &[DAY]), topic("clicks", Some(1), &[DAY])], &there);
+    let text = plan.to_text();
+    assert!(plan.is_empty() && text.contains("! the settings of topic orders could not be read: "), "{text}");
+    assert!(text.ends_with("As far as could be seen, the topics are as platform/sources.yaml says.\n"), "{text}");
+    assert!(!text.contains("clicks"), "{text}");
 }
 
 #[test]
