@@ -5,19 +5,33 @@
     tools/fault timeout FUNCTION SECONDS
     tools/fault concurrency FUNCTION NUMBER      so many at once; 0 lets nobody in
     tools/fault letter QUEUE                     a dead letter: extract, load, dispatch, activate, spool or runs
-    tools/fault mend                             puts everything back
+    tools/fault twice TABLE                      some rows of a raw table are there twice, as if somebody had copied them
+    tools/fault mend                             puts everything back but rows
+
+What a person would see of it, as schedules are paused here:
+
+    tools/fault channel                          the watcher's messages go to a stand-in for Slack
+    tools/fault round                            a round of the watcher, with each table measured
+    tools/fault messages                         what that channel shows now
 
 Only the emulator on this machine is reached, never an account."""
 
 import argparse
 import json
+import os
+import signal
+import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "sluice-local"
+# What the stand-in for Slack takes.
+SLACK_TOKEN = "xoxb-1-1-fake"
 LETTERS = {
     "extract": ("extract-dead", {"split": "no-such-plan"}),
     "load": ("load-dead", {"retry": {"table": "DLT.OPEN_EXCHANGE_RATES.CURRENCIES", "sequence": 1}}),
@@ -43,7 +57,10 @@ class Faults:
             sys.exit("fault: no platform runs on this machine; start one with `make up` in another terminal")
         own = {"endpoint_url": f"http://127.0.0.1:{json.loads(ports.read_text())['aws']}", "region_name": "us-east-1",
                "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        # A round may wait for dbt, and is run once.
+        own["config"] = Config(read_timeout=180, retries={"max_attempts": 0})
         self.functions, self.secrets, self.queues = (boto3.client(name, **own) for name in ("lambda", "secretsmanager", "sqs"))
+        self.state = state
         self.note = state / "faults.json"
         self.planted = json.loads(self.note.read_text()) if self.note.exists() else []
 
@@ -111,6 +128,38 @@ class Faults:
     def mend_secret(self, name, value):
         self.secrets.put_secret_value(SecretId=f"{STACK}/{name}", SecretString=value)
 
+    def twice(self, table):
+        """As the loader, whose key the deployment has put into its secret."""
+        some = f"SELECT * FROM {table} WHERE _SLUICE_SEQUENCE = (SELECT MAX(_SLUICE_SEQUENCE) FROM {table})"
+        subprocess.run([ROOT / "tests/cli/warehouse", self.state, f"INSERT INTO {table} {some}"], check=True)
+
+    def channel(self):
+        """A server that outlives this call: it ends with its input, of which it holds the other end itself."""
+        given, kept = os.pipe()
+        server = [sys.executable, ROOT / "tests/fakes/alert_channels.py"]
+        served = subprocess.Popen(server, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=[kept], text=True)
+        url = f"http://127.0.0.1:{int(served.stdout.readline())}"
+        self.planted.append(["channel", url, served.pid])
+        self.plant("secret", "alerts", json.dumps({"slack_token": SLACK_TOKEN}))
+        self.plant("variable", "WatchPlatform", "SLUICE_SLACK_URL", f"{url}/api")
+
+    def mend_channel(self, _, pid):
+        os.kill(pid, signal.SIGTERM)
+
+    def messages(self):
+        url = next((url for kind, url, _ in self.planted if kind == "channel"), None)
+        if not url:
+            sys.exit("fault: no channel is set up; call `tools/fault channel` first")
+        with urllib.request.urlopen(f"{url}/seen") as answer:
+            for post in json.load(answer)["posts"]:
+                print(post["blocks"][0]["text"]["text"])
+
+    def round(self):
+        answer = self.functions.invoke(FunctionName=f"{STACK}-WatchPlatform", Payload=json.dumps({"round": True, "fresh": True}))
+        body = answer["Payload"].read().decode()
+        if "FunctionError" in answer:
+            sys.exit(f"fault: the watcher has failed: {body}")
+
     def letter(self, queue):
         if queue == "runs":
             arn = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates:$LATEST"
@@ -136,7 +185,9 @@ def main():
     secret.add_argument("name", help="the part behind the stack's name")
     secret.add_argument("value", nargs="?")
     kinds.add_parser("letter").add_argument("queue", choices=[*LETTERS, "runs"])
-    kinds.add_parser("mend")
+    kinds.add_parser("twice").add_argument("table", help="as status names it")
+    for kind in ("channel", "round", "messages", "mend"):
+        kinds.add_parser(kind)
     asked = parser.parse_args()
     faults = Faults(asked.state)
     match asked.kind:
@@ -144,6 +195,10 @@ def main():
             print(f"{faults.mend()} faults are mended")
         case "letter":
             faults.letter(asked.queue)
+        case "twice":
+            faults.twice(asked.table)
+        case "channel" | "round" | "messages":
+            getattr(faults, asked.kind)()
         case "variable":
             faults.plant("variable", asked.function, asked.name, asked.value)
         case "secret":

@@ -3,7 +3,7 @@
 //! A warehouse tells what each query cost hours later, and what it has told of a day still changes on the next. So each
 //! measure takes the last days again, and a day is judged on the second after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days, NaiveDate};
 use sluice_core::{
@@ -22,7 +22,7 @@ use super::{
     live::history,
     observed,
     port::{CostDay, Observations, REMAINDER, Surroundings},
-    state::State,
+    state::{Marks, State, check},
 };
 
 /// Days of the first measure, which teach, and of each later one.
@@ -67,8 +67,8 @@ pub(super) async fn findings<S: ObjectStore + Listing, W: Observations, C: Chann
     let day = today - Days::new(JUDGED_AFTER_DAYS);
     let costs = observed("what days cost", watch.warehouse.costs(day - Days::new(HISTORY_DAYS)).await);
     if let Some(costs) = &costs {
-        let judged = monitors::judge_costs(&facts(costs, day, &state.suspects), &month(costs, day), context);
-        state.note(&judged, day);
+        let judged = monitors::judge_costs(&facts(costs, day, &state.marks), &month(costs, day), context);
+        state.marks.note(&judged, day);
         findings.extend(judged);
     }
     if all && costs.is_some() {
@@ -91,7 +91,7 @@ fn is_measured(what: &'static str, outcome: Result<()>, context: &Context<'_>) -
 }
 
 /// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a figure cost nothing.
-fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet<NaiveDate>>) -> Vec<CostFacts> {
+fn facts(costs: &[CostDay], day: NaiveDate, marks: &Marks) -> Vec<CostFacts> {
     let Some(first) = costs.iter().map(|cost| cost.day).min() else { return Vec::new() };
     let mut objects: BTreeMap<&str, (Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
     for cost in costs.iter().filter(|cost| cost.day <= day && cost.object != REMAINDER) {
@@ -107,7 +107,7 @@ fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet
         for day in first.iter_days().take_while(|at| *at <= day) {
             days.entry(day).or_default();
         }
-        let history = history(&days, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
+        let history = history(&days, day, &marks.of(&check(Monitor::Cost, object)));
         CostFacts { object: object.to_owned(), day, amount: days.get(&day).copied(), currency, history }
     };
     objects.into_iter().map(of).collect()
@@ -147,7 +147,7 @@ mod tests {
             cost(3, REMAINDER, Some(0.5), 1.0),
             cost(4, "LOADING", Some(9.0), 18.0),
         ];
-        let facts = facts(&costs, day(3), &BTreeMap::new());
+        let facts = facts(&costs, day(3), &Marks::default());
         let told: Vec<_> = facts.iter().map(|it| (it.object.as_str(), it.amount, it.currency)).collect();
         assert_eq!(
             told,
