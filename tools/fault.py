@@ -8,20 +8,33 @@
     tools/fault rule RULE                        switched off on the bus, which then loses what it would have passed on
     tools/fault schedule NAME                    deleted
     tools/fault letter QUEUE                     a dead letter: extract, load, dispatch, activate, spool, runs or schedule
-    tools/fault mend                             puts everything back
+    tools/fault twice TABLE                      some rows of a raw table are there twice, as if somebody had copied them
+    tools/fault mend                             puts everything back but rows
+
+What a person would see of it, as schedules are paused here:
+
+    tools/fault channel                          the watcher's messages go to a stand-in for Slack
+    tools/fault round                            a round of the watcher, with each table measured
+    tools/fault messages                         what that channel shows now
 
 Only the emulator on this machine is reached, never an account."""
 
 import argparse
 import json
+import os
+import signal
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
 
 import boto3
+from botocore.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
 STACK = "sluice-local"
+# What the stand-in for Slack takes.
+SLACK_TOKEN = "xoxb-1-1-fake"
 LETTERS = {
     "extract": ("extract-dead", {"split": "no-such-plan"}),
     "load": ("load-dead", {"retry": {"table": "DLT.OPEN_EXCHANGE_RATES.CURRENCIES", "sequence": 1}}),
@@ -57,8 +70,11 @@ class Faults:
         self.ports = json.loads(ports.read_text())
         own = {"endpoint_url": f"http://127.0.0.1:{self.ports['aws']}", "region_name": "us-east-1",
                "aws_access_key_id": "test", "aws_secret_access_key": "test"}
+        # A round may wait for dbt, and is run once.
+        own["config"] = Config(read_timeout=180, retries={"max_attempts": 0})
         services = ("lambda", "secretsmanager", "sqs", "events", "scheduler", "cloudformation")
         self.functions, self.secrets, self.queues, self.bus, self.scheduler, self.stacks = (boto3.client(name, **own) for name in services)
+        self.state = state
         self.note = state / "faults.json"
         self.planted = json.loads(self.note.read_text()) if self.note.exists() else []
 
@@ -67,7 +83,7 @@ class Faults:
         before = getattr(self, f"read_{kind}")(*what)
         self.planted.append([kind, what[0], before])
         self.note.write_text(json.dumps(self.planted))
-        getattr(self, f"write_{kind}")(*what)
+        getattr(self, f"write_{kind}")(what[0], before, *what[1:])
 
     def mend(self):
         for kind, name, before in reversed(self.planted):
@@ -84,19 +100,19 @@ class Faults:
     def read_variable(self, function, name, *_):
         return [name, self.configuration(function)["Environment"]["Variables"].get(name)]
 
-    def write_variable(self, function, name, value):
+    def write_variable(self, function, _, name, value):
         """The others stay: what a platform that was started again has given them."""
         others = self.configuration(function)["Environment"]["Variables"]
         others.pop(name, None)
         self.configure(function, Environment={"Variables": others | ({} if value is None else {name: value})})
 
     def mend_variable(self, function, before):
-        self.write_variable(function, *before)
+        self.write_variable(function, None, *before)
 
     def read_timeout(self, function, *_):
         return self.configuration(function)["Timeout"]
 
-    def write_timeout(self, function, seconds):
+    def write_timeout(self, function, _, seconds):
         self.mend_timeout(function, seconds)
 
     def mend_timeout(self, function, seconds):
@@ -105,7 +121,7 @@ class Faults:
     def read_concurrency(self, function, *_):
         return self.functions.get_function_concurrency(FunctionName=f"{STACK}-{function}").get("ReservedConcurrentExecutions")
 
-    def write_concurrency(self, function, number):
+    def write_concurrency(self, function, _, number):
         self.mend_concurrency(function, number)
 
     def mend_concurrency(self, function, number):
@@ -118,7 +134,7 @@ class Faults:
     def read_secret(self, name, *_):
         return self.secrets.get_secret_value(SecretId=f"{STACK}/{name}")["SecretString"]
 
-    def write_secret(self, name, value):
+    def write_secret(self, name, _, value):
         """Without a value it is as a first deployment has made it."""
         if value is not None:
             return self.mend_secret(name, value)
@@ -168,6 +184,38 @@ class Faults:
     def mend_schedule(self, _, before):
         self.scheduler.create_schedule(**before)
 
+    def twice(self, table):
+        """As the loader, whose key the deployment has put into its secret."""
+        some = f"SELECT * FROM {table} WHERE _SLUICE_SEQUENCE = (SELECT MAX(_SLUICE_SEQUENCE) FROM {table})"
+        subprocess.run([ROOT / "tests/cli/warehouse", self.state, f"INSERT INTO {table} {some}"], check=True)
+
+    def channel(self):
+        """A server that outlives this call: it ends with its input, of which it holds the other end itself."""
+        given, kept = os.pipe()
+        server = [sys.executable, ROOT / "tests/fakes/alert_channels.py"]
+        served = subprocess.Popen(server, stdin=given, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, pass_fds=[kept], text=True)
+        url = f"http://127.0.0.1:{int(served.stdout.readline())}"
+        self.planted.append(["channel", url, served.pid])
+        self.plant("secret", "alerts", json.dumps({"slack_token": SLACK_TOKEN}))
+        self.plant("variable", "WatchPlatform", "SLUICE_SLACK_URL", f"{url}/api")
+
+    def mend_channel(self, _, pid):
+        os.kill(pid, signal.SIGTERM)
+
+    def messages(self):
+        url = next((url for kind, url, _ in self.planted if kind == "channel"), None)
+        if not url:
+            sys.exit("fault: no channel is set up; call `tools/fault channel` first")
+        with urllib.request.urlopen(f"{url}/seen") as answer:
+            for post in json.load(answer)["posts"]:
+                print(post["blocks"][0]["text"]["text"])
+
+    def round(self):
+        answer = self.functions.invoke(FunctionName=f"{STACK}-WatchPlatform", Payload=json.dumps({"round": True, "fresh": True}))
+        body = answer["Payload"].read().decode()
+        if "FunctionError" in answer:
+            sys.exit(f"fault: the watcher has failed: {body}")
+
     def letter(self, queue):
         function = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates"
         attributes = {}
@@ -200,7 +248,9 @@ def main():
     for kind in ("rule", "schedule"):
         kinds.add_parser(kind).add_argument("name", help="as the template names it")
     kinds.add_parser("letter").add_argument("queue", choices=[*LETTERS, "runs", "schedule"])
-    kinds.add_parser("mend")
+    kinds.add_parser("twice").add_argument("table", help="as status names it")
+    for kind in ("channel", "round", "messages", "mend"):
+        kinds.add_parser(kind)
     asked = parser.parse_args()
     faults = Faults(asked.state)
     match asked.kind:
@@ -208,6 +258,10 @@ def main():
             print(f"{faults.mend()} faults are mended")
         case "letter":
             faults.letter(asked.queue)
+        case "twice":
+            faults.twice(asked.table)
+        case "channel" | "round" | "messages":
+            getattr(faults, asked.kind)()
         case "variable":
             faults.plant("variable", asked.function, asked.name, asked.value)
         case "secret":

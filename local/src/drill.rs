@@ -17,14 +17,11 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sluice_core::{LakeId, RunId, Secret, Sources, port::Clock, sources::Monitor};
 use sluice_http::{Client, Request};
+use sluice_local::simulate::{Score, World};
 use sluice_pipeline::watch::{Asked, Outcome, State, Watch};
 use sluice_snowflake::Snowflake;
 use sluice_testkit::fake::Fake;
-use sluice_watch::{
-    Calendar,
-    alerts::Table,
-    simulate::{Score, World},
-};
+use sluice_watch::{Calendar, alerts::Table};
 use tokio::sync::watch;
 use watch_platform::{
     channels::{ANSWER_WITHIN, Senders},

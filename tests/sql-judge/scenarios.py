@@ -271,7 +271,7 @@ def views(verdict, session, statements):
     states = session.run(f"SELECT INCIDENT, STATE, SECONDS_TO_RESOLVE FROM {observability}.INCIDENT_STATES ORDER BY INCIDENT")
     verdict.equal("each incident as it stands", states, [("i1", "resolved", 3600), ("i2", "open", None)])
     verdict.equal("what is open", [row[0] for row in session.run(f"SELECT INCIDENT FROM {observability}.OPEN_ALERTS")], ["i2"])
-    for name in ("RUNS", "LOAD_DAYS", "CHECKS", "DBT_COSTS"):
+    for name in ("RUNS", "LOAD_DAYS", "CHECKS", "DBT_COSTS", "COST_DAYS"):
         try_to_run(verdict, session, "views", f"SELECT * FROM {observability}.{name}")
     session.run(f"DELETE FROM {observability}.INCIDENTS")
 

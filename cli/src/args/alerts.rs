@@ -21,6 +21,16 @@ pub(crate) enum AlertTask {
         /// The incident's id, as messages and `sluice alerts` show it.
         incident: String,
     },
+    /// Say that the days that an incident told were a fault: they never teach what is usual.
+    Confirm {
+        /// The incident's id.
+        incident: String,
+    },
+    /// Say that this is how it is now: the days that an incident told teach at once, and it resolves.
+    Expected {
+        /// The incident's id.
+        incident: String,
+    },
     /// What is promised and what is left of it: error budgets, by the incidents of the last days.
     Objectives,
     /// Send nothing of an incident until a time.

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sluice_core::{Error, functions::WATCH_PLATFORM};
 use sluice_pipeline::watch::{Outcome as Watched, State};
-use sluice_watch::alerts::{Incident, State as Stage};
+use sluice_watch::alerts::{Incident, Says, State as Stage};
 
 use crate::{
     args::{AlertTask, AlertsArgs},
@@ -60,19 +60,28 @@ pub(super) async fn run(context: &Context<'_>, args: &AlertsArgs) -> Outcome {
     let Some(task) = &args.task else {
         return output::print(context.json, &alerts(&state, args.all), |answer| render(answer, Utc::now()));
     };
-    let (AlertTask::Ack { incident } | AlertTask::Mute { incident, .. }) = task else { return Ok(()) };
+    let (incident, says) = match task {
+        AlertTask::Objectives => return Ok(()),
+        AlertTask::Ack { incident } | AlertTask::Mute { incident, .. } => (incident, None),
+        AlertTask::Confirm { incident } => (incident, Some(Says::Fault)),
+        AlertTask::Expected { incident } => (incident, Some(Says::Expected)),
+    };
     let Some(found) = state.board.find(incident).filter(|found| !found.is_resolved()) else {
         return Err(Failure::usage(format!("no open incident is called '{incident}'"))
             .hint("`sluice alerts` shows those that are open"));
     };
+    if says.is_some() && !found.kind().is_learned() {
+        return Err(Failure::usage(format!("no days teach what is usual of {}", found.kind())).hint(
+            "`sluice alerts ack` says that you work on it; what is planned belongs into platform/calendar.yaml",
+        ));
+    }
     let (by, id) = (context.platform.caller().await?, found.id());
     let event = match task {
-        AlertTask::Ack { .. } => json!({"acknowledge": id, "by": by}),
         AlertTask::Mute { until, .. } if *until <= Utc::now() => {
             return Err(Failure::usage("--until is over already, so it would mute nothing"));
         }
-        AlertTask::Objectives => return Ok(()),
         AlertTask::Mute { until, .. } => json!({"mute": id, "by": by, "until": until}),
+        _ => json!({"acknowledge": id, "by": by, "says": says}),
     };
     context.progress.spin("telling the watcher", say(context, &event)).await?;
     let state = State::read(&store).await?;
@@ -112,19 +121,17 @@ fn alerts(state: &State, all: bool) -> Alerts {
 }
 
 fn shown(incident: &Incident, state: &State) -> Shown {
-    let (by, until) = match &incident.state {
-        Stage::Acknowledged { by } => (Some(by.clone()), None),
-        Stage::Muted { by, until } => (Some(by.clone()), Some(*until)),
-        Stage::Open | Stage::Resolved { .. } => (None, None),
-    };
     Shown {
         id: incident.id(),
         severity: incident.severity,
         kind: incident.kind().to_string(),
         object: incident.object.to_string(),
         state: incident.state.as_str(),
-        by,
-        until,
+        by: incident.by().map(str::to_owned),
+        until: match incident.state {
+            Stage::Muted { until, .. } => Some(until),
+            _ => None,
+        },
         opened_at: incident.opened_at,
         observed: incident.breach.observed.clone(),
         expected: incident.breach.expected.clone(),

@@ -44,12 +44,15 @@ fn of(by: By) -> CostsBy {
 }
 
 fn render(costs: &Costs) -> String {
-    let Estimate { billed_until, dbt_runs, credits } = &costs.estimate;
+    let Estimate { billed_until, works } = &costs.estimate;
     let billed = billed_until.map_or_else(
         || "no day's bill has arrived yet: the warehouse tells of a day on the second after it".to_owned(),
         |day| format!("measured until {day}"),
     );
-    let estimate = format!("since then {dbt_runs} runs of dbt, some {credits:.3} credits by their own time");
+    let credits: f64 = works.iter().map(|work| work.credits).sum();
+    let each = works.iter().map(|work| format!("{} {:.3} ({} runs)", work.work, work.credits, work.runs));
+    let each = each.collect::<Vec<_>>().join(", ");
+    let estimate = format!("since then some {credits:.3} credits by their own time: {each}");
     if costs.costs.is_empty() {
         return format!("nothing is measured since {}\n{billed}\n{estimate}", costs.from);
     }
@@ -68,6 +71,8 @@ fn render(costs: &Costs) -> String {
 
 #[cfg(test)]
 mod tests {
+    use sluice_pipeline::observe::EstimatedWork;
+
     use super::*;
     use crate::output::WIDTH;
 
@@ -79,7 +84,12 @@ mod tests {
             from: day("2026-03-01"),
             by: "part",
             costs: vec![cost("queries", Some(12.5), 25.0), cost("functions", None, 0.31), cost("", Some(0.1), 0.2)],
-            estimate: Estimate { billed_until: Some(day("2026-03-20")), dbt_runs: 3, credits: 0.25 },
+            estimate: Estimate {
+                billed_until: Some(day("2026-03-20")),
+                works: [("dbt", 3, 0.25), ("load", 12, 0.03)]
+                    .map(|(work, runs, credits)| EstimatedWork { work: work.to_owned(), runs, credits })
+                    .into(),
+            },
         };
         let text = render(&costs);
         assert!(
@@ -89,7 +99,10 @@ mod tests {
         assert!(
             text.contains("(no tag)") && text.contains("25.51 dollars since 2026-03-01; measured until 2026-03-20")
         );
-        assert!(text.ends_with("since then 3 runs of dbt, some 0.250 credits by their own time"), "{text}");
+        assert!(
+            text.ends_with("since then some 0.280 credits by their own time: dbt 0.250 (3 runs), load 0.030 (12 runs)"),
+            "{text}"
+        );
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         costs.costs.clear();
         costs.estimate = Estimate::default();

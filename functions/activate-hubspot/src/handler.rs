@@ -69,7 +69,9 @@ async fn activate(
         clock: &SystemClock,
         policy: Policy { time: invocation.time_left(RESERVE), ..policy.clone() },
     };
-    let outcome = Box::pin(activate.handle(request, &invocation.run_id)).await?;
+    let outcome = Box::pin(activate.handle(request, &invocation.run_id)).await;
+    Box::pin(deps.warehouse.statements().keep_estimate()).await;
+    let outcome = outcome?;
     let ended = matches!(outcome, Activated::Ended(_));
     info!(cause = request.cause, goes_on = request.goes_on, ended, "activated");
     Ok(outcome)

@@ -30,13 +30,17 @@ pub async fn serve(
                 let queue = InChain::new(&deps.queue, message.hops);
                 handle(&event::parse(message.body)?, &queue, invocation, deps).await
             };
-            return Ok(each_message(batch, &deps.config.lake_id, invocation, message).await);
+            let answer = each_message(batch, &deps.config.lake_id, invocation, message).await;
+            deps.warehouse.statements().keep_estimate().await;
+            return Ok(answer);
         }
         Event::Sweep(_) => Work::Sweep,
         Event::Retry(Retry { retry }) => Work::Retry(retry),
     };
     invocation.is_one_run();
-    handle(&work, &deps.queue, invocation, deps).await.map(|()| SqsBatchResponse::default())
+    let ended = handle(&work, &deps.queue, invocation, deps).await;
+    deps.warehouse.statements().keep_estimate().await;
+    ended.map(|()| SqsBatchResponse::default())
 }
 
 /// Does what one message asks for.

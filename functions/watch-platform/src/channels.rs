@@ -41,9 +41,16 @@ pub struct Senders<'a, S> {
     pub answer_within: Duration,
 }
 
+/// AWS's own clients wait for an answer as long as the function lives: then nothing of a round would be remembered.
+pub(crate) async fn within<T>(time: Duration, asked: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Error::new(Kind::Timeout, "no answer came in time").with("seconds", time.as_secs());
+    tokio::time::timeout(time, asked).await.map_err(late)?
+}
+
 impl<S: Secrets> Channels for Senders<'_, S> {
     async fn available(&self) -> Result<BTreeSet<String>> {
-        let keys = with_secret(self.secrets, &self.settings.secret, async |keys: Keys| Ok(keys)).await;
+        let read = with_secret(self.secrets, &self.settings.secret, async |keys: Keys| Ok(keys));
+        let keys = within(self.answer_within, read).await;
         let keys = keys.unwrap_or_else(|error| {
             // A secret without a value is a platform whose alerts go to the topic alone.
             if error.kind() != Kind::NotFound {
@@ -56,6 +63,12 @@ impl<S: Secrets> Channels for Senders<'_, S> {
     }
 
     async fn send(&self, message: &Message) -> Result<Option<Receipt>> {
+        within(self.answer_within * 3, self.deliver(message)).await
+    }
+}
+
+impl<S: Secrets> Senders<'_, S> {
+    async fn deliver(&self, message: &Message) -> Result<Option<Receipt>> {
         let channel = self.table.channel(&message.channel);
         let channel = channel.ok_or_else(|| Error::internal("the message is for a channel that the table lacks"))?;
         if channel.kind == ChannelKind::Sns {
@@ -112,5 +125,17 @@ impl Post<'_> {
             })
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_gives_no_answer_ends_in_time_and_is_a_timeout() {
+        let never = within(Duration::from_secs(30), std::future::pending::<Result<()>>()).await;
+        assert_eq!(never.expect_err("no answer").kind(), Kind::Timeout);
+        assert_eq!(within(Duration::from_secs(30), async { Ok(7) }).await.expect("an answer"), 7);
     }
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use sluice_core::{Error, Result, event::LoadFailed};
 use sluice_pipeline::watch::Asked;
-use sluice_watch::alerts::Command;
+use sluice_watch::alerts::{Command, Says};
 
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
@@ -55,12 +55,14 @@ pub struct Round {
     pub time: Option<DateTime<Utc>>,
 }
 
-/// `{"acknowledge": "0a1b2c3d", "by": "…"}`.
+/// `{"acknowledge": "0a1b2c3d", "by": "…"}`, with `"says": "fault"` or `"expected"` of the days that it told.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Acknowledge {
     pub acknowledge: String,
     pub by: String,
+    #[serde(default)]
+    pub says: Option<Says>,
 }
 
 /// `{"mute": "0a1b2c3d", "by": "…", "until": "…"}`.
@@ -81,8 +83,8 @@ impl Event {
             Event::Round(_) => {
                 Err(Error::invalid_data("the event asks for no round; send {\"round\": true}").as_final())
             }
-            Event::Acknowledge(Acknowledge { acknowledge: incident, by }) => {
-                Ok(command(Command::Acknowledge { incident, by }))
+            Event::Acknowledge(Acknowledge { acknowledge: incident, by, says }) => {
+                Ok(command(Command::Acknowledge { incident, by, says }))
             }
             Event::Mute(Mute { mute: incident, by, until }) => Ok(command(Command::Mute { incident, by, until })),
         }
@@ -101,12 +103,17 @@ mod tests {
         };
         let time = Some(DateTime::UNIX_EPOCH);
         let plain = Asked { at: time, ..Asked::default() };
-        let acknowledge = Command::Acknowledge { incident: "0a1b".into(), by: "ann".into() };
+        let acknowledge = |says| Asked {
+            commands: vec![Command::Acknowledge { incident: "0a1b".into(), by: "ann".into(), says }],
+            ..Asked::default()
+        };
         for (text, expected) in [
             (r#"{"round":true,"time":"1970-01-01T00:00:00Z"}"#, Some(plain.clone())),
             (r#"{"round":true,"fresh":true}"#, Some(Asked { fresh: true, ..Asked::default() })),
             (r#"{"version":"0","detail-type":"RunFailed","time":"1970-01-01T00:00:00Z","detail":{}}"#, Some(plain)),
-            (r#"{"acknowledge":"0a1b","by":"ann"}"#, Some(Asked { commands: vec![acknowledge], ..Asked::default() })),
+            (r#"{"acknowledge":"0a1b","by":"ann"}"#, Some(acknowledge(None))),
+            (r#"{"acknowledge":"0a1b","by":"ann","says":"expected"}"#, Some(acknowledge(Some(Says::Expected)))),
+            (r#"{"acknowledge":"0a1b","by":"ann","says":"good"}"#, None),
             (r#"{"mute":"0a1b","by":"ann"}"#, None),
             (r#"{"round":false}"#, None),
             (r#"{"sweep":true}"#, None),

@@ -1,6 +1,6 @@
 //! What a round asks of AWS beside the lake: ages of secrets, and what functions and lake have used.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::NaiveDate;
 use sluice_aws::{SecretAges, Usage};
@@ -8,7 +8,10 @@ use sluice_core::{Result, functions};
 use sluice_pipeline::watch::{EndedExtract, Surroundings, Used, UsedAmount};
 use sluice_watch::monitors::SecretFacts;
 
-use crate::{Config, prefect::Prefect};
+use crate::{Config, channels::within, prefect::Prefect};
+
+/// No more of a round's time goes into each.
+const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 
 /// Keys that `sluice warehouse rotate` gives: provision-warehouse knows their ages, and an alarm tells of them.
 const OF_THE_WAREHOUSE: &str = "snowflake-";
@@ -27,7 +30,7 @@ impl Surroundings for OnAws<'_> {
         let mut secrets = Vec::new();
         for part in parts.into_iter().filter(|part| !part.starts_with(OF_THE_WAREHOUSE)) {
             let name = format!("{own}/{part}");
-            if let Some(changed_at) = self.ages.changed_at(&name).await? {
+            if let Some(changed_at) = within(ANSWER_WITHIN, self.ages.changed_at(&name)).await? {
                 secrets.push(SecretFacts { name, changed_at: Some(changed_at), expires_at: None });
             }
         }
@@ -38,16 +41,17 @@ impl Surroundings for OnAws<'_> {
         let Some(stack) = &self.config.stack else { return Ok(Vec::new()) };
         let names: Vec<String> =
             functions::ALL.iter().map(|function| format!("{stack}-{}", function.logical)).collect();
-        let functions = self.usage.functions(&names, from, until).await?.into_iter().map(|function| Used {
-            day: function.day,
-            object: function.function,
-            amount: UsedAmount::Invocations {
-                requests: function.requests,
-                gigabyte_seconds: function.gigabyte_seconds,
-                is_arm: function.is_arm,
-            },
-        });
-        let bytes = self.usage.bucket(&self.config.lake_bucket, from, until).await?;
+        let functions =
+            within(ANSWER_WITHIN, self.usage.functions(&names, from, until)).await?.into_iter().map(|function| Used {
+                day: function.day,
+                object: function.function,
+                amount: UsedAmount::Invocations {
+                    requests: function.requests,
+                    gigabyte_seconds: function.gigabyte_seconds,
+                    is_arm: function.is_arm,
+                },
+            });
+        let bytes = within(ANSWER_WITHIN, self.usage.bucket(&self.config.lake_bucket, from, until)).await?;
         let stored = bytes.into_iter().map(|(day, bytes)| Used {
             day,
             object: self.config.lake_bucket.clone(),

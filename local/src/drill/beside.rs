@@ -7,7 +7,7 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sluice_http::{Client, Request};
 use sluice_pipeline::watch::{EndedExtract, Surroundings, Used};
-use sluice_watch::{monitors::SecretFacts, simulate::Random};
+use sluice_watch::{monitors::SecretFacts, random::Random};
 
 use super::plant::{Fault, Plants, SEED};
 

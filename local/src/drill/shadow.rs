@@ -16,7 +16,7 @@ use sluice_snowflake::{
     account::{self, Allowed, Deployment, Desired, Settings},
     sql,
 };
-use sluice_watch::simulate::Random;
+use sluice_watch::random::Random;
 use uuid::Uuid;
 
 use super::{

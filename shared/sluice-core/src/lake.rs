@@ -290,6 +290,9 @@ pub const REPORT_SUMMARY: &str = "report.json";
 /// What the watching of the platform remembers between rounds.
 pub const WATCH_BOARD_KEY: &str = "watch/board.json";
 
+/// The same, when it could not be read.
+pub const WATCH_UNREADABLE_KEY: &str = "watch/board-unreadable.json";
+
 /// Which views over the ledger were made last.
 pub const WATCH_VIEWS_KEY: &str = "watch/views.sql";
 

@@ -190,8 +190,16 @@ pub struct Cost {
 pub struct Estimate {
     /// The newest day of which the bill is known.
     pub billed_until: Option<NaiveDate>,
-    /// Runs of dbt since, and their credits by their own time.
-    pub dbt_runs: u64,
+    /// What was done since, the dearest first; of dbt also when it has not run.
+    pub works: Vec<EstimatedWork>,
+}
+
+/// Runs of one kind, and their credits by their own time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct EstimatedWork {
+    /// `dbt`, `load`, `watch`: as query tags name it.
+    pub work: String,
+    pub runs: u64,
     pub credits: f64,
 }
 

@@ -29,7 +29,7 @@ use sluice_core::{
     port::{Clock, Listing, ObjectStore},
 };
 use sluice_watch::{
-    Calendar, Finding,
+    Calendar, Finding, Verdict,
     alerts::{Board, Command, Incident, Message, Round, Table, Upstream},
     finding::short,
     monitors::{self, Context},
@@ -119,7 +119,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
             let text = "the event's time is ahead of the clock; leave it out, or send the time that it is";
             return Err(Error::invalid_data(text).with("time", at).as_final());
         }
-        let mut state = State::read(self.store).await?;
+        let mut state = State::read_or_begin(self.store).await?;
         if !state::claim(self.store, self.clock, state.round + 1, self.run_id).await? {
             return Ok(Outcome::Busy);
         }
@@ -156,13 +156,17 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
         measure::due_tables(self, state, &live, &context, fresh, report).await;
         let mut findings = monitors::judge(live.tables.iter().map(|(a, b)| (a, b)), &live.platform, &context);
         findings.extend(announced::findings(&state.announced, now));
-        state.note(&findings, day);
+        state.marks.note(&findings, day);
         findings.extend(costs::findings(self, state, &context).await);
         let tables: BTreeSet<&str> = live.tables.iter().map(|(settings, _)| settings.table.as_str()).collect();
         state.measured.retain(|table, _| tables.contains(table.as_str()));
         for cached in state.measured.values() {
             findings.extend(cached.findings.iter().cloned());
         }
+        let expected = findings.iter_mut().filter(|finding| finding.breach().is_some());
+        expected
+            .filter(|finding| state.marks.is_expected(finding, day))
+            .for_each(|finding| finding.verdict = Verdict::Healthy);
         findings
     }
 
@@ -182,7 +186,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
         let upstream = self.upstream(state.failed_tests.as_ref());
         for command in &asked.commands {
             let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
-            if state.board.find(incident).is_none() {
+            if state.board.meant(command).is_none() {
                 report.unknown.push(incident.clone());
             }
         }
@@ -195,6 +199,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
             commands: &asked.commands,
             now,
         });
+        state.board.incidents.values().for_each(|incident| state.marks.hear(incident));
         self.send(&mut state.board, &messages, report).await;
         state.wait(changes(&state.board, &before, now));
         let checks = state.board.checks;
@@ -292,6 +297,7 @@ fn change(incident: &Incident, now: DateTime<Utc>) -> IncidentChange {
         observed: incident.breach.observed.clone(),
         expected: incident.breach.expected.clone(),
         cause: incident.cause.clone(),
+        by: incident.by().map(str::to_owned),
         opened_at: incident.opened_at,
         changed_at: now,
     }

@@ -5,7 +5,12 @@
 //! load harmless is the ledger, not this. A statement that has failed is never sent again here: only its caller knows
 //! whether that would be right.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use sluice_core::{
@@ -18,10 +23,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    auth::held,
     connection::{Account, Pace},
     error,
     rows::{self, Cells, MetaData, ResultSet},
-    sql::STATEMENT_BYTES,
+    sql::{STATEMENT_BYTES, costs},
 };
 
 /// How long [`Statements::execute`] waits for a statement unless told otherwise.
@@ -33,16 +39,21 @@ const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 /// Snowflake holds a request for 45 seconds before it answers 202.
 const HELD_FOR: Duration = Duration::from_secs(60);
 
+/// No more of a function's time goes into an estimate.
+const ESTIMATE_WITHIN: Duration = Duration::from_secs(3);
+
 /// Runs statements, each in a session of its own.
 pub struct SqlApi<Sec> {
     account: Arc<Account<Sec>>,
     wait: Duration,
     names_role: bool,
+    /// Seconds of statements by their tags, of which no estimate is kept yet.
+    spent: Mutex<BTreeMap<String, f64>>,
 }
 
 impl<Sec: Secrets> SqlApi<Sec> {
     pub fn new(account: Arc<Account<Sec>>) -> Self {
-        SqlApi { account, wait: DEFAULT_WAIT, names_role: true }
+        SqlApi { account, wait: DEFAULT_WAIT, names_role: true, spent: Mutex::default() }
     }
 
     pub(crate) fn warehouse(&self) -> &str {
@@ -122,10 +133,30 @@ impl<Sec: Secrets> SqlApi<Sec> {
         deadline: Instant,
         shape: impl FnOnce(&mut Body<'_>),
     ) -> Result<Vec<Row>> {
+        let begun = Instant::now();
         let answer = self.submit_shaped(statement, request, tag, deadline, shape).await?;
         let (meta_data, data) = self.collect(answer, deadline).await?;
+        *held(&self.spent).entry(tag.to_owned()).or_default() += begun.elapsed().as_secs_f64();
         tracing::debug!(%request, rows = data.len(), "the statement has ended");
         meta_data.rows(data)
+    }
+
+    /// Keeps an estimate of what was spent since the last call, best effort: the day's measure comes later, and it is exact.
+    pub async fn keep_estimate(&self) {
+        let spent = std::mem::take(&mut *held(&self.spent));
+        if spent.is_empty() {
+            return;
+        }
+        let statement = costs::estimate(&self.account.warehouse, &spent);
+        let deadline = Instant::now() + ESTIMATE_WITHIN;
+        let keep = async {
+            let limit = |body: &mut Body<'_>| body.limit_time(ESTIMATE_WITHIN);
+            let answer = self.submit_shaped(&statement, Uuid::new_v4(), "sluice:costs", deadline, limit).await?;
+            self.collect(answer, deadline).await
+        };
+        if let Err(error) = keep.await {
+            tracing::info!(error = error.chain(), "no estimate of costs is kept");
+        }
     }
 
     /// Waits until the statement has ended, and fetches all of its answer.

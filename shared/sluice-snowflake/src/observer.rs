@@ -11,8 +11,8 @@ use sluice_http::Client;
 use sluice_pipeline::{
     activate::State,
     observe::{
-        Answer, Cost, CostsBy, DbtRun, Entry, Estimate, Latency, LoadFailure, LockWait, Observe, Pace, PartitionRows,
-        Question, TableLoads, Unsent, Untaken, User,
+        Answer, Cost, CostsBy, DbtRun, Entry, Estimate, EstimatedWork, Latency, LoadFailure, LockWait, Observe, Pace,
+        PartitionRows, Question, TableLoads, Unsent, Untaken, User,
     },
     stream::{Channel, ChannelStatus},
 };
@@ -63,6 +63,11 @@ impl<Sec: Secrets> Observer<Sec> {
     pub(crate) async fn run(&self, what: &str, statement: &str, longest: Duration) -> Result<Vec<Row>> {
         let deadline = tokio::time::Instant::now() + longest;
         self.statements.execute_until(statement, Uuid::new_v4(), &format!("sluice:{what}"), deadline).await
+    }
+
+    /// See [`SqlApi::keep_estimate`].
+    pub async fn keep_estimate(&self) {
+        self.statements.keep_estimate().await;
     }
 }
 
@@ -145,12 +150,12 @@ impl<Sec: Secrets> Observe for Observer<Sec> {
 
     async fn estimate(&self, from: NaiveDate) -> Result<Estimate> {
         let rows = self.rows("costs", &costs::estimated(from)).await?;
-        let Some(row) = rows.first() else { return Ok(Estimate::default()) };
-        Ok(Estimate {
-            billed_until: optional(row, "day")?,
-            dbt_runs: value(row, "runs")?,
-            credits: optional(row, "credits")?.unwrap_or_default(),
-        })
+        let work = |row: &Row| {
+            let (runs, credits) = (value(row, "runs")?, value(row, "credits")?);
+            Ok(EstimatedWork { work: required(row, "work")?.to_owned(), runs, credits })
+        };
+        let billed_until = rows.first().map_or(Ok(None), |row| optional(row, "day"))?;
+        Ok(Estimate { billed_until, works: rows.iter().map(work).collect::<Result<_>>()? })
     }
 
     async fn last_dbt_run(&self) -> Result<Option<DbtRun>> {

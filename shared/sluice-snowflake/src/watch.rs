@@ -26,11 +26,8 @@ use uuid::Uuid;
 use crate::{
     SqlApi,
     answer::{optional, text, value},
-    sql::{costs, observe, views, watch as sql},
+    sql::{costs, ledger::REPLAY, observe, views, watch as sql},
 };
-
-/// A statement is no longer than Snowflake parses at once.
-const ROWS_AT_ONCE: usize = 200;
 
 /// One round's view of the warehouse.
 pub struct Watcher<'a, Sec> {
@@ -46,6 +43,13 @@ impl<Sec: Secrets> Watcher<'_, Sec> {
         // Boxed: a round's future holds many of these, too deep for the compiler.
         Box::pin(self.statements.execute_or_end(statement, Uuid::new_v4(), &tag, self.deadline.get())).await
     }
+
+    async fn each(&self, statements: Vec<String>) -> Result<()> {
+        for statement in statements {
+            self.rows(&statement).await?;
+        }
+        Ok(())
+    }
 }
 
 impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
@@ -54,18 +58,30 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     }
 
     async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
+        let statements = [sql::load_states, sql::failures_and_replays, sql::newest_loads].map(|it| it(self.lake_id));
+        let [states, ends, newest] = statements.each_ref().map(|statement| self.rows(statement));
+        // At once: a warehouse that answers slowly would take three times as much of the round.
+        let (states, ends, newest) = futures::try_join!(states, ends, newest)?;
         let mut tables: BTreeMap<String, Loads> = BTreeMap::new();
-        for row in self.rows(&sql::load_states(self.lake_id)).await? {
+        for row in states {
             let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
             let commits = value::<u64>(&row, "commits")?;
             loads.known = loads.known.max(value(&row, "newest")?);
             match required(&row, "status")? {
                 "loaded" => loads.loaded = commits,
-                "failed" => loads.failed = commits,
+                "failed" => {}
                 _ => loads.oldest_submitted = optional(&row, "oldest")?,
             }
         }
-        for row in self.rows(&sql::newest_loads(self.lake_id)).await? {
+        for row in ends {
+            let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
+            if required(&row, "loader")? == REPLAY {
+                loads.replayed_at = loads.replayed_at.max(Some(value(&row, "loaded_at")?));
+            } else {
+                loads.failed.insert(value(&row, "sequence")?);
+            }
+        }
+        for row in newest {
             let loads = tables.entry(required(&row, "table_name")?.to_owned()).or_default();
             loads.newest = Some((value(&row, "sequence")?, value(&row, "rows_loaded")?));
         }
@@ -109,10 +125,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     }
 
     async fn keep_costs(&self, used: &[Used], prices: &Prices, at: DateTime<Utc>) -> Result<()> {
-        for used in used.chunks(ROWS_AT_ONCE) {
-            self.rows(&costs::keep(used, prices, at)).await?;
-        }
-        Ok(())
+        self.each(costs::keep(used, prices, at)).await
     }
 
     async fn costs(&self, from: NaiveDate) -> Result<Vec<CostDay>> {
@@ -214,19 +227,11 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     }
 
     async fn keep(&self, table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> Result<()> {
-        let columns = days.values().map(|day| day.columns.len() + 1).max().unwrap_or(1);
-        let days: Vec<(&NaiveDate, &Day)> = days.iter().collect();
-        for days in days.chunks((ROWS_AT_ONCE / columns).max(1)) {
-            self.rows(&sql::keep(table, days.iter().copied())).await?;
-        }
-        Ok(())
+        self.each(sql::keep(table, days)).await
     }
 
     async fn record(&self, changes: &[IncidentChange]) -> Result<()> {
-        for changes in changes.chunks(ROWS_AT_ONCE) {
-            self.rows(&sql::record(&self.run_id.0, changes)).await?;
-        }
-        Ok(())
+        self.each(sql::record(&self.run_id.0, changes)).await
     }
 }
 

@@ -16,5 +16,5 @@ pub use board::{Alert, Board, Command, Message, Receipt, Round, Sent};
 pub use causes::Upstream;
 pub use content::{Action, Content, Line, Phase};
 use incident::short_id;
-pub use incident::{Incident, State};
+pub use incident::{Incident, Says, State};
 pub use table::{Channel, ChannelKind, FILE, Fault, Maintenance, Route, Severity, Table};

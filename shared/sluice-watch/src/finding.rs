@@ -178,6 +178,12 @@ impl Kind {
         Some(origin)
     }
 
+    /// Whether days teach what is usual of it.
+    pub fn is_learned(self) -> bool {
+        let volume = matches!(self, Kind::VolumeDrop | Kind::VolumeRise | Kind::CostRise);
+        volume || matches!(self, Kind::NullRise | Kind::DistributionShift)
+    }
+
     /// Of faults of one object the one with the lower rank explains those with a higher one; `None` explains nothing.
     pub fn rank(self) -> Option<u8> {
         match self {

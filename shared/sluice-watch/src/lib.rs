@@ -3,7 +3,7 @@
 //!
 //! [`monitors`] judges what was observed, by the [`baseline`] that history gives and the [`calendar`] of expected events.
 //! [`alerts`] keeps one incident per fault, decides by `platform/alerts.yaml` who is reported, and renders what each channel
-//! takes. [`simulate`] plays days, clean ones and ones with faults planted, for tests and drills.
+//! takes.
 //!
 //! A caller observes, calls [`monitors::judge`] and [`alerts::Board::round`], sends the messages, and stores the board.
 
@@ -15,8 +15,8 @@ pub mod monitors;
 pub mod numbers;
 pub mod objectives;
 pub mod prices;
+pub mod random;
 pub mod settings;
-pub mod simulate;
 
 pub use calendar::Calendar;
 pub use finding::{Breach, Finding, Kind, Object, Verdict, Why};

@@ -15,7 +15,7 @@ use sluice_watch::{
         History,
         volume::{self, Expected, Judged, Measure},
     },
-    simulate::Random,
+    random::Random,
 };
 
 /// The first day of a real series that is judged.

@@ -96,6 +96,7 @@ async fn of_topic(
         },
     };
     let (report, ended) = replay.run(Files::new(store, table, run_id)?).await;
+    observer.keep_estimate().await;
     terminal.clear();
     if report.outcome.is_some() {
         output::print(context.json, &report, render::text)?;

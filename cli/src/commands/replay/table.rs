@@ -44,6 +44,7 @@ pub(super) async fn run(context: &Context<'_>, args: &ReplayArgs, name: &str, mo
         request: Request { table, lake_id: &observer.lake_id, run_id, mode },
     };
     let (report, ended) = Box::pin(replay.run()).await;
+    Box::pin(observer.keep_estimate()).await;
     terminal.clear();
     if report.outcome.is_some() {
         output::print(context.json, &report, text)?;

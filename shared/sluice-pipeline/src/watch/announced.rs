@@ -32,6 +32,17 @@ pub(super) fn take(known: &mut BTreeMap<String, Announced>, news: Option<&LoadFa
     }
 }
 
+/// What was announced of a table before its newest commit or replay is over, and its end is told.
+pub(super) fn mend(
+    known: &mut BTreeMap<String, Announced>,
+    table: &str,
+    mended_at: Option<DateTime<Utc>>,
+    now: DateTime<Utc>,
+) {
+    let mended = known.values_mut().filter(|failure| failure.table == table && Some(failure.at) < mended_at);
+    mended.for_each(|failure| failure.at = failure.at.min(now - Duration::hours(TOLD_HOURS)));
+}
+
 /// One finding for each table of which something was announced.
 pub(super) fn findings(known: &BTreeMap<String, Announced>, now: DateTime<Utc>) -> Vec<Finding> {
     let mut tables: BTreeMap<&str, Vec<&Announced>> = BTreeMap::new();
@@ -80,6 +91,12 @@ mod tests {
         let told = findings(&known, now);
         assert_eq!(told.len(), 1);
         assert_eq!(told[0].breach().map(|breach| (breach.kind, breach.size)), Some((Kind::LoadFailed, 2.0)));
+        let mut mended = known.clone();
+        mend(&mut mended, "A.B.D", Some(now + Duration::minutes(9)), now);
+        mend(&mut mended, "A.B.C", Some(now - Duration::minutes(9)), now);
+        assert_eq!(findings(&mended, now), told, "of another table, and older");
+        mend(&mut mended, "A.B.C", Some(now + Duration::minutes(1)), now + Duration::minutes(2));
+        assert_eq!(findings(&mended, now + Duration::minutes(2))[0].verdict, Verdict::Healthy);
         now += Duration::hours(TOLD_HOURS);
         take(&mut known, None, now);
         assert_eq!(findings(&known, now)[0].verdict, Verdict::Healthy);

@@ -3,7 +3,7 @@
 //! A warehouse tells what each query cost hours later, and what it has told of a day still changes on the next. So each
 //! measure takes the last days again, and a day is judged on the second after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{Datelike, Days, NaiveDate};
 use sluice_core::{
@@ -21,7 +21,7 @@ use super::{
     Channels, Watch,
     live::history,
     port::{CostDay, Observations, REMAINDER, Surroundings},
-    state::State,
+    state::{Marks, State, check},
 };
 
 /// Days of the first measure, which teach, and of each later one.
@@ -71,8 +71,8 @@ pub(super) async fn findings<S: ObjectStore + Listing, W: Observations, C: Chann
     let day = today - Days::new(JUDGED_AFTER_DAYS);
     let costs = watch.warehouse.costs(day - Days::new(HISTORY_DAYS)).await;
     let judged = costs.map(|costs| {
-        let judged = monitors::judge_costs(&facts(&costs, day, &state.suspects), &month(&costs, day), context);
-        state.note(&judged, day);
+        let judged = monitors::judge_costs(&facts(&costs, day, &state.marks), &month(&costs, day), context);
+        state.marks.note(&judged, day);
         judged
     });
     note(state, JUDGED, judged, context);
@@ -110,7 +110,7 @@ fn note(state: &mut State, what: &'static str, outcome: Result<Vec<Finding>>, co
 
 /// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value of it cost nothing
 /// where its source has told of the day, and has not arrived where it has not.
-fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet<NaiveDate>>) -> Vec<CostFacts> {
+fn facts(costs: &[CostDay], day: NaiveDate, marks: &Marks) -> Vec<CostFacts> {
     let arrived = |in_credits: bool| -> BTreeSet<NaiveDate> {
         let of_source = costs.iter().filter(|cost| cost.credits.is_some() == in_credits && cost.day <= day);
         of_source.map(|cost| cost.day).collect()
@@ -130,7 +130,7 @@ fn facts(costs: &[CostDay], day: NaiveDate, suspects: &BTreeMap<String, BTreeSet
         for day in if currency == Currency::Credits { &in_credits } else { &in_dollars } {
             days.entry(*day).or_default();
         }
-        let history = history(&days, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
+        let history = history(&days, day, &marks.of(&check(Monitor::Cost, object)));
         CostFacts { object: object.to_owned(), day, amount: days.get(&day).copied(), currency, history }
     };
     objects.into_iter().map(of).collect()
@@ -170,7 +170,7 @@ mod tests {
             cost(3, REMAINDER, Some(0.5), 1.0),
             cost(4, "LOADING", Some(9.0), 18.0),
         ];
-        let facts = facts(&costs, day(3), &BTreeMap::new());
+        let facts = facts(&costs, day(3), &Marks::default());
         let told: Vec<_> = facts.iter().map(|it| (it.object.as_str(), it.amount, it.currency)).collect();
         assert_eq!(
             told,
@@ -191,7 +191,7 @@ mod tests {
             cost(3, "LOADING", Some(2.0), 4.0),
             cost(3, "TRANSFORMING", Some(2.0), 4.0),
         ];
-        let facts = facts(&costs, day(3), &BTreeMap::new());
+        let facts = facts(&costs, day(3), &Marks::default());
         let told: Vec<_> = facts.iter().map(|it| (it.object.as_str(), it.amount)).collect();
         assert_eq!(told, [("ExtractPostgres", None), ("LOADING", Some(2.0)), ("TRANSFORMING", Some(2.0))]);
         assert_eq!((facts[0].history.value(day(2)), facts[2].history.value(day(2))), (None, Some(0.0)));

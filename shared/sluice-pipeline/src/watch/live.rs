@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use futures::{StreamExt, stream as futures_stream};
 use sluice_core::{
-    Commit, Loader, Result, Schedule, Sequence, Table,
+    Commit, Disposition, Loader, Result, Schedule, Sequence, Table,
     functions::{self, Role},
     port::{Clock, Listing, ObjectStore},
     sources::Monitor,
@@ -19,9 +19,9 @@ use sluice_watch::{
 };
 
 use super::{
-    Channels, Watch, observed,
+    Channels, Watch, announced, observed,
     port::{EndedExtract, EndedRun, Loads, Observations, PartitionRows, Surroundings},
-    state::State,
+    state::{Marks, State, check},
     stream,
 };
 use crate::{
@@ -29,8 +29,11 @@ use crate::{
     runs::{self, LastRun},
 };
 
-/// This many tables are looked at in the lake at once.
+/// This many tables, and commits of one, are looked at in the lake at once.
 const AT_ONCE: usize = 16;
+
+/// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made.
+const COMMITS_LOOKED_AT: u64 = 200;
 
 /// How far back dbt's runs are read.
 const DBT_DAYS: u64 = 120;
@@ -65,7 +68,7 @@ pub(super) struct Live {
 struct Looked {
     settings: TableSettings,
     facts: TableFacts,
-    run: Option<LastRun>,
+    lake: Option<InLake>,
     /// Of a stream.
     partitions: Option<Vec<PartitionRows>>,
 }
@@ -78,6 +81,8 @@ struct InLake {
     waiting: Option<DateTime<Utc>>,
     /// Rows by the commit, of the newest that is loaded.
     committed: Option<u64>,
+    /// Failed commits whose rows are read again.
+    read_again: BTreeSet<u64>,
 }
 
 pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
@@ -91,18 +96,27 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
     let (loads, dbt, secrets) =
         futures::join!(watch.warehouse.loads(), watch.warehouse.dbt_runs(dbt_since), watch.platform.secrets());
     let (loads, dbt) = (observed("the ledger of loads", loads), observed("runs of dbt", dbt));
-    let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), now));
+    let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), &state.read_again, now));
     let looked: Vec<_> = futures_stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut runs: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
     let (mut tables, mut extracts) = (Vec::new(), Vec::new());
+    let replayed_at = |name: &str| loads.as_ref()?.get(name)?.replayed_at;
     for (table, mut looked) in watch.sources.tables.iter().zip(looked) {
-        if let (Some(function), Some(run)) = (table.source.function(), looked.run) {
+        let name = table.table.to_string();
+        let committed = looked.lake.as_ref().and_then(|lake| lake.newest.as_ref());
+        let mended_at = committed.map(|commit| commit.committed_at).max(replayed_at(&name));
+        announced::mend(&mut state.announced, &name, mended_at, now);
+        let run = looked.lake.and_then(|lake| {
+            state.read_again.insert(name.clone(), lake.read_again);
+            lake.run
+        });
+        if let (Some(function), Some(run)) = (table.source.function(), run) {
             let ended = run.ended_at;
             runs.entry(function.name).and_modify(|newest| *newest = ended.max(*newest)).or_insert(ended);
-            extracts.push(EndedExtract { table: table.table.to_string(), run });
+            extracts.push(EndedExtract { table: name.clone(), run });
         }
         if let Some(rows) = looked.partitions {
-            let samples = state.samples.entry(table.table.to_string()).or_default();
+            let samples = state.samples.entry(name).or_default();
             stream::remember(samples, &rows, now);
             looked.facts.partitions = Some(stream::partitions(&rows, samples));
         }
@@ -111,7 +125,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
     follow(watch, state, extracts).await;
     let platform = PlatformFacts {
         dbt: dbt.as_deref().and_then(dbt_facts),
-        costs: dbt.as_deref().map(|runs| cost(runs, since, day, &state.suspects)).into_iter().collect(),
+        costs: dbt.as_deref().map(|runs| cost(runs, since, day, &state.marks)).into_iter().collect(),
         secrets: observed("secrets", secrets),
         functions: silence(watch.sources.tables.iter(), &runs, since),
         ..PlatformFacts::default()
@@ -149,6 +163,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     loads: Option<&BTreeMap<String, Loads>>,
+    read_again: &BTreeMap<String, BTreeSet<u64>>,
     now: DateTime<Utc>,
 ) -> Looked {
     let mut settings = settings(table);
@@ -161,12 +176,13 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         let newest = observed("the newest row of a stream", newest);
         let arrivals = newest.map(|newest| Arrivals { newest });
         let partitions = observed("the rows of a topic's partitions", rows);
-        return Looked { settings, facts: TableFacts { arrivals, ..TableFacts::default() }, run: None, partitions };
+        return Looked { settings, facts: TableFacts { arrivals, ..TableFacts::default() }, lake: None, partitions };
     }
-    let known = loads.map(|loads| loads.get(&table.table.to_string()).cloned().unwrap_or_default());
-    let lake = observed("a table's log in the lake", in_lake(watch.store, table, known.as_ref()).await);
-    let Some(lake) = lake else {
-        return Looked { settings, facts: TableFacts::default(), run: None, partitions: None };
+    let name = table.table.to_string();
+    let known = loads.map(|loads| loads.get(&name).cloned().unwrap_or_default());
+    let lake = in_lake(watch.store, table, known.as_ref(), read_again.get(&name)).await;
+    let Some(lake) = observed("a table's log in the lake", lake) else {
+        return Looked { settings, facts: TableFacts::default(), lake: None, partitions: None };
     };
     let pair = known.as_ref().and_then(|known| known.newest).map(|(_, rows)| Pair {
         left: "commit",
@@ -182,15 +198,20 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         pairs: pair.into_iter().collect(),
         rejects: Some(rejects(lake.newest.as_ref(), now)),
         loads: known.map(|known| LoadFacts {
-            failed: known.failed,
+            failed: known.failed.difference(&lake.read_again).count() as u64,
             oldest_waiting: lake.waiting.into_iter().chain(known.oldest_submitted).min(),
         }),
         ..TableFacts::default()
     };
-    Looked { settings, facts, run: lake.run, partitions: None }
+    Looked { settings, facts, lake: Some(lake), partitions: None }
 }
 
-async fn in_lake(store: &impl ObjectStore, table: &Table, known: Option<&Loads>) -> Result<InLake> {
+async fn in_lake(
+    store: &impl ObjectStore,
+    table: &Table,
+    known: Option<&Loads>,
+    read_again: Option<&BTreeSet<u64>>,
+) -> Result<InLake> {
     let newest = log::newest_commit(store, &table.table).await?;
     let run = runs::last(store, &table.table).await?;
     let sequence = newest.as_ref().map_or(0, |commit| commit.sequence.0);
@@ -206,7 +227,48 @@ async fn in_lake(store: &impl ObjectStore, table: &Table, known: Option<&Loads>)
         Some((loaded, _)) if loaded <= sequence => Some(commit(loaded).await?.rows),
         _ => None,
     };
-    Ok(InLake { newest, run, waiting, committed })
+    let mut read_again = read_again.cloned().unwrap_or_default();
+    if let (Some(newest), Some(known)) = (&newest, known) {
+        add_read_again(&mut read_again, store, newest, &known.failed).await?;
+    }
+    Ok(InLake { newest, run, waiting, committed, read_again })
+}
+
+/// Adds failed commits whose rows a later one of the log reads again: what becomes of that one is judged for itself.
+async fn add_read_again(
+    read_again: &mut BTreeSet<u64>,
+    store: &impl ObjectStore,
+    newest: &Commit,
+    failed: &BTreeSet<u64>,
+) -> Result<()> {
+    read_again.retain(|known| failed.contains(known));
+    let Some(oldest) = failed.difference(read_again).next() else { return Ok(()) };
+    let first = (oldest + 1).max(newest.sequence.0.saturating_sub(COMMITS_LOOKED_AT));
+    let later = (first..=newest.sequence.0).map(|at| log::read_commit(store, &newest.table, Sequence(at)));
+    let mut later = futures_stream::iter(later).buffered(AT_ONCE);
+    while let Some(commit) = later.next().await {
+        match commit {
+            Ok(commit) => {
+                let reads = first_read_again(&commit)..commit.sequence.0;
+                read_again.extend(failed.iter().filter(|at| reads.contains(at)));
+            }
+            Err(error) if error.is_transient() => return Err(error),
+            // One that cannot be read has failed, and is told for itself.
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The first of the earlier commits whose rows this one, or those after it, bring again; its own number where it brings none.
+/// Of rates a read without a cursor may be of some days, and they are no merge.
+fn first_read_again(commit: &Commit) -> u64 {
+    match (&commit.reset, commit.disposition) {
+        (Some(reset), _) => reset.to.0 + 1,
+        (None, Disposition::Replace) => 0,
+        (None, Disposition::Merge) if commit.cursor_from.is_none() => 0,
+        (None, Disposition::Merge | Disposition::Append) => commit.sequence.0,
+    }
 }
 
 /// The end of the newest run that succeeded. Of a table whose runs fail, the time just before the first that did.
@@ -250,12 +312,7 @@ fn dbt_facts(runs: &[EndedRun]) -> Option<DbtFacts> {
 }
 
 /// What dbt's runs of a day cost. A day without a run cost nothing.
-fn cost(
-    runs: &[EndedRun],
-    since: DateTime<Utc>,
-    day: NaiveDate,
-    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
-) -> CostFacts {
+fn cost(runs: &[EndedRun], since: DateTime<Utc>, day: NaiveDate, marks: &Marks) -> CostFacts {
     let mut credits: BTreeMap<NaiveDate, f64> = BTreeMap::new();
     let first = runs.iter().map(|run| run.finished_at.date_naive()).chain([since.date_naive()]).min();
     for at in first.unwrap_or(day).iter_days().take_while(|at| *at <= day) {
@@ -265,22 +322,21 @@ fn cost(
         credits.entry(run.finished_at.date_naive()).and_modify(|sum| *sum += run.credits);
     }
     let object = "dbt".to_owned();
-    let history = history(&credits, day, suspects.get(&format!("{}/{object}", Monitor::Cost)));
+    let history = history(&credits, day, &marks.of(&check(Monitor::Cost, &object)));
     // A day before the first is one on which nothing ran.
     let amount = Some(credits.get(&day).copied().unwrap_or_default());
     CostFacts { object, day, amount, currency: Currency::Credits, history }
 }
 
-/// Days before the judged one, those marked that were told.
+/// Days before the judged one, with what is known of them.
 pub(super) fn history(
     days: &BTreeMap<NaiveDate, f64>,
     before: NaiveDate,
-    suspects: Option<&BTreeSet<NaiveDate>>,
+    marks: &BTreeMap<NaiveDate, Mark>,
 ) -> History {
     let mut history = History::default();
     for (day, value) in days.range(..before) {
-        let is_suspect = suspects.is_some_and(|suspects| suspects.contains(day));
-        history.insert(*day, *value, if is_suspect { Mark::Suspect } else { Mark::Good });
+        history.insert(*day, *value, marks.get(day).copied().unwrap_or_default());
     }
     history
 }

@@ -1,6 +1,6 @@
 //! What is measured in tables, one statement for each, and which tables are due for it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{Days, Duration, NaiveDate};
 use futures::{StreamExt, stream};
@@ -10,7 +10,7 @@ use sluice_core::{
     sources::{Monitor, Source},
 };
 use sluice_watch::{
-    Finding,
+    Finding, Object,
     monitors::{self, ColumnFacts, Context, Keys, LateRows, Pair, ReportDelay, RowFacts, Shape, TableFacts},
     settings::TableSettings,
 };
@@ -20,7 +20,7 @@ use super::{
     live::{Live, MEASURED, history, settings},
     observed,
     port::{Day, Measured, Observations, Surroundings},
-    state::{Cached, Letters, State, minutes_to_next_try},
+    state::{Cached, Letters, Marks, State, check, minutes_to_next_try},
 };
 
 /// History is read for this many tables at once: it is what fills the memory.
@@ -80,11 +80,11 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
             loaded: observed("days of the ledger", loaded),
             kept: observed("days that were measured", kept),
         };
-        let (known, suspects, letters) = (&known, &state.suspects, &state.letters);
+        let (known, marks, letters) = (&known, &state.marks, &state.letters);
         let measures = chunk.iter().map(async |table| {
             let is_late = watch.left(FOR_MESSAGES).is_zero();
             let measured =
-                if is_late { None } else { Some(measured(watch, table, known, suspects, letters, context).await) };
+                if is_late { None } else { Some(measured(watch, table, known, marks, letters, context).await) };
             (*table, measured)
         });
         // In any order: a table that hangs keeps no other one waiting.
@@ -94,7 +94,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
                 report.postponed += 1;
                 continue;
             };
-            state.note(&findings, context.day);
+            state.marks.note(&findings, context.day);
             state.letters.extend(letters);
             let name = table.table.to_string();
             let earlier = state.measured.get(&name).map_or(0, |cached| cached.failures);
@@ -128,7 +128,7 @@ async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     known: &Known,
-    suspects: &BTreeMap<String, BTreeSet<NaiveDate>>,
+    marks: &Marks,
     letters: &BTreeMap<String, Letters>,
     context: &Context<'_>,
 ) -> (Vec<Finding>, Option<(String, Letters)>) {
@@ -151,7 +151,7 @@ async fn measured<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         keep(watch, table, &measured, &days, context.day).await;
         days.extend(measured.days.clone());
         let loaded = known.loaded.as_ref().map(|loaded| loaded.get(&name).cloned().unwrap_or_default());
-        facts = OfTable { table, settings: &settings, days: &days, suspects, context }.facts(facts, &measured, loaded);
+        facts = OfTable { table, settings: &settings, days: &days, marks, context }.facts(facts, &measured, loaded);
         let today = days.get(&context.now.date_naive()).map_or(0, |day| day.rows);
         facts.dead_letters = letters.as_ref().map(|(_, letters)| letters.share(today));
     }
@@ -240,7 +240,7 @@ struct OfTable<'a> {
     table: &'a Table,
     settings: &'a TableSettings,
     days: &'a BTreeMap<NaiveDate, Day>,
-    suspects: &'a BTreeMap<String, BTreeSet<NaiveDate>>,
+    marks: &'a Marks,
     context: &'a Context<'a>,
 }
 
@@ -275,8 +275,7 @@ impl OfTable<'_> {
     fn volume(&self, rows: &BTreeMap<NaiveDate, u64>) -> RowFacts {
         let day = self.context.day;
         let days = rows.iter().map(|(day, rows)| (*day, *rows as f64)).collect();
-        let check = format!("{}/{}", Monitor::Volume, self.settings.table);
-        let history = history(&days, day, self.suspects.get(&check));
+        let history = history(&days, day, &self.marks.of(&check(Monitor::Volume, &self.settings.table)));
         RowFacts { rows: rows.get(&day).copied().unwrap_or_default(), history }
     }
 
@@ -284,16 +283,17 @@ impl OfTable<'_> {
         let day = self.context.day;
         let of = |known: &Day| known.columns.get(name).copied();
         let today = self.days.get(&day).filter(|today| today.rows > 0);
-        let check = format!("{}/{} {name}", Monitor::NullRate, self.settings.table);
+        let object = Object::part(&self.settings.table, name);
         let filled = self.days.iter().filter(|(_, known)| known.rows > 0);
         let shares = filled.filter_map(|(day, known)| Some((*day, of(known)?.nulls as f64 / known.rows as f64)));
         ColumnFacts {
             name: name.to_owned(),
             rows: today.map_or(0, |today| today.rows),
             nulls: today.map_or(Some(0), |today| of(today).map(|column| column.nulls)),
-            null_history: history(&shares.collect(), day, self.suspects.get(&check)),
+            null_history: history(&shares.collect(), day, &self.marks.of(&check(Monitor::NullRate, &object))),
             profile: today.and_then(of).and_then(|column| column.profile),
             earlier: self.days.range(..day).filter_map(|(day, known)| Some((*day, of(known)?.profile?))).collect(),
+            marks: self.marks.said(&check(Monitor::Distribution, &object)),
         }
     }
 

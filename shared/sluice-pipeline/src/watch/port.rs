@@ -21,7 +21,10 @@ use crate::runs::LastRun;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Loads {
     pub loaded: u64,
-    pub failed: u64,
+    /// Sequences of those that failed.
+    pub failed: BTreeSet<u64>,
+    /// When the table was last made again by a replay.
+    pub replayed_at: Option<DateTime<Utc>>,
     /// The highest sequence that has an entry, whatever has become of it.
     pub known: u64,
     /// When the oldest was handed over that has not ended.
@@ -123,6 +126,9 @@ pub struct IncidentChange {
     pub observed: String,
     pub expected: String,
     pub cause: Option<String>,
+    /// Who has acknowledged, confirmed or muted it, or expects it.
+    #[serde(default)]
+    pub by: Option<String>,
     pub opened_at: DateTime<Utc>,
     pub changed_at: DateTime<Utc>,
 }

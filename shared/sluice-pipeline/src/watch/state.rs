@@ -1,14 +1,24 @@
 //! What is remembered between rounds, and the right to run one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use chrono::{DateTime, Duration, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{
-    Error, Result, RunId, lake,
+    Error, Kind, Result, RunId, lake,
     port::{Clock, Listing, ObjectStore},
+    sources::Monitor,
 };
-use sluice_watch::{Finding, Verdict, Why, alerts::Board, monitors::Shares};
+use sluice_watch::{
+    Finding, Verdict, Why,
+    alerts::{Board, Incident, Says},
+    baseline::Mark,
+    monitors::Shares,
+};
+use tracing::warn;
 
 use super::{announced::Announced, port::IncidentChange, reads::Failed, stream::Sample};
 use crate::log::{Put, put_once};
@@ -85,8 +95,8 @@ pub struct State {
     pub at: Option<DateTime<Utc>>,
     pub board: Board,
     pub(super) measured: BTreeMap<String, Cached>,
-    /// Of each check the days that it told, which teach nothing.
-    pub(super) suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
+    #[serde(flatten)]
+    pub(super) marks: Marks,
     /// By what is measured.
     pub(super) cost_parts: BTreeMap<String, CostPart>,
     /// By topic.
@@ -97,6 +107,8 @@ pub struct State {
     pub(super) samples: BTreeMap<String, Vec<Sample>>,
     /// The newest run of each table of which those were told who follow runs.
     pub(super) followed: BTreeMap<String, RunId>,
+    /// By table, failed commits whose rows a later one reads again.
+    pub(super) read_again: BTreeMap<String, BTreeSet<u64>>,
     /// Failures that only the bus tells, by their ids.
     pub(super) announced: BTreeMap<String, Announced>,
     pub(super) unrecorded: Vec<IncidentChange>,
@@ -112,16 +124,49 @@ impl State {
         })
     }
 
+    /// What cannot be read, as it is damaged or a later version's, is put aside: to be told again is better than not to be told.
+    pub(super) async fn read_or_begin(store: &impl ObjectStore) -> Result<Self> {
+        match State::read(store).await {
+            Err(error) if error.kind() == Kind::InvalidData => {
+                let aside = lake::WATCH_UNREADABLE_KEY;
+                warn!(error = error.chain(), aside, "incidents begin again, and the object is put aside");
+                if let Some(body) = store.get(lake::WATCH_BOARD_KEY).await? {
+                    store.put(aside, body).await?;
+                }
+                Ok(State::default())
+            }
+            read => read,
+        }
+    }
+
     pub(super) async fn write(&self, store: &impl ObjectStore) -> Result<()> {
         let encoded = |error| Error::internal("cannot encode what the watching remembers").because(error);
         let body = serde_json::to_vec(self).map_err(encoded)?;
         store.put(lake::WATCH_BOARD_KEY, body.into()).await.map(drop)
     }
 
+    pub(super) fn wait(&mut self, changes: Vec<IncidentChange>) {
+        self.unrecorded.extend(changes);
+        let more = self.unrecorded.len().saturating_sub(MOST_WAITING);
+        self.unrecorded.drain(..more);
+    }
+}
+
+/// What is known of past days, by check and day.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct Marks {
+    /// Days that a check told, which teach nothing.
+    suspects: BTreeMap<String, BTreeSet<NaiveDate>>,
+    /// What people say of days that were told.
+    said: BTreeMap<String, BTreeMap<NaiveDate, Mark>>,
+}
+
+impl Marks {
     /// Notes which days a check has told, and that it takes back what it no longer tells.
     pub(super) fn note(&mut self, findings: &[Finding], day: NaiveDate) {
         for finding in findings {
-            let check = check(finding);
+            let check = check(finding.monitor, &finding.object);
             match finding.verdict {
                 Verdict::Breached(_) => drop(self.suspects.entry(check).or_default().insert(day)),
                 Verdict::Healthy => drop(self.suspects.get_mut(&check).map(|days| days.remove(&day))),
@@ -135,16 +180,41 @@ impl State {
         });
     }
 
-    pub(super) fn wait(&mut self, changes: Vec<IncidentChange>) {
-        self.unrecorded.extend(changes);
-        let more = self.unrecorded.len().saturating_sub(MOST_WAITING);
-        self.unrecorded.drain(..more);
+    /// What people have said of an incident is true of each day that its check has told since it opened.
+    pub(super) fn hear(&mut self, incident: &Incident) {
+        let Some(mark) = incident.says().map(Says::mark) else { return };
+        let check = check(incident.monitor, &incident.object);
+        let first = incident.opened_at.date_naive() - Duration::days(1 + delay(incident.monitor));
+        let days = self.suspects.get(&check).into_iter().flat_map(|days| days.range(first..));
+        let days: Vec<(NaiveDate, Mark)> = days.map(|day| (*day, mark)).collect();
+        self.said.entry(check).or_default().extend(days);
+    }
+
+    /// Whether a person expects what a check tells of this day.
+    pub(super) fn is_expected(&self, finding: &Finding, day: NaiveDate) -> bool {
+        let said = self.said.get(&check(finding.monitor, &finding.object));
+        let days = (day - Duration::days(delay(finding.monitor)))..=day;
+        said.is_some_and(|said| said.range(days).any(|(_, mark)| *mark == Mark::Expected))
+    }
+
+    pub(super) fn of(&self, check: &str) -> BTreeMap<NaiveDate, Mark> {
+        let told = self.suspects.get(check).into_iter().flatten().map(|day| (*day, Mark::Suspect));
+        told.chain(self.said(check)).collect()
+    }
+
+    pub(super) fn said(&self, check: &str) -> BTreeMap<NaiveDate, Mark> {
+        self.said.get(check).cloned().unwrap_or_default()
     }
 }
 
+/// Days by which a monitor judges later than the others.
+fn delay(monitor: Monitor) -> i64 {
+    i64::from(monitor == Monitor::Cost)
+}
+
 /// What the findings of one check have in common.
-pub(super) fn check(finding: &Finding) -> String {
-    format!("{}/{}", finding.monitor, finding.object)
+pub(super) fn check(monitor: Monitor, object: impl Display) -> String {
+    format!("{monitor}/{object}")
 }
 
 /// What may have been bad luck is tried again in the next round, what fails again less and less often.
@@ -185,7 +255,8 @@ pub(super) async fn claim(
         let theirs = store.get(&lake::watch_claim_key(round, newest)).await?;
         match theirs.and_then(|body| serde_json::from_slice::<Claim>(&body).ok()) {
             Some(claim) if claim.run_id == *run_id => return Ok(true),
-            Some(claim) if clock.now() - claim.at < Duration::minutes(LEASE_MINUTES) => return Ok(false),
+            // A claim of a time that has not come is of a clock that was wrong.
+            Some(claim) if (clock.now() - claim.at).abs() < Duration::minutes(LEASE_MINUTES) => return Ok(false),
             _ => {}
         }
     }

@@ -17,6 +17,7 @@ use super::*;
 use crate::fakes::{ManualClock, MemoryStore};
 
 mod measuring;
+mod mended;
 
 const MINUTES: Duration = Duration::from_secs(300);
 
@@ -28,9 +29,11 @@ struct Warehouse {
     hangs: Cell<bool>,
     ends: Cell<DateTime<Utc>>,
     clock: Rc<ManualClock>,
-    /// Rows of the newest complete day.
+    /// Rows of the newest complete day, and of those before it from a day on.
     rows: Cell<u64>,
+    rows_since: Cell<NaiveDate>,
     loaded: Cell<u64>,
+    failed: RefCell<BTreeSet<u64>>,
     failed_nodes: RefCell<Vec<String>>,
     measures: Cell<usize>,
     /// From when on a topic's partitions were asked for.
@@ -63,7 +66,9 @@ impl Observations for Warehouse {
     }
 
     async fn loads(&self) -> Result<BTreeMap<String, Loads>> {
-        let loads = Loads { loaded: self.loaded.get(), ..Loads::default() };
+        let failed = self.failed.borrow().clone();
+        let known = failed.last().copied().unwrap_or_default();
+        let loads = Loads { loaded: self.loaded.get(), failed, known, ..Loads::default() };
         self.answer(names().into_iter().map(|name| (name, loads.clone())).collect())
     }
 
@@ -109,7 +114,7 @@ impl Observations for Warehouse {
         from: NaiveDate,
     ) -> Result<BTreeMap<String, BTreeMap<NaiveDate, u64>>> {
         let newest = self.today.get() - chrono::Days::new(1);
-        let rows = |day: NaiveDate| if day == newest { self.rows.get() } else { 1_000 };
+        let rows = |day: NaiveDate| if day >= self.rows_since.get().min(newest) { self.rows.get() } else { 1_000 };
         let days: BTreeMap<NaiveDate, u64> =
             from.iter_days().take_while(|day| *day <= newest).map(|day| (day, rows(day))).collect();
         self.answer(tables.iter().map(|table| (table.table.to_string(), days.clone())).collect())
@@ -125,7 +130,7 @@ impl Observations for Warehouse {
             return Err(Error::new(sluice_core::Kind::Timeout, "the statement is still running"));
         }
         let newest = self.today.get() - chrono::Days::new(1);
-        let rows = |day: NaiveDate| if day == newest { self.rows.get() } else { 1_000 };
+        let rows = |day: NaiveDate| if day >= self.rows_since.get().min(newest) { self.rows.get() } else { 1_000 };
         let days = from.iter_days().take_while(|day| *day <= newest).filter(|day| rows(*day) > 0);
         let days = days.map(|day| (day, Day { rows: rows(day), ..Day::default() })).collect();
         self.answer(Measured { days, rows: 10, keys: Some(10) })
@@ -247,6 +252,7 @@ impl Stage {
             seconds: Cell::new(60),
         };
         stage.warehouse.rows.set(1_000);
+        stage.warehouse.rows_since.set(NaiveDate::MAX);
         stage.warehouse.credits.set(2.0);
         // Runs are as they should be for the days of these tests.
         let run = br#"{"run_id": "r", "ended_at": "2026-03-10T00:20:00Z", "outcome": "nothing_new"}"#;
@@ -291,6 +297,13 @@ impl Stage {
             Outcome::Round(report) => report,
             Outcome::Busy | Outcome::Noted => panic!("no round"),
         }
+    }
+
+    /// The id of the incident of a monitor.
+    fn incident(&self, monitor: Monitor) -> String {
+        let state = block_on(State::read(&self.store)).expect("a board");
+        let found = state.board.incidents.values().find(|incident| incident.monitor == monitor);
+        found.expect("an incident").id()
     }
 
     fn told(&self, kind: &str) -> Vec<Action> {
@@ -355,6 +368,32 @@ fn of_two_rounds_at_once_one_is_run_and_one_that_died_is_taken_over() {
     assert_eq!(stage.round_now(&Asked::default()), Outcome::Busy);
     stage.clock.advance(MINUTES);
     assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 2, .. })));
+}
+
+#[test]
+fn a_board_that_cannot_be_read_is_put_aside_and_told_again() {
+    for damaged in
+        ["", "{\"round\": 7, \"board\"", "{\"board\": {\"incidents\": {\"k\": {\"of\": \"a later version\"}}}}"]
+    {
+        let stage = Stage::new(1);
+        stage.warehouse.rows.set(300);
+        stage.report();
+        stage.clock.advance(MINUTES);
+        stage.store.objects.borrow_mut().insert(sluice_core::lake::WATCH_BOARD_KEY.to_owned(), damaged.into());
+        assert_eq!(stage.report().round, 1);
+        assert_eq!(stage.told("Volume drop"), [Action::Open, Action::Open]);
+        assert_eq!(stage.store.objects.borrow()[sluice_core::lake::WATCH_UNREADABLE_KEY], damaged);
+    }
+}
+
+#[test]
+fn a_claim_of_a_clock_that_was_ahead_stops_no_round() {
+    let stage = Stage::new(1);
+    let now = stage.clock.now();
+    stage.clock.advance(MINUTES * 100_000);
+    assert!(block_on(state::claim(&stage.store, &*stage.clock, 1, &RunId("ahead".into()))).expect("a claim"));
+    stage.clock.0.replace(now);
+    assert!(matches!(stage.round_now(&Asked::default()), Outcome::Round(Report { round: 1, .. })));
 }
 
 #[test]
@@ -423,12 +462,10 @@ fn an_incident_is_acknowledged_and_an_unknown_one_is_said_to_be_so() {
     let stage = Stage::new(1);
     stage.warehouse.rows.set(300);
     stage.report();
-    let state = block_on(State::read(&stage.store)).expect("a board");
-    let volume = state.board.incidents.values().find(|incident| incident.monitor == Monitor::Volume);
-    let incident = volume.expect("an incident").id();
+    let incident = stage.incident(Monitor::Volume);
     let by = || "ann".to_owned();
-    let known = Command::Acknowledge { incident: incident.clone(), by: by() };
-    let unknown = Command::Acknowledge { incident: "00000000".into(), by: by() };
+    let known = Command::Acknowledge { incident: incident.clone(), by: by(), says: None };
+    let unknown = Command::Acknowledge { incident: "00000000".into(), by: by(), says: None };
     stage.clock.advance(MINUTES);
     let asked = Asked { commands: vec![known, unknown], ..Asked::default() };
     let Outcome::Round(report) = stage.round_now(&asked) else { panic!("busy") };

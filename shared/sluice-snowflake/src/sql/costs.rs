@@ -4,6 +4,8 @@
 //! have cost, by their tags; what their warehouses cost beside that; services without a warehouse; storage; and what is then
 //! left to the bill, which is nobody's. A measure of a day replaces the one before it by its time.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sluice_pipeline::{
     observe::CostsBy,
@@ -11,7 +13,7 @@ use sluice_pipeline::{
 };
 use sluice_watch::Prices;
 
-use super::{OBSERVABILITY, quote};
+use super::{OBSERVABILITY, quote, watch::inserts};
 
 /// What the table is called.
 pub(crate) const TABLE: &str = "COSTS";
@@ -89,7 +91,7 @@ const MODEL: &str = "CASE WHEN LEFT(QUERY_TAG, 12) = 'sluice:load:' THEN SPLIT_P
                      WHEN LEFT(QUERY_TAG, 11) = 'sluice:dbt:' THEN SPLIT_PART(QUERY_TAG, ':', 4) ELSE '' END";
 
 /// What was used beside the warehouse.
-pub fn keep(used: &[Used], prices: &Prices, at: DateTime<Utc>) -> String {
+pub fn keep(used: &[Used], prices: &Prices, at: DateTime<Utc>) -> Vec<String> {
     let row = |used: &Used| {
         let (part, dollars) = match used.amount {
             UsedAmount::Invocations { requests, gigabyte_seconds, is_arm } => {
@@ -98,29 +100,59 @@ pub fn keep(used: &[Used], prices: &Prices, at: DateTime<Utc>) -> String {
             UsedAmount::StoredBytes(bytes) => ("storage", prices.lake_dollars(bytes)),
         };
         format!(
-            "SELECT '{}'::DATE, 'aws', '{part}', {}, '', '', '', '', NULL::NUMBER(38,10), {dollars:.10}, {}",
+            "'{}'::DATE, 'aws', '{part}', {}, '', '', '', '', NULL::NUMBER(38,10), {dollars:.10}, {}",
             used.day,
             quote::literal(&used.object),
             timestamp(at)
         )
     };
-    let rows: Vec<String> = used.iter().map(row).collect();
-    format!("INSERT INTO {OBSERVABILITY}.{TABLE} ({})\n{}", columns(), rows.join("\nUNION ALL\n"))
+    inserts(TABLE, &COLUMNS, used.iter().map(|used| vec![row(used)]))
+}
+
+/// The source of lines that are no measure.
+const ESTIMATE: &str = "estimate";
+
+/// What an X-Small warehouse takes: what `platform/warehouse.yaml` gives to all but dbt, which has an estimate of its own.
+const CREDITS_PER_HOUR: f64 = 1.0;
+
+/// An estimate of what statements cost, by their tags and the seconds that their sender has waited for them.
+pub fn estimate(warehouse: &str, spent: &BTreeMap<String, f64>) -> String {
+    let row = |(tag, seconds): (&String, &f64)| {
+        let credits = seconds / 3_600.0 * CREDITS_PER_HOUR;
+        format!("SELECT {} AS QUERY_TAG, {credits:.10} AS CREDITS", quote::literal(tag))
+    };
+    let rows: Vec<String> = spent.iter().map(row).collect();
+    format!(
+        "INSERT INTO {OBSERVABILITY}.{TABLE} ({})\n\
+         SELECT SYSDATE()::DATE, '{ESTIMATE}', 'queries', {}, {WORK}, {RUN}, {MODEL}, '', CREDITS, 0, SYSDATE() FROM (\n{}) AS SPENT",
+        columns(),
+        quote::literal(warehouse),
+        rows.join("\nUNION ALL\n")
+    )
 }
 
 /// The newest measure of each day.
-fn newest(from: NaiveDate) -> String {
+pub fn newest() -> String {
+    of_newest("")
+}
+
+fn of_newest(and: &str) -> String {
     format!(
-        "SELECT * FROM {OBSERVABILITY}.{TABLE} WHERE DAY >= '{from}'::DATE\n\
-         QUALIFY MEASURED_AT = MAX(MEASURED_AT) OVER (PARTITION BY DAY, SOURCE)"
+        "SELECT {} FROM {OBSERVABILITY}.{TABLE} WHERE SOURCE <> '{ESTIMATE}'{and}\n\
+         QUALIFY MEASURED_AT = MAX(MEASURED_AT) OVER (PARTITION BY DAY, SOURCE)",
+        columns()
     )
+}
+
+fn newest_since(from: NaiveDate) -> String {
+    of_newest(&format!(" AND DAY >= '{from}'::DATE"))
 }
 
 /// By day and object: DAY, OBJECT, CREDITS, DOLLARS.
 pub fn by_day(from: NaiveDate) -> String {
     format!(
         "SELECT DAY, OBJECT, SUM(CREDITS) AS CREDITS, SUM(DOLLARS) AS DOLLARS FROM (\n{}) AS NEWEST\nGROUP BY DAY, OBJECT",
-        newest(from)
+        newest_since(from)
     )
 }
 
@@ -138,16 +170,23 @@ pub fn by(from: NaiveDate, by: CostsBy, limit: usize) -> String {
     format!(
         "SELECT {column}::VARCHAR AS GROUPED, SUM(CREDITS) AS CREDITS, SUM(DOLLARS) AS DOLLARS FROM (\n{}) AS NEWEST\n\
          {only}GROUP BY {column} ORDER BY SUM(DOLLARS) DESC LIMIT {limit}",
-        newest(from)
+        newest_since(from)
     )
 }
 
-/// The newest day of which the bill is known, as DAY, and the runs of dbt since: RUNS, CREDITS, by their own time.
+/// What was done since the newest day of which the bill is known, as DAY: WORK, RUNS, CREDITS by their own time, the dearest
+/// first. Of dbt there is always a row.
 pub fn estimated(from: NaiveDate) -> String {
     let measured = format!("SELECT MAX(DAY) FROM {OBSERVABILITY}.{TABLE} WHERE PART = 'remainder'");
+    let since = |day: &str| format!("{day} >= '{from}'::DATE AND {day} > COALESCE(({measured}), '1970-01-01'::DATE)");
     format!(
-        "SELECT ({measured}) AS DAY, COUNT(*) AS RUNS, SUM(CREDITS) AS CREDITS FROM {OBSERVABILITY}.DBT_RUNS\n\
-         WHERE FINISHED_AT::DATE >= '{from}'::DATE AND FINISHED_AT::DATE > COALESCE(({measured}), '1970-01-01'::DATE)"
+        "SELECT ({measured}) AS DAY, WORK, RUNS, CREDITS FROM (\n\
+         SELECT 'dbt' AS WORK, COUNT(*) AS RUNS, COALESCE(SUM(CREDITS), 0) AS CREDITS FROM {OBSERVABILITY}.DBT_RUNS WHERE {}\n\
+         UNION ALL\n\
+         SELECT WORK, COUNT(DISTINCT RUN), SUM(CREDITS) FROM {OBSERVABILITY}.{TABLE} WHERE SOURCE = '{ESTIMATE}' AND {}\n\
+         GROUP BY WORK) AS SPENT ORDER BY CREDITS DESC",
+        since("FINISHED_AT::DATE"),
+        since("DAY")
     )
 }
 
@@ -180,9 +219,10 @@ mod tests {
         ];
         let mut statements = vec![
             measure(from, until, &prices, DateTime::UNIX_EPOCH),
-            keep(&used, &prices, DateTime::UNIX_EPOCH),
+            keep(&used, &prices, DateTime::UNIX_EPOCH).concat(),
             by_day(from),
             estimated(from),
+            estimate("LOADING", &BTreeMap::from([("sluice:load:A.B.C:7:run-1".to_owned(), 3.6)])),
         ];
         statements.extend(CostsBy::ALL.map(|(by_what, _)| by(from, by_what, 20)));
         snapshot::check("costs", &statements);

@@ -267,7 +267,7 @@ pub(crate) const MEASURES: [&str; 11] = [
 ];
 
 /// The columns of INCIDENTS.
-pub(crate) const INCIDENTS: [&str; 14] = [
+pub(crate) const INCIDENTS: [&str; 15] = [
     "INCIDENT VARCHAR NOT NULL",
     "INCIDENT_KEY VARCHAR NOT NULL",
     "MONITOR VARCHAR NOT NULL",
@@ -282,6 +282,7 @@ pub(crate) const INCIDENTS: [&str; 14] = [
     "RUN_ID VARCHAR NOT NULL",
     "OPENED_AT TIMESTAMP_NTZ(6) NOT NULL",
     "CHANGED_AT TIMESTAMP_NTZ(6) NOT NULL",
+    "SAID_BY VARCHAR",
 ];
 
 /// What they are called and what they hold, in the order of [`tables`].

@@ -1,7 +1,7 @@
 //! Views over the ledger, measures and incidents, for people who query. The platform reads none of them.
 
 use super::{
-    OBSERVABILITY,
+    OBSERVABILITY, costs,
     ledger::{REPLAY, RESET},
 };
 
@@ -12,7 +12,7 @@ pub struct View {
     query: fn() -> String,
 }
 
-pub const ALL: [View; 6] = [
+pub const ALL: [View; 7] = [
     View { name: "RUNS", about: "Each load of a commit and each run of dbt, and how it ended.", query: runs },
     View {
         name: "LOAD_DAYS",
@@ -27,6 +27,7 @@ pub const ALL: [View; 6] = [
     },
     View { name: "OPEN_ALERTS", about: "Incidents that are not resolved, the worst first.", query: open_alerts },
     View { name: "DBT_COSTS", about: "By day: runs of dbt, failed ones, seconds and credits.", query: dbt_costs },
+    View { name: "COST_DAYS", about: "What each day cost, by its newest measure.", query: costs::newest },
 ];
 
 impl View {
@@ -67,7 +68,7 @@ fn checks() -> String {
 fn incident_states() -> String {
     format!(
         "SELECT INCIDENT, MONITOR, OBJECT, KIND, SEVERITY, STATE, SIZE, OBSERVED, EXPECTED, CAUSE, OPENED_AT, CHANGED_AT, \
-         CASE WHEN STATE = 'resolved' THEN DATEDIFF('SECOND', OPENED_AT, CHANGED_AT) END AS SECONDS_TO_RESOLVE\n\
+         SAID_BY, CASE WHEN STATE = 'resolved' THEN DATEDIFF('SECOND', OPENED_AT, CHANGED_AT) END AS SECONDS_TO_RESOLVE\n\
          FROM {OBSERVABILITY}.INCIDENTS\n\
          QUALIFY ROW_NUMBER() OVER (PARTITION BY INCIDENT ORDER BY CHANGED_AT DESC) = 1"
     )

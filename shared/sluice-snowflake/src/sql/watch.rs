@@ -1,12 +1,14 @@
 //! What the watcher asks: the ledger in a few statements, and one statement for each table.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use sluice_core::{Disposition, LakeId, Loader, Table, TableId};
 use sluice_pipeline::watch::{Day, IncidentChange};
 use sluice_watch::settings::TableSettings;
 
 use super::{
-    OBSERVABILITY,
+    OBSERVABILITY, STATEMENT_BYTES,
     ledger::{INCIDENTS, MEASURES, REPLAY, RESET},
     quote,
 };
@@ -25,6 +27,15 @@ pub fn load_states(lake: &LakeId) -> String {
     format!(
         "SELECT TABLE_NAME, STATUS, COUNT(*) AS COMMITS, MAX(SEQUENCE) AS NEWEST, MIN(LOADED_AT) AS OLDEST\n\
          FROM {OBSERVABILITY}.LOADS WHERE {} AND LOADER <> '{REPLAY}' GROUP BY TABLE_NAME, STATUS",
+        of_lake(lake)
+    )
+}
+
+/// Failed commits, and replays with their times: TABLE_NAME, SEQUENCE, LOADER, LOADED_AT.
+pub fn failures_and_replays(lake: &LakeId) -> String {
+    format!(
+        "SELECT TABLE_NAME, SEQUENCE, LOADER, LOADED_AT FROM {OBSERVABILITY}.LOADS WHERE {} \
+         AND (STATUS = 'failed' OR LOADER = '{REPLAY}')",
         of_lake(lake)
     )
 }
@@ -177,27 +188,28 @@ pub fn history(tables: &[&Table], from: NaiveDate) -> String {
     )
 }
 
-/// Keeps one day of a table. A day's rows share a time, so that the newest measure is a whole one.
-pub fn keep<'a>(table: &TableId, days: impl IntoIterator<Item = (&'a NaiveDate, &'a Day)>) -> String {
+/// Keeps days of a table. A day's rows share a statement and so a time: the newest measure is a whole one.
+pub fn keep(table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> Vec<String> {
     let number = |number: Option<String>| number.unwrap_or_else(|| "NULL".to_owned());
-    let mut rows = Vec::new();
-    for (day, known) in days {
+    let rows = days.iter().map(|(day, known)| {
+        let mut rows = Vec::new();
         let begin = |column: &str| {
             let (table, day) = (quote::literal(&table.to_string()), quote::literal(&day.to_string()));
             format!("{table}, {day}::DATE, {}, {}", quote::literal(column), known.rows)
         };
         let late = number(known.late.map(|late| late.to_string()));
         let delay = number(known.delay_seconds.map(|delay| delay.to_string()));
-        rows.push(format!("{}, NULL, NULL, NULL, NULL, {late}, {delay}", begin("")));
+        rows.push(format!("{}, NULL, NULL, NULL, NULL, {late}, {delay}, SYSDATE()", begin("")));
         for (column, measured) in &known.columns {
             let of = |value: fn(&sluice_watch::monitors::Profile) -> f64| {
                 number(measured.profile.as_ref().map(|profile| format!("{:.10}", value(profile))))
             };
             let (mean, low, high) = (of(|it| it.mean), of(|it| it.minimum), of(|it| it.maximum));
-            rows.push(format!("{}, {}, {mean}, {low}, {high}, NULL, NULL", begin(column), measured.nulls));
+            rows.push(format!("{}, {}, {mean}, {low}, {high}, NULL, NULL, SYSDATE()", begin(column), measured.nulls));
         }
-    }
-    insert("MEASURES", &MEASURES, rows.iter().map(|row| format!("{row}, SYSDATE()")))
+        rows
+    });
+    inserts("MEASURES", &MEASURES, rows)
 }
 
 /// Incidents that were open at some time since then: KIND, OBJECT, OPENED_AT, RESOLVED_AT.
@@ -211,12 +223,12 @@ pub fn faults(since: DateTime<Utc>) -> String {
 }
 
 /// Adds changes of incidents.
-pub fn record(run_id: &str, changes: &[IncidentChange]) -> String {
+pub fn record(run_id: &str, changes: &[IncidentChange]) -> Vec<String> {
     let row = |change: &IncidentChange| {
         let texts = [&change.incident, &change.key, &change.monitor, &change.object, &change.kind];
         let texts: Vec<String> = texts.iter().map(|text| quote::literal(text)).collect();
         format!(
-            "{}, {}, {}, {:.10}, {}, {}, {}, {}, {}, {}",
+            "{}, {}, {}, {:.10}, {}, {}, {}, {}, {}, {}, {}",
             texts.join(", "),
             change.severity,
             quote::literal(&change.state),
@@ -226,16 +238,38 @@ pub fn record(run_id: &str, changes: &[IncidentChange]) -> String {
             quote::literal_or_null(change.cause.as_deref()),
             quote::literal(run_id),
             timestamp(change.opened_at),
-            timestamp(change.changed_at)
+            timestamp(change.changed_at),
+            quote::literal_or_null(change.by.as_deref())
         )
     };
-    insert("INCIDENTS", &INCIDENTS, changes.iter().map(row))
+    inserts("INCIDENTS", &INCIDENTS, changes.iter().map(|change| vec![row(change)]))
 }
 
-fn insert(table: &str, columns: &[&str], rows: impl Iterator<Item = String>) -> String {
-    let columns: Vec<&str> = columns.iter().filter_map(|column| column.split(' ').next()).collect();
-    let rows: Vec<String> = rows.map(|row| format!("SELECT {row}")).collect();
-    format!("INSERT INTO {OBSERVABILITY}.{table} ({})\n{}", columns.join(", "), rows.join("\nUNION ALL\n"))
+/// So many SELECTs are compiled at once without delay.
+const MOST_ROWS: usize = 200;
+
+/// Room for what stands between the rows.
+const MOST_BYTES: usize = STATEMENT_BYTES / 2;
+
+/// Statements that insert these rows; the rows of a group share one, whatever its size.
+pub(super) fn inserts(table: &str, columns: &[&str], groups: impl Iterator<Item = Vec<String>>) -> Vec<String> {
+    let names: Vec<&str> = columns.iter().filter_map(|column| column.split(' ').next()).collect();
+    let begin = format!("INSERT INTO {OBSERVABILITY}.{table} ({})\n", names.join(", "));
+    let (mut statements, mut rows, mut bytes) = (Vec::new(), Vec::<String>::new(), 0);
+    let end = |rows: &mut Vec<String>| format!("{begin}SELECT {}", std::mem::take(rows).join("\nUNION ALL\nSELECT "));
+    for group in groups {
+        let size: usize = group.iter().map(String::len).sum();
+        if !rows.is_empty() && (rows.len() + group.len() > MOST_ROWS || bytes + size > MOST_BYTES) {
+            statements.push(end(&mut rows));
+            bytes = 0;
+        }
+        bytes += size;
+        rows.extend(group);
+    }
+    if !rows.is_empty() {
+        statements.push(end(&mut rows));
+    }
+    statements
 }
 
 fn names(tables: &[&Table]) -> String {
@@ -253,8 +287,6 @@ fn timestamp(at: DateTime<Utc>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use sluice_core::Sources;
     use sluice_pipeline::watch::ColumnDay;
     use sluice_watch::monitors::Profile;
@@ -292,14 +324,18 @@ mod tests {
             observed: "it's 40 rows".into(),
             expected: "90 to 110 rows".into(),
             cause: None,
+            by: Some("ann".into()),
             opened_at: DateTime::UNIX_EPOCH,
             changed_at: DateTime::UNIX_EPOCH,
         };
+        let keep = keep(&of("EXCHANGE_RATES").table, &BTreeMap::from([(from, day)]));
+        let record = record("run-1", &[change]);
         snapshot::check(
             "watch",
             &[
                 load_states(&lake),
                 newest_loads(&lake),
+                failures_and_replays(&lake),
                 loaded_days(&lake, &tables[..2], from),
                 dbt_runs(from),
                 columns("DLT", &tables[..2]),
@@ -309,10 +345,24 @@ mod tests {
                 measure("EXCHANGE_RATES"),
                 measure("PURCHASES"),
                 history(&tables[..2], from),
-                keep(&of("EXCHANGE_RATES").table, [(&from, &day)]),
-                record("run-1", &[change]),
+                keep.concat(),
+                record.concat(),
                 faults(DateTime::UNIX_EPOCH),
             ],
         );
+    }
+
+    #[test]
+    fn an_insert_is_split_before_it_is_longer_than_snowflake_keeps() {
+        let group = |rows: usize, bytes: usize| vec!["x".repeat(bytes); rows];
+        let statements = |groups: Vec<Vec<String>>| inserts("MEASURES", &MEASURES, groups.into_iter());
+        let rows = |statement: &String| statement.matches("SELECT ").count();
+        let counted: Vec<usize> = statements(vec![group(13, 9); 40]).iter().map(rows).collect();
+        assert_eq!(counted, [195, 195, 130], "a group is in one statement");
+        let long = statements(vec![group(1, 9_000); 200]);
+        assert!(long.len() == 4 && long.iter().all(|statement| statement.len() < STATEMENT_BYTES), "{}", long.len());
+        assert_eq!(long.iter().map(rows).sum::<usize>(), 200);
+        assert_eq!(statements(vec![group(500, 9), group(1, 9)]).len(), 2);
+        assert!(statements(Vec::new()).is_empty());
     }
 }

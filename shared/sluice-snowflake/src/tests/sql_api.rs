@@ -76,6 +76,26 @@ fn failed(code: &str, sqlstate: Option<&str>) -> Answer {
 }
 
 #[tokio::test]
+async fn what_statements_took_is_kept_once_as_an_estimate_by_their_tags() {
+    let run = run([ended(), ended(), failed("000904", None), ended(), ended()]).await;
+    run.execute().await.expect("rows");
+    run.api.execute("SELECT 2", REQUEST, "sluice:load:A.B.C:7:it's").await.expect("rows");
+    // What cannot be kept is left out, and keeps nobody up.
+    run.api.keep_estimate().await;
+    run.api.keep_estimate().await;
+    run.execute().await.expect("rows");
+    run.api.keep_estimate().await;
+    let asked = run.asked();
+    let statement =
+        |at: usize| serde_json::from_slice::<Value>(&asked[at].body).expect("JSON")["statement"].to_string();
+    assert_eq!(asked.len(), 5);
+    for part in ["COSTS", "'estimate'", "'run-1' AS QUERY_TAG", "'sluice:load:A.B.C:7:it''s' AS QUERY_TAG"] {
+        assert!(statement(2).contains(part), "{part}: {}", statement(2));
+    }
+    assert!(statement(4).contains("'run-1'") && !statement(4).contains("load"), "{}", statement(4));
+}
+
+#[tokio::test]
 async fn a_statement_is_sent_with_its_context_and_its_rows_are_readable() {
     let run = run([ended()]).await;
     let rows = run.execute().await.expect("rows");

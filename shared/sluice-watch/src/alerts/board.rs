@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     causes::Upstream,
     content::{Action, Content},
-    incident::Incident,
+    incident::{Incident, Says},
     table::Table,
 };
 use crate::finding::Finding;
@@ -52,6 +52,7 @@ pub enum Command {
     Acknowledge {
         incident: String,
         by: String,
+        says: Option<Says>,
     },
     Mute {
         incident: String,
@@ -149,9 +150,20 @@ impl Board {
         *self.failing.entry(message.channel.clone()).or_default() += 1;
     }
 
-    /// The incident of an id or a key.
+    /// The incident of a key, or of an id that no other open one has.
     pub fn find(&self, incident: &str) -> Option<&Incident> {
-        self.incidents.values().find(|found| found.key == incident || found.id() == incident)
+        self.incidents.get(incident).or_else(|| {
+            let mut same = self.incidents.values().filter(|found| found.id() == incident);
+            let (first, another) = (same.next()?, same.find(|found| !found.is_resolved()));
+            if first.is_resolved() { another.or(Some(first)) } else { another.is_none().then_some(first) }
+        })
+    }
+
+    /// The incident that a command is about; none where days teach nothing of which it says something.
+    pub fn meant(&self, command: &Command) -> Option<&Incident> {
+        let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
+        let says = matches!(command, Command::Acknowledge { says: Some(_), .. });
+        self.find(incident).filter(|found| !says || found.kind().is_learned())
     }
 
     /// The channels that have not taken what they were last sent; `None` before the first summary.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::incident::{Incident, State};
+use super::incident::{Incident, Says, State};
 use crate::finding::Kind;
 
 /// This many lines are shown; the rest is counted.
@@ -101,7 +101,9 @@ impl Content {
 
     pub(super) fn note(members: &[&Incident]) -> Option<String> {
         let note = |incident: &&Incident| match &incident.state {
-            State::Acknowledged { by } => Some(format!("{by} works on it")),
+            State::Acknowledged { by, says: None } => Some(format!("{by} works on it")),
+            State::Acknowledged { by, says: Some(Says::Fault) } => Some(format!("{by} works on it: it is a fault")),
+            State::Acknowledged { by, says: Some(Says::Expected) } => Some(format!("{by}: this is how it is now")),
             State::Muted { by, until } => Some(format!("{by} has muted it until {}", until.format("%F %H:%M"))),
             State::Open | State::Resolved { .. } => None,
         };

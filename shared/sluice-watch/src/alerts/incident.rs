@@ -4,13 +4,34 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::sources::Monitor;
 
-use crate::finding::{Breach, Kind, Object, Origin};
+use crate::{
+    baseline::Mark,
+    finding::{Breach, Kind, Object, Origin},
+};
 
 /// An incident is resolved after this many good rounds in a row.
 const GOOD_ROUNDS: u32 = 2;
 
 /// A size that has grown by this factor is reported again.
 const GROWN: f64 = 2.0;
+
+/// What a person says of the days that were told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    Fault,
+    /// This is how it is now.
+    Expected,
+}
+
+impl Says {
+    pub fn mark(self) -> Mark {
+        match self {
+            Says::Fault => Mark::Fault,
+            Says::Expected => Mark::Expected,
+        }
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -19,6 +40,8 @@ pub enum State {
     /// Somebody works on it; no reminders.
     Acknowledged {
         by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        says: Option<Says>,
     },
     /// Nothing is sent until then.
     Muted {
@@ -34,6 +57,8 @@ impl State {
     pub fn as_str(&self) -> &'static str {
         match self {
             State::Open => "open",
+            State::Acknowledged { says: Some(Says::Fault), .. } => "confirmed",
+            State::Acknowledged { says: Some(Says::Expected), .. } => "expected",
             State::Acknowledged { .. } => "acknowledged",
             State::Muted { .. } => "muted",
             State::Resolved { .. } => "resolved",
@@ -134,14 +159,32 @@ impl Incident {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, by: &str) {
+    /// What was said of its days stands until something else is said.
+    pub(super) fn acknowledge(&mut self, by: &str, says: Option<Says>) {
         if !self.is_resolved() {
-            self.change(State::Acknowledged { by: by.to_owned() });
+            let says = says.or_else(|| self.says());
+            self.change(State::Acknowledged { by: by.to_owned(), says });
         }
     }
 
-    pub(super) fn mute(&mut self, by: &str, until: DateTime<Utc>) {
-        if !self.is_resolved() {
+    /// What a person says of the days that it told.
+    pub fn says(&self) -> Option<Says> {
+        match &self.state {
+            State::Acknowledged { says, .. } => *says,
+            _ => None,
+        }
+    }
+
+    /// Who has its state by a word.
+    pub fn by(&self) -> Option<&str> {
+        match &self.state {
+            State::Acknowledged { by, .. } | State::Muted { by, .. } => Some(by),
+            State::Open | State::Resolved { .. } => None,
+        }
+    }
+
+    pub(super) fn mute(&mut self, by: &str, until: DateTime<Utc>, now: DateTime<Utc>) {
+        if !self.is_resolved() && until > now {
             self.change(State::Muted { by: by.to_owned(), until });
         }
     }

@@ -6,7 +6,7 @@ use sluice_core::sources::Monitor;
 use super::*;
 use crate::{
     finding::{Breach, Finding, Kind, Object, Origin, Unit, Verdict, Why},
-    simulate::Random,
+    random::Random,
 };
 
 mod routes;
@@ -131,7 +131,7 @@ fn reminders_come_at_growing_intervals_until_somebody_works_on_it() {
     let mut desk = Desk::new();
     desk.round(0, &failed);
     let id = desk.board.incidents.values().next().expect("an incident").id();
-    let acknowledge = Command::Acknowledge { incident: id, by: "Kim".to_owned() };
+    let acknowledge = Command::Acknowledge { incident: id, by: "Kim".to_owned(), says: None };
     let sent = desk.messages(5, &failed, &[acknowledge]);
     let actions: Vec<(&str, Action)> = sent.iter().map(|m| (m.channel.as_str(), m.content.action)).collect();
     assert_eq!(actions, [("data-critical", Action::Acknowledge), ("page", Action::Acknowledge)]);
@@ -153,6 +153,50 @@ fn a_muted_incident_is_silent_until_its_time_and_then_told_again() {
     assert_eq!(desk.round(300, &late), ["data-alerts Change"]);
     let unknown = Command::Mute { incident: "nothing".to_owned(), by: "Kim".to_owned(), until };
     assert!(desk.obey(5, &late, &[unknown]).is_empty());
+}
+
+#[test]
+fn a_mute_until_a_time_that_is_over_changes_nothing() {
+    let mut desk = Desk::new();
+    let late = [bad(Kind::Late, "A", 200.0)];
+    desk.round(0, &late);
+    let incident = desk.board.incidents.values().next().expect("an incident").id();
+    let before = desk.board.incidents.clone();
+    let yesterday = Command::Mute { incident, by: "Kim".to_owned(), until: start() - Duration::days(1) };
+    assert!(desk.obey(0, &late, &[yesterday]).is_empty());
+    assert_eq!(desk.board.incidents, before);
+}
+
+#[test]
+fn an_id_that_two_open_incidents_share_means_neither_and_a_key_does() {
+    let key = |number: u32| format!("shop/freshness/T{number}//late");
+    let mut known: BTreeMap<String, u32> = BTreeMap::new();
+    let pair = (0..1_000_000).find_map(|number| Some((known.insert(short_id(&key(number)), number)?, number)));
+    let (first, second) = pair.expect("two of a million share one of four billion ids");
+    let mut desk = Desk::new();
+    desk.round(0, &[bad(Kind::Late, &format!("T{first}"), 200.0)]);
+    let id = short_id(&key(first));
+    assert_eq!(desk.board.find(&id).map(|found| found.key.clone()), Some(key(first)));
+    desk.round(5, &[first, second].map(|number| bad(Kind::Late, &format!("T{number}"), 200.0)));
+    assert_eq!((desk.board.find(&id), desk.board.incidents.len()), (None, 2));
+    assert_eq!(desk.board.find(&key(second)).map(|found| found.key.clone()), Some(key(second)));
+}
+
+#[test]
+fn names_with_slashes_quotes_and_signs_are_told_apart() {
+    let mut desk = Desk::new();
+    let of = |part: &str, verdict| {
+        let object = Object { name: "A.\"B c\".Ä🦀".to_owned(), part: Some(part.to_owned()) };
+        Finding { monitor: Monitor::NullRate, object, at: start(), verdict }
+    };
+    let breach = || bad(Kind::NullRise, "A", 20.0).verdict;
+    desk.round(0, &[of("price/eur", breach()), of("price", Verdict::Healthy)]);
+    for _ in 0..3 {
+        desk.round(5, &[of("price/eur", breach()), of("price", Verdict::Healthy)]);
+    }
+    assert!(desk.board.incidents.values().all(|incident| !incident.is_resolved()));
+    desk.round(5, &[of("price/eur", Verdict::Healthy)]);
+    assert!(!desk.round(5, &[of("price/eur", Verdict::Healthy)]).is_empty());
 }
 
 #[test]
@@ -232,7 +276,7 @@ fn the_id_in_a_message_acknowledges_all_that_it_tells() {
     let failed = ["T1", "T2", "T3"].map(|name| bad(Kind::RunFailed, name, 1.0));
     let sent = desk.messages(0, &failed, &[]);
     let incident = sent[0].content.lines[0].id.clone();
-    let sent = desk.obey(5, &failed, &[Command::Acknowledge { incident, by: "Kim".to_owned() }]);
+    let sent = desk.obey(5, &failed, &[Command::Acknowledge { incident, by: "Kim".to_owned(), says: None }]);
     assert_eq!(sent, ["data-critical Acknowledge", "page Acknowledge"]);
     assert!(desk.round(24 * 60, &failed).is_empty(), "no reminder");
 }
@@ -382,7 +426,7 @@ fn every_beginning_has_one_end_in_every_channel() {
                 let (incident, by) = (key.clone(), "Kim".to_owned());
                 let until = desk.now + Duration::minutes(random.below(40) as i64);
                 commands.push(match random.below(2) {
-                    0 => Command::Acknowledge { incident, by },
+                    0 => Command::Acknowledge { incident, by, says: None },
                     _ => Command::Mute { incident, by, until },
                 });
             }

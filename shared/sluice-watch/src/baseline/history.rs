@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{Datelike, Days, NaiveDate};
 use serde::{Deserialize, Serialize};
 
-use crate::calendar::Calendar;
+use crate::{calendar::Calendar, numbers::median};
 
 /// Days before the judged one that teach its level, trend and weekday.
 pub const WINDOW_DAYS: u64 = 56;
@@ -30,6 +30,10 @@ pub enum Mark {
     Good,
     /// A monitor told it.
     Suspect,
+    /// A person says that it was a fault: it never teaches.
+    Fault,
+    /// A person says that this is how it is now: it teaches at once.
+    Expected,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -67,24 +71,58 @@ impl History {
     }
 
     /// All days before this one, oldest first.
+    #[cfg(test)]
     pub(crate) fn before(&self, day: NaiveDate) -> impl DoubleEndedIterator<Item = (NaiveDate, Day)> {
         self.0.range(..day).map(|(day, known)| (*day, *known))
     }
 
-    /// The days of the window that teach: good ones, and none of the calendar.
-    pub(crate) fn usable(&self, judged: NaiveDate, table: &str, calendar: &Calendar) -> Vec<(NaiveDate, f64)> {
+    /// The days of the window that teach, in groups: good ones, and none of the calendar. Each group but the first begins with a
+    /// new normal: suspect days that are enough, or a day of which a person says that this is how it is now.
+    pub(crate) fn teaching(&self, judged: NaiveDate, table: &str, calendar: &Calendar) -> Vec<Vec<(NaiveDate, f64)>> {
         let from = judged - Days::new(WINDOW_DAYS);
-        let days = self.0.range(from..judged);
-        let teaches = |day: NaiveDate, known: &Day| known.mark == Mark::Good && calendar.on(table, day).is_none();
-        days.filter(|(day, known)| teaches(**day, known)).map(|(day, known)| (*day, known.value)).collect()
+        let days = self
+            .0
+            .range(from..judged)
+            .filter(|(day, known)| known.mark != Mark::Fault && calendar.on(table, **day).is_none());
+        let (mut groups, mut suspects, mut before) = (vec![Vec::new()], Vec::new(), Mark::Good);
+        for (day, known) in days {
+            match known.mark {
+                Mark::Suspect => suspects.push((*day, known.value)),
+                mark => {
+                    suspects.clear();
+                    if mark == Mark::Expected && before != mark {
+                        groups.push(Vec::new());
+                    }
+                    if let Some(group) = groups.last_mut() {
+                        group.push((*day, known.value));
+                    }
+                }
+            }
+            before = known.mark;
+            if suspects.len() == NEW_NORMAL_DAYS {
+                groups.push(std::mem::take(&mut suspects));
+            }
+        }
+        groups
     }
 
-    /// The newest days, all suspect, when they are enough to be the new normal.
-    pub(crate) fn new_normal(&self, judged: NaiveDate) -> Vec<(NaiveDate, f64)> {
-        let suspects = self.before(judged).rev().take_while(|(_, known)| known.mark == Mark::Suspect);
-        let mut run: Vec<(NaiveDate, f64)> = suspects.map(|(day, known)| (day, known.value)).collect();
-        run.reverse();
-        if run.len() < NEW_NORMAL_DAYS { Vec::new() } else { run }
+    /// The values that teach on a scale, those before a new normal moved to it.
+    pub(crate) fn levelled(
+        &self,
+        judged: NaiveDate,
+        table: &str,
+        calendar: &Calendar,
+        scale: impl Fn(f64) -> f64,
+    ) -> Vec<f64> {
+        self.teaching(judged, table, calendar).iter().fold(Vec::new(), |mut earlier, group| {
+            let values: Vec<f64> = group.iter().map(|(_, value)| scale(*value)).collect();
+            let newest = &earlier[earlier.len().saturating_sub(NEW_NORMAL_DAYS)..];
+            if let (Some(old), Some(new)) = (median(newest), median(&values)) {
+                earlier.iter_mut().for_each(|value| *value += new - old);
+            }
+            earlier.extend(values);
+            earlier
+        })
     }
 
     /// How far earlier days with the judged one's place in the month stood off their neighbours of the same weekday, as
@@ -100,7 +138,7 @@ impl History {
             let weeks = [7, 14].map(Days::new);
             let around = weeks.iter().flat_map(|weeks| [day - *weeks, day + *weeks]).filter(|near| *near < judged);
             let near: Vec<f64> = around.filter_map(good).collect();
-            let middle = crate::numbers::median(&near).filter(|_| near.len() >= 2)?;
+            let middle = median(&near).filter(|_| near.len() >= 2)?;
             Some(good(day)? - middle)
         });
         offsets.collect()
@@ -121,26 +159,46 @@ mod tests {
         text.parse().expect("a date")
     }
 
+    fn taught(history: &History, judged: &str, calendar: &Calendar) -> Vec<Vec<u32>> {
+        let groups = history.teaching(day(judged), "A.B.C", calendar);
+        groups.iter().map(|group| group.iter().map(|(day, _)| day.day()).collect()).collect()
+    }
+
     #[test]
     fn masked_and_calendar_days_and_the_judged_one_do_not_teach() {
         let calendar = "events: [{ name: H, kind: holiday, day: 03-03 }]";
         let calendar = Calendar::parse(calendar).expect("a calendar");
         let mut history: History = day("2026-03-01").iter_days().take(10).map(|day| (day, 5.0)).collect();
         history.mark(day("2026-03-05"), Mark::Suspect);
-        history.mark(day("2026-03-06"), Mark::Suspect);
-        let usable = history.usable(day("2026-03-08"), "A.B.C", &calendar);
-        let days: Vec<u32> = usable.iter().map(|(day, _)| day.day()).collect();
-        assert_eq!(days, [1, 2, 4, 7]);
+        history.mark(day("2026-03-06"), Mark::Fault);
+        assert_eq!(taught(&history, "2026-03-08", &calendar), [[1, 2, 4, 7]]);
     }
 
     #[test]
     fn a_week_of_suspect_days_is_the_new_normal_and_six_are_not() {
-        let mut history: History = day("2026-03-01").iter_days().take(20).map(|day| (day, 5.0)).collect();
-        for at in 0..7 {
-            assert!(history.new_normal(day("2026-03-21")).is_empty(), "{at}");
-            history.mark(day("2026-03-20") - Days::new(at), Mark::Suspect);
+        let mut history: History = day("2026-03-01").iter_days().take(22).map(|day| (day, 5.0)).collect();
+        for at in 10..17 {
+            assert_eq!(taught(&history, "2026-03-20", &Calendar::default()).len(), 1, "{at}");
+            history.mark(day("2026-03-01") + Days::new(at), Mark::Suspect);
         }
-        assert_eq!(history.new_normal(day("2026-03-21")).len(), 7);
+        let groups = taught(&history, "2026-03-20", &Calendar::default());
+        assert_eq!(groups[1], [11, 12, 13, 14, 15, 16, 17, 18, 19], "good days go on with it");
+        // Of a fault that a person has confirmed no number of days is a new normal.
+        history.mark(day("2026-03-12"), Mark::Fault);
+        assert_eq!(taught(&history, "2026-03-20", &Calendar::default()).len(), 1);
+    }
+
+    #[test]
+    fn a_day_that_a_person_expects_teaches_at_once() {
+        let mut history: History = day("2026-03-01").iter_days().take(10).map(|day| (day, 5.0)).collect();
+        for at in ["2026-03-07", "2026-03-08"] {
+            history.insert(day(at), 9.0, Mark::Expected);
+        }
+        let groups = taught(&history, "2026-03-10", &Calendar::default());
+        assert_eq!(groups, [vec![1, 2, 3, 4, 5, 6], vec![7, 8, 9]]);
+        history.insert(day("2026-03-09"), 9.0, Mark::Good);
+        let level = history.levelled(day("2026-03-10"), "A.B.C", &Calendar::default(), |value| 2.0 * value);
+        assert_eq!(level, [18.0; 9]);
     }
 
     #[test]

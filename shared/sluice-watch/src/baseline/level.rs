@@ -38,11 +38,10 @@ pub fn judge(
     table: &str,
     calendar: &Calendar,
 ) -> Result<Expected, usize> {
-    let usable = history.usable(judged, table, calendar);
-    if usable.len() < NEEDED_DAYS {
-        return Err(usable.len());
+    let values = history.levelled(judged, table, calendar, |value| value);
+    if values.len() < NEEDED_DAYS {
+        return Err(values.len());
     }
-    let values: Vec<f64> = usable.iter().map(|(_, value)| *value).collect();
     let level_of = |week: &[f64]| median(week).unwrap_or_default();
     let steps: Vec<f64> = (WEEK..values.len()).map(|at| values[at] - level_of(&values[at - WEEK..at])).collect();
     let level = level_of(&values[values.len() - WEEK..]);

@@ -36,11 +36,10 @@ pub fn judge(
     table: &str,
     calendar: &Calendar,
 ) -> Result<Expected, usize> {
-    let usable = history.usable(judged, table, calendar);
-    if usable.len() < NEEDED_DAYS_FOR_EMPTY {
-        return Err(usable.len());
+    let angles = history.levelled(judged, table, calendar, |share| share.clamp(0.0, 1.0).sqrt().asin());
+    if angles.len() < NEEDED_DAYS_FOR_EMPTY {
+        return Err(angles.len());
     }
-    let angles: Vec<f64> = usable.iter().map(|(_, share)| share.clamp(0.0, 1.0).sqrt().asin()).collect();
     let usual = median(&angles).unwrap_or_default();
     let rows = rows.max(1) as f64;
     let share = nulls as f64 / rows;

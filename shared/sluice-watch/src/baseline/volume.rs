@@ -33,6 +33,9 @@ const REGULAR: f64 = 1.5;
 /// No counts are trusted to be more regular, as a share of the variance of counting.
 const MOST_REGULAR: f64 = 0.02;
 
+/// Of a table that has brought no rows for weeks nothing is known of how regular its rows are.
+const NEARLY_NONE: f64 = 1.0;
+
 /// How much wider the band is on a day of the calendar.
 const CALENDAR_WIDTH: f64 = 3.0;
 
@@ -104,30 +107,27 @@ pub fn judge(
     calendar: &Calendar,
     measure: Measure,
 ) -> Judged {
-    let usable = history.usable(judged, table, calendar);
-    let new_normal = history.new_normal(judged);
-    let days = usable.len() + new_normal.len();
+    let groups = history.teaching(judged, table, calendar);
+    let days = groups.iter().map(Vec::len).sum();
     if days < NEEDED_DAYS_FOR_EMPTY {
         return Judged::TooYoung { days };
     }
     if days < NEEDED_DAYS {
-        let values: Vec<f64> = usable.iter().chain(&new_normal).map(|(_, value)| *value).collect();
+        let values: Vec<f64> = groups.iter().flatten().map(|(_, value)| *value).collect();
         return Judged::OnlyEmpty { days, usual: median(&values).unwrap_or_default() };
     }
-    let points: Vec<Point> = usable.iter().map(|(day, value)| Point::of(judged, *day, *value)).collect();
-    let run: Vec<Point> = new_normal.iter().map(|(day, value)| Point::of(judged, *day, *value)).collect();
-    let fit = Fit::of(&moved(points, &run));
+    let points = groups.iter().fold(Vec::new(), |points, group| {
+        moved(points, group.iter().map(|(day, value)| Point::of(judged, *day, *value)).collect())
+    });
+    let fit = Fit::of(&points);
     let month = Month::of(&history.in_earlier_months(judged, table, calendar), fit.spread);
     let is_event = calendar.on(table, judged).is_some_and(|event| event.kind != EventKind::Gap);
     let month = if is_event { Month { offset: 0.0, is_doubtful: true } } else { month };
-    Judged::Expected(fit.expect(judged, value, &month, measure))
+    Judged::Expected(fit.expected(judged, value, &month, measure))
 }
 
 /// The old days together with a new normal: they are moved to its level, and keep their weekdays.
-fn moved(mut points: Vec<Point>, run: &[Point]) -> Vec<Point> {
-    if run.is_empty() {
-        return points;
-    }
+fn moved(mut points: Vec<Point>, run: Vec<Point>) -> Vec<Point> {
     if points.len() >= NEEDED_DAYS_FOR_EMPTY {
         let old = Fit::of(&points);
         let steps: Vec<f64> = run.iter().map(|point| point.x - old.level(point.weekday, point.t)).collect();
@@ -201,7 +201,7 @@ impl Fit {
         self.weekdays[weekday].unwrap_or(self.overall) + self.slope * t
     }
 
-    fn expect(&self, judged: NaiveDate, value: f64, month: &Month, measure: Measure) -> Expected {
+    fn expected(&self, judged: NaiveDate, value: f64, month: &Month, measure: Measure) -> Expected {
         let weekday = judged.weekday().num_days_from_monday() as usize;
         let mu = ((self.level(weekday, 0.0) + self.newest + month.offset).exp() - 0.5).max(0.5);
         let scale = Scale::of(self.spread, mu, measure);
@@ -234,7 +234,10 @@ impl Scale {
     fn of(spread: f64, mu: f64, measure: Measure) -> Self {
         let variance = spread.powi(2);
         let counting = match measure {
-            Measure::Count => Some((REGULAR.powi(2) * variance * mu).clamp(MOST_REGULAR, 1.0)),
+            Measure::Count => {
+                let regular = if mu <= NEARLY_NONE { 1.0 } else { MOST_REGULAR };
+                Some((REGULAR.powi(2) * variance * mu).clamp(regular, 1.0))
+            }
             Measure::Amount => None,
         };
         let phi = (variance - counting.unwrap_or_default() / mu).max(LEAST_SPREAD.powi(2));

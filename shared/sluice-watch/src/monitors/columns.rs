@@ -8,7 +8,7 @@ use sluice_core::sources::Monitor;
 use super::Context;
 use crate::{
     baseline::{
-        History,
+        History, Mark,
         history::{NEEDED_DAYS, NEEDED_DAYS_FOR_EMPTY},
         level, share,
     },
@@ -33,6 +33,8 @@ pub struct ColumnFacts {
     pub profile: Option<Profile>,
     /// Profiles of earlier days.
     pub earlier: BTreeMap<NaiveDate, Profile>,
+    /// What a person says of them.
+    pub marks: BTreeMap<NaiveDate, Mark>,
 }
 
 /// Where a day's numbers lie.
@@ -120,7 +122,8 @@ fn flat(facts: &ColumnFacts, profile: Profile, settings: &TableSettings, context
 }
 
 fn shift(facts: &ColumnFacts, profile: Profile, settings: &TableSettings, context: &Context<'_>) -> Verdict {
-    let means: History = facts.earlier.iter().map(|(day, profile)| (*day, profile.mean)).collect();
+    let mut means: History = facts.earlier.iter().map(|(day, profile)| (*day, profile.mean)).collect();
+    facts.marks.iter().for_each(|(day, mark)| means.mark(*day, *mark));
     match level::judge(&means, context.day, profile.mean, &settings.table, context.calendar) {
         Err(days) => Verdict::Degraded(Why::Learning { days, needed: NEEDED_DAYS }),
         Ok(expected) if expected.is_unusual(LEAST_SHIFT_PERCENT) => {

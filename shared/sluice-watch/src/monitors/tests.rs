@@ -7,7 +7,6 @@ use super::*;
 use crate::{
     baseline::{History, Mark},
     finding::{Kind, Why},
-    simulate::World,
 };
 
 fn day() -> NaiveDate {
@@ -19,7 +18,12 @@ fn now() -> DateTime<Utc> {
 }
 
 fn settings() -> TableSettings {
-    World::new(1, day(), 1, Calendar::default()).series[2].settings.clone()
+    let text = "tables:\n  - table: A.B.ORDERS\n    description: d\n    source: {kind: postgres, schema: s, table: orders, cursor: id}\n    \
+                loader: copy\n    disposition: merge\n    schedule: hourly\n    key: [id]\n    columns:\n      \
+                - {name: id, type: bigint, required: true}\n      - {name: at, type: timestamp, required: true}\n      \
+                - {name: email, type: text}\n      - {name: city, type: text}\n      - {name: price, type: \"decimal(12,2)\", required: true}\n    \
+                monitors: {event_time: at, distribution_columns: [price]}\n";
+    TableSettings::of(&sluice_core::Sources::parse(text).expect("valid sources").tables[0])
 }
 
 fn days<T>(value: impl Fn(NaiveDate) -> T) -> Vec<(NaiveDate, T)> {

@@ -25,16 +25,16 @@ const FAILED_MESSAGES: u32 = 3;
 impl Board {
     pub(super) fn obey(&mut self, round: &Round<'_>) {
         for command in round.commands {
-            let (Command::Acknowledge { incident, .. } | Command::Mute { incident, .. }) = command;
-            let Some(key) = self.find(incident).map(|incident| incident.key.clone()) else { continue };
+            let Some(key) = self.meant(command).map(|incident| incident.key.clone()) else { continue };
             match command {
-                Command::Acknowledge { by, .. } => {
-                    for key in self.told_with(&key) {
-                        self.incidents.entry(key).and_modify(|incident| incident.acknowledge(by));
+                Command::Acknowledge { by, says, .. } => {
+                    let keys = if says.is_some() { BTreeSet::from([key]) } else { self.told_with(&key) };
+                    for key in keys {
+                        self.incidents.entry(key).and_modify(|incident| incident.acknowledge(by, *says));
                     }
                 }
                 Command::Mute { by, until, .. } => {
-                    self.incidents.entry(key).and_modify(|incident| incident.mute(by, *until));
+                    self.incidents.entry(key).and_modify(|incident| incident.mute(by, *until, round.now));
                 }
             }
         }
@@ -114,6 +114,8 @@ impl Board {
     fn good(&mut self, check: &str, but: Option<Kind>, round: &Round<'_>) {
         let end = format!("{check}/\u{7f}");
         let of_check = self.incidents.range_mut(format!("{check}/")..end);
+        // A column's name may have a slash, and one that begins with it is another.
+        let of_check = of_check.filter(|(key, _)| !key[check.len() + 1..].contains('/'));
         for (_, incident) in of_check.filter(|(_, incident)| Some(incident.kind()) != but && !incident.is_resolved()) {
             incident.good(round.now);
         }

@@ -1,7 +1,7 @@
 use chrono::Days;
 
 use super::*;
-use crate::{baseline::Mark, simulate::Random};
+use crate::{baseline::Mark, random::Random};
 
 const TABLE: &str = "A.B.C";
 
@@ -144,6 +144,15 @@ fn a_small_table_that_is_regular_is_told_by_its_own_days() {
     let history: History = days.map(|(at, day)| (day, [17.0, 18.0, 17.0, 16.0][at % 4])).collect();
     let day = monday() + Days::new(56);
     assert!(is_unusual(&history, day, 7.0) && !is_unusual(&history, day, 16.0));
+}
+
+#[test]
+fn a_table_without_rows_for_weeks_may_get_a_few_and_not_many() {
+    let history: History = monday().iter_days().take(60).map(|day| (day, 0.0)).collect();
+    let day = monday() + Days::new(60);
+    for (rows, told) in [(0.0, false), (1.0, false), (3.0, false), (50.0, true)] {
+        assert_eq!(is_unusual(&history, day, rows), told, "{rows}");
+    }
 }
 
 /// Whatever the numbers are: the band holds the expected value, a value inside of it is usual, and one outside is not.

@@ -5,7 +5,6 @@
 
 pub mod days;
 pub mod fault;
-pub mod random;
 pub mod score;
 mod tables;
 #[cfg(test)]
@@ -13,6 +12,5 @@ mod tests;
 
 pub use days::World;
 pub use fault::{Fault, FaultKind};
-pub use random::Random;
 pub use score::{Score, Trial};
 pub use tables::Series;

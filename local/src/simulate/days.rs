@@ -4,11 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, Utc};
 
-use super::{
-    random::Random,
-    tables::{self, Series},
-};
-use crate::{
+use super::tables::{self, Series};
+use sluice_watch::{
     alerts::Upstream,
     baseline::{History, Mark},
     calendar::Calendar,
@@ -17,6 +14,7 @@ use crate::{
         self, Arrivals, ColumnFacts, Context, CostFacts, Currency, DbtFacts, FunctionFacts, Keys, LateRows, LoadFacts,
         Pair, Partition, PlatformFacts, Profile, ReportDelay, RowFacts, SecretFacts, Shape, Shares, TableFacts,
     },
+    random::Random,
     settings::{Limits, TableSettings},
 };
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 
 use super::days::{Morning, World};
-use crate::monitors::{ColumnFacts, SecretFacts, TableFacts};
+use sluice_watch::monitors::{ColumnFacts, SecretFacts, TableFacts};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

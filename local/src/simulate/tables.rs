@@ -3,8 +3,7 @@
 use chrono::{Datelike, NaiveDate};
 use sluice_core::{Schedule, sources::Monitor};
 
-use super::random::Random;
-use crate::settings::TableSettings;
+use sluice_watch::{random::Random, settings::TableSettings};
 
 /// One table's nature.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! How well monitors find what was planted.
 
 use super::{days::World, fault::Fault, fault::FaultKind};
-use crate::finding::{Finding, Verdict};
+use sluice_watch::finding::{Finding, Verdict};
 
 /// One fault planted on one day, and what was found.
 #[derive(Debug, Clone)]

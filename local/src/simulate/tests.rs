@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{Days, NaiveDate};
 
 use super::{score::planted, *};
-use crate::{
+use sluice_watch::{
     alerts::{Action, Board, Receipt, Round, Table},
     calendar::Calendar,
     finding::Verdict,
@@ -17,7 +17,7 @@ fn first() -> NaiveDate {
 }
 
 fn calendar() -> Calendar {
-    Calendar::parse(include_str!("../../../../platform/calendar.yaml")).expect("the shipped calendar")
+    Calendar::parse(include_str!("../../../platform/calendar.yaml")).expect("the shipped calendar")
 }
 
 fn world(seed: u64) -> World {
@@ -90,7 +90,7 @@ fn faults_of_other_kinds_and_sizes_are_found_too() {
 #[test]
 fn every_planted_kind_reaches_a_channel_in_its_first_round_and_ends_there() {
     let world = world(30);
-    let table = Table::parse(include_str!("../../../../platform/alerts.yaml")).expect("the shipped table");
+    let table = Table::parse(include_str!("../../../platform/alerts.yaml")).expect("the shipped table");
     let table = Table { summary: None, canary: None, ..table };
     let (upstream, available) = (world.upstream(), BTreeSet::from(["data-alerts".to_owned(), "mail".to_owned()]));
     let day = first() + Days::new(45);
@@ -128,7 +128,7 @@ fn every_planted_kind_reaches_a_channel_in_its_first_round_and_ends_there() {
 #[test]
 fn a_silent_function_is_one_message_for_all_its_tables() {
     let world = world(31);
-    let table = Table::parse(include_str!("../../../../platform/alerts.yaml")).expect("the shipped table");
+    let table = Table::parse(include_str!("../../../platform/alerts.yaml")).expect("the shipped table");
     let table = Table { summary: None, canary: None, ..table };
     let available: BTreeSet<String> = table.channels.iter().map(|channel| channel.name.clone()).collect();
     let morning =
