@@ -3,7 +3,7 @@
 //! A warehouse tells what each query cost hours later, and what it has told of a day still changes on the next. So each
 //! measure takes the last days again, and a day is judged on the second after it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Datelike, Days, NaiveDate};
 use sluice_core::{
