@@ -58,6 +58,10 @@ impl account::Account for Nothing {
     async fn run(&self, _: &str, _: &str, _: &str) -> Result<Vec<Row>> {
         Ok(Vec::new())
     }
+
+    async fn ask(&self, _: &[&account::Name], _: &str, _: &str, _: &str) -> Result<Vec<Row>> {
+        Ok(Vec::new())
+    }
 }
 
 /// What makes the databases, schemas, tables, stages and pipes of these sources in an account that has none.
