@@ -42,7 +42,8 @@ class Stages(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def stacks(self):
-        return self.client("cloudformation").list_stacks()["StackSummaries"]
+        known = self.client("cloudformation").list_stacks()["StackSummaries"]
+        return [stack for stack in known if stack["StackStatus"] != "DELETE_COMPLETE"]
 
     def test_another_account_than_the_stages_is_refused(self):
         self.provisioner()
@@ -89,6 +90,19 @@ class Stages(unittest.TestCase):
     def test_a_stack_that_is_not_there_cannot_be_destroyed(self):
         status, _, error = self.sluice("destroy", "--confirm", "sluice-dev")
         self.assertEqual((status, "there is no such stack" in error), (1, True), error)
+
+    def test_a_protected_stack_says_how_its_protection_is_taken_off(self):
+        cloudformation = self.client("cloudformation")
+        template = {"Resources": {"Queue": {"Type": "AWS::SQS::Queue", "DeletionPolicy": "Delete"}}}
+        cloudformation.create_stack(StackName="sluice-dev", TemplateBody=json.dumps(template), EnableTerminationProtection=True)
+        cloudformation.get_waiter("stack_create_complete").wait(StackName="sluice-dev", WaiterConfig={"Delay": 1})
+        status, _, error = self.sluice("destroy", "--confirm", "sluice-dev")
+        self.assertEqual(status, 1)
+        self.assertIn("sluice-dev is protected against deletion", error)
+        self.assertIn("--no-enable-termination-protection --stack-name sluice-dev", error)
+        cloudformation.update_termination_protection(StackName="sluice-dev", EnableTerminationProtection=False)
+        status, said, error = self.sluice("destroy", "--confirm", "sluice-dev")
+        self.assertEqual((status, "sluice-dev in account 000000000000 is gone" in said), (0, True), error)
 
     def test_refusals_are_json_where_that_is_asked_for(self):
         self.provisioner()
