@@ -20,11 +20,13 @@ What a person would see of it, as schedules are paused here:
 Only the emulator on this machine is reached, never an account."""
 
 import argparse
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -186,8 +188,9 @@ class Faults:
 
     def twice(self, table):
         """As the loader, whose key the deployment has put into its secret."""
-        some = f"SELECT * FROM {table} WHERE _SLUICE_SEQUENCE = (SELECT MAX(_SLUICE_SEQUENCE) FROM {table})"
-        subprocess.run([ROOT / "tests/cli/warehouse", self.state, f"INSERT INTO {table} {some}"], check=True)
+        copy = f"INSERT INTO {table} SELECT * FROM {table} WHERE _SLUICE_ROW_NUMBER < 4"
+        block = f"EXECUTE IMMEDIATE $$ BEGIN BEGIN TRANSACTION; {copy}; COMMIT; END; $$"
+        subprocess.run([ROOT / "tests/cli/warehouse", self.state, block], check=True, stdout=subprocess.DEVNULL)
 
     def channel(self):
         """A server that outlives this call: it ends with its input, of which it holds the other end itself."""
@@ -200,7 +203,8 @@ class Faults:
         self.plant("variable", "WatchPlatform", "SLUICE_SLACK_URL", f"{url}/api")
 
     def mend_channel(self, _, pid):
-        os.kill(pid, signal.SIGTERM)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
     def messages(self):
         url = next((url for kind, url, _ in self.planted if kind == "channel"), None)
@@ -211,10 +215,14 @@ class Faults:
                 print(post["blocks"][0]["text"]["text"])
 
     def round(self):
-        answer = self.functions.invoke(FunctionName=f"{STACK}-WatchPlatform", Payload=json.dumps({"round": True, "fresh": True}))
-        body = answer["Payload"].read().decode()
-        if "FunctionError" in answer:
-            sys.exit(f"fault: the watcher has failed: {body}")
+        """Again while another one is under way, which news of a run or a load has asked for."""
+        asked, body = json.dumps({"round": True, "fresh": True}), '"busy"'
+        while body == '"busy"':
+            answer = self.functions.invoke(FunctionName=f"{STACK}-WatchPlatform", Payload=asked)
+            body = answer["Payload"].read().decode()
+            if "FunctionError" in answer:
+                sys.exit(f"fault: the watcher has failed: {body}")
+            time.sleep(1 if body == '"busy"' else 0)
 
     def letter(self, queue):
         function = f"arn:aws:lambda:us-east-1:000000000000:function:{STACK}-ExtractExchangeRates"

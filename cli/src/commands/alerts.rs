@@ -76,13 +76,16 @@ pub(super) async fn run(context: &Context<'_>, args: &AlertsArgs) -> Outcome {
         ));
     }
     let (by, id) = (context.platform.caller().await?, found.id());
-    let event = match task {
+    let mut event = match task {
         AlertTask::Mute { until, .. } if *until <= Utc::now() => {
             return Err(Failure::usage("--until is over already, so it would mute nothing"));
         }
         AlertTask::Mute { until, .. } => json!({"mute": id, "by": by, "until": until}),
-        _ => json!({"acknowledge": id, "by": by, "says": says}),
+        _ => json!({"acknowledge": id, "by": by}),
     };
+    if let Some(says) = says {
+        event["says"] = json!(says);
+    }
     context.progress.spin("telling the watcher", say(context, &event)).await?;
     let state = State::read(&store).await?;
     let shown = state.board.find(&id).map(|incident| shown(incident, &state));

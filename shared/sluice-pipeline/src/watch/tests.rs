@@ -307,8 +307,12 @@ impl Stage {
     }
 
     fn told(&self, kind: &str) -> Vec<Action> {
+        self.told_by("data-alerts", kind)
+    }
+
+    fn told_by(&self, channel: &str, kind: &str) -> Vec<Action> {
         let messages = self.mailbox.messages.borrow();
-        let of_kind = messages.iter().filter(|(channel, _, title)| channel == "data-alerts" && title.contains(kind));
+        let of_kind = messages.iter().filter(|(by, _, title)| by == channel && title.contains(kind));
         of_kind.map(|(_, action, _)| *action).collect()
     }
 }
