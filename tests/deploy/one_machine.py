@@ -21,8 +21,8 @@ def answers(url):
         return False
 
 
-def started(tests):
-    """Starts it until the class has ended; returns what makes a client of a service."""
+def started(tests, in_force=False):
+    """Starts it until the class has ended, with policies in force or without; returns what makes a client of a service."""
     folder = tempfile.TemporaryDirectory()
     tests.addClassCleanup(folder.cleanup)
     with socket.socket() as free:
@@ -37,8 +37,11 @@ def started(tests):
         "IOT_MTLS_ENABLED": "0",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
-    program = ROOT / ".tools/venv/ministack/bin/ministack"
-    aws = subprocess.Popen([program], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    called = [ROOT / ".tools/venv/ministack/bin/ministack"]
+    if in_force:
+        called = [ROOT / ".tools/venv/ministack/bin/python", ROOT / "local/ministack/start.py"]
+        environment |= {"AUTH": "true", "SLUICE_ROLES_USED": str(Path(folder.name, "roles-used.jsonl"))}
+    aws = subprocess.Popen(called, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     tests.addClassCleanup(aws.wait)
     tests.addClassCleanup(aws.terminate)
     url = f"http://127.0.0.1:{port}"
