@@ -112,6 +112,7 @@ impl Asked<'_> {
 
     /// Exactly what was read and kept.
     async fn carry_out(&self, saved: &Saved, args: &DeployArgs) -> Outcome {
+        saved.must_be_of(&self.stage)?;
         let account = account(&self.place).await?;
         let check = pinned(&self.stage, &account);
         if check.health == Health::Failed {
@@ -122,7 +123,7 @@ impl Asked<'_> {
         };
         let changes = ChangeSet::read_again(&self.place.aws, arn).await?;
         saved.must_be(&changes)?;
-        self.agreed(&changes.to_text(), &changes.changes, args)?;
+        self.agreed(&changes.to_text(), &changes.changes, args).await?;
         let stack = self.progress.spin("changing the stack", changes.execute(&self.place.aws)).await?;
         let deployed = Deployed {
             schedules: stack.parameters.get(crate::stage::SCHEDULES).is_some_and(|value| value == "ENABLED"),
@@ -145,10 +146,12 @@ impl Asked<'_> {
         let changes = plan.changes.as_ref().map_or(&[][..], |changes| &changes.changes);
         let agreed = match plan.changes.is_none() && plan.imported.is_empty() {
             true => self.say(&plan.to_text()),
-            false => self.agreed(&plan.to_text(), changes, args),
+            false => self.agreed(&plan.to_text(), changes, args).await,
         };
-        if let (Err(refused), Some(changes)) = (agreed, &plan.changes) {
-            changes.forget(&self.place.aws).await?;
+        if let Err(refused) = agreed {
+            if let Some(changes) = &plan.changes {
+                changes.forget(&self.place.aws).await?;
+            }
             return Err(refused);
         }
         let mut changed = self.change(&plan, schedules, role).await?;
@@ -183,7 +186,7 @@ impl Asked<'_> {
             return Ok(changes.changes.len());
         }
         let sam = Sam::of(&self.stage);
-        self.progress.spin("importing what the earlier stack has left", sam.import_kept(false)).await?;
+        self.progress.spin("importing what an earlier stack has left", sam.import_kept(false, role)).await?;
         let rest = plan::change_set(&self.place, &self.stage, schedules, role);
         let Some(changes) = self.progress.spin("making the change set of the rest", rest).await? else {
             return Ok(plan.imported.len());
@@ -194,24 +197,25 @@ impl Asked<'_> {
     }
 
     /// Whether the change is wanted, and what it loses as well.
-    fn agreed(&self, text: &str, changes: &[Change], args: &DeployArgs) -> Outcome {
+    async fn agreed(&self, text: &str, changes: &[Change], args: &DeployArgs) -> Outcome {
         if args.yes {
             self.say(text)?;
         } else {
             confirm::somebody_is_there("a deployment")?;
-            let question = format!("change {} in account {}?", self.stage.stack, self.stage.account);
-            if !confirm::confirm(text.trim_end(), &question)? {
-                return Err(confirm::declined());
-            }
         }
-        for Change { resource, loses, .. } in changes {
-            if let (Some(loses), false) = (loses, args.lose.contains(resource))
-                && !confirm::confirm_loss(resource, loses)?
-            {
-                return Err(confirm::declined());
+        let (text, is_asked) = (text.trim_end().to_owned(), !args.yes);
+        let question = format!("change {} in account {}?", self.stage.stack, self.stage.account);
+        let loses = |change: &Change| Some((change.resource.clone(), change.loses?));
+        let mut losses: Vec<(String, &str)> = changes.iter().filter_map(loses).collect();
+        losses.retain(|(resource, _)| !args.lose.contains(resource));
+        let ask = move || {
+            let mut is_agreed = !is_asked || confirm::confirm(&text, &question)?;
+            for (resource, loses) in losses {
+                is_agreed = is_agreed && confirm::confirm_loss(&resource, loses)?;
             }
-        }
-        Ok(())
+            if is_agreed { Ok(()) } else { Err(confirm::declined()) }
+        };
+        confirm::or_interrupted(ask).await
     }
 }
 
