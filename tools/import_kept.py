@@ -4,18 +4,28 @@ CloudFormation makes no resource of a name that exists, so that a second stack o
 resources as they are. It can make nothing else in the same step: what they refer to beside each other comes with the
 deployment that follows. What somebody has removed by hand meanwhile is made by that deployment, too."""
 
+import argparse
 import json
+import re
 import sys
+import uuid
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 sys.path.append(str(Path(__file__).parent / "docs"))
 from cloudformation import Template  # noqa: E402 It reads the template for the reference, too.
 
 # How services say that there is no such thing.
-GONE = {"AWS.SimpleQueueService.NonExistentQueue", "NoSuchBucketPolicy", "QueueDoesNotExist", "ResourceNotFoundException"}
+GONE = {
+    "404",  # Of a bucket, whose head has no text.
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchBucket",
+    "NoSuchBucketPolicy",
+    "QueueDoesNotExist",
+    "ResourceNotFoundException",
+}
 
 # By which property CloudFormation knows a resource again. A queue's policy is no such resource: the deployment sets it.
 IDENTIFIERS = {
@@ -78,6 +88,7 @@ def identify(resource, stack, account, bucket):
     properties = resource["Properties"]
     match resource["Type"]:
         case "AWS::S3::Bucket":
+            boto3.client("s3").head_bucket(Bucket=bucket)
             return bucket
         case "AWS::S3::BucketPolicy":
             boto3.client("s3").get_bucket_policy(Bucket=bucket)
@@ -91,17 +102,25 @@ def identify(resource, stack, account, bucket):
         case "AWS::SQS::Queue":
             return boto3.client("sqs").get_queue_url(QueueName=named(properties, stack, account))["QueueUrl"]
         case "AWS::SecretsManager::Secret":
-            return boto3.client("secretsmanager").describe_secret(SecretId=named(properties, stack, account))["ARN"]
+            name = named(properties, stack, account)
+            secret = boto3.client("secretsmanager").describe_secret(SecretId=name)
+            if "DeletedDate" in secret:
+                sys.exit(f"import-kept: {name} waits for its deletion; `aws secretsmanager restore-secret --secret-id {name}`, or delete it at once")
+            return secret["ARN"]
 
 
-def main():
-    stack = sys.argv[1]
+def left(stack):
+    """What a deleted stack has left, as a template and as what CloudFormation knows each resource by."""
     account = boto3.client("sts").get_caller_identity()["Account"]
     with open("template.yaml", encoding="utf-8") as file:
         template = kept(Template(file.read()))
     bucket = named(template["Resources"]["Lake"]["Properties"], stack, account)
     known = {name: there(resource, stack, account, bucket) for name, resource in template["Resources"].items()}
     template["Resources"] = {name: resource for name, resource in template["Resources"].items() if known[name]}
+    gone = re.compile("|".join(rf"\b{name}\b" for name in known if not known[name]) or "$^")
+    for resource in template["Resources"].values():
+        # The deployment that follows makes what is gone, and points to it again.
+        resource["Properties"] = {k: v for k, v in resource["Properties"].items() if not gone.search(json.dumps(v))}
     imports = [
         {
             "ResourceType": resource["Type"],
@@ -110,18 +129,76 @@ def main():
         }
         for name, resource in template["Resources"].items()
     ]
-    print(json.dumps(imports, indent=2))
-    if "--dry-run" in sys.argv[2:]:
-        return
+    return template, imports
+
+
+def status(cloudformation, stack):
+    try:
+        return cloudformation.describe_stacks(StackName=stack)["Stacks"][0]["StackStatus"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+
+
+def imported(stack, template, imports, role):
     cloudformation = boto3.client("cloudformation")
-    change = {"StackName": stack, "ChangeSetName": "kept"}
-    cloudformation.create_change_set(
-        **change, ChangeSetType="IMPORT", TemplateBody=json.dumps(template), ResourcesToImport=imports
-    )
-    cloudformation.get_waiter("change_set_create_complete").wait(**change, WaiterConfig={"Delay": 2})
-    cloudformation.execute_change_set(**change)
-    cloudformation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 2})
-    print(f"{stack} has what the earlier stack left; deploy it as usual")
+    if (found := status(cloudformation, stack)) not in (None, "REVIEW_IN_PROGRESS"):
+        sys.exit(f"import-kept: {stack} is {found}; only a new stack takes over what another has left")
+    change = {"StackName": stack, "ChangeSetName": f"kept-{uuid.uuid4().hex}"}
+    rights = {"RoleARN": role} if role else {}
+    try:
+        cloudformation.create_change_set(
+            **change, **rights, ChangeSetType="IMPORT", TemplateBody=json.dumps(template), ResourcesToImport=imports
+        )
+        cloudformation.get_waiter("change_set_create_complete").wait(**change, WaiterConfig={"Delay": 2})
+        cloudformation.execute_change_set(**change)
+        cloudformation.get_waiter("stack_import_complete").wait(StackName=stack, WaiterConfig={"Delay": 2})
+    except (Exception, KeyboardInterrupt) as error:
+        why = said(cloudformation, stack, error)
+        taken_back(cloudformation, change)
+        sys.exit(f"import-kept: nothing was imported: {why}")
+
+
+def said(cloudformation, stack, error):
+    """Why an import has failed: a waiter has the last answer, and events name the resource."""
+    last = getattr(error, "last_response", {})
+    if "Stacks" in last:
+        pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack)
+        events = [event for page in pages for event in page["StackEvents"] if event["ResourceStatus"] == "IMPORT_FAILED"]
+        return "; ".join(f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}" for event in events)
+    return last.get("StatusReason") or str(error) or "ended at the terminal"
+
+
+def taken_back(cloudformation, change):
+    """Leaves no stack behind that holds nothing: the next import makes it. What was to be imported is retained."""
+    stack = change["StackName"]
+    found = status(cloudformation, stack)
+    if found == "REVIEW_IN_PROGRESS":
+        cloudformation.delete_change_set(**change)
+        pages = cloudformation.get_paginator("list_change_sets").paginate(StackName=stack)
+        if any(not one["Status"].startswith("DELETE_") for page in pages for one in page["Summaries"]):
+            return
+    elif found not in ("IMPORT_ROLLBACK_COMPLETE", "ROLLBACK_COMPLETE"):
+        return
+    cloudformation.delete_stack(StackName=stack)
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 2})
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tools/import-kept", description="Imports what a deleted stack has left into a new one.")
+    parser.add_argument("stack")
+    parser.add_argument("--dry-run", action="store_true", help="only list it")
+    parser.add_argument("--role", metavar="ARN", help="the role that CloudFormation imports with [default: the caller]")
+    asked = parser.parse_args()
+    try:
+        template, imports = left(asked.stack)
+        print(json.dumps(imports, indent=2))
+        if imports and not asked.dry_run:
+            imported(asked.stack, template, imports, asked.role)
+            print(f"{asked.stack} has what the earlier stack left; deploy it as usual")
+    except (BotoCoreError, ClientError) as error:
+        sys.exit(f"import-kept: {error}")
 
 
 if __name__ == "__main__":

@@ -258,16 +258,42 @@ impl ChangeSet {
         stack::settled(aws, &self.stack, POLL).await
     }
 
-    /// Deletes it; the empty stack that one for a new stack leaves behind goes, too.
+    /// Deletes it, and what nobody can use beside it.
     pub(crate) async fn forget(&self, aws: &SdkConfig) -> Outcome {
-        let client = Client::new(aws);
-        let deleted = client.delete_change_set().change_set_name(&self.arn).send().await;
-        deleted.map_err(|error| classify(error, format!("cannot delete the change set of {}", self.stack)))?;
-        if stack::status(aws, &self.stack).await?.as_deref() == Some("REVIEW_IN_PROGRESS") {
-            let deleted = client.delete_stack().stack_name(&self.stack).send().await;
-            deleted.map_err(|error| classify(error, format!("cannot delete the empty stack {}", self.stack)))?;
+        delete(&Client::new(aws), &self.arn, &self.stack).await?;
+        tidy(aws, &self.stack).await
+    }
+}
+
+async fn delete(client: &Client, arn: &str, stack: &str) -> Outcome {
+    let deleted = client.delete_change_set().change_set_name(arn).send().await;
+    Ok(deleted.map(drop).map_err(|error| classify(error, format!("cannot delete the change set of {stack}")))?)
+}
+
+/// Deletes what nobody can use: change sets that have failed, of which CloudFormation keeps each, and then the empty stack that
+/// the last change set of a new stack leaves behind. Who may not delete a stack leaves that one.
+pub(crate) async fn tidy(aws: &SdkConfig, stack: &str) -> Outcome {
+    let client = Client::new(aws);
+    let Some(status) = stack::status(aws, stack).await? else { return Ok(()) };
+    let mut is_empty = status == "REVIEW_IN_PROGRESS";
+    let mut pages = client.list_change_sets().stack_name(stack).into_paginator().send();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| classify(error, format!("cannot list the change sets of {stack}")))?;
+        for found in page.summaries() {
+            match (found.status(), found.change_set_id()) {
+                (Some(ChangeSetStatus::Failed), Some(arn)) => delete(&client, arn, stack).await?,
+                (Some(ChangeSetStatus::DeletePending | ChangeSetStatus::DeleteInProgress), _) => {}
+                _ => is_empty = false,
+            }
         }
-        Ok(())
+    }
+    if !is_empty {
+        return Ok(());
+    }
+    let deleted = client.delete_stack().stack_name(stack).send().await;
+    match deleted.map_err(|error| classify(error, format!("cannot delete the empty stack {stack}"))) {
+        Err(error) if error.kind() != Kind::Auth => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

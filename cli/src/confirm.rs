@@ -6,6 +6,9 @@ use sluice_core::{Error, Result};
 
 use crate::failure::{Failure, Outcome};
 
+/// What a process ends with that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
 /// Ends what would ask and has nobody to ask. `what` is what asks, as in "a reset".
 pub(crate) fn somebody_is_there(what: &str) -> Outcome {
     if std::io::stdin().is_terminal() {
@@ -58,6 +61,24 @@ pub(crate) fn confirm_name(shown: &str, name: &str) -> Outcome<bool> {
         return Err(Failure::usage(text).hint(format!("say --confirm {name} where that is meant")));
     }
     Ok(answer(&format!("{shown}\n\ntype {name} to go on: "))? == name)
+}
+
+/// Asks beside what else goes on, so that Ctrl-C declines, and what was made for the question can be taken back.
+pub(crate) async fn or_interrupted(ask: impl FnOnce() -> Outcome + Send + 'static) -> Outcome {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    // A thread of its own: the end of the process does not wait for it.
+    std::thread::spawn(move || answer.send(ask()));
+    tokio::select! {
+        outcome = answered => {
+            tokio::spawn(async {
+                if tokio::signal::ctrl_c().await.is_ok() {
+                    std::process::exit(INTERRUPTED);
+                }
+            });
+            outcome.unwrap_or_else(|_| Err(declined()))
+        }
+        _ = tokio::signal::ctrl_c() => Err(declined()),
+    }
 }
 
 fn answer(question: &str) -> Result<String> {

@@ -2,8 +2,12 @@
 
 use aws_sdk_sqs::{
     Client,
-    types::{Message, QueueAttributeName::ApproximateNumberOfMessages},
+    types::{
+        Message,
+        QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible},
+    },
 };
+use serde::Serialize;
 use serde_json::Value;
 use sluice_aws::classify;
 use sluice_core::Error;
@@ -13,8 +17,8 @@ use crate::{
     platform::Platform,
 };
 
-/// How long a message is kept from others while it goes back: a run may take a function's whole life.
-const HIDDEN_SECONDS: i32 = 960;
+/// How long a message is kept from others while it goes back: a run may take a function's whole life, a queue answers at once.
+const HIDDEN_SECONDS: (i32, i32) = (960, 30);
 /// How long an empty answer is waited for: a queue is spread over machines, of which one look asks some.
 const WAIT_SECONDS: i32 = 2;
 
@@ -39,6 +43,18 @@ pub(crate) enum Back {
     Invoked,
     /// Nobody but people: it is news that they have not had.
     ToPeople,
+}
+
+/// What has become of the letters of a queue.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct SentBack {
+    pub sent_back: u64,
+    /// How many stay, as `why` says of the first.
+    pub left: u64,
+    /// How many somebody else had in hand: they come back by themselves.
+    pub in_hand: u64,
+    #[serde(skip)]
+    pub why: Option<Failure>,
 }
 
 pub(crate) const ALL: &[DeadLetters] = &[
@@ -95,44 +111,76 @@ pub(crate) fn named(name: &str) -> Outcome<&'static DeadLetters> {
 }
 
 impl DeadLetters {
-    /// About how many there are.
-    pub(crate) async fn count(&self, platform: &Platform) -> Outcome<u64> {
+    /// About how many lie there to be read, and how many somebody has in hand.
+    pub(crate) async fn count(&self, platform: &Platform) -> Outcome<(u64, u64)> {
         let url = platform.stack.resource(self.logical)?;
-        let client = Client::new(&platform.place.aws);
+        let asked = Client::new(&platform.place.aws).get_queue_attributes().queue_url(url);
         let asked =
-            client.get_queue_attributes().queue_url(url).attribute_names(ApproximateNumberOfMessages).send().await;
-        let found = asked.map_err(|error| classify(error, format!("cannot look at the queue {url}")))?;
-        let depth = found.attributes().and_then(|all| all.get(&ApproximateNumberOfMessages));
-        Ok(depth.and_then(|depth| depth.parse().ok()).unwrap_or_default())
+            asked.attribute_names(ApproximateNumberOfMessages).attribute_names(ApproximateNumberOfMessagesNotVisible);
+        let found = asked.send().await.map_err(|error| classify(error, format!("cannot look at the queue {url}")))?;
+        let number = |name| found.attributes().and_then(|all| all.get(&name)?.parse().ok()).unwrap_or_default();
+        Ok((number(ApproximateNumberOfMessages), number(ApproximateNumberOfMessagesNotVisible)))
     }
 
     /// Sends back what is there now, and no letter twice: one that comes back again is left. A letter is deleted when it has
-    /// arrived, so that one may arrive twice and none is lost; the functions that read them take that.
-    pub(crate) async fn send_back(&self, platform: &Platform) -> Outcome<u64> {
+    /// arrived, so that one may arrive twice and none is lost; the functions that read them take that. One that cannot go back
+    /// lies there for the next look when this ends.
+    pub(crate) async fn send_back(&self, platform: &Platform) -> Outcome<SentBack> {
         if self.back == Back::ToPeople {
             return Err(news());
         }
         let (client, url) = (Client::new(&platform.place.aws), platform.stack.resource(self.logical)?);
-        let there = self.count(platform).await?;
-        let mut sent = 0;
-        while sent < there {
-            let received = client
-                .receive_message()
-                .queue_url(url)
-                .max_number_of_messages(1)
-                .message_attribute_names("All")
-                .visibility_timeout(HIDDEN_SECONDS)
-                .wait_time_seconds(WAIT_SECONDS);
-            let received = received.send().await;
-            let received = received.map_err(|error| classify(error, format!("cannot read the queue {url}")))?;
-            let Some(message) = received.messages().first() else { break };
-            self.send_one(platform, &client, message).await?;
-            let deleted =
-                client.delete_message().queue_url(url).receipt_handle(message.receipt_handle().unwrap_or_default());
-            deleted.send().await.map_err(|error| classify(error, format!("cannot delete from the queue {url}")))?;
-            sent += 1;
+        let (there, in_hand) = self.count(platform).await?;
+        let mut all = SentBack { in_hand, ..SentBack::default() };
+        let mut stay = Vec::new();
+        while all.sent_back + all.left < there {
+            let message = match self.take(&client, url).await {
+                Ok(Some(message)) => message,
+                Ok(None) => break,
+                Err(failure) => {
+                    all.why.get_or_insert(failure);
+                    break;
+                }
+            };
+            let receipt = message.receipt_handle().unwrap_or_default().to_owned();
+            if let Err(failure) = self.send_one(platform, &client, &message).await {
+                all.left += 1;
+                all.why.get_or_insert(failure);
+                stay.push(receipt);
+                // Another run may well be made; a queue that does not take one letter takes none.
+                if self.back == Back::Invoked {
+                    continue;
+                }
+                break;
+            }
+            all.sent_back += 1;
+            let deleted = client.delete_message().queue_url(url).receipt_handle(receipt).send().await;
+            if let Err(error) = deleted.map_err(|error| classify(error, format!("cannot delete from the queue {url}")))
+            {
+                all.why.get_or_insert(error.into());
+                break;
+            }
         }
-        Ok(sent)
+        for receipt in stay {
+            let shown = client.change_message_visibility().queue_url(url).receipt_handle(receipt).visibility_timeout(0);
+            let shown = shown.send().await.map_err(|error| classify(error, format!("cannot show a letter of {url}")));
+            all.why = all.why.or(shown.err().map(Failure::from));
+        }
+        Ok(all)
+    }
+
+    async fn take(&self, client: &Client, url: &str) -> Outcome<Option<Message>> {
+        let hidden = if self.back == Back::Invoked { HIDDEN_SECONDS.0 } else { HIDDEN_SECONDS.1 };
+        let received = client
+            .receive_message()
+            .queue_url(url)
+            .max_number_of_messages(1)
+            .message_attribute_names("All")
+            .visibility_timeout(hidden)
+            .wait_time_seconds(WAIT_SECONDS);
+        let received = received.send().await;
+        let received = received.map_err(|error| classify(error, format!("cannot read the queue {url}")))?;
+        Ok(received.messages.unwrap_or_default().pop())
     }
 
     async fn send_one(&self, platform: &Platform, client: &Client, message: &Message) -> Outcome {

@@ -53,9 +53,10 @@ impl<'a> Sam<'a> {
     }
 
     /// What an earlier stack of that name has left is taken into a new one, or only listed.
-    pub(crate) async fn import_kept(&self, dry_run: bool) -> Outcome<String> {
+    pub(crate) async fn import_kept(&self, dry_run: bool, role: Option<&str>) -> Outcome<String> {
         let mut arguments = vec!["tools/import_kept.py".to_owned(), self.stage.stack.clone()];
         arguments.extend(dry_run.then(|| "--dry-run".to_owned()));
+        arguments.extend(role.map(|role| format!("--role={role}")));
         self.run("python", &arguments).await
     }
 

@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use aws_config::SdkConfig;
-use aws_sdk_cloudformation::{Client, types::StackEvent};
+use aws_sdk_cloudformation::{
+    Client,
+    types::{ResourceStatus, StackEvent, StackResourceSummary},
+};
 use sluice_aws::classify;
 use sluice_core::{Error, Kind};
 use tokio::time::Instant;
@@ -18,6 +21,18 @@ pub(crate) struct Resource {
     /// Its name or id in the account.
     pub physical: String,
     pub resource_type: String,
+}
+
+impl Resource {
+    /// `None` of one that is deleted: a stack whose creation was taken back still lists it.
+    fn read(summary: &StackResourceSummary) -> Option<Self> {
+        let part = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        (summary.resource_status() != Some(&ResourceStatus::DeleteComplete)).then(|| Resource {
+            logical: part(summary.logical_resource_id()),
+            physical: part(summary.physical_resource_id()),
+            resource_type: part(summary.resource_type()),
+        })
+    }
 }
 
 /// A deployed stack.
@@ -56,13 +71,7 @@ impl Stack {
         let mut pages = client.list_stack_resources().stack_name(name).into_paginator().send();
         while let Some(page) = pages.next().await {
             let page = page.map_err(|error| classify(error, format!("cannot list the resources of {name}")))?;
-            for resource in page.stack_resource_summaries() {
-                stack.resources.push(Resource {
-                    logical: resource.logical_resource_id().unwrap_or_default().to_owned(),
-                    physical: resource.physical_resource_id().unwrap_or_default().to_owned(),
-                    resource_type: resource.resource_type().unwrap_or_default().to_owned(),
-                });
-            }
+            stack.resources.extend(page.stack_resource_summaries().iter().filter_map(Resource::read));
         }
         Ok(stack)
     }
@@ -129,19 +138,41 @@ pub(crate) async fn status(aws: &SdkConfig, name: &str) -> Outcome<Option<String
 
 /// Waits until the stack changes no more; it must then be as it was wanted.
 pub(crate) async fn settled(aws: &SdkConfig, name: &str, poll: Duration) -> Outcome<Stack> {
-    let status = ended(aws, name, poll).await?.unwrap_or_else(|| "gone".to_owned());
+    let Some(status) = ended(aws, name, poll).await? else {
+        return Err(
+            Failure::from(Error::conflict(format!("{name} is gone"))).hint("deploy again; what holds data was kept")
+        );
+    };
     if ["CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"].contains(&&*status) {
         return Stack::describe(aws, name).await;
     }
     let why = cause(aws, name).await?.map(|cause| format!(": {cause}")).unwrap_or_default();
-    let stands = if status == "ROLLBACK_COMPLETE" {
-        "`sluice destroy` removes what is left, then deploy again"
-    } else if why.contains("NotFound") {
-        "somebody has deleted it: `sluice deploy --env STAGE --mend` makes it again, then deploy"
-    } else {
-        "the stack stands as before; fix what it names, then deploy again"
+    let next = match before_a_change(&status, false) {
+        Some(next) => next,
+        None if why.contains("NotFound") => {
+            "somebody has deleted it: `sluice deploy --env STAGE --mend` makes it again, then deploy"
+        }
+        None if status == "UPDATE_ROLLBACK_COMPLETE" => "the stack stands as before; fix what it names, then deploy again",
+        None => "fix what it names, then deploy again",
     };
-    Err(Failure::from(Error::conflict(format!("{name} is {status}{why}"))).hint(stands))
+    Err(Failure::from(Error::conflict(format!("{name} is {status}{why}"))).hint(next))
+}
+
+/// What has to be done before CloudFormation takes a change of a stack of that status; `None` where nothing has to.
+pub(crate) fn before_a_change(status: &str, is_empty: bool) -> Option<&'static str> {
+    match status {
+        "CREATE_FAILED" | "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "DELETE_FAILED" => {
+            Some("CloudFormation only lets it be deleted: `sluice destroy`, then fix what failed and deploy again")
+        }
+        // An import into a new stack: everything is outside of it again.
+        "IMPORT_ROLLBACK_COMPLETE" if is_empty => Some("nothing is in it: `sluice destroy`, then deploy again"),
+        "IMPORT_ROLLBACK_FAILED" => Some("fix what its events name, then `sluice destroy` and deploy again"),
+        "UPDATE_ROLLBACK_FAILED" => {
+            Some("`aws cloudformation continue-update-rollback` after what its events name is fixed")
+        }
+        status if status.ends_with("_IN_PROGRESS") => Some("somebody else is changing it: wait until that has ended"),
+        _ => None,
+    }
 }
 
 /// Waits until the stack changes no more, and says how it is then; `None` where it is gone.
@@ -161,25 +192,36 @@ pub(crate) async fn ended(aws: &SdkConfig, name: &str, poll: Duration) -> Outcom
 
 /// Why the last change of the stack failed: the first resource of it that did.
 pub(crate) async fn cause(aws: &SdkConfig, name: &str) -> Outcome<Option<String>> {
-    let events = Client::new(aws).describe_stack_events().stack_name(name).send().await;
-    let events = events.map_err(|error| classify(error, format!("cannot read the events of {name}")))?;
-    Ok(first_failure(events.stack_events(), name))
+    let mut pages = Client::new(aws).describe_stack_events().stack_name(name).into_paginator().send();
+    let mut events: Vec<StackEvent> = Vec::new();
+    while let Some(page) = pages.next().await {
+        let page = page.map_err(|error| classify(error, format!("cannot read the events of {name}")))?;
+        events.extend_from_slice(page.stack_events());
+        if page.stack_events().iter().any(|event| begins(event, name)) {
+            break;
+        }
+    }
+    Ok(first_failure(&events, name))
 }
 
-/// Events come newest first; those of a change begin with one of the stack itself.
+fn status_of(event: &StackEvent) -> &str {
+    event.resource_status().map_or("", ResourceStatus::as_str)
+}
+
+/// The events of a change begin with one of the stack itself.
+fn begins(event: &StackEvent, name: &str) -> bool {
+    let begun = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"];
+    event.logical_resource_id() == Some(name) && begun.contains(&status_of(event))
+}
+
+/// Events come newest first.
 fn first_failure(events: &[StackEvent], name: &str) -> Option<String> {
-    let status = |event: &StackEvent| event.resource_status().map(|status| status.as_str().to_owned());
-    let of_stack = |event: &StackEvent| event.logical_resource_id() == Some(name);
-    let begins = |event: &&StackEvent| {
-        let begun = ["CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS", "IMPORT_IN_PROGRESS"];
-        of_stack(event) && status(event).is_some_and(|status| begun.contains(&&*status))
-    };
     let failed = |event: &&StackEvent| {
         // What was ended because of another is not the cause.
         let ended = event.resource_status_reason().is_some_and(|reason| reason.contains("cancelled"));
-        !of_stack(event) && !ended && status(event).is_some_and(|status| status.ends_with("_FAILED"))
+        event.logical_resource_id() != Some(name) && !ended && status_of(event).ends_with("_FAILED")
     };
-    let event = events.iter().take_while(|event| !begins(event)).filter(failed).last()?;
+    let event = events.iter().take_while(|event| !begins(event, name)).filter(failed).last()?;
     let part = |text: Option<&str>| text.unwrap_or("unknown").to_owned();
     let resource = format!("{} ({})", part(event.logical_resource_id()), part(event.resource_type()));
     Some(format!("{resource}: {}", part(event.resource_status_reason())))
@@ -220,6 +262,30 @@ mod tests {
         assert_eq!(found.as_deref(), Some("Load (AWS::SQS::Queue): a queue of that name exists"));
         events.drain(1..4);
         assert_eq!(first_failure(&events, "s"), None);
+    }
+
+    #[test]
+    fn a_stack_that_cannot_be_changed_says_what_lets_it() {
+        let next = |status| before_a_change(status, false);
+        for status in ["CREATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "IMPORT_ROLLBACK_COMPLETE"] {
+            assert_eq!(next(status), None, "{status}");
+        }
+        for status in ["ROLLBACK_COMPLETE", "CREATE_FAILED", "IMPORT_ROLLBACK_FAILED"] {
+            assert!(next(status).is_some_and(|next| next.contains("sluice destroy")), "{status}");
+        }
+        assert!(before_a_change("IMPORT_ROLLBACK_COMPLETE", true).is_some_and(|next| next.contains("sluice destroy")));
+        assert!(next("UPDATE_ROLLBACK_FAILED").is_some_and(|next| next.contains("continue-update-rollback")));
+        assert!(next("UPDATE_IN_PROGRESS").is_some_and(|next| next.contains("wait")));
+    }
+
+    #[test]
+    fn what_a_failed_creation_has_deleted_is_no_resource() {
+        let summary = |status: ResourceStatus| {
+            let of = StackResourceSummary::builder().logical_resource_id("Lake").physical_resource_id("s-lake");
+            Resource::read(&of.resource_type("AWS::S3::Bucket").resource_status(status).build())
+        };
+        assert_eq!(summary(ResourceStatus::DeleteComplete), None);
+        assert_eq!(summary(ResourceStatus::DeleteSkipped).expect("it stays").physical, "s-lake");
     }
 
     #[test]

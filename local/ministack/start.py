@@ -84,6 +84,18 @@ def more_keys():
     iam_actions.request_tag_context, iam_actions.s3_service_context = of_any, of_s3
 
 
+def denials_by_code():
+    """Denies with status 400 where AWS does so: the code alone says that it is a denial. ministack does it for two services."""
+    respond = iam_actions.access_denied_response
+
+    def denied(service, *what, **more):
+        status, headers, body = respond(service, *what, **more)
+        is_denial = service in {"events", "kms", "secretsmanager"} and not more.get("error_code")
+        return 400 if is_denial else status, headers, body
+
+    iam_actions.access_denied_response = denied
+
+
 def secrets_by_arn():
     """Reads a secret's name in a policy as its ARN, which is what `!Ref` gives on AWS."""
     matches = iam_evaluator._resource_matches
@@ -102,6 +114,7 @@ def main():
         part.install()
     keys.in_force()
     mappings.in_force()
+    denials_by_code()
     pin = iam_evaluator.pin_request_origin
     app.pin_request_origin = lambda address, _: pin(address, True)
     return app.main()

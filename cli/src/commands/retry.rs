@@ -2,6 +2,7 @@
 //! of dead letters goes back.
 
 use aws_sdk_sqs::Client;
+use serde::Serialize;
 use serde_json::json;
 use sluice_aws::classify;
 use sluice_core::{Loader, Sequence, functions::HUBSPOT};
@@ -10,7 +11,7 @@ use sluice_pipeline::log;
 use crate::{
     args::RetryArgs,
     commands::{Context, activate},
-    dead_letters::{self, Back, DeadLetters},
+    dead_letters::{self, Back, DeadLetters, SentBack},
     failure::{Failure, Outcome},
     output,
     warehouse::Observe,
@@ -49,11 +50,35 @@ pub(super) async fn run(context: &Context<'_>, args: &RetryArgs) -> Outcome {
 
 async fn dead_letters(context: &Context<'_>, letters: &DeadLetters) -> Outcome {
     let sending = letters.send_back(&context.platform);
-    let sent = context.progress.spin(format!("sending back dead letters of {}", letters.name), sending).await?;
-    let answer = json!({"dead_letters": letters.name, "sent_back": sent});
-    output::print(context.json, &answer, |_| match letters.back {
-        _ if sent == 0 => format!("there are no dead letters of {}", letters.name),
+    let all = context.progress.spin(format!("sending back dead letters of {}", letters.name), sending).await?;
+    output::print(context.json, &Answer { dead_letters: letters.name, all: &all }, |_| told(letters, &all))?;
+    match all.why {
+        None => Ok(()),
+        Some(failure) => Err(failure),
+    }
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    dead_letters: &'a str,
+    #[serde(flatten)]
+    all: &'a SentBack,
+}
+
+fn told(letters: &DeadLetters, all: &SentBack) -> String {
+    let SentBack { sent_back: sent, left, in_hand, .. } = all;
+    let mut text = match letters.back {
+        _ if sent + left + in_hand == 0 => return format!("there are no dead letters of {}", letters.name),
         Back::To(queue) => format!("{sent} dead letters are back in {queue}; `sluice doctor` says whether they return"),
         Back::Invoked | Back::ToPeople => format!("{sent} runs were made up for"),
-    })
+    };
+    if *left > 0 {
+        text.push_str(&format!("\n{left} could not go back and lie there still"));
+    }
+    if *in_hand > 0 {
+        text.push_str(&format!(
+            "\n{in_hand} somebody else has in hand, or a command that was ended: back within 16 minutes"
+        ));
+    }
+    text
 }

@@ -36,16 +36,20 @@ impl HttpStatus for aws_sdk_s3::config::http::HttpResponse {
 }
 
 fn kind_of(status: u16, code: Option<&str>) -> Kind {
-    match code {
-        Some(
-            "NoSuchKey" | "NoSuchBucket" | "ResourceNotFoundException" | "AWS.SimpleQueueService.NonExistentQueue",
-        ) => {
+    // Services of the JSON protocol answer 400 for all of these.
+    match code.unwrap_or_default() {
+        "NoSuchKey" | "NoSuchBucket" | "ResourceNotFoundException" | "AWS.SimpleQueueService.NonExistentQueue" => {
             return Kind::NotFound;
         }
-        Some(
-            "SlowDown" | "ThrottlingException" | "Throttling" | "RequestLimitExceeded" | "TooManyRequestsException",
-        ) => {
-            return Kind::RateLimited;
+        "SlowDown" | "RequestLimitExceeded" | "TooManyRequestsException" => return Kind::RateLimited,
+        code if code.contains("Throttl") => return Kind::RateLimited,
+        "UnrecognizedClientException" | "InvalidSignatureException" | "NotAuthorized" => return Kind::Auth,
+        // The first is also what a service says that may not use a key.
+        code if ["AccessDenied", "ExpiredToken", "MissingAuthenticationToken"]
+            .iter()
+            .any(|part| code.contains(part)) =>
+        {
+            return Kind::Auth;
         }
         // A body that was damaged on its way: the next one arrives.
         Some("BadDigest" | "XAmzContentSHA256Mismatch") => return Kind::Unavailable,
@@ -69,7 +73,12 @@ mod tests {
             (400, Some("ResourceNotFoundException"), Kind::NotFound),
             (400, Some("ThrottlingException"), Kind::RateLimited),
             (503, Some("SlowDown"), Kind::RateLimited),
+            (400, Some("RequestThrottled"), Kind::RateLimited),
             (403, Some("AccessDenied"), Kind::Auth),
+            (400, Some("AccessDeniedException"), Kind::Auth),
+            (502, Some("KMSAccessDeniedException"), Kind::Auth),
+            (400, Some("ExpiredTokenException"), Kind::Auth),
+            (400, Some("UnrecognizedClientException"), Kind::Auth),
             (409, Some("ConditionalRequestConflict"), Kind::Unavailable),
             (412, Some("PreconditionFailed"), Kind::Conflict),
             (500, None, Kind::Unavailable),

@@ -1,8 +1,7 @@
 //! What must be so before anything is made. Each check names what mends it.
 
-use aws_sdk_s3::error::ProvideErrorMetadata;
-use sluice_aws::{CachedSecrets, classify};
-use sluice_core::{Error, Kind, Result, Secret, port::Secrets};
+use sluice_aws::{SecretAges, classify};
+use sluice_core::Error;
 
 use super::fits;
 use crate::{
@@ -31,8 +30,6 @@ pub(crate) struct Before {
     pub account: String,
     /// The stack, where there is one that holds anything.
     pub stack: Option<Stack>,
-    /// The lake that a deleted stack of that name has left.
-    pub left_lake: Option<String>,
 }
 
 impl Before {
@@ -43,18 +40,14 @@ impl Before {
             None | Some("REVIEW_IN_PROGRESS") => None,
             Some(_) => Some(Stack::describe(&place.aws, &stage.stack).await?),
         };
-        let left_lake = match &stack {
-            None => left_lake(place, &stage.stack, &account).await?,
-            Some(_) => None,
-        };
         let mut checks = vec![pinned(stage, &account), fits::name(stage), filled_in(stage)];
         let version = Sam::of(stage).version().await.map(|version| sam(&version));
         checks.push(Check::of("sam", version, "`tools/setup sam` puts it into this checkout"));
-        checks.extend(stack.as_ref().map(|stack| changeable(&stack.status, &stage.name)));
+        checks.extend(stack.as_ref().map(|stack| changeable(stack)));
         checks.push(quota(stage, place, stack.as_ref()).await);
         checks.push(provisioner(stage, place).await);
         checks.extend(fits::stream_user(stage, place).await);
-        Ok(Before { checks, account, stack, left_lake })
+        Ok(Before { checks, account, stack })
     }
 
     /// Ends what would make something where a check has failed.
@@ -119,22 +112,10 @@ fn sam(version: &str) -> Check {
 }
 
 /// Whether CloudFormation would take a change of the stack.
-fn changeable(status: &str, stage: &str) -> Check {
-    match status {
-        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "DELETE_FAILED" => Check::failed(
-            "stack",
-            format!("{status}: CloudFormation only lets it be deleted"),
-            format!("`sluice destroy --env {stage}`, then deploy again"),
-        ),
-        "UPDATE_ROLLBACK_FAILED" => Check::failed(
-            "stack",
-            status,
-            "`aws cloudformation continue-update-rollback` after what its events name is fixed",
-        ),
-        status if status.ends_with("_IN_PROGRESS") => {
-            Check::failed("stack", format!("{status}: somebody else is changing it"), "wait until that has ended")
-        }
-        status => Check::ok("stack", status),
+fn changeable(stack: &Stack) -> Check {
+    match stack::before_a_change(&stack.status, stack.resources.is_empty()) {
+        Some(fix) => Check::failed("stack", &*stack.status, fix),
+        None => Check::ok("stack", &*stack.status),
     }
 }
 
@@ -195,36 +176,21 @@ fn concurrency(limit: i32, free: i32, wanted: i32) -> Check {
 
 /// The one secret that is there before the stack.
 async fn provisioner(stage: &Stage, place: &Place) -> Check {
-    let name = format!("{}/{PROVISIONER_SECRET}", stage.stack);
-    key_check(&name, &stage.stack, CachedSecrets::new(&place.aws).get(&name).await)
-}
-
-fn key_check(secret: &str, stack: &str, found: Result<Secret>) -> Check {
-    let what = "first user of Snowflake";
-    match found {
-        Ok(_) => Check::ok(what, format!("its key is in {secret}")),
-        Err(error) if error.kind() == Kind::Auth => Check::warning(
+    let (what, name) = ("first user of Snowflake", format!("{}/{PROVISIONER_SECRET}", stage.stack));
+    // That it has a value is seen without reading the key, which who only plans may not do.
+    match SecretAges::new(&place.aws).changed_at(&name).await {
+        Ok(Some(_)) => Check::ok(what, format!("its key is in {name}")),
+        Err(error) => {
+            Check::warning(what, error.chain(), "it must hold the key; look again, or ask somebody who may look")
+        }
+        Ok(None) => Check::failed(
             what,
-            format!("{secret} cannot be read"),
-            "it must hold the key; ask somebody who may read it",
+            format!("{name} has no value"),
+            format!(
+                "`tools/sluice warehouse bootstrap --stack {}` makes its key and says what to do with it",
+                stage.stack
+            ),
         ),
-        Err(error) if error.kind() == Kind::NotFound => Check::failed(
-            what,
-            format!("{secret} has no value"),
-            format!("`tools/sluice warehouse bootstrap --stack {stack}` makes its key and says what to do with it"),
-        ),
-        Err(error) => Check::of(what, Err(error.into()), "run this again when Secrets Manager answers"),
-    }
-}
-
-/// The bucket that a deleted stack has left, by its name in the template.
-async fn left_lake(place: &Place, stack: &str, account: &str) -> Outcome<Option<String>> {
-    let bucket = format!("{stack}-lake-{account}");
-    let config = aws_sdk_s3::config::Builder::from(&place.aws).force_path_style(true);
-    match aws_sdk_s3::Client::from_conf(config.build()).head_bucket().bucket(&bucket).send().await {
-        Ok(_) => Ok(Some(bucket)),
-        Err(error) if error.code() == Some("NotFound") => Ok(None),
-        Err(error) => Err(classify(error, format!("cannot look for the bucket {bucket}")).into()),
     }
 }
 
@@ -250,26 +216,6 @@ mod tests {
         let parameter =
             template.lines().find(|line| line.starts_with("  CollectConcurrency: ")).expect("the parameter");
         assert!(parameter.contains(&format!("Default: {COLLECT_CONCURRENCY},")), "{parameter}");
-    }
-
-    #[test]
-    fn a_stack_that_only_may_be_deleted_says_by_what() {
-        assert_eq!(changeable("UPDATE_ROLLBACK_COMPLETE", "dev").health, Health::Ok);
-        assert!(changeable("ROLLBACK_COMPLETE", "dev").fix.expect("a fix").contains("sluice destroy --env dev"));
-        assert_eq!(changeable("UPDATE_IN_PROGRESS", "dev").health, Health::Failed);
-    }
-
-    #[test]
-    fn only_a_secret_that_is_not_there_is_called_empty() {
-        let check = |kind| key_check("s/k", "sluice-dev", Err(Error::new(kind, "cannot read the secret s/k")));
-        assert_eq!(check(Kind::Auth).health, Health::Warning);
-        let empty = check(Kind::NotFound);
-        assert!(empty.detail == "s/k has no value" && empty.fix.expect("a fix").contains("bootstrap"));
-        for kind in [Kind::Unavailable, Kind::Timeout, Kind::RateLimited] {
-            let away = check(kind);
-            assert_eq!((away.health, &*away.detail), (Health::Failed, "cannot read the secret s/k"), "{kind}");
-            assert!(!away.fix.expect("a fix").contains("bootstrap"), "{kind}: a new key would not help");
-        }
     }
 
     #[test]

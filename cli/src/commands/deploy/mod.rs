@@ -126,13 +126,14 @@ impl Asked<'_> {
 
     /// Exactly what was read and kept.
     async fn carry_out(&self, saved: &Saved, args: &DeployArgs) -> Outcome {
+        saved.must_be_of(&self.stage)?;
         self.account().await?;
         let Some(arn) = &saved.change_set else {
             return self.say(&format!("{}: nothing to change\n", saved.stack));
         };
         let changes = ChangeSet::read_again(&self.place.aws, arn).await?;
         saved.must_be(&changes)?;
-        self.agreed(&changes.to_text(), &changes.changes, args)?;
+        self.agreed(&changes.to_text(), &changes.changes, args).await?;
         if changes.schedules {
             self.ready_for_schedules().await?;
         }
@@ -215,7 +216,7 @@ impl Asked<'_> {
         let changes = plan.changes.as_ref().map_or(&[][..], |changes| &changes.changes);
         let agreed = match plan.changes.is_none() && plan.imported.is_empty() {
             true => self.say(&plan.to_text()),
-            false => self.agreed(&plan.to_text(), changes, args),
+            false => self.agreed(&plan.to_text(), changes, args).await,
         };
         wanted(agreed, plan.changes.as_ref(), &self.place.aws).await?;
         let mut changed = self.change(&plan, schedules, role).await?;
@@ -242,7 +243,7 @@ impl Asked<'_> {
             return Ok(changes.changes.len());
         }
         let sam = Sam::of(&self.stage);
-        self.progress.spin("importing what the earlier stack has left", sam.import_kept(false)).await?;
+        self.progress.spin("importing what an earlier stack has left", sam.import_kept(false, role)).await?;
         let rest = plan::change_set(&self.place, &self.stage, schedules, role);
         let Some(changes) = self.progress.spin("making the change set of the rest", rest).await? else {
             return Ok(plan.imported.len());
@@ -253,15 +254,21 @@ impl Asked<'_> {
     }
 
     /// Whether the change is wanted, and what it loses as well.
-    fn agreed(&self, text: &str, changes: &[Change], args: &DeployArgs) -> Outcome {
+    async fn agreed(&self, text: &str, changes: &[Change], args: &DeployArgs) -> Outcome {
         if args.yes {
             self.say(text)?;
-        } else {
-            let question = format!("change {} in account {}?", self.stage.stack, self.stage.account);
-            confirm::agreed("a deployment", text.trim_end(), &question)?;
         }
-        let losses = changes.iter().filter_map(|change| Some((change.resource.as_str(), change.loses?)));
-        confirm::losses_agreed(losses, &args.lose)
+        let (text, lose, is_asked) = (text.trim_end().to_owned(), args.lose.clone(), !args.yes);
+        let question = format!("change {} in account {}?", self.stage.stack, self.stage.account);
+        let loses = |change: &Change| Some((change.resource.clone(), change.loses?));
+        let losses: Vec<(String, &str)> = changes.iter().filter_map(loses).collect();
+        let ask = move || {
+            if is_asked {
+                confirm::agreed("a deployment", &text, &question)?;
+            }
+            confirm::losses_agreed(losses.iter().map(|(what, loses)| (what.as_str(), *loses)), &lose)
+        };
+        confirm::or_interrupted(ask).await
     }
 }
 

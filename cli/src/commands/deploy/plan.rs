@@ -11,7 +11,7 @@ use sluice_core::Error;
 
 use super::{Asked, before::Before};
 use crate::{
-    change_set::ChangeSet,
+    change_set::{self, ChangeSet},
     check::{self, Check},
     commands::warehouse,
     drift,
@@ -87,11 +87,12 @@ impl Plan {
             progress.spin("building", sam.build()).await?;
         }
         must_run_on(stage.architecture(), &stage.built)?;
-        let imported = match &before.left_lake {
-            Some(_) => {
-                kept(&progress.spin("looking at what the earlier stack has left", sam.import_kept(true)).await?)?
+        let imported = match &before.stack {
+            Some(_) => Vec::new(),
+            None => {
+                let looking = sam.import_kept(true, None);
+                kept(&progress.spin("looking at what an earlier stack has left", looking).await?)?
             }
-            None => Vec::new(),
         };
         let changes = match (basis, &before.stack) {
             (Basis::Deployed, Some(stack)) => {
@@ -141,7 +142,7 @@ impl Plan {
             (None, []) => text.push_str(&format!("{}: nothing to change\n", self.stack)),
             (None, kept) => {
                 text.push_str(&format!(
-                    "{}: {} to import, which the earlier stack has left; then the rest\n",
+                    "{}: {} to import, which an earlier stack has left; then the rest\n",
                     self.stack,
                     kept.len()
                 ));
@@ -194,10 +195,13 @@ pub(super) async fn change_set(
     role: Option<&str>,
 ) -> Outcome<Option<ChangeSet>> {
     let parameters = stage.parameters_with(SCHEDULES, schedules);
-    match Sam::of(stage).change_set(&parameters, role).await? {
-        Some(arn) => Ok(Some(ChangeSet::read(&place.aws, &arn).await?)),
-        None => Ok(None),
+    let made = Sam::of(stage).change_set(&parameters, role).await;
+    if let Ok(Some(arn)) = &made {
+        return Ok(Some(ChangeSet::read(&place.aws, arn).await?));
     }
+    // SAM leaves the change set of no change, or of what is refused, as one that has failed.
+    let tidied = change_set::tidy(&place.aws, &stage.stack).await;
+    made.and(tidied).map(|()| None)
 }
 
 async fn account(asked: &Asked<'_>) -> Outcome<AccountPlan> {
@@ -240,6 +244,17 @@ impl Saved {
             fs::read(file).map_err(|error| Error::config(format!("cannot read {}", file.display())).because(error))?;
         let unusable = |error| Error::config(format!("{} is no plan", file.display())).because(error);
         Ok(serde_json::from_slice(&text).map_err(unusable)?)
+    }
+
+    /// What was read of one stage is not carried out under the name of another.
+    pub(super) fn must_be_of(&self, stage: &Stage) -> Outcome {
+        let here = format!(":{}:{}:", stage.region, stage.account);
+        if self.stack == stage.stack && self.change_set.as_ref().is_none_or(|arn| arn.contains(&here)) {
+            return Ok(());
+        }
+        let of = self.change_set.as_ref().unwrap_or(&self.stack);
+        Err(Failure::usage(format!("the plan is of {of}, and the stage {} is {}", stage.name, stage.stack))
+            .hint("name the stage that was planned with --env"))
     }
 
     /// The change set must be the one that people have read.

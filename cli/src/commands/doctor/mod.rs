@@ -64,7 +64,11 @@ async fn parts(platform: &Platform) -> Vec<Check> {
     for letters in dead_letters::ALL {
         if let Some(url) = platform.stack.find(letters.logical) {
             let name = url.rsplit('/').next().unwrap_or(url);
-            checks.push(letters_check(letters, name, letters.count(platform).await));
+            checks.push(letters_check(
+                letters,
+                name,
+                letters.count(platform).await.map(|(there, in_hand)| there + in_hand),
+            ));
         }
     }
     checks.extend(lost::checks(platform).await);

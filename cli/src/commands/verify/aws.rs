@@ -29,6 +29,11 @@ fn deployed(platform: &Platform) -> impl Iterator<Item = &'static Function> {
     functions::ALL.iter().copied().filter(|function| platform.stack.find(function.logical).is_some())
 }
 
+/// As wanted of as many, unless there was none to ask about.
+fn some(count: usize, what: &str, wanted: String) -> Finding {
+    if count == 0 { Finding::Unseen(format!("no {what}")) } else { Finding::AsWanted(wanted) }
+}
+
 /// CloudFormation has expanded the template's loops: what it says it runs is what the stack has.
 pub(super) async fn loops(platform: &Platform) -> Outcome<Finding> {
     let name = &platform.stack.name;
@@ -51,10 +56,11 @@ fn expanded(template: &str, made: &[&str]) -> Finding {
     }
     match made.iter().find(|name| !names.iter().any(|known| known == *name)) {
         Some(unknown) => Finding::Otherwise { seen: format!("the stack has {unknown}, which its template lacks"), fix },
-        None => Finding::AsWanted(format!(
-            "no loop is left, and the template has all {} resources of the stack",
-            made.len()
-        )),
+        None => some(
+            made.len(),
+            "resource is in the stack",
+            format!("no loop is left, and the template has all {} resources of the stack", made.len()),
+        ),
     }
 }
 
@@ -92,7 +98,11 @@ pub(super) async fn recursion(platform: &Platform) -> Outcome<Finding> {
         }
         allowed += 1;
     }
-    Ok(Finding::AsWanted(format!("loops are allowed to all {allowed} functions that read a queue")))
+    Ok(some(
+        allowed,
+        "function reads a queue",
+        format!("loops are allowed to all {allowed} functions that read a queue"),
+    ))
 }
 
 /// IAM itself says that no function's role may do what none must.
@@ -131,10 +141,12 @@ pub(super) async fn roles_no_wider(platform: &Platform) -> Outcome<Finding> {
             }
         }
     }
-    Ok(Finding::AsWanted(format!(
-        "{judged} forbidden actions are denied to the roles of {} functions",
-        deployed(platform).count()
-    )))
+    let count = deployed(platform).count();
+    Ok(some(
+        judged,
+        "action was judged",
+        format!("{judged} forbidden actions are denied to the roles of {count} functions"),
+    ))
 }
 
 /// Of racing puts that are to be the first, one is.
@@ -217,6 +229,7 @@ mod tests {
     fn a_loop_that_is_left_or_a_resource_too_many_is_no_proof() {
         let template = r#"{"Resources": {"Lake": {}, "LoadDead": {}}}"#;
         assert!(matches!(expanded(template, &["Lake", "LoadDead"]), Finding::AsWanted(_)));
+        assert!(matches!(expanded(template, &[]), Finding::Unseen(_)), "nothing was looked at");
         let seen = |template: &str, made: &[&str]| match expanded(template, made) {
             Finding::Otherwise { seen, .. } => seen,
             other => panic!("{other:?}"),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use serde_json::json;
 use sluice_core::{Disposition, Sequence, Sources, Table};
-use sluice_pipeline::observe::Question;
+use sluice_pipeline::{log, observe::Question};
 
 use super::finding::Finding;
 use crate::{
@@ -37,6 +37,10 @@ pub(super) async fn run(platform: &Platform, named: Option<&str>) -> Outcome<Fin
     let answer = warehouse.ask(&Question { statement, role: None, rows: 1 }).await?;
     let held = answer.rows.first().and_then(|row| row.first().cloned().flatten()).unwrap_or_default();
     let rows = extract["rows"].as_u64().unwrap_or_default();
+    let newest = log::newest_commit(&platform.store()?, id).await?.map_or(sequence, |commit| commit.sequence);
+    if newest > sequence && held == "0" {
+        return Ok(Finding::Unseen(format!("{id} #{newest} has replaced #{sequence} meanwhile; ask again")));
+    }
     Ok(judge(&format!("{id} #{sequence}"), rows, &held, committed, load.seconds))
 }
 
@@ -58,6 +62,9 @@ fn canaries(sources: &Sources) -> impl Iterator<Item = &Table> {
 }
 
 fn judge(commit: &str, rows: u64, held: &str, committed: Duration, loaded: f64) -> Finding {
+    if rows == 0 {
+        return Finding::Unseen(format!("{commit} has no rows; name another table with --table"));
+    }
     if held == rows.to_string() {
         let committed = committed.as_secs_f64();
         return Finding::AsWanted(format!(
@@ -75,12 +82,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_canary_whose_rows_are_not_all_in_the_table_is_no_proof() {
+    fn a_canary_without_all_of_its_rows_in_the_table_is_no_proof() {
         let judged = |held| judge("A.B.C #7", 31, held, Duration::from_millis(1_250), 3.46);
         let whole = "31 rows of A.B.C #7: committed in 1.2 s, in the table 3.5 s later";
         assert_eq!(judged("31"), Finding::AsWanted(whole.to_owned()));
         let Finding::Otherwise { seen, fix } = judged("30") else { panic!("no difference") };
         assert!(seen.contains("holds 30") && fix.contains("sluice prove"), "{seen} {fix}");
         assert!(matches!(judged(""), Finding::Otherwise { .. }));
+        assert!(matches!(judge("A.B.C #8", 0, "0", Duration::ZERO, 0.1), Finding::Unseen(_)));
     }
 }

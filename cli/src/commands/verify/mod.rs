@@ -82,6 +82,10 @@ pub(super) async fn run(target: &Target, args: &VerifyArgs, progress: &Progress,
         let known = PROBES.iter().map(|probe| probe.id).collect::<Vec<_>>().join(", ");
         return Err(Failure::usage(format!("there is no probe {unknown}")).hint(format!("there are {known}")));
     }
+    let is_left_out = |id: &&String| PROBES.iter().any(|probe| probe.id == **id && !is_asked(probe, args));
+    if let Some(id) = args.only.iter().find(is_left_out) {
+        return Err(Failure::usage(format!("{id} writes, and --read-only leaves it out")));
+    }
     let platform = open(target, args, progress).await?;
     let url = platform.environment(LOADER).await?.get("SLUICE_SNOWFLAKE_URL").cloned().unwrap_or_default();
     let mut report = Report {
@@ -110,12 +114,8 @@ pub(super) async fn run(target: &Target, args: &VerifyArgs, progress: &Progress,
         };
         report.verdicts.push(verdict);
     }
-    let wrong = report.count(Standing::Wrong);
     output::print(json, &report, Report::to_text)?;
-    if wrong == 0 {
-        return Ok(());
-    }
-    Err(Failure::different(format!("{wrong} of the rows are not as wanted")).hint("each says what to do"))
+    report.outcome(&args.only)
 }
 
 fn is_asked(probe: &Probe, args: &VerifyArgs) -> bool {
@@ -127,7 +127,15 @@ fn rows() -> Outcome<Vec<Row>> {
     let file = checkout()?.join("ARCHITECTURE.md");
     let text = fs::read_to_string(&file)
         .map_err(|error| Error::config(format!("cannot read {}, which has the list", file.display())).because(error))?;
-    Ok(list::rows(&text))
+    let rows = list::rows(&text);
+    if rows.is_empty() {
+        return Err(Failure::from(Error::config(format!(
+            "{} has no list of what one machine cannot prove",
+            file.display()
+        )))
+        .hint("take the file of this version of sluice"));
+    }
+    Ok(rows)
 }
 
 /// The stage's platform, in the account that it is pinned to; or that of the target.
@@ -162,6 +170,24 @@ impl Report {
             Err(failure) => (Standing::Unseen, failure.sentence(), None),
         };
         Verdict { probe: Some(probe.id.to_owned()), claim: row.claim, standing, seen: Some(seen), next }
+    }
+
+    /// Whether nothing is wrong, and what was named was shown.
+    fn outcome(&self, named: &[String]) -> Outcome {
+        let wrong = self.count(Standing::Wrong);
+        if wrong > 0 {
+            return Err(
+                Failure::different(format!("{wrong} of the rows are not as wanted")).hint("each says what to do")
+            );
+        }
+        let is_shown = |id: &&String| {
+            let of = |verdict: &&Verdict| verdict.probe.as_ref() == Some(*id);
+            self.verdicts.iter().find(of).is_some_and(|verdict| verdict.standing != Standing::Unseen)
+        };
+        match named.iter().find(|id| !is_shown(id)) {
+            None => Ok(()),
+            Some(id) => Err(Failure::from(Error::not_found(format!("{id} was not shown"))).hint("its row says why")),
+        }
     }
 
     fn count(&self, standing: Standing) -> usize {
@@ -224,6 +250,23 @@ mod tests {
         let failed = || Err(Failure::from(Error::unavailable("away")));
         assert_eq!(standing(&report(true, true), Of::Aws, failed()), Standing::Unseen);
         assert_eq!(standing(&report(true, true), Of::Both, failed()), Standing::Wrong);
+    }
+
+    #[test]
+    fn a_probe_that_was_named_and_not_shown_is_no_success() {
+        let named = ["loops".to_owned()];
+        let mut told = report(true, true);
+        assert!(told.outcome(&[]).is_ok());
+        assert_eq!(told.outcome(&named).expect_err("no row names it").exit_code(), 1);
+        let mut judged = |found| {
+            let row = Row { claim: "c".to_owned(), command: "`d`".to_owned(), probe: None };
+            told.verdicts = vec![told.judge(row, &PROBES[0], Ok(found))];
+            told.outcome(&named)
+        };
+        assert!(judged(Finding::AsWanted("s".to_owned())).is_ok());
+        assert_eq!(judged(Finding::Unseen("no right".to_owned())).expect_err("unseen").exit_code(), 1);
+        let wrong = Finding::Otherwise { seen: "s".to_owned(), fix: "f".to_owned() };
+        assert_eq!(judged(wrong).expect_err("wrong").exit_code(), 3);
     }
 
     #[test]

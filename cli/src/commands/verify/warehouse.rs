@@ -71,5 +71,8 @@ pub(super) async fn report(platform: &Platform) -> Outcome<Finding> {
         let seen = format!("{} of {} tiles of run {} could not be shown", report.failed, report.tiles, report.number);
         return Ok(Finding::Otherwise { seen, fix: "`sluice report`, and the page says why".to_owned() });
     }
+    if report.tiles == 0 {
+        return Ok(Finding::Unseen(format!("the report of run {} has no tiles", report.number)));
+    }
     Ok(Finding::AsWanted(format!("all {} tiles of run {} are shown", report.tiles, report.number)))
 }
