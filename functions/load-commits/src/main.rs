@@ -1,3 +1,6 @@
+// A load's future holds those of every client that it uses, deeper than the compiler looks by default.
+#![recursion_limit = "256"]
+
 use load_commits::{Config, Deps, serve};
 use sluice_lambda::{MainResult, run, start};
 

@@ -52,7 +52,7 @@ fn kind_of(status: u16, code: Option<&str>) -> Kind {
             return Kind::Auth;
         }
         // A body that was damaged on its way: the next one arrives.
-        Some("BadDigest" | "XAmzContentSHA256Mismatch") => return Kind::Unavailable,
+        "BadDigest" | "XAmzContentSHA256Mismatch" => return Kind::Unavailable,
         _ => {}
     }
     match status {
