@@ -10,7 +10,7 @@ use sluice_core::{Error, Result};
 
 use crate::{
     config::{Credentials, KafkaConfig},
-    iam,
+    security,
 };
 
 pub(crate) mod connection;
@@ -150,7 +150,7 @@ impl Admin {
             0 => return Ok(()),
             NOT_CONTROLLER => Error::unavailable("the cluster has another controller by now")
                 .with_hint("call again: it is asked for then"),
-            code => iam::hinted(refused(code, said), &self.config, iam::ADMINISTER),
+            code => security::hinted(refused(code, said), &self.config, security::ADMINISTER),
         };
         Err(error.with("topic", topic).with("broker", &self.controller.address))
     }

@@ -21,25 +21,13 @@ use form_urlencoded::Serializer;
 use rskafka::client::OauthBearerCredentials;
 use sluice_core::{Error, Kind, Result, Secret};
 
-use crate::config::{KafkaConfig, Mechanism};
-
 const SERVICE: &str = "kafka-cluster";
 /// How long a token is good for, as Amazon's signers have it. A broker ends the connection with its token or with the
 /// credentials, whichever end first, and the connection that follows it has a token of its own.
 const LIFETIME: Duration = Duration::from_secs(900);
 const USER_AGENT: &str = concat!("sluice/", env!("CARGO_PKG_VERSION"));
 
-/// What to do where a login, a producer or an administrator is refused.
-const CONNECT: &str = "let the policy of this role or user allow kafka-cluster:Connect on the cluster, and the cluster's \
-                       own policy too where it is in another account; then check that the region is the cluster's and \
-                       this machine's clock is right";
-pub(crate) const PRODUCE: &str = "let the role's policy allow kafka-cluster:Connect on the cluster, and \
-                                  kafka-cluster:DescribeTopic and kafka-cluster:WriteData on the topic; one that it may \
-                                  not describe looks as if nobody had created it";
-pub(crate) const ADMINISTER: &str = "let the policy of this role or user allow kafka-cluster:CreateTopic, DescribeTopic, \
-                                     AlterTopic, DescribeTopicDynamicConfiguration and \
-                                     AlterTopicDynamicConfiguration on the topic";
-const LOG_IN: &str = "log in (`aws sso login`), or set AWS_PROFILE";
+pub(crate) const LOG_IN: &str = "log in (`aws sso login`), or set AWS_PROFILE";
 
 /// Who we are in AWS. It is asked again for each connection: credentials rotate.
 #[derive(Debug, Clone)]
@@ -99,21 +87,6 @@ impl Iam {
 
 fn no_credentials(message: &str) -> Error {
     Error::new(Kind::Auth, message).with_hint(LOG_IN)
-}
-
-/// A refused login, with what to do about it.
-pub(crate) fn refused(error: Error, config: &KafkaConfig) -> Error {
-    // What a broker says where the credentials are about to end.
-    let is_short = error.chain().contains("Session too short");
-    hinted(error, config, if is_short { LOG_IN } else { CONNECT })
-}
-
-/// An error that a right would mend, with what to allow where it is IAM that gives rights.
-pub(crate) fn hinted(error: Error, config: &KafkaConfig, hint: &'static str) -> Error {
-    match (error.kind(), config.mechanism) {
-        (Kind::Auth | Kind::NotFound, Mechanism::Iam) => error.with_hint(hint),
-        _ => error,
-    }
 }
 
 /// The region that brokers of MSK have in their names, such as `b-1.shop.a1b2c3.c2.kafka.eu-west-1.amazonaws.com`.

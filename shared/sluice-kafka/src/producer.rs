@@ -31,7 +31,6 @@ use crate::{
     admin::connection::Connection,
     config::{Credentials, KafkaConfig},
     error::classify,
-    iam,
     partitioner::partition_for_key,
     security,
 };
@@ -171,7 +170,7 @@ impl Producer {
         let listed = listed.into_iter().find(|listed| listed.name == topic && !listed.partitions.is_empty());
         let missing = || {
             let error = Error::not_found("no such topic in Kafka; create it first").with("topic", topic);
-            iam::hinted(error, &self.config, iam::PRODUCE)
+            security::hinted(error, &self.config, security::PRODUCE)
         };
         let numbers = listed.ok_or_else(missing)?.partitions;
         // Each client is a connection: where nothing has changed they stay.
@@ -206,7 +205,7 @@ impl Producer {
     }
 
     pub(crate) fn failed(&self, attempt: &str, error: ClientError) -> Error {
-        iam::hinted(classify(attempt, error), &self.config, iam::PRODUCE)
+        security::hinted(classify(attempt, error), &self.config, security::PRODUCE)
     }
 }
 

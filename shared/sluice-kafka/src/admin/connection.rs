@@ -15,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::wire::{Answer, Body};
 use crate::{
     config::{Credentials, KafkaConfig, Mechanism},
-    iam, security,
+    security,
 };
 
 const CLIENT_ID: &str = "sluice";
@@ -134,7 +134,7 @@ impl Connection {
             Ok(said) => refused(REFUSED, Some(String::from_utf8_lossy(&said).into())),
             Err(error) => error,
         };
-        Err(iam::refused(answer, config))
+        Err(security::refused_login(answer, config))
     }
 
     async fn shake_hands(&mut self, mechanism: &str) -> Result<()> {

@@ -91,16 +91,3 @@ async fn a_broker_in_another_region_gets_a_token_of_that_region() {
         identity(None, Some("eu-west-1")).token("boot-a.c1.kafka-serverless.us-east-2.amazonaws.com:9098").await;
     assert!(url(token.expect("a token").expose()).starts_with("https://kafka.us-east-2.amazonaws.com/?"));
 }
-
-#[test]
-fn a_right_that_lacks_is_named_where_iam_gives_rights() {
-    let hint = |mechanism, error: Error| {
-        let config = KafkaConfig { mechanism, ..KafkaConfig::default() };
-        hinted(error, &config, PRODUCE).hint().map(str::to_owned)
-    };
-    let denied = || Error::new(Kind::Auth, "denied");
-    assert_eq!(hint(Mechanism::Iam, denied()).as_deref(), Some(PRODUCE));
-    assert_eq!(hint(Mechanism::Iam, Error::not_found("no such topic")).as_deref(), Some(PRODUCE));
-    assert_eq!(hint(Mechanism::Iam, Error::unavailable("away")), None);
-    assert_eq!(hint(Mechanism::ScramSha512, denied()), None);
-}
