@@ -3,8 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Datelike, Days, Duration, NaiveDate, Utc};
-
-use super::tables::{self, Series};
 use sluice_watch::{
     alerts::Upstream,
     baseline::{History, Mark},
@@ -17,6 +15,8 @@ use sluice_watch::{
     random::Random,
     settings::{Limits, TableSettings},
 };
+
+use super::tables::{self, Series};
 
 /// The hour at which mornings are observed, UTC.
 const MORNING: u32 = 6;

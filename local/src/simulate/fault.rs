@@ -1,9 +1,9 @@
 //! Faults, as they show in what is observed.
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
+use sluice_watch::monitors::{ColumnFacts, SecretFacts, TableFacts};
 
 use super::days::{Morning, World};
-use sluice_watch::monitors::{ColumnFacts, SecretFacts, TableFacts};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,7 +1,8 @@
 //! How well monitors find what was planted.
 
-use super::{days::World, fault::Fault, fault::FaultKind};
 use sluice_watch::finding::{Finding, Verdict};
+
+use super::{days::World, fault::Fault, fault::FaultKind};
 
 /// One fault planted on one day, and what was found.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use chrono::{Datelike, NaiveDate};
 use sluice_core::{Schedule, sources::Monitor};
-
 use sluice_watch::{random::Random, settings::TableSettings};
 
 /// One table's nature.

@@ -1,13 +1,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{Days, NaiveDate};
-
-use super::{score::planted, *};
 use sluice_watch::{
     alerts::{Action, Board, Receipt, Round, Table},
     calendar::Calendar,
     finding::Verdict,
 };
+
+use super::{score::planted, *};
 
 /// The days that are observed, New Year and Easter among them.
 const DAYS: u64 = 90;
