@@ -31,7 +31,7 @@ pub async fn serve(
                 handle(&event::parse(message.body)?, &queue, invocation, deps).await
             };
             let answer = each_message(batch, &deps.config.lake_id, invocation, message).await;
-            deps.warehouse.statements().keep_estimate().await;
+            Box::pin(deps.warehouse.statements().keep_estimate()).await;
             return Ok(answer);
         }
         Event::Sweep(_) => Work::Sweep,
@@ -39,7 +39,7 @@ pub async fn serve(
     };
     invocation.is_one_run();
     let ended = handle(&work, &deps.queue, invocation, deps).await;
-    deps.warehouse.statements().keep_estimate().await;
+    Box::pin(deps.warehouse.statements().keep_estimate()).await;
     ended.map(|()| SqsBatchResponse::default())
 }
 

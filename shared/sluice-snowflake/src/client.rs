@@ -154,7 +154,7 @@ impl<Sec: Secrets> SqlApi<Sec> {
             let answer = self.submit_shaped(&statement, Uuid::new_v4(), "sluice:costs", deadline, limit).await?;
             self.collect(answer, deadline).await
         };
-        if let Err(error) = keep.await {
+        if let Err(error) = Box::pin(keep).await {
             tracing::info!(error = error.chain(), "no estimate of costs is kept");
         }
     }
