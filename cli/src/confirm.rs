@@ -85,6 +85,8 @@ fn answer(question: &str) -> Result<String> {
     let broken = |error: std::io::Error| Error::internal("cannot talk to the terminal").because(error);
     let mut terminal = std::io::stderr().lock();
     terminal.write_all(question.as_bytes()).and_then(|()| terminal.flush()).map_err(broken)?;
+    // What ends at Ctrl-C meanwhile says so there.
+    drop(terminal);
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(broken)?;
     Ok(line.trim().to_owned())
