@@ -152,7 +152,9 @@ pub(crate) async fn settled(aws: &SdkConfig, name: &str, poll: Duration) -> Outc
         None if why.contains("NotFound") => {
             "somebody has deleted it: `sluice deploy --env STAGE --mend` makes it again, then deploy"
         }
-        None if status == "UPDATE_ROLLBACK_COMPLETE" => "the stack stands as before; fix what it names, then deploy again",
+        None if status == "UPDATE_ROLLBACK_COMPLETE" => {
+            "the stack stands as before; fix what it names, then deploy again"
+        }
         None => "fix what it names, then deploy again",
     };
     Err(Failure::from(Error::conflict(format!("{name} is {status}{why}"))).hint(next))

@@ -107,8 +107,9 @@ async fn what_is_used_beside_the_warehouse_has_dollars_and_no_credits() {
     let warehouse = Warehouse::founded().await;
     let amount = UsedAmount::Invocations { requests: 1e6, gigabyte_seconds: 1e6, is_arm: true };
     let used = [Used { day: day(2), object: "sluice-ExtractPostgres".into(), amount }];
-    let statement = costs::keep(&used, &Prices::default(), DateTime::UNIX_EPOCH);
-    warehouse.run(&statement).await.expect("kept");
+    for statement in costs::keep(&used, &Prices::default(), DateTime::UNIX_EPOCH) {
+        warehouse.run(&statement).await.expect("kept");
+    }
     let rows = warehouse.run(&costs::by_day(day(1))).await.expect("an answer");
     assert_eq!((rows[0]["object"].as_deref(), rows[0]["credits"].clone()), (Some("sluice-ExtractPostgres"), None));
     let dollars: f64 = rows[0]["dollars"].as_deref().expect("dollars").parse().expect("a number");
