@@ -11,18 +11,31 @@ use crate::{
 
 const RAISED_BY: &str = "make it smaller, or raise the limit by a decision in docs/adr/ (0012 says why there is one)";
 
-/// Lines of Rust in folders, without tests: the end of a file from its test module on is one.
+/// Lines of Rust in folders, without tests: the end of a file from a test module with a body on is one.
 fn lines(folders: &[&str]) -> usize {
     let is_test = |path: &str| path.contains("/tests/") || path.ends_with("tests.rs") || path.ends_with("fakes.rs");
     let counted = |path: &String| folders.iter().any(|folder| path.starts_with(folder)) && !is_test(path);
-    let code = |path: &String| read(path).split("#[cfg(test)]\nmod ").next().unwrap_or_default().lines().count();
-    files(".rs").iter().filter(|path| counted(path)).map(code).sum()
+    files(".rs").iter().filter(|path| counted(path)).map(|path| code(&read(path)).lines().count()).sum()
+}
+
+/// A module that is only declared has a file of its own.
+fn code(text: &str) -> &str {
+    let has_body = |at: &usize| text[*at..].lines().nth(1).is_some_and(|declared| declared.ends_with('{'));
+    let tests = text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at).find(has_body);
+    &text[..tests.unwrap_or(text.len())]
+}
+
+#[test]
+fn a_declared_test_module_hides_no_line() {
+    let declared = "//! A crate.\n#[cfg(test)]\nmod tests;\nfn one() {}\n";
+    assert_eq!(code(declared), declared);
+    assert_eq!(code("fn one() {}\n\n#[cfg(test)]\nmod tests {\n    use super::*;\n}\n"), "fn one() {}\n\n");
 }
 
 #[test]
 fn the_code_stays_within_its_lines() {
     for (folders, limit) in [
-        (&["functions/", "shared/", "cli/"][..], 65_500),
+        (&["functions/", "shared/", "cli/"][..], 69_000),
         (&["local/"][..], 19_500),
         (&["local/parts/snowflake/"][..], 8_500),
     ] {

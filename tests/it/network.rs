@@ -152,9 +152,11 @@ fn collect_events_may_send_to_the_topics_of_its_cluster_by_iam() {
     assert_eq!((&sends[1]["Action"], &sends[2]), (&json!(rights), &json!({ "Ref": "AWS::NoValue" })));
     let reads = &properties("StreamKafkaSourcePolicy")["PolicyDocument"]["Statement"];
     let reads = by_iam(list(reads).iter().collect());
-    let on = |statement: &'static Value, branch: usize| list(&statement[1]["Resource"]["Fn::If"][branch]);
-    for branch in [1, 2] {
-        assert_eq!(on(sends, branch), &on(reads, branch)[..2]);
+    for (branch, cluster) in [(1, "KafkaCluster.Arn"), (2, "KafkaClusterArn")] {
+        let on = list(&sends[1]["Resource"]["Fn::If"][branch]);
+        assert_eq!(on[0], reads[1]["Resource"]["Fn::If"][branch], "its own cluster");
+        let topics = json!({ "Fn::Split": [":cluster/", { "Fn::Sub": format!("${{{cluster}}}/*") }] });
+        assert_eq!(on[1..], [json!({ "Fn::Join": [":topic/", topics] })]);
     }
     let settings = &properties("CollectEvents")["Environment"]["Variables"];
     assert_eq!(settings["SLUICE_KAFKA_SECRET"]["Fn::If"][1], "", "a role reads no user's secret");

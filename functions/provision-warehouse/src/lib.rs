@@ -2,7 +2,7 @@
 //! schedule.
 //!
 //! `handler` serves one event, `request` answers CloudFormation on every path, `provision` does the work and `look` tells what is
-//! found of the account; how an account becomes what its file says is `sluice_snowflake::account`.
+//! found of the account; how an account becomes what its file says is in `account` of the warehouse's crate.
 
 // The future of a request holds those of every client that it uses, deeper than the compiler looks by default.
 #![recursion_limit = "256"]

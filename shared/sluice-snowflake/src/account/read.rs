@@ -10,22 +10,36 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, TryStreamExt, stream};
 use sluice_core::{Error, Kind as ErrorKind, Result, port::Row};
 
-use self::{
-    ask::{About, Ask},
-    objects::Details,
-};
+use self::{ask::Ask, objects::Details};
 use super::{
     kinds::{ACCOUNTADMIN, Kind},
     name::Name,
     port::Account,
     render::is_system,
-    state::{State, Target},
+    state::{Grantee, State, Target},
 };
 use crate::sql::quote;
 
 mod ask;
 mod grants;
 mod objects;
+
+/// What an answer is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum About {
+    Kind(Kind),
+    Details(Kind, Name),
+    Parameters(Kind, Name),
+    Attached(Name),
+    Running(Name),
+    Tags(Kind, Name),
+    DatabaseRoles(Name),
+    Tables,
+    Views,
+    Future(Name),
+    Grants(Grantee),
+    Holders(Name),
+}
 
 /// What the account has said, object by object.
 type Found = BTreeMap<(Kind, Name), Details>;

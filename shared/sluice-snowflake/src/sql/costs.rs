@@ -13,7 +13,7 @@ use sluice_pipeline::{
 };
 use sluice_watch::Prices;
 
-use super::{OBSERVABILITY, quote, watch::inserts};
+use super::{OBSERVABILITY, inserts::inserts, quote};
 
 /// What the table is called.
 pub(crate) const TABLE: &str = "COSTS";

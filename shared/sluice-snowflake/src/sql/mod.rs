@@ -13,6 +13,7 @@ pub mod costs;
 pub mod dbt;
 pub mod ddl;
 pub mod evolve;
+mod inserts;
 pub(crate) mod integration;
 pub mod ledger;
 pub mod load;

@@ -1,6 +1,6 @@
 //! What an account is asked, round by round.
 
-use super::{Found, Scope, objects};
+use super::{About, Found, Scope, objects};
 use crate::{
     account::{
         kinds::{ACCOUNTADMIN, Kind, SECURITYADMIN, SYSADMIN, USERADMIN},
@@ -19,23 +19,6 @@ pub(super) struct Ask {
     pub pages: bool,
     /// Whether it reads rows: then it needs a warehouse, and what it asks for stays unknown where there is none.
     pub rows: bool,
-}
-
-/// What an answer is about.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum About {
-    Kind(Kind),
-    Details(Kind, Name),
-    Parameters(Kind, Name),
-    Attached(Name),
-    Running(Name),
-    Tags(Kind, Name),
-    DatabaseRoles(Name),
-    Tables,
-    Views,
-    Future(Name),
-    Grants(Grantee),
-    Holders(Name),
 }
 
 impl Ask {
