@@ -43,7 +43,7 @@ impl Before {
         let mut checks = vec![pinned(stage, &account), fits::name(stage), filled_in(stage)];
         let version = Sam::of(stage).version().await.map(|version| sam(&version));
         checks.push(Check::of("sam", version, "`tools/setup sam` puts it into this checkout"));
-        checks.extend(stack.as_ref().map(|stack| changeable(stack)));
+        checks.extend(stack.as_ref().map(changeable));
         checks.push(quota(stage, place, stack.as_ref()).await);
         checks.push(provisioner(stage, place).await);
         checks.extend(fits::stream_user(stage, place).await);
