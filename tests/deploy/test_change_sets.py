@@ -32,7 +32,7 @@ stack_name = "sluice-{name}"
 s3_bucket = "sluice-artifacts"
 s3_prefix = "sluice-{name}"
 template_file = "{template}"
-parameter_overrides = ["Stage={name}"]
+parameter_overrides = ["Stage={name}", "SchedulesEnabled=DISABLED"]
 """
 PARAMETERS = {name: {"Type": "String", "Default": ""} for name in ("Stage", "SchedulesEnabled")}
 
@@ -203,8 +203,9 @@ class ChangeSets(unittest.TestCase):
     def planner(self, without=None):
         """The key of a user with the rights of PlanRole."""
         template = Template((ROOT / "template-ci.yaml").read_text(encoding="utf-8"))
-        policy = template.resources["PlanRole"]["Properties"]["Policies"][0]["PolicyDocument"]
-        policy["Statement"] = [one for one in policy["Statement"] if one["Sid"] != without]
+        makes = template.resources["MakeChangeSets"]["Properties"]["PolicyDocument"]["Statement"]
+        zips = template.resources["PlanRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        policy = {"Version": "2012-10-17", "Statement": [one for one in makes + zips if one["Sid"] != without]}
         names = {"Partition": "aws", "Region": REGION, "AccountId": ACCOUNT}
         text = json.dumps(policy).replace("${StackName}", STACK).replace("${ArtifactsBucket}", ARTIFACTS)
         for name, value in names.items():

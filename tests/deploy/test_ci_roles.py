@@ -30,29 +30,11 @@ class CiRoles(unittest.TestCase):
                     found[action] = [one.get("Fn::Sub", one) if isinstance(one, dict) else one for one in resources]
         return found
 
-    def subject(self, role):
-        (statement,) = self.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
-        return statement["Condition"]["StringEquals"]["token.actions.githubusercontent.com:sub"]["Fn::Sub"]
-
-    def test_each_role_of_github_is_bound_to_one_subject(self):
-        subjects = {role: self.subject(role) for role in ("PullRequestRole", "PlanRole", "DeployRole")}
-        self.assertEqual(subjects, {
-            "PullRequestRole": "repo:${Repository}:pull_request",
-            "PlanRole": "repo:${Repository}:ref:refs/heads/main",
-            "DeployRole": "repo:${Repository}:environment:${Environment}",
-        })
-
     def test_a_pull_request_makes_change_sets_and_carries_none_out(self):
+        makes = {"cloudformation:CreateChangeSet", "cloudformation:DeleteChangeSet", "iam:PassRole", "s3:PutObject"}
         for role in ("PullRequestRole", "PlanRole"):
-            self.assertEqual(set(self.may(role)), {"cloudformation:CreateChangeSet", "iam:PassRole", "s3:PutObject"}, role)
+            self.assertEqual(set(self.may(role)), makes, role)
         self.assertEqual(set(self.may("DeployRole")), {"cloudformation:ExecuteChangeSet"})
-
-    def test_zips_of_a_pull_request_are_carried_out_by_nobody(self):
-        (put,) = self.may("PullRequestRole")["s3:PutObject"]
-        (kept,) = self.may("PlanRole")["s3:PutObject"]
-        (taken,) = [one["Resource"]["Fn::Sub"] for one in self.statements("StackRole") if one["Sid"] == "TakeZips"]
-        self.assertEqual(kept, taken)
-        self.assertNotEqual(put.split("/")[1], taken.split("/")[1])
 
     def test_no_pull_request_reads_a_secret_and_nobody_in_github_the_first_users(self):
         reads = {role: [one for one in self.statements(role) if "secretsmanager:GetSecretValue" in str(one["Action"])]
@@ -62,18 +44,11 @@ class CiRoles(unittest.TestCase):
         self.assertEqual((allowed["Effect"], denied["Effect"]), ("Allow", "Deny"))
         self.assertIn("snowflake-provisioner", denied["Resource"]["Fn::Sub"])
 
-    def test_cloudformation_changes_neither_roles_nor_policies_of_ci(self):
-        (denied,) = [one for one in self.statements("StackRole") if one["Sid"] == "NotTheRolesOfCi"]
-        kept = [one["Fn::Sub"].rsplit(":", 1)[1] for one in denied["Resource"]]
-        self.assertEqual(kept, ["role/${StackName}-ci-*", "policy/${StackName}-ci-*"])
-        named = [one["Properties"].get("RoleName", one["Properties"].get("ManagedPolicyName"))["Fn::Sub"]
-                 for one in self.resources.values() if one["Type"] in ("AWS::IAM::Role", "AWS::IAM::ManagedPolicy")]
-        self.assertTrue(all(name.startswith("${StackName}-ci-") for name in named), named)
-
     def test_the_workflow_names_a_role_for_each_that_github_gets(self):
         workflow = (ROOT / ".github/workflows/deploy.yml").read_text(encoding="utf-8")
         outputs = yaml_parse((ROOT / "template-ci.yaml").read_text(encoding="utf-8"))["Outputs"].values()
-        variables = [re.search(r"variable ([A-Z_]+)", output["Description"])[1] for output in outputs]
+        variables = {found[1] for output in outputs if (found := re.search(r"variable ([A-Z_]+)", output["Description"]))}
+        self.assertEqual(len(variables), 4, variables)
         self.assertEqual({name for name in variables if f"vars.{name} " not in workflow}, set())
 
 
