@@ -245,8 +245,8 @@ def reviewed(life):
     """What was read is carried out once, and nothing else."""
     file = life.folder / "plan.json"
     life.configure(LogRetentionDays="14" if life.parameters["LogRetentionDays"] == "30" else "30")
-    life.stage("diff", "--built", "--save", str(file), "--prefix", "pull-requests")
-    apart = life.s3.list_objects_v2(Bucket=f"{STACK}-artifacts", Prefix=f"pull-requests/{STACK}/")
+    life.stage("diff", "--built", "--save", str(file), "--prefix", "pull")
+    apart = life.s3.list_objects_v2(Bucket=f"{STACK}-artifacts", Prefix=f"{STACK}/pull/")
     assert apart["KeyCount"] > len(life.built["Resources"]) / 100, "the zips lie beside those that are carried out"
     read = json.loads(file.read_text())
     assert read["change_set"] and read["changes"], read
