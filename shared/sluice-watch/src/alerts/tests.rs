@@ -97,6 +97,26 @@ impl Desk {
 }
 
 #[test]
+fn an_incident_that_nothing_judges_for_a_day_ends_unless_it_is_unseen() {
+    let (mut desk, elsewhere) = (Desk::new(), good(Kind::Late, "B"));
+    desk.round(0, &[bad(Kind::Late, "A", 200.0)]);
+    let is_open = |desk: &Desk| desk.board.incidents.values().any(|incident| !incident.is_resolved());
+    let unseen = finding(Monitor::Freshness, "B", Verdict::Degraded(Why::Missing("away".into())));
+    desk.round(60 * 30, std::slice::from_ref(&unseen));
+    desk.round(5, &[unseen]);
+    assert!(is_open(&desk), "its monitor could not see everything");
+    let mut desk = Desk::new();
+    desk.round(0, &[bad(Kind::Late, "A", 200.0)]);
+    for _ in 0..3 {
+        desk.round(60 * 7, std::slice::from_ref(&elsewhere));
+    }
+    assert!(is_open(&desk), "21 hours");
+    desk.round(60 * 7, std::slice::from_ref(&elsewhere));
+    let told = desk.round(5, &[elsewhere]);
+    assert!(!is_open(&desk) && told.contains(&"data-alerts Resolve".to_owned()), "{told:?}");
+}
+
+#[test]
 fn an_incident_opens_changes_is_reminded_of_and_resolves_once_each() {
     let mut desk = Desk::new();
     assert_eq!(desk.round(0, &[bad(Kind::Late, "A", 200.0)]), ["data-alerts Open", "hook Open", "mail Open"]);

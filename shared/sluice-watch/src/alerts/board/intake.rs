@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::Duration;
 use sluice_core::sources::Monitor;
 
 use super::{Board, Checks, Command, Round};
 use crate::{
     alerts::{incident::Incident, table::Fault},
-    finding::{Breach, Kind, Object, Origin, Verdict, Why},
+    finding::{Breach, Finding, Kind, Object, Origin, Verdict, Why},
 };
 
 /// A check that could not judge is reported after this many rounds in a row.
@@ -18,6 +19,9 @@ const GROUP: usize = 3;
 
 /// What a resolved cause explained must last this many rounds more, which it needs to recover.
 const HELD_ROUNDS: u32 = 3;
+
+/// An incident that nothing judges any more ends after this time: its table, monitor or budget was removed. A known gap is shorter.
+const UNJUDGED: Duration = Duration::days(1);
 
 /// A channel is failing after this many messages in a row.
 const FAILED_MESSAGES: u32 = 3;
@@ -87,6 +91,23 @@ impl Board {
             }
         }
         self.channels(round);
+        self.end_unjudged(round);
+    }
+
+    /// Where a monitor could not see everything, what it has not judged may only be unseen.
+    fn end_unjudged(&mut self, round: &Round<'_>) {
+        let judged: BTreeSet<String> =
+            round.findings.iter().map(|finding| check(round.stack, finding.monitor, &finding.object)).collect();
+        let is_missing = |finding: &&Finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_)));
+        let unseen: Vec<Monitor> = round.findings.iter().filter(is_missing).map(|finding| finding.monitor).collect();
+        let is_channel = |name: &str| round.table.channels.iter().any(|channel| channel.name == name);
+        for (key, incident) in self.incidents.iter_mut().filter(|(_, incident)| !incident.is_resolved()) {
+            let is_judged = key.rsplit_once('/').is_some_and(|(check, _)| judged.contains(check))
+                || incident.monitor == Monitor::Alerts && is_channel(&incident.object.name);
+            if !is_judged && !unseen.contains(&incident.monitor) && round.now - incident.seen_at >= UNJUDGED {
+                incident.good(round.now);
+            }
+        }
     }
 
     /// Channels that do not take messages are a fault that other channels tell.
