@@ -1,4 +1,4 @@
-"""Keys of buckets and topics. Whoever reads an object, puts one or publishes uses the key that it lies under: his role and the key's own
+"""Keys of buckets and topics. A caller that reads an object, puts one or publishes uses the key that it lies under: the caller's role and the key's own
 policy have to let him, through that service. The bus publishes as a service and names neither account nor rule, to the topic's policy nor
 to its key's, so that a statement which asks for either lets it do nothing."""
 

@@ -41,7 +41,7 @@ pub(crate) fn user(credentials: &Credentials) -> Result<(&str, &Secret)> {
 /// Who we are in AWS, for brokers that take IAM.
 pub(crate) fn iam<'a>(config: &KafkaConfig, credentials: &'a Credentials) -> Result<&'a Iam> {
     if !config.protocol.is_encrypted() {
-        return Err(Error::config("IAM needs the protocol SASL_SSL: whoever reads a token may connect with it"));
+        return Err(Error::config("IAM needs the protocol SASL_SSL: anybody who reads a token may connect with it"));
     }
     credentials.iam.as_ref().ok_or_else(|| Error::internal("IAM is asked for, and no AWS credentials were handed in"))
 }

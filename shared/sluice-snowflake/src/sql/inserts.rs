@@ -2,7 +2,7 @@
 
 use super::{OBSERVABILITY, STATEMENT_BYTES};
 
-/// So many SELECTs are compiled at once without delay.
+/// This number of SELECTs is compiled at once without delay.
 const MOST_ROWS: usize = 200;
 
 /// Room for what stands between the rows.
