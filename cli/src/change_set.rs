@@ -81,7 +81,7 @@ impl Change {
         };
         let resource_type = change.resource_type().unwrap_or_default().to_owned();
         let resource = change.logical_resource_id().unwrap_or_default().to_owned();
-        let loses = loses(change, action, replaced == Some("yes"));
+        let loses = loses(change, action, replaced.is_some());
         Some(Change { action, resource_type, resource, fields, replaced, loses, by_hand })
     }
 
@@ -100,13 +100,13 @@ impl Change {
         if self.action == "change" && !self.fields.is_empty() {
             text.push_str(&format!(": {}", self.fields.join(", ")));
         }
-        match self.replaced.filter(|_| self.action == "change") {
-            Some("yes") => text.push_str(" (replaced)"),
-            Some(_) => text.push_str(" (may be replaced)"),
-            None => {}
-        }
-        if let Some(loses) = self.loses {
-            text.push_str(&format!(" (loses {loses})"));
+        match (self.replaced.filter(|_| self.action == "change"), self.loses) {
+            (Some("yes"), Some(loses)) => text.push_str(&format!(" (replaced) (loses {loses})")),
+            (Some("yes"), None) => text.push_str(" (replaced)"),
+            (Some(_), Some(loses)) => text.push_str(&format!(" (may be replaced, and then loses {loses})")),
+            (Some(_), None) => text.push_str(" (may be replaced)"),
+            (None, Some(loses)) => text.push_str(&format!(" (loses {loses})")),
+            (None, None) => {}
         }
         if let Some(by_hand) = self.by_hand {
             text.push_str(&format!(" (was {by_hand} by hand)"));
@@ -120,9 +120,9 @@ fn field(target: &aws_sdk_cloudformation::types::ResourceTargetDefinition) -> Op
     target.name().map(str::to_owned).or_else(attribute)
 }
 
-/// What is lost when the resource goes, unless its policy keeps it.
-fn loses(change: &ResourceChange, action: &str, replaced: bool) -> Option<&'static str> {
-    let goes = action == "remove" || (action == "change" && replaced);
+/// What is lost when the resource goes, unless its policy keeps it. One that may be replaced counts as one that is.
+fn loses(change: &ResourceChange, action: &str, may_be_replaced: bool) -> Option<&'static str> {
+    let goes = action == "remove" || (action == "change" && may_be_replaced);
     let kept = matches!(
         change.policy_action(),
         Some(PolicyAction::Retain | PolicyAction::ReplaceAndRetain | PolicyAction::ReplaceAndSnapshot)
@@ -170,7 +170,7 @@ impl ChangeSet {
             .set_role_arn(role.map(str::to_owned));
         let made = create.send().await;
         let made = made.map_err(|error| classify(error, format!("cannot compare {} with the account", stack.name)))?;
-        let changes = Self::read(aws, made.id().unwrap_or_default()).await?;
+        let changes = Self::read(aws, &stack.name, made.id().unwrap_or_default()).await?;
         if changes.changes.iter().all(|change| change.by_hand.is_none()) {
             changes.forget(aws).await?;
             return Ok(None);
@@ -179,10 +179,10 @@ impl ChangeSet {
     }
 
     /// Waits until it is made.
-    pub(crate) async fn read(aws: &SdkConfig, arn: &str) -> Outcome<Self> {
+    pub(crate) async fn read(aws: &SdkConfig, stack: &str, arn: &str) -> Outcome<Self> {
         let client = Client::new(aws);
         for _ in 0..MAKING {
-            let (found, raw) = described(&client, arn).await?;
+            let (found, raw) = described(&client, stack, arn).await?;
             match found.status() {
                 Some(ChangeSetStatus::CreateInProgress | ChangeSetStatus::CreatePending) => {}
                 Some(ChangeSetStatus::CreateComplete) => return Ok(Self::of(&found, arn, &raw)),
@@ -199,10 +199,10 @@ impl ChangeSet {
     }
 
     /// One that was read before and is to be carried out: it must be there, and nothing may have come between.
-    pub(crate) async fn read_again(aws: &SdkConfig, arn: &str) -> Outcome<Self> {
+    pub(crate) async fn read_again(aws: &SdkConfig, stack: &str, arn: &str) -> Outcome<Self> {
         let client = Client::new(aws);
         let again = "plan again with `sluice diff --save`";
-        let (found, raw) = described(&client, arn).await.map_err(|failure| match failure.kind() {
+        let (found, raw) = described(&client, stack, arn).await.map_err(|failure| match failure.kind() {
             Kind::NotFound => {
                 Failure::from(Error::conflict("the change set is gone: it was carried out or deleted")).hint(again)
             }
@@ -253,7 +253,8 @@ impl ChangeSet {
 
     /// Carries it out, waits, and says how the stack is then.
     pub(crate) async fn execute(&self, aws: &SdkConfig) -> Outcome<Stack> {
-        let sent = Client::new(aws).execute_change_set().change_set_name(&self.arn).send().await;
+        let execute = Client::new(aws).execute_change_set().stack_name(&self.stack).change_set_name(&self.arn);
+        let sent = execute.send().await;
         sent.map_err(|error| classify(error, format!("cannot carry out the change set of {}", self.stack)))?;
         stack::settled(aws, &self.stack, POLL).await
     }
@@ -266,7 +267,7 @@ impl ChangeSet {
 }
 
 async fn delete(client: &Client, arn: &str, stack: &str) -> Outcome {
-    let deleted = client.delete_change_set().change_set_name(arn).send().await;
+    let deleted = client.delete_change_set().stack_name(stack).change_set_name(arn).send().await;
     Ok(deleted.map(drop).map_err(|error| classify(error, format!("cannot delete the change set of {stack}")))?)
 }
 
@@ -297,12 +298,13 @@ pub(crate) async fn tidy(aws: &SdkConfig, stack: &str) -> Outcome {
     }
 }
 
-/// The change set with all its pages of changes.
-async fn described(client: &Client, arn: &str) -> Outcome<(DescribeChangeSetOutput, Vec<Raw>)> {
+/// The change set with all its pages of changes. Rights are judged by the stack, so that each request names it.
+async fn described(client: &Client, stack: &str, arn: &str) -> Outcome<(DescribeChangeSetOutput, Vec<Raw>)> {
     let mut changes = Vec::new();
     let mut next = None;
     loop {
-        let asked = client.describe_change_set().change_set_name(arn).set_next_token(next).send().await;
+        let describe = client.describe_change_set().stack_name(stack).change_set_name(arn);
+        let asked = describe.set_next_token(next).send().await;
         let found = asked.map_err(|error| classify(error, format!("cannot describe the change set {arn}")))?;
         changes.extend_from_slice(found.changes());
         next = found.next_token().map(str::to_owned);
@@ -356,8 +358,10 @@ mod tests {
         assert_eq!(line(replaced), "~ AWS::S3::Bucket Lake (replaced) (loses its objects)");
         let mut perhaps = raw(ChangeAction::Modify, "AWS::S3::Bucket", "Lake");
         perhaps.replacement = Some(Replacement::Conditional);
-        let told = line(perhaps);
-        assert_eq!(told, "~ AWS::S3::Bucket Lake (may be replaced)", "as every value that is known later says");
+        let told = "~ AWS::S3::Bucket Lake (may be replaced, and then loses its objects)";
+        assert_eq!(line(perhaps.clone()), told);
+        perhaps.policy_action = Some(PolicyAction::ReplaceAndRetain);
+        assert_eq!(line(perhaps), "~ AWS::S3::Bucket Lake (may be replaced)");
         assert_eq!(line(raw(ChangeAction::Remove, "AWS::IAM::Role", "Role")), "- AWS::IAM::Role Role");
     }
 

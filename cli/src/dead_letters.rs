@@ -1,9 +1,11 @@
 //! What failed every attempt and waits for a person: which queues there are, how much is in them, and how it goes back.
 
+use std::collections::HashMap;
+
 use aws_sdk_sqs::{
     Client,
     types::{
-        Message,
+        Message, MessageAttributeValue,
         QueueAttributeName::{ApproximateNumberOfMessages, ApproximateNumberOfMessagesNotVisible},
     },
 };
@@ -39,7 +41,7 @@ pub(crate) struct DeadLetters {
 pub(crate) enum Back {
     /// The queue that it came from, by its name in the template.
     To(&'static str),
-    /// The function that was to run: it is invoked as it was to be.
+    /// Where its schedule was to send it: a function is invoked as it was to be.
     Invoked,
     /// Nobody but people: it is news that they have not had.
     ToPeople,
@@ -186,22 +188,41 @@ impl DeadLetters {
     async fn send_one(&self, platform: &Platform, client: &Client, message: &Message) -> Outcome {
         match self.back {
             Back::To(queue) => {
-                let url = platform.stack.resource(queue)?;
-                let send = client.send_message().queue_url(url).message_body(message.body().unwrap_or_default());
-                let send = send.set_message_attributes(message.message_attributes().cloned()).send().await;
-                send.map(drop).map_err(|error| classify(error, format!("cannot send to the queue {url}")).into())
+                let attributes = message.message_attributes().cloned();
+                send(client, platform.stack.resource(queue)?, message, attributes).await
             }
             Back::Invoked => {
                 let attribute = |name: &str| message.message_attributes()?.get(name)?.string_value();
-                let (function, event) = run(message.body().unwrap_or_default(), attribute("TARGET_ARN"))?;
-                let resource = platform.stack.resources.iter().find(|resource| resource.physical == function);
-                let gone =
-                    || Error::not_found("the function that was to run is not in the stack").with("function", &function);
-                platform.invoke(&resource.ok_or_else(gone)?.logical, &event).await.map(drop)
+                let (target, event) = run(message.body().unwrap_or_default(), attribute("TARGET_ARN"))?;
+                let is_it = |physical: &str| match &target {
+                    Target::Function(name) => physical == name,
+                    Target::Queue(name) => physical.rsplit('/').next() == Some(name) && physical.contains("://"),
+                };
+                let gone = || {
+                    Error::not_found("what the schedule was to reach is not in the stack").with("target", target.name())
+                };
+                let resource = platform.stack.resources.iter().find(|resource| is_it(&resource.physical));
+                let resource = resource.ok_or_else(gone)?;
+                match target {
+                    Target::Function(_) => platform.invoke(&resource.logical, &event).await.map(drop),
+                    // What the scheduler has noted of the failure is no part of the message.
+                    Target::Queue(_) => send(client, &resource.physical, message, None).await,
+                }
             }
             Back::ToPeople => Err(news()),
         }
     }
+}
+
+async fn send(
+    client: &Client,
+    url: &str,
+    message: &Message,
+    attributes: Option<HashMap<String, MessageAttributeValue>>,
+) -> Outcome {
+    let send = client.send_message().queue_url(url).message_body(message.body().unwrap_or_default());
+    let sent = send.set_message_attributes(attributes).send().await;
+    sent.map(drop).map_err(|error| classify(error, format!("cannot send to the queue {url}")).into())
 }
 
 fn news() -> Failure {
@@ -209,19 +230,41 @@ fn news() -> Failure {
         .hint("read them, fix the topic's policy or its key, then purge the queue (docs/runbooks/news-is-lost.md)")
 }
 
-/// Which function was to run, and its event: Lambda wraps the event of an asynchronous invocation, and the scheduler leaves the
+/// What a schedule was to reach, by its name.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    Function(String),
+    Queue(String),
+}
+
+impl Target {
+    /// Of `arn:aws:lambda:REGION:ACCOUNT:function:NAME`, with a version where one was called, or `arn:aws:sqs:REGION:ACCOUNT:NAME`.
+    fn of(arn: &str) -> Option<Self> {
+        match arn.split(':').collect::<Vec<_>>()[..] {
+            [_, _, "lambda", _, _, "function", name, ..] => Some(Target::Function(name.to_owned())),
+            [_, _, "sqs", _, _, name] => Some(Target::Queue(name.to_owned())),
+            _ => None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Target::Function(name) | Target::Queue(name) => name,
+        }
+    }
+}
+
+/// What was to be reached, and its event: Lambda wraps the event of an asynchronous invocation, and the scheduler leaves the
 /// event itself and names its target in an attribute.
-fn run(body: &str, target: Option<&str>) -> Outcome<(String, Value)> {
-    let unusable = || Error::invalid_data("a failed run in the queue names no function and no event");
+fn run(body: &str, target: Option<&str>) -> Outcome<(Target, Value)> {
+    let unusable = || Error::invalid_data("a failed run in the queue names no target and no event");
     let body: Value = serde_json::from_str(body).map_err(|error| unusable().because(error))?;
     let (arn, event) = match (&body["requestContext"]["functionArn"], target) {
         (Value::String(arn), _) => (arn.clone(), body["requestPayload"].clone()),
         (_, Some(target)) => (target.to_owned(), body),
         _ => return Err(unusable().into()),
     };
-    // arn:aws:lambda:REGION:ACCOUNT:function:NAME, and a version where one was called.
-    let name = arn.split(':').nth(6).ok_or_else(unusable)?;
-    Ok((name.to_owned(), event))
+    Ok((Target::of(&arn).ok_or_else(unusable)?, event))
 }
 
 #[cfg(test)]
@@ -241,16 +284,18 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_run_names_its_function_and_its_event_in_either_form() {
+    fn a_failed_run_names_its_target_and_its_event_in_either_form() {
         let arn = "arn:aws:lambda:us-east-1:1:function:s-ExtractPostgres";
         let wrapped =
             format!(r#"{{"requestContext": {{"functionArn": "{arn}:$LATEST"}}, "requestPayload": {{"due": true}}}}"#);
-        let expected = ("s-ExtractPostgres".to_owned(), serde_json::json!({"due": true}));
+        let expected = (Target::Function("s-ExtractPostgres".to_owned()), serde_json::json!({"due": true}));
         assert_eq!(run(&wrapped, None).expect("a run"), expected);
         assert_eq!(run(r#"{"due": true}"#, Some(arn)).expect("a run"), expected);
-        for (body, target) in [(r#"{"due": true}"#, None), ("no JSON", Some(arn)), ("{}", Some("arn:aws:sqs:1"))] {
+        for (body, target) in [(r#"{"due": true}"#, None), ("no JSON", Some(arn)), ("{}", Some("arn:aws:sqs:1")), ("{}", Some("x"))] {
             assert!(run(body, target).is_err(), "{body}");
         }
+        let (target, _) = run(r#"{"full_refresh": true}"#, Some("arn:aws:sqs:us-east-1:1:s-dispatch")).expect("a run");
+        assert_eq!(target, Target::Queue("s-dispatch".to_owned()));
     }
 
     #[test]

@@ -190,6 +190,15 @@ class ChangeSets(unittest.TestCase):
             self.assertNotIn("Traceback", error)
             self.assertEqual(self.stacks(), {})
 
+    def test_the_role_for_plans_suffices_for_a_plan(self):
+        self.assertEqual(len(self.answer("diff", "--built", key=self.planner())["changes"]), 2)
+        file, _ = self.saved()
+        self.answer("deploy", "--plan", file, "--yes")
+        self.template.write_text(json.dumps(queues(3)))
+        plan = self.answer("diff", "--built", key=self.planner())
+        self.assertEqual([check["what"] for check in plan["checks"] if check["health"] != "ok"], [])
+        self.assertEqual([one["resource"] for one in plan["changes"]], ["Queue2"])
+
     def test_a_secret_that_may_not_be_seen_is_no_secret_without_a_value(self):
         key = self.planner(without="SeeSecrets")
         status, said, error = self.sluice("diff", "--built", key=key)

@@ -62,6 +62,17 @@ class DeadLetters(unittest.TestCase):
         self.assertEqual((status, answer["sent_back"], answer["left"]), (1, 0, 2), error)
         self.assertEqual(self.look("FailedRuns"), ["no JSON", '{"time": "2026-01-01"}'])
 
+    def test_a_message_that_the_scheduler_could_not_send_reaches_its_queue(self):
+        arn = self.sqs.get_queue_attributes(QueueUrl=self.urls["LoadQueue"], AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        noted = {"TARGET_ARN": arn, "ERROR_CODE": "AWS.SimpleQueueService.NonExistentQueue", "RETRY_ATTEMPTS": "5"}
+        attributes = {name: {"DataType": "String", "StringValue": value} for name, value in noted.items()}
+        self.sqs.send_message(QueueUrl=self.urls["FailedRuns"], MessageBody='{"full_refresh": true}', MessageAttributes=attributes)
+        status, answer, error = self.retry("runs")
+        self.assertEqual((status, answer["sent_back"], answer["left"]), (0, 1, 0), error)
+        found = self.sqs.receive_message(QueueUrl=self.urls["LoadQueue"], MessageAttributeNames=["All"])["Messages"]
+        self.assertEqual([(one["Body"], one.get("MessageAttributes")) for one in found], [('{"full_refresh": true}', None)])
+        self.assertEqual(self.look("FailedRuns"), [])
+
     def test_letters_in_hand_are_counted_and_the_others_go_back(self):
         self.put("LoadDead", "1", "2")
         self.sqs.receive_message(QueueUrl=self.urls["LoadDead"], MaxNumberOfMessages=1, VisibilityTimeout=600)

@@ -13,6 +13,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ LOCAL = ROOT / "target/x86_64-unknown-linux-gnu/release/sluice-local"
 SLUICE = LOCAL.with_name("sluice")
 SCALE = "0.02"
 LONGEST = 240  # Seconds that one block may take.
+ENDING = 30  # Seconds that one which is interrupted has to stop what it started.
 # The command whose report the README shows, and the picture of it.
 PICTURED, PICTURE = "make demo DATA=my-shop", ROOT / "docs/demo.svg"
 
@@ -178,12 +180,20 @@ class Session:
         script = f"set -e\nsource {self.variables}\n{text}\nexport -p >{self.variables}\n"
         command = ["bash", "-c", script]
         environment = {**os.environ, "COLUMNS": "100"}
+        done = subprocess.Popen(command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            done = subprocess.run(command, cwd=self.folder, env=environment, text=True, stdin=subprocess.DEVNULL, timeout=LONGEST,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        except subprocess.TimeoutExpired as expired:
-            return None, (expired.stdout or b"").decode(errors="replace")
-        return done.returncode, done.stdout
+            said, _ = done.communicate(timeout=LONGEST)
+        except subprocess.TimeoutExpired:
+            # With what it has started: a demo stops its parts when it is interrupted.
+            os.killpg(done.pid, signal.SIGINT)
+            try:
+                said, _ = done.communicate(timeout=ENDING)
+            except subprocess.TimeoutExpired:
+                os.killpg(done.pid, signal.SIGKILL)
+                said, _ = done.communicate()
+            return None, said
+        return done.returncode, said
 
 
 def execute(block, session, report):

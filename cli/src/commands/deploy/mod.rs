@@ -131,7 +131,7 @@ impl Asked<'_> {
         let Some(arn) = &saved.change_set else {
             return self.say(&format!("{}: nothing to change\n", saved.stack));
         };
-        let changes = ChangeSet::read_again(&self.place.aws, arn).await?;
+        let changes = ChangeSet::read_again(&self.place.aws, &saved.stack, arn).await?;
         saved.must_be(&changes)?;
         self.agreed(&changes.to_text(), &changes.changes, args).await?;
         if changes.schedules {

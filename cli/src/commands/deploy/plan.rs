@@ -197,7 +197,7 @@ pub(super) async fn change_set(
     let parameters = stage.parameters_with(SCHEDULES, schedules);
     let made = Sam::of(stage).change_set(&parameters, role).await;
     if let Ok(Some(arn)) = &made {
-        return Ok(Some(ChangeSet::read(&place.aws, arn).await?));
+        return Ok(Some(ChangeSet::read(&place.aws, &stage.stack, arn).await?));
     }
     // SAM leaves the change set of no change, or of what is refused, as one that has failed.
     let tidied = change_set::tidy(&place.aws, &stage.stack).await;
