@@ -291,7 +291,9 @@ mod tests {
         let expected = (Target::Function("s-ExtractPostgres".to_owned()), serde_json::json!({"due": true}));
         assert_eq!(run(&wrapped, None).expect("a run"), expected);
         assert_eq!(run(r#"{"due": true}"#, Some(arn)).expect("a run"), expected);
-        for (body, target) in [(r#"{"due": true}"#, None), ("no JSON", Some(arn)), ("{}", Some("arn:aws:sqs:1")), ("{}", Some("x"))] {
+        for (body, target) in
+            [(r#"{"due": true}"#, None), ("no JSON", Some(arn)), ("{}", Some("arn:aws:sqs:1")), ("{}", Some("x"))]
+        {
             assert!(run(body, target).is_err(), "{body}");
         }
         let (target, _) = run(r#"{"full_refresh": true}"#, Some("arn:aws:sqs:us-east-1:1:s-dispatch")).expect("a run");

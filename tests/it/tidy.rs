@@ -258,3 +258,19 @@ fn a_test_is_named_by_a_fact_of_at_most_70_characters() {
         }
     }
 }
+
+#[test]
+fn no_test_stands_where_the_tests_do_not_run_it() {
+    let runs = read("tools/test");
+    let run = ["cli/src/main.rs", "local/src/main.rs"];
+    assert!(
+        runs.contains("--lib --bin sluice --bin sluice-local --test '*'"),
+        "tools/test runs the tests of other programs than these"
+    );
+    for (path, source) in SOURCES.iter() {
+        let is_program = path.ends_with("src/main.rs") || path.contains("/src/bin/") || path.starts_with("bench/");
+        assert!(!is_program || run.contains(&path.as_str()) || source.tests.is_empty(), "{path} has tests");
+        let example = source.text.lines().find(|line| line.trim_start().starts_with("/// ```"));
+        assert!(example.is_none(), "{path} has an example in a comment, which is never run");
+    }
+}
