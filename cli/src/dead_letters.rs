@@ -59,6 +59,14 @@ pub(crate) struct SentBack {
     pub why: Option<Failure>,
 }
 
+impl SentBack {
+    /// Ends with what cannot be gone on after: of those that were there, all stay that were not sent.
+    fn end(&mut self, there: u64, why: Failure) {
+        self.left = there.saturating_sub(self.sent_back);
+        self.why.get_or_insert(why);
+    }
+}
+
 pub(crate) const ALL: &[DeadLetters] = &[
     DeadLetters {
         name: "extract",
@@ -140,26 +148,27 @@ impl DeadLetters {
                 Ok(Some(message)) => message,
                 Ok(None) => break,
                 Err(failure) => {
-                    all.why.get_or_insert(failure);
+                    all.end(there, failure);
                     break;
                 }
             };
             let receipt = message.receipt_handle().unwrap_or_default().to_owned();
             if let Err(failure) = self.send_one(platform, &client, &message).await {
-                all.left += 1;
-                all.why.get_or_insert(failure);
                 stay.push(receipt);
                 // Another run may well be made; a queue that does not take one letter takes none.
                 if self.back == Back::Invoked {
+                    all.left += 1;
+                    all.why.get_or_insert(failure);
                     continue;
                 }
+                all.end(there, failure);
                 break;
             }
             all.sent_back += 1;
             let deleted = client.delete_message().queue_url(url).receipt_handle(receipt).send().await;
             if let Err(error) = deleted.map_err(|error| classify(error, format!("cannot delete from the queue {url}")))
             {
-                all.why.get_or_insert(error.into());
+                all.end(there, error.into());
                 break;
             }
         }
@@ -298,6 +307,15 @@ mod tests {
         }
         let (target, _) = run(r#"{"full_refresh": true}"#, Some("arn:aws:sqs:us-east-1:1:s-dispatch")).expect("a run");
         assert_eq!(target, Target::Queue("s-dispatch".to_owned()));
+    }
+
+    #[test]
+    fn letters_that_nobody_could_take_are_left() {
+        let refused = || Failure::from(Error::unavailable("refused"));
+        let mut all = SentBack { sent_back: 1, ..SentBack::default() };
+        all.end(100, refused());
+        assert_eq!((all.sent_back, all.left), (1, 99));
+        assert!(all.why.is_some());
     }
 
     #[test]

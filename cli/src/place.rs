@@ -24,8 +24,8 @@ const LOCAL_REGION: &str = "us-east-1";
 /// A port on this machine answers at once, or nobody listens.
 const KNOCK: Duration = Duration::from_secs(1);
 
-/// How to reach the platform.
-#[derive(Debug)]
+/// How to reach the platform. Clones share their credentials: GitHub gives a token that can be exchanged for some minutes only.
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub aws: SdkConfig,
     pub stack: String,

@@ -1,5 +1,6 @@
 """How a stage's change sets come and go, against the AWS of one machine with policies in force and a small template."""
 
+import http.server
 import json
 import os
 import pty
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 from pathlib import Path
@@ -41,6 +43,24 @@ def queues(count, **resources):
     """A template of so many queues."""
     made = {f"Queue{n}": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": f"{STACK}-{n}"}} for n in range(count)}
     return {"AWSTemplateFormatVersion": "2010-09-09", "Parameters": PARAMETERS, "Resources": {**made, **resources}}
+
+
+class Giver(http.server.BaseHTTPRequestHandler):
+    """Credentials twice, for the look whether there are any and for the clients. GitHub's token, too, is taken for some minutes only."""
+
+    given = 0
+
+    def do_GET(self):
+        Giver.given += 1
+        gives = {"AccessKeyId": "test", "SecretAccessKey": "test", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}
+        body = json.dumps(gives if Giver.given <= 2 else {}).encode()
+        self.send_response(200 if Giver.given <= 2 else 403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
 
 
 class ChangeSets(unittest.TestCase):
@@ -167,6 +187,31 @@ class ChangeSets(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("CloudFormation only lets it be deleted: `sluice destroy`", said)
 
+    def test_a_deployment_goes_on_with_the_credentials_that_it_began_with(self):
+        file, _ = self.saved()
+        server = http.server.HTTPServer(("127.0.0.1", 0), Giver)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        self.addCleanup(server.server_close)
+        self.addCleanup(server.shutdown)
+        called, environment = self.called("deploy", "--plan", file, "--yes", "--json")
+        environment = {name: value for name, value in environment.items() if name not in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
+        files = {"AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null"}
+        environment |= {"AWS_CONTAINER_CREDENTIALS_FULL_URI": f"http://127.0.0.1:{server.server_port}/", **files}
+        done = subprocess.run(called, env=environment, cwd=ROOT, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["status"], "CREATE_COMPLETE")
+
+    def test_a_mend_takes_nothing_built_and_tells_the_stacks_own_schedules(self):
+        parameters = [{"ParameterKey": "Stage", "ParameterValue": "dev"}, {"ParameterKey": "SchedulesEnabled", "ParameterValue": "ENABLED"}]
+        self.cloudformation.create_stack(StackName=STACK, TemplateBody=json.dumps(queues(2)), Parameters=parameters)
+        self.cloudformation.get_waiter("stack_create_complete").wait(StackName=STACK, WaiterConfig={"Delay": 1})
+        self.sqs.delete_queue(QueueUrl=self.sqs.get_queue_url(QueueName=f"{STACK}-1")["QueueUrl"])
+        text = self.config.read_text().replace(str(self.template), str(self.folder / "never-built/template.yaml"))
+        self.config.write_text(text)
+        self.assertEqual([one["resource"] for one in self.answer("diff", "--mend")["changes"]], ["Queue1"])
+        answer = self.answer("deploy", "--mend", "--yes")
+        self.assertEqual((answer["status"], answer["changed"], answer["schedules"]), ("UPDATE_COMPLETE", 1, True), answer)
+
     def test_what_is_left_is_imported_by_nobody_who_was_not_asked(self):
         self.lake()
         status, _, error = self.sluice("deploy", "--built")
@@ -191,11 +236,12 @@ class ChangeSets(unittest.TestCase):
             self.assertEqual(self.stacks(), {})
 
     def test_the_role_for_plans_suffices_for_a_plan(self):
-        self.assertEqual(len(self.answer("diff", "--built", key=self.planner())["changes"]), 2)
+        plan = ("diff", "--built", "--prefix", "main")
+        self.assertEqual(len(self.answer(*plan, key=self.planner())["changes"]), 2)
         file, _ = self.saved()
         self.answer("deploy", "--plan", file, "--yes")
         self.template.write_text(json.dumps(queues(3)))
-        plan = self.answer("diff", "--built", key=self.planner())
+        plan = self.answer(*plan, key=self.planner())
         self.assertEqual([check["what"] for check in plan["checks"] if check["health"] != "ok"], [])
         self.assertEqual([one["resource"] for one in plan["changes"]], ["Queue2"])
 

@@ -52,7 +52,7 @@ class DeadLetters(unittest.TestCase):
         self.put("LoadDead", "1", "2")
         self.sqs.delete_queue(QueueUrl=self.urls["LoadQueue"])
         status, answer, error = self.retry("load")
-        self.assertEqual((status, answer), (1, {"dead_letters": "load", "sent_back": 0, "left": 1, "in_hand": 0}), error)
+        self.assertEqual((status, answer), (1, {"dead_letters": "load", "sent_back": 0, "left": 2, "in_hand": 0}), error)
         self.assertIn("cannot send to the queue", error)
         self.assertEqual(self.look("LoadDead"), ["1", "2"])
 

@@ -92,6 +92,16 @@ class Samconfig(unittest.TestCase):
             self.assertEqual(parameters["SchedulesEnabled"], "DISABLED", f"{name} begins without schedules")
             self.assertEqual(refusals(filled(parameters)), [], name)
 
+    def test_nothing_runs_by_schedule_where_no_stage_says_so(self):
+        self.assertEqual(template()["Parameters"]["SchedulesEnabled"]["Default"], "DISABLED")
+
+    def test_each_stage_has_a_budget_that_somebody_is_told_of(self):
+        budgets = [int(stage(name)["MonthlyBudget"]) for name in STAGES]
+        self.assertTrue(0 < budgets[0] < budgets[1] < budgets[2], budgets)
+        without = {**filled(stage("dev")), "AlarmEmail": ""}
+        self.assertEqual(refusals(without), ["ABudgetReachesSomebody"])
+        self.assertEqual(refusals({**without, "MonthlyBudget": "0"}), [])
+
     def test_one_machine_is_refused_nothing(self):
         job = "http://127.0.0.1:1/deploy/1/projects/1/jobs/1"
         self.assertEqual(refusals({**stage("local"), "DbtJobUrl": job, "KafkaBootstrap": "127.0.0.1:2"}), [])
@@ -102,6 +112,8 @@ class Samconfig(unittest.TestCase):
         for changed, refused in [
             ({"Kafka": "MSK"}, 1),
             ({"Kafka": "MSK", **cluster}, 0),
+            # What Lambda takes of a cluster in another account, and no topic's name can be made of.
+            ({"Kafka": "MSK", "KafkaClusterArn": "arn:aws:kafka:us-east-1:123456789012:vpc-connection/210987654321/shop/abc"}, 1),
             ({"Kafka": "MSK", **cluster, "KafkaAuth": "PLAIN"}, 1),
             ({"Kafka": "SASL"}, 2),
             ({"Kafka": "SASL", **brokers, "KafkaAuth": "PLAIN"}, 0),
@@ -112,6 +124,7 @@ class Samconfig(unittest.TestCase):
             ({"Kafka": "SERVERLESS", "Network": "NAT"}, 0),
             ({"EnableCollect": "true", **brokers}, 1),
             ({"EnableCollect": "true", **brokers, "KafkaAuth": "PLAIN"}, 0),
+            ({"EnableCollect": "true", **brokers, "KafkaAuth": "NONE"}, 1),
             ({"EnableCollect": "true", **brokers, "Kafka": "MSK", **cluster}, 0),
             ({"EnableCollect": "true", **brokers, "Kafka": "SERVERLESS", "Network": "NAT"}, 0),
             ({"EnableCollect": "true", "Kafka": "SERVERLESS", "Network": "NAT"}, 1),

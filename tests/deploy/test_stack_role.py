@@ -155,24 +155,49 @@ class StackRole(unittest.TestCase):
         for name, is_good in (("sluice-prod", True), ("a-b-dev", True), ("sluice", False), ("sluice-prod-dev", False), ("Sluice-prod", False)):
             self.assertEqual(bool(re.fullmatch(pattern, name)), is_good, name)
 
+    def test_a_stacks_name_is_whole_in_the_names_of_its_roles(self):
+        # CloudFormation makes `<stack>-<name in the template>-<12 or 13 letters>` and cuts what is more than IAM's 64.
+        longest = max(len(name) for name, one in MAIN.resources.items() if one["Type"] == "AWS::IAM::Role" and "RoleName" not in one["Properties"])
+        self.assertLessEqual(CI.parameters["StackName"]["MaxLength"], 64 - 13 - longest - len("--"))
+
 
 class Zips(unittest.TestCase):
     """What a reviewer has read is what is carried out: its zips are written by workflows of main alone."""
 
     def may(self, role, action, folder):
-        return judged(CI.policies(role), [[action, f"arn:aws:s3:::{BUCKET}/{STACK}/{folder}/1.zip", {}]])[0]
+        return judged(CI.policies(role), [[action, f"arn:aws:s3:::{BUCKET}/{STACK}/{folder}1.zip", {}]])[0]
 
     def test_zips_of_pull_requests_lie_apart(self):
-        for role, folder in (("PullRequestRole", "pull"), ("PlanRole", "main")):
-            for other in ("pull", "main", ""):
+        for role, folder in (("PullRequestRole", "pull/"), ("PlanRole", "main/")):
+            for other in ("pull/", "main/", ""):
                 self.assertEqual(self.may(role, "s3:PutObject", other), other == folder, (role, other))
-        self.assertEqual([self.may("StackRole", "s3:GetObject", folder) for folder in ("pull", "main")], [False, True])
+        for action in ("s3:GetObject", "s3:GetObjectVersion"):
+            self.assertFalse(self.may("StackRole", action, "pull/"), action)
+
+    def test_a_change_is_taken_back_to_zips_that_a_person_has_put(self):
+        for folder in ("main/", ""):
+            self.assertTrue(self.may("StackRole", "s3:GetObject", folder), folder)
+        self.assertFalse(judged(CI.policies("StackRole"), [["s3:GetObject", f"arn:aws:s3:::{BUCKET}/sluice-dev/1.zip", {}]])[0])
 
     def test_each_role_trusts_its_own_workflows(self):
         for role, subject in (("PullRequestRole", "pull_request"), ("PlanRole", "ref:refs/heads/main"), ("DeployRole", "environment:prod")):
             [statement] = CI.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
             said = CI.resolved(statement["Condition"])["StringEquals"]
             self.assertEqual(said["token.actions.githubusercontent.com:sub"], f"repo:o/r:{subject}")
+            # An environment's subject names no branch.
+            is_of_main = said.get("token.actions.githubusercontent.com:ref") == "refs/heads/main"
+            self.assertEqual(is_of_main, role == "DeployRole", role)
+
+    def test_a_repository_is_named_in_both_forms_of_githubs_subjects(self):
+        pattern = CI.parameters["Repository"]["AllowedPattern"]
+        for name, is_good in (("o/r", True), ("octo-org@123/my.repo@456", True), ("o@1/r", False), ("o/r@1", False), ("o/*", False), ("o@1/r@*", False),
+                              ("o/r:ref", False), ("o@x/r@1", False)):
+            self.assertEqual(bool(re.fullmatch(pattern, name)), is_good, name)
+
+    def test_the_deploying_role_reads_no_key_of_another_service(self):
+        secrets = {"hubspot": True, "snowflake-loader": True, "snowflake-provisioner": False, "svc-dbt": False, "svc-lightdash": False}
+        asked = [["secretsmanager:GetSecretValue", f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{STACK}/{name}-abcdef", {}] for name in secrets]
+        self.assertEqual(judged(CI.policies("DeployRole"), asked), list(secrets.values()))
 
     def test_sam_finds_its_bucket_to_make_a_change_set(self):
         stack = f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/aws-sam-cli-managed-default/1"

@@ -1,5 +1,7 @@
 //! Where functions run and how they get out, by the parameter `Network`.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use sluice_kafka::{Mechanism, SecurityProtocol};
 
@@ -74,6 +76,55 @@ fn a_network_of_the_stack_reaches_s3_by_its_gateway_endpoint() {
         endpoint["Properties"]["RouteTableIds"],
         json!([{ "Ref": "PrivateRoutes" }, { "Ref": "PrivateRoutesB" }])
     );
+}
+
+/// The resources that a value names, by `Ref`, `GetAtt`, `Sub` and `DependsOn`, with those that these name.
+fn names_of(value: &Value, found: &mut BTreeSet<String>) {
+    let mut name = |name: &str| {
+        let name = name.split('.').next().unwrap_or_default();
+        if let Some(resource) = section("Resources").get(name).filter(|_| found.insert(name.to_owned())) {
+            names_of(resource, found);
+        }
+    };
+    match value {
+        Value::Object(members) => {
+            for (key, member) in members {
+                match (key.as_str(), member) {
+                    ("Ref" | "DependsOn", Value::String(one)) => name(one),
+                    ("Fn::GetAtt", Value::Array(parts)) => parts[0].as_str().into_iter().for_each(&mut name),
+                    ("Fn::Sub", text) => list(text)[0].as_str().into_iter().for_each(|text| {
+                        text.split("${").skip(1).filter_map(|rest| rest.split('}').next()).for_each(&mut name);
+                    }),
+                    _ => {}
+                }
+            }
+            members.values().for_each(|member| names_of(member, found));
+        }
+        Value::Array(members) => members.iter().for_each(|member| names_of(member, found)),
+        _ => {}
+    }
+}
+
+/// CloudFormation makes the way out before the account and deletes it after: what the account does not name, it deletes while
+/// the function still has to answer.
+#[test]
+fn the_account_waits_for_all_of_the_networks_way_out() {
+    let mut named = BTreeSet::new();
+    names_of(resource("Account"), &mut named);
+    let kinds = [
+        "::Route",
+        "::SubnetRouteTableAssociation",
+        "::NatGateway",
+        "::VPCGatewayAttachment",
+        "::EIP",
+        "::VPCEndpoint",
+    ];
+    // Beside a NAT there are no interface endpoints.
+    let is_with_nat = |name: &&str| resource(name)["Condition"] != "WithoutWayOut";
+    let way: Vec<&str> = kinds.iter().flat_map(|kind| of_type(kind)).filter(is_with_nat).collect();
+    assert!(way.len() >= 12, "{way:?}");
+    let missing: Vec<&str> = way.into_iter().filter(|name| !named.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?} would go before the account has answered");
 }
 
 /// Whether a statement of an endpoint's policy lets this account's own credentials through, and no others.

@@ -43,6 +43,20 @@ fn a_function_that_may_send_to_a_queue_it_reads_allows_loops() {
     assert_eq!(loops, ["ActivateHubspot", "CollectEvents", "DispatchDbt", "ExtractPostgres", "LoadCommits"]);
 }
 
+/// The bucket keeps versions: what expires is gone when its last version is.
+#[test]
+fn copies_of_records_are_gone_a_day_after_their_time() {
+    let rules = list(&properties("Lake")["LifecycleConfiguration"]["Rules"]);
+    let expiring: Vec<&Value> =
+        rules.iter().map(|rule| &rule["Fn::If"]).filter(|rule| rule[0] == "WithRecordsExpiry").collect();
+    let prefixes: Vec<&Value> = expiring.iter().map(|rule| &rule[1]["Prefix"]).collect();
+    assert_eq!(prefixes, ["archive/", "rejected/", "dead-letter/"]);
+    for rule in expiring {
+        assert_eq!(rule[1]["ExpirationInDays"], json!({ "Ref": "KeepRecordsDays" }));
+        assert_eq!(rule[1]["NoncurrentVersionExpiration"], json!({ "NoncurrentDays": 1 }), "{rule}");
+    }
+}
+
 /// A deployment asks the warehouse to list just this before it makes a stage; the emulator of Snowflake refuses the rest.
 #[test]
 fn the_role_of_the_lakes_reader_lists_and_reads_data_files_alone() {

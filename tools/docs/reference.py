@@ -311,8 +311,9 @@ def iam():
     template = Template(read("template.yaml"))
     out = ["# Roles and rights\n", MADE.format("template.yaml")]
     out.append(
-        "Each function has a role of its own, which reaches its own tables and no other's. A name stands for the resource of that"
-        " name in the template; `<stack>` is the stack's name. What each grant of Snowflake is for is in"
+        "Each function has a role of its own, which reaches the folders of its own tables in the lake and no other's. Two rights are wider:"
+        " a function that reads the lake may list all of its names, since IAM cannot tell such a list from asking for an object that is missing,"
+        " and `CollectEvents` may write to every topic of its cluster. A name stands for the resource of that name in the template; `<stack>` is the stack's name. What each grant of Snowflake is for is in"
         " [Deploying](../deploy.md#what-must-exist-in-snowflake); what an operator needs is in [cli.md](../cli.md#what-an-operators-role-needs).\n"
     )
     managed = dict(template.of("AWS::IAM::ManagedPolicy"))

@@ -68,7 +68,9 @@ struct Answer<'a> {
 fn told(letters: &DeadLetters, all: &SentBack) -> String {
     let SentBack { sent_back: sent, left, in_hand, .. } = all;
     let mut text = match letters.back {
-        _ if sent + left + in_hand == 0 => return format!("there are no dead letters of {}", letters.name),
+        _ if sent + left + in_hand == 0 && all.why.is_none() => {
+            return format!("there are no dead letters of {}", letters.name);
+        }
         Back::To(queue) => format!("{sent} dead letters are back in {queue}; `sluice doctor` says whether they return"),
         Back::Invoked | Back::ToPeople => format!("{sent} runs were made up for"),
     };
@@ -81,4 +83,23 @@ fn told(letters: &DeadLetters, all: &SentBack) -> String {
         ));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_core::Error;
+
+    use super::*;
+
+    #[test]
+    fn a_queue_that_nobody_may_read_is_not_told_as_empty() {
+        let letters = dead_letters::named("load").expect("a name");
+        assert_eq!(told(letters, &SentBack::default()), "there are no dead letters of load");
+        let why = Some(Failure::from(Error::unavailable("cannot read the queue")));
+        let refused = told(letters, &SentBack { left: 100, why, ..SentBack::default() });
+        assert!(refused.ends_with("\n100 could not go back and lie there still"), "{refused}");
+        let why = Some(Failure::from(Error::unavailable("cannot read the queue")));
+        let refused = told(letters, &SentBack { why, ..SentBack::default() });
+        assert!(!refused.contains("there are no"), "{refused}");
+    }
 }

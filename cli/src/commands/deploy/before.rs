@@ -46,6 +46,7 @@ impl Before {
         checks.extend(stack.as_ref().map(changeable));
         checks.push(quota(stage, place, stack.as_ref()).await);
         checks.push(provisioner(stage, place).await);
+        checks.extend(fits::cluster(stage));
         checks.extend(fits::stream_user(stage, place).await);
         Ok(Before { checks, account, stack })
     }

@@ -22,6 +22,24 @@ pub(super) fn name(stage: &Stage) -> Check {
     )
 }
 
+/// Lambda's mapping takes a cluster of the stage's own account and region; `None` where the stream has no cluster that is named.
+pub(super) fn cluster(stage: &Stage) -> Option<Check> {
+    let arn = stage.parameter("KafkaClusterArn").filter(|_| stage.parameter("Kafka") == Some("MSK"))?;
+    Some(near(arn, &stage.region, &stage.account))
+}
+
+fn near(arn: &str, region: &str, account: &str) -> Check {
+    let what = "cluster of Kafka";
+    if arn.contains(&format!(":kafka:{region}:{account}:cluster/")) {
+        return Check::ok(what, arn);
+    }
+    Check::failed(
+        what,
+        format!("{arn} is no cluster of account {account} in {region}"),
+        "set KafkaClusterArn to one that is, or Kafka=SASL with its brokers where they are reached over the network",
+    )
+}
+
 /// Lambda reads the brokers' user when it makes a stream; `None` where there is no stream with a user.
 pub(super) async fn stream_user(stage: &Stage, place: &Place) -> Option<Check> {
     if !takes_user(stage.parameter("Kafka"), stage.parameter("KafkaAuth")) {
@@ -79,6 +97,19 @@ mod tests {
         assert!(missing.fix.expect("a fix").contains("Kafka=NONE"));
         assert_eq!(user("sluice-dev/kafka", Some(Kind::Auth)).health, Health::Warning);
         assert_eq!(user("sluice-dev/kafka", None).health, Health::Ok);
+    }
+
+    #[test]
+    fn a_cluster_of_another_account_is_refused_before_anything_is_made() {
+        let near = |arn: &str| near(arn, "us-east-1", "123456789012").health;
+        assert_eq!(near("arn:aws:kafka:us-east-1:123456789012:cluster/shop/abc"), Health::Ok);
+        for arn in [
+            "arn:aws:kafka:us-east-1:210987654321:cluster/shop/abc",
+            "arn:aws:kafka:eu-west-1:123456789012:cluster/shop/abc",
+            "arn:aws:kafka:us-east-1:123456789012:vpc-connection/210987654321/shop/abc",
+        ] {
+            assert_eq!(near(arn), Health::Failed, "{arn}");
+        }
     }
 
     #[test]

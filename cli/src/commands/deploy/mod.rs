@@ -33,14 +33,13 @@ pub(super) struct Asked<'a> {
     pub place: Place,
     pub progress: &'a Progress,
     pub json: bool,
-    target: &'a Target,
 }
 
 impl<'a> Asked<'a> {
-    pub(super) async fn of(target: &'a Target, args: &StageArgs, progress: &'a Progress, json: bool) -> Outcome<Self> {
+    pub(super) async fn of(target: &Target, args: &StageArgs, progress: &'a Progress, json: bool) -> Outcome<Self> {
         let stage = Stage::read(args)?;
         let place = Place::of_stack(target, &stage.stack, &stage.region).await?;
-        Ok(Asked { stage, place, progress, json, target })
+        Ok(Asked { stage, place, progress, json })
     }
 
     /// Whose credentials these are: those of the account that the stage is pinned to, and of no other.
@@ -51,11 +50,6 @@ impl<'a> Asked<'a> {
             Health::Failed => Err(Failure::from(Error::config(check.detail)).hint(check.fix.unwrap_or_default())),
             _ => Ok(account),
         }
-    }
-
-    /// Another handle on the place.
-    async fn again(&self) -> Outcome<Place> {
-        Place::of_stack(self.target, &self.stage.stack, &self.stage.region).await
     }
 
     async fn before(&self) -> Outcome<Before> {
@@ -76,6 +70,13 @@ struct Deployed {
     checks: Vec<Check>,
     /// Whether the stack's schedules are on.
     schedules: bool,
+}
+
+impl Deployed {
+    /// Schedules are as the stack has them: a mend leaves them as they are, whatever the stage says.
+    fn of(stack: Stack, changed: usize, checks: Vec<Check>) -> Self {
+        Deployed { schedules: has_schedules_on(&stack), stack: stack.name, status: stack.status, changed, checks }
+    }
 }
 
 pub(super) async fn diff(target: &Target, args: &DiffArgs, progress: &Progress, json: bool) -> Outcome {
@@ -138,19 +139,13 @@ impl Asked<'_> {
             self.ready_for_schedules().await?;
         }
         let stack = self.progress.spin("changing the stack", changes.execute(&self.place.aws)).await?;
-        let checks = self.after(&Platform::at(self.again().await?).await?).await;
-        self.ended(&Deployed {
-            schedules: has_schedules_on(&stack),
-            stack: stack.name,
-            status: stack.status,
-            changed: changes.changes.len(),
-            checks,
-        })
+        let checks = self.after(&Platform::at(self.place.clone()).await?).await;
+        self.ended(&Deployed::of(stack, changes.changes.len(), checks))
     }
 
     /// A change set that was read is carried out whole, so that what its schedules need must answer before.
     async fn ready_for_schedules(&self) -> Outcome {
-        let platform = Platform::at(self.again().await?).await?;
+        let platform = Platform::at(self.place.clone()).await?;
         if has_schedules_on(&platform.stack) {
             return Ok(());
         }
@@ -220,19 +215,17 @@ impl Asked<'_> {
         };
         wanted(agreed, plan.changes.as_ref(), &self.place.aws).await?;
         let mut changed = self.change(&plan, schedules, role).await?;
-        let platform = Platform::at(self.again().await?).await?;
+        let mut platform = Platform::at(self.place.clone()).await?;
         let checks = self.after(&platform).await;
-        let failed = failed(&checks);
-        let mut status = platform.stack.status.clone();
-        if failed == 0 && plan.then_schedules {
+        if failed(&checks) == 0 && plan.then_schedules {
             let on = plan::change_set(&self.place, &self.stage, state(true), role);
             if let Some(changes) = self.progress.spin("making the change set of the schedules", on).await? {
-                status = self.progress.spin("switching schedules on", changes.execute(&self.place.aws)).await?.status;
+                let switching = changes.execute(&self.place.aws);
+                platform.stack = self.progress.spin("switching schedules on", switching).await?;
                 changed += changes.changes.len();
             }
         }
-        let on = schedules == state(true) || (failed == 0 && plan.then_schedules);
-        self.ended(&Deployed { stack: plan.stack.clone(), status, changed, checks, schedules: on })
+        self.ended(&Deployed::of(platform.stack, changed, checks))
     }
 
     /// Imports what an earlier stack has left, and carries out the change set. How much was changed.

@@ -70,6 +70,11 @@ impl Basis {
             _ => Basis::Checkout,
         }
     }
+
+    /// A change that takes the stack's own template takes nothing that is built.
+    fn must_fit(self, architecture: &str, built: &Path) -> Outcome {
+        if self == Basis::Deployed { Ok(()) } else { must_run_on(architecture, built) }
+    }
 }
 
 impl Plan {
@@ -86,7 +91,7 @@ impl Plan {
         if basis == Basis::Checkout {
             progress.spin("building", sam.build()).await?;
         }
-        must_run_on(stage.architecture(), &stage.built)?;
+        basis.must_fit(stage.architecture(), &stage.built)?;
         let imported = match &before.stack {
             Some(_) => Vec::new(),
             None => {
@@ -205,7 +210,7 @@ pub(super) async fn change_set(
 }
 
 async fn account(asked: &Asked<'_>) -> Outcome<AccountPlan> {
-    let platform = Platform::at(asked.again().await?).await?;
+    let platform = Platform::at(asked.place.clone()).await?;
     warehouse::planned(&platform).await
 }
 
@@ -338,6 +343,15 @@ mod tests {
         assert!(must_run_on("arm64", &built).is_ok());
         fs::remove_dir_all(&built).expect("removed");
         assert!(must_run_on("arm64", &built).expect_err("nothing").text().contains("sam build"));
+    }
+
+    #[test]
+    fn a_mend_needs_nothing_that_is_built() {
+        let nowhere = Path::new("/nonexistent/build");
+        assert!(Basis::of(false, true).must_fit("x86_64", nowhere).is_ok());
+        for basis in [Basis::of(true, false), Basis::of(false, false)] {
+            assert!(basis.must_fit("x86_64", nowhere).is_err(), "{basis:?}");
+        }
     }
 
     #[test]
