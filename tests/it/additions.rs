@@ -9,16 +9,12 @@ use std::{
     process::Command,
 };
 
-use crate::project::{OTHER_ROOT, files, read, root};
+use crate::project::{OTHER_ROOT, files, list, read, root};
 
 /// Where the copy is: in one place, so that what was compiled of it last time need not be compiled again.
 const COPY: &str = "target/tmp/additions";
 
 const PAGES: [&str; 2] = ["docs/add-a-source.md", "docs/how-to/add-a-monitor.md"];
-
-/// Settings under which cargo keeps the copy's crates beside the project's, in one folder: both have the same names at the same
-/// places below their roots, and without a difference it takes the ones for the others. Dependencies are compiled once.
-const APART: [&str; 2] = ["profile.release.codegen-units=15", "profile.release.package.'*'.codegen-units=16"];
 
 /// A block of the page, and where it belongs.
 #[derive(Debug)]
@@ -149,6 +145,12 @@ fn run(command: &mut Command, folder: &Path) {
     assert!(output.status.success(), "{command:?} in {COPY}:\n{}", String::from_utf8_lossy(&said));
 }
 
+/// A setting by which cargo keeps a crate of the copy beside the project's own in one folder: both have the same name at the same place
+/// below their roots, and without a difference it takes the one for the other. What they depend on is compiled once.
+fn apart(package: &str) -> String {
+    format!("profile.release.package.{package}.codegen-units=15")
+}
+
 #[test]
 fn a_source_and_a_monitor_made_as_the_pages_say_work() {
     let edits: Vec<Edit> = PAGES.iter().flat_map(|page| edits(&read(page))).collect();
@@ -157,7 +159,9 @@ fn a_source_and_a_monitor_made_as_the_pages_say_work() {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["test", "--release", "--offline", "--quiet", "--lib", "--bins"]);
     cargo.args(["--package", "extract-weather", "--package", "sluice-watch"]);
-    cargo.args(APART.iter().flat_map(|setting| ["--config", setting]));
+    for package in list("shared").iter().map(String::as_str).chain(["extract-weather", "workspace-hack"]) {
+        cargo.args(["--config", &apart(package)]);
+    }
     run(cargo.env("CARGO_TARGET_DIR", root().join("target")), &copy);
     let mut rules = Command::new(std::env::current_exe().expect("the path of this program"));
     run(rules.args(["template::", "loops::"]).env(OTHER_ROOT, &copy), &copy);
