@@ -167,6 +167,85 @@ def sources_yaml():
     return "\n".join(out)
 
 
+# ---- warehouse.yaml
+
+
+# What an entry of any section may have.
+OF_EACH = ("comment", "owner", "environments", "each", "where")
+WRITTEN = [
+    ["`${name}`", "a value of the environment, or of the deployment: `lake_bucket`, `lake_role_arn`, `lake_external_id`, `egress`"],
+    ["`${environment}`, `${ENVIRONMENT}`", "the environment's name, in lower and in upper case"],
+    ["`environments: [prod]`", "the entry is there in `prod` only"],
+    ["`each: [dev, prod]`", "the entry is there once for each, with the values of each"],
+    ["`where: { prod: { size: LARGE } }`", "in `prod` the entry has these settings"],
+]
+GRANTED = [
+    ["`on: account`", "the account"],
+    ["`on: warehouse LOADING`", "one object: its type and full name"],
+    ["`on: [tables, views], in: ANALYTICS.REPORTING`", "all objects of these types in a database or schema, those that are there and those that will be; `current: false` or `future: false` leaves one of the two out"],
+    ["`with_grant_option: true`", "who has it may grant it on"],
+]
+
+
+def shown_kind(schema):
+    if "anyOf" in schema:
+        number = next(each for each in schema["anyOf"] if each.get("type") == "integer")
+        return f"number from {number['minimum']} to {number['maximum']}"
+    if "enum" in schema:
+        return " \\| ".join(code(word) for word in schema["enum"])
+    items = schema.get("items", {}).get("type")
+    items = {"object": "mappings", "integer": "numbers"}.get(items, "texts")
+    words = {"string": "text", "boolean": "true or false", "object": "mapping", "array": f"list of {items}"}
+    return words[schema["type"]]
+
+
+def settings(schema, left_out=()):
+    required = schema.get("required", [])
+    named = [(name, each) for name, each in schema["properties"].items() if name not in left_out]
+    return table(["Setting", "Value", "Required", "Meaning"], [
+        [code(name), shown_kind(each), "yes" if name in required else "", cell(need(each.get("description"), f"no description of {name}"))]
+        for name, each in sorted(named, key=lambda item: item[0] not in required)
+    ])
+
+
+def warehouse_yaml():
+    schema = json.loads(read("platform/warehouse.schema.json"))
+    sections = need(schema.get("properties"), "platform/warehouse.schema.json has no properties")
+    entries = {name: each["additionalProperties"] for name, each in sections.items() if isinstance(each.get("additionalProperties"), dict)}
+    out = ["# warehouse.yaml\n", MADE.format("platform/warehouse.schema.json")]
+    out.append(
+        "`platform/warehouse.yaml` says what the Snowflake account is. [Give somebody access](../how-to/give-access.md) walks through a"
+        " change, [the account as code](../cli.md#warehouse) has the commands. Its schema is made from the kinds that the code knows.\n"
+    )
+    out.append(
+        "An object that the file does not name is reported and never dropped. A grant that the file does not give is revoked, where a role"
+        " or user of the file holds it on an object of the file. Raw tables, their databases and schemas, locks, pipes, the ledger, the"
+        " lake's stage and file format, and what the loading role needs on them follow from [sources.yaml](sources-yaml.md) and need no"
+        " entry.\n"
+    )
+    out += ["## How an entry is written\n", table(["In an entry", "Means"], WRITTEN)]
+    out += ["## How a grant is written\n", "An item of `grants` has `grant`, a list of privileges, and `on`:\n", table(["Grant", "Means"], GRANTED)]
+    out += ["## Sections\n"]
+    required = schema.get("required", [])
+    out.append(table(["Section", "Required", "Meaning"], [
+        [f"[`{name}`](#{name})" if name in entries or "properties" in each else code(name), "yes" if name in required else "", cell(need(each.get("description"), f"no description of {name}"))]
+        for name, each in sections.items()
+    ]))
+    common = next(each for each in entries.values() if set(OF_EACH) <= set(each["properties"]))
+    out += ["## Of any entry\n", "Where the kind has it; a network policy has no owner, and a resource monitor neither owner nor comment.\n"]
+    out.append(settings({"properties": {name: common["properties"][name] for name in OF_EACH}}))
+    for name, each in sections.items():
+        own = entries.get(name) or (each if "properties" in each else None)
+        if own is None:
+            continue
+        out += [f"## {name}\n", cell(each["description"]) + "\n"]
+        if set(own["properties"]) - set(OF_EACH):
+            out.append(settings(own, OF_EACH if name in entries else ()))
+        else:
+            out.append("Nothing but what any entry may have.\n")
+    return "\n".join(out)
+
+
 # ---- Errors
 
 
@@ -394,6 +473,7 @@ PAGES = {
     "catalogue.md": catalogue_page,
     "configuration.md": configuration,
     "sources-yaml.md": sources_yaml,
+    "warehouse-yaml.md": warehouse_yaml,
     "errors.md": errors,
     "command-line.md": command_line,
     "alarms.md": alarms,

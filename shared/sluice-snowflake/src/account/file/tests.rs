@@ -176,18 +176,35 @@ fn schema() -> serde_json::Value {
     use serde_json::json;
     let list = json!({"type": "array", "items": {"type": "string"}});
     let number = |least: i64, most: i64| json!({"anyOf": [{"type": "integer", "minimum": least, "maximum": most}, {"type": "string", "pattern": "^\\$\\{"}]});
+    let told = |mut of: serde_json::Value, about: &str| {
+        of["description"] = json!(about);
+        of
+    };
+    let text = |about: &str| told(json!({"type": "string"}), about);
+    let texts = |about: &str| told(list.clone(), about);
     let mut properties = serde_json::Map::new();
-    properties.insert("edition".into(), json!({"type": "string"}));
-    properties.insert("environments".into(), json!({"type": "object"}));
+    properties.insert("edition".into(), text("standard or enterprise: what Standard cannot do is refused."));
+    properties.insert(
+        "environments".into(),
+        told(json!({"type": "object"}), "Each environment's values for `${name}`, by its name."),
+    );
     properties.insert(
         "raw".into(),
-        json!({"type": "object", "additionalProperties": false,
-               "properties": {"owner": {"type": "string"}, "warehouse": {"type": "string"}, "readers": list}}),
+        json!({"type": "object", "additionalProperties": false, "description": "What is true of every raw table.",
+        "properties": {
+            "owner": text("The role that owns raw tables, their locks and pipes: that of the functions which load."),
+            "warehouse": text("The warehouse in which loads run."),
+            "readers": texts("Roles that read every raw database."),
+        }}),
     );
     properties.insert(
         "pii".into(),
         json!({"type": "object", "additionalProperties": false, "required": ["schema"],
-               "properties": {"schema": {"type": "string"}, "readers": list}}),
+        "description": "Masking of the columns that sources.yaml marks with `pii`; needs Enterprise.",
+        "properties": {
+            "schema": text("The schema that gets the policies."),
+            "readers": texts("Roles that see the values, beside the owner of raw tables."),
+        }}),
     );
     for kind in Kind::ALL.into_iter().filter(|kind| !kind.spec().section.is_empty()) {
         let mut fields = serde_json::Map::new();
@@ -211,16 +228,23 @@ fn schema() -> serde_json::Value {
             fields.insert(field.name.into(), of);
         }
         if matches!(kind, Kind::Role | Kind::DatabaseRole | Kind::User) {
-            fields.insert("roles".into(), list.clone());
+            fields.insert("roles".into(), texts("Roles that it holds."));
         }
         if matches!(kind, Kind::Role | Kind::DatabaseRole) {
-            fields.insert("under_sysadmin".into(), json!({"type": "boolean"}));
-            fields.insert("grants".into(), json!({"type": "array", "items": {"type": "object"}}));
+            fields.insert(
+                "under_sysadmin".into(),
+                told(json!({"type": "boolean"}), "Whether SYSADMIN gets it; as it does without."),
+            );
+            let grants = "Each has `grant`, the privileges; `on`, the account, a type and a name, or a plural such as \
+                          tables; and with a plural `in`, databases or schemas.";
+            fields.insert("grants".into(), told(json!({"type": "array", "items": {"type": "object"}}), grants));
         }
         if kind != Kind::Account {
-            fields.insert("each".into(), list.clone());
-            fields.insert("environments".into(), list.clone());
-            fields.insert("where".into(), json!({"type": "object"}));
+            let each = "Environments for each of which there is one such entry, with its values.";
+            fields.insert("each".into(), texts(each));
+            fields.insert("environments".into(), texts("The only environments that have it."));
+            let settings = "Settings that are others in an environment, by its name.";
+            fields.insert("where".into(), told(json!({"type": "object"}), settings));
         }
         let entry = json!({"type": ["object", "null"], "additionalProperties": false, "properties": fields, "required": required});
         let section = match kind {
