@@ -78,7 +78,7 @@ async fn a_raw_table_made_later_is_read_by_transformers_and_not_by_reporters() {
 
 #[tokio::test]
 async fn what_dbt_makes_is_read_by_developers_and_by_reporters_in_reporting() {
-    let warehouse = account("local").await;
+    let warehouse = account("dev").await;
     let dbt = async |statement: &str| code(&warehouse, "svc_dbt", "SVC_DBT", "TRANSFORMING", statement).await;
     for statement in [
         "CREATE SCHEMA ANALYTICS.CI_PR_7_MARTS",
@@ -106,6 +106,8 @@ async fn what_dbt_makes_is_read_by_developers_and_by_reporters_in_reporting() {
         let select = format!("SELECT A FROM ANALYTICS.{schema}.T");
         let read = async |user: &str, role: &str, compute: &str| code(&warehouse, user, role, compute, &select).await;
         assert_eq!(read("anna", "ANALYTICS_DEVELOPER", "DEVELOPER").await, "done", "{schema}");
+        // `sluice query` and `sluice why` ask as the functions do.
+        assert_eq!(read("sluice_loader", "SLUICE_LOADER", "LOADING").await, "done", "{schema}");
         let published = if schema == "REPORTING" { "done" } else { "002003" };
         for (user, role) in
             [("ben", "ANALYTICS_REPORTER"), ("svc_lightdash", "SVC_LIGHTDASH"), ("svc_report", "SVC_REPORT")]
@@ -115,6 +117,7 @@ async fn what_dbt_makes_is_read_by_developers_and_by_reporters_in_reporting() {
     }
     let insert = "INSERT INTO ANALYTICS.REPORTING.T (A) VALUES ('y')";
     assert_eq!(code(&warehouse, "ben", "ANALYTICS_REPORTER", "REPORTING", insert).await, "003001");
+    assert_eq!(code(&warehouse, "sluice_loader", "SLUICE_LOADER", "LOADING", insert).await, "003001");
 }
 
 #[tokio::test]

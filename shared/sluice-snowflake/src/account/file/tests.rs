@@ -149,6 +149,26 @@ fn in_prod_each_service_comes_from_its_own_networks_and_operators() {
     assert!(error.to_string().contains("${operators} has no value in the environment prod"), "{error}");
 }
 
+/// Runbooks are tried on one machine: what a role may there, it may in an account.
+#[test]
+fn each_role_may_on_one_machine_what_it_may_in_an_account() {
+    let text = include_str!("../../../../../platform/warehouse.yaml");
+    let grants = |environment: &str| {
+        let desired = Desired::parse(text, &settings(environment), &sources());
+        let state = desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state;
+        // The rules of networks, which only prod has, and the way to them.
+        let of_networks = Grantee::role(&Name::of(["SECURITYADMIN"]));
+        state.grants.into_keys().filter(|grant| grant.grantee != of_networks).collect::<Vec<_>>()
+    };
+    let here = grants("local");
+    for environment in ["dev", "staging", "prod"] {
+        assert_eq!(grants(environment), here, "{environment}");
+    }
+    let reads = Target::Role(Name::of(["ANALYTICS", "READER"]));
+    let loader = Grantee::role(&Name::of(["SLUICE_LOADER"]));
+    assert!(here.iter().any(|grant| grant.target == reads && grant.grantee == loader), "`sluice why` reads models");
+}
+
 #[test]
 fn who_loads_reads_every_masked_value() {
     let desired = parsed(&EVERY_FIELD.replace("readers: [SLUICE_LOADER] }\naccount", "readers: [ANALYSTS] }\naccount"));
