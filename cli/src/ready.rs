@@ -34,7 +34,11 @@ pub(crate) async fn look(platform: &Platform) -> Readiness {
     let answers = answered.is_ok();
     let fix = "check the secret snowflake-loader and the account in the stack's parameters";
     checks.push(Check::of("warehouse", answered, fix));
-    checks.push(Check::of("dbt", dbt(platform).await, "check the secret dbt and DbtJobUrl"));
+    let fix = match platform.stack.parameter("DbtRunner") {
+        Ok("snowflake") => "deploy the dbt project as docs/running-dbt.md says",
+        _ => "check the secret dbt and DbtJobUrl",
+    };
+    checks.push(Check::of("dbt", dbt(platform).await, fix));
     Readiness { checks, warehouse: answers }
 }
 

@@ -36,8 +36,8 @@ pub(crate) enum AccountTask {
         #[arg(long, value_name = "FILE", default_value = "snowflake-provisioner.json")]
         out: PathBuf,
     },
-    /// Give a service a new key: into its user's free slot, into its secret, proven by a login; then the old one is taken out. What was
-    /// interrupted goes on when it is called again.
+    /// Give a service a new key: into its user's free slot, proven by a login from this machine, into its secret; then the old one is
+    /// taken out. What was interrupted goes on when it is called again.
     Rotate {
         /// The user [default: that of the functions].
         user: Option<String>,

@@ -2,8 +2,9 @@
 //!
 //! What to do next follows from what is there, and from nothing else: an interrupted rotation is finished by the next one.
 //! A key counts when the secret holds it. So a key that is in a slot and not in the secret was never used, and a key that
-//! the secret holds is proven by a login before the other slot is cleared. That the secret can be written is proven before a
-//! slot is touched, and the account's lease keeps a second rotation out: two would each clear the other's key.
+//! the secret holds is proven by a login before the other slot is cleared. A new key that the login does not prove is taken out of
+//! its slot at once, and one that an interrupted run left there is cleared by the next. That the secret can be written is proven
+//! before a slot is touched, and the account's lease keeps a second rotation out: two would each clear the other's key.
 
 use std::{fmt, time::Duration};
 
@@ -150,8 +151,7 @@ pub(super) async fn rotate_alone(account: &impl Account, keys: &impl Keys, user:
             (_, Some(_), Some(free)) | (None, None, Some(free)) if is_wanted => {
                 keys.rewrite().await?;
                 let (pem, public) = generate()?;
-                set(account, user, free, Some(&public), tag).await?;
-                keys.prove(&pem).await.map_err(|error| unproven(error, user))?;
+                register_new(account, keys, user, free, (&pem, &public), tag).await?;
                 keys.store(&pem).await?;
                 done.push(Did::Switched);
                 is_wanted = false;
@@ -175,6 +175,26 @@ pub(super) async fn rotate_alone(account: &impl Account, keys: &impl Keys, user:
     Err(Error::internal("a rotation does not come to an end").with("user", user))
 }
 
+/// Puts a new key into a slot and proves it by a login. A key that fails is taken out again: it is stored nowhere, so nobody could
+/// ever use it, and it would take the slot of the next one.
+async fn register_new(
+    account: &impl Account,
+    keys: &impl Keys,
+    user: &Name,
+    slot: usize,
+    (pem, public): (&Secret, &str),
+    tag: &str,
+) -> Result<()> {
+    let proven = match set(account, user, slot, Some(public), tag).await {
+        Ok(()) => keys.prove(pem).await.map_err(|error| unproven(error, user)),
+        // It may be there all the same: an answer can be lost.
+        Err(error) => Err(error),
+    };
+    let Err(error) = proven else { return Ok(()) };
+    let Err(kept) = set(account, user, slot, None, tag).await else { return Err(error) };
+    Err(error.with("may be left in", format_args!("{} ({})", PROPERTIES[slot], kept.chain())))
+}
+
 /// Which slot was filled last; `None` where the account does not say.
 fn newest(slots: &[Option<Slot>; 2]) -> Option<usize> {
     let at = |slot: &Option<Slot>| slot.as_ref().and_then(|slot| slot.set_at);
@@ -192,9 +212,10 @@ async fn set(account: &impl Account, user: &Name, slot: usize, key: Option<&str>
 }
 
 fn unproven(error: Error, user: &Name) -> Error {
-    error
-        .with("user", user)
-        .with_hint("the key does not open the account; nothing was cleared, so the key before it still does")
+    error.with("user", user).with_hint(
+        "no key that opens the account was taken away; where the message names an address, rotate from one that the network policy of \
+         the user lets in (`operators` in platform/warehouse.yaml)",
+    )
 }
 
 /// A new private key in PEM, and its public key as a statement takes it.

@@ -5,6 +5,7 @@ use super::{
     assign::{assignments, invalid_property, names},
     drop,
     kinds::name_of,
+    login::{KEY_SLOTS, set_at},
     references::{TRANSFERRED, transferred},
     rules,
 };
@@ -359,8 +360,14 @@ impl Run<'_> {
         })
     }
 
-    fn change(&mut self, old: &Object, settings: Settings) {
-        self.put(Object { settings, updated_ms: chrono::Utc::now().timestamp_millis(), ..old.clone() });
+    fn change(&mut self, old: &Object, mut settings: Settings) {
+        let now = chrono::Utc::now().timestamp_millis();
+        for slot in KEY_SLOTS {
+            if settings.contains_key(slot) && settings.get(slot) != old.settings.get(slot) {
+                settings.insert(set_at(slot), Setting::Text(now.to_string()));
+            }
+        }
+        self.put(Object { settings, updated_ms: now, ..old.clone() });
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{
     Account, Kind, Object, Run, Setting,
     kinds::name_of,
+    login::{KEY_SLOTS, set_at},
     property::{Property, Shape},
     show::{plain, setting},
 };
@@ -85,10 +86,11 @@ fn own_lines(kind: &Kind, object: &Object) -> Vec<Line> {
     match kind.words {
         "USER" => {
             let mut lines = vec![line("NAME", object.name().to_owned()), line("SNOWFLAKE_LOCK", "false".to_owned())];
-            for slot in ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"] {
+            for slot in KEY_SLOTS {
                 let key = object.text(slot).and_then(|key| PublicKey::read(key).ok());
                 // A text in a column of texts, and without a zone.
-                let at = chrono::DateTime::from_timestamp_millis(object.updated_ms).unwrap_or_default();
+                let at = object.text(&set_at(slot)).and_then(|at| at.parse().ok()).unwrap_or(object.created_ms);
+                let at = chrono::DateTime::from_timestamp_millis(at).unwrap_or_default();
                 let set = key.as_ref().map_or("null".to_owned(), |_| at.format("%Y-%m-%d %H:%M:%S%.3f").to_string());
                 lines.push(line(&format!("{slot}_FP"), key.map_or("null".to_owned(), |key| key.fingerprint)));
                 lines.push(line(&format!("{slot}_LAST_SET_TIME"), set));

@@ -5,12 +5,19 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::{Account, Kind, Object};
 use crate::{jwt::PublicKey, names::shown};
 
+/// The properties of a user that hold its keys.
+pub(super) const KEY_SLOTS: [&str; 2] = ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"];
+
+/// Where a user keeps when one of them was set, in milliseconds. It is no property, so no statement names it.
+pub(super) fn set_at(slot: &str) -> String {
+    format!("SET AT {slot}")
+}
+
 impl Account {
     /// The user of a LOGIN_NAME, which is the user's name unless another was set, and the keys in both slots.
     pub(crate) fn keys(&self, login: &str) -> Option<(String, Vec<PublicKey>)> {
         let user = self.user(login)?;
-        let slots = ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"];
-        let keys = slots.iter().filter_map(|slot| PublicKey::read(user.text(slot)?).ok());
+        let keys = KEY_SLOTS.iter().filter_map(|slot| PublicKey::read(user.text(slot)?).ok());
         Some((user.name().to_owned(), keys.collect()))
     }
 

@@ -29,6 +29,23 @@ async fn a_key_in_either_slot_lets_in_and_a_removed_one_does_not() {
 }
 
 #[tokio::test]
+async fn each_slot_says_when_its_own_key_was_set() {
+    let warehouse = Warehouse::empty().await;
+    let times = async || {
+        let described = warehouse.admin("DESC USER NEWCOMER").await;
+        ["RSA_PUBLIC_KEY", "RSA_PUBLIC_KEY_2"].map(|slot| described.property(&format!("{slot}_LAST_SET_TIME")))
+    };
+    let [first, none] = times().await;
+    assert_eq!(none, "null");
+    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    warehouse.admin(&format!("ALTER USER NEWCOMER SET RSA_PUBLIC_KEY_2 = '{}'", new_keys().1)).await;
+    let [before, second] = times().await;
+    assert!(before == first && second > first, "{before} {first} {second}");
+    warehouse.admin("ALTER USER NEWCOMER SET COMMENT = 'x'").await;
+    assert_eq!(times().await, [before, second]);
+}
+
+#[tokio::test]
 async fn a_disabled_or_dropped_user_does_not_get_in() {
     let warehouse = Warehouse::empty().await;
     let key = crate::support::private_key();

@@ -6,6 +6,7 @@ mod account;
 mod activations;
 mod bootstrap;
 mod costs;
+mod dbt_project;
 mod deliveries;
 mod earlier;
 mod evolve;

@@ -1,6 +1,6 @@
 //! What the file says, what it may not say, and where a message points.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice_core::{LakeId, Sources};
 
@@ -124,16 +124,21 @@ fn the_functions_come_from_the_address_of_each_zone() {
 }
 
 #[test]
-fn in_prod_each_service_comes_from_networks_of_its_own() {
+fn in_prod_each_service_comes_from_its_own_networks_and_operators() {
     let text = include_str!("../../../../../platform/warehouse.yaml");
     let state = Desired::parse(text, &settings("prod"), &sources()).unwrap_or_else(|error| panic!("{error}")).state;
     for (name, user) in state.of(Kind::User) {
         let policy =
             Name::parse(user.text("network_policy")).unwrap_or_else(|| panic!("{name} may come from anywhere"));
         let policy = state.object(Kind::NetworkPolicy, &policy).expect("an entry");
-        // `sluice` on a laptop logs in as the functions do.
-        let operators = policy.get("allowed_rules").expect("rules").items().any(|rule| rule.ends_with(".OPERATORS"));
-        assert_eq!(operators, name.last() == "SLUICE_LOADER", "{name}");
+        let rules: BTreeSet<&str> = policy.get("allowed_rules").expect("rules").items().collect();
+        let own = match name.last() {
+            "SLUICE_LOADER" | "SVC_REPORT" => "ADMIN.SECURITY.SLUICE_EGRESS",
+            "SVC_DBT" => "ADMIN.SECURITY.DBT",
+            _ => "ADMIN.SECURITY.LIGHTDASH",
+        };
+        // A rotation proves the new key by a login from where an operator runs it.
+        assert_eq!(rules, BTreeSet::from(["ADMIN.SECURITY.OPERATORS", own]), "{name}");
     }
     let rule = Name::of(["ADMIN", "SECURITY", "OPERATORS"]);
     let networks = state.object(Kind::NetworkRule, &rule).and_then(|rule| rule.get("values")).expect("networks");
@@ -142,6 +147,26 @@ fn in_prod_each_service_comes_from_networks_of_its_own() {
     nobody.values.remove("operators");
     let error = Desired::parse(text, &nobody, &sources()).expect_err("nobody has said from where");
     assert!(error.to_string().contains("${operators} has no value in the environment prod"), "{error}");
+}
+
+/// Runbooks are tried on one machine: what a role may there, it may in an account.
+#[test]
+fn each_role_may_on_one_machine_what_it_may_in_an_account() {
+    let text = include_str!("../../../../../platform/warehouse.yaml");
+    let grants = |environment: &str| {
+        let desired = Desired::parse(text, &settings(environment), &sources());
+        let state = desired.unwrap_or_else(|error| panic!("{environment}: {error}")).state;
+        // The rules of networks, which only prod has, and the way to them.
+        let of_networks = Grantee::role(&Name::of(["SECURITYADMIN"]));
+        state.grants.into_keys().filter(|grant| grant.grantee != of_networks).collect::<Vec<_>>()
+    };
+    let here = grants("local");
+    for environment in ["dev", "staging", "prod"] {
+        assert_eq!(grants(environment), here, "{environment}");
+    }
+    let reads = Target::Role(Name::of(["ANALYTICS", "READER"]));
+    let loader = Grantee::role(&Name::of(["SLUICE_LOADER"]));
+    assert!(here.iter().any(|grant| grant.target == reads && grant.grantee == loader), "`sluice why` reads models");
 }
 
 #[test]

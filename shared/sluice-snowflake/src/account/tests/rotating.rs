@@ -30,6 +30,8 @@ struct Service {
     clock: Cell<i64>,
     /// Whether the secret can be read alone.
     is_locked: Cell<bool>,
+    /// Whether the user's network policy keeps the caller out.
+    is_shut_out: Cell<bool>,
     logins: RefCell<Vec<String>>,
 }
 
@@ -105,6 +107,12 @@ impl Keys for Service {
 
     async fn prove(&self, pem: &Secret) -> Result<()> {
         let opens = self.step(|| self.opens(pem))?;
+        if self.is_shut_out.get() {
+            return Err(Error::new(
+                Kind::Auth,
+                "Incoming request with IP 192.0.2.1 is not allowed to access Snowflake.",
+            ));
+        }
         self.logins.borrow_mut().push(format!("{opens}"));
         if opens { Ok(()) } else { Err(Error::new(Kind::Auth, "JWT token is invalid.")) }
     }
@@ -178,6 +186,48 @@ fn no_slot_is_touched_while_the_secret_cannot_be_written() {
     service.is_locked.set(true);
     assert_eq!(rotated_alone(&service).expect_err("refused").kind(), Kind::Auth);
     assert_eq!(service.fingerprints(), [None, None]);
+}
+
+#[test]
+fn a_new_key_that_no_login_proves_is_taken_out_again() {
+    for has_key in [false, true] {
+        let service = Service::default();
+        if has_key {
+            rotated_alone(&service).expect("a key");
+        }
+        let before = (service.fingerprints(), service.secret.borrow().clone());
+        service.is_shut_out.set(true);
+        for _ in 0..3 {
+            let error = rotated_alone(&service).expect_err("refused");
+            assert_eq!(error.kind(), Kind::Auth);
+            assert!(error.hint().is_some_and(|hint| hint.contains("network policy")), "{:?}", error.hint());
+            assert_eq!((service.fingerprints(), service.secret.borrow().clone()), before);
+        }
+        service.is_shut_out.set(false);
+        assert!(service.secret.borrow().as_ref().is_none_or(|pem| service.opens(pem)), "the key before it still works");
+        rotated_alone(&service).expect("a key");
+        assert!(has_one_key(&service) && service.fingerprints() != before.0);
+    }
+}
+
+#[test]
+fn a_new_key_that_cannot_be_taken_out_is_named_and_cleared_next() {
+    let service = Service::default();
+    rotated_alone(&service).expect("a key");
+    let (pem, keys) = (service.secret.borrow().clone(), service.fingerprints());
+    // The slots, the secret, its rewriting, the new key, its proof, and then its removal.
+    service.is_shut_out.set(true);
+    service.fails_at.set(Some((service.requests.get() + 6, false)));
+    let error = rotated_alone(&service).expect_err("refused");
+    assert!(error.chain().contains("left in") && error.kind() == Kind::Auth, "{}", error.chain());
+    assert_eq!((service.fingerprints().iter().flatten().count(), &*service.secret.borrow()), (2, &pem));
+    // While the login is refused nothing more changes.
+    let both = service.fingerprints();
+    rotated_alone(&service).expect_err("refused");
+    assert_eq!(service.fingerprints(), both);
+    service.is_shut_out.set(false);
+    assert_eq!(rotated_alone(&service).expect("a key"), [Did::Cleared, Did::Switched, Did::Cleared]);
+    assert!(has_one_key(&service) && service.fingerprints() != keys);
 }
 
 #[test]
