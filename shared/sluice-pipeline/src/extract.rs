@@ -5,6 +5,7 @@
 //!
 //! A source that can show its columns is checked against the table's contract first; see [`sluice_core::drift`].
 
+use chrono::TimeDelta;
 use sluice_core::{
     Change, Column, Commit, Cursor, Disposition, Error, LakeId, Result, RunId, Sequence, Table,
     commit::FORMAT_VERSION,
@@ -104,6 +105,10 @@ impl Begun {
         self.newest.as_ref().and_then(|commit| commit.cursor_to.clone())
     }
 }
+
+/// How old the newest commit gets before a run that finds nothing new says so by another, without rows or with the same ones: the
+/// warehouse holds a source back whose last commit is old, and a quiet weekend is none of a source that nobody reads.
+const LOOKED_AT: TimeDelta = TimeDelta::hours(12);
 
 /// The steps of a run, in the order in which they are taken.
 pub(crate) struct Steps<'a, O, B, C> {
@@ -206,16 +211,18 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         let mut extracted = source.read(run).await?;
         refuse_to_empty(run, &extracted)?;
         let standing = begun.standing();
+        let is_due = begun.newest.as_ref().is_some_and(|newest| self.clock.now() - newest.committed_at >= LOOKED_AT);
         // An empty commit would empty a table that is replaced whole.
-        let tells_of_drift = run.table.disposition != Disposition::Replace && check.is_some_and(|check| check.is_news);
+        let is_news =
+            run.table.disposition != Disposition::Replace && (is_due || check.is_some_and(|check| check.is_news));
         if extracted.files.is_empty()
-            && !tells_of_drift
+            && !is_news
             && extracted.rejected.is_none()
             && (extracted.cursor.is_none() || extracted.cursor == standing)
         {
             return Ok(summary(Outcome::NothingNew, run, None, &extracted));
         }
-        if has_replaced_the_same(run, begun, &extracted) {
+        if !is_due && has_replaced_the_same(run, begun, &extracted) {
             let nothing = Extracted { facts: extracted.facts, cursor: extracted.cursor, ..Extracted::default() };
             return Ok(summary(Outcome::NothingNew, run, None, &nothing));
         }

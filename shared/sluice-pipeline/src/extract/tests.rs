@@ -222,6 +222,39 @@ fn a_replaced_table_of_the_same_content_is_not_committed_again() {
 }
 
 #[test]
+fn a_quiet_source_is_said_to_have_been_looked_at_twice_a_day() {
+    for (disposition, rows_again) in [(Disposition::Append, 0), (Disposition::Replace, 3)] {
+        let (store, bus, clock) = (MemoryStore::default(), MemoryBus::default(), ManualClock::default());
+        let table = Table { disposition, ..table() };
+        let ended = |hours: u64, run_id: &str| {
+            clock.advance(std::time::Duration::from_secs(hours * 3600));
+            let (lake, run_id) = (LakeId("lake".into()), RunId(run_id.into()));
+            let (mut whole, mut counter) =
+                (Whole { content: "a", rows: 3, store: &store }, Counter { rows: 3, store: &store });
+            let summary = match disposition {
+                Disposition::Replace => {
+                    block_on(run(&store, &bus, &clock, &mut whole, &lake, &table, &run_id, &request()))
+                }
+                _ => block_on(run(&store, &bus, &clock, &mut counter, &lake, &table, &run_id, &request())),
+            };
+            let summary = summary.expect("a run");
+            (summary.outcome, summary.rows)
+        };
+        assert_eq!(ended(0, "r1"), (Outcome::Committed, 3));
+        assert_eq!(ended(11, "r2"), (Outcome::NothingNew, 0));
+        assert_eq!(ended(1, "r3"), (Outcome::Committed, rows_again), "{disposition:?}");
+        assert_eq!(ended(11, "r4"), (Outcome::NothingNew, 0), "that commit counts");
+        let newest = block_on(log::newest_commit(&store, &table.table)).expect("a log").expect("a commit");
+        let first = block_on(log::read_commit(&store, &table.table, Sequence::FIRST)).expect("a commit");
+        assert_eq!(
+            (newest.sequence, newest.cursor_to),
+            (Sequence(2), first.cursor_to),
+            "the next run reads from there"
+        );
+    }
+}
+
+#[test]
 fn a_replaced_table_is_not_read_from_a_value_on() {
     struct Numbered<'a>(Counter<'a>);
     impl Source for Numbered<'_> {
