@@ -154,6 +154,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
         let cost = |row: &Row| {
             Ok(CostDay {
                 day: value(row, "day")?,
+                source: required(row, "source")?.to_owned(),
                 object: required(row, "object")?.to_owned(),
                 credits: optional(row, "credits")?,
                 dollars: value(row, "dollars")?,

@@ -108,9 +108,14 @@ impl Observations for Warehouse {
     async fn costs(&self, from: NaiveDate) -> Result<Vec<CostDay>> {
         let judged = self.today.get() - chrono::Days::new(2);
         let credits = |day: NaiveDate| if day == judged { self.credits.get() } else { 2.0 };
-        let cost =
-            |day| CostDay { day, object: "LOADING".into(), credits: Some(credits(day)), dollars: 2.0 * credits(day) };
-        self.answer(from.iter_days().take_while(|day| *day < self.today.get()).map(cost).collect())
+        let cost = |day| CostDay {
+            day,
+            source: "snowflake".into(),
+            object: "LOADING".into(),
+            credits: Some(credits(day)),
+            dollars: 2.0 * credits(day),
+        };
+        self.work(from.iter_days().take_while(|day| *day < self.today.get()).map(cost).collect())
     }
 
     async fn shapes(&self, tables: &[&Entry]) -> Result<BTreeMap<String, Shape>> {
