@@ -32,8 +32,12 @@ use crate::{
 /// This many tables, and commits of one, are looked at in the lake at once.
 const AT_ONCE: usize = 16;
 
-/// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made.
+/// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made, and looks
+/// at each once.
 const COMMITS_LOOKED_AT: u64 = 200;
+
+/// What dbt's runs cost is an object of its own, and known on the day after them.
+pub(super) const DBT_COSTS: &str = "dbt";
 
 /// How far back dbt's runs are read.
 const DBT_DAYS: u64 = 120;
@@ -321,7 +325,7 @@ fn cost(runs: &[EndedRun], since: DateTime<Utc>, day: NaiveDate, marks: &Marks) 
     for run in runs {
         credits.entry(run.finished_at.date_naive()).and_modify(|sum| *sum += run.credits);
     }
-    let object = "dbt".to_owned();
+    let object = DBT_COSTS.to_owned();
     let history = history(&credits, day, &marks.of(&check(Monitor::Cost, &object)));
     // A day before the first is one on which nothing ran.
     let amount = Some(credits.get(&day).copied().unwrap_or_default());
