@@ -66,6 +66,16 @@ impl Letters {
     }
 }
 
+/// Commits of a table that read rows of earlier ones again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rereads {
+    /// Failed commits whose rows are read again.
+    pub mended: BTreeSet<u64>,
+    /// For these failed ones all commits were looked at, up to this one.
+    pub failed: BTreeSet<u64>,
+    pub until: u64,
+}
+
 /// What was last found of one part of the costs, and on which day it was measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct CostPart {
@@ -107,8 +117,8 @@ pub struct State {
     pub(super) samples: BTreeMap<String, Vec<Sample>>,
     /// The newest run of each table of which those were told who follow runs.
     pub(super) followed: BTreeMap<String, RunId>,
-    /// By table, failed commits whose rows a later one reads again.
-    pub(super) read_again: BTreeMap<String, BTreeSet<u64>>,
+    /// By table.
+    pub(super) rereads: BTreeMap<String, Rereads>,
     /// Failures that only the bus tells, by their ids.
     pub(super) announced: BTreeMap<String, Announced>,
     pub(super) unrecorded: Vec<IncidentChange>,

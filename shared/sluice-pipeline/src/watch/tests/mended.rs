@@ -51,6 +51,23 @@ fn a_failed_commit_is_mended_by_one_that_reads_its_rows_again() {
 }
 
 #[test]
+fn each_commit_is_looked_at_once_while_a_failed_one_waits() {
+    let stage = Stage::new(1);
+    (1..=100).for_each(|sequence| commit(&stage, sequence, &json!({})));
+    stage.warehouse.failed.replace(BTreeSet::from([2]));
+    let calls = || {
+        let before = stage.store.faults.calls();
+        stage.report();
+        stage.store.faults.calls() - before
+    };
+    assert!(calls() > 98);
+    assert!(calls() < 20);
+    // What has failed since was not asked for before.
+    stage.warehouse.failed.replace(BTreeSet::from([2, 3]));
+    assert!(calls() > 97);
+}
+
+#[test]
 fn a_told_day_teaches_what_a_person_says_of_it() {
     for (says, told_days) in [(None, 6), (Some(Says::Expected), 0), (Some(Says::Fault), 20)] {
         let stage = Stage::new(1);
