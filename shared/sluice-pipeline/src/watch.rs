@@ -292,7 +292,7 @@ fn change(incident: &Incident, now: DateTime<Utc>) -> IncidentChange {
         object: incident.object.to_string(),
         kind: incident.kind().to_string(),
         severity: incident.severity,
-        state: incident.state.as_str().to_owned(),
+        state: incident.state_name().to_owned(),
         size: short(incident.breach.size).parse().unwrap_or(incident.breach.size),
         observed: incident.breach.observed.clone(),
         expected: incident.breach.expected.clone(),

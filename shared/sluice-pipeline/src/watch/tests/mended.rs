@@ -102,6 +102,28 @@ fn a_told_day_teaches_what_a_person_says_of_it() {
 }
 
 #[test]
+fn what_a_person_confirms_is_no_new_normal_while_it_is_muted() {
+    let stage = Stage::new(1);
+    stage.warehouse.rows.set(300);
+    stage.report();
+    stage.warehouse.rows_since.set(stage.clock.now().date_naive() - chrono::Days::new(1));
+    let (incident, by) = (stage.incident(Monitor::Volume), || "ann".to_owned());
+    let confirm = Command::Acknowledge { incident: incident.clone(), by: by(), says: Some(Says::Fault) };
+    let mute = Command::Mute { incident, by: by(), until: stage.clock.now() + chrono::Duration::days(10) };
+    for word in [confirm, mute] {
+        stage.clock.advance(MINUTES);
+        stage.round_now(&Asked { commands: vec![word], ..Asked::default() });
+    }
+    for day in 0..20 {
+        stage.clock.advance(MINUTES * 12 * 24);
+        stage.report();
+        let state = block_on(State::read(&stage.store)).expect("a board");
+        let mut volume = state.board.incidents.values().filter(|incident| incident.monitor == Monitor::Volume);
+        assert!(volume.any(|incident| !incident.is_resolved()), "{day} days later");
+    }
+}
+
+#[test]
 fn only_of_what_days_teach_a_person_says_what_the_days_were() {
     let stage = Stage::new(1);
     stage.warehouse.failed.replace(BTreeSet::from([2]));
