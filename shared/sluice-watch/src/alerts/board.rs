@@ -166,10 +166,9 @@ impl Board {
         self.find(incident).filter(|found| !says || found.kind().is_learned())
     }
 
-    /// The channels that have not taken what they were last sent; `None` before the first summary.
-    pub fn waiting(&self) -> Option<BTreeSet<&str>> {
-        self.summary_day?;
-        Some(self.failing.keys().chain(self.summary.keys()).map(String::as_str).collect())
+    /// The day of the last summary, and the channels that have not taken what they were last sent; `None` before the first.
+    pub fn summary(&self) -> Option<(NaiveDate, BTreeSet<&str>)> {
+        Some((self.summary_day?, self.failing.keys().chain(self.summary.keys()).map(String::as_str).collect()))
     }
 
     fn members<'b>(&'b self, alert: &'b Alert) -> Vec<&'b Incident> {
