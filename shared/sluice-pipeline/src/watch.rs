@@ -195,6 +195,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
             table: self.table,
             upstream: &upstream,
             available: &available,
+            calendar: self.calendar,
             findings,
             commands: &asked.commands,
             now,

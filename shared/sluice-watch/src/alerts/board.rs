@@ -11,7 +11,7 @@ use super::{
     incident::{Incident, Says},
     table::Table,
 };
-use crate::finding::Finding;
+use crate::{calendar::Calendar, finding::Finding};
 
 mod daily;
 mod intake;
@@ -111,6 +111,7 @@ pub struct Round<'a> {
     pub upstream: &'a Upstream,
     /// Channels whose secret or address is set.
     pub available: &'a BTreeSet<String>,
+    pub calendar: &'a Calendar,
     pub findings: &'a [Finding],
     pub commands: &'a [Command],
     pub now: DateTime<Utc>,
