@@ -394,6 +394,12 @@ mod tests {
     use crate::sql::{load::tests::commit, lock, snapshot};
 
     #[test]
+    fn sweeps_ask_in_words_without_a_time() {
+        let asked = sequences(&LakeId("lake".into()), &"A.B.C".parse().expect("a table name"));
+        assert!(["SYSDATE", "CURRENT_"].iter().all(|word| !asked.contains(word)), "{asked}");
+    }
+
+    #[test]
     fn the_ledgers_statements() {
         let rates = commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 2);
         let purchases = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table name");
