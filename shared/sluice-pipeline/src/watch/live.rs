@@ -21,7 +21,7 @@ use sluice_watch::{
 use super::{
     Channels, Watch, announced, observed,
     port::{EndedExtract, EndedRun, Loads, Observations, PartitionRows, Surroundings},
-    state::{Marks, Rereads, State, check},
+    state::{DBT_COSTS, Marks, Rereads, State, check},
     stream,
 };
 use crate::{
@@ -35,9 +35,6 @@ const AT_ONCE: usize = 16;
 /// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made, and looks
 /// at each once.
 const COMMITS_LOOKED_AT: u64 = 200;
-
-/// What dbt's runs cost is an object of its own, and known on the day after them.
-pub(super) const DBT_COSTS: &str = "dbt";
 
 /// How far back dbt's runs are read.
 const DBT_DAYS: u64 = 120;

@@ -20,7 +20,7 @@ use sluice_watch::{
 };
 use tracing::warn;
 
-use super::{announced::Announced, live::DBT_COSTS, port::IncidentChange, reads::Failed, stream::Sample};
+use super::{announced::Announced, port::IncidentChange, reads::Failed, stream::Sample};
 use crate::log::{Put, put_once};
 
 /// A round that has claimed its number and not ended after this time was ended by its platform.
@@ -32,6 +32,9 @@ const MOST_WAITING: usize = 2_000;
 /// A table that could not be measured twice is tried again after this time, then after twice as long, up to an hour.
 const FAILED_AGAIN_MINUTES: i64 = 15;
 const MOST_FAILED_AGAIN_MINUTES: i64 = 60;
+
+/// What dbt's runs cost is an object of its own, and known on the day after them.
+pub(super) const DBT_COSTS: &str = "dbt";
 
 /// Days that were told are remembered as long as histories reach.
 const SUSPECT_DAYS: i64 = 130;
