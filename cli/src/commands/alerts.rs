@@ -129,7 +129,7 @@ fn shown(incident: &Incident, state: &State) -> Shown {
         severity: incident.severity,
         kind: incident.kind().to_string(),
         object: incident.object.to_string(),
-        state: incident.state.as_str(),
+        state: incident.state_name(),
         by: incident.by().map(str::to_owned),
         until: match incident.state {
             Stage::Muted { until, .. } => Some(until),

@@ -25,7 +25,8 @@ impl Deps {
             bus: EventBus::new(&aws, &config.bus_name),
             queue: SqsQueue::new(&aws, &config.queue_url),
             secrets: CachedSecrets::new(&aws),
-            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone()),
+            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone())
+                .with_estimates(),
             http,
             config,
         })

@@ -25,7 +25,7 @@ impl Deps<S3Lake, EventBus, SqsQueue, CachedSecrets> {
             store: S3Lake::new(&aws, &config.lake_bucket),
             bus: EventBus::new(&aws, &config.bus_name),
             queue: SqsQueue::new(&aws, &config.queue_url),
-            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http),
+            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http).with_estimates(),
             config,
         })
     }

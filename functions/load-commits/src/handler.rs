@@ -31,7 +31,7 @@ pub async fn serve(
                 handle(&event::parse(message.body)?, &queue, invocation, deps).await
             };
             let answer = each_message(batch, &deps.config.lake_id, invocation, message).await;
-            Box::pin(deps.warehouse.statements().keep_estimate()).await;
+            keep_estimate(invocation, deps).await;
             return Ok(answer);
         }
         Event::Sweep(_) => Work::Sweep,
@@ -39,8 +39,19 @@ pub async fn serve(
     };
     invocation.is_one_run();
     let ended = handle(&work, &deps.queue, invocation, deps).await;
-    Box::pin(deps.warehouse.statements().keep_estimate()).await;
+    match work {
+        // Where nothing was loaded since the last one, Snowflake answers it without the warehouse, which an estimate would start.
+        Work::Sweep => deps.warehouse.statements().forget_estimate(),
+        _ => keep_estimate(invocation, deps).await,
+    }
     ended.map(|()| SqsBatchResponse::default())
+}
+
+/// Only in time that the answer does not need: an estimate may take seconds.
+async fn keep_estimate<L, B, Q>(invocation: &Invocation, deps: &Deps<L, B, Q, impl Secrets>) {
+    if !invocation.time_left(RESERVE).is_zero() {
+        Box::pin(deps.warehouse.statements().keep_estimate()).await;
+    }
 }
 
 /// Does what one message asks for.

@@ -24,7 +24,8 @@ impl Deps {
         let http = Client::new()?;
         Ok(Deps {
             store: S3Lake::new(&aws, &config.lake_bucket),
-            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone()),
+            warehouse: Warehouse::connect(config.warehouse.clone(), CachedSecrets::new(&aws), http.clone())
+                .with_estimates(),
             secrets: CachedSecrets::new(&aws),
             ages: SecretAges::new(&aws),
             usage: Usage::new(&aws),

@@ -34,9 +34,10 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
         }
     }
     let asked = event.asked()?;
+    let watcher = deps.warehouse.watcher(&config.lake_id, &invocation.run_id, within);
     let watch = Watch {
         store: &deps.store,
-        warehouse: &deps.warehouse.watcher(&config.lake_id, &invocation.run_id, within),
+        warehouse: &watcher,
         platform: &OnAws { ages: &deps.ages, usage: &deps.usage, config, prefect },
         channels: &Senders {
             table: &config.table,
@@ -64,7 +65,7 @@ pub async fn serve(event: Event, invocation: &Invocation, deps: &Deps) -> Result
             .value("OpenIncidents", Unit::Count, report.open as u64)
             .value("UnsentAlerts", Unit::Count, report.unsent as u64)
             .emit();
-        Box::pin(deps.warehouse.statements().keep_estimate()).await;
+        Box::pin(watcher.keep_estimate()).await;
         Box::pin(views::keep(deps, &invocation.run_id, invocation.time_left(RESERVE))).await;
         if let Some(settings) = &config.openlineage {
             Box::pin(openlineage::tell(deps, settings, &invocation.run_id, invocation.time_left(RESERVE))).await;

@@ -93,6 +93,7 @@ impl Stage {
             table: &self.table,
             upstream: &Upstream::default(),
             available: &available,
+            calendar: &sluice_watch::Calendar::default(),
             findings: &[finding],
             commands: &[],
             now: self.now,

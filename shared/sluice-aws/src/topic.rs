@@ -16,15 +16,18 @@ impl Topic {
         Topic { client: Client::new(config), arn: arn.into() }
     }
 
-    /// The addresses that have not confirmed their subscription, and so get nothing.
-    pub async fn unconfirmed(&self) -> Result<Vec<String>> {
+    /// The addresses that mails are to go to, and whether each has confirmed its subscription; before that it gets nothing.
+    pub async fn mailed(&self) -> Result<Vec<(String, bool)>> {
         let asked = self.client.list_subscriptions_by_topic().topic_arn(&self.arn).into_paginator().items().send();
         let all: Vec<_> = asked
             .collect::<std::result::Result<_, _>>()
             .await
             .map_err(|error| classify(error, "cannot list the subscriptions of the topic".into()))?;
-        let pending = all.iter().filter(|one| one.subscription_arn() == Some("PendingConfirmation"));
-        Ok(pending.filter_map(|one| one.endpoint().map(str::to_owned)).collect())
+        let mailed = all.iter().filter(|one| one.protocol().is_some_and(|protocol| protocol.starts_with("email")));
+        let confirmed = mailed.filter_map(|one| {
+            Some((one.endpoint()?.to_owned(), one.subscription_arn() != Some("PendingConfirmation")))
+        });
+        Ok(confirmed.collect())
     }
 
     /// Accepted when it returns. A subscription may choose by the attributes; e-mail shows subject and message.

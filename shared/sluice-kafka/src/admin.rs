@@ -14,9 +14,11 @@ use crate::{
 };
 
 pub(crate) mod connection;
+#[cfg(test)]
+mod tests;
 mod wire;
 
-use connection::{Api, Connection, refused};
+use connection::{Api, Connection, of_any, refused};
 use wire::{Answer, Body};
 
 const METADATA: Api = Api { key: 3, version: 1, name: "Metadata" };
@@ -61,9 +63,14 @@ struct Cluster {
 }
 
 impl Admin {
-    /// Connects to the controller, which any of the brokers names.
+    /// Connects to the controller, which any of the brokers names. Where the one that was asked does not, or names one that has
+    /// just gone, another may.
     pub async fn connect(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        let mut connection = Connection::to_any(config, credentials).await?;
+        of_any(config, async |address| Self::through(address, config, credentials).await).await
+    }
+
+    async fn through(address: &str, config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
+        let mut connection = Connection::open(address, config, credentials).await?;
         let Cluster { brokers, controller, .. } = cluster(&mut connection).await?;
         let controller = brokers.into_iter().find(|(id, _)| *id == controller).map(|(_, address)| address);
         let controller = controller.ok_or_else(|| Error::unavailable("the cluster has no controller now"))?;

@@ -201,10 +201,15 @@ impl<Sec: Secrets, Clo: Clock> Place<Sec, Clo> {
             What::Create { partitions, settings } => match self.cluster.create(name, *partitions, settings).await {
                 // Made by somebody meanwhile: the plan after this one compares it. One that is still not listed is hidden.
                 Err(error) if error.kind() == Kind::Conflict => {
-                    let is_listed = self.cluster.topics().await?.contains_key(name);
-                    let hidden = || Error::new(Kind::Auth, "the topic is there, and this user may not see it");
+                    for _ in 0..LOOKS {
+                        if self.cluster.topics().await?.contains_key(name) {
+                            return Ok(());
+                        }
+                        tokio::time::sleep(BETWEEN_LOOKS).await;
+                    }
+                    let hidden = Error::new(Kind::Auth, "the topic is there, and this user may not see it");
                     let hint = "allow the user Describe on the topic, or name another user by --secret";
-                    if is_listed { Ok(()) } else { Err(hidden().with("topic", name).with_hint(hint)) }
+                    Err(hidden.with("topic", name).with_hint(hint))
                 }
                 made => made,
             },

@@ -118,9 +118,10 @@ impl<S: ObjectStore, W: Warehouse, B: Bus, Q: DelayedQueue, C: Clock> Load<'_, S
     /// Notifications come late and may be lost: every commit that the ledger does not know is queued again, and every one
     /// whose asynchronous load began longer ago than anybody follows it.
     async fn sweep(&self) -> Result<()> {
+        let followed_since = self.clock.now() - self.poll_policy.limit;
         for table in self.sources.tables.iter().filter(|table| table.loader != Loader::Streaming) {
             let Some(newest) = log::newest_commit(self.store, &table.table).await? else { continue };
-            let known = self.warehouse.known(self.lake_id, &table.table, self.poll_policy.limit).await?;
+            let known = self.warehouse.known(self.lake_id, &table.table, followed_since).await?;
             let missing: Vec<u64> = (Sequence::FIRST.0..=newest.sequence.0).filter(|n| !known.contains(n)).collect();
             for &sequence in &missing {
                 let at = CommitRef { table: table.table.clone(), sequence: Sequence(sequence) };

@@ -129,7 +129,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
         let day = now.date_naive() - chrono::Days::new(1);
         state.since.get_or_insert(now);
         let mut report = Report { round: state.round + 1, at: now, ..Report::default() };
-        announced::take(&mut state.announced, asked.failed.as_ref(), now);
+        announced::take(&mut state.announced, asked.failed.as_ref(), asked.at.unwrap_or(now).min(now), now);
         let findings = self.findings(&mut state, now, day, asked.fresh, &mut report).await;
         self.tell(&mut state, &findings, asked, now, &mut report).await;
         (state.round, state.at) = (report.round, Some(now));
@@ -195,6 +195,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
             table: self.table,
             upstream: &upstream,
             available: &available,
+            calendar: self.calendar,
             findings,
             commands: &asked.commands,
             now,
@@ -292,7 +293,7 @@ fn change(incident: &Incident, now: DateTime<Utc>) -> IncidentChange {
         object: incident.object.to_string(),
         kind: incident.kind().to_string(),
         severity: incident.severity,
-        state: incident.state.as_str().to_owned(),
+        state: incident.state_name().to_owned(),
         size: short(incident.breach.size).parse().unwrap_or(incident.breach.size),
         observed: incident.breach.observed.clone(),
         expected: incident.breach.expected.clone(),

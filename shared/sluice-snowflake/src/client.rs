@@ -47,13 +47,13 @@ pub struct SqlApi<Sec> {
     account: Arc<Account<Sec>>,
     wait: Duration,
     names_role: bool,
-    /// Seconds of statements by their tags, of which no estimate is kept yet.
-    spent: Mutex<BTreeMap<String, f64>>,
+    /// Seconds of statements by their tags, of which no estimate is kept yet; `None` where nobody keeps one.
+    spent: Option<Mutex<BTreeMap<String, f64>>>,
 }
 
 impl<Sec: Secrets> SqlApi<Sec> {
     pub fn new(account: Arc<Account<Sec>>) -> Self {
-        SqlApi { account, wait: DEFAULT_WAIT, names_role: true, spent: Mutex::default() }
+        SqlApi { account, wait: DEFAULT_WAIT, names_role: true, spent: None }
     }
 
     pub(crate) fn warehouse(&self) -> &str {
@@ -68,6 +68,13 @@ impl<Sec: Secrets> SqlApi<Sec> {
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.wait = wait;
+        self
+    }
+
+    /// Notes what statements take, for a caller of [`Self::keep_estimate`].
+    #[must_use]
+    pub fn with_estimates(mut self) -> Self {
+        self.spent = Some(Mutex::default());
         self
     }
 
@@ -136,14 +143,26 @@ impl<Sec: Secrets> SqlApi<Sec> {
         let begun = Instant::now();
         let answer = self.submit_shaped(statement, request, tag, deadline, shape).await?;
         let (meta_data, data) = self.collect(answer, deadline).await?;
-        *held(&self.spent).entry(tag.to_owned()).or_default() += begun.elapsed().as_secs_f64();
+        if let Some(spent) = &self.spent {
+            *held(spent).entry(tag.to_owned()).or_default() += begun.elapsed().as_secs_f64();
+        }
         tracing::debug!(%request, rows = data.len(), "the statement has ended");
         meta_data.rows(data)
     }
 
+    /// Forgets what was spent: answers from the result cache cost nothing.
+    pub fn forget_estimate(&self) {
+        drop(self.take_spent());
+    }
+
+    fn take_spent(&self) -> BTreeMap<String, f64> {
+        self.spent.as_ref().map(|spent| std::mem::take(&mut *held(spent))).unwrap_or_default()
+    }
+
     /// Keeps an estimate of what was spent since the last call, best effort: the day's measure comes later, and it is exact.
+    /// It is an INSERT, which starts the warehouse: not for a caller that has only asked what may not have changed.
     pub async fn keep_estimate(&self) {
-        let spent = std::mem::take(&mut *held(&self.spent));
+        let spent = self.take_spent();
         if spent.is_empty() {
             return;
         }

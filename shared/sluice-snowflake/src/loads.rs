@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sluice_core::{
     Commit, Error, Kind, LakeId, Result, Retry, RunId, Schema, TableId,
     drift::Action,
@@ -11,7 +12,7 @@ use sluice_pipeline::load::{CommitRef, Copied, LedgerState, LoadProgress, Wareho
 use uuid::Uuid;
 
 use crate::{
-    answer::{text, value},
+    answer::{optional, text, value},
     auth::held,
     fates::{self, fate_of_history, fate_of_report},
     pipe::Snowpipe,
@@ -195,12 +196,16 @@ impl<S: Statements, Sec: Secrets> Warehouse for Loads<'_, S, Sec> {
         self.execute("forget", (lake, at), &statement).await.map(drop)
     }
 
-    async fn known(&self, lake: &LakeId, table: &TableId, limit: Duration) -> Result<Vec<u64>> {
+    async fn known(&self, lake: &LakeId, table: &TableId, since: DateTime<Utc>) -> Result<Vec<u64>> {
         let request = Uuid::new_v5(&NAMESPACE, format!("sweep/{lake}/{table}/{}", self.attempt).as_bytes());
-        let statement = ledger::sequences(lake, table, limit.as_secs());
+        let statement = ledger::sequences(lake, table);
         let tag = format!("sluice:sweep:{table}:{}", self.attempt);
         let rows = self.statements.execute(&statement, request, &tag).await?;
-        rows.iter().map(|row| value(row, "sequence")).collect()
+        let known = |row: &Row| -> Result<Option<u64>> {
+            let submitted_at = optional::<DateTime<Utc>>(row, "submitted_at")?;
+            Ok(if submitted_at.is_none_or(|at| at >= since) { Some(value(row, "sequence")?) } else { None })
+        };
+        rows.iter().filter_map(|row| known(row).transpose()).collect()
     }
 }
 

@@ -44,7 +44,7 @@ impl<Sec: Secrets> Observer<Sec> {
         let user = User { name: config.user.clone(), role: config.role.clone() };
         let account = Arc::new(Account::new(config, secrets, http));
         let statements = || SqlApi::new(Arc::clone(&account));
-        let (statements, without_role) = (statements(), statements().as_default_role());
+        let (statements, without_role) = (statements().with_estimates(), statements().as_default_role());
         let (streaming, longest_question) = (Streaming::new(account), LONGEST_QUESTION);
         Observer { lake_id, user, statements, without_role, streaming, longest_question }
     }

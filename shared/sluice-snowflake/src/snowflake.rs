@@ -1,6 +1,6 @@
 //! One account behind the ports of the loops that load, dispatch, activate and watch.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sluice_core::{LakeId, RunId, Sources, TableId, port::Secrets};
 use sluice_http::Client;
@@ -26,6 +26,13 @@ impl<Sec: Secrets> Snowflake<Sec> {
     #[must_use]
     pub fn with_wait(mut self, wait: Duration) -> Self {
         self.statements = self.statements.with_wait(wait);
+        self
+    }
+
+    /// See [`SqlApi::with_estimates`].
+    #[must_use]
+    pub fn with_estimates(mut self) -> Self {
+        self.statements = self.statements.with_estimates();
         self
     }
 
@@ -60,7 +67,7 @@ impl<Sec: Secrets> Snowflake<Sec> {
 
     /// The same for the function that watches.
     pub fn watcher<'a>(&'a self, lake_id: &'a LakeId, run_id: &'a RunId, within: Duration) -> Watcher<'a, Sec> {
-        Watcher { statements: &self.statements, lake_id, run_id, deadline: Cell::new(Instant::now() + within) }
+        Watcher::new(&self.statements, lake_id, run_id, Instant::now() + within)
     }
 
     pub fn statements(&self) -> &SqlApi<Sec> {

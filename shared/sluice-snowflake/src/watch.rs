@@ -31,22 +31,44 @@ use crate::{
 
 /// One round's view of the warehouse.
 pub struct Watcher<'a, Sec> {
-    pub(crate) statements: &'a SqlApi<Sec>,
-    pub(crate) lake_id: &'a LakeId,
-    pub(crate) run_id: &'a RunId,
-    pub(crate) deadline: Cell<Instant>,
+    statements: &'a SqlApi<Sec>,
+    lake_id: &'a LakeId,
+    run_id: &'a RunId,
+    deadline: Cell<Instant>,
+    /// Whether it has sent what no result cache answers, so that the warehouse runs.
+    is_running: Cell<bool>,
 }
 
-impl<Sec: Secrets> Watcher<'_, Sec> {
+impl<'a, Sec: Secrets> Watcher<'a, Sec> {
+    pub(crate) fn new(statements: &'a SqlApi<Sec>, lake_id: &'a LakeId, run_id: &'a RunId, deadline: Instant) -> Self {
+        Watcher { statements, lake_id, run_id, deadline: Cell::new(deadline), is_running: Cell::new(false) }
+    }
+
+    /// Keeps an estimate of what the round's statements took. A round that has only looked whether anything is new keeps none:
+    /// Snowflake may have answered it without the warehouse, which the estimate would start every five minutes.
+    pub async fn keep_estimate(&self) {
+        if self.is_running.get() {
+            self.statements.keep_estimate().await;
+        } else {
+            self.statements.forget_estimate();
+        }
+    }
+
     async fn rows(&self, statement: &str) -> Result<Vec<Row>> {
         let tag = format!("sluice:watch:{}", self.run_id);
         // Boxed: a round's future holds many of these, too deep for the compiler.
         Box::pin(self.statements.execute_or_end(statement, Uuid::new_v4(), &tag, self.deadline.get())).await
     }
 
+    /// What changes rows, or reads a whole table that has new ones.
+    async fn work(&self, statement: &str) -> Result<Vec<Row>> {
+        self.is_running.set(true);
+        self.rows(statement).await
+    }
+
     async fn each(&self, statements: Vec<String>) -> Result<()> {
         for statement in statements {
-            self.rows(&statement).await?;
+            self.work(&statement).await?;
         }
         Ok(())
     }
@@ -121,7 +143,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
     }
 
     async fn measure_costs(&self, from: NaiveDate, until: NaiveDate, prices: &Prices, at: DateTime<Utc>) -> Result<()> {
-        self.rows(&costs::measure(from, until, prices, at)).await.map(drop)
+        self.work(&costs::measure(from, until, prices, at)).await.map(drop)
     }
 
     async fn keep_costs(&self, used: &[Used], prices: &Prices, at: DateTime<Utc>) -> Result<()> {
@@ -132,6 +154,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
         let cost = |row: &Row| {
             Ok(CostDay {
                 day: value(row, "day")?,
+                source: required(row, "source")?.to_owned(),
                 object: required(row, "object")?.to_owned(),
                 credits: optional(row, "credits")?,
                 dollars: value(row, "dollars")?,
@@ -198,7 +221,7 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
 
     async fn measure(&self, table: &Table, settings: &TableSettings, from: NaiveDate) -> Result<Measured> {
         let mut measured = Measured::default();
-        for row in self.rows(&sql::measure(table, settings, from)).await? {
+        for row in self.work(&sql::measure(table, settings, from)).await? {
             let rows = value(&row, "row_count")?;
             let Some(day) = optional::<NaiveDate>(&row, "day")? else {
                 (measured.rows, measured.keys) = (rows, optional(&row, "key_count")?);

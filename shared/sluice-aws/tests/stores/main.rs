@@ -57,13 +57,16 @@ async fn a_secret_is_as_old_as_its_value_whatever_else_is_changed() {
     client.create_secret().name("stack/one").secret_string("{}").send().await.expect("a secret");
     let given = ages.changed_at("stack/one").await.expect("an answer").expect("a time");
     // Dates have seconds: described again until the secret's own date is another.
+    let mut is_later = false;
     for _ in 0..1_000 {
         client.update_secret().secret_id("stack/one").description("another").send().await.expect("described");
         let described = client.describe_secret().secret_id("stack/one").send().await.expect("an answer");
-        if described.last_changed_date().is_some_and(|at| at.secs() > given.timestamp()) {
+        is_later = described.last_changed_date().is_some_and(|at| at.secs() > given.timestamp());
+        if is_later {
             break;
         }
     }
+    assert!(is_later, "else nothing tells the two dates apart");
     assert_eq!(ages.changed_at("stack/one").await.expect("an answer"), Some(given));
 }
 

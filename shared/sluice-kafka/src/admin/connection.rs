@@ -1,6 +1,12 @@
 //! A connection to one broker: TLS, the user, and one request after the other.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher, RandomState},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use rsasl::prelude::{Mechname, SASLClient, SASLConfig};
 use rustls::pki_types::ServerName;
@@ -41,6 +47,24 @@ const SASL_AUTHENTICATE: Api = Api { key: 36, version: 0, name: "SaslAuthenticat
 const NO_SUCH_MECHANISM: i16 = 33;
 const REFUSED: i16 = 58;
 
+/// What the first of the brokers answers that is there. It begins at a random one: one that is away takes the time of all who ask
+/// it first.
+pub(super) async fn of_any<T>(config: &KafkaConfig, ask: impl AsyncFn(&str) -> Result<T>) -> Result<T> {
+    let named = config.bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty());
+    let addresses: Vec<&str> = named.collect();
+    let random = RandomState::new().build_hasher().finish() as usize;
+    let (before, from) = addresses.split_at(random % addresses.len().max(1));
+    let mut last = Error::config("no broker is named; a broker is `host:port`");
+    for address in from.iter().chain(before) {
+        match ask(address).await {
+            // The next broker refuses the same.
+            Err(error) if !matches!(error.kind(), Kind::Auth | Kind::Config) => last = error,
+            answered => return answered,
+        }
+    }
+    Err(last)
+}
+
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
@@ -54,17 +78,9 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first of the brokers that is there.
+    /// Connects to one of the brokers that is there.
     pub(crate) async fn to_any(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        let mut last = Error::config("no broker is named; a broker is `host:port`");
-        for address in config.bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty()) {
-            match Self::open(address, config, credentials).await {
-                // The next broker refuses the same.
-                Err(error) if !matches!(error.kind(), Kind::Auth | Kind::Config) => last = error,
-                connected => return connected,
-            }
-        }
-        Err(last)
+        of_any(config, async |address| Self::open(address, config, credentials).await).await
     }
 
     /// Connects as the user of these credentials.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sluice_core::{Commit, LakeId, Result, RunId, Schema, Sequence, TableId};
 
@@ -95,6 +96,6 @@ pub trait Warehouse {
     /// Takes back that a commit has failed: the next delivery tries it again. What is loaded stays loaded.
     fn forget_failure(&self, lake: &LakeId, at: &CommitRef) -> impl Future<Output = Result<()>>;
 
-    /// All sequences of a table that the ledger knows the end of, or that are being followed since less than the limit.
-    fn known(&self, lake: &LakeId, table: &TableId, limit: Duration) -> impl Future<Output = Result<Vec<u64>>>;
+    /// All sequences of a table that the ledger knows the end of, or that were handed over at this time or later.
+    fn known(&self, lake: &LakeId, table: &TableId, since: DateTime<Utc>) -> impl Future<Output = Result<Vec<u64>>>;
 }

@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use futures::executor::block_on;
 use serde_json::json;
 use sluice_core::{TableId, lake};
@@ -110,10 +111,10 @@ impl Warehouse for OneTable {
         self.faults.call(|| drop(self.ledger.borrow_mut().take_if(|state| matches!(state, LedgerState::Failed { .. }))))
     }
 
-    async fn known(&self, _: &LakeId, _: &TableId, limit: Duration) -> Result<Vec<u64>> {
+    async fn known(&self, _: &LakeId, _: &TableId, since: DateTime<Utc>) -> Result<Vec<u64>> {
         self.faults.call(|| match &*self.ledger.borrow() {
             Some(LedgerState::Loaded { .. } | LedgerState::Failed { .. }) => vec![1],
-            Some(LedgerState::Submitted { .. }) if self.age.get() < limit => vec![1],
+            Some(LedgerState::Submitted { .. }) if ManualClock::default().now() - self.age.get() >= since => vec![1],
             _ => Vec::new(),
         })
     }
@@ -343,7 +344,7 @@ fn a_sweep_asks_again_for_what_the_ledger_does_not_know() {
     warehouse.silent = true;
     deliver(&store, &warehouse, &bus).expect("submitted");
     assert_eq!(swept(&warehouse), [], "it is being followed");
-    warehouse.age.set(Duration::from_secs(3_600));
+    warehouse.age.set(Duration::from_secs(3_601));
     assert_eq!(swept(&warehouse), again, "nobody follows it any more");
     *warehouse.ledger.borrow_mut() = Some(LedgerState::Loaded { rows: 5 });
     assert_eq!(swept(&warehouse), [], "it is loaded");

@@ -22,14 +22,19 @@ pub(super) struct Announced {
     pub at: DateTime<Utc>,
 }
 
-/// Takes news in, by its id: a repetition is the same. What is in the ledger is judged by it.
-pub(super) fn take(known: &mut BTreeMap<String, Announced>, news: Option<&LoadFailed>, now: DateTime<Utc>) {
-    known.retain(|_, failure| now - failure.at < Duration::hours(KEPT_HOURS));
-    let Some(failed) = news else { return };
-    if failed.id != format!("{}#{}", failed.table, failed.sequence) {
-        let announced = Announced { table: failed.table.to_string(), kind: failed.kind.clone(), at: now };
+/// Takes news of a time in, by its id: a repetition is the same, and so is an old one that a replay of the bus sends again. What
+/// is in the ledger is judged by it.
+pub(super) fn take(
+    known: &mut BTreeMap<String, Announced>,
+    news: Option<&LoadFailed>,
+    at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) {
+    if let Some(failed) = news.filter(|failed| failed.id != format!("{}#{}", failed.table, failed.sequence)) {
+        let announced = Announced { table: failed.table.to_string(), kind: failed.kind.clone(), at };
         known.entry(failed.id.clone()).or_insert(announced);
     }
+    known.retain(|_, failure| now - failure.at < Duration::hours(KEPT_HOURS));
 }
 
 /// What was announced of a table before its newest commit or replay is over, and its end is told.
@@ -83,10 +88,10 @@ mod tests {
     #[test]
     fn what_no_ledger_holds_is_told_for_a_day_and_then_ends() {
         let (mut known, mut now) = (BTreeMap::new(), DateTime::UNIX_EPOCH);
-        take(&mut known, Some(&news("A.B.C#7")), now);
+        take(&mut known, Some(&news("A.B.C#7")), now, now);
         assert!(findings(&known, now).is_empty(), "the ledger tells of a commit");
         for id in ["A.B.C#split-3", "A.B.C#topic-0:99", "A.B.C#split-3"] {
-            take(&mut known, Some(&news(id)), now);
+            take(&mut known, Some(&news(id)), now, now);
         }
         let told = findings(&known, now);
         assert_eq!(told.len(), 1);
@@ -98,10 +103,21 @@ mod tests {
         mend(&mut mended, "A.B.C", Some(now + Duration::minutes(1)), now + Duration::minutes(2));
         assert_eq!(findings(&mended, now + Duration::minutes(2))[0].verdict, Verdict::Healthy);
         now += Duration::hours(TOLD_HOURS);
-        take(&mut known, None, now);
+        take(&mut known, None, now, now);
         assert_eq!(findings(&known, now)[0].verdict, Verdict::Healthy);
         now += Duration::hours(TOLD_HOURS);
-        take(&mut known, None, now);
+        take(&mut known, None, now, now);
         assert!(known.is_empty());
+    }
+
+    #[test]
+    fn news_that_a_replay_sends_again_days_later_is_no_new_fault() {
+        let (now, mut known) = (DateTime::UNIX_EPOCH + Duration::days(14), BTreeMap::new());
+        for (hours, told) in [(23, Some(true)), (30, Some(false)), (72, None)] {
+            known.clear();
+            take(&mut known, Some(&news("A.B.C#split-3")), now - Duration::hours(hours), now);
+            let told_now = findings(&known, now).first().map(|finding| finding.breach().is_some());
+            assert_eq!(told_now, told, "{hours} hours");
+        }
     }
 }

@@ -111,23 +111,25 @@ fn note(state: &mut State, what: &'static str, outcome: Result<Vec<Finding>>, co
 /// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value of it cost nothing
 /// where its source has told of the day, and has not arrived where it has not.
 fn facts(costs: &[CostDay], day: NaiveDate, marks: &Marks) -> Vec<CostFacts> {
-    let arrived = |in_credits: bool| -> BTreeSet<NaiveDate> {
-        let of_source = costs.iter().filter(|cost| cost.credits.is_some() == in_credits && cost.day <= day);
-        of_source.map(|cost| cost.day).collect()
-    };
-    let (in_credits, in_dollars) = (arrived(true), arrived(false));
-    let mut objects: BTreeMap<&str, (Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
-    for cost in costs.iter().filter(|cost| cost.day <= day && cost.object != REMAINDER) {
+    let costs = || costs.iter().filter(|cost| cost.day <= day);
+    // A source that has credits and dollars may have one of them later.
+    let source = |cost: &CostDay| (cost.source.clone(), cost.credits.is_some());
+    let mut arrived: BTreeMap<(String, bool), BTreeSet<NaiveDate>> = BTreeMap::new();
+    for cost in costs() {
+        arrived.entry(source(cost)).or_default().insert(cost.day);
+    }
+    let mut objects: BTreeMap<&str, ((String, bool), Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
+    for cost in costs().filter(|cost| cost.object != REMAINDER) {
         let (currency, amount) = match cost.credits {
             Some(credits) => (Currency::Credits, credits),
             None => (Currency::Dollars, cost.dollars),
         };
-        let (_, days) = objects.entry(&cost.object).or_insert((currency, BTreeMap::new()));
+        let (_, _, days) = objects.entry(&cost.object).or_insert_with(|| (source(cost), currency, BTreeMap::new()));
         *days.entry(cost.day).or_default() += amount;
     }
-    objects.retain(|_, (_, days)| days.values().any(|amount| *amount >= LEAST));
-    let of = |(object, (currency, mut days)): (&str, (Currency, BTreeMap<NaiveDate, f64>))| {
-        for day in if currency == Currency::Credits { &in_credits } else { &in_dollars } {
+    objects.retain(|_, (_, _, days)| days.values().any(|amount| *amount >= LEAST));
+    let of = |(object, (source, currency, mut days)): (&str, (_, Currency, BTreeMap<NaiveDate, f64>))| {
+        for day in arrived.get(&source).into_iter().flatten() {
             days.entry(*day).or_default();
         }
         let history = history(&days, day, &marks.of(&check(Monitor::Cost, object)));
@@ -156,7 +158,8 @@ mod tests {
     }
 
     fn cost(number: u32, object: &str, credits: Option<f64>, dollars: f64) -> CostDay {
-        CostDay { day: day(number), object: object.to_owned(), credits, dollars }
+        let source = if object.starts_with("Extract") { "aws" } else { "snowflake" }.to_owned();
+        CostDay { day: day(number), source, object: object.to_owned(), credits, dollars }
     }
 
     #[test]
@@ -188,12 +191,15 @@ mod tests {
             cost(1, "LOADING", Some(2.0), 4.0),
             cost(1, "ExtractPostgres", None, 0.5),
             cost(2, "LOADING", Some(2.0), 4.0),
+            cost(2, "tables and stages", None, 0.5),
             cost(3, "LOADING", Some(2.0), 4.0),
             cost(3, "TRANSFORMING", Some(2.0), 4.0),
+            cost(3, "tables and stages", None, 0.5),
         ];
         let facts = facts(&costs, day(3), &Marks::default());
         let told: Vec<_> = facts.iter().map(|it| (it.object.as_str(), it.amount)).collect();
-        assert_eq!(told, [("ExtractPostgres", None), ("LOADING", Some(2.0)), ("TRANSFORMING", Some(2.0))]);
+        let of_snowflake = [("LOADING", Some(2.0)), ("TRANSFORMING", Some(2.0)), ("tables and stages", Some(0.5))];
+        assert_eq!(told, [&[("ExtractPostgres", None)], &of_snowflake[..]].concat());
         assert_eq!((facts[0].history.value(day(2)), facts[2].history.value(day(2))), (None, Some(0.0)));
     }
 }

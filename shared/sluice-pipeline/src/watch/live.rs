@@ -21,7 +21,7 @@ use sluice_watch::{
 use super::{
     Channels, Watch, announced, observed,
     port::{EndedExtract, EndedRun, Loads, Observations, PartitionRows, Surroundings},
-    state::{Marks, State, check},
+    state::{DBT_COSTS, Marks, Rereads, State, check},
     stream,
 };
 use crate::{
@@ -32,7 +32,8 @@ use crate::{
 /// This many tables, and commits of one, are looked at in the lake at once.
 const AT_ONCE: usize = 16;
 
-/// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made.
+/// No more commits are looked at for one that reads a failed one's rows again: a round sees it soon after it was made, and looks
+/// at each once.
 const COMMITS_LOOKED_AT: u64 = 200;
 
 /// How far back dbt's runs are read.
@@ -81,8 +82,7 @@ struct InLake {
     waiting: Option<DateTime<Utc>>,
     /// Rows by the commit, of the newest that is loaded.
     committed: Option<u64>,
-    /// Failed commits whose rows are read again.
-    read_again: BTreeSet<u64>,
+    rereads: Rereads,
 }
 
 pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surroundings>(
@@ -96,7 +96,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
     let (loads, dbt, secrets) =
         futures::join!(watch.warehouse.loads(), watch.warehouse.dbt_runs(dbt_since), watch.platform.secrets());
     let (loads, dbt) = (observed("the ledger of loads", loads), observed("runs of dbt", dbt));
-    let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), &state.read_again, now));
+    let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), &state.rereads, now));
     let looked: Vec<_> = futures_stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut runs: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
     let (mut tables, mut extracts) = (Vec::new(), Vec::new());
@@ -107,7 +107,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
         let mended_at = committed.map(|commit| commit.committed_at).max(replayed_at(&name));
         announced::mend(&mut state.announced, &name, mended_at, now);
         let run = looked.lake.and_then(|lake| {
-            state.read_again.insert(name.clone(), lake.read_again);
+            state.rereads.insert(name.clone(), lake.rereads);
             lake.run
         });
         if let (Some(function), Some(run)) = (table.source.function(), run) {
@@ -163,7 +163,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     watch: &Watch<'_, S, W, C, K, P>,
     table: &Table,
     loads: Option<&BTreeMap<String, Loads>>,
-    read_again: &BTreeMap<String, BTreeSet<u64>>,
+    rereads: &BTreeMap<String, Rereads>,
     now: DateTime<Utc>,
 ) -> Looked {
     let mut settings = settings(table);
@@ -180,7 +180,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
     }
     let name = table.table.to_string();
     let known = loads.map(|loads| loads.get(&name).cloned().unwrap_or_default());
-    let lake = in_lake(watch.store, table, known.as_ref(), read_again.get(&name)).await;
+    let lake = in_lake(watch.store, table, known.as_ref(), rereads.get(&name)).await;
     let Some(lake) = observed("a table's log in the lake", lake) else {
         return Looked { settings, facts: TableFacts::default(), lake: None, partitions: None };
     };
@@ -198,7 +198,7 @@ async fn of_table<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clo
         pairs: pair.into_iter().collect(),
         rejects: Some(rejects(lake.newest.as_ref(), now)),
         loads: known.map(|known| LoadFacts {
-            failed: known.failed.difference(&lake.read_again).count() as u64,
+            failed: known.failed.difference(&lake.rereads.mended).count() as u64,
             oldest_waiting: lake.waiting.into_iter().chain(known.oldest_submitted).min(),
         }),
         ..TableFacts::default()
@@ -210,7 +210,7 @@ async fn in_lake(
     store: &impl ObjectStore,
     table: &Table,
     known: Option<&Loads>,
-    read_again: Option<&BTreeSet<u64>>,
+    rereads: Option<&Rereads>,
 ) -> Result<InLake> {
     let newest = log::newest_commit(store, &table.table).await?;
     let run = runs::last(store, &table.table).await?;
@@ -227,36 +227,41 @@ async fn in_lake(
         Some((loaded, _)) if loaded <= sequence => Some(commit(loaded).await?.rows),
         _ => None,
     };
-    let mut read_again = read_again.cloned().unwrap_or_default();
+    let mut rereads = rereads.cloned().unwrap_or_default();
     if let (Some(newest), Some(known)) = (&newest, known) {
-        add_read_again(&mut read_again, store, newest, &known.failed).await?;
+        add_rereads(&mut rereads, store, newest, &known.failed).await?;
     }
-    Ok(InLake { newest, run, waiting, committed, read_again })
+    Ok(InLake { newest, run, waiting, committed, rereads })
 }
 
 /// Adds failed commits whose rows a later one of the log reads again: what becomes of that one is judged for itself.
-async fn add_read_again(
-    read_again: &mut BTreeSet<u64>,
+async fn add_rereads(
+    Rereads { mended, failed: earlier, until }: &mut Rereads,
     store: &impl ObjectStore,
     newest: &Commit,
     failed: &BTreeSet<u64>,
 ) -> Result<()> {
-    read_again.retain(|known| failed.contains(known));
-    let Some(oldest) = failed.difference(read_again).next() else { return Ok(()) };
-    let first = (oldest + 1).max(newest.sequence.0.saturating_sub(COMMITS_LOOKED_AT));
+    mended.retain(|known| failed.contains(known));
+    // One that has failed since may be read again by commits that were looked at for others.
+    if earlier != failed {
+        (*earlier, *until) = (failed.clone(), 0);
+    }
+    let Some(oldest) = failed.difference(mended).next() else { return Ok(()) };
+    let first = oldest.max(until).max(&newest.sequence.0.saturating_sub(COMMITS_LOOKED_AT + 1)) + 1;
     let later = (first..=newest.sequence.0).map(|at| log::read_commit(store, &newest.table, Sequence(at)));
     let mut later = futures_stream::iter(later).buffered(AT_ONCE);
     while let Some(commit) = later.next().await {
         match commit {
             Ok(commit) => {
                 let reads = first_read_again(&commit)..commit.sequence.0;
-                read_again.extend(failed.iter().filter(|at| reads.contains(at)));
+                mended.extend(failed.iter().filter(|at| reads.contains(at)));
             }
             Err(error) if error.is_transient() => return Err(error),
             // One that cannot be read has failed, and is told for itself.
             Err(_) => {}
         }
     }
+    *until = newest.sequence.0;
     Ok(())
 }
 
@@ -321,7 +326,7 @@ fn cost(runs: &[EndedRun], since: DateTime<Utc>, day: NaiveDate, marks: &Marks) 
     for run in runs {
         credits.entry(run.finished_at.date_naive()).and_modify(|sum| *sum += run.credits);
     }
-    let object = "dbt".to_owned();
+    let object = DBT_COSTS.to_owned();
     let history = history(&credits, day, &marks.of(&check(Monitor::Cost, &object)));
     // A day before the first is one on which nothing ran.
     let amount = Some(credits.get(&day).copied().unwrap_or_default());

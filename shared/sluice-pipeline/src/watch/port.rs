@@ -63,6 +63,8 @@ pub const REMAINDER: &str = "remainder to the bill";
 #[derive(Debug, Clone, PartialEq)]
 pub struct CostDay {
     pub day: NaiveDate,
+    /// Who tells it: one may have told of a day while another has not.
+    pub source: String,
     pub object: String,
     /// `None` of what is paid in dollars.
     pub credits: Option<f64>,

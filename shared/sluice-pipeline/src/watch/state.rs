@@ -13,7 +13,7 @@ use sluice_core::{
     sources::Monitor,
 };
 use sluice_watch::{
-    Finding, Verdict, Why,
+    Finding, Object, Verdict, Why,
     alerts::{Board, Incident, Says},
     baseline::Mark,
     monitors::Shares,
@@ -32,6 +32,9 @@ const MOST_WAITING: usize = 2_000;
 /// A table that could not be measured twice is tried again after this time, then after twice as long, up to an hour.
 const FAILED_AGAIN_MINUTES: i64 = 15;
 const MOST_FAILED_AGAIN_MINUTES: i64 = 60;
+
+/// What dbt's runs cost is an object of its own, and known on the day after them.
+pub(super) const DBT_COSTS: &str = "dbt";
 
 /// Days that were told are remembered as long as histories reach.
 const SUSPECT_DAYS: i64 = 130;
@@ -64,6 +67,16 @@ impl Letters {
     pub(super) fn share(&self, rows: u64) -> Shares {
         Shares { all: rows + self.today, bad: self.today }
     }
+}
+
+/// Commits of a table that read rows of earlier ones again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Rereads {
+    /// Failed commits whose rows are read again.
+    pub mended: BTreeSet<u64>,
+    /// For these failed ones all commits were looked at, up to this one.
+    pub failed: BTreeSet<u64>,
+    pub until: u64,
 }
 
 /// What was last found of one part of the costs, and on which day it was measured.
@@ -107,8 +120,8 @@ pub struct State {
     pub(super) samples: BTreeMap<String, Vec<Sample>>,
     /// The newest run of each table of which those were told who follow runs.
     pub(super) followed: BTreeMap<String, RunId>,
-    /// By table, failed commits whose rows a later one reads again.
-    pub(super) read_again: BTreeMap<String, BTreeSet<u64>>,
+    /// By table.
+    pub(super) rereads: BTreeMap<String, Rereads>,
     /// Failures that only the bus tells, by their ids.
     pub(super) announced: BTreeMap<String, Announced>,
     pub(super) unrecorded: Vec<IncidentChange>,
@@ -184,7 +197,7 @@ impl Marks {
     pub(super) fn hear(&mut self, incident: &Incident) {
         let Some(mark) = incident.says().map(Says::mark) else { return };
         let check = check(incident.monitor, &incident.object);
-        let first = incident.opened_at.date_naive() - Duration::days(1 + delay(incident.monitor));
+        let first = incident.opened_at.date_naive() - Duration::days(1 + delay(incident.monitor, &incident.object));
         let days = self.suspects.get(&check).into_iter().flat_map(|days| days.range(first..));
         let days: Vec<(NaiveDate, Mark)> = days.map(|day| (*day, mark)).collect();
         self.said.entry(check).or_default().extend(days);
@@ -193,8 +206,8 @@ impl Marks {
     /// Whether a person expects what a check tells of this day.
     pub(super) fn is_expected(&self, finding: &Finding, day: NaiveDate) -> bool {
         let said = self.said.get(&check(finding.monitor, &finding.object));
-        let days = (day - Duration::days(delay(finding.monitor)))..=day;
-        said.is_some_and(|said| said.range(days).any(|(_, mark)| *mark == Mark::Expected))
+        let judged = day - Duration::days(delay(finding.monitor, &finding.object));
+        said.is_some_and(|said| said.get(&judged) == Some(&Mark::Expected))
     }
 
     pub(super) fn of(&self, check: &str) -> BTreeMap<NaiveDate, Mark> {
@@ -207,9 +220,9 @@ impl Marks {
     }
 }
 
-/// Days by which a monitor judges later than the others.
-fn delay(monitor: Monitor) -> i64 {
-    i64::from(monitor == Monitor::Cost)
+/// Days by which a check is judged later than the others.
+fn delay(monitor: Monitor, object: &Object) -> i64 {
+    i64::from(monitor == Monitor::Cost && object.name != DBT_COSTS)
 }
 
 /// What the findings of one check have in common.
@@ -264,4 +277,25 @@ pub(super) async fn claim(
     let body = serde_json::to_vec(&claim).map_err(|error| Error::internal("cannot encode a claim").because(error))?;
     let is_ours = |bytes: &[u8]| serde_json::from_slice::<Claim>(bytes).is_ok_and(|claim| claim.run_id == *run_id);
     Ok(put_once(store, &lake::watch_claim_key(round, newest + 1), body, is_ours).await? == Put::Ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluice_watch::Kind;
+
+    use super::*;
+
+    #[test]
+    fn a_day_of_costs_that_is_expected_excuses_no_other() {
+        let day = |number: u32| NaiveDate::from_ymd_opt(2026, 3, number).expect("a day");
+        for (object, judged_on) in [(DBT_COSTS, 4), ("LOADING", 5)] {
+            let said = BTreeMap::from([(check(Monitor::Cost, object), BTreeMap::from([(day(4), Mark::Expected)]))]);
+            let marks = Marks { said, ..Marks::default() };
+            let verdict = Verdict::breached(Kind::CostRise, 50.0, "6 credits", "2 to 3");
+            let finding =
+                Finding { monitor: Monitor::Cost, object: Object::whole(object), at: DateTime::UNIX_EPOCH, verdict };
+            let excused: Vec<u32> = (1..9).filter(|number| marks.is_expected(&finding, day(*number))).collect();
+            assert_eq!(excused, [judged_on], "{object}");
+        }
+    }
 }

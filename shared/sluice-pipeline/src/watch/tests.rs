@@ -38,6 +38,7 @@ struct Warehouse {
     failed: RefCell<BTreeSet<u64>>,
     failed_nodes: RefCell<Vec<String>>,
     measures: Cell<usize>,
+    works: Cell<usize>,
     /// From when on a topic's partitions were asked for.
     partitions_since: RefCell<BTreeSet<NaiveDate>>,
     /// The statement over a table fails, and the ledger answers.
@@ -52,6 +53,12 @@ struct Warehouse {
 }
 
 impl Warehouse {
+    /// Of what no round asks in which nothing is new.
+    fn work<T>(&self, value: T) -> Result<T> {
+        self.works.set(self.works.get() + 1);
+        self.answer(value)
+    }
+
     fn answer<T>(&self, value: T) -> Result<T> {
         if self.hangs.get() {
             let left = (self.ends.get() - self.clock.now()).to_std().unwrap_or_default();
@@ -91,23 +98,28 @@ impl Observations for Warehouse {
 
     async fn measure_costs(&self, from: NaiveDate, until: NaiveDate, _: &Prices, _: DateTime<Utc>) -> Result<()> {
         self.costed.borrow_mut().push((from, until));
-        self.answer(())
+        self.work(())
     }
 
     async fn keep_costs(&self, _: &[Used], _: &Prices, _: DateTime<Utc>) -> Result<()> {
-        self.answer(())
+        self.work(())
     }
 
     async fn costs(&self, from: NaiveDate) -> Result<Vec<CostDay>> {
         let judged = self.today.get() - chrono::Days::new(2);
         let credits = |day: NaiveDate| if day == judged { self.credits.get() } else { 2.0 };
-        let cost =
-            |day| CostDay { day, object: "LOADING".into(), credits: Some(credits(day)), dollars: 2.0 * credits(day) };
-        self.answer(from.iter_days().take_while(|day| *day < self.today.get()).map(cost).collect())
+        let cost = |day| CostDay {
+            day,
+            source: "snowflake".into(),
+            object: "LOADING".into(),
+            credits: Some(credits(day)),
+            dollars: 2.0 * credits(day),
+        };
+        self.work(from.iter_days().take_while(|day| *day < self.today.get()).map(cost).collect())
     }
 
     async fn shapes(&self, tables: &[&Entry]) -> Result<BTreeMap<String, Shape>> {
-        self.answer(tables.iter().map(|table| (table.table.to_string(), Shape::default())).collect())
+        self.work(tables.iter().map(|table| (table.table.to_string(), Shape::default())).collect())
     }
 
     async fn loaded_days(
@@ -119,11 +131,11 @@ impl Observations for Warehouse {
         let rows = |day: NaiveDate| if day >= self.rows_since.get().min(newest) { self.rows.get() } else { 1_000 };
         let days: BTreeMap<NaiveDate, u64> =
             from.iter_days().take_while(|day| *day <= newest).map(|day| (day, rows(day))).collect();
-        self.answer(tables.iter().map(|table| (table.table.to_string(), days.clone())).collect())
+        self.work(tables.iter().map(|table| (table.table.to_string(), days.clone())).collect())
     }
 
     async fn history(&self, _: &[&Entry], _: NaiveDate) -> Result<BTreeMap<String, BTreeMap<NaiveDate, Day>>> {
-        self.answer(self.kept.borrow().clone())
+        self.work(self.kept.borrow().clone())
     }
 
     async fn measure(&self, _: &Entry, _: &TableSettings, from: NaiveDate) -> Result<Measured> {
@@ -135,16 +147,16 @@ impl Observations for Warehouse {
         let rows = |day: NaiveDate| if day >= self.rows_since.get().min(newest) { self.rows.get() } else { 1_000 };
         let days = from.iter_days().take_while(|day| *day <= newest).filter(|day| rows(*day) > 0);
         let days = days.map(|day| (day, Day { rows: rows(day), ..Day::default() })).collect();
-        self.answer(Measured { days, rows: 10, keys: Some(10) })
+        self.work(Measured { days, rows: 10, keys: Some(10) })
     }
 
     async fn keep(&self, table: &TableId, days: &BTreeMap<NaiveDate, Day>) -> Result<()> {
         self.kept.borrow_mut().entry(table.to_string()).or_default().extend(days.clone());
-        self.answer(())
+        self.work(())
     }
 
     async fn record(&self, changes: &[IncidentChange]) -> Result<()> {
-        self.answer(())?;
+        self.work(())?;
         self.recorded.borrow_mut().extend(changes.to_vec());
         Ok(())
     }

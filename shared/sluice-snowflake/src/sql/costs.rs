@@ -148,10 +148,11 @@ fn newest_since(from: NaiveDate) -> String {
     of_newest(&format!(" AND DAY >= '{from}'::DATE"))
 }
 
-/// By day and object: DAY, OBJECT, CREDITS, DOLLARS.
+/// By day, source and object: DAY, SOURCE, OBJECT, CREDITS, DOLLARS.
 pub fn by_day(from: NaiveDate) -> String {
     format!(
-        "SELECT DAY, OBJECT, SUM(CREDITS) AS CREDITS, SUM(DOLLARS) AS DOLLARS FROM (\n{}) AS NEWEST\nGROUP BY DAY, OBJECT",
+        "SELECT DAY, SOURCE, OBJECT, SUM(CREDITS) AS CREDITS, SUM(DOLLARS) AS DOLLARS FROM (\n{}) AS NEWEST\n\
+         GROUP BY DAY, SOURCE, OBJECT",
         newest_since(from)
     )
 }

@@ -167,12 +167,12 @@ pub fn copy_history(table: &TableId) -> String {
     )
 }
 
-/// Every sequence of a table that a sweep need not look at, as SEQUENCE: it has come to an end, or it was handed to
-/// Snowpipe less than `limit_seconds` ago and is still being followed.
-pub fn sequences(lake: &LakeId, table: &TableId, limit_seconds: u64) -> String {
+/// Every sequence of a table: SEQUENCE, and SUBMITTED_AT of one that was handed to Snowpipe and has not ended. Each sweep asks in
+/// the same words, and none of them is a time: where nothing was loaded since, Snowflake answers without starting a warehouse.
+pub fn sequences(lake: &LakeId, table: &TableId) -> String {
     format!(
-        "SELECT SEQUENCE FROM {OBSERVABILITY}.LOADS WHERE {} AND (STATUS IN ('loaded', 'failed') \
-         OR (STATUS = 'submitted' AND {AGE} < {limit_seconds}))",
+        "SELECT SEQUENCE, CASE WHEN STATUS = '{}' THEN LOADED_AT END AS SUBMITTED_AT FROM {OBSERVABILITY}.LOADS WHERE {}",
+        Status::Submitted.as_str(),
         is_table(lake, table)
     )
 }
@@ -394,6 +394,12 @@ mod tests {
     use crate::sql::{load::tests::commit, lock, snapshot};
 
     #[test]
+    fn sweeps_ask_in_words_without_a_time() {
+        let asked = sequences(&LakeId("lake".into()), &"A.B.C".parse().expect("a table name"));
+        assert!(["SYSDATE", "CURRENT_"].iter().all(|word| !asked.contains(word)), "{asked}");
+    }
+
+    #[test]
     fn the_ledgers_statements() {
         let rates = commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 2);
         let purchases = "STREAMING.PUBLIC.PURCHASES".parse().expect("a table name");
@@ -406,7 +412,7 @@ mod tests {
                 fail(&rates, r"can't read C:\x"),
                 confirm(&rates, 2),
                 positions(),
-                sequences(&rates.lake_id, &rates.table, 3_600),
+                sequences(&rates.lake_id, &rates.table),
                 unreadable(&rates.lake_id, &purchases, rates.sequence, "it's torn"),
                 forget_failure(&rates.lake_id, &purchases, rates.sequence),
                 dbt_run(&DbtRun {

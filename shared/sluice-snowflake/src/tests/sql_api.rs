@@ -1,13 +1,17 @@
 //! The SQL API's client: what it sends, and what it makes of each way in which an answer can come or fail to.
 
-use std::{cell::Cell, io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
+use chrono::DateTime;
 use serde_json::{Value, json};
 use sluice_core::{
     Error, Kind, LakeId, Retry, RunId,
     port::{Row, Statements},
 };
-use sluice_pipeline::{observe::Question, watch::Observations};
+use sluice_pipeline::{
+    observe::Question,
+    watch::{Day, Observations},
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -78,6 +82,7 @@ fn failed(code: &str, sqlstate: Option<&str>) -> Answer {
 #[tokio::test]
 async fn what_statements_took_is_kept_once_as_an_estimate_by_their_tags() {
     let run = run([ended(), ended(), failed("000904", None), ended(), ended()]).await;
+    let run = Run { api: run.api.with_estimates(), ..run };
     run.execute().await.expect("rows");
     run.api.execute("SELECT 2", REQUEST, "sluice:load:A.B.C:7:it's").await.expect("rows");
     // What cannot be kept is left out, and keeps nobody up.
@@ -93,6 +98,46 @@ async fn what_statements_took_is_kept_once_as_an_estimate_by_their_tags() {
         assert!(statement(2).contains(part), "{part}: {}", statement(2));
     }
     assert!(statement(4).contains("'run-1'") && !statement(4).contains("A.B.C"), "{}", statement(4));
+}
+
+#[tokio::test]
+async fn nothing_is_noted_for_an_estimate_that_nobody_keeps() {
+    let run = run([ended()]).await;
+    run.execute().await.expect("rows");
+    run.api.keep_estimate().await;
+    assert_eq!(run.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_round_that_only_looks_sends_nothing_that_needs_a_warehouse() {
+    let nothing = || Answer::json(200, result(json!([]), 1));
+    let run = run((0..14).map(|_| nothing())).await;
+    let (lake_id, table) = (LakeId("lake".into()), "A.B.C".parse().expect("a name"));
+    let (api, today) = (&run.api.with_estimates(), DateTime::UNIX_EPOCH.date_naive());
+    let rounds = ["run-1", "run-2", "run-3"].map(|id| RunId(id.into()));
+    let watchers = rounds.each_ref().map(|id| Watcher::new(api, &lake_id, id, Instant::now() + Duration::from_secs(9)));
+    for watcher in &watchers[..2] {
+        watcher.loads().await.expect("an answer");
+        watcher.dbt_runs(today).await.expect("an answer");
+        watcher.newest_row(&table).await.expect("an answer");
+        watcher.partitions(&table, today).await.expect("an answer");
+        watcher.keep_estimate().await;
+    }
+    watchers[2].keep(&table, &BTreeMap::from([(today, Day::default())])).await.expect("kept");
+    watchers[2].keep_estimate().await;
+    let mut statements: Vec<String> =
+        run.fake.asked().iter().map(|asked| asked.json()["statement"].as_str().expect("a text").to_owned()).collect();
+    let third = statements.split_off(12);
+    assert!(third[0].contains("MEASURES") && third[1].contains("'estimate'"), "{third:?}");
+    assert!(third[1].contains("run-3") && !third[1].contains("run-1"), "what is answered from the cache costs nothing");
+    let mut second = statements.split_off(6);
+    statements.sort();
+    second.sort();
+    for (first, again) in statements.iter().zip(&second) {
+        assert_eq!(first, again, "only the same words are answered from the cache");
+        let needs_one = ["SYSDATE", "CURRENT_", "INFORMATION_SCHEMA"].iter().any(|word| first.contains(word));
+        assert!(first.starts_with("SELECT") && !needs_one, "{first}");
+    }
 }
 
 #[tokio::test]
@@ -150,8 +195,7 @@ async fn waiting_ends_at_the_deadline() {
 async fn what_the_watcher_asks_ends_in_snowflake_with_its_time() {
     let run = run([ended(), ended()]).await;
     let (lake_id, run_id, table) = (LakeId("lake".into()), RunId("run-1".into()), "A.B.C".parse().expect("a name"));
-    let deadline = Cell::new(Instant::now());
-    let watcher = Watcher { statements: &run.api, lake_id: &lake_id, run_id: &run_id, deadline };
+    let watcher = Watcher::new(&run.api, &lake_id, &run_id, Instant::now());
     for millis in [40_900, 900] {
         watcher.end_within(Duration::from_millis(millis));
         assert_eq!(watcher.newest_row(&table).await.expect("an answer"), None);

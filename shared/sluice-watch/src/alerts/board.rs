@@ -11,7 +11,7 @@ use super::{
     incident::{Incident, Says},
     table::Table,
 };
-use crate::finding::Finding;
+use crate::{calendar::Calendar, finding::Finding};
 
 mod daily;
 mod intake;
@@ -111,6 +111,7 @@ pub struct Round<'a> {
     pub upstream: &'a Upstream,
     /// Channels whose secret or address is set.
     pub available: &'a BTreeSet<String>,
+    pub calendar: &'a Calendar,
     pub findings: &'a [Finding],
     pub commands: &'a [Command],
     pub now: DateTime<Utc>,
@@ -166,10 +167,9 @@ impl Board {
         self.find(incident).filter(|found| !says || found.kind().is_learned())
     }
 
-    /// The channels that have not taken what they were last sent; `None` before the first summary.
-    pub fn waiting(&self) -> Option<BTreeSet<&str>> {
-        self.summary_day?;
-        Some(self.failing.keys().chain(self.summary.keys()).map(String::as_str).collect())
+    /// The day of the last summary, and the channels that have not taken what they were last sent; `None` before the first.
+    pub fn summary(&self) -> Option<(NaiveDate, BTreeSet<&str>)> {
+        Some((self.summary_day?, self.failing.keys().chain(self.summary.keys()).map(String::as_str).collect()))
     }
 
     fn members<'b>(&'b self, alert: &'b Alert) -> Vec<&'b Incident> {

@@ -101,9 +101,11 @@ impl Content {
 
     pub(super) fn note(members: &[&Incident]) -> Option<String> {
         let note = |incident: &&Incident| match &incident.state {
-            State::Acknowledged { by, says: None } => Some(format!("{by} works on it")),
-            State::Acknowledged { by, says: Some(Says::Fault) } => Some(format!("{by} works on it: it is a fault")),
-            State::Acknowledged { by, says: Some(Says::Expected) } => Some(format!("{by}: this is how it is now")),
+            State::Acknowledged { by } => Some(match incident.says() {
+                None => format!("{by} works on it"),
+                Some(Says::Fault) => format!("{by} works on it: it is a fault"),
+                Some(Says::Expected) => format!("{by}: this is how it is now"),
+            }),
             State::Muted { by, until } => Some(format!("{by} has muted it until {}", until.format("%F %H:%M"))),
             State::Open | State::Resolved { .. } => None,
         };

@@ -40,8 +40,6 @@ pub enum State {
     /// Somebody works on it; no reminders.
     Acknowledged {
         by: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        says: Option<Says>,
     },
     /// Nothing is sent until then.
     Muted {
@@ -51,19 +49,6 @@ pub enum State {
     Resolved {
         at: DateTime<Utc>,
     },
-}
-
-impl State {
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            State::Open => "open",
-            State::Acknowledged { says: Some(Says::Fault), .. } => "confirmed",
-            State::Acknowledged { says: Some(Says::Expected), .. } => "expected",
-            State::Acknowledged { .. } => "acknowledged",
-            State::Muted { .. } => "muted",
-            State::Resolved { .. } => "resolved",
-        }
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +62,9 @@ pub struct Incident {
     pub breach: Breach,
     pub severity: u8,
     pub state: State,
+    /// What a person says of the days that it told. It stands until something else is said, whatever becomes of the state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    says: Option<Says>,
     pub opened_at: DateTime<Utc>,
     pub seen_at: DateTime<Utc>,
     /// Grows with each change that people should see.
@@ -110,6 +98,7 @@ impl Incident {
             breach,
             severity,
             state: State::Open,
+            says: None,
             opened_at: now,
             seen_at: now,
             revision: 1,
@@ -127,6 +116,18 @@ impl Incident {
     /// What commands name it by.
     pub fn id(&self) -> String {
         short_id(&self.key)
+    }
+
+    /// The state in one word.
+    pub fn state_name(&self) -> &'static str {
+        match (&self.state, self.says) {
+            (State::Open, _) => "open",
+            (State::Acknowledged { .. }, Some(Says::Fault)) => "confirmed",
+            (State::Acknowledged { .. }, Some(Says::Expected)) => "expected",
+            (State::Acknowledged { .. }, None) => "acknowledged",
+            (State::Muted { .. }, _) => "muted",
+            (State::Resolved { .. }, _) => "resolved",
+        }
     }
 
     pub fn is_resolved(&self) -> bool {
@@ -159,20 +160,18 @@ impl Incident {
         }
     }
 
-    /// What was said of its days stands until something else is said.
     pub(super) fn acknowledge(&mut self, by: &str, says: Option<Says>) {
         if !self.is_resolved() {
-            let says = says.or_else(|| self.says());
-            self.change(State::Acknowledged { by: by.to_owned(), says });
+            let is_news = says.is_some_and(|says| self.says.replace(says) != Some(says));
+            let state = State::Acknowledged { by: by.to_owned() };
+            self.revision += u64::from(is_news || self.state != state);
+            self.state = state;
         }
     }
 
-    /// What a person says of the days that it told.
+    /// What a person says of the days that it told, and of those that it still tells.
     pub fn says(&self) -> Option<Says> {
-        match &self.state {
-            State::Acknowledged { says, .. } => *says,
-            _ => None,
-        }
+        self.says.filter(|_| !self.is_resolved())
     }
 
     /// Who has its state by a word.

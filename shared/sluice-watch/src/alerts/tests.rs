@@ -5,6 +5,7 @@ use sluice_core::sources::Monitor;
 
 use super::*;
 use crate::{
+    calendar::Calendar,
     finding::{Breach, Finding, Kind, Object, Origin, Unit, Verdict, Why},
     random::Random,
 };
@@ -52,6 +53,7 @@ struct Desk {
     table: Table,
     upstream: Upstream,
     available: BTreeSet<String>,
+    calendar: Calendar,
     now: DateTime<Utc>,
     refusing: BTreeSet<String>,
 }
@@ -65,7 +67,8 @@ impl Desk {
             ("MART".to_owned(), BTreeSet::from(["A".to_owned(), "B".to_owned()])),
             ("A".to_owned(), BTreeSet::from(["extract".to_owned()])),
         ]));
-        Desk { board: Board::default(), table, upstream, available, now: start(), refusing: BTreeSet::new() }
+        let (board, calendar, refusing) = (Board::default(), Calendar::default(), BTreeSet::new());
+        Desk { board, table, upstream, available, calendar, now: start(), refusing }
     }
 
     /// A round after this many minutes: channel, action and title of what is sent.
@@ -80,8 +83,8 @@ impl Desk {
 
     fn messages(&mut self, minutes: i64, findings: &[Finding], commands: &[Command]) -> Vec<Message> {
         self.now += Duration::minutes(minutes);
-        let Desk { board, table, upstream, available, now, .. } = self;
-        let round = Round { stack: "shop", table, upstream, available, findings, commands, now: *now };
+        let Desk { board, table, upstream, available, calendar, now, .. } = self;
+        let round = Round { stack: "shop", table, upstream, available, calendar, findings, commands, now: *now };
         let messages = board.round(&round);
         for message in &messages {
             if self.refusing.contains(&message.channel) {
@@ -114,6 +117,19 @@ fn an_incident_that_nothing_judges_for_a_day_ends_unless_it_is_unseen() {
     desk.round(60 * 7, std::slice::from_ref(&elsewhere));
     let told = desk.round(5, &[elsewhere]);
     assert!(!is_open(&desk) && told.contains(&"data-alerts Resolve".to_owned()), "{told:?}");
+}
+
+#[test]
+fn an_incident_stands_through_a_known_gap_of_days() {
+    let mut desk = Desk::new();
+    let gap = "events: [{ name: Move, kind: gap, from: 2026-05-21, to: 2026-05-26, tables: [A] }]";
+    desk.calendar = Calendar::parse(gap).expect("a calendar");
+    desk.round(0, &[bad(Kind::Late, "A", 200.0)]);
+    for _ in 0..7 {
+        desk.round(60 * 24, &[good(Kind::Late, "B")]);
+        assert!(desk.board.incidents.values().all(|incident| !incident.is_resolved()), "{}", desk.now);
+    }
+    assert!(desk.round(60 * 24, &[bad(Kind::Late, "A", 200.0)]).iter().all(|sent| !sent.ends_with("Open")));
 }
 
 #[test]

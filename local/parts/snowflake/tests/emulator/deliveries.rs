@@ -15,10 +15,11 @@ use sluice_core::{
     Commit, Disposition, LakeId, Result, Sources, Table,
     event::Announcement,
     lake,
-    port::{Bus, DelayedQueue},
+    port::{Bus, DelayedQueue, Statements},
 };
 use sluice_lambda::Invocation;
 use sluice_pipeline::load::PollPolicy;
+use uuid::Uuid;
 
 use crate::support::{BUCKET, LAKE, Lake, OneSecret, Warehouse};
 
@@ -79,16 +80,13 @@ impl Messages {
         }
     }
 
-    async fn instance(&self, number: usize, warehouse: &Warehouse, sources: &Sources) {
-        let deps: Deps<Lake, &Messages, &Messages, OneSecret> = Deps {
+    fn deps(&self, warehouse: &Warehouse, sources: &Sources) -> Deps<Lake, &Messages, &Messages, OneSecret> {
+        let http = sluice_http::Client::new().expect("a client");
+        Deps {
             store: warehouse.lake(),
             bus: self,
             queue: self,
-            warehouse: WarehouseWith::connect(
-                warehouse.config_of("loader"),
-                OneSecret,
-                sluice_http::Client::new().expect("a client"),
-            ),
+            warehouse: WarehouseWith::connect(warehouse.config_of("loader"), OneSecret, http).with_estimates(),
             config: Config {
                 lake_bucket: BUCKET.into(),
                 lake_id: LakeId(LAKE.into()),
@@ -98,7 +96,11 @@ impl Messages {
                 warehouse: warehouse.config_of("loader"),
                 sources: sources.clone(),
             },
-        };
+        }
+    }
+
+    async fn instance(&self, number: usize, warehouse: &Warehouse, sources: &Sources) {
+        let deps = self.deps(warehouse, sources);
         loop {
             let bodies: Vec<Value> = {
                 let mut waiting = self.waiting.borrow_mut();
@@ -190,4 +192,30 @@ async fn every_event_thrice_in_any_order_at_once_brings_each_row_once() {
     assert_eq!(warehouse.column(replaced).await, [format!("{of_each} {of_each}")], "the highest commit is the table");
     assert_eq!(messages.announced.borrow().len() as u64, of_each * 3, "each is announced, by one id");
     assert!(warehouse.emulator.lock_waits() > of_each / 10, "deliveries of one table have met at its lock");
+}
+
+#[tokio::test]
+async fn only_what_has_loaded_and_has_time_keeps_an_estimate() {
+    let sources = tables();
+    let warehouse = Warehouse::empty().await.found(&sources).await;
+    let commit = commits(&warehouse, &sources.tables[0], 1).remove(0);
+    let messages = Messages::default();
+    let deps = messages.deps(&warehouse, &sources);
+    let estimates = async || {
+        let count = "SELECT count(*) FROM ADMIN__OBSERVABILITY.COSTS WHERE SOURCE = 'estimate'";
+        warehouse.column(count).await.remove(0).parse::<u64>().expect("a number")
+    };
+    let serve = async |event: Value, seconds: u64| {
+        let event: Event = serde_json::from_value(event).expect("an event");
+        let invocation = Invocation::new("instance", Duration::from_secs(seconds));
+        Box::pin(serve(event, &invocation, &deps)).await.expect("an answer");
+    };
+    let batch = |body: Value| json!({"Records": [{"messageId": "0", "body": body.to_string()}]});
+    serve(json!({"sweep": true}), 300).await;
+    assert_eq!((messages.waiting.take().len(), estimates().await), (1, 0), "a sweep asks and starts no warehouse");
+    deps.warehouse.statements().execute("SELECT 1", Uuid::new_v4(), "sluice:load:t:1:run").await.expect("an answer");
+    serve(batch(json!({"Event": "s3:TestEvent"})), 4).await;
+    assert_eq!(estimates().await, 0, "the answer needs the time");
+    serve(batch(notification(&commit)), 300).await;
+    assert!(estimates().await > 1, "that of before and those of the load");
 }

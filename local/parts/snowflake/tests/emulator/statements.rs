@@ -1,7 +1,12 @@
 //! What `sluice-snowflake` renders, run for real.
 
+use chrono::TimeDelta;
 use sluice_core::{Disposition, Sequence};
-use sluice_snowflake::sql::{ledger, lock, observe};
+use sluice_pipeline::load::Warehouse as _;
+use sluice_snowflake::{
+    Known, Loads,
+    sql::{ledger, lock, observe},
+};
 
 use crate::support::{Warehouse, foundation, sources, table_id};
 
@@ -336,7 +341,7 @@ async fn the_ledgers_other_statements_run() {
     let max_loaded_offset =
         warehouse.run(&ledger::max_loaded_offset(&purchases, "it's a channel")).await.expect("an offset");
     assert_eq!(max_loaded_offset[0]["position"], None);
-    let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table, 0)).await.expect("sequences");
+    let sequences = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table)).await.expect("sequences");
     assert_eq!(sequences[0]["sequence"].as_deref(), Some("3"));
     let moment = chrono::DateTime::from_timestamp(1_767_225_600, 500_000).expect("a time");
     let run = ledger::DbtRun {
@@ -417,24 +422,26 @@ async fn any_other_statement_is_refused_and_does_nothing() {
 }
 
 #[tokio::test]
-async fn a_sweep_leaves_a_submission_until_its_limit_and_recorded_failures() {
+async fn a_sweep_leaves_young_submissions_and_failures_alone() {
     let warehouse = Warehouse::founded().await;
     let rates = warehouse.commit("SNOWPIPE.OPEN_EXCHANGE_RATES.EXCHANGE_RATES", 3, 0, "SELECT 1 AS x");
     warehouse.run(&ledger::submit(&rates)).await.expect("a submission");
-    let known = async |limit: u64| {
-        let rows = warehouse.run(&ledger::sequences(&rates.lake_id, &rates.table, limit)).await.expect("sequences");
-        rows.len()
+    let (pipe, known) = (warehouse.snowpipe(), Known::default());
+    let known = async |minutes: i64| {
+        let (attempt, since) = (uuid::Uuid::new_v4().to_string(), chrono::Utc::now() + TimeDelta::minutes(minutes));
+        let loads = Loads { statements: warehouse.sql(), pipe: &pipe, attempt: &attempt, known: &known };
+        loads.known(&rates.lake_id, &rates.table, since).await.expect("sequences").len()
     };
-    assert_eq!((known(3_600).await, known(0).await), (1, 0));
+    assert_eq!((known(-60).await, known(1).await), (1, 0));
     let entry = warehouse.run(&ledger::entry(&rates.lake_id, &rates.table, rates.sequence)).await.expect("an entry");
     let age: i64 = entry[0]["age_seconds"].as_deref().expect("an age").parse().expect("a number");
     assert!((0..60).contains(&age), "{age} seconds");
 
     warehouse.run(&ledger::fail(&rates, "r")).await.expect("a failure");
-    assert_eq!(known(0).await, 1);
+    assert_eq!(known(1).await, 1);
     let forget = ledger::forget_failure(&rates.lake_id, &rates.table, rates.sequence);
     warehouse.run(&forget).await.expect("forgotten");
-    assert_eq!(known(0).await, 0);
+    assert_eq!(known(1).await, 0);
 
     for _ in 0..2 {
         let refused = ledger::unreadable(&rates.lake_id, &rates.table, rates.sequence, "it's torn");

@@ -49,6 +49,18 @@ fn rounds_of_a_day_ask_for_partitions_in_the_same_words() {
 }
 
 #[test]
+fn a_round_with_nothing_new_only_looks() {
+    let stage = Stage::new(1);
+    stage.report();
+    stage.report();
+    let works = stage.warehouse.works.get();
+    for _ in 0..30 {
+        stage.report();
+    }
+    assert_eq!(stage.warehouse.works.get(), works, "each of them starts the warehouse");
+}
+
+#[test]
 fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
     let stage = Stage::new(1);
     stage.warehouse.is_unmeasured.set(true);

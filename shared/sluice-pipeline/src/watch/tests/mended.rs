@@ -51,6 +51,23 @@ fn a_failed_commit_is_mended_by_one_that_reads_its_rows_again() {
 }
 
 #[test]
+fn each_commit_is_looked_at_once_while_a_failed_one_waits() {
+    let stage = Stage::new(1);
+    (1..=100).for_each(|sequence| commit(&stage, sequence, &json!({})));
+    stage.warehouse.failed.replace(BTreeSet::from([2]));
+    let calls = || {
+        let before = stage.store.faults.calls();
+        stage.report();
+        stage.store.faults.calls() - before
+    };
+    assert!(calls() > 98);
+    assert!(calls() < 20);
+    // What has failed since was not asked for before.
+    stage.warehouse.failed.replace(BTreeSet::from([2, 3]));
+    assert!(calls() > 97);
+}
+
+#[test]
 fn a_told_day_teaches_what_a_person_says_of_it() {
     for (says, told_days) in [(None, 6), (Some(Says::Expected), 0), (Some(Says::Fault), 20)] {
         let stage = Stage::new(1);
@@ -81,6 +98,28 @@ fn a_told_day_teaches_what_a_person_says_of_it() {
             Some(Says::Fault) => Some("confirmed"),
         };
         assert_eq!(word.map(|change| change.state.as_str()), state);
+    }
+}
+
+#[test]
+fn what_a_person_confirms_is_no_new_normal_while_it_is_muted() {
+    let stage = Stage::new(1);
+    stage.warehouse.rows.set(300);
+    stage.report();
+    stage.warehouse.rows_since.set(stage.clock.now().date_naive() - chrono::Days::new(1));
+    let (incident, by) = (stage.incident(Monitor::Volume), || "ann".to_owned());
+    let confirm = Command::Acknowledge { incident: incident.clone(), by: by(), says: Some(Says::Fault) };
+    let mute = Command::Mute { incident, by: by(), until: stage.clock.now() + chrono::Duration::days(10) };
+    for word in [confirm, mute] {
+        stage.clock.advance(MINUTES);
+        stage.round_now(&Asked { commands: vec![word], ..Asked::default() });
+    }
+    for day in 0..20 {
+        stage.clock.advance(MINUTES * 12 * 24);
+        stage.report();
+        let state = block_on(State::read(&stage.store)).expect("a board");
+        let mut volume = state.board.incidents.values().filter(|incident| incident.monitor == Monitor::Volume);
+        assert!(volume.any(|incident| !incident.is_resolved()), "{day} days later");
     }
 }
 

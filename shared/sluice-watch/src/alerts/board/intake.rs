@@ -20,7 +20,7 @@ const GROUP: usize = 3;
 /// What a resolved cause explained must last this many rounds more, which it needs to recover.
 const HELD_ROUNDS: u32 = 3;
 
-/// An incident that nothing judges any more ends after this time: its table, monitor or budget was removed. A known gap is shorter.
+/// An incident that nothing judges any more ends after this time: its table, monitor or budget was removed.
 const UNJUDGED: Duration = Duration::days(1);
 
 /// A channel is failing after this many messages in a row.
@@ -94,17 +94,21 @@ impl Board {
         self.end_unjudged(round);
     }
 
-    /// Where a monitor could not see everything, what it has not judged may only be unseen.
+    /// Where a monitor could not see everything, what it has not judged may only be unseen; and in a known gap, and the day after,
+    /// a table is not judged by all of its monitors.
     fn end_unjudged(&mut self, round: &Round<'_>) {
         let judged: BTreeSet<String> =
             round.findings.iter().map(|finding| check(round.stack, finding.monitor, &finding.object)).collect();
         let is_missing = |finding: &&Finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_)));
         let unseen: Vec<Monitor> = round.findings.iter().filter(is_missing).map(|finding| finding.monitor).collect();
+        let days = [round.now.date_naive(), round.now.date_naive() - UNJUDGED];
+        let is_in_gap = |table: &str| days.iter().any(|day| round.calendar.is_gap(table, *day));
         let is_channel = |name: &str| round.table.channels.iter().any(|channel| channel.name == name);
         for (key, incident) in self.incidents.iter_mut().filter(|(_, incident)| !incident.is_resolved()) {
             let is_judged = key.rsplit_once('/').is_some_and(|(check, _)| judged.contains(check))
                 || incident.monitor == Monitor::Alerts && is_channel(&incident.object.name);
-            if !is_judged && !unseen.contains(&incident.monitor) && round.now - incident.seen_at >= UNJUDGED {
+            let may_stand = unseen.contains(&incident.monitor) || is_in_gap(&incident.object.name);
+            if !is_judged && !may_stand && round.now - incident.seen_at >= UNJUDGED {
                 incident.good(round.now);
             }
         }
