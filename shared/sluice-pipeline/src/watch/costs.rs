@@ -108,30 +108,29 @@ fn note(state: &mut State, what: &'static str, outcome: Result<Vec<Finding>>, co
     part.findings = std::iter::once(own).chain(judged).collect();
 }
 
+/// Who tells of costs, and whether in credits: what it has in dollars may arrive later.
+type Source = (String, bool);
+
 /// Each object that costs anything, with its days, but the remainder, which is nobody's. A day without a value of it cost nothing
 /// where its source has told of the day, and has not arrived where it has not.
 fn facts(costs: &[CostDay], day: NaiveDate, marks: &Marks) -> Vec<CostFacts> {
     let costs = || costs.iter().filter(|cost| cost.day <= day);
-    // A source that has credits and dollars may have one of them later.
     let source = |cost: &CostDay| (cost.source.clone(), cost.credits.is_some());
-    let mut arrived: BTreeMap<(String, bool), BTreeSet<NaiveDate>> = BTreeMap::new();
+    let mut arrived: BTreeMap<Source, BTreeSet<NaiveDate>> = BTreeMap::new();
     for cost in costs() {
         arrived.entry(source(cost)).or_default().insert(cost.day);
     }
-    let mut objects: BTreeMap<&str, ((String, bool), Currency, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
+    let mut objects: BTreeMap<&str, (Source, BTreeMap<NaiveDate, f64>)> = BTreeMap::new();
     for cost in costs().filter(|cost| cost.object != REMAINDER) {
-        let (currency, amount) = match cost.credits {
-            Some(credits) => (Currency::Credits, credits),
-            None => (Currency::Dollars, cost.dollars),
-        };
-        let (_, _, days) = objects.entry(&cost.object).or_insert_with(|| (source(cost), currency, BTreeMap::new()));
-        *days.entry(cost.day).or_default() += amount;
+        let (_, days) = objects.entry(&cost.object).or_insert_with(|| (source(cost), BTreeMap::new()));
+        *days.entry(cost.day).or_default() += cost.credits.unwrap_or(cost.dollars);
     }
-    objects.retain(|_, (_, _, days)| days.values().any(|amount| *amount >= LEAST));
-    let of = |(object, (source, currency, mut days)): (&str, (_, Currency, BTreeMap<NaiveDate, f64>))| {
+    objects.retain(|_, (_, days)| days.values().any(|amount| *amount >= LEAST));
+    let of = |(object, (source, mut days)): (&str, (Source, BTreeMap<NaiveDate, f64>))| {
         for day in arrived.get(&source).into_iter().flatten() {
             days.entry(*day).or_default();
         }
+        let currency = if source.1 { Currency::Credits } else { Currency::Dollars };
         let history = history(&days, day, &marks.of(&check(Monitor::Cost, object)));
         CostFacts { object: object.to_owned(), day, amount: days.get(&day).copied(), currency, history }
     };
