@@ -66,7 +66,7 @@ impl Admin {
     /// Connects to the controller, which any of the brokers names. Where the one that was asked does not, or names one that has
     /// just gone, another may.
     pub async fn connect(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        of_any(config, async |address| Self::through(address, config, credentials).await).await
+        of_any(config, |address| async move { Self::through(&address, config, credentials).await }).await
     }
 
     async fn through(address: &str, config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {

@@ -49,14 +49,17 @@ const REFUSED: i16 = 58;
 
 /// What the first of the brokers answers that is there. It begins at a random one: one that is away takes the time of all who ask
 /// it first.
-pub(super) async fn of_any<T>(config: &KafkaConfig, ask: impl AsyncFn(&str) -> Result<T>) -> Result<T> {
+pub(super) async fn of_any<T, F>(config: &KafkaConfig, ask: impl Fn(String) -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
     let named = config.bootstrap.split(',').map(str::trim).filter(|address| !address.is_empty());
     let addresses: Vec<&str> = named.collect();
     let random = RandomState::new().build_hasher().finish() as usize;
     let (before, from) = addresses.split_at(random % addresses.len().max(1));
     let mut last = Error::config("no broker is named; a broker is `host:port`");
     for address in from.iter().chain(before) {
-        match ask(address).await {
+        match ask((*address).to_owned()).await {
             // The next broker refuses the same.
             Err(error) if !matches!(error.kind(), Kind::Auth | Kind::Config) => last = error,
             answered => return answered,
@@ -80,7 +83,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects to one of the brokers that is there.
     pub(crate) async fn to_any(config: &KafkaConfig, credentials: &Credentials) -> Result<Self> {
-        of_any(config, async |address| Self::open(address, config, credentials).await).await
+        of_any(config, |address| async move { Self::open(&address, config, credentials).await }).await
     }
 
     /// Connects as the user of these credentials.
