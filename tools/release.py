@@ -58,7 +58,7 @@ def one_machine(files):
     """The programs of one machine, compiled as there and without their symbols. DuckDB's library is linked to and not handed out."""
     run(str(ROOT / "tools/setup"), "native")
     target = TARGETS["x86_64"]
-    run("cargo", "build", "--locked", "--release", "--target", target, *(f"--bin={name}" for name in PROGRAMS))
+    run("cargo", "build", "--locked", "--release", "--target", target, "--workspace", *(f"--bin={name}" for name in PROGRAMS))
     with tempfile.TemporaryDirectory() as folder:
         for name in PROGRAMS:
             run("strip", "-o", str(Path(folder, name)), str(ROOT / "target" / target / "release" / name))
