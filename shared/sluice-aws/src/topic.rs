@@ -25,7 +25,7 @@ impl Topic {
             .map_err(|error| classify(error, "cannot list the subscriptions of the topic".into()))?;
         let mailed = all.iter().filter(|one| one.protocol().is_some_and(|protocol| protocol.starts_with("email")));
         let confirmed = mailed.filter_map(|one| {
-            Some((one.endpoint()?.to_owned(), one.subscription_arn() != Some("PendingConfirmation")))
+            Some((one.endpoint()?.to_owned(), one.subscription_arn().is_some_and(|arn| arn.starts_with("arn:"))))
         });
         Ok(confirmed.collect())
     }

@@ -211,7 +211,9 @@ impl<O: ObjectStore, B: Bus, C: Clock> Steps<'_, O, B, C> {
         let mut extracted = source.read(run).await?;
         refuse_to_empty(run, &extracted)?;
         let standing = begun.standing();
-        let is_due = begun.newest.as_ref().is_some_and(|newest| self.clock.now() - newest.committed_at >= LOOKED_AT);
+        let is_old = begun.newest.as_ref().is_some_and(|newest| self.clock.now() - newest.committed_at >= LOOKED_AT);
+        // What somebody asks for besides, such as days of long ago, says nothing of what is new.
+        let is_due = is_old && !asks_for_more(run.request);
         // An empty commit would empty a table that is replaced whole.
         let is_news =
             run.table.disposition != Disposition::Replace && (is_due || check.is_some_and(|check| check.is_news));
@@ -302,6 +304,11 @@ fn refuse_to_empty(run: &ExtractRun<'_>, extracted: &Extracted) -> Result<()> {
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// Whether a request is for more than what is new.
+pub(crate) fn asks_for_more(request: &ExtractRequest) -> bool {
+    *request != ExtractRequest::scheduled(request.table.clone(), request.time)
 }
 
 /// A table that is replaced is read whole by each run. Where its source's cursor tells one content from another, and it is

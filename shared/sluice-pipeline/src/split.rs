@@ -25,7 +25,7 @@ use sluice_core::{
 };
 
 use crate::{
-    extract::{ContractCheck, Source, Steps, summary},
+    extract::{ContractCheck, Source, Steps, asks_for_more, summary},
     runs,
 };
 
@@ -387,11 +387,6 @@ fn may_be_partitioned(table: &Table) -> bool {
 /// table, only by the one that was made for this request, which meets it when it is delivered again.
 fn answers(plan: &SplitPlan, request: &ExtractRequest) -> bool {
     plan.request == *request || !asks_for_more(request)
-}
-
-/// Whether a request is for more than what is new.
-fn asks_for_more(request: &ExtractRequest) -> bool {
-    *request != ExtractRequest::scheduled(request.table.clone(), request.time)
 }
 
 fn under_way(plan: &SplitPlan, Parts { done, of }: Parts) -> Error {

@@ -234,7 +234,7 @@ fn freshness(table: &str, schedules: &[&Schedule], age: Option<TimeDelta>) -> Ch
         }
         (None, _) => Check::warning(what, format!("{told}; paused"), format!("sluice resume {table}")),
         (Some(_), None) => Check::warning(what, told, format!("sluice run {table} --wait")),
-        // A run that finds nothing new makes no commit, so an old commit may only mean a quiet source.
+        // A run that finds nothing new makes a commit only after twelve hours, so an old one may only mean a quiet source.
         (Some(interval), Some(age)) if age > interval * 2 + TimeDelta::hours(1) => Check::warning(
             what,
             format!("{told}, though it runs every {}", duration(interval)),

@@ -255,6 +255,21 @@ fn a_quiet_source_is_said_to_have_been_looked_at_twice_a_day() {
 }
 
 #[test]
+fn a_request_for_the_whole_table_that_finds_no_rows_commits_nothing() {
+    let (store, bus, clock) = (MemoryStore::default(), MemoryBus::default(), ManualClock::default());
+    let whole = ExtractRequest { full_refresh: true, ..request() };
+    let ended = |rows, request: &ExtractRequest, run_id: &str| {
+        let (lake, run_id, mut source) = (LakeId("lake".into()), RunId(run_id.into()), Counter { rows, store: &store });
+        let summary = block_on(run(&store, &bus, &clock, &mut source, &lake, &table(), &run_id, request));
+        summary.expect("a run").outcome
+    };
+    assert_eq!(ended(3, &request(), "r1"), Outcome::Committed);
+    clock.advance(std::time::Duration::from_secs(13 * 3600));
+    assert_eq!(ended(0, &whole, "r2"), Outcome::NothingNew);
+    assert_eq!(ended(3, &request(), "r3"), Outcome::Committed, "it says nothing of what is new");
+}
+
+#[test]
 fn a_replaced_table_is_not_read_from_a_value_on() {
     struct Numbered<'a>(Counter<'a>);
     impl Source for Numbered<'_> {
