@@ -120,7 +120,7 @@ pub struct Column {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract: Option<Mode>,
     /// Personal data: never logged. The warehouse masks it only where `platform/warehouse.yaml` has a section `pii`, which needs
-    /// Snowflake's Enterprise edition; as shipped it has none, and whoever may read the table reads the column.
+    /// Snowflake's Enterprise edition; as shipped it has none, and each reader of the table reads the column.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pii: bool,
 }
