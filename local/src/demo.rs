@@ -5,10 +5,7 @@ use std::{fs, path::PathBuf, time::Duration};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sluice_core::{
-    extract::Outcome,
-    functions::{DISPATCH_DBT, LOAD_COMMITS, WATCH_PLATFORM},
-};
+use sluice_core::functions::{DISPATCH_DBT, LOAD_COMMITS, WATCH_PLATFORM};
 
 use crate::{
     activation,
@@ -67,7 +64,7 @@ pub(crate) async fn fill(stack: &Stack, world: &World, progress: &mut Progress) 
         stack.extract(PRODUCTS, world.now()).await
     };
     let late = progress.phase("extract products that committed late", catching_up).await?;
-    if products.outcome == Outcome::NothingNew && produced == 0 && late.outcome == Outcome::NothingNew {
+    if produced == 0 && [&products, &late].iter().all(|run| run.rows + run.rejected == 0) {
         println!("  · nothing new in the sources since the last run");
     }
 
