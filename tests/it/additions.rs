@@ -16,6 +16,9 @@ const COPY: &str = "target/tmp/additions";
 
 const PAGES: [&str; 2] = ["docs/add-a-source.md", "docs/how-to/add-a-monitor.md"];
 
+/// Not copied: cargo joins the flags of all folders above, and with them twice each dependency would be compiled again.
+const CONFIG: &str = ".cargo/config.toml";
+
 /// A block of the page, and where it belongs.
 #[derive(Debug)]
 struct Edit {
@@ -113,7 +116,7 @@ fn copied(edits: &[Edit]) -> PathBuf {
             edited.remove(edit.file.as_str()).unwrap_or_else(|| if new { String::new() } else { read(&edit.file) });
         edited.insert(&edit.file, edit.made_in(&text));
     }
-    let original = files("").into_iter().filter(|file| !edited.contains_key(file.as_str()));
+    let original = files("").into_iter().filter(|file| !edited.contains_key(file.as_str()) && file != CONFIG);
     let original = original.filter(|file| root().join(file).is_file());
     let all = original.map(|file| (file.clone(), fs::read(root().join(&file)).expect("readable")));
     let all: BTreeMap<String, Vec<u8>> =

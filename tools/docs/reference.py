@@ -202,8 +202,9 @@ def shown_kind(schema):
 def settings(schema, left_out=()):
     required = schema.get("required", [])
     named = [(name, each) for name, each in schema["properties"].items() if name not in left_out]
-    return table(["Setting", "Value", "Required", "Meaning"], [
-        [code(name), shown_kind(each), "yes" if name in required else "", cell(need(each.get("description"), f"no description of {name}"))]
+    default = lambda each: code(json.dumps(each["default"]).strip('"')) if "default" in each else ""
+    return table(["Setting", "Value", "Required", "Default", "Meaning"], [
+        [code(name), shown_kind(each), "yes" if name in required else "", default(each), cell(need(each.get("description"), f"no description of {name}"))]
         for name, each in sorted(named, key=lambda item: item[0] not in required)
     ])
 

@@ -165,7 +165,7 @@ impl<S: ObjectStore + Listing, W: Observations, C: Channels, K: Clock, P: Surrou
         }
         let expected = findings.iter_mut().filter(|finding| finding.breach().is_some());
         expected
-            .filter(|finding| state.marks.is_expected(finding, day))
+            .filter(|finding| state.marks.is_expected(finding))
             .for_each(|finding| finding.verdict = Verdict::Healthy);
         findings
     }

@@ -73,7 +73,8 @@ async fn a_secret_is_as_old_as_its_value_whatever_else_is_changed() {
 #[tokio::test]
 async fn of_commits_put_at_once_exactly_one_is_stored_and_read_by_all() {
     on_both(async |lake, kind| {
-        for round in 0..20 {
+        // Beside one another: a loser that is told to ask again waits.
+        let rounds = (0..20).map(async |round| {
             let key = format!("raw/log/{round}.json");
             let puts = (0..16_u8).map(|writer| {
                 let (lake, key) = (lake.clone(), key.clone());
@@ -89,7 +90,8 @@ async fn of_commits_put_at_once_exactly_one_is_stored_and_read_by_all() {
             assert_eq!(lost, 15, "{kind:?}: {answers:?}");
             let read = lake.get(&key).await.unwrap();
             assert_eq!(read, Some(Bytes::from(vec![winner; 100])), "{kind:?}");
-        }
+        });
+        join_all(rounds).await;
     })
     .await;
 }

@@ -63,6 +63,20 @@ pub(super) struct Live {
     pub failed_tests: Option<(DateTime<Utc>, Vec<String>)>,
     /// Entries of the ledger by table; `None` when it does not answer.
     pub loads: Option<BTreeMap<String, Loads>>,
+    /// Rows of the last days by streaming table, where the warehouse has told them.
+    pub landed: BTreeMap<String, u64>,
+}
+
+impl Live {
+    /// A number that is another one after a table has got rows; `None` where the warehouse does not answer.
+    pub(super) fn position(&self, table: &Table) -> Option<u64> {
+        let name = table.table.to_string();
+        let loaded = self.loads.as_ref()?.get(&name).map_or(0, |loads| loads.loaded);
+        match table.loader {
+            Loader::Streaming => Some(loaded + self.landed.get(&name)?),
+            Loader::Copy | Loader::Async => Some(loaded),
+        }
+    }
 }
 
 /// What a round sees of one table.
@@ -99,7 +113,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
     let looks = watch.sources.tables.iter().map(|table| of_table(watch, table, loads.as_ref(), &state.rereads, now));
     let looked: Vec<_> = futures_stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut runs: BTreeMap<&str, DateTime<Utc>> = BTreeMap::new();
-    let (mut tables, mut extracts) = (Vec::new(), Vec::new());
+    let (mut tables, mut extracts, mut landed) = (Vec::new(), Vec::new(), BTreeMap::new());
     let replayed_at = |name: &str| loads.as_ref()?.get(name)?.replayed_at;
     for (table, mut looked) in watch.sources.tables.iter().zip(looked) {
         let name = table.table.to_string();
@@ -116,6 +130,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
             extracts.push(EndedExtract { table: name.clone(), run });
         }
         if let Some(rows) = looked.partitions {
+            landed.insert(name.clone(), rows.iter().map(|partition| partition.rows).sum());
             let samples = state.samples.entry(name).or_default();
             stream::remember(samples, &rows, now);
             looked.facts.partitions = Some(stream::partitions(&rows, samples));
@@ -131,7 +146,7 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
         ..PlatformFacts::default()
     };
     let failed_tests = dbt.as_deref().and_then(newest_run).and_then(|run| Some((run.finished_at, failed_tests(run)?)));
-    Live { tables, platform, failed_tests, loads }
+    Live { tables, platform, failed_tests, loads, landed }
 }
 
 /// Tells those who follow runs which extracts have ended since they were told.

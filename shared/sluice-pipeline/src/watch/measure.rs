@@ -55,15 +55,12 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
     fresh: bool,
     report: &mut Report,
 ) {
-    let position = |table: &Table| {
-        let loads = live.loads.as_ref()?.get(&table.table.to_string());
-        Some(loads.map_or(0, |loads| loads.loaded))
-    };
     let is_due = |table: &&Table| {
         let cached = state.measured.get(&table.table.to_string());
-        fresh || cached.is_none_or(|cached| is_due(cached, table, position(table), context))
+        fresh || cached.is_none_or(|cached| is_due(cached, live.position(table), context))
     };
-    let due: Vec<&Table> = watch.sources.tables.iter().filter(is_due).collect();
+    let (mut due, resting): (Vec<&Table>, Vec<&Table>) = watch.sources.tables.iter().partition(is_due);
+    due.extend(with_new_letters(watch.store, &resting, state, context).await);
     for chunk in due.chunks(CHUNK) {
         if watch.left(FOR_MESSAGES).is_zero() {
             report.postponed += chunk.len();
@@ -99,7 +96,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
             let name = table.table.to_string();
             let earlier = state.measured.get(&name).map_or(0, |cached| cached.failures);
             let mut cached =
-                Cached { day: context.day, at: context.now, position: position(table), failures: 0, findings };
+                Cached { day: context.day, at: context.now, position: live.position(table), failures: 0, findings };
             if cached.is_missing() {
                 cached.failures = earlier.saturating_add(1);
             }
@@ -109,7 +106,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
     }
 }
 
-fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Context<'_>) -> bool {
+fn is_due(cached: &Cached, position: Option<u64>, context: &Context<'_>) -> bool {
     let age = context.now - cached.at;
     let is_older = |minutes: i64| age >= Duration::minutes(minutes);
     if cached.is_missing() {
@@ -117,10 +114,41 @@ fn is_due(cached: &Cached, table: &Table, position: Option<u64>, context: &Conte
         let is_back = cached.position.is_none() && position.is_some();
         return is_back || is_older(minutes_to_next_try(cached.failures));
     }
-    let may_have_changed = table.loader == Loader::Streaming || position.is_some() && position != cached.position;
+    let has_changed = position.is_some() && position != cached.position;
     cached.day != context.day
         || cached.is_breached() && is_older(BAD_AGAIN_MINUTES)
-        || may_have_changed && is_older(LOADED_AGAIN_MINUTES)
+        || has_changed && is_older(LOADED_AGAIN_MINUTES)
+}
+
+/// Streams whose rows are the same, and whose topics have new dead letters or cannot be asked for them. They are asked once an hour: the
+/// lake answers where measuring would start the warehouse.
+async fn with_new_letters<'t>(
+    store: &impl Listing,
+    resting: &[&'t Table],
+    state: &mut State,
+    context: &Context<'_>,
+) -> Vec<&'t Table> {
+    let hour = Duration::minutes(LOADED_AGAIN_MINUTES);
+    let (measured, letters) = (&mut state.measured, &state.letters);
+    let is_asked = |table: &Table| {
+        let cached = measured.get(&table.table.to_string());
+        cached.is_some_and(|cached| !cached.is_missing() && context.now - cached.at >= hour)
+    };
+    let of_topic = |table: &&'t Table| match &table.source {
+        Source::Kafka { topic, .. } if is_asked(table) => Some((*table, letters.get(topic), topic)),
+        _ => None,
+    };
+    let asked: Vec<_> = resting.iter().filter_map(of_topic).collect();
+    let counts = asked.iter().map(async |(table, known, topic)| {
+        let counted = observed("dead letters", count_letters(store, topic, *known, context).await);
+        (*table, counted.is_some_and(|counted| known.is_some_and(|known| known.highest == counted.highest)))
+    });
+    let counted: Vec<_> = stream::iter(counts).buffered(AT_ONCE).collect().await;
+    let (same, new): (Vec<_>, Vec<_>) = counted.into_iter().partition(|(_, is_same)| *is_same);
+    for (table, _) in same {
+        measured.entry(table.table.to_string()).and_modify(|cached| cached.at = context.now);
+    }
+    new.into_iter().map(|(table, _)| table).collect()
 }
 
 /// The findings of one table, and how its topic's dead letters stand.

@@ -43,8 +43,9 @@ const SUSPECT_DAYS: i64 = 130;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Cached {
     pub day: NaiveDate,
+    /// When it was measured, or seen to be as it was.
     pub at: DateTime<Utc>,
-    /// Entries in the ledger when it was measured; `None` when the ledger did not answer.
+    /// Where the table stood when it was measured; `None` when the warehouse did not say.
     pub position: Option<u64>,
     /// Measures in a row that have left something missing.
     #[serde(default)]
@@ -203,10 +204,10 @@ impl Marks {
         self.said.entry(check).or_default().extend(days);
     }
 
-    /// Whether a person expects what a check tells of this day.
-    pub(super) fn is_expected(&self, finding: &Finding, day: NaiveDate) -> bool {
+    /// Whether a person expects what a check tells of the day that it judged, which a round without time leaves as it was.
+    pub(super) fn is_expected(&self, finding: &Finding) -> bool {
         let said = self.said.get(&check(finding.monitor, &finding.object));
-        let judged = day - Duration::days(delay(finding.monitor, &finding.object));
+        let judged = finding.at.date_naive() - Duration::days(1 + delay(finding.monitor, &finding.object));
         said.is_some_and(|said| said.get(&judged) == Some(&Mark::Expected))
     }
 
@@ -281,6 +282,7 @@ pub(super) async fn claim(
 
 #[cfg(test)]
 mod tests {
+    use chrono::NaiveTime;
     use sluice_watch::Kind;
 
     use super::*;
@@ -288,13 +290,16 @@ mod tests {
     #[test]
     fn a_day_of_costs_that_is_expected_excuses_no_other() {
         let day = |number: u32| NaiveDate::from_ymd_opt(2026, 3, number).expect("a day");
-        for (object, judged_on) in [(DBT_COSTS, 4), ("LOADING", 5)] {
+        for (object, judged_on) in [(DBT_COSTS, 5), ("LOADING", 6)] {
             let said = BTreeMap::from([(check(Monitor::Cost, object), BTreeMap::from([(day(4), Mark::Expected)]))]);
             let marks = Marks { said, ..Marks::default() };
             let verdict = Verdict::breached(Kind::CostRise, 50.0, "6 credits", "2 to 3");
-            let finding =
-                Finding { monitor: Monitor::Cost, object: Object::whole(object), at: DateTime::UNIX_EPOCH, verdict };
-            let excused: Vec<u32> = (1..9).filter(|number| marks.is_expected(&finding, day(*number))).collect();
+            let is_expected = |number: &u32| {
+                let at = day(*number).and_time(NaiveTime::MIN).and_utc();
+                let (object, verdict) = (Object::whole(object), verdict.clone());
+                marks.is_expected(&Finding { monitor: Monitor::Cost, object, at, verdict })
+            };
+            let excused: Vec<u32> = (1..9).filter(is_expected).collect();
             assert_eq!(excused, [judged_on], "{object}");
         }
     }

@@ -61,6 +61,27 @@ fn a_round_with_nothing_new_only_looks() {
 }
 
 #[test]
+fn a_stream_that_rests_is_measured_once_a_day() {
+    let stage = Stage::of(stream());
+    stage.warehouse.streamed.set(1_000);
+    let measured_in = |rounds: usize| {
+        let before = stage.warehouse.measures.get();
+        (0..rounds).for_each(|_| drop(stage.report()));
+        stage.warehouse.measures.get() - before
+    };
+    assert_eq!(measured_in(1), 1);
+    let works = stage.warehouse.works.get();
+    assert_eq!((measured_in(12 * 8), stage.warehouse.works.get()), (0, works), "each measure starts the warehouse");
+    stage.clock.advance(MINUTES * 12 * 24);
+    assert_eq!(measured_in(12), 1);
+    stage.warehouse.streamed.set(1_001);
+    assert_eq!(measured_in(12 * 3), 1, "a row has come");
+    let letter = sluice_core::lake::dead_letter_key("t", 0, 1_001, "00ff00ff");
+    stage.store.objects.borrow_mut().insert(letter, "{}".into());
+    assert!(measured_in(12 * 3) > 0, "a record that is no row has come");
+}
+
+#[test]
 fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
     let stage = Stage::new(1);
     stage.warehouse.is_unmeasured.set(true);

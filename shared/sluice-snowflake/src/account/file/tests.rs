@@ -6,7 +6,7 @@ use sluice_core::{LakeId, Sources};
 
 use super::{Deployment, Desired, Settings};
 use crate::account::{
-    kinds::{Form, Kind},
+    kinds::{Absent, Form, Kind},
     name::Name,
     state::{Grant, Grantee, Target},
 };
@@ -247,8 +247,12 @@ fn schema() -> serde_json::Value {
                 _ => json!({"type": "string"}),
             };
             of["description"] = json!(field.about);
-            if field.absent == crate::account::kinds::Absent::Required {
-                required.push(field.name);
+            match field.absent {
+                Absent::Required => required.push(field.name),
+                Absent::Text(text) => of["default"] = json!(text),
+                Absent::Number(number) => of["default"] = json!(number),
+                Absent::Flag(flag) => of["default"] = json!(flag),
+                _ => {}
             }
             fields.insert(field.name.into(), of);
         }
@@ -258,7 +262,7 @@ fn schema() -> serde_json::Value {
         if matches!(kind, Kind::Role | Kind::DatabaseRole) {
             fields.insert(
                 "under_sysadmin".into(),
-                told(json!({"type": "boolean"}), "Whether SYSADMIN gets it; as it does without."),
+                told(json!({"type": "boolean", "default": true}), "Whether SYSADMIN gets it."),
             );
             let grants = "Each has `grant`, the privileges; `on`, the account, a type and a name, or a plural such as \
                           tables; and with a plural `in`, databases or schemas.";
