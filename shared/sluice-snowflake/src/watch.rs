@@ -131,12 +131,13 @@ impl<Sec: Secrets> Observations for Watcher<'_, Sec> {
 
     async fn partitions(&self, table: &TableId, since: NaiveDate) -> Result<Vec<PartitionRows>> {
         let rows = |row: &Row| {
+            let newest_load = value(row, "newest_load")?;
             Ok(PartitionRows {
                 partition: value(row, "topic_partition")?,
                 rows: value(row, "row_count")?,
                 newest_offset: value(row, "newest_offset")?,
-                newest_load: value(row, "newest_load")?,
-                newest_record: value(row, "newest_record")?,
+                newest_load,
+                newest_record: optional(row, "newest_record")?.unwrap_or(newest_load),
             })
         };
         self.rows(&sql::partitions(table, since)).await?.iter().map(rows).collect()

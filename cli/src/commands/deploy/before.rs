@@ -40,7 +40,8 @@ impl Before {
             None | Some("REVIEW_IN_PROGRESS") => None,
             Some(_) => Some(Stack::describe(&place.aws, &stage.stack).await?),
         };
-        let mut checks = vec![pinned(stage, &account), fits::name(stage), filled_in(stage)];
+        let mut checks =
+            vec![pinned(stage, &account), fits::name(stage), filled_in(stage), fits::warehouse(stage, place)];
         let version = Sam::of(stage).version().await.map(|version| sam(&version));
         checks.push(Check::of("sam", version, "`tools/setup sam` puts it into this checkout"));
         checks.extend(stack.as_ref().map(changeable));

@@ -1,7 +1,10 @@
-//! Whether what a stage says fits AWS: names within their lengths, and the brokers' user where Lambda reads it.
+//! Whether what a stage says fits: names within AWS's lengths, the brokers' user where Lambda reads it, and the file of the account.
+
+use std::path::Path;
 
 use sluice_aws::CachedSecrets;
-use sluice_core::{Kind, port::Secrets};
+use sluice_core::{Kind, Sources, port::Secrets};
+use sluice_snowflake::account::{Deployment, Desired, Settings};
 
 use crate::{check::Check, place::Place, stage::Stage};
 
@@ -20,6 +23,28 @@ pub(super) fn name(stage: &Stage) -> Check {
         format!("{stack} is no part of a bucket's name, or has more than {LONGEST_STACK} letters"),
         format!("give stack_name in [{}.deploy.parameters] small letters, digits and hyphens", stage.name),
     )
+}
+
+/// The file of the account, as `ProvisionWarehouse` will read it: what it refuses rolls a first deployment back.
+pub(super) fn warehouse(stage: &Stage, place: &Place) -> Check {
+    // What a stack knows only when it stands has a value of the same form.
+    let deployment = Deployment {
+        lake: stage.stack.clone(),
+        bucket: stage.stack.clone(),
+        reader_role: format!("arn:aws:iam::{}:role/{}", stage.account, stage.stack),
+        external_id: stage.stack.clone(),
+        addresses: (stage.parameter("Network") == Some("NAT")).then(|| "192.0.2.1".to_owned()),
+    };
+    let environment = stage.parameter("Stage").unwrap_or(&stage.name);
+    account_file(&place.account_file(), &Settings::of(environment, deployment), &place.sources)
+}
+
+fn account_file(file: &Path, settings: &Settings, sources: &Sources) -> Check {
+    let what = "warehouse.yaml";
+    match Desired::read(file, settings, sources) {
+        Ok(_) => Check::ok(what, format!("is right for {}", settings.environment)),
+        Err(error) => Check::failed(what, error.chain(), "step 5 of docs/deploy.md has the lists that `prod` needs"),
+    }
 }
 
 /// Lambda's mapping takes a cluster of the stage's own account and region; `None` where the stream has no cluster that is named.
@@ -97,6 +122,29 @@ mod tests {
         assert!(missing.fix.expect("a fix").contains("Kafka=NONE"));
         assert_eq!(user("sluice-dev/kafka", Some(Kind::Auth)).health, Health::Warning);
         assert_eq!(user("sluice-dev/kafka", None).health, Health::Ok);
+    }
+
+    #[test]
+    fn a_file_that_lacks_a_list_of_networks_is_refused_before_the_build() {
+        let platform = Path::new(env!("CARGO_MANIFEST_DIR")).join("../platform");
+        let sources = std::fs::read_to_string(platform.join("sources.yaml")).expect("the shipped sources");
+        let sources = Sources::parse(&sources).expect("valid sources");
+        let check = |environment: &str, addresses: Option<&str>, lists: bool| {
+            let addresses = addresses.map(str::to_owned);
+            let mut settings = Settings::of(environment, Deployment { addresses, ..Deployment::default() });
+            for list in ["operators", "dbt", "lightdash"].into_iter().filter(|_| lists) {
+                settings.values.insert(list.to_owned(), "198.51.100.0/24".to_owned());
+            }
+            account_file(&platform.join("warehouse.yaml"), &settings, &sources)
+        };
+        assert_eq!(check("dev", None, false).health, Health::Ok);
+        assert_eq!(check("prod", Some("192.0.2.1"), true).health, Health::Ok);
+        for (missing, refused) in
+            [("${lightdash}", check("prod", Some("192.0.2.1"), false)), ("${egress}", check("prod", None, true))]
+        {
+            assert_eq!(refused.health, Health::Failed);
+            assert!(refused.detail.contains(missing), "{}", refused.detail);
+        }
     }
 
     #[test]

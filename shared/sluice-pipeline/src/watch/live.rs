@@ -1,6 +1,9 @@
 //! What each round looks at: the ledger, the newest commits and runs, dbt, and which functions have run.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use chrono::{DateTime, Days, Duration, NaiveDate, Utc};
 use futures::{StreamExt, stream as futures_stream};
@@ -63,19 +66,23 @@ pub(super) struct Live {
     pub failed_tests: Option<(DateTime<Utc>, Vec<String>)>,
     /// Entries of the ledger by table; `None` when it does not answer.
     pub loads: Option<BTreeMap<String, Loads>>,
-    /// Rows of the last days by streaming table, where the warehouse has told them.
-    pub landed: BTreeMap<String, u64>,
+    /// Rows of the last days by streaming table, in the order of partitions, where the warehouse has told them.
+    pub landed: BTreeMap<String, Vec<PartitionRows>>,
 }
 
 impl Live {
-    /// A number that is another one after a table has got rows; `None` where the warehouse does not answer.
+    /// A number that is another one after a table has got or lost rows; `None` where the warehouse does not answer.
     pub(super) fn position(&self, table: &Table) -> Option<u64> {
         let name = table.table.to_string();
-        let loaded = self.loads.as_ref()?.get(&name).map_or(0, |loads| loads.loaded);
-        match table.loader {
-            Loader::Streaming => Some(loaded + self.landed.get(&name)?),
-            Loader::Copy | Loader::Async => Some(loaded),
+        let loads = self.loads.as_ref()?.get(&name);
+        let loaded = loads.map_or(0, |loads| loads.loaded);
+        if table.loader != Loader::Streaming {
+            return Some(loaded);
         }
+        // A sum would hide rows that went while as many came.
+        let mut all = DefaultHasher::new();
+        (loaded, loads.and_then(|loads| loads.replayed_at), self.landed.get(&name)?).hash(&mut all);
+        Some(all.finish())
     }
 }
 
@@ -129,11 +136,12 @@ pub(super) async fn observe<S: ObjectStore + Listing, W: Observations, C: Channe
             runs.entry(function.name).and_modify(|newest| *newest = ended.max(*newest)).or_insert(ended);
             extracts.push(EndedExtract { table: name.clone(), run });
         }
-        if let Some(rows) = looked.partitions {
-            landed.insert(name.clone(), rows.iter().map(|partition| partition.rows).sum());
-            let samples = state.samples.entry(name).or_default();
+        if let Some(mut rows) = looked.partitions {
+            rows.sort_by_key(|rows| rows.partition);
+            let samples = state.samples.entry(name.clone()).or_default();
             stream::remember(samples, &rows, now);
             looked.facts.partitions = Some(stream::partitions(&rows, samples));
+            landed.insert(name, rows);
         }
         tables.push((looked.settings, looked.facts));
     }

@@ -57,7 +57,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
 ) {
     let is_due = |table: &&Table| {
         let cached = state.measured.get(&table.table.to_string());
-        fresh || cached.is_none_or(|cached| is_due(cached, live.position(table), context))
+        fresh || cached.is_none_or(|cached| is_due(cached, table, live.position(table), &state.marks, context))
     };
     let (mut due, resting): (Vec<&Table>, Vec<&Table>) = watch.sources.tables.iter().partition(is_due);
     due.extend(with_new_letters(watch.store, &resting, state, context).await);
@@ -106,7 +106,7 @@ pub(super) async fn due_tables<S: ObjectStore + Listing, W: Observations, C: Cha
     }
 }
 
-fn is_due(cached: &Cached, position: Option<u64>, context: &Context<'_>) -> bool {
+fn is_due(cached: &Cached, table: &Table, position: Option<u64>, marks: &Marks, context: &Context<'_>) -> bool {
     let age = context.now - cached.at;
     let is_older = |minutes: i64| age >= Duration::minutes(minutes);
     if cached.is_missing() {
@@ -114,10 +114,15 @@ fn is_due(cached: &Cached, position: Option<u64>, context: &Context<'_>) -> bool
         let is_back = cached.position.is_none() && position.is_some();
         return is_back || is_older(minutes_to_next_try(cached.failures));
     }
-    let has_changed = position.is_some() && position != cached.position;
+    // Loads are in the ledger, and wait for its answer. Nothing but the table knows what a stream has brought.
+    let may_have_changed = match position {
+        None => table.loader == Loader::Streaming,
+        known => known != cached.position,
+    };
+    let is_bad = cached.findings.iter().any(|finding| finding.breach().is_some() && !marks.is_expected(finding));
     cached.day != context.day
-        || cached.is_breached() && is_older(BAD_AGAIN_MINUTES)
-        || has_changed && is_older(LOADED_AGAIN_MINUTES)
+        || is_bad && is_older(BAD_AGAIN_MINUTES)
+        || may_have_changed && is_older(LOADED_AGAIN_MINUTES)
 }
 
 /// Streams whose rows are the same, and whose topics have new dead letters or cannot be asked for them. They are asked once an hour: the
@@ -135,7 +140,9 @@ async fn with_new_letters<'t>(
         cached.is_some_and(|cached| !cached.is_missing() && context.now - cached.at >= hour)
     };
     let of_topic = |table: &&'t Table| match &table.source {
-        Source::Kafka { topic, .. } if is_asked(table) => Some((*table, letters.get(topic), topic)),
+        Source::Kafka { topic, .. } if is_asked(table) && !settings(table).off.contains(&Monitor::DeadLetters) => {
+            Some((*table, letters.get(topic), topic))
+        }
         _ => None,
     };
     let asked: Vec<_> = resting.iter().filter_map(of_topic).collect();

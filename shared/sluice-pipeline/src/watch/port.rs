@@ -46,13 +46,13 @@ pub struct EndedRun {
 }
 
 /// Rows of a streaming table of one partition of its topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct PartitionRows {
     pub partition: u64,
     pub rows: u64,
     pub newest_offset: i64,
     pub newest_load: DateTime<Utc>,
-    /// The time of the newest record among them.
+    /// The time of the newest record among them; where no record has one, when it was loaded.
     pub newest_record: DateTime<Utc>,
 }
 

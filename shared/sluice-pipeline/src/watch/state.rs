@@ -243,10 +243,6 @@ impl Cached {
     pub(super) fn is_missing(&self) -> bool {
         self.findings.iter().any(|finding| matches!(finding.verdict, Verdict::Degraded(Why::Missing(_))))
     }
-
-    pub(super) fn is_breached(&self) -> bool {
-        self.findings.iter().any(|finding| finding.breach().is_some())
-    }
 }
 
 #[derive(Serialize, Deserialize)]

@@ -82,6 +82,16 @@ fn a_stream_that_rests_is_measured_once_a_day() {
 }
 
 #[test]
+fn a_stream_of_which_nobody_knows_whether_it_rests_is_measured_each_hour() {
+    let stage = Stage::of(stream());
+    stage.report();
+    stage.warehouse.is_unlisted.set(true);
+    let before = stage.warehouse.measures.get();
+    (0..12 * 3).for_each(|_| drop(stage.report()));
+    assert_eq!(stage.warehouse.measures.get() - before, 3);
+}
+
+#[test]
 fn a_table_that_cannot_be_measured_is_tried_less_and_less_often() {
     let stage = Stage::new(1);
     stage.warehouse.is_unmeasured.set(true);
