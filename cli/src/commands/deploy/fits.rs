@@ -4,9 +4,13 @@ use std::path::Path;
 
 use sluice_aws::CachedSecrets;
 use sluice_core::{Kind, Sources, port::Secrets};
-use sluice_snowflake::account::{Deployment, Desired, Settings};
 
-use crate::{check::Check, place::Place, stage::Stage};
+use crate::{
+    check::Check,
+    place::Place,
+    stage::Stage,
+    warehouse::account::{Deployment, Desired, Settings},
+};
 
 /// The longest name that begins with the stack's, a schedule's, is 64 letters: `-extract-exchange-rates` takes the rest.
 const LONGEST_STACK: usize = 41;
